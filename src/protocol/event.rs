@@ -1,0 +1,129 @@
+//! News: what happened to applications, how far long work has come, and log lines.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{AppId, RequestId, State};
+
+/// Something that happened to an application. Sent as the notification `event`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Counts up by one for each event since the daemon started; a gap means events were lost.
+    pub number: u64,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// The application.
+    pub app: AppId,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What can happen to an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happening {
+    /// It went from one state to another. Coming into being is from `not_found`, going is to it.
+    StateChanged {
+        /// The state before.
+        from: State,
+        /// The state now.
+        to: State,
+        /// Why, when it is `error`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Its settings changed.
+    Updated,
+    /// Its JWT secret was replaced; all of its tokens ended.
+    SecretRotated,
+}
+
+/// Parameters of `events.subscribe`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubscribeEvents {
+    /// Only events of these applications; empty for all.
+    pub ids: Vec<AppId>,
+}
+
+/// The answer of `events.subscribe`: from here on, every event is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Subscribed {
+    /// The number of the last event before the first that will be sent.
+    pub after: u64,
+}
+
+/// How far a request has come. Sent as the notification `progress`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// The request it belongs to.
+    pub request: RequestId,
+    /// The stage's name, for programs.
+    pub stage: String,
+    /// Stages or units done.
+    pub done: u64,
+    /// How many there are, 0 when unknown.
+    pub total: u64,
+    /// The stage in words, for people.
+    pub message: String,
+}
+
+/// How grave a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only of use to find a fault in the host.
+    Trace,
+    /// Details.
+    Debug,
+    /// What happens as it should.
+    Info,
+    /// What should be looked at.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// One line of an application's log. Sent as the notification `log` when following.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// How grave it is.
+    pub level: LogLevel,
+    /// What it says.
+    pub message: String,
+    /// What else is known, by name.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+/// Parameters of `app.logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadLogs {
+    /// The application's ID.
+    pub id: AppId,
+    /// How many of the last lines; all that are kept without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// Only lines from this time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+    /// Only lines this grave or graver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<LogLevel>,
+    /// Go on sending new lines as `log` notifications until the connection closes.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+/// The answer of `app.logs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Logs {
+    /// The lines, oldest first.
+    pub lines: Vec<LogLine>,
+}

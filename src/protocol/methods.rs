@@ -1,0 +1,151 @@
+//! Every method of the control socket, as a type with its name, parameters and result.
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A method: what it is called, what it takes, what it gives.
+pub trait Method {
+    /// The name on the wire.
+    const NAME: &'static str;
+    /// One sentence for documentation.
+    const SUMMARY: &'static str;
+    /// Its parameters.
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+    /// Its result.
+    type Result: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+}
+
+macro_rules! methods {
+    ($($type:ident $name:literal ($params:ty) -> $result:ty : $summary:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $summary)]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $type;
+
+            impl Method for $type {
+                const NAME: &'static str = $name;
+                const SUMMARY: &'static str = $summary;
+                type Params = $params;
+                type Result = $result;
+            }
+        )*
+
+        /// Every method, in the order of the documentation.
+        #[must_use]
+        pub fn all(schemas: &mut SchemaGenerator) -> Vec<MethodDescription> {
+            vec![$(describe::<$type>(schemas)),*]
+        }
+    };
+}
+
+methods! {
+    HostHello "host.hello" (Hello) -> Welcome:
+        "Greets the daemon and checks that both sides speak the same protocol version.";
+    HostInfoMethod "host.info" (Nothing) -> HostInfo:
+        "Tells what the daemon is, where it keeps things and how many applications it has.";
+    HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
+        "Drains requests, stops the applications and ends the daemon.";
+    RpcDiscover "rpc.discover" (Nothing) -> Value:
+        "Lists every method with JSON Schemas of its parameters and result.";
+    AppCreate "app.create" (CreateApplication) -> Created:
+        "Creates an application, with its database and its first user.";
+    AppList "app.list" (ListApplications) -> ApplicationList:
+        "Lists the applications, or the deleted ones.";
+    AppGet "app.get" (OneApplication) -> Application:
+        "Describes one application.";
+    AppStart "app.start" (ChangeState) -> StateChanged:
+        "Starts an application.";
+    AppStop "app.stop" (ChangeState) -> StateChanged:
+        "Stops an application and holds it against visits.";
+    AppRestart "app.restart" (ChangeState) -> StateChanged:
+        "Stops an application, if it is running, and starts it.";
+    AppUpdate "app.update" (UpdateApplication) -> Application:
+        "Changes an application's settings.";
+    AppDelete "app.delete" (DeleteApplication) -> Deleted:
+        "Deletes an application; its data stays for undelete unless it is purged.";
+    AppUndelete "app.undelete" (OneApplication) -> Application:
+        "Brings a deleted application back, as it was.";
+    AppWait "app.wait" (WaitForState) -> Application:
+        "Waits until an application is in a state.";
+    AppVisit "app.visit" (VisitApplication) -> Visit:
+        "Gives the address of an application's pages, with a sign-in that works once if asked.";
+    AppLogs "app.logs" (ReadLogs) -> Logs:
+        "Reads an application's log and follows it if asked.";
+    AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:
+        "Replaces an application's JWT secret; all of its tokens end.";
+    EventsSubscribe "events.subscribe" (SubscribeEvents) -> Subscribed:
+        "Sends every event from now on, until the connection closes.";
+    OperationListMethod "operation.list" (Nothing) -> OperationList:
+        "Lists the operations under way and the last that ended.";
+    OperationGet "operation.get" (OneOperation) -> Operation:
+        "Describes one operation.";
+    OperationWait "operation.wait" (OneOperation) -> Operation:
+        "Waits for the end of an operation.";
+}
+
+/// A method as documentation shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MethodDescription {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The JSON Schema of its parameters.
+    pub params: Value,
+    /// The JSON Schema of its result.
+    pub result: Value,
+}
+
+fn describe<M: Method>(schemas: &mut SchemaGenerator) -> MethodDescription {
+    MethodDescription {
+        name: M::NAME,
+        summary: M::SUMMARY,
+        params: schemas.subschema_for::<M::Params>().to_value(),
+        result: schemas.subschema_for::<M::Result>().to_value(),
+    }
+}
+
+/// The answer of `rpc.discover`: every method, the notifications, the error kinds, and the
+/// schemas they refer to under `$defs`.
+#[must_use]
+pub fn discover() -> Value {
+    let mut schemas = SchemaSettings::draft2020_12().into_generator();
+    let methods = all(&mut schemas);
+    let notifications = json!([
+        {"name": "progress", "summary": "How far a request has come.", "params": schemas.subschema_for::<Progress>()},
+        {"name": "event", "summary": "Something happened to an application.", "params": schemas.subschema_for::<Event>()},
+        {"name": "log", "summary": "A new line in a log that is followed.", "params": schemas.subschema_for::<LogLine>()},
+    ]);
+    let error = schemas.subschema_for::<RpcError>();
+    let kinds: Vec<_> =
+        ErrorKind::ALL.iter().map(|kind| json!({"kind": kind, "code": kind.code()})).collect();
+    json!({
+        "protocol": PROTOCOL_VERSION,
+        "methods": methods,
+        "notifications": notifications,
+        "error": error,
+        "error_kinds": kinds,
+        "$defs": schemas.take_definitions(true),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discovery_names_every_method_and_resolves_every_reference() {
+        let all = discover();
+        let text = all.to_string();
+        for name in ["app.create", "host.shutdown", "operation.wait"] {
+            assert!(text.contains(&format!("\"{name}\"")), "{name}");
+        }
+        for reference in text.split("\"$ref\":\"#/$defs/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(all["$defs"].get(name).is_some(), "{name} is referred to and not defined");
+        }
+    }
+}

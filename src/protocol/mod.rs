@@ -1,0 +1,30 @@
+//! What the two sides of the control socket say to each other.
+//!
+//! JSON-RPC 2.0, one message a line, UTF-8. [`methods`] lists every method with the types of its
+//! parameters and result; the daemon dispatches on them, the client calls through them, and
+//! `rpc.discover` and the page `nbapps-protocol(7)` are generated from them, so that none of the
+//! four can say something else than the others.
+//!
+//! This room imports nothing. Its types are also the vocabulary of the supervisor, so that an
+//! application is described once and not translated between rooms.
+
+mod application;
+mod error;
+mod event;
+mod host;
+mod id;
+pub mod lines;
+mod message;
+pub mod methods;
+mod operation;
+
+pub use application::*;
+pub use error::{ErrorData, ErrorKind, RpcError};
+pub use event::*;
+pub use host::*;
+pub use id::{AppId, InvalidAppId};
+pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
+pub use operation::*;
+
+/// The version of this protocol. A client of another version is refused by `host.hello`.
+pub const PROTOCOL_VERSION: u32 = 1;
