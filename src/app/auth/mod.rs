@@ -267,3 +267,6 @@ fn object(value: Value) -> Record {
         _ => Record::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
