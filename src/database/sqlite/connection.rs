@@ -147,7 +147,7 @@ pub(super) fn roll_back(connection: &Connection) -> bool {
 /// Reads all rows.
 pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
-    let columns: Arc<[Box<str>]> = prepared.column_names().into_iter().map(Into::into).collect();
+    let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(bound(statement))?;
     let mut answer = Vec::new();
     while let Some(row) = rows.next()? {

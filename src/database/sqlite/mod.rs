@@ -55,12 +55,12 @@ pub(super) fn table_named(name: &str) -> Rendered {
 impl Sqlite {
     pub(super) async fn create(path: &Path) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, |path| connection::create_file(path)).await?;
+        on_worker(&path, connection::create_file).await?;
         match Self::open_at(path.clone()).await {
             Ok(sqlite) => Ok(sqlite),
             Err(error) => {
                 // The file is ours and empty: nobody else could have made one in between.
-                on_worker(&path, |path| connection::remove_files(path)).await.ok();
+                on_worker(&path, connection::remove_files).await.ok();
                 Err(error)
             }
         }
@@ -85,7 +85,7 @@ impl Sqlite {
 
     pub(super) async fn remove(path: &Path) -> Result<Vec<String>, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, |path| connection::remove_files(path)).await
+        on_worker(&path, connection::remove_files).await
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -93,7 +93,7 @@ impl Sqlite {
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
-        on_worker(self.path(), |path| connection::size(path)).await
+        on_worker(self.path(), connection::size).await
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
