@@ -64,6 +64,11 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
     }
 }
 
+/// Whether the file is a database at all: SQLite looks at it only when it has to.
+pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+}
+
 /// Makes an empty file that nobody else may read; there must be none.
 pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     let mut options = std::fs::OpenOptions::new();

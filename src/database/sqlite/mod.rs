@@ -56,7 +56,7 @@ impl Sqlite {
     pub(super) async fn create(path: &Path) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
         on_worker(&path, connection::create_file).await?;
-        match Self::open_at(path.clone()).await {
+        match Self::open_at(path.clone(), Role::Writer).await {
             Ok(sqlite) => Ok(sqlite),
             Err(error) => {
                 // The file is ours and empty: nobody else could have made one in between.
@@ -67,10 +67,11 @@ impl Sqlite {
     }
 
     pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
-        Self::open_at(absolute(path)?).await
+        // One that reads is enough to see what it is: most applications that start are only read.
+        Self::open_at(absolute(path)?, Role::Reader).await
     }
 
-    async fn open_at(path: PathBuf) -> Result<Self, DatabaseError> {
+    async fn open_at(path: PathBuf, first: Role) -> Result<Self, DatabaseError> {
         let sqlite = Self {
             shared: Arc::new(Shared {
                 parking: Arc::new(Parking::new(path)),
@@ -79,7 +80,7 @@ impl Sqlite {
             }),
         };
         // The first connection shows whether this is a database at all.
-        sqlite.run(Role::Writer, |_| Ok(())).await?;
+        sqlite.run(first, |connection| connection::check(connection)).await?;
         Ok(sqlite)
     }
 
