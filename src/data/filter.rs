@@ -11,9 +11,10 @@ use super::records::value;
 use super::{Collection, DataError, Field, FieldType};
 
 /// Which records are meant.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Filter {
     /// All of them.
+    #[default]
     All,
     /// Those whose field has this value (null: those without one).
     Eq(String, Value),

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::database::{self, Database, Executor};
 
+pub use crate::database::DatabaseError;
 pub use collection::Collection;
 pub use error::DataError;
 pub use field::{Field, FieldType};

@@ -66,9 +66,3 @@ impl Query {
         self
     }
 }
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self::All
-    }
-}

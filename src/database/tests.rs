@@ -230,3 +230,14 @@ async fn removing_takes_every_file_of_it_and_no_other() {
     assert_eq!(Database::remove(&place.at("a.sqlite")).await, Ok(vec![]));
     assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn an_empty_file_left_by_a_crash_becomes_a_database() {
+    let place = Place::new();
+    std::fs::write(place.folder.path().join("a.sqlite"), "").unwrap();
+    let database = Database::open(&place.at("a.sqlite")).await.unwrap();
+    assert!(!database.has_table("posts").await.unwrap());
+    database.execute(&table()).await.unwrap();
+    database.insert(&insert("one"), None).await.unwrap();
+    assert_eq!(read(&database).await, ["one"]);
+}

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::json_response;
 use crate::app::auth::AuthError;
-use crate::data::DataError;
-use crate::database::DatabaseError;
+use crate::data::{DataError, DatabaseError};
 
 /// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
 #[derive(Debug, Clone, thiserror::Error)]

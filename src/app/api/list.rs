@@ -83,10 +83,9 @@ fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError> {
     let given = match params.get(name) {
         None => return Ok(Vec::new()),
         Some(Value::Array(texts)) => texts.iter().map(Value::as_str).collect(),
-        Some(other) => Some(vec![other.as_str().unwrap_or("\u{0}")]),
+        Some(other) => other.as_str().map(|text| vec![text]),
     };
-    let given = given.filter(|texts| !texts.contains(&"\u{0}"));
-    let Some(given) = given else {
+    let Some(given): Option<Vec<&str>> = given else {
         return Err(ApiError::bad_request(format!("{name} must be a list of fields")));
     };
     let words = given.iter().flat_map(|text| text.split(',')).map(str::trim);

@@ -58,6 +58,7 @@ fn missing(expected: &Value, answer: &Value, path: &str) -> Option<String> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests_and_their_answers() {
     let place = Place::installed().await;
     let app = place.open().await.unwrap();

@@ -105,14 +105,14 @@ impl std::fmt::Debug for SignedIn {
 pub struct Auth {
     source: DataSource,
     keys: ArcSwap<Keys>,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     tickets: Tickets,
 }
 
 impl Auth {
     /// Of an application that starts.
     pub(super) async fn open(source: DataSource, secret: &[u8]) -> Result<Self, DataError> {
-        let sessions = Sessions::load(&source, Utc::now()).await?;
+        let sessions = Arc::new(Sessions::load(&source, Utc::now()).await?);
         let keys = ArcSwap::from_pointee(Keys::new(secret));
         Ok(Self { source, keys, sessions, tickets: Tickets::default() })
     }
@@ -165,13 +165,17 @@ impl Auth {
             "expiration": session.expires.to_rfc3339_opts(SecondsFormat::Millis, true),
         });
         let ended = Filter::Lt("expiration".into(), now.to_rfc3339().into());
-        let mut transaction = self.source.begin().await?;
-        transaction.destroy(&TOKEN_BLACKLIST, &ended).await?;
-        transaction.insert(&TOKEN_BLACKLIST, object(entry)).await?;
-        transaction.commit().await?;
+        // First here: should the database fail, the token is refused until a restart at least.
         self.sessions.forget_ended(now);
         self.sessions.block(token, session.expires.timestamp());
-        Ok(())
+        let source = self.source.clone();
+        to_its_end(async move {
+            let mut transaction = source.begin().await?;
+            transaction.destroy(&TOKEN_BLACKLIST, &ended).await?;
+            transaction.insert(&TOKEN_BLACKLIST, object(entry)).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Changes the password; all tokens of the user end.
@@ -193,9 +197,13 @@ impl Auth {
         });
         // Of two changes at once, the second has the wrong old password.
         let unchanged = own.and(Filter::Eq("password".into(), hash.into()));
-        let changed = self.source.update(&USERS, &unchanged, object(changes)).await?;
-        self.sessions.forget(session.user.id);
-        if changed == 0 { Err(AuthError::WrongPassword) } else { Ok(()) }
+        let (source, sessions, id) = (self.source.clone(), Arc::clone(&self.sessions), session.user.id);
+        to_its_end(async move {
+            let changed = source.update(&USERS, &unchanged, object(changes)).await;
+            sessions.forget(id);
+            if changed? == 0 { Err(AuthError::WrongPassword) } else { Ok(()) }
+        })
+        .await
     }
 
     /// Makes a ticket that signs `user` in (user name or e-mail; `None`: the first root user),
@@ -259,6 +267,15 @@ impl Auth {
             found => found,
         }
     }
+}
+
+/// Does what changes both the database and memory, also when nobody waits for it any more: a
+/// client that hangs up must not leave memory with what the database knows better.
+async fn to_its_end(
+    work: impl Future<Output = Result<(), AuthError>> + Send + 'static,
+) -> Result<(), AuthError> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or(Err(AuthError::Failed("the change broke off: the host is shutting down")))
 }
 
 fn object(value: Value) -> Record {

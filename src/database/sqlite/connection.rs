@@ -64,6 +64,11 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
     }
 }
 
+/// Whether the file is a database at all: SQLite looks at it only when it has to.
+pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+}
+
 /// Makes an empty file that nobody else may read; there must be none.
 pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     let mut options = std::fs::OpenOptions::new();
@@ -147,7 +152,7 @@ pub(super) fn roll_back(connection: &Connection) -> bool {
 /// Reads all rows.
 pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
-    let columns: Arc<[Box<str>]> = prepared.column_names().into_iter().map(Into::into).collect();
+    let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(bound(statement))?;
     let mut answer = Vec::new();
     while let Some(row) = rows.next()? {

@@ -55,22 +55,23 @@ pub(super) fn table_named(name: &str) -> Rendered {
 impl Sqlite {
     pub(super) async fn create(path: &Path) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, |path| connection::create_file(path)).await?;
-        match Self::open_at(path.clone()).await {
+        on_worker(&path, connection::create_file).await?;
+        match Self::open_at(path.clone(), Role::Writer).await {
             Ok(sqlite) => Ok(sqlite),
             Err(error) => {
                 // The file is ours and empty: nobody else could have made one in between.
-                on_worker(&path, |path| connection::remove_files(path)).await.ok();
+                on_worker(&path, connection::remove_files).await.ok();
                 Err(error)
             }
         }
     }
 
     pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
-        Self::open_at(absolute(path)?).await
+        // One that reads is enough to see what it is: most applications that start are only read.
+        Self::open_at(absolute(path)?, Role::Reader).await
     }
 
-    async fn open_at(path: PathBuf) -> Result<Self, DatabaseError> {
+    async fn open_at(path: PathBuf, first: Role) -> Result<Self, DatabaseError> {
         let sqlite = Self {
             shared: Arc::new(Shared {
                 parking: Arc::new(Parking::new(path)),
@@ -79,13 +80,13 @@ impl Sqlite {
             }),
         };
         // The first connection shows whether this is a database at all.
-        sqlite.run(Role::Writer, |_| Ok(())).await?;
+        sqlite.run(first, |connection| connection::check(connection)).await?;
         Ok(sqlite)
     }
 
     pub(super) async fn remove(path: &Path) -> Result<Vec<String>, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, |path| connection::remove_files(path)).await
+        on_worker(&path, connection::remove_files).await
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -93,7 +94,7 @@ impl Sqlite {
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
-        on_worker(self.path(), |path| connection::size(path)).await
+        on_worker(self.path(), connection::size).await
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {

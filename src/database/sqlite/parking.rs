@@ -228,4 +228,30 @@ mod tests {
         drop(Lease::take(&parking, Role::Writer).unwrap());
         assert!(parking.places.lock().watched, "it is watched again");
     }
+
+    #[test]
+    fn closing_what_is_idle_disturbs_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        connection::create_file(&path).unwrap();
+        let parking = Arc::new(Parking::new(path));
+        let on =
+            |role, sql: &str| Lease::take(&parking, role).unwrap().connection().execute_batch(sql).unwrap();
+        on(Role::Writer, "CREATE TABLE t (a)");
+        // Every sweep closes all connections, the last of them writing the log back and removing
+        // it, while others are being opened.
+        std::thread::scope(|scope| {
+            let work = [(Role::Writer, "INSERT INTO t VALUES (1)"), (Role::Reader, "SELECT * FROM t")];
+            let working = work.map(|(role, sql)| {
+                let on = &on;
+                scope.spawn(move || (0..200).for_each(|_| on(role, sql)))
+            });
+            while working.iter().any(|thread| !thread.is_finished()) {
+                parking.sweep(Instant::now());
+            }
+        });
+        let mut lease = Lease::take(&parking, Role::Reader).unwrap();
+        let count = lease.connection().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count.unwrap(), 200);
+    }
 }
