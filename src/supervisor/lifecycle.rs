@@ -6,7 +6,7 @@ use crate::protocol::State;
 
 /// Where an application stands, since when, and why if it is in error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// The state.
     pub state: State,
     /// Why, in `error`.
@@ -18,7 +18,7 @@ pub struct Standing {
 impl Standing {
     /// In `state` from now on.
     #[must_use]
-    pub fn now(state: State) -> Self {
+    pub(crate) fn now(state: State) -> Self {
         Self { state, reason: None, since: Utc::now() }
     }
 }
@@ -34,7 +34,7 @@ impl Standing {
 /// - `commanding` is lent to a command on a complete application and goes back to rest.
 /// - Deleting leads to `not_found` from every state of rest, undeleting from there to rest.
 #[must_use]
-pub const fn may_go(from: State, to: State) -> bool {
+pub(crate) const fn may_go(from: State, to: State) -> bool {
     use State::{Commanding, Error, Initialized, Initializing, NotFound, Preparing, Running, Stopped};
     match from {
         NotFound => matches!(to, Preparing | Initialized | Stopped),

@@ -1,28 +1,51 @@
-//! Applications as a whole.
+//! Applications as a whole: what is registered, where each stands, and every command on them.
+//!
+//! [`Supervisor`] holds an entry for each registered application (`entry.rs`): its row of the
+//! registry (`registry.rs`), its state (`lifecycle.rs`), and the running application while it
+//! runs. Commands change an entry one at a time: `creation.rs` and `deletion.rs` are sagas that a
+//! crash cannot leave half done, `starting.rs` starts, stops and lends applications to requests,
+//! `settings.rs` changes what is registered. Each runs as an operation (`operations.rs`), so that
+//! it goes on when its client has gone. `applications.rs` offers the same commands over HTTP.
+
+mod applications;
 mod crash;
+mod creation;
+mod deletion;
+mod description;
+mod domains;
+mod entry;
 mod events;
+mod failure;
 mod lifecycle;
 pub mod logs;
+mod opening;
 mod operations;
 mod provision;
+mod registry;
 mod secrets;
+mod settings;
+mod starting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
+use crate::database::{Engine, Location};
+use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
+
+use entry::Entry;
+use provision::Premises;
+use registry::Registry;
+
+pub use entry::Visit;
 pub use events::Events;
+pub use opening::OpenError;
 pub use operations::Operations;
 pub use secrets::{SecretError, SecretKey};
-
-use crate::database::Location;
-
-use crate::app::App;
-use crate::protocol::{self, AppId, Application, RpcError, State};
-
-/// All applications of this host.
-#[derive(Debug)]
-pub struct Supervisor {}
+pub use starting::Unavailable;
 
 /// What the host's applications are opened with.
 #[derive(Debug)]
@@ -44,6 +67,7 @@ pub struct SupervisorOptions {
     /// The applications' log files.
     pub logs: Arc<logs::LogFiles>,
 }
+
 /// One stage of long work, as it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
@@ -56,163 +80,103 @@ pub struct Stage {
     /// In words.
     pub message: String,
 }
+
 /// Where stages are told; without a listener nothing is lost.
 pub type Stages = tokio::sync::mpsc::UnboundedSender<Stage>;
-/// Why the applications cannot be opened at all.
-#[derive(Debug, thiserror::Error)]
-#[error("{sentence}")]
-pub struct OpenError {
-    /// What was tried, on what, what went wrong.
-    pub sentence: String,
-    /// What to do.
-    pub hint: Option<String>,
+
+/// All applications of this host.
+#[derive(Debug)]
+pub struct Supervisor {
+    options: SupervisorOptions,
+    key: SecretKey,
+    premises: Premises,
+    registry: Registry,
+    entries: papaya::HashMap<AppId, Arc<Entry>>,
+    /// Which application answers under which host name.
+    domains: papaya::HashMap<String, AppId>,
+    /// Held while IDs, domains and directories are checked and taken.
+    reservations: Mutex<()>,
+    events: Events,
+    operations: Operations,
+    closing: AtomicBool,
 }
 
-/// A running application, lent to one request. Stopping it waits until this is dropped.
-#[derive(Debug)]
-pub struct Visit {
-    app: Arc<App>,
-}
-impl std::ops::Deref for Visit {
-    type Target = Arc<App>;
-    fn deref(&self) -> &Arc<App> {
-        &self.app
-    }
-}
-/// Why a request cannot be answered by its application now.
-#[derive(Debug, Clone)]
-pub struct Unavailable {
-    /// The ID that was asked for, as it was given.
-    pub id: String,
-    /// Its state: `not_found` is a 404, all else a 503.
-    pub state: State,
-    /// One sentence: what is the matter, and why.
-    pub message: String,
-    /// Seconds after which asking again makes sense.
-    pub retry_after: Option<u64>,
-}
 impl Supervisor {
-    /// Lends the application, starting it when it may be started by a visit; waits for that, bounded.
-    pub async fn visit(self: &Arc<Self>, _id: &str) -> Result<Visit, Unavailable> {
-        unimplemented!()
-    }
-    /// The application that answers under this host name (lower case, no port).
-    pub fn by_domain(&self, _host: &str) -> Option<AppId> {
-        unimplemented!()
-    }
-    /// Opens (on the first start: makes) the main application, reads the registry, and finishes or
-    /// takes back what a crash left half done. Gives the main application's root user when it was
-    /// made now.
-    pub async fn open(
-        _options: SupervisorOptions,
-    ) -> Result<(Arc<Self>, Option<protocol::CreatedRootUser>), OpenError> {
-        unimplemented!()
-    }
-    /// Starts the applications whose start mode is `with-main`, in parallel, bounded; gives when all are up
-    /// or in error.
-    pub async fn start_with_main(self: &Arc<Self>) {
-        unimplemented!()
-    }
-    /// Takes no more commands, lets those under way end, stops every application, the main one last.
-    pub async fn shutdown(&self) {
-        unimplemented!()
-    }
     /// What happens to applications.
     pub fn events(&self) -> &Events {
-        unimplemented!()
+        &self.events
     }
+
     /// Commands under way and ended.
     pub fn operations(&self) -> &Operations {
-        unimplemented!()
+        &self.operations
     }
+
     /// The applications' logs.
     pub fn logs(&self) -> &logs::LogFiles {
-        unimplemented!()
+        &self.options.logs
     }
+
     /// How many are registered, and how many of them run; the main one not counted.
     pub fn counts(&self) -> (u64, u64) {
-        unimplemented!()
+        let entries = self.entries.pin();
+        let others = || entries.values().filter(|entry| !entry.id.is_main());
+        let running = others().filter(|entry| entry.state() == State::Running).count();
+        (others().count() as u64, running as u64)
     }
+
     /// The main application's engine.
-    pub fn engine(&self) -> crate::database::Engine {
-        unimplemented!()
+    pub fn engine(&self) -> Engine {
+        self.options.main_location.engine()
     }
-    /// Creates one.
-    pub async fn create(
-        self: &Arc<Self>,
-        _create: protocol::CreateApplication,
-        _stages: Stages,
-    ) -> Result<protocol::Created, RpcError> {
-        unimplemented!()
+
+    /// The application that answers under this host name (lower case, no port).
+    pub fn by_domain(&self, host: &str) -> Option<AppId> {
+        self.domains.pin().get(host).cloned()
     }
-    /// Stops one, if it runs, and starts it.
-    pub async fn restart(
-        self: &Arc<Self>,
-        _change: protocol::ChangeState,
-    ) -> Result<protocol::StateChanged, RpcError> {
-        unimplemented!()
+
+    fn find(&self, id: &str) -> Option<Arc<Entry>> {
+        self.entries.pin().get(id).cloned()
     }
-    /// Deletes one.
-    pub async fn delete(
-        self: &Arc<Self>,
-        _delete: protocol::DeleteApplication,
-        _stages: Stages,
-    ) -> Result<protocol::Deleted, RpcError> {
-        unimplemented!()
+
+    fn entry(&self, id: &AppId) -> Result<Arc<Entry>, RpcError> {
+        self.find(id.as_str()).ok_or_else(|| RpcError::app_not_found(id.as_str()))
     }
-    /// Brings one back.
-    pub async fn undelete(self: &Arc<Self>, _id: &AppId) -> Result<Application, RpcError> {
-        unimplemented!()
+
+    fn all_entries(&self) -> Vec<Arc<Entry>> {
+        self.entries.pin().values().cloned().collect()
     }
-    /// Changes settings.
-    pub async fn update(
-        self: &Arc<Self>,
-        _update: protocol::UpdateApplication,
-    ) -> Result<Application, RpcError> {
-        unimplemented!()
+
+    fn refuse_main(id: &AppId, what: &str) -> Result<(), RpcError> {
+        if !id.is_main() {
+            return Ok(());
+        }
+        Err(RpcError::new(ErrorKind::Refused, format!("the main application cannot be {what}"))
+            .hint("it holds the registry of the others and runs as long as the daemon: nbapps daemon stop"))
     }
-    /// Replaces the JWT secret.
-    pub async fn rotate_secret(self: &Arc<Self>, _id: &AppId) -> Result<Application, RpcError> {
-        unimplemented!()
+
+    /// Takes no more commands, lets those under way end, stops every application, the main one
+    /// last.
+    pub async fn shutdown(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.operations.close().await;
+        let mut closing = tokio::task::JoinSet::new();
+        let (main, others): (Vec<_>, Vec<_>) =
+            self.all_entries().into_iter().partition(|entry| entry.id.is_main());
+        for entry in others {
+            let patience = self.options.drain_timeout;
+            closing.spawn(async move {
+                let _command = entry.command.lock().await;
+                entry.close(patience).await;
+            });
+        }
+        closing.join_all().await;
+        for entry in main {
+            entry.close(self.options.drain_timeout).await;
+        }
     }
-    /// Waits for a state.
-    pub async fn wait(&self, _wait: protocol::WaitForState) -> Result<Application, RpcError> {
-        unimplemented!()
-    }
-    /// Where to visit one, with a sign-in if asked.
-    pub async fn visit_address(
-        &self,
-        _visit: protocol::VisitApplication,
-    ) -> Result<protocol::Visit, RpcError> {
-        unimplemented!()
-    }
-    /// Some of the applications, or the deleted ones.
-    pub async fn list_some(
-        &self,
-        _list: protocol::ListApplications,
-    ) -> Result<protocol::ApplicationList, RpcError> {
-        unimplemented!()
-    }
-    /// Describes one application.
-    pub fn get(&self, _id: &AppId) -> Result<Application, RpcError> {
-        unimplemented!()
-    }
-    /// All applications, by ID, the main one first.
-    pub fn list(&self) -> Vec<Application> {
-        unimplemented!()
-    }
-    /// Starts one.
-    pub async fn start(
-        self: &Arc<Self>,
-        _change: protocol::ChangeState,
-    ) -> Result<protocol::StateChanged, RpcError> {
-        unimplemented!()
-    }
-    /// Stops one.
-    pub async fn stop(
-        self: &Arc<Self>,
-        _change: protocol::ChangeState,
-    ) -> Result<protocol::StateChanged, RpcError> {
-        unimplemented!()
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 }

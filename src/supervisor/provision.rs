@@ -23,7 +23,7 @@ const DATABASE_FILE: &str = "database.sqlite";
 /// is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provision {
+pub(crate) struct Provision {
     /// Names this creation; stands in the mark of what it made.
     pub key: String,
     /// The directory below `apps/`.
@@ -32,13 +32,13 @@ pub struct Provision {
 
 /// The place where applications' directories are.
 #[derive(Debug, Clone)]
-pub struct Premises {
+pub(crate) struct Premises {
     root: PathBuf,
 }
 
 /// What could not be made or removed.
 #[derive(Debug, thiserror::Error)]
-pub enum ProvisionError {
+pub(crate) enum ProvisionError {
     /// A directory or file.
     #[error("{} cannot be {doing}: {error}", path.display())]
     File {
@@ -56,7 +56,7 @@ pub enum ProvisionError {
 
 impl Premises {
     /// Below `<data directory>/apps`, which is made when it is missing.
-    pub async fn open(data_directory: &Path) -> Result<Self, ProvisionError> {
+    pub(crate) async fn open(data_directory: &Path) -> Result<Self, ProvisionError> {
         let root = data_directory.join("apps");
         fs::create_dir_all(&root).await.map_err(failed(&root, "made"))?;
         Ok(Self { root })
@@ -64,7 +64,7 @@ impl Premises {
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
     /// the data of a deleted application still stands there.
-    pub async fn plan(&self, id: &AppId) -> Result<Provision, ProvisionError> {
+    pub(crate) async fn plan(&self, id: &AppId) -> Result<Provision, ProvisionError> {
         let key = uuid::Uuid::new_v4().simple().to_string();
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
@@ -81,18 +81,18 @@ impl Premises {
 
     /// The application's directory.
     #[must_use]
-    pub fn directory(&self, provision: &Provision) -> PathBuf {
+    pub(crate) fn directory(&self, provision: &Provision) -> PathBuf {
         self.root.join(&provision.directory)
     }
 
     /// Where its database is.
     #[must_use]
-    pub fn location(&self, provision: &Provision) -> Location {
+    pub(crate) fn location(&self, provision: &Provision) -> Location {
         Location::Sqlite(self.directory(provision).join(DATABASE_FILE))
     }
 
     /// Makes the directory, its mark and an empty database.
-    pub async fn make(&self, provision: &Provision) -> Result<Database, ProvisionError> {
+    pub(crate) async fn make(&self, provision: &Provision) -> Result<Database, ProvisionError> {
         let directory = self.directory(provision);
         fs::create_dir(&directory).await.map_err(failed(&directory, "made"))?;
         crash_point("create.directory-made");
@@ -106,7 +106,7 @@ impl Premises {
 
     /// Removes what [`Self::make`] made, as far as it came; gives the path when there was
     /// something. A directory with another mark is left alone.
-    pub async fn remove(&self, provision: &Provision) -> Result<Option<PathBuf>, ProvisionError> {
+    pub(crate) async fn remove(&self, provision: &Provision) -> Result<Option<PathBuf>, ProvisionError> {
         let directory = self.directory(provision);
         let mark = directory.join(MARK);
         match fs::read_to_string(&mark).await {

@@ -20,7 +20,7 @@ const NONCE_LENGTH: usize = 24;
 const VERSION: &str = "v1:";
 
 /// The name of the key's file in the data directory, and of the systemd credential.
-pub const KEY_FILE: &str = "secret.key";
+pub(crate) const KEY_FILE: &str = "secret.key";
 
 /// The key that the registry's secrets are encrypted with. It is kept outside of the registry.
 #[derive(Clone)]
