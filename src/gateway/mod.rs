@@ -156,9 +156,7 @@ impl Gateway {
     /// Listens on the address. Connections wait in the system's queue until [`run`](Self::run).
     pub async fn bind(options: GatewayOptions, supervisor: Arc<Supervisor>) -> Result<Self, GatewayError> {
         let api_base = api_base(&options.api_base_path)?;
-        let failed = |source| GatewayError::listen(options.listen, source);
-        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen(options.listen).await?;
         Ok(Self {
             listener,
             address,
@@ -194,6 +192,14 @@ impl Gateway {
         listener::serve(self.listener, self.limits, shutdown, answer).await;
         tracing::info!("the gateway is closed");
     }
+}
+
+/// Takes the address; with port 0 the system chooses one, hence the address beside the listener.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let failed = |source| GatewayError::listen(address, source);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let taken = listener.local_addr().map_err(failed)?;
+    Ok((listener, taken))
 }
 
 /// The API base path with a slash at both ends.
@@ -233,6 +239,14 @@ mod tests {
             assert!(said.to_string().contains(says), "{given}: {said}");
             assert!(said.hint().contains("API_BASE_PATH"));
         }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let (_held, address) = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        assert_ne!(address.port(), 0);
+        let error = listen(address).await.unwrap_err();
+        assert!(matches!(error, GatewayError::PortTaken { address: taken } if taken == address), "{error}");
     }
 
     #[test]

@@ -89,13 +89,17 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
 /// `POST /admin/sign-out`: the token is refused from now on, everywhere.
 pub(super) async fn sign_out(call: &PageCall<'_>) -> Response<Bytes> {
     let prefix = call.view.prefix;
+    // Also without a session: a form from elsewhere comes without the cookie (`SameSite`), and the
+    // answer must not take the cookie away.
+    if !guard::from_here(&call.request.headers, call.view.https, call.view.host) {
+        return guard::refused(prefix);
+    }
     if let Some(current) = session::current(call).await {
         let sent = match Form::read(&call.request.headers, &call.request.body) {
             Ok(sent) => sent,
             Err(error) => return error.answer(prefix),
         };
-        let here = guard::from_here(&call.request.headers, call.view.https, call.view.host);
-        if !here || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
+        if !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
             return guard::refused(prefix);
         }
         if let Err(error) = call.app.auth().sign_out(&current.session).await {
