@@ -1,5 +1,7 @@
 //! What pages may see and change of the host: the supervisor, behind the pages' own contract.
 
+use std::sync::Arc;
+
 use crate::pages::{Change, Directory, Entry};
 use crate::protocol::{AppId, Application, ChangeState, RpcError, State, Wait};
 use crate::supervisor::Supervisor;
@@ -8,7 +10,7 @@ use crate::supervisor::Supervisor;
 const PATIENCE: Wait = Wait { wait: true, timeout_ms: 20_000 };
 
 /// The host, as pages see it.
-pub(super) struct Host<'a>(pub(super) &'a Supervisor);
+pub(super) struct Host<'a>(pub(super) &'a Arc<Supervisor>);
 
 impl Directory for Host<'_> {
     fn list(&self) -> Vec<Entry> {

@@ -61,6 +61,9 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
         return form(call, &current, StatusCode::BAD_REQUEST, Some(Notice::bad(sentence)));
     }
     if let Err(error) = call.app.auth().change_password(&current.session, old, new).await {
+        if error.status().is_server_error() {
+            return super::failed(prefix, &error);
+        }
         tracing::info!(%error, user = current.session.user.id, "a change of password was refused");
         let notice = Notice::bad(format!("The password was not changed: {error}"));
         return form(call, &current, StatusCode::BAD_REQUEST, Some(notice));

@@ -78,6 +78,7 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
             session::begin(&mut response, call, &signed_in);
             response
         }
+        Err(error) if error.status().is_server_error() => super::failed(prefix, &error),
         Err(error) => {
             tracing::info!(%error, "a sign-in on the page was refused");
             let notice = Notice::bad(format!("You could not be signed in: {error}"));
@@ -125,6 +126,7 @@ pub(super) async fn redeem(call: &PageCall<'_>, ticket: &str) -> Response<Bytes>
             session::begin(&mut response, call, &signed_in);
             response
         }
+        Err(error) if error.status().is_server_error() => super::failed(call.view.prefix, &error),
         Err(error) => {
             tracing::info!(%error, "a sign-in link was refused");
             used_up(call.view.prefix, call.app.name())

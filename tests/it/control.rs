@@ -16,9 +16,21 @@ fn every_kind_of_line_gets_its_answer_and_harms_nobody() {
         (b"[1,2]\n", "invalid_request", json!(null)),
         (b"{\"id\":1,\"method\":\"host.info\"}\n", "invalid_request", json!(1)),
         (b"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"no.such\"}\n", "method_not_found", json!("x")),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"app.get\",\"params\":{}}\n", "invalid_params", json!(2)),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"app.get\",\"params\":{\"id\":\"x y\"}}\n", "invalid_params", json!(3)),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"app.get\",\"params\":{\"id\":\"nosuch\"}}\n", "app_not_found", json!(4)),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"app.get\",\"params\":{}}\n",
+            "invalid_params",
+            json!(2),
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"app.get\",\"params\":{\"id\":\"x y\"}}\n",
+            "invalid_params",
+            json!(3),
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"app.get\",\"params\":{\"id\":\"nosuch\"}}\n",
+            "app_not_found",
+            json!(4),
+        ),
     ] {
         connection.send_raw(line);
         let answer = connection.receive().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(line)));

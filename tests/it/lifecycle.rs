@@ -58,7 +58,8 @@ async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
     let broken = daemon.call("app.get", json!({"id": "broken"}));
     let file = broken["database"]["location"].as_str().unwrap().to_owned();
     assert!(daemon.stop().success());
-    std::fs::write(&file, "this is no database, and long enough to be read as a header of one".repeat(40)).unwrap();
+    std::fs::write(&file, "this is no database, and long enough to be read as a header of one".repeat(40))
+        .unwrap();
     let daemon = environment.daemon();
     daemon.call("app.wait", json!({"id": "good", "state": "running", "timeout_ms": 30000}));
     let broken = daemon.call("app.wait", json!({"id": "broken", "state": "error", "timeout_ms": 30000}));
@@ -86,11 +87,10 @@ async fn a_rotated_secret_ends_all_tokens() {
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let token = sign_in(&daemon, Some("crm")).await;
     daemon.call("app.rotate_secret", json!({"id": "crm"}));
-    let check = async |daemon| http(daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await;
-    assert_eq!(check(&daemon).await.0, 401);
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
     assert!(daemon.stop().success());
     let daemon = environment.daemon();
-    assert_eq!(check(&daemon).await.0, 401);
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
     sign_in(&daemon, Some("crm")).await;
 }
 
@@ -107,7 +107,10 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
         (json!({"id": "a", "domains": ["http://x"]}), "invalid_setting"),
         (json!({"id": "a", "environment": "k8s"}), "invalid_setting"),
         (json!({"id": "a", "database": {"mode": "schema"}}), "schema_unsupported"),
-        (json!({"id": "a", "database": {"mode": "connection", "url": "postgres://x/y"}}), "engine_unsupported"),
+        (
+            json!({"id": "a", "database": {"mode": "connection", "url": "postgres://x/y"}}),
+            "engine_unsupported",
+        ),
         (json!({"id": "a", "database": {"dialect": "mysql"}}), "engine_unsupported"),
         (json!({"id": "a", "database": {"host": "x"}}), "engine_unsupported"),
         (json!({"id": "a", "admin": {"email": "x"}}), "invalid_setting"),
