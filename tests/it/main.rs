@@ -1,6 +1,7 @@
 //! The integration tests: the real daemon over the real socket, one binary so that it links once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![allow(unreachable_pub, reason = "everything here is for this binary alone")]
 
 mod conformance;
 mod control;
