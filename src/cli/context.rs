@@ -84,11 +84,17 @@ impl Context {
             && !forbidden
     }
 
-    /// Connects to the daemon; starts one where that is allowed, and says so.
+    /// Connects to the daemon, for any number of requests.
     pub(crate) async fn connect(&self) -> Result<Arc<Client>, CliError> {
+        self.connect_alone().await.map(Arc::new)
+    }
+
+    /// Connects to the daemon, for a stream that takes the connection for itself. Starts a daemon
+    /// where that is allowed, and says so.
+    pub(crate) async fn connect_alone(&self) -> Result<Client, CliError> {
         match self.connect_only().await {
             Err(CliError::Client(error)) if error.is_absent() && self.may_start() => {}
-            other => return other.map(Arc::new),
+            other => return other,
         }
         let (client, started) = Launch::at_default_socket()?.connect().await?;
         if let Some(daemon) = started {
@@ -97,7 +103,7 @@ impl Context {
                 daemon.pid
             ));
         }
-        Ok(Arc::new(client))
+        Ok(client)
     }
 
     /// Connects to the daemon that is there, and starts none.
@@ -130,11 +136,8 @@ impl Context {
     ) -> Result<M::Result, CliError> {
         let mut spinner = self.console.spinner(subject);
         let call = client.call_with_progress::<M>(params, |progress| spinner.update(&progress));
-        let patience = if wait.wait {
-            Duration::from_millis(wait.timeout_ms).saturating_add(GRACE)
-        } else {
-            PATIENCE
-        };
+        let patience =
+            if wait.wait { Duration::from_millis(wait.timeout_ms).saturating_add(GRACE) } else { PATIENCE };
         within(patience, format!("the daemon did not answer {} for {subject}", M::NAME), call).await
     }
 }

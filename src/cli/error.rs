@@ -74,9 +74,7 @@ impl CliError {
             Self::Client(error) => error.hint(),
             Self::Start(error) => error.hint(),
             Self::Usage { hint, .. } | Self::Refused { hint, .. } => hint.clone(),
-            Self::TimedOut { .. } => {
-                Some("see what is under way with: nbapps operation list".to_owned())
-            }
+            Self::TimedOut { .. } => Some("see what is under way with: nbapps operation list".to_owned()),
             Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,
         }
     }

@@ -31,8 +31,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code with its meaning, for help and manual pages.
-    pub(crate) const MEANINGS: &'static str = "\
-  0  done
+    pub(crate) const MEANINGS: &'static str = "  0  done
   1  failed
   2  wrong usage
   3  daemon unreachable
@@ -70,10 +69,9 @@ impl Exit {
             | ErrorKind::LineTooLong => Self::Usage,
             ErrorKind::ProtocolMismatch | ErrorKind::ShuttingDown => Self::Unreachable,
             ErrorKind::AppNotFound | ErrorKind::OperationNotFound => Self::NotFound,
-            ErrorKind::AppExists
-            | ErrorKind::Conflict
-            | ErrorKind::DomainTaken
-            | ErrorKind::NotRunning => Self::Conflict,
+            ErrorKind::AppExists | ErrorKind::Conflict | ErrorKind::DomainTaken | ErrorKind::NotRunning => {
+                Self::Conflict
+            }
             ErrorKind::Timeout => Self::TimedOut,
             ErrorKind::Refused
             | ErrorKind::PermissionDenied
@@ -159,6 +157,9 @@ mod tests {
         };
         assert_eq!(Exit::of(&CliError::Client(absent())), Exit::Unreachable);
         assert_eq!(Exit::of(&CliError::Start(StartError::Client(absent()))), Exit::Unreachable);
-        assert_eq!(Exit::of(&CliError::Start(StartError::NoProgram { beside: "/x".into() })), Exit::Unreachable);
+        assert_eq!(
+            Exit::of(&CliError::Start(StartError::NoProgram { beside: "/x".into() })),
+            Exit::Unreachable
+        );
     }
 }

@@ -45,7 +45,10 @@ where
             Ok(result) => ended.push(result),
             Err(error) => {
                 let error = std::io::Error::other(error);
-                ended.push((usize::MAX, Err(CliError::Io { what: "a task of nbapps ended".to_owned(), error })));
+                ended.push((
+                    usize::MAX,
+                    Err(CliError::Io { what: "a task of nbapps ended".to_owned(), error }),
+                ));
             }
         }
     }

@@ -29,16 +29,8 @@ pub(crate) const DATABASE_MODES: &[&str] = &["database", "connection", "schema"]
 /// The words for [`crate::protocol::LogLevel`].
 pub(crate) const LOG_LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 /// The words for [`crate::protocol::State`].
-pub(crate) const STATES: &[&str] = &[
-    "preparing",
-    "initializing",
-    "initialized",
-    "running",
-    "commanding",
-    "stopped",
-    "error",
-    "not_found",
-];
+pub(crate) const STATES: &[&str] =
+    &["preparing", "initializing", "initialized", "running", "commanding", "stopped", "error", "not_found"];
 
 /// Reads an application's ID; the error says the rule.
 pub(crate) fn app_id(text: &str) -> Result<AppId, String> {
@@ -154,7 +146,8 @@ mod tests {
     #[test]
     fn times_are_durations_or_dates() {
         assert_eq!(since("2026-01-31T08:00:00Z").unwrap().timestamp(), 1_769_846_400);
-        let ago = Utc::now() - since("10m").unwrap();
+        let then = since("10m").unwrap();
+        let ago = Utc::now() - then;
         assert!((600..620).contains(&ago.num_seconds()), "{ago}");
         for wrong in ["yesterday", "", "10", "600000000000000000y"] {
             assert!(since(wrong).is_err(), "{wrong}");
@@ -166,9 +159,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         let mut files = SecretFiles::default();
-        for (content, expected) in
-            [("s3cret\n", Some("s3cret")), ("a b\r\n", Some("a b")), ("x", Some("x")), ("", None), ("a\nb\n", None)]
-        {
+        for (content, expected) in [
+            ("s3cret\n", Some("s3cret")),
+            ("a b\r\n", Some("a b")),
+            ("x", Some("x")),
+            ("", None),
+            ("a\nb\n", None),
+        ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(files.read("--jwt-secret-file", &path).ok().as_deref(), expected, "{content:?}");
         }

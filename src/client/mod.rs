@@ -31,6 +31,7 @@ pub mod paths;
 mod tests;
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::process::Stdio;
 
 use interprocess::local_socket::GenericFilePath;
@@ -48,6 +49,16 @@ use crate::protocol::{
     Subscribed, Welcome,
 };
 use connection::{Connection, Reply};
+
+/// Opens a control socket, for who carries the bytes elsewhere.
+///
+/// # Errors
+/// [`ClientError::Unreachable`] when nothing listens there.
+pub async fn open_socket(path: &Path) -> Result<Stream, ClientError> {
+    let unreachable = |error| ClientError::unreachable(&path.display().to_string(), error);
+    let name = path.to_fs_name::<GenericFilePath>().map_err(unreachable)?;
+    Stream::connect(name).await.map_err(unreachable)
+}
 
 /// An open connection to a daemon that has been greeted.
 ///
@@ -71,12 +82,8 @@ impl Client {
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
         match address {
             Address::Socket(path) => {
-                let named = address.to_string();
-                let unreachable = |error| ClientError::unreachable(&named, error);
-                let name = path.as_path().to_fs_name::<GenericFilePath>().map_err(unreachable)?;
-                let stream = Stream::connect(name).await.map_err(unreachable)?;
-                let (incoming, outgoing) = tokio::io::split(stream);
-                Self::greet(Connection::open(incoming, outgoing), named, None).await
+                let (incoming, outgoing) = tokio::io::split(open_socket(path).await?);
+                Self::greet(Connection::open(incoming, outgoing), address.to_string(), None).await
             }
             Address::Ssh(host) => Self::connect_through(host.command(), address.to_string()).await,
         }

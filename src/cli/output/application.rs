@@ -63,8 +63,20 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         ]
     });
     let heading = [
-        "ID", "NAME", "STATE", "START", "URL", "DOMAINS", "DATABASE", "LOCATION", "UPGRADE", "IDLE STOP",
-        "PROTECTED", "RUNNING SINCE", "REQUESTS", "REASON",
+        "ID",
+        "NAME",
+        "STATE",
+        "START",
+        "URL",
+        "DOMAINS",
+        "DATABASE",
+        "LOCATION",
+        "UPGRADE",
+        "IDLE STOP",
+        "PROTECTED",
+        "RUNNING SINCE",
+        "REQUESTS",
+        "REASON",
     ];
     columns(&heading, rows)
 }
@@ -141,18 +153,19 @@ pub(crate) fn created(created: &Created, waited: bool) -> String {
     listing(pairs)
 }
 
-/// What came of a lifecycle command, a line for each application.
-pub(crate) fn changed(changes: &[StateChanged], waited: bool) -> String {
+/// What came of a lifecycle command, a line for each application. `done` says in a word what was
+/// done to those that were not in that state already.
+pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> String {
     let rows = changes.iter().map(|change| {
         let application = &change.application;
-        let note = match (change.changed, waited) {
+        let result = match (change.changed, waited) {
             (false, _) => "nothing to do".to_owned(),
             (true, false) => format!("operation {}", change.operation),
-            (true, true) => application.url.clone(),
+            (true, true) => done.to_owned(),
         };
-        vec![cell(application.id.as_str()), state(application.state), cell(note)]
+        vec![cell(application.id.as_str()), state(application.state), cell(result), cell(&application.url)]
     });
-    columns(&["ID", "STATE", ""], rows)
+    columns(&["ID", "STATE", "RESULT", "URL"], rows)
 }
 
 /// What a deletion removed and what it left.
@@ -161,7 +174,10 @@ pub(crate) fn deleted(deletions: &[Deleted], waited: bool) -> String {
     for deleted in deletions {
         pairs.push((if waited { "Deleted" } else { "Deleting" }, cell(deleted.id.as_str())));
         if let Some(until) = deleted.until {
-            pairs.push(("Kept until", cell(format!("{}; until then: nbapps undelete {}", time(until), deleted.id))));
+            pairs.push((
+                "Kept until",
+                cell(format!("{}; until then: nbapps undelete {}", time(until), deleted.id)),
+            ));
         }
         pairs.extend(deleted.removed.iter().map(|what| ("Removed", cell(what))));
         pairs.extend(deleted.kept.iter().map(|what| ("Kept", cell(what))));

@@ -50,6 +50,7 @@ fn bare() -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     // The console takes colours away where they do not belong, so that there is one rule for all.
     table.enforce_styling();
+    table.style_text_only();
     table
 }
 
