@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! `nbapps`: the shell command for operators and scripts.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nbapps::cli::main()
+}

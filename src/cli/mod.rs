@@ -1,1 +1,167 @@
-//! (room)
+//! The operator's side: the command `nbapps`.
+//!
+//! [`main`] reads the command line, runs the command, and turns its end into an exit code
+//! (`exit.rs`). Each command is a file in `commands/`; what it prints goes through `output/`;
+//! `context.rs` is what every command is given. Nothing is set up that the command does not use:
+//! completion answers before a runtime exists, and one thread is enough for the rest.
+
+mod commands;
+mod complete;
+mod context;
+mod error;
+mod exit;
+#[cfg(test)]
+mod generated;
+mod many;
+mod output;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{
+    completions, create, daemon, delete, events, list, logs, operation, restart, show, start, stop, undelete,
+    update, visit, wait,
+};
+use context::{Context, GlobalOptions};
+use error::CliError;
+use exit::Exit;
+
+/// Look after many data applications in one host process
+///
+/// nbapps talks to the daemon nbappsd over its control socket. With no daemon at the default
+/// socket, it starts one in the background and says so.
+#[derive(Debug, Parser)]
+#[command(name = "nbapps", version, propagate_version = false, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  nbapps create crm --start
+  nbapps visit crm --sign-in
+  nbapps list
+
+Each command has examples in its own help: nbapps create --help")]
+#[command(after_long_help = after_long_help())]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalOptions,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn after_long_help() -> String {
+    format!(
+        "\
+Examples:
+  nbapps create crm --start
+  nbapps visit crm --sign-in
+  nbapps list
+
+Each command has examples in its own help: nbapps create --help
+
+Exit codes:
+{}
+
+Environment:
+  NBAPPS_SOCKET       the control socket, as --socket
+  NBAPPS_AUTOSTART    0 to start no daemon, as --no-autostart
+  NBAPPS_DATA_DIR     the data directory of a daemon that is started
+  NO_COLOR            no colour
+  CLICOLOR_FORCE      colour even where there is no terminal",
+        Exit::MEANINGS
+    )
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Box<create::Create>),
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    Show(show::Show),
+    Visit(visit::Visit),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Update(Box<update::Update>),
+    #[command(visible_alias = "rm")]
+    Delete(delete::Delete),
+    Undelete(undelete::Undelete),
+    Wait(wait::Wait),
+    Logs(logs::Logs),
+    Events(events::Events),
+    #[command(visible_alias = "operations")]
+    Operation(operation::Operation),
+    Daemon(daemon::Daemon),
+    Completions(completions::Completions),
+}
+
+/// Runs the command that the process was started with, and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    complete::answer();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no error; where it cannot be printed, there is
+            // nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let context = Context::new(cli.global);
+    match run(cli.command, &context) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            if !matches!(error, CliError::ClosedPipe | CliError::Reported(_)) {
+                context.console.error(&error);
+            }
+            Exit::of(&error)
+        }
+    }
+    .into()
+}
+
+/// Runs a command, on a runtime only if it talks to a daemon.
+fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    let command = match command {
+        Command::Completions(completions) => return completions.run(context),
+        Command::Daemon(daemon) => match daemon.run_in_place(context)? {
+            Ok(()) => return Ok(()),
+            Err(daemon) => Command::Daemon(daemon),
+        },
+        command => command,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Io { what: "the command could not be set up".to_owned(), error })?;
+    let result = runtime.block_on(Box::pin(dispatch(command, context)));
+    // A read of standard input may be under way and cannot be taken back; it must not hold us.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Create(command) => command.run(context).await,
+        Command::List(command) => command.run(context).await,
+        Command::Show(command) => command.run(context).await,
+        Command::Visit(command) => command.run(context).await,
+        Command::Start(command) => command.run(context).await,
+        Command::Stop(command) => command.run(context).await,
+        Command::Restart(command) => command.run(context).await,
+        Command::Update(command) => command.run(context).await,
+        Command::Delete(command) => command.run(context).await,
+        Command::Undelete(command) => command.run(context).await,
+        Command::Wait(command) => command.run(context).await,
+        Command::Logs(command) => command.run(context).await,
+        Command::Events(command) => command.run(context).await,
+        Command::Operation(command) => command.run(context).await,
+        Command::Daemon(command) => command.run(context).await,
+        Command::Completions(command) => command.run(context),
+    }
+}

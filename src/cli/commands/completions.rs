@@ -1,0 +1,51 @@
+//! `nbapps completions`: what a shell needs to complete command lines.
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+
+/// A shell whose completion is supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// Bash 4 and newer
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
+
+impl Shell {
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+}
+
+/// Print the script that makes a shell complete nbapps
+///
+/// Completion asks the running daemon for the IDs of applications; it never starts one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  echo 'source <(nbapps completions bash)' >> ~/.bashrc
+  echo 'source <(nbapps completions zsh)' >> ~/.zshrc
+  nbapps completions fish > ~/.config/fish/completions/nbapps.fish")]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completions {
+    /// Prints the script.
+    pub(crate) fn run(&self, context: &Context) -> Result<(), CliError> {
+        context.console.raw(&complete::registration(self.shell.name()).map_err(CliError::Output)?)
+    }
+}

@@ -1,0 +1,227 @@
+//! `nbapps create`: an application with its database and its first user.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueHint};
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::{Format, application};
+use crate::cli::values::{self, DATABASE_MODES, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions};
+use crate::protocol::methods::AppCreate;
+use crate::protocol::{
+    AppId, CreateApplication, Created, DatabaseMode, DatabaseRequest, RootUser, StartMode, State,
+    UpgradePolicy,
+};
+
+/// Create an application, with its database and its first user
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps create crm --name \"Customer care\" --start
+  nbapps create --id hr --start-mode with-main --domain hr.example.com
+  nbapps create shop --admin-email ada@example.com --admin-password-file ./password
+  nbapps create crm --if-not-exists --start -o json
+  nbapps create crm --dry-run")]
+pub(crate) struct Create {
+    /// The application's ID: 1 to 48 of a-z 0-9 _ -, beginning with a letter [default: random]
+    #[arg(value_name = "ID", value_parser = values::app_id)]
+    position: Option<AppId>,
+
+    /// The same, as an option
+    #[arg(long, value_name = "ID", value_parser = values::app_id, conflicts_with = "position")]
+    id: Option<AppId>,
+
+    /// The name that people read [default: the ID]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    name: Option<String>,
+
+    /// When it starts by itself: with the first request for it, or with the daemon
+    #[arg(long, value_name = "MODE", default_value = "on-visit", value_parser = values::word::<StartMode>(START_MODES))]
+    start_mode: StartMode,
+
+    /// Stop it after this long without a request; the next visit starts it
+    #[arg(long, value_name = "DURATION", value_parser = values::idle_duration)]
+    idle_stop: Option<Duration>,
+
+    /// Answer at the root path of this host name too; may be given several times
+    #[arg(long = "domain", value_name = "HOST", value_hint = ValueHint::Hostname)]
+    domains: Vec<String>,
+
+    /// What to do when its system tables are older than the host
+    #[arg(long, value_name = "POLICY", default_value = "auto", value_parser = values::word::<UpgradePolicy>(UPGRADE_POLICIES))]
+    upgrade: UpgradePolicy,
+
+    /// Where it runs; this host knows "local"
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+
+    /// The secret its tokens are signed with, in a file (- for standard input) [default: random]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    jwt_secret_file: Option<PathBuf>,
+
+    /// Succeed when there is an application of this ID already, and leave it as it is
+    #[arg(long)]
+    if_not_exists: bool,
+
+    /// Start it once it is made
+    #[arg(long)]
+    start: bool,
+
+    /// Check everything, make nothing, and say what would be made
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    wait: WaitOptions,
+
+    // Their headings hold for all options after them, so they are the last.
+    #[command(flatten)]
+    database: DatabaseOptions,
+
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+/// Which database it gets.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+struct DatabaseOptions {
+    /// A database of its own, a connection to another service, or a PostgreSQL schema
+    #[arg(long = "db", value_name = "MODE", default_value = "database", value_parser = values::word::<DatabaseMode>(DATABASE_MODES))]
+    db: DatabaseMode,
+
+    /// The whole connection as a URL
+    #[arg(
+        long, value_name = "URL", value_hint = ValueHint::Url,
+        conflicts_with_all = ["db_dialect", "db_host", "db_port", "db_user", "db_password_file", "db_name"],
+    )]
+    db_url: Option<String>,
+
+    /// The database engine
+    #[arg(long, value_name = "ENGINE", value_parser = ["sqlite", "postgres", "mysql", "mariadb"])]
+    db_dialect: Option<String>,
+
+    /// The database server's host name or address
+    #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
+    db_host: Option<String>,
+
+    /// The database server's port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    db_port: Option<u16>,
+
+    /// The user to connect as
+    #[arg(long, value_name = "USER")]
+    db_user: Option<String>,
+
+    /// That user's password, in a file (- for standard input)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    db_password_file: Option<PathBuf>,
+
+    /// The database's name (SQLite: the file)
+    #[arg(long, value_name = "NAME")]
+    db_name: Option<String>,
+
+    /// The PostgreSQL schema's name
+    #[arg(long, value_name = "SCHEMA")]
+    db_schema: Option<String>,
+}
+
+/// Who may do everything in it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "First user")]
+struct AdminOptions {
+    /// The first user's e-mail address
+    #[arg(long, value_name = "EMAIL", value_hint = ValueHint::EmailAddress)]
+    admin_email: Option<String>,
+
+    /// The first user's password, in a file (- for standard input) [default: random, shown once]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    admin_password_file: Option<PathBuf>,
+
+    /// The first user's user name
+    #[arg(long, value_name = "NAME")]
+    admin_username: Option<String>,
+
+    /// The name the first user is shown by
+    #[arg(long, value_name = "NAME")]
+    admin_nickname: Option<String>,
+}
+
+impl Create {
+    fn request(self) -> Result<CreateApplication, CliError> {
+        let mut files = SecretFiles::default();
+        let mut secret =
+            |option, path: Option<PathBuf>| path.map(|path| files.read(option, &path)).transpose();
+        Ok(CreateApplication {
+            id: self.position.or(self.id),
+            name: self.name,
+            start_mode: self.start_mode,
+            database: DatabaseRequest {
+                mode: self.database.db,
+                url: self.database.db_url,
+                dialect: self.database.db_dialect,
+                host: self.database.db_host,
+                port: self.database.db_port,
+                user: self.database.db_user,
+                password: secret("--db-password-file", self.database.db_password_file)?,
+                name: self.database.db_name,
+                schema: self.database.db_schema,
+            },
+            domains: self.domains,
+            upgrade: self.upgrade,
+            environment: self.environment,
+            admin: RootUser {
+                email: self.admin.admin_email,
+                username: self.admin.admin_username,
+                nickname: self.admin.admin_nickname,
+                password: secret("--admin-password-file", self.admin.admin_password_file)?,
+            },
+            jwt_secret: secret("--jwt-secret-file", self.jwt_secret_file)?,
+            idle_stop_seconds: self.idle_stop.map(|duration| duration.as_secs()),
+            if_not_exists: self.if_not_exists,
+            start: self.start,
+            dry_run: self.dry_run,
+            wait: self.wait.wait(),
+        })
+    }
+
+    /// Creates it and prints what was made.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let request = self.request()?;
+        let (wait, dry_run) = (request.wait, request.dry_run);
+        let subject = request.id.as_ref().map_or("application", AppId::as_str).to_owned();
+        let client = context.connect().await?;
+        let created = context.work::<AppCreate>(&client, request, &subject, wait).await?;
+        let console = &context.console;
+        console
+            .show(&created, created.application.id.as_str(), || application::created(&created, wait.wait))?;
+        if console.format == Format::Name
+            && created.admin.as_ref().is_some_and(|admin| admin.password.is_some())
+        {
+            console.note("a password was generated and is not shown in this format; sign in with: nbapps visit ID --sign-in");
+        }
+        if console.is_for_people() && !dry_run {
+            console.note(&next_step(&created, wait.wait));
+        }
+        Ok(())
+    }
+}
+
+/// What an operator does after this.
+fn next_step(created: &Created, waited: bool) -> String {
+    let id = &created.application.id;
+    match &created.operation {
+        _ if !created.created => format!("it was there already and was left as it is; see: nbapps show {id}"),
+        Some(operation) if !waited => format!("await it with: nbapps operation wait {operation}"),
+        _ if created.application.state == State::Running => {
+            format!("open it, signed in, with: nbapps visit {id} --sign-in")
+        }
+        _ if created.application.start_mode == StartMode::OnVisit => {
+            format!("it starts with the first visit: nbapps visit {id} --sign-in; or now: nbapps start {id}")
+        }
+        _ => format!("start it with: nbapps start {id}"),
+    }
+}

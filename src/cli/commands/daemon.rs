@@ -1,0 +1,226 @@
+//! `nbapps daemon`: the daemon itself.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tokio::io::{AsyncWriteExt as _, copy, split};
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::{application, table};
+use crate::client::autostart::{Launch, find_daemon};
+use crate::client::{Address, ClientError, open_socket, paths};
+use crate::protocol::methods::{HostInfoMethod, HostShutdown};
+use crate::protocol::{HostInfo, Nothing};
+
+/// Run, start, stop and look at the daemon
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps daemon run --listen 127.0.0.1:8080
+  nbapps daemon start
+  nbapps daemon status -o json
+  nbapps daemon stop")]
+pub(crate) struct Daemon {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon here, in the foreground
+    Run {
+        /// Options of nbappsd; see: nbappsd --help
+        #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Start the daemon in the background and wait until it is ready
+    Start {
+        /// Wait at most this long
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        /// Options of nbappsd; see: nbappsd --help
+        #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Stop the daemon: drain requests, stop the applications, and wait for its end
+    Stop {
+        /// Wait at most this long
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+    /// Say what the daemon is and where it keeps things; exits with 3 when none is running
+    Status,
+    /// Connect standard input and output with the control socket
+    #[command(hide = true)]
+    DialStdio,
+}
+
+impl Daemon {
+    /// Whether it replaces this process instead of talking to a daemon: then no runtime is needed.
+    pub(crate) fn run_in_place(self, context: &Context) -> Result<Result<(), Self>, CliError> {
+        match self.command {
+            Command::Run { arguments } => replace_process(context, arguments).map(Ok),
+            command => Ok(Err(Self { command })),
+        }
+    }
+
+    /// Does what was asked.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        match self.command {
+            Command::Run { arguments } => replace_process(context, arguments),
+            Command::Start { timeout, arguments } => start(context, timeout, arguments).await,
+            Command::Stop { timeout } => stop(context, timeout).await,
+            Command::Status => {
+                let client = context.connect_only().await?;
+                let info = context.ask::<HostInfoMethod>(&client, Nothing {}).await?;
+                show(context, &info)
+            }
+            Command::DialStdio => dial(context).await,
+        }
+    }
+}
+
+/// The socket on this machine that the options name.
+fn local_socket(context: &Context) -> Result<PathBuf, CliError> {
+    match context.address() {
+        Address::Socket(path) => Ok(path),
+        Address::Ssh(host) => Err(CliError::usage(
+            format!("a daemon on another machine ({host}) cannot be run or started from here"),
+            "log in there and run: nbapps daemon start",
+        )),
+    }
+}
+
+/// Becomes `nbappsd`, so that signals and the terminal are its own.
+fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), CliError> {
+    local_socket(context)?;
+    let program = find_daemon()?;
+    let mut command = std::process::Command::new(&program);
+    if let Some(socket) = &context.options.socket {
+        command.arg("--socket").arg(socket);
+    }
+    let error = command.args(arguments).exec();
+    Err(CliError::Io { what: format!("{} could not be run", program.display()), error })
+}
+
+async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -> Result<(), CliError> {
+    let socket = local_socket(context)?;
+    let launch = Launch {
+        program: find_daemon()?,
+        socket,
+        data_directory: data_directory(&arguments),
+        arguments,
+        working_directory: None,
+        patience: timeout,
+    };
+    let (client, started) = launch.connect().await?;
+    match started {
+        Some(daemon) => {
+            context.console.note(&format!("started; its output goes to {}", daemon.log.display()))
+        }
+        None => context.console.note("a daemon is running already"),
+    }
+    let info = context.ask::<HostInfoMethod>(&client, Nothing {}).await?;
+    show(context, &info)
+}
+
+/// The data directory that the daemon's options name, for its output; else the default one.
+fn data_directory(arguments: &[OsString]) -> PathBuf {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let Some(text) = argument.to_str() else { continue };
+        if text == "--data-dir" {
+            if let Some(value) = arguments.next() {
+                return value.into();
+            }
+        } else if let Some(value) = text.strip_prefix("--data-dir=") {
+            return value.into();
+        }
+    }
+    std::env::var_os("NBAPPS_DATA_DIR")
+        .filter(|value| !value.is_empty())
+        .map_or_else(paths::default_data_directory, PathBuf::from)
+}
+
+async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
+    let client = match context.connect_only().await {
+        Err(CliError::Client(error)) if error.is_absent() => {
+            context.console.note(&format!("no daemon is running at {}", context.address()));
+            return Ok(());
+        }
+        other => other?,
+    };
+    // A daemon in a hurry may be gone before it has answered; that is what was asked for.
+    let pid = match context.ask::<HostShutdown>(&client, Nothing {}).await {
+        Ok(ending) => ending.pid.to_string(),
+        Err(CliError::Client(ClientError::Lost { .. })) => "unknown".to_owned(),
+        Err(error) => return Err(error),
+    };
+    let _spinner = context.console.spinner("daemon");
+    match tokio::time::timeout(timeout, client.closed()).await {
+        Ok(()) => {
+            context.console.note(&format!("the daemon (process {pid}) has stopped"));
+            Ok(())
+        }
+        Err(_) => Err(CliError::TimedOut {
+            message: format!("the daemon (process {pid}) had not stopped after {} s", timeout.as_secs()),
+        }),
+    }
+}
+
+fn show(context: &Context, info: &HostInfo) -> Result<(), CliError> {
+    context.console.show(info, &info.socket, || {
+        table::listing([
+            ("Version", table::cell(format!("{} (protocol {})", info.version, info.protocol))),
+            ("Process", table::cell(info.pid.to_string())),
+            ("Running since", table::cell(application::time(info.started_at))),
+            ("Main page", table::cell(&info.main_url)),
+            ("Listens on", table::cell(&info.listen)),
+            ("Socket", table::cell(&info.socket)),
+            ("Data", table::cell(&info.data_directory)),
+            ("Configuration", table::optional(info.config_file.as_deref())),
+            ("Engine", table::cell(&info.engine)),
+            ("Applications", table::cell(format!("{} ({} running)", info.applications, info.running))),
+        ])
+    })
+}
+
+/// Carries bytes both ways until one side ends.
+async fn dial(context: &Context) -> Result<(), CliError> {
+    let address = context.address();
+    let failed = |error| CliError::Io { what: format!("the connection to {address} failed"), error };
+    let (mut from_daemon, mut to_daemon) = split(open_socket(&local_socket(context)?).await?);
+    let upward = async {
+        copy(&mut tokio::io::stdin(), &mut to_daemon).await?;
+        to_daemon.shutdown().await?;
+        // What the daemon still has to say decides when this ends.
+        std::future::pending::<io::Result<()>>().await
+    };
+    let downward = async {
+        let mut stdout = tokio::io::stdout();
+        copy(&mut from_daemon, &mut stdout).await?;
+        stdout.flush().await
+    };
+    tokio::select! {
+        ended = upward => ended.map_err(failed),
+        ended = downward => ended.map_err(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_found_among_the_daemons_options() {
+        for arguments in [&["--listen", "x", "--data-dir", "/d"][..], &["--data-dir=/d"]] {
+            let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+            assert_eq!(data_directory(&arguments), PathBuf::from("/d"));
+        }
+    }
+}

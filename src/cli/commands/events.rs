@@ -1,0 +1,82 @@
+//! `nbapps events`: what happens to applications, as it happens.
+
+use clap::Args;
+
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::{application, printable};
+use crate::cli::values;
+use crate::protocol::{AppId, Event, Happening, SubscribeEvents};
+
+/// Print what happens to applications, as it happens, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps events
+  nbapps events crm hr
+  nbapps events -o jsonl | jq -c 'select(.to == \"error\")'")]
+pub(crate) struct Events {
+    /// Only events of these applications [default: all]
+    #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
+    ids: Vec<AppId>,
+}
+
+impl Events {
+    /// Prints them until the daemon goes or the reader of the output does.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let client = context.connect_alone().await?;
+        let all = self.ids.is_empty();
+        let (subscribed, mut events) = client.events(SubscribeEvents { ids: self.ids }).await?;
+        context.console.note("printing events; Ctrl-C ends it");
+        let mut last = subscribed.after;
+        loop {
+            let event = events.next().await?;
+            // Numbers count the events of all applications: with a filter, a gap is no loss.
+            if all && event.number > last.saturating_add(1) {
+                context.console.note(&format!("{} events were lost here", event.number - last - 1));
+            }
+            last = event.number;
+            context.console.item(&event, event.app.as_str(), || text(&event))?;
+        }
+    }
+}
+
+/// An event as people read it.
+fn text(event: &Event) -> String {
+    let what = match &event.what {
+        Happening::StateChanged { from, to, reason } => {
+            let reason = reason.as_deref().map(|reason| format!(": {}", printable(reason)));
+            format!("{from} -> {to}{}", reason.unwrap_or_default())
+        }
+        Happening::Updated => "settings changed".to_owned(),
+        Happening::SecretRotated => "JWT secret replaced".to_owned(),
+    };
+    format!("{} {:<16} {what}\n", application::time(event.at), event.app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::State;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = |what| Event {
+            number: 1,
+            at: "2026-01-31T08:00:00Z".parse().unwrap(),
+            app: AppId::parse("crm").unwrap(),
+            what,
+        };
+        let reason = Some("the disk\nis full".to_owned());
+        let failed = Happening::StateChanged { from: State::Initializing, to: State::Error, reason };
+        assert_eq!(
+            text(&event(failed)),
+            "2026-01-31T08:00:00Z crm              initializing -> error: the disk\\nis full\n"
+        );
+        assert_eq!(
+            text(&event(Happening::Updated)),
+            "2026-01-31T08:00:00Z crm              settings changed\n"
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! The commands, one file each: its arguments with the help that people read, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod create;
+pub(crate) mod daemon;
+pub(crate) mod delete;
+pub(crate) mod events;
+mod lifecycle;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod operation;
+pub(crate) mod restart;
+pub(crate) mod show;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod undelete;
+pub(crate) mod update;
+pub(crate) mod visit;
+pub(crate) mod wait;

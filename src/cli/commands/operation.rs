@@ -1,0 +1,129 @@
+//! `nbapps operation`: lifecycle commands that go on when their client has gone.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::{Format, application, table};
+use crate::cli::{complete, values};
+use crate::protocol::methods::{OperationGet, OperationListMethod, OperationWait};
+use crate::protocol::{Nothing, OneOperation, Operation as Described, Wait};
+
+/// List, show and await operations: creations, starts, stops and deletions under way
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps operation list
+  nbapps operation wait $(nbapps create crm --no-wait -o json | jq -r .operation)")]
+pub(crate) struct Operation {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the operations under way and the last that ended
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one operation
+    #[command(alias = "get")]
+    Show {
+        /// The operation
+        #[arg(value_name = "OPERATION", add = complete::operations())]
+        id: String,
+    },
+    /// Wait for the end of an operation, and fail if it failed
+    Wait {
+        /// The operation
+        #[arg(value_name = "OPERATION", add = complete::operations())]
+        id: String,
+        /// Wait at most this long
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+}
+
+impl Operation {
+    /// Prints the operations.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let client = context.connect().await?;
+        let console = &context.console;
+        match self.command {
+            Command::List => {
+                let list = context.ask::<OperationListMethod>(&client, Nothing {}).await?.operations;
+                if list.is_empty() && console.is_for_people() {
+                    console.note("no operation is under way, and none has ended lately");
+                    return Ok(());
+                }
+                let wide = console.format == Format::Wide;
+                console.list(&list, |operation| operation.id.as_str(), || columns(&list, wide))
+            }
+            Command::Show { id } => {
+                let request = OneOperation { id, wait: Wait::default() };
+                let shown = context.ask::<OperationGet>(&client, request).await?;
+                console.show(&shown, &shown.id, || details(&shown))
+            }
+            Command::Wait { id, timeout } => {
+                let subject = id.clone();
+                let wait = Wait { wait: true, timeout_ms: values::milliseconds(timeout) };
+                let request = OneOperation { id, wait };
+                let ended = context.work::<OperationWait>(&client, request, &subject, wait).await?;
+                console.show(&ended, &ended.id, || details(&ended))?;
+                ended.error.map_or(Ok(()), |error| Err(error.into()))
+            }
+        }
+    }
+}
+
+/// How it stands, in a word.
+fn outcome(operation: &Described) -> &'static str {
+    match (operation.finished_at, &operation.error) {
+        (None, _) => "under way",
+        (Some(_), None) => "done",
+        (Some(_), Some(_)) => "failed",
+    }
+}
+
+fn took(operation: &Described) -> String {
+    let end = operation.finished_at.unwrap_or_else(Utc::now);
+    let milliseconds = (end - operation.started_at).num_milliseconds().max(0).unsigned_abs();
+    humantime::format_duration(Duration::from_millis(milliseconds)).to_string()
+}
+
+fn columns(operations: &[Described], wide: bool) -> String {
+    let rows = operations.iter().map(|operation| {
+        let mut row = vec![
+            table::cell(&operation.id),
+            table::cell(&operation.method),
+            table::cell(operation.app.as_str()),
+            table::cell(outcome(operation)),
+            table::cell(application::time(operation.started_at)),
+        ];
+        if wide {
+            row.push(table::cell(took(operation)));
+            row.push(table::optional(operation.error.as_ref().map(|error| &error.message)));
+        }
+        row
+    });
+    let heading = ["OPERATION", "METHOD", "APPLICATION", "OUTCOME", "BEGAN", "TOOK", "ERROR"];
+    table::columns(if wide { &heading } else { &heading[..5] }, rows)
+}
+
+fn details(operation: &Described) -> String {
+    let mut pairs = vec![
+        ("Operation", table::cell(&operation.id)),
+        ("Method", table::cell(&operation.method)),
+        ("Application", table::cell(operation.app.as_str())),
+        ("Outcome", table::cell(outcome(operation))),
+        ("Began", table::cell(application::time(operation.started_at))),
+        ("Ended", table::optional(operation.finished_at.map(application::time))),
+    ];
+    if let Some(error) = &operation.error {
+        pairs.push(("Error", table::cell(&error.message)));
+        pairs.push(("Kind", table::cell(error.kind().as_str())));
+    }
+    table::listing(pairs)
+}

@@ -1,0 +1,41 @@
+//! `nbapps restart`: applications end and begin again.
+
+use clap::Args;
+
+use super::lifecycle::{self, LifecycleOptions, Verb};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::values;
+use crate::protocol::methods::AppRestart;
+use crate::protocol::{AppId, State};
+
+/// Stop applications, if they are running, and start them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps restart crm
+  nbapps restart --all")]
+pub(crate) struct Restart {
+    /// The applications
+    #[arg(
+        value_name = "ID", required_unless_present = "all", conflicts_with = "all",
+        value_parser = values::app_id, add = complete::existing(),
+    )]
+    ids: Vec<AppId>,
+
+    /// All running applications, but the main one
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    options: LifecycleOptions,
+}
+
+impl Restart {
+    /// Restarts them and prints what came of it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let verb = Verb { done: "restarted", applies: |state| state == State::Running };
+        lifecycle::run::<AppRestart>(context, self.ids, self.all, self.options, verb).await
+    }
+}

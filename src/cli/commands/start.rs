@@ -1,0 +1,42 @@
+//! `nbapps start`: applications begin to answer requests.
+
+use clap::Args;
+
+use super::lifecycle::{self, LifecycleOptions, Verb};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::values;
+use crate::protocol::methods::AppStart;
+use crate::protocol::{AppId, State};
+
+/// Start applications
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps start crm hr
+  nbapps start --all
+  nbapps start crm --timeout 10s")]
+pub(crate) struct Start {
+    /// The applications
+    #[arg(
+        value_name = "ID", required_unless_present = "all", conflicts_with = "all",
+        value_parser = values::app_id, add = complete::startable(),
+    )]
+    ids: Vec<AppId>,
+
+    /// All applications that are not running
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    options: LifecycleOptions,
+}
+
+impl Start {
+    /// Starts them and prints what came of it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let verb = Verb { done: "started", applies: |state| state != State::Running };
+        lifecycle::run::<AppStart>(context, self.ids, self.all, self.options, verb).await
+    }
+}

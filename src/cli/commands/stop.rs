@@ -1,0 +1,42 @@
+//! `nbapps stop`: applications end, and visits do not start them.
+
+use clap::Args;
+
+use super::lifecycle::{self, LifecycleOptions, Verb};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::values;
+use crate::protocol::methods::AppStop;
+use crate::protocol::{AppId, State};
+
+/// Stop applications and hold them against visits
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps stop crm hr
+  nbapps stop --all
+  nbapps stop crm --no-wait")]
+pub(crate) struct Stop {
+    /// The applications
+    #[arg(
+        value_name = "ID", required_unless_present = "all", conflicts_with = "all",
+        value_parser = values::app_id, add = complete::stoppable(),
+    )]
+    ids: Vec<AppId>,
+
+    /// All applications that are not stopped, but the main one
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    options: LifecycleOptions,
+}
+
+impl Stop {
+    /// Stops them and prints what came of it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let verb = Verb { done: "stopped", applies: |state| state != State::Stopped };
+        lifecycle::run::<AppStop>(context, self.ids, self.all, self.options, verb).await
+    }
+}

@@ -1,0 +1,43 @@
+//! `nbapps undelete`: deleted applications come back as they were.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::many;
+use crate::cli::output::{Format, application};
+use crate::cli::values;
+use crate::protocol::methods::AppUndelete;
+use crate::protocol::{AppId, OneApplication};
+
+/// Bring deleted applications back, as they were
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps list --deleted
+  nbapps undelete crm")]
+pub(crate) struct Undelete {
+    /// The deleted applications
+    #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::deleted())]
+    ids: Vec<AppId>,
+}
+
+impl Undelete {
+    /// Brings them back and prints them.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let client = context.connect().await?;
+        let results = many::each(&self.ids, |id| {
+            let (context, client) = (context.clone(), Arc::clone(&client));
+            async move { context.ask::<AppUndelete>(&client, OneApplication { id }).await }
+        })
+        .await;
+        let console = &context.console;
+        results.report(context, |applications| {
+            let text = || application::list(applications, console.format == Format::Wide);
+            console.list(applications, |application| application.id.as_str(), text)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! `nbapps update`: an application's settings.
+
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueHint};
+
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::application;
+use crate::cli::values::{self, START_MODES, UPGRADE_POLICIES};
+use crate::protocol::methods::{AppRotateSecret, AppUpdate};
+use crate::protocol::{AppId, Changes, OneApplication, StartMode, UpdateApplication, UpgradePolicy};
+
+/// Change an application's settings
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps update crm --name \"Customer care\" --start-mode with-main
+  nbapps update crm --domain crm.example.com --domain www.example.com
+  nbapps update crm --no-domains --no-idle-stop
+  nbapps update crm --protect
+  nbapps update crm --rotate-secret")]
+pub(crate) struct Update {
+    /// The application
+    #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
+    id: AppId,
+
+    /// The name that people read
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    name: Option<String>,
+
+    /// When it starts by itself: with the first request for it, or with the daemon
+    #[arg(long, value_name = "MODE", value_parser = values::word::<StartMode>(START_MODES))]
+    start_mode: Option<StartMode>,
+
+    /// Answer at the root path of this host name; those given replace all it had
+    #[arg(long = "domain", value_name = "HOST", value_hint = ValueHint::Hostname, conflicts_with = "no_domains")]
+    domains: Vec<String>,
+
+    /// Take all its domains away
+    #[arg(long)]
+    no_domains: bool,
+
+    /// What to do when its system tables are older than the host
+    #[arg(long, value_name = "POLICY", value_parser = values::word::<UpgradePolicy>(UPGRADE_POLICIES))]
+    upgrade: Option<UpgradePolicy>,
+
+    /// Stop it after this long without a request; the next visit starts it
+    #[arg(long, value_name = "DURATION", value_parser = values::idle_duration, conflicts_with = "no_idle_stop")]
+    idle_stop: Option<Duration>,
+
+    /// Do not stop it for want of requests
+    #[arg(long)]
+    no_idle_stop: bool,
+
+    /// Refuse to delete it until this is taken back
+    #[arg(long, conflicts_with = "no_protect")]
+    protect: bool,
+
+    /// Allow to delete it again
+    #[arg(long)]
+    no_protect: bool,
+
+    /// Pin it in the page's list
+    #[arg(long, conflicts_with = "no_pin")]
+    pin: bool,
+
+    /// Take it from the pinned ones
+    #[arg(long)]
+    no_pin: bool,
+
+    /// The name of its icon; an empty one takes it away
+    #[arg(long, value_name = "ICON")]
+    icon: Option<String>,
+
+    /// Replace the secret its tokens are signed with; everybody has to sign in again
+    #[arg(long)]
+    rotate_secret: bool,
+}
+
+impl Update {
+    fn changes(&self) -> Changes {
+        let either = |on: bool, off: bool| (on || off).then_some(on);
+        Changes {
+            name: self.name.clone(),
+            start_mode: self.start_mode,
+            domains: (self.no_domains || !self.domains.is_empty()).then(|| self.domains.clone()),
+            upgrade: self.upgrade,
+            idle_stop_seconds: match self.idle_stop {
+                Some(duration) => Some(duration.as_secs()),
+                None => self.no_idle_stop.then_some(0),
+            },
+            protected: either(self.protect, self.no_protect),
+            pinned: either(self.pin, self.no_pin),
+            icon: self.icon.clone(),
+        }
+    }
+
+    /// Changes it and prints it.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let changes = self.changes();
+        let changed = changes != Changes::default();
+        if !changed && !self.rotate_secret {
+            return Err(CliError::usage(
+                format!("nothing was given to change on {}", self.id),
+                "see what can be changed with: nbapps update --help",
+            ));
+        }
+        let client = context.connect().await?;
+        let mut updated = None;
+        if changed {
+            let request = UpdateApplication { id: self.id.clone(), changes };
+            updated = Some(context.ask::<AppUpdate>(&client, request).await?);
+        }
+        if self.rotate_secret {
+            let request = OneApplication { id: self.id.clone() };
+            updated = Some(context.ask::<AppRotateSecret>(&client, request).await?);
+            context
+                .console
+                .note(&format!("the secret of {} was replaced; everybody has to sign in again", self.id));
+        }
+        let Some(updated) = updated else { return Ok(()) };
+        context.console.show(&updated, updated.id.as_str(), || application::details(&updated))
+    }
+}

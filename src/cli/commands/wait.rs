@@ -1,0 +1,59 @@
+//! `nbapps wait`: until applications are in a state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::many;
+use crate::cli::output::{Format, application};
+use crate::cli::values::{self, STATES};
+use crate::protocol::methods::AppWait;
+use crate::protocol::{AppId, State, Wait as WaitFor, WaitForState};
+
+/// Wait until applications are in a state
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nbapps wait crm --for running --timeout 30s
+  nbapps wait crm hr --for stopped
+  nbapps wait crm --for not_found")]
+pub(crate) struct Wait {
+    /// The applications
+    #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::existing())]
+    ids: Vec<AppId>,
+
+    /// The state to wait for; not_found waits until it is gone
+    #[arg(long = "for", value_name = "STATE", default_value = "running", value_parser = values::word::<State>(STATES))]
+    state: State,
+
+    /// Wait at most this long
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl Wait {
+    /// Waits for all of them and prints them.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let client = context.connect().await?;
+        let (state, timeout_ms) = (self.state, values::milliseconds(self.timeout));
+        let results = many::each(&self.ids, |id| {
+            let (context, client) = (context.clone(), Arc::clone(&client));
+            async move {
+                let subject = id.clone();
+                let wait = WaitFor { wait: true, timeout_ms };
+                let request = WaitForState { id, state, timeout_ms };
+                context.work::<AppWait>(&client, request, subject.as_str(), wait).await
+            }
+        })
+        .await;
+        let console = &context.console;
+        results.report(context, |applications| {
+            let text = || application::list(applications, console.format == Format::Wide);
+            console.list(applications, |application| application.id.as_str(), text)
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Tab completion that knows the applications.
+//!
+//! A shell runs `nbapps` itself to complete a command line; [`answer`] sees that and answers
+//! before anything else starts. Names come from the running daemon within 50 ms or not at all,
+//! and no daemon is ever started for them.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::Shells;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Cli;
+use crate::client::paths;
+use crate::protocol::methods::{AppList, HostHello, Method, OperationListMethod};
+use crate::protocol::{
+    Hello, Incoming, ListApplications, Message, Nothing, Outcome, PROTOCOL_VERSION, Request, RequestId,
+    Response, State,
+};
+
+/// The variable by which a shell asks for completion.
+const VARIABLE: &str = "NBAPPS_COMPLETE";
+
+/// How long the daemon has. Who presses Tab does not wait.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Answers a shell that asks for completion, and ends the process. Does nothing otherwise.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+}
+
+/// The script that makes a shell ask.
+pub(crate) fn registration(shell: &str) -> io::Result<String> {
+    let shells = Shells::builtins();
+    let shell = shells.completer(shell).ok_or_else(|| io::Error::other(format!("{shell} is not known")))?;
+    let mut script = Vec::new();
+    shell.write_registration(VARIABLE, "nbapps", "nbapps", "nbapps", &mut script)?;
+    Ok(String::from_utf8_lossy(&script).trim().to_owned() + "\n")
+}
+
+/// Any application.
+pub(crate) fn existing() -> ArgValueCompleter {
+    applications(|_, _| true)
+}
+
+/// Those that are not running.
+pub(crate) fn startable() -> ArgValueCompleter {
+    applications(|_, state| state != State::Running)
+}
+
+/// Those that can be stopped: not the main one, and not those that are.
+pub(crate) fn stoppable() -> ArgValueCompleter {
+    applications(|id, state| id != "main" && state != State::Stopped)
+}
+
+/// Those that can be deleted.
+pub(crate) fn deletable() -> ArgValueCompleter {
+    applications(|id, _| id != "main")
+}
+
+/// Those that are deleted and can be brought back.
+pub(crate) fn deleted() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| candidates(current, true, |_, _| true))
+}
+
+/// Operations under way or ended lately.
+pub(crate) fn operations() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let list = ask::<OperationListMethod>(Nothing {});
+        let operations = list.map(|list| list.operations).unwrap_or_default();
+        operations
+            .into_iter()
+            .filter(|operation| begins(&operation.id, current))
+            .map(|operation| {
+                let help = format!("{} {}", operation.method, operation.app);
+                CompletionCandidate::new(operation.id).help(Some(help.into()))
+            })
+            .collect()
+    })
+}
+
+fn applications(wanted: fn(&str, State) -> bool) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| candidates(current, false, wanted))
+}
+
+fn candidates(current: &OsStr, deleted: bool, wanted: fn(&str, State) -> bool) -> Vec<CompletionCandidate> {
+    let list = ask::<AppList>(ListApplications { deleted, states: Vec::new() });
+    let applications = list.map(|list| list.applications).unwrap_or_default();
+    applications
+        .into_iter()
+        .filter(|application| begins(application.id.as_str(), current))
+        .filter(|application| wanted(application.id.as_str(), application.state))
+        .map(|application| {
+            let help = format!("{} ({})", super::output::printable(&application.name), application.state);
+            CompletionCandidate::new(application.id.as_str()).help(Some(help.into()))
+        })
+        .collect()
+}
+
+fn begins(text: &str, current: &OsStr) -> bool {
+    current.to_str().is_some_and(|current| text.starts_with(current))
+}
+
+/// Asks the daemon that the command line, the environment or the default names. The thread is left
+/// behind when it takes too long; the process ends soon.
+fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
+    let socket = socket(std::env::args().collect(), std::env::var_os("NBAPPS_SOCKET").map(PathBuf::from))?;
+    let params = serde_json::to_value(params).ok()?;
+    let (sender, answer) = mpsc::channel();
+    std::thread::spawn(move || sender.send(exchange(&socket, M::NAME, params)));
+    read(answer.recv_timeout(PATIENCE).ok()?.ok()?)
+}
+
+fn read<T: DeserializeOwned>(outcome: Outcome) -> Option<T> {
+    match outcome {
+        Outcome::Result(result) => serde_json::from_value(result).ok(),
+        Outcome::Error(_) => None,
+    }
+}
+
+/// The socket to ask, or none when the daemon is on another machine: that takes too long.
+fn socket(line: Vec<String>, environment: Option<PathBuf>) -> Option<PathBuf> {
+    let mut words = line.iter();
+    let mut chosen = None;
+    while let Some(word) = words.next() {
+        if word == "--host" || word.starts_with("--host=") {
+            return None;
+        } else if word == "--socket" {
+            chosen = words.next().map(PathBuf::from);
+        } else if let Some(path) = word.strip_prefix("--socket=") {
+            chosen = Some(PathBuf::from(path));
+        }
+    }
+    Some(chosen.or(environment).unwrap_or_else(paths::default_socket))
+}
+
+/// Greets and asks in one go, and reads until the second answer.
+fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result<Outcome> {
+    let hello = Hello { client: "nbapps completion".to_owned(), protocol: PROTOCOL_VERSION };
+    let requests = [(HostHello::NAME, serde_json::to_value(hello)?), (method, params)];
+    let mut lines = String::new();
+    for (id, (method, params)) in (1..).zip(requests) {
+        let id = Some(RequestId::Number(id));
+        lines.push_str(&Message::line(Request { id, method: method.to_owned(), params })?);
+        lines.push('\n');
+    }
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(lines.as_bytes())?;
+    for line in BufReader::new(stream).lines() {
+        if let Incoming::Response(Response { id: Some(RequestId::Number(2)), outcome }) =
+            serde_json::from_str(&line?)?
+        {
+            return Ok(outcome);
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_socket_is_the_one_the_command_would_use() {
+        let line = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let environment = Some(PathBuf::from("/e"));
+        for (words, expected) in [
+            (&["nbapps", "stop"][..], Some("/e")),
+            (&["nbapps", "--socket", "/a", "stop"], Some("/a")),
+            (&["nbapps", "stop", "--socket=/b"], Some("/b")),
+            (&["nbapps", "--host", "ssh://x", "stop"], None),
+        ] {
+            assert_eq!(socket(line(words), environment.clone()), expected.map(PathBuf::from), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_asked_in_one_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            assert!(lines.next().unwrap().unwrap().contains("host.hello"));
+            assert!(lines.next().unwrap().unwrap().contains("app.list"));
+            let answers = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"applications\":[]}}\n";
+            stream.write_all(answers.as_bytes()).unwrap();
+        });
+        let outcome = exchange(&path, AppList::NAME, serde_json::json!({})).unwrap();
+        server.join().unwrap();
+        assert_eq!(read::<<AppList as Method>::Result>(outcome).unwrap().applications, []);
+    }
+
+    #[test]
+    fn a_daemon_that_is_silent_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let _listener = UnixListener::bind(&path).unwrap();
+        assert!(exchange(&path, AppList::NAME, serde_json::json!({})).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! What every command is given: the global options, the way to the daemon, and the console.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::error::CliError;
+use super::output::{Color, Console, Format};
+use crate::client::autostart::Launch;
+use crate::client::{Address, Client, paths};
+use crate::protocol::Wait;
+use crate::protocol::methods::Method;
+
+/// How long a daemon may take to accept a connection or to answer what needs no work.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much longer than the daemon we wait: it is the one that says what timed out.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalOptions {
+    /// Talk to the daemon at this control socket; never starts one
+    #[arg(long, global = true, value_name = "PATH", env = "NBAPPS_SOCKET", hide_env_values = true)]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Talk to the daemon of another machine: ssh://[USER@]SERVER[:PORT]
+    ///
+    /// Runs `ssh` with `nbapps daemon dial-stdio` there; never starts a daemon.
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
+    pub(crate) host: Option<Address>,
+
+    /// Do not start a daemon when none is running (also: NBAPPS_AUTOSTART=0)
+    #[arg(long, global = true)]
+    pub(crate) no_autostart: bool,
+
+    /// How to print what is listed or shown
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: Format,
+
+    /// When to use colour; NO_COLOR and CLICOLOR_FORCE are respected
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: Color,
+
+    /// Print no progress and no notes, only data and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What every command is given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) options: Arc<GlobalOptions>,
+    pub(crate) console: Console,
+}
+
+impl Context {
+    pub(crate) fn new(options: GlobalOptions) -> Self {
+        let console = Console::new(options.output, options.color, options.quiet);
+        Self { options: Arc::new(options), console }
+    }
+
+    /// Where the daemon is.
+    pub(crate) fn address(&self) -> Address {
+        match (&self.options.host, &self.options.socket) {
+            (Some(host), _) => host.clone(),
+            (None, Some(socket)) => Address::Socket(socket.clone()),
+            (None, None) => Address::Socket(paths::default_socket()),
+        }
+    }
+
+    /// Whether a daemon may be started: only the default one, and only if nobody forbids it.
+    fn may_start(&self) -> bool {
+        let forbidden = matches!(
+            std::env::var("NBAPPS_AUTOSTART").as_deref().map(str::trim),
+            Ok("0" | "false" | "no" | "off")
+        );
+        self.options.host.is_none()
+            && self.options.socket.is_none()
+            && !self.options.no_autostart
+            && !forbidden
+    }
+
+    /// Connects to the daemon, for any number of requests.
+    pub(crate) async fn connect(&self) -> Result<Arc<Client>, CliError> {
+        self.connect_alone().await.map(Arc::new)
+    }
+
+    /// Connects to the daemon, for a stream that takes the connection for itself. Starts a daemon
+    /// where that is allowed, and says so.
+    pub(crate) async fn connect_alone(&self) -> Result<Client, CliError> {
+        match self.connect_only().await {
+            Err(CliError::Client(error)) if error.is_absent() && self.may_start() => {}
+            other => return other,
+        }
+        let (client, started) = Launch::at_default_socket()?.connect().await?;
+        if let Some(daemon) = started {
+            self.console.note(&format!(
+                "started a daemon in the background (process {}); stop it with: nbapps daemon stop",
+                daemon.pid
+            ));
+        }
+        Ok(client)
+    }
+
+    /// Connects to the daemon that is there, and starts none.
+    pub(crate) async fn connect_only(&self) -> Result<Client, CliError> {
+        let address = self.address();
+        let connecting = Client::connect(&address);
+        if matches!(address, Address::Ssh(_)) {
+            // It may ask for a password, and people take the time they take.
+            return Ok(connecting.await?);
+        }
+        within(PATIENCE, format!("the daemon at {address} accepted no connection"), connecting).await
+    }
+
+    /// Calls a method that is answered at once.
+    pub(crate) async fn ask<M: Method>(
+        &self,
+        client: &Client,
+        params: M::Params,
+    ) -> Result<M::Result, CliError> {
+        within(PATIENCE, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
+    }
+
+    /// Calls a method that takes its time, and shows on a terminal how far it has come.
+    pub(crate) async fn work<M: Method>(
+        &self,
+        client: &Client,
+        params: M::Params,
+        subject: &str,
+        wait: Wait,
+    ) -> Result<M::Result, CliError> {
+        let mut spinner = self.console.spinner(subject);
+        let call = client.call_with_progress::<M>(params, |progress| spinner.update(&progress));
+        let patience =
+            if wait.wait { Duration::from_millis(wait.timeout_ms).saturating_add(GRACE) } else { PATIENCE };
+        within(patience, format!("the daemon did not answer {} for {subject}", M::NAME), call).await
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    what: String,
+    future: impl Future<Output = Result<T, crate::client::ClientError>>,
+) -> Result<T, CliError> {
+    match tokio::time::timeout(patience, future).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(CliError::TimedOut { message: format!("{what} within {} s", patience.as_secs()) }),
+    }
+}

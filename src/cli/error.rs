@@ -1,0 +1,87 @@
+//! Why a command did not do what it was asked.
+
+use std::io;
+
+use super::exit::Exit;
+use crate::client::ClientError;
+use crate::client::autostart::StartError;
+use crate::protocol::RpcError;
+
+/// An error of a command. [`Exit::of`] gives its exit code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The daemon said no, or could not be talked to.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No daemon answered and none could be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The command line cannot be used in a way that clap does not see.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A confirmation is missing.
+    #[error("{message}")]
+    Refused {
+        /// What was not done.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The daemon did not answer in time.
+    #[error("{message}")]
+    TimedOut {
+        /// What was waited for.
+        message: String,
+    },
+    /// A file or a terminal failed.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried, on what.
+        what: String,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(io::Error),
+    /// Who read our output has gone, and needs no more of it.
+    #[error("the output was closed")]
+    ClosedPipe,
+    /// What there is to say has been said, for one application after the other.
+    #[error("not everything could be done")]
+    Reported(Exit),
+}
+
+impl CliError {
+    /// A wrong usage.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A missing confirmation.
+    pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.hint(),
+            Self::Start(error) => error.hint(),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } => hint.clone(),
+            Self::TimedOut { .. } => Some("see what is under way with: nbapps operation list".to_owned()),
+            Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,
+        }
+    }
+}
+
+impl From<RpcError> for CliError {
+    fn from(error: RpcError) -> Self {
+        Self::Client(ClientError::Rpc(error))
+    }
+}

@@ -1,0 +1,165 @@
+//! The exit codes of `nbapps`, and which error has which. Scripts rely on them: they stay.
+
+use std::process::ExitCode;
+
+use super::error::CliError;
+use crate::client::ClientError;
+use crate::client::autostart::StartError;
+use crate::protocol::ErrorKind;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// What was asked for is done.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// The command line, or a value in it, cannot be used.
+    Usage = 2,
+    /// No daemon can be talked to.
+    Unreachable = 3,
+    /// There is no such application or operation.
+    NotFound = 4,
+    /// It exists already, or its state is in conflict with the command.
+    Conflict = 5,
+    /// It did not end in time; it goes on.
+    TimedOut = 6,
+    /// Refused: a confirmation, a precondition or a permission is missing.
+    Refused = 7,
+}
+
+impl Exit {
+    /// Every code with its meaning, for help and manual pages.
+    pub(crate) const MEANINGS: &'static str = "  0  done
+  1  failed
+  2  wrong usage
+  3  daemon unreachable
+  4  no such application
+  5  already exists, or in conflict with its state
+  6  timed out; the operation goes on
+  7  refused: confirmation, precondition or permission missing";
+
+    /// How grave it is when several commands end differently: the graver, the less an operator
+    /// could have known before.
+    const fn gravity(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Usage => 1,
+            Self::NotFound => 2,
+            Self::Refused => 3,
+            Self::Conflict => 4,
+            Self::TimedOut => 5,
+            Self::Failed => 6,
+            Self::Unreachable => 7,
+        }
+    }
+
+    /// The gravest of several.
+    pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
+        exits.into_iter().max_by_key(|exit| exit.gravity()).unwrap_or(Self::Done)
+    }
+
+    /// The code for an error the daemon answered with.
+    pub(crate) const fn of_kind(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidParams
+            | ErrorKind::InvalidId
+            | ErrorKind::InvalidSetting
+            | ErrorKind::LineTooLong => Self::Usage,
+            ErrorKind::ProtocolMismatch | ErrorKind::ShuttingDown => Self::Unreachable,
+            ErrorKind::AppNotFound | ErrorKind::OperationNotFound => Self::NotFound,
+            ErrorKind::AppExists | ErrorKind::Conflict | ErrorKind::DomainTaken | ErrorKind::NotRunning => {
+                Self::Conflict
+            }
+            ErrorKind::Timeout => Self::TimedOut,
+            ErrorKind::Refused
+            | ErrorKind::PermissionDenied
+            | ErrorKind::EngineUnsupported
+            | ErrorKind::SchemaUnsupported => Self::Refused,
+            ErrorKind::ParseError
+            | ErrorKind::InvalidRequest
+            | ErrorKind::MethodNotFound
+            | ErrorKind::StartFailed
+            | ErrorKind::DatabaseUnreachable
+            | ErrorKind::DatabaseFailed
+            | ErrorKind::VersionTooNew
+            | ErrorKind::Storage
+            | ErrorKind::Internal => Self::Failed,
+        }
+    }
+
+    fn of_client(error: &ClientError) -> Self {
+        match error {
+            ClientError::Unreachable { .. }
+            | ClientError::ProtocolMismatch { .. }
+            | ClientError::Lost { .. } => Self::Unreachable,
+            ClientError::Rpc(error) => Self::of_kind(error.kind()),
+            ClientError::Unexpected { .. } => Self::Failed,
+        }
+    }
+
+    /// The code for any error of a command.
+    pub(crate) fn of(error: &CliError) -> Self {
+        match error {
+            CliError::Client(error) | CliError::Start(StartError::Client(error)) => Self::of_client(error),
+            CliError::Start(_) => Self::Unreachable,
+            CliError::Usage { .. } => Self::Usage,
+            CliError::Refused { .. } => Self::Refused,
+            CliError::TimedOut { .. } => Self::TimedOut,
+            CliError::Io { .. } | CliError::Output(_) => Self::Failed,
+            CliError::ClosedPipe => Self::Done,
+            CliError::Reported(exit) => *exit,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_code() {
+        let codes: Vec<String> = ErrorKind::ALL
+            .iter()
+            .map(|kind| format!("{} {}", Exit::of_kind(*kind) as u8, kind.as_str()))
+            .collect();
+        insta::assert_snapshot!(codes.join("\n"));
+    }
+
+    #[test]
+    fn the_worst_of_many_decides() {
+        use Exit::*;
+        for (exits, worst) in [
+            (&[][..], Done),
+            (&[Done, Done], Done),
+            (&[Done, NotFound], NotFound),
+            (&[Failed, NotFound, Refused], Failed),
+            (&[TimedOut, Conflict], TimedOut),
+            (&[Unreachable, Failed], Unreachable),
+        ] {
+            assert_eq!(Exit::worst(exits.iter().copied()), worst, "{exits:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_daemon_is_three_however_it_is_found_out() {
+        let absent = || ClientError::Unreachable {
+            address: "/x".into(),
+            why: "x".into(),
+            cause: std::io::ErrorKind::NotFound,
+        };
+        assert_eq!(Exit::of(&CliError::Client(absent())), Exit::Unreachable);
+        assert_eq!(Exit::of(&CliError::Start(StartError::Client(absent()))), Exit::Unreachable);
+        assert_eq!(
+            Exit::of(&CliError::Start(StartError::NoProgram { beside: "/x".into() })),
+            Exit::Unreachable
+        );
+    }
+}

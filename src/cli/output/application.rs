@@ -1,0 +1,189 @@
+//! Applications as people read them: in a list, and one with all its settings.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::Cell;
+
+use super::table::{cell, columns, listing, optional, state};
+use crate::protocol::{Application, Created, Deleted, StateChanged};
+
+/// A time, to the second.
+pub(crate) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A number of seconds in words.
+pub(crate) fn seconds(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+fn yes(value: bool) -> Cell {
+    cell(if value { "yes" } else { "no" })
+}
+
+fn domains(application: &Application) -> Cell {
+    optional((!application.domains.is_empty()).then(|| application.domains.join(", ")))
+}
+
+fn database(application: &Application) -> String {
+    format!("{} ({})", application.database.engine, application.database.mode.as_str())
+}
+
+/// A list of applications.
+pub(crate) fn list(applications: &[Application], wide: bool) -> String {
+    if !wide {
+        let rows = applications.iter().map(|application| {
+            vec![
+                cell(application.id.as_str()),
+                cell(&application.name),
+                state(application.state),
+                cell(application.start_mode.as_str()),
+                cell(&application.url),
+            ]
+        });
+        return columns(&["ID", "NAME", "STATE", "START", "URL"], rows);
+    }
+    let rows = applications.iter().map(|application| {
+        vec![
+            cell(application.id.as_str()),
+            cell(&application.name),
+            state(application.state),
+            cell(application.start_mode.as_str()),
+            cell(&application.url),
+            domains(application),
+            cell(database(application)),
+            cell(&application.database.location),
+            cell(application.upgrade.as_str()),
+            optional(application.idle_stop_seconds.map(seconds)),
+            yes(application.protected),
+            optional(application.started_at.map(time)),
+            cell(application.requests_in_flight.to_string()),
+            optional(application.reason.as_deref()),
+        ]
+    });
+    let heading = [
+        "ID",
+        "NAME",
+        "STATE",
+        "START",
+        "URL",
+        "DOMAINS",
+        "DATABASE",
+        "LOCATION",
+        "UPGRADE",
+        "IDLE STOP",
+        "PROTECTED",
+        "RUNNING SINCE",
+        "REQUESTS",
+        "REASON",
+    ];
+    columns(&heading, rows)
+}
+
+/// A list of deleted applications.
+pub(crate) fn deleted_list(applications: &[Application]) -> String {
+    let rows = applications.iter().map(|application| {
+        vec![
+            cell(application.id.as_str()),
+            cell(&application.name),
+            optional(application.deleted.map(|deletion| time(deletion.at))),
+            optional(application.deleted.map(|deletion| time(deletion.until))),
+            cell(&application.database.location),
+        ]
+    });
+    columns(&["ID", "NAME", "DELETED", "KEPT UNTIL", "LOCATION"], rows)
+}
+
+/// One application with all its settings.
+pub(crate) fn details(application: &Application) -> String {
+    let mut pairs = vec![
+        ("ID", cell(application.id.as_str())),
+        ("Name", cell(&application.name)),
+        ("State", state(application.state)),
+    ];
+    if let Some(reason) = &application.reason {
+        pairs.push(("Reason", cell(reason)));
+    }
+    if let Some(deletion) = &application.deleted {
+        pairs.push(("Deleted", cell(time(deletion.at))));
+        pairs.push(("Kept until", cell(time(deletion.until))));
+    }
+    pairs.extend([
+        ("URL", cell(&application.url)),
+        ("Domains", domains(application)),
+        ("Start mode", cell(application.start_mode.as_str())),
+        ("Idle stop", optional(application.idle_stop_seconds.map(seconds))),
+        ("Database", cell(database(application))),
+        ("Location", cell(&application.database.location)),
+        ("Upgrade", cell(application.upgrade.as_str())),
+        ("Environment", cell(&application.environment)),
+        ("Protected", yes(application.protected)),
+        ("Pinned", yes(application.pinned)),
+        ("Icon", optional(application.icon.as_deref())),
+        ("Created", cell(time(application.created_at))),
+        ("Updated", cell(time(application.updated_at))),
+        ("Running since", optional(application.started_at.map(time))),
+        ("Requests", cell(application.requests_in_flight.to_string())),
+    ]);
+    listing(pairs)
+}
+
+/// What `create` made, or would make.
+pub(crate) fn created(created: &Created, waited: bool) -> String {
+    let application = &created.application;
+    if !created.plan.is_empty() {
+        return created.plan.iter().fold(String::new(), |text, step| text + &super::printable(step) + "\n");
+    }
+    let mut pairs = vec![
+        ("Application", cell(application.id.as_str())),
+        ("Name", cell(&application.name)),
+        ("State", state(application.state)),
+        ("URL", cell(&application.url)),
+    ];
+    if let Some(admin) = &created.admin {
+        pairs.push(("Sign in as", cell(format!("{} ({})", admin.username, admin.email))));
+        if let Some(password) = &admin.password {
+            pairs.push(("Password", cell(format!("{password}  (keep it: it is shown only this once)"))));
+        }
+    }
+    if let (false, Some(operation)) = (waited, &created.operation) {
+        pairs.push(("Operation", cell(operation)));
+    }
+    listing(pairs)
+}
+
+/// What came of a lifecycle command, a line for each application. `done` says in a word what was
+/// done to those that were not in that state already.
+pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> String {
+    let rows = changes.iter().map(|change| {
+        let application = &change.application;
+        let result = match (change.changed, waited) {
+            (false, _) => "nothing to do".to_owned(),
+            (true, false) => format!("operation {}", change.operation),
+            (true, true) => done.to_owned(),
+        };
+        vec![cell(application.id.as_str()), state(application.state), cell(result), cell(&application.url)]
+    });
+    columns(&["ID", "STATE", "RESULT", "URL"], rows)
+}
+
+/// What a deletion removed and what it left.
+pub(crate) fn deleted(deletions: &[Deleted], waited: bool) -> String {
+    let mut pairs = Vec::new();
+    for deleted in deletions {
+        pairs.push((if waited { "Deleted" } else { "Deleting" }, cell(deleted.id.as_str())));
+        if let Some(until) = deleted.until {
+            pairs.push((
+                "Kept until",
+                cell(format!("{}; until then: nbapps undelete {}", time(until), deleted.id)),
+            ));
+        }
+        pairs.extend(deleted.removed.iter().map(|what| ("Removed", cell(what))));
+        pairs.extend(deleted.kept.iter().map(|what| ("Kept", cell(what))));
+        if !waited {
+            pairs.push(("Operation", cell(&deleted.operation)));
+        }
+    }
+    listing(pairs)
+}

@@ -1,0 +1,256 @@
+//! What people and scripts see. Data goes to standard output in the format that was chosen, all
+//! else to standard error. This is the only place that writes to either.
+
+pub(crate) mod application;
+mod progress;
+pub(crate) mod table;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+pub(crate) use progress::Spinner;
+
+use super::error::CliError;
+
+/// How what is listed or shown is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    #[default]
+    Table,
+    /// More columns
+    Wide,
+    /// JSON, indented
+    Json,
+    /// JSON, one object a line
+    Jsonl,
+    /// YAML
+    Yaml,
+    /// Names (IDs) only, one a line
+    Name,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Standard output and standard error, with the rules for both. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Console {
+    pub(crate) format: Format,
+    quiet: bool,
+    /// Where spinners are drawn; none where nobody watches.
+    spinners: Option<MultiProgress>,
+}
+
+/// Text that is shown to people must not act on their terminal: what is not printable is spelled out.
+pub(crate) fn printable(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars()
+        .flat_map(|c| {
+            let (plain, escaped) =
+                if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+/// `text` in a style; the output takes the style away where there is no colour.
+pub(crate) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+impl Console {
+    pub(crate) fn new(format: Format, color: Color, quiet: bool) -> Self {
+        match color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::AlwaysAnsi,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        let watched = !quiet && io::stderr().is_terminal();
+        Self { format, quiet, spinners: watched.then(MultiProgress::new) }
+    }
+
+    /// Whether the format is for people.
+    pub(crate) fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    /// Prints one thing: as data, by name, or as `text`.
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        thing: &T,
+        name: &str,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => self.text(&text()),
+            Format::Json => self.raw(&json(thing, true)?),
+            Format::Jsonl => self.raw(&json(thing, false)?),
+            Format::Yaml => self.raw(&yaml(thing)?),
+            Format::Name => self.raw(name),
+        }
+    }
+
+    /// Prints several things: as an array, one a line, by name, or as `text`.
+    pub(crate) fn list<T: Serialize>(
+        &self,
+        things: &[T],
+        name: impl Fn(&T) -> &str,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => self.text(&text()),
+            Format::Json => self.raw(&json(&things, true)?),
+            Format::Yaml => self.raw(&yaml(&things)?),
+            Format::Jsonl | Format::Name => {
+                let mut lines = String::new();
+                for thing in things {
+                    match self.format {
+                        Format::Name => lines.push_str(name(thing)),
+                        _ => lines.push_str(&json(thing, false)?),
+                    }
+                    lines.push('\n');
+                }
+                self.raw(&lines)
+            }
+        }
+    }
+
+    /// Prints one thing of a stream, at once. JSON is one object a line here, since a stream has
+    /// no end; YAML is one document each.
+    pub(crate) fn item<T: Serialize>(
+        &self,
+        thing: &T,
+        name: &str,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => self.text(&text()),
+            Format::Json | Format::Jsonl => self.raw(&json(thing, false)?),
+            Format::Yaml => self.raw(&format!("---\n{}", yaml(thing)?)),
+            Format::Name => self.raw(name),
+        }
+    }
+
+    /// Prints text for people to standard output; colours are taken away where they do not belong.
+    pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
+        written(write_block(&mut anstream::stdout().lock(), text))
+    }
+
+    /// Prints data to standard output as it is.
+    pub(crate) fn raw(&self, text: &str) -> Result<(), CliError> {
+        written(write_block(&mut io::stdout().lock(), text))
+    }
+
+    /// Says something that is good to know.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(AnsiColor::Cyan, "note", text);
+        }
+    }
+
+    /// Says what went wrong, and what to do next.
+    pub(crate) fn error(&self, error: &CliError) {
+        self.say(AnsiColor::Red, "error", &error.to_string());
+        if let Some(hint) = error.hint() {
+            self.say(AnsiColor::Cyan, "hint", &hint);
+        }
+    }
+
+    fn say(&self, color: AnsiColor, word: &str, text: &str) {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        // An error that quotes a log has several lines; each is made harmless for itself.
+        let lines: Vec<String> = text.lines().map(printable).collect();
+        let said = || {
+            // Where standard error is closed too, there is nobody left to tell.
+            let _ = writeln!(anstream::stderr().lock(), "{style}{word}:{style:#} {}", lines.join("\n"));
+        };
+        match &self.spinners {
+            Some(spinners) => spinners.suspend(said),
+            None => said(),
+        }
+    }
+
+    /// Asks on the terminal and gives the answer, without spaces around it.
+    pub(crate) fn prompt(&self, question: &str) -> Result<String, CliError> {
+        let failed = |error| CliError::Io { what: "the answer could not be read".to_owned(), error };
+        let mut stderr = anstream::stderr().lock();
+        write!(stderr, "{} ", printable(question)).and_then(|()| stderr.flush()).map_err(failed)?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map_err(failed)?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// A spinner for long work on `subject`; it appears with the first progress.
+    pub(crate) fn spinner(&self, subject: &str) -> Spinner {
+        Spinner::new(self.spinners.clone(), subject)
+    }
+}
+
+/// Whether there is somebody to ask.
+pub(crate) fn somebody_is_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn write_block(to: &mut impl io::Write, text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    to.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        to.write_all(b"\n")?;
+    }
+    to.flush()
+}
+
+/// A reader that has gone away needs no more output, which is no failure.
+fn written(result: io::Result<()>) -> Result<(), CliError> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
+        _ => CliError::Output(error),
+    })
+}
+
+fn json<T: Serialize>(thing: &T, indented: bool) -> Result<String, CliError> {
+    let text = if indented { serde_json::to_string_pretty(thing) } else { serde_json::to_string(thing) };
+    text.map_err(|error| CliError::Output(io::Error::other(error)))
+}
+
+fn yaml<T: Serialize>(thing: &T) -> Result<String, CliError> {
+    serde_saphyr::to_string(thing).map_err(|error| CliError::Output(io::Error::other(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_act_on_the_terminal() {
+        assert_eq!(printable("Café"), "Café");
+        assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let error = written(Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
+        assert!(matches!(error, CliError::ClosedPipe));
+        let error = written(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert!(matches!(error, CliError::Output(_)));
+    }
+}

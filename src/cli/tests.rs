@@ -1,0 +1,90 @@
+//! The command tree as a whole: it holds together, and its help is as it was read.
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::Cli;
+
+#[test]
+fn the_command_tree_holds_together() {
+    Cli::command().debug_assert();
+}
+
+/// The help of a command and of all below it.
+fn helps(command: &mut clap::Command, path: &str, texts: &mut Vec<(String, String)>) {
+    texts.push((path.to_owned(), command.render_long_help().to_string()));
+    for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
+        let path = format!("{path}-{}", below.get_name());
+        helps(below, &path, texts);
+    }
+}
+
+#[test]
+fn the_help_is_as_it_was_read() {
+    // As wide as it is without a terminal, whatever the tests run in.
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut texts = Vec::new();
+    helps(&mut command, "nbapps", &mut texts);
+    for (name, text) in texts {
+        // Each command repeats the global options; they are read once, in the first.
+        let own = match text.split_once("\nGlobal options:") {
+            Some((before, after)) if name != "nbapps" => {
+                let rest = after.find("\nExamples:").map_or("", |at| &after[at..]);
+                format!("{before}{rest}")
+            }
+            _ => text,
+        };
+        insta::assert_snapshot!(format!("help-{name}"), own);
+    }
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    for line in [
+        "",
+        "create Crm",
+        "create crm --id hr",
+        "create crm --db-url x --db-host y",
+        "create crm --start-mode never",
+        "create crm --idle-stop 10ms",
+        "start",
+        "start crm --all",
+        "stop crm --no-wait --timeout 5s",
+        "delete",
+        "update crm --protect --no-protect",
+        "update crm --domain a --no-domains",
+        "wait crm --for paused",
+        "logs crm --level loud",
+        "list -o xml",
+        "list --host server",
+        "list --host ssh://server --socket /x",
+        "completions powershell",
+    ] {
+        let words = ["nbapps"].into_iter().chain(line.split_whitespace());
+        assert!(Cli::try_parse_from(words).is_err(), "nbapps {line}");
+    }
+}
+
+#[test]
+fn right_command_lines_are_read() {
+    for line in [
+        "create",
+        "create crm --if-not-exists --start --dry-run --timeout 5m -o json",
+        "create --id crm --db schema --db-schema crm --domain a --domain b",
+        "ls --deleted",
+        "rm crm hr --purge --yes",
+        "visit crm --sign-in --print",
+        "visit crm --sign-in=ada",
+        "logs -f crm -n 5",
+        "daemon run --listen 127.0.0.1:1 --data-dir /x",
+        "daemon start --socket /x -- --data-dir /x",
+        "daemon dial-stdio",
+        "operations list",
+        "events --quiet",
+    ] {
+        let words = ["nbapps"].into_iter().chain(line.split_whitespace());
+        if let Err(error) = Cli::try_parse_from(words) {
+            panic!("nbapps {line}: {error}");
+        }
+    }
+}

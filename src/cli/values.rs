@@ -1,0 +1,175 @@
+//! Values on the command line: how the protocol's words and durations are read and offered.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+
+use super::error::CliError;
+use crate::protocol::{AppId, Wait};
+
+/// A parser that offers `words` and reads them as the protocol does.
+pub(crate) fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words)
+        .try_map(|word| serde_json::from_value::<T>(serde_json::Value::String(word)))
+}
+
+/// The words for [`crate::protocol::StartMode`].
+pub(crate) const START_MODES: &[&str] = &["on-visit", "with-main"];
+/// The words for [`crate::protocol::UpgradePolicy`].
+pub(crate) const UPGRADE_POLICIES: &[&str] = &["auto", "manual"];
+/// The words for [`crate::protocol::DatabaseMode`].
+pub(crate) const DATABASE_MODES: &[&str] = &["database", "connection", "schema"];
+/// The words for [`crate::protocol::LogLevel`].
+pub(crate) const LOG_LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+/// The words for [`crate::protocol::State`].
+pub(crate) const STATES: &[&str] =
+    &["preparing", "initializing", "initialized", "running", "commanding", "stopped", "error", "not_found"];
+
+/// Reads an application's ID; the error says the rule.
+pub(crate) fn app_id(text: &str) -> Result<AppId, String> {
+    AppId::parse(text).map_err(|error| format!("{error}; {}", crate::protocol::InvalidAppId::RULE))
+}
+
+/// Reads a duration of whole seconds, at least one.
+pub(crate) fn idle_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.as_secs() == 0 {
+        return Err("it must be at least one second".to_owned());
+    }
+    Ok(duration)
+}
+
+/// Reads a point in time: so long ago (`10m`, `2h 30m`), or a time as in RFC 3339.
+pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| chrono::Duration::from_std(ago).ok())
+        .and_then(|ago| Utc::now().checked_sub_signed(ago))
+        .ok_or_else(|| "give a duration such as 10m, or a time such as 2026-01-31T08:00:00Z".to_owned())
+}
+
+/// Options of commands that wait for an end.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct WaitOptions {
+    /// Return at once and print the operation's ID
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+
+    /// Wait at most this long; the operation goes on after that
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl WaitOptions {
+    /// The same for the protocol.
+    pub(crate) fn wait(&self) -> Wait {
+        Wait { wait: !self.no_wait, timeout_ms: milliseconds(self.timeout) }
+    }
+}
+
+/// A duration in milliseconds; what is too long for the protocol is as long as it can say.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads secrets from files, so that none stands on a command line. `-` is standard input, once.
+#[derive(Debug, Default)]
+pub(crate) struct SecretFiles {
+    standard_input: Option<&'static str>,
+}
+
+impl SecretFiles {
+    /// The secret in `path`, which `option` named; without the line feed at its end.
+    pub(crate) fn read(&mut self, option: &'static str, path: &Path) -> Result<String, CliError> {
+        let mut text = String::new();
+        let read = if path == Path::new("-") {
+            if let Some(other) = self.standard_input.replace(option) {
+                return Err(CliError::usage(
+                    format!("{other} and {option} cannot both read standard input"),
+                    "give a file for one of them",
+                ));
+            }
+            std::io::stdin().read_to_string(&mut text)
+        } else {
+            std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+        };
+        if let Err(error) = read {
+            let hint = "give a file that this user can read, or - for standard input";
+            return Err(CliError::usage(
+                format!("{option}: {} cannot be read: {error}", path.display()),
+                hint,
+            ));
+        }
+        let secret = text.strip_suffix('\n').unwrap_or(&text);
+        let secret = secret.strip_suffix('\r').unwrap_or(secret);
+        if secret.is_empty() || secret.contains('\n') {
+            return Err(CliError::usage(
+                format!("{option}: {} must hold one line, the secret", path.display()),
+                "write the secret and nothing else into the file",
+            ));
+        }
+        Ok(secret.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{DatabaseMode, LogLevel, StartMode, State, UpgradePolicy};
+
+    fn all_read<T: DeserializeOwned>(words: &[&str]) {
+        for word in words {
+            let value = serde_json::Value::String((*word).to_owned());
+            assert!(serde_json::from_value::<T>(value).is_ok(), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_words_are_the_protocols() {
+        all_read::<StartMode>(START_MODES);
+        all_read::<UpgradePolicy>(UPGRADE_POLICIES);
+        all_read::<DatabaseMode>(DATABASE_MODES);
+        all_read::<LogLevel>(LOG_LEVELS);
+        assert_eq!(STATES, State::ALL.map(State::as_str));
+    }
+
+    #[test]
+    fn times_are_durations_or_dates() {
+        assert_eq!(since("2026-01-31T08:00:00Z").unwrap().timestamp(), 1_769_846_400);
+        let then = since("10m").unwrap();
+        let ago = Utc::now() - then;
+        assert!((600..620).contains(&ago.num_seconds()), "{ago}");
+        for wrong in ["yesterday", "", "10", "600000000000000000y"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let mut files = SecretFiles::default();
+        for (content, expected) in [
+            ("s3cret\n", Some("s3cret")),
+            ("a b\r\n", Some("a b")),
+            ("x", Some("x")),
+            ("", None),
+            ("a\nb\n", None),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(files.read("--jwt-secret-file", &path).ok().as_deref(), expected, "{content:?}");
+        }
+        let missing = files.read("--jwt-secret-file", &directory.path().join("none")).unwrap_err();
+        assert!(missing.to_string().starts_with("--jwt-secret-file: "), "{missing}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a daemon is: a socket on this machine, or another machine that `ssh` reaches.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use tokio::process::Command;
+
+use super::paths;
+
+/// Where to reach a daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A control socket on this machine.
+    Socket(PathBuf),
+    /// The default socket of a user on another machine.
+    Ssh(SshHost),
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Socket(paths::default_socket())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Ssh(host) => host.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    /// Reads `ssh://[user@]host[:port]`.
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        SshHost::parse(text).map(Self::Ssh).ok_or_else(|| InvalidAddress { text: text.to_owned() })
+    }
+}
+
+/// The text names no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is not a host: it looks like ssh://user@server or ssh://user@server:2222")]
+pub struct InvalidAddress {
+    text: String,
+}
+
+/// A machine that `ssh` reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshHost {
+    /// `server` or `user@server`. Never begins with a dash, which `ssh` would take for an option.
+    destination: String,
+    port: Option<u16>,
+}
+
+impl SshHost {
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("ssh://")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (user, server) = match rest.rsplit_once('@') {
+            Some((user, server)) => (Some(user), server),
+            None => (None, rest),
+        };
+        // An IPv6 address stands in brackets, because it has colons of its own.
+        let (server, port) = match server.strip_prefix('[') {
+            Some(bracketed) => bracketed.split_once(']')?,
+            None => server.find(':').map_or((server, ""), |colon| server.split_at(colon)),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => Some(port.parse().ok()?),
+            None if port.is_empty() => None,
+            None => return None,
+        };
+        let allowed = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('-')
+                && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%' | '+'))
+        };
+        let destination = match user {
+            Some(user) if allowed(user) && allowed(server) => format!("{user}@{server}"),
+            None if allowed(server) => server.to_owned(),
+            _ => return None,
+        };
+        Some(Self { destination, port })
+    }
+
+    /// The program whose pipes lead to the daemon there.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new("ssh");
+        // No terminal there: it would change line feeds.
+        command.arg("-T");
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["--", &self.destination, "nbapps", "daemon", "dial-stdio"]);
+        command
+    }
+}
+
+impl fmt::Display for SshHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ssh://{}", self.destination)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_become_ssh_commands() {
+        for (text, expected) in [
+            ("ssh://server", "-T -- server nbapps daemon dial-stdio"),
+            ("ssh://ada@server/", "-T -- ada@server nbapps daemon dial-stdio"),
+            ("ssh://ada@server:2222", "-T -p 2222 -- ada@server nbapps daemon dial-stdio"),
+            ("ssh://ada@[::1]:22", "-T -p 22 -- ada@::1 nbapps daemon dial-stdio"),
+        ] {
+            let Address::Ssh(host) = text.parse().unwrap() else { panic!("{text}") };
+            let command = host.command();
+            let arguments: Vec<_> =
+                command.as_std().get_args().map(|argument| argument.to_str().unwrap()).collect();
+            assert_eq!(arguments.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "server",
+            "tcp://server:1",
+            "ssh://",
+            "ssh://@server",
+            "ssh://-oProxyCommand=x",
+            "ssh://a@-b",
+            "ssh://server:port",
+            "ssh://server;reboot",
+            "ssh://server/path",
+            "ssh://[::1]x",
+        ] {
+            let refused = text.parse::<Address>().unwrap_err();
+            assert!(refused.to_string().contains(text), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Starting a daemon where none answers, and waiting until it is ready.
+//!
+//! The daemon says when it is ready in systemd's way (`sd_notify(3)`): it sends `READY=1` to the
+//! datagram socket that `NOTIFY_SOCKET` names. So there is no guessing how long a start takes, and
+//! a daemon that refuses to start is noticed at once, with its last words.
+//!
+//! Commands that come together start one daemon: each takes a lock file, looks again whether
+//! somebody answers, and only then starts one. A daemon that was started in another way meanwhile
+//! holds the data directory's lock; ours refuses, and we use the other.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+use tokio::process::{Child, Command};
+
+use super::{Address, Client, ClientError, paths};
+
+/// How many of a failed daemon's last lines are shown.
+const LAST_LINES: usize = 8;
+
+/// How long to look for the daemon that kept ours from starting.
+const OTHER_DAEMON: Duration = Duration::from_secs(2);
+
+/// A daemon that can be started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// The control socket it will have.
+    pub socket: PathBuf,
+    /// Its data directory, where its output goes too.
+    pub data_directory: PathBuf,
+    /// What else it is told.
+    pub arguments: Vec<OsString>,
+    /// The directory it runs in; the caller's own without one.
+    pub working_directory: Option<PathBuf>,
+    /// How long it may take to be ready.
+    pub patience: Duration,
+}
+
+/// A daemon that was started for this call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedDaemon {
+    /// Its process ID.
+    pub pid: u32,
+    /// Where its output goes.
+    pub log: PathBuf,
+}
+
+/// Why no daemon could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no such program.
+    #[error("nbappsd was not found, neither beside {} nor in PATH", beside.display())]
+    NoProgram {
+        /// The program it should stand beside.
+        beside: PathBuf,
+    },
+    /// Something that is needed before the start failed.
+    #[error("a daemon could not be started: {what} {} failed: {error}", path.display())]
+    Prepare {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// It ended instead of getting ready.
+    #[error("the daemon did not start ({status})\n{last_words}")]
+    Ended {
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The last lines it wrote.
+        last_words: String,
+        /// Where the whole output is.
+        log: PathBuf,
+    },
+    /// It is running and did not get ready in time.
+    #[error("the daemon (process {pid}) was not ready after {} s", patience.as_secs())]
+    NotReady {
+        /// Its process ID.
+        pid: u32,
+        /// How long was waited.
+        patience: Duration,
+        /// Where its output is.
+        log: PathBuf,
+    },
+    /// A daemon answers and cannot be talked to.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl StartError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProgram { .. } => Some("install nbappsd beside nbapps".to_owned()),
+            Self::Prepare { .. } => None,
+            Self::Ended { log, .. } | Self::NotReady { log, .. } => {
+                Some(format!("the daemon's log is {}", log.display()))
+            }
+            Self::Client(error) => error.hint(),
+        }
+    }
+}
+
+/// Finds `nbappsd`: beside the program that is running, else in `PATH`.
+///
+/// # Errors
+/// [`StartError::NoProgram`] when it is in neither place.
+pub fn find_daemon() -> Result<PathBuf, StartError> {
+    let own = std::env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
+    let beside = own.parent().map(|directory| directory.join("nbappsd"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates =
+        beside.into_iter().chain(std::env::split_paths(&path).map(|directory| directory.join("nbappsd")));
+    candidates.into_iter().find(|candidate| candidate.is_file()).ok_or(StartError::NoProgram { beside: own })
+}
+
+impl Launch {
+    /// The daemon that belongs at the default socket of this user.
+    ///
+    /// # Errors
+    /// [`StartError::NoProgram`] when there is no `nbappsd`.
+    pub fn at_default_socket() -> Result<Self, StartError> {
+        let mut arguments = Vec::new();
+        let data_directory = match std::env::var_os("NBAPPS_DATA_DIR").filter(|value| !value.is_empty()) {
+            Some(chosen) => {
+                let chosen = PathBuf::from(chosen);
+                // It will not run in the caller's directory, so a relative path must be resolved here.
+                let chosen = std::path::absolute(&chosen).unwrap_or(chosen);
+                arguments.extend([OsString::from("--data-dir"), chosen.clone().into()]);
+                chosen
+            }
+            None => paths::default_data_directory(),
+        };
+        Ok(Self {
+            program: find_daemon()?,
+            socket: paths::default_socket(),
+            working_directory: Some(data_directory.clone()),
+            data_directory,
+            arguments,
+            patience: Duration::from_secs(60),
+        })
+    }
+
+    /// Connects to the daemon, starting it when none answers. Gives what was started, if anything.
+    ///
+    /// # Errors
+    /// [`StartError::Client`] when a daemon is there and cannot be talked to; the others when none
+    /// is there and none could be started.
+    pub async fn connect(&self) -> Result<(Client, Option<StartedDaemon>), StartError> {
+        let address = Address::Socket(self.socket.clone());
+        match Client::connect(&address).await {
+            Err(error) if error.is_absent() => {}
+            other => return Ok((other?, None)),
+        }
+        let _lock = self.lock().await?;
+        match Client::connect(&address).await {
+            Err(error) if error.is_absent() => {}
+            other => return Ok((other?, None)),
+        }
+        let log = self.data_directory.join("nbappsd.log");
+        let (mut child, pid, readiness, begin) = self.spawn(&log)?;
+        match readiness.wait(&mut child, self.patience).await {
+            Outcome::Ready => Ok((Client::connect(&address).await?, Some(StartedDaemon { pid, log }))),
+            Outcome::TimedOut => Err(StartError::NotReady { pid, patience: self.patience, log }),
+            Outcome::Ended(status) => match other_daemon(&address).await {
+                Some(client) => Ok((client, None)),
+                None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
+            },
+        }
+    }
+
+    /// Makes the data directory and waits for our turn.
+    async fn lock(&self) -> Result<File, StartError> {
+        let directory = self.data_directory.clone();
+        let path = directory.join("autostart.lock");
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |error| StartError::Prepare { what, path, error }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(failed("making", &directory))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("opening", &path))?;
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        locked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed("locking", &path))
+    }
+
+    /// Starts the process, in a process group of its own so that the terminal's signals do not
+    /// reach it. Gives where in the log its output begins.
+    fn spawn(&self, log: &Path) -> Result<(Child, u32, Readiness, u64), StartError> {
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |error| StartError::Prepare { what, path, error }
+        };
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(log)
+            .map_err(failed("opening", log))?;
+        let begin = output.metadata().map_or(0, |metadata| metadata.len());
+        let errors = output.try_clone().map_err(failed("opening", log))?;
+        let readiness =
+            Readiness::new().map_err(failed("making a notification socket in", &std::env::temp_dir()))?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--socket")
+            .arg(&self.socket)
+            .args(&self.arguments)
+            .env("NOTIFY_SOCKET", readiness.path())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        if let Some(directory) = &self.working_directory {
+            command.current_dir(directory);
+        }
+        let child = command.spawn().map_err(failed("running", &self.program))?;
+        // A process that was just spawned and not waited for has an ID.
+        let pid = child.id().unwrap_or_default();
+        Ok((child, pid, readiness, begin))
+    }
+}
+
+/// Looks for the daemon that kept ours from starting; it may be starting itself.
+async fn other_daemon(address: &Address) -> Option<Client> {
+    let deadline = tokio::time::Instant::now() + OTHER_DAEMON;
+    loop {
+        match Client::connect(address).await {
+            Ok(client) => return Some(client),
+            Err(error) if error.is_absent() && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// How waiting for a daemon ended.
+#[derive(Debug)]
+enum Outcome {
+    Ready,
+    Ended(std::process::ExitStatus),
+    TimedOut,
+}
+
+/// The socket a daemon says `READY=1` to, in a directory that only this user can reach.
+#[derive(Debug)]
+struct Readiness {
+    directory: PathBuf,
+    socket: UnixDatagram,
+}
+
+impl Readiness {
+    fn new() -> io::Result<Self> {
+        let name = format!("nbapps-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let directory = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&directory)?;
+        match UnixDatagram::bind(directory.join("notify")) {
+            Ok(socket) => Ok(Self { directory, socket }),
+            Err(error) => {
+                let _ = fs::remove_dir(&directory);
+                Err(error)
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("notify")
+    }
+
+    async fn wait(&self, child: &mut Child, patience: Duration) -> Outcome {
+        tokio::select! {
+            ready = self.ready() => match ready {
+                Ok(()) => Outcome::Ready,
+                Err(_) => Outcome::TimedOut,
+            },
+            ended = child.wait() => ended.map_or(Outcome::TimedOut, Outcome::Ended),
+            () = tokio::time::sleep(patience) => Outcome::TimedOut,
+        }
+    }
+
+    async fn ready(&self) -> io::Result<()> {
+        let mut message = [0; 4096];
+        loop {
+            let length = self.socket.recv(&mut message).await?;
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The last lines of what was written to `log` from `begin` on. What was written for people is
+/// preferred to structured log lines.
+fn last_lines(log: &Path, begin: u64) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(begin))?;
+        let mut bytes = Vec::new();
+        file.take(1024 * 1024).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let plain: Vec<&str> = all.iter().copied().filter(|line| !line.starts_with('{')).collect();
+    let lines = if plain.is_empty() { all } else { plain };
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}

@@ -1,0 +1,95 @@
+//! What can go wrong between a client and its daemon.
+
+use crate::protocol::{ErrorKind, RpcError};
+
+/// Why a call did not give its result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing answers at the address, or it may not be used.
+    #[error("no daemon can be reached at {address}: {why}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What the operating system or `ssh` said.
+        why: String,
+        /// The same as a kind, to tell "nothing there" from "not allowed".
+        cause: std::io::ErrorKind,
+    },
+    /// The daemon speaks another version of the protocol.
+    #[error("{message}")]
+    ProtocolMismatch {
+        /// One sentence that names both versions.
+        message: String,
+    },
+    /// The daemon answered with an error.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The connection ended before the answer came. What was asked for may go on.
+    #[error("the connection to the daemon at {address} ended before it had answered: {why}")]
+    Lost {
+        /// Where it led.
+        address: String,
+        /// What ended it.
+        why: String,
+    },
+    /// The daemon's answer is not what the method gives.
+    #[error("the daemon's answer to {method} cannot be read: {why}")]
+    Unexpected {
+        /// The method.
+        method: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl ClientError {
+    pub(super) fn unreachable(address: &str, error: std::io::Error) -> Self {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no socket".to_owned(),
+            std::io::ErrorKind::ConnectionRefused => "nothing listens on the socket".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "this user may not use the socket".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::Unreachable { address: address.to_owned(), why, cause: error.kind() }
+    }
+
+    /// The daemon's word for it, when it is the daemon's error.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Rpc(error) => Some(error.kind()),
+            Self::ProtocolMismatch { .. } => Some(ErrorKind::ProtocolMismatch),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no daemon, as opposed to one that cannot be talked to.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        matches!(self, Self::Unreachable { cause: NotFound | ConnectionRefused, .. })
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => Some(
+                "join the group that owns the socket, or run the command as the daemon's user".to_owned(),
+            ),
+            Self::Unreachable { .. } if self.is_absent() => {
+                Some("start a daemon with: nbapps daemon start".to_owned())
+            }
+            Self::Unreachable { .. } => None,
+            Self::ProtocolMismatch { .. } => Some(
+                "use nbapps and nbappsd of the same version, and restart the daemon after an upgrade"
+                    .to_owned(),
+            ),
+            Self::Rpc(error) => error.data.hint.clone(),
+            Self::Lost { .. } => {
+                Some("what was begun may go on: look with: nbapps list, and at the daemon's log".to_owned())
+            }
+            Self::Unexpected { .. } => Some("use nbapps and nbappsd of the same version".to_owned()),
+        }
+    }
+}

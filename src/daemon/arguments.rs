@@ -1,0 +1,93 @@
+//! The command line of `nbappsd`. Its manual page is generated from this type too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum, ValueHint};
+
+/// Run many data applications in one process
+///
+/// nbappsd is the host: it keeps the applications, answers HTTP requests for them, and is managed
+/// with nbapps over its control socket. It stays in the foreground. SIGTERM and SIGINT end it:
+/// requests are drained and applications stopped; a second signal ends it at once.
+///
+/// Settings come from the configuration file, then the environment, then these options; the later
+/// is the stronger.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "nbappsd", version, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  nbappsd
+  nbappsd --data-dir /srv/nbapps --listen 0.0.0.0:13000
+  nbappsd --config /etc/nbapps/nbappsd.toml
+
+Environment:
+  NBAPPS_CONFIG, NBAPPS_DATA_DIR, NBAPPS_SOCKET, NBAPPS_SOCKET_GROUP, NBAPPS_LISTEN,
+  NBAPPS_LOG_LEVEL, NBAPPS_LOG_FORMAT
+                     as the options
+  NOTIFY_SOCKET      where to say READY=1, as systemd does")]
+pub struct Arguments {
+    /// Read this configuration file (TOML)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// Keep everything here [default: /var/lib/nbapps for root, else ~/.local/state/nbapps]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: Option<PathBuf>,
+
+    /// The control socket [default: /run/nbapps/control.sock for root, else in $XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+
+    /// The group whose members may use the control socket
+    #[arg(long, value_name = "GROUP")]
+    pub socket_group: Option<String>,
+
+    /// Listen here for HTTP [default: 127.0.0.1:13000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// How much to log: error, warn, info, debug, trace, or a filter such as nbapps=debug,info
+    /// [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// How to log; auto is text on a terminal and JSON elsewhere [default: auto]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How the daemon writes its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+        let given =
+            Arguments::try_parse_from(["nbappsd", "--listen", "[::1]:80", "--log-format", "json"]).unwrap();
+        assert_eq!(given.listen.unwrap().port(), 80);
+        assert_eq!(given.log_format, Some(LogFormat::Json));
+        assert!(Arguments::try_parse_from(["nbappsd", "--listen", "here"]).is_err());
+    }
+
+    #[test]
+    fn the_help_is_as_it_was_read() {
+        insta::assert_snapshot!(Arguments::command().term_width(100).render_long_help().to_string());
+    }
+}
