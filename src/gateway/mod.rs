@@ -142,8 +142,8 @@ impl GatewayError {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    limits: listener::Limits,
-    shared: Arc<answer::Shared>,
+    api_base: String,
+    options: GatewayOptions,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -154,25 +154,10 @@ impl std::fmt::Debug for Gateway {
 
 impl Gateway {
     /// Listens on the address. Connections wait in the system's queue until [`run`](Self::run).
-    pub async fn bind(options: GatewayOptions, supervisor: Arc<Supervisor>) -> Result<Self, GatewayError> {
+    pub async fn bind(options: GatewayOptions) -> Result<Self, GatewayError> {
         let api_base = api_base(&options.api_base_path)?;
         let (listener, address) = listen(options.listen).await?;
-        Ok(Self {
-            listener,
-            address,
-            limits: listener::Limits {
-                header_read_timeout: options.header_read_timeout,
-                drain_timeout: options.drain_timeout,
-                max_connections: options.max_connections,
-            },
-            shared: Arc::new(answer::Shared {
-                supervisor,
-                api_base,
-                trusted_proxies: options.trusted_proxies,
-                body_limit: options.body_limit,
-                request_timeout: options.request_timeout,
-            }),
-        })
+        Ok(Self { listener, address, api_base, options })
     }
 
     /// The address it listens on, with the port that was taken.
@@ -181,15 +166,28 @@ impl Gateway {
         self.address
     }
 
-    /// Answers requests until `shutdown`, then lets those in flight end, bounded, and closes.
-    pub async fn run(self, shutdown: CancellationToken) {
+    /// Answers requests for these applications until `shutdown`, then lets those in flight end,
+    /// bounded, and closes.
+    pub async fn run(self, supervisor: Arc<Supervisor>, shutdown: CancellationToken) {
         tracing::info!(address = %self.address, "the gateway answers");
-        let shared = self.shared;
+        let options = self.options;
+        let limits = listener::Limits {
+            header_read_timeout: options.header_read_timeout,
+            drain_timeout: options.drain_timeout,
+            max_connections: options.max_connections,
+        };
+        let shared = Arc::new(answer::Shared {
+            supervisor,
+            api_base: self.api_base,
+            trusted_proxies: options.trusted_proxies,
+            body_limit: options.body_limit,
+            request_timeout: options.request_timeout,
+        });
         let answer = move |peer: SocketAddr, request| {
             let shared = Arc::clone(&shared);
             async move { answer::answer(shared, peer.ip(), request).await }
         };
-        listener::serve(self.listener, self.limits, shutdown, answer).await;
+        listener::serve(self.listener, limits, shutdown, answer).await;
         tracing::info!("the gateway is closed");
     }
 }

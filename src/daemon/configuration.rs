@@ -1,0 +1,260 @@
+//! The daemon's configuration: the file, then the environment, then the command line; the later is
+//! the stronger. `settings.rs` reads each of the three into the same type; this puts them together
+//! and fills in what nobody said.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::arguments::{Arguments, LogFormat};
+use super::settings::Settings;
+use crate::client::paths;
+use crate::database::Location;
+use crate::gateway::GatewayOptions;
+use crate::protocol::RootUser;
+
+/// Everything the daemon needs to know to start.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// Where everything is kept.
+    pub data_directory: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// The group that may use it, by name or number.
+    pub socket_group: Option<String>,
+    /// How HTTP is listened to and what is allowed there.
+    pub gateway: GatewayOptions,
+    /// Where the gateway is reached from outside; without one, where it listens.
+    pub public_url: Option<String>,
+    /// The main application's database.
+    pub main_location: Location,
+    /// The root user of applications that are not given one.
+    pub root: RootUser,
+    /// How long a deleted application's data is kept.
+    pub keep_deleted: Duration,
+    /// How long a first visit waits for its application to start.
+    pub visit_timeout: Duration,
+    /// What to log: a level, or a filter.
+    pub log_level: String,
+    /// How to write it.
+    pub log_format: LogFormat,
+    /// How large an application's log file grows before it is rotated, in bytes.
+    pub log_file_size: u64,
+    /// How many rotated log files are kept for each application.
+    pub log_files: usize,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {error}", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// The file says something that cannot be understood.
+    #[error("{}:{line}:{column}: {problem}", file.display())]
+    Malformed {
+        /// Which file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong, with the key.
+        problem: String,
+    },
+    /// A value that cannot be used.
+    #[error("{name}: {problem}")]
+    Value {
+        /// The setting, as it is called where it was given.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ConfigurationError {
+    pub(super) fn value(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Value { name: name.into(), problem: problem.into() }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "check the path and its permissions, or leave --config out",
+            Self::Malformed { .. } => "the keys and their values are described in nbappsd(8) and the README",
+            Self::Value { .. } => "correct it, or leave it out; the settings are described in the README",
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads the file that is meant and the environment, and puts `arguments` on top.
+    pub fn load(
+        arguments: &Arguments,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigurationError> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let named = arguments.config.clone().or_else(|| variable("NBAPPS_CONFIG").map(PathBuf::from));
+        let file = named.or_else(|| Some(default_file(&variable)).filter(|file| file.exists()));
+        let in_file = match &file {
+            Some(file) => Settings::read(file)?,
+            None => Settings::default(),
+        };
+        let settings = Settings::from_arguments(arguments).over(Settings::from_environment(variable)?).over(in_file);
+        settings.complete(file)
+    }
+}
+
+fn default_file(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/etc/nbapps/nbappsd.toml");
+    }
+    let home = || PathBuf::from(variable("HOME").unwrap_or_default()).join(".config");
+    variable("XDG_CONFIG_HOME").map_or_else(home, PathBuf::from).join("nbapps/nbappsd.toml")
+}
+
+impl Settings {
+    /// Fills in what nobody said.
+    fn complete(self, file: Option<PathBuf>) -> Result<Configuration, ConfigurationError> {
+        let data_directory = absolute(self.data_dir.unwrap_or_else(paths::default_data_directory));
+        let listen = self.listen.unwrap_or_else(|| {
+            let host = self.app_host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            SocketAddr::new(host, self.app_port.unwrap_or(13000))
+        });
+        let usual = GatewayOptions::default();
+        let seconds = |given: Option<super::settings::Span>, usual| given.map_or(usual, |span| span.0);
+        let gateway = GatewayOptions {
+            listen,
+            api_base_path: self.api_base_path.unwrap_or(usual.api_base_path),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default().into_iter().map(|network| network.0).collect(),
+            body_limit: self.limits.body_bytes.unwrap_or(usual.body_limit),
+            header_read_timeout: seconds(self.limits.header_timeout, usual.header_read_timeout),
+            request_timeout: seconds(self.limits.request_timeout, usual.request_timeout),
+            drain_timeout: seconds(self.limits.drain_timeout, usual.drain_timeout),
+            max_connections: self.limits.connections.unwrap_or(usual.max_connections),
+        };
+        let main_location = match self.database.url {
+            Some(url) => sqlite_location(&url)?,
+            None => Location::Sqlite(data_directory.join("main").join("database.sqlite")),
+        };
+        Ok(Configuration {
+            file,
+            socket: absolute(self.socket.unwrap_or_else(paths::default_socket)),
+            socket_group: self.socket_group,
+            gateway,
+            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            main_location,
+            root: self.root_user.into(),
+            keep_deleted: seconds(self.keep_deleted, Duration::from_secs(30 * 24 * 3600)),
+            visit_timeout: seconds(self.limits.visit_timeout, Duration::from_secs(20)),
+            log_level: self.log.level.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log.format.unwrap_or_default(),
+            log_file_size: self.log.file_bytes.unwrap_or(10 * 1024 * 1024),
+            log_files: self.log.files.unwrap_or(3),
+            data_directory,
+        })
+    }
+}
+
+/// Paths are told to clients and logged: they must mean the same everywhere.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// The file of `sqlite:FILE`; of other engines, why not.
+fn sqlite_location(url: &str) -> Result<Location, ConfigurationError> {
+    let refuse = |problem: String| Err(ConfigurationError::value("database.url", problem));
+    match url.split_once(':') {
+        Some(("sqlite", file)) => {
+            let file = file.strip_prefix("//").unwrap_or(file);
+            if file.is_empty() || file == ":memory:" {
+                return refuse("name a file: sqlite:/var/lib/nbapps/main.sqlite".to_owned());
+            }
+            Ok(Location::Sqlite(absolute(Path::new(file).to_owned())))
+        }
+        Some((scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), _)) => {
+            refuse(format!("this version has a driver for SQLite alone, not for {scheme}"))
+        }
+        // The text may hold a password: it is not repeated.
+        _ => refuse("it is no database URL; give one like sqlite:/var/lib/nbapps/main.sqlite".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Configuration, ConfigurationError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nbappsd.toml");
+        std::fs::write(&path, file).unwrap();
+        let arguments = Arguments::parse_from(
+            ["nbappsd", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied()),
+        );
+        let known = |name: &str| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Configuration::load(&arguments, known)
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_that_the_file() {
+        let file = "listen = '127.0.0.1:1'\nsocket = '/f'\nkeep_deleted = '2h'\n[log]\nlevel = 'debug'\n";
+        let environment = [("NBAPPS_SOCKET", "/e"), ("NBAPPS_LISTEN", "127.0.0.1:2"), ("APP_PORT", "9")];
+        let all = load(file, &environment, &["--listen", "127.0.0.1:3"]).unwrap();
+        assert_eq!(all.gateway.listen.port(), 3);
+        assert_eq!(all.socket, Path::new("/e"));
+        assert_eq!(all.keep_deleted, Duration::from_secs(7200));
+        assert_eq!(all.log_level, "debug");
+        let nocobase = load("listen = '127.0.0.1:1'", &[("APP_PORT", "9"), ("APP_HOST", "0.0.0.0")], &[]).unwrap();
+        assert_eq!(nocobase.gateway.listen.to_string(), "0.0.0.0:9");
+        let root = load("", &[("INIT_ROOT_EMAIL", "a@b.c"), ("INIT_ROOT_PASSWORD", "p")], &[]).unwrap().root;
+        assert_eq!((root.email.as_deref(), root.password.as_deref()), (Some("a@b.c"), Some("p")));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        for (file, environment, says) in [
+            ("listn = 1", &[][..], "nbappsd.toml:1:1: unknown field `listn`"),
+            ("\n[log]\nlevel = 7", &[], "nbappsd.toml:3:9: "),
+            ("listen = [", &[], "nbappsd.toml:1:"),
+            ("keep_deleted = 'soon'", &[], "keep_deleted"),
+            ("[database]\nurl = 'postgres://u:secret@h/d'", &[], "SQLite alone"),
+            ("", &[("APP_PORT", "x")], "APP_PORT"),
+            ("", &[("DB_DIALECT", "mysql")], "DB_DIALECT"),
+            ("", &[("APP_PROCESS_ADAPTER", "pm2")], "APP_PROCESS_ADAPTER"),
+            ("", &[("APP_DISCOVERY_ADAPTER", "redis")], "local"),
+            ("", &[("NBAPPS_LOG_FORMAT", "xml")], "NBAPPS_LOG_FORMAT"),
+        ] {
+            let said = load(file, environment, &[]).unwrap_err().to_string();
+            assert!(said.contains(says), "{file} {environment:?}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_existing_nocobase_environment_serves() {
+        let environment = [
+            ("APP_PORT", "13000"),
+            ("DB_DIALECT", "sqlite"),
+            ("DB_STORAGE", "/srv/db.sqlite"),
+            ("DB_HOST", "localhost"),
+            ("APP_DISCOVERY_ADAPTER", "local"),
+            ("APP_PROCESS_ADAPTER", "local"),
+            ("API_BASE_PATH", "/v1/"),
+        ];
+        let all = load("", &environment, &[]).unwrap();
+        assert_eq!(all.main_location, Location::Sqlite("/srv/db.sqlite".into()));
+        assert_eq!(all.gateway.api_base_path, "/v1/");
+    }
+}

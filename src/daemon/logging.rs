@@ -1,0 +1,150 @@
+//! Logging: everything to stderr, and what belongs to an application to its own file too.
+
+use std::fmt::Debug;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use chrono::Utc;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::arguments::LogFormat;
+use crate::protocol::{AppId, LogLevel, LogLine};
+use crate::supervisor::logs::LogFiles;
+
+/// Begins to log. The error is what is wrong with the filter.
+pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("\"{level}\" is no log level or filter: {error}"))?;
+    let terminal = std::io::stderr().is_terminal();
+    let text = match format {
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => terminal,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if text {
+        lines.with_target(false).with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).boxed()
+    } else {
+        lines.json().flatten_event(true).with_span_list(false).boxed()
+    };
+    let registry = tracing_subscriber::registry().with(filter).with(lines).with(ApplicationLogs { files });
+    registry.try_init().map_err(|error| error.to_string())?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("something that is not a text");
+        tracing::error!(place, "a part of the program broke off: {message}");
+    }));
+    Ok(())
+}
+
+/// Sends what happens inside a span, or in an event, with a field `app` to that application's file.
+struct ApplicationLogs {
+    files: Arc<LogFiles>,
+}
+
+/// The fields of a span that belong to an application.
+struct OfApplication {
+    app: AppId,
+    fields: Map<String, Value>,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(app) = fields.take_app()
+            && let Some(span) = context.span(id)
+        {
+            span.extensions_mut().insert(OfApplication { app, fields: fields.0 });
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut app = fields.take_app();
+        let scope = context.event_scope(event);
+        for span in scope.into_iter().flatten() {
+            if let Some(of) = span.extensions().get::<OfApplication>()
+                && app.as_ref().is_none_or(|app| *app == of.app)
+            {
+                app = Some(of.app.clone());
+                for (name, value) in &of.fields {
+                    fields.0.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+                break;
+            }
+        }
+        let Some(app) = app else { return };
+        let message = match fields.0.remove("message") {
+            Some(Value::String(message)) => message,
+            _ => event.metadata().name().to_owned(),
+        };
+        let level = level(*event.metadata().level());
+        self.files.append(&app, LogLine { at: Utc::now(), level, message, fields: fields.0 });
+    }
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::TRACE => LogLevel::Trace,
+        Level::DEBUG => LogLevel::Debug,
+        Level::INFO => LogLevel::Info,
+        Level::WARN => LogLevel::Warn,
+        Level::ERROR => LogLevel::Error,
+    }
+}
+
+/// Fields by name, as JSON.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// The application named by the field `app`. An ID that is none is left among the fields.
+    fn take_app(&mut self) -> Option<AppId> {
+        let app = AppId::parse(self.0.get("app")?.as_str()?).ok()?;
+        self.0.remove("app");
+        Some(app)
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        // A log line's own names must not come twice.
+        let name = match field.name() {
+            "at" | "level" => format!("{}_", field.name()),
+            name => name.to_owned(),
+        };
+        self.0.insert(name, value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+}

@@ -1,0 +1,285 @@
+//! Settings as they are given, by the file, the environment or the command line: each says some.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::arguments::{Arguments, LogFormat};
+use super::configuration::ConfigurationError;
+use crate::gateway::Network;
+use crate::protocol::RootUser;
+
+/// What one source says. The names are the keys of the file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) socket_group: Option<String>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) public_url: Option<String>,
+    pub(super) api_base_path: Option<String>,
+    pub(super) trusted_proxies: Option<Vec<Proxy>>,
+    pub(super) keep_deleted: Option<Span>,
+    pub(super) database: DatabaseSettings,
+    pub(super) root_user: RootUserSettings,
+    pub(super) log: LogSettings,
+    pub(super) limits: LimitSettings,
+    /// NocoBase's `APP_HOST` and `APP_PORT`, which may be said one without the other.
+    #[serde(skip)]
+    pub(super) app_host: Option<IpAddr>,
+    #[serde(skip)]
+    pub(super) app_port: Option<u16>,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DatabaseSettings {
+    pub(super) url: Option<String>,
+}
+
+/// `[root_user]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RootUserSettings {
+    email: Option<String>,
+    username: Option<String>,
+    nickname: Option<String>,
+    password: Option<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LogSettings {
+    pub(super) level: Option<String>,
+    pub(super) format: Option<LogFormat>,
+    pub(super) file_bytes: Option<u64>,
+    pub(super) files: Option<usize>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LimitSettings {
+    pub(super) body_bytes: Option<usize>,
+    pub(super) connections: Option<usize>,
+    pub(super) header_timeout: Option<Span>,
+    pub(super) request_timeout: Option<Span>,
+    pub(super) visit_timeout: Option<Span>,
+    pub(super) drain_timeout: Option<Span>,
+}
+
+/// A length of time as people write it: `30d`, `1h 30m`, `500ms`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Span(pub(super) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        humantime::parse_duration(&text)
+            .map(Self)
+            .map_err(|error| format!("\"{text}\" is no length of time such as 30d or 1h 30m: {error}"))
+    }
+}
+
+/// A proxy's address or network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Proxy(pub(super) Network);
+
+impl TryFrom<String> for Proxy {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: crate::gateway::InvalidNetwork| error.to_string())
+    }
+}
+
+impl From<RootUserSettings> for RootUser {
+    fn from(given: RootUserSettings) -> Self {
+        Self { email: given.email, username: given.username, nickname: given.nickname, password: given.password }
+    }
+}
+
+impl Settings {
+    /// What a TOML file says.
+    pub(super) fn read(file: &Path) -> Result<Self, ConfigurationError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigurationError::Unreadable { file: file.to_owned(), error })?;
+        toml::from_str(&text).map_err(|error| {
+            let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+            ConfigurationError::Malformed {
+                file: file.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+                problem: problem(&error, &text),
+            }
+        })
+    }
+
+    /// What the environment says, in our variables and in NocoBase's. Ours are the stronger.
+    pub(super) fn from_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigurationError> {
+        let get = &variable;
+        only_local(get, "APP_DISCOVERY_ADAPTER", "applications are found in this host's own registry")?;
+        only_local(get, "APP_PROCESS_ADAPTER", "applications run in this host's own process")?;
+        let proxies = get("NBAPPS_TRUSTED_PROXIES").map(|text| {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(|part| Proxy::try_from(part.to_owned())).collect::<Result<Vec<_>, _>>()
+        });
+        let proxies = proxies.transpose();
+        Ok(Self {
+            data_dir: get("NBAPPS_DATA_DIR").map(PathBuf::from),
+            socket: get("NBAPPS_SOCKET").map(PathBuf::from),
+            socket_group: get("NBAPPS_SOCKET_GROUP"),
+            listen: parsed(get, "NBAPPS_LISTEN", "an address with a port, such as 127.0.0.1:13000")?,
+            public_url: get("NBAPPS_PUBLIC_URL"),
+            api_base_path: get("API_BASE_PATH"),
+            trusted_proxies: proxies.map_err(|error| ConfigurationError::value("NBAPPS_TRUSTED_PROXIES", error))?,
+            keep_deleted: span(get, "NBAPPS_KEEP_DELETED")?,
+            database: DatabaseSettings { url: database_url(get)? },
+            root_user: RootUserSettings {
+                email: get("INIT_ROOT_EMAIL"),
+                username: get("INIT_ROOT_USERNAME"),
+                nickname: get("INIT_ROOT_NICKNAME"),
+                password: get("INIT_ROOT_PASSWORD"),
+            },
+            log: LogSettings {
+                level: get("NBAPPS_LOG_LEVEL"),
+                format: log_format(get)?,
+                ..LogSettings::default()
+            },
+            limits: LimitSettings::default(),
+            app_host: parsed(get, "APP_HOST", "an IP address, such as 0.0.0.0")?,
+            app_port: parsed(get, "APP_PORT", "a port from 0 to 65535")?,
+        })
+    }
+
+    /// What the command line says.
+    pub(super) fn from_arguments(arguments: &Arguments) -> Self {
+        let given = arguments.clone();
+        Self {
+            data_dir: given.data_dir,
+            socket: given.socket,
+            socket_group: given.socket_group,
+            listen: given.listen,
+            log: LogSettings { level: given.log_level, format: given.log_format, ..LogSettings::default() },
+            ..Self::default()
+        }
+    }
+
+    /// These, and where they say nothing, the weaker ones.
+    pub(super) fn over(self, weaker: Self) -> Self {
+        // A weaker `listen` must not win over a stronger `APP_PORT`.
+        let weaker_listen = weaker.listen.map(|listen| {
+            SocketAddr::new(self.app_host.unwrap_or(listen.ip()), self.app_port.unwrap_or(listen.port()))
+        });
+        Self {
+            data_dir: self.data_dir.or(weaker.data_dir),
+            socket: self.socket.or(weaker.socket),
+            socket_group: self.socket_group.or(weaker.socket_group),
+            listen: self.listen.or(weaker_listen),
+            public_url: self.public_url.or(weaker.public_url),
+            api_base_path: self.api_base_path.or(weaker.api_base_path),
+            trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
+            keep_deleted: self.keep_deleted.or(weaker.keep_deleted),
+            database: DatabaseSettings { url: self.database.url.or(weaker.database.url) },
+            root_user: RootUserSettings {
+                email: self.root_user.email.or(weaker.root_user.email),
+                username: self.root_user.username.or(weaker.root_user.username),
+                nickname: self.root_user.nickname.or(weaker.root_user.nickname),
+                password: self.root_user.password.or(weaker.root_user.password),
+            },
+            log: LogSettings {
+                level: self.log.level.or(weaker.log.level),
+                format: self.log.format.or(weaker.log.format),
+                file_bytes: self.log.file_bytes.or(weaker.log.file_bytes),
+                files: self.log.files.or(weaker.log.files),
+            },
+            limits: LimitSettings {
+                body_bytes: self.limits.body_bytes.or(weaker.limits.body_bytes),
+                connections: self.limits.connections.or(weaker.limits.connections),
+                header_timeout: self.limits.header_timeout.or(weaker.limits.header_timeout),
+                request_timeout: self.limits.request_timeout.or(weaker.limits.request_timeout),
+                visit_timeout: self.limits.visit_timeout.or(weaker.limits.visit_timeout),
+                drain_timeout: self.limits.drain_timeout.or(weaker.limits.drain_timeout),
+            },
+            app_host: self.app_host.or(weaker.app_host),
+            app_port: self.app_port.or(weaker.app_port),
+        }
+    }
+}
+
+/// The sentence with the key it is about, which the parser leaves to its picture of the line.
+fn problem(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().and_then(|span| {
+        let start = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
+        text[start..].lines().next()
+    });
+    let key = line.and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    match key {
+        Some(key) if !error.message().contains(key) => format!("{key}: {}", error.message()),
+        _ => error.message().to_owned(),
+    }
+}
+
+fn only_local(
+    variable: impl Fn(&str) -> Option<String>,
+    name: &str,
+    because: &str,
+) -> Result<(), ConfigurationError> {
+    match variable(name).as_deref() {
+        None | Some("local") => Ok(()),
+        Some(other) => {
+            Err(ConfigurationError::value(name, format!("\"{other}\" is not supported, only \"local\": {because}")))
+        }
+    }
+}
+
+fn parsed<T: FromStr>(
+    variable: impl Fn(&str) -> Option<String>,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>, ConfigurationError> {
+    let parse = |text: String| {
+        text.parse().map_err(|_| ConfigurationError::value(name, format!("\"{text}\" is not {expected}")))
+    };
+    variable(name).map(parse).transpose()
+}
+
+fn span(variable: impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Span>, ConfigurationError> {
+    variable(name).map(|text| Span::try_from(text).map_err(|error| ConfigurationError::value(name, error))).transpose()
+}
+
+fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFormat>, ConfigurationError> {
+    let name = "NBAPPS_LOG_FORMAT";
+    match variable(name).as_deref() {
+        None => Ok(None),
+        Some("text") => Ok(Some(LogFormat::Text)),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        Some("auto") => Ok(Some(LogFormat::Auto)),
+        Some(other) => Err(ConfigurationError::value(name, format!("\"{other}\" is none of text, json, auto"))),
+    }
+}
+
+/// `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` and `DB_STORAGE`. Its `DB_HOST` and the like
+/// stand in many an environment beside `DB_DIALECT=sqlite` and mean nothing to it.
+fn database_url(variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigurationError> {
+    match variable("DB_DIALECT").as_deref() {
+        None | Some("sqlite") => {}
+        Some(other) => {
+            let problem = format!("this version has a driver for sqlite alone, not for {other}");
+            return Err(ConfigurationError::value("DB_DIALECT", problem));
+        }
+    }
+    let storage = || variable("DB_STORAGE").map(|file| format!("sqlite:{file}"));
+    Ok(variable("NBAPPS_DATABASE_URL").or_else(storage))
+}
