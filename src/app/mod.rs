@@ -1,12 +1,24 @@
 //! One application while it runs.
+//!
+//! [`install`] makes its system tables once, [`App::open`] opens it, [`App::api`] answers its
+//! requests. What requests need again and again (sessions, blocked tokens, the title) is kept in
+//! memory and dropped the moment it changes; an application nobody uses keeps next to nothing.
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::body::Bytes;
+use serde_json::Value;
 
-use crate::data::DataSource;
+use crate::data::{DataSource, Filter, Query, Record, Sort};
 
 pub mod api;
 pub mod auth;
+pub mod system;
+#[cfg(test)]
+mod tests;
+
+pub use system::install;
 
 /// The version of the system tables that this host writes (`applicationVersion`).
 pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -19,6 +31,7 @@ pub struct Install {
     /// Its first user.
     pub root: RootUser,
 }
+
 /// The first user: all known, the password in the clear (it is hashed with argon2id here).
 #[derive(Clone)]
 pub struct RootUser {
@@ -31,11 +44,13 @@ pub struct RootUser {
     /// Password.
     pub password: String,
 }
+
 impl std::fmt::Debug for RootUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RootUser").field("email", &self.email).finish_non_exhaustive()
     }
 }
+
 /// Why an application cannot be installed or opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppError {
@@ -50,14 +65,11 @@ pub enum AppError {
         /// The host's.
         known: String,
     },
-    /// Its data is of an older version and no upgrade is known.
+    /// What is there is no application, or cannot be made one.
     #[error("{0}")]
     Invalid(String),
 }
-/// Makes the system tables and the root user, in one transaction.
-pub async fn install(_source: &DataSource, _install: &Install) -> Result<(), AppError> {
-    unimplemented!()
-}
+
 /// What an application is opened with.
 pub struct AppOptions {
     /// Its ID.
@@ -69,36 +81,97 @@ pub struct AppOptions {
     /// Resources that only this application has (the main application's `applications`).
     pub resources: Vec<Arc<dyn api::Resource>>,
 }
+
 /// A running application.
+pub struct App {
+    name: Arc<str>,
+    settings: ArcSwap<Settings>,
+    source: DataSource,
+    auth: auth::Auth,
+    resources: Vec<Arc<dyn api::Resource>>,
+}
+
+/// What requests need of `systemSettings`.
 #[derive(Debug)]
-pub struct App {}
+struct Settings {
+    title: Arc<str>,
+    language: Arc<str>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl App {
-    /// Opens an installed application: checks its version, loads what its requests need.
-    pub async fn open(_options: AppOptions) -> Result<Arc<Self>, AppError> {
-        unimplemented!()
+    /// Opens an installed application: checks its version, loads what its requests need. An error
+    /// leaves its data untouched.
+    pub async fn open(options: AppOptions) -> Result<Arc<Self>, AppError> {
+        let AppOptions { name, jwt_secret, source, resources } = options;
+        system::check(&source).await?;
+        let settings = Settings::read(&source, &name).await?;
+        let auth = auth::Auth::open(source.clone(), &jwt_secret).await?;
+        Ok(Arc::new(Self { name, settings: ArcSwap::from_pointee(settings), source, auth, resources }))
     }
+
     /// Its ID.
+    #[must_use]
     pub fn name(&self) -> &str {
-        unimplemented!()
+        &self.name
     }
-    /// The title in its settings.
+
+    /// The title in its settings; its ID where that is empty.
+    #[must_use]
     pub fn title(&self) -> Arc<str> {
-        unimplemented!()
+        Arc::clone(&self.settings.load().title)
     }
+
+    /// The language of its pages: `en-US`.
+    #[must_use]
+    pub fn language(&self) -> Arc<str> {
+        Arc::clone(&self.settings.load().language)
+    }
+
+    /// Changes the title in its settings.
+    pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
+        let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
+        self.source.update(&system::SYSTEM_SETTINGS, &Filter::All, changes).await?;
+        self.settings.store(Arc::new(Settings::read(&self.source, &self.name).await?));
+        Ok(())
+    }
+
     /// Its main data source.
+    #[must_use]
     pub fn source(&self) -> &DataSource {
-        unimplemented!()
+        &self.source
     }
+
     /// Its sign-in.
+    #[must_use]
     pub fn auth(&self) -> &auth::Auth {
-        unimplemented!()
+        &self.auth
     }
+
     /// Answers an API request: `target` is what follows `/api/`, without the query.
-    pub async fn api(self: &Arc<Self>, _request: api::ApiRequest) -> http::Response<Bytes> {
-        unimplemented!()
+    pub async fn api(self: &Arc<Self>, request: api::ApiRequest) -> http::Response<Bytes> {
+        api::answer(self, &request).await
     }
-    /// Ends its work and closes its database.
+
+    /// Ends its work and closes its database: what is running is finished, what comes is refused.
     pub async fn close(&self) {
-        unimplemented!()
+        self.source.database().close().await;
+    }
+}
+
+impl Settings {
+    async fn read(source: &DataSource, name: &Arc<str>) -> Result<Self, AppError> {
+        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&["title", "appLang"]);
+        let record = source.find_one(&system::SYSTEM_SETTINGS, query).await?.unwrap_or_default();
+        let text = |field: &str| record.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        Ok(Self {
+            title: text("title").map_or_else(|| Arc::clone(name), Arc::from),
+            language: text("appLang").unwrap_or("en-US").into(),
+        })
     }
 }

@@ -91,7 +91,7 @@ fn applications(wanted: fn(&str, State) -> bool) -> ArgValueCompleter {
 }
 
 fn candidates(current: &OsStr, deleted: bool, wanted: fn(&str, State) -> bool) -> Vec<CompletionCandidate> {
-    let list = ask::<AppList>(ListApplications { deleted, states: Vec::new() });
+    let list = ask::<AppList>(ListApplications { deleted, ..ListApplications::default() });
     let applications = list.map(|list| list.applications).unwrap_or_default();
     applications
         .into_iter()

@@ -10,8 +10,8 @@ use super::error::CliError;
 use super::output::{Color, Console, Format};
 use crate::client::autostart::Launch;
 use crate::client::{Address, Client, paths};
-use crate::protocol::Wait;
-use crate::protocol::methods::Method;
+use crate::protocol::methods::{AppList, Method};
+use crate::protocol::{Application, ListApplications, Wait};
 
 /// How long a daemon may take to accept a connection or to answer what needs no work.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,6 +124,23 @@ impl Context {
         params: M::Params,
     ) -> Result<M::Result, CliError> {
         within(PATIENCE, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
+    }
+
+    /// Asks for the applications, all pages of them.
+    pub(crate) async fn list(
+        &self,
+        client: &Client,
+        mut request: ListApplications,
+    ) -> Result<Vec<Application>, CliError> {
+        let mut applications = Vec::new();
+        loop {
+            let page = self.ask::<AppList>(client, request.clone()).await?;
+            applications.extend(page.applications);
+            if page.next.is_none() {
+                return Ok(applications);
+            }
+            request.after = page.next;
+        }
     }
 
     /// Calls a method that takes its time, and shows on a terminal how far it has come.

@@ -1,5 +1,26 @@
 //! The database engines behind one type.
+//!
+//! [`Database`] is an open database of any engine: statements come in as trees of the query
+//! builder and are put into the engine's words here ([`Statement`]); rows go out as [`Row`]s of
+//! [`Value`]s. Above this room there is no SQL text, no engine's own type and no question which
+//! engine it is.
+//!
+//! An engine is a folder here with a type of its own, and a variant in `Database` and
+//! `Transaction`. SQLite does its work on the threads of `workers.rs`, which all databases share.
+
 use std::path::PathBuf;
+
+use sea_query::{InsertStatement, SelectStatement};
+
+mod error;
+mod sqlite;
+mod statement;
+mod value;
+mod workers;
+
+pub use error::DatabaseError;
+pub use statement::{Change, Rendered, Statement};
+pub use value::{Row, Value};
 
 /// A database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -7,19 +28,34 @@ pub enum Engine {
     /// SQLite, embedded.
     Sqlite,
 }
+
 impl Engine {
     /// NocoBase's word for it (`DB_DIALECT`): `sqlite`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        "sqlite"
+        match self {
+            Self::Sqlite => "sqlite",
+        }
     }
 }
+
 /// Where a database is. Its `Display` is what people are shown and never has a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A SQLite file.
     Sqlite(PathBuf),
 }
+
+impl Location {
+    /// The engine it is for.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+}
+
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -27,50 +63,243 @@ impl std::fmt::Display for Location {
         }
     }
 }
-/// What a database refused or failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum DatabaseError {
-    /// It cannot be reached or opened.
-    #[error("{0}")]
-    Unreachable(String),
-    /// Two rows with one value in a unique column.
-    #[error("{columns:?} taken")]
-    Unique {
-        /// The columns.
-        columns: Vec<String>,
-    },
-    /// The disk is full or cannot be written.
-    #[error("{0}")]
-    Storage(String),
-    /// It was closed.
-    #[error("closed")]
-    Closed,
-    /// Anything else.
-    #[error("{0}")]
-    Failed(String),
-}
-/// An open database. Cheap to clone; all clones share its connections.
+
+/// An open database. Cheap to clone; all clones share its connections, which are opened when they
+/// are needed and closed when they have been idle for a while.
 #[derive(Debug, Clone)]
-pub struct Database {}
+pub struct Database {
+    engine: EngineDatabase,
+}
+
+#[derive(Debug, Clone)]
+enum EngineDatabase {
+    Sqlite(sqlite::Sqlite),
+}
+
 impl Database {
-    /// Makes a new, empty database and opens it; an error when there is one already.
-    pub async fn create(_at: &Location) -> Result<Self, DatabaseError> {
-        unimplemented!()
+    /// Makes a new, empty database and opens it; [`DatabaseError::Exists`] when there is one
+    /// already. The directory of a SQLite file must exist.
+    pub async fn create(at: &Location) -> Result<Self, DatabaseError> {
+        match at {
+            Location::Sqlite(path) => sqlite::Sqlite::create(path).await.map(Self::sqlite),
+        }
     }
-    /// Opens a database that exists.
-    pub async fn open(_at: &Location) -> Result<Self, DatabaseError> {
-        unimplemented!()
+
+    /// Opens a database that exists; [`DatabaseError::Unreachable`] when there is none.
+    pub async fn open(at: &Location) -> Result<Self, DatabaseError> {
+        match at {
+            Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
+        }
     }
+
+    /// Opens a database, making an empty one where there is none.
+    pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
+        match Self::create(at).await {
+            Err(DatabaseError::Exists(_)) => Self::open(at).await,
+            other => other,
+        }
+    }
+
+    /// Removes a database for good, with everything in it. It must not be open. Gives what was
+    /// removed, which is nothing where there was none.
+    pub async fn remove(at: &Location) -> Result<Vec<String>, DatabaseError> {
+        match at {
+            Location::Sqlite(path) => sqlite::Sqlite::remove(path).await,
+        }
+    }
+
+    fn sqlite(engine: sqlite::Sqlite) -> Self {
+        Self { engine: EngineDatabase::Sqlite(engine) }
+    }
+
     /// The engine.
+    #[must_use]
     pub fn engine(&self) -> Engine {
-        unimplemented!()
+        match &self.engine {
+            EngineDatabase::Sqlite(_) => Engine::Sqlite,
+        }
     }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => Location::Sqlite(sqlite.path().to_owned()),
+        }
+    }
+
     /// Bytes on disk.
     pub async fn size(&self) -> Result<u64, DatabaseError> {
-        unimplemented!()
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.size().await,
+        }
     }
-    /// Lets running statements end, then closes every connection.
+
+    /// Reads rows.
+    pub async fn query(&self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+        }
+    }
+
+    /// Changes something, in a transaction of its own that is on the disk when this returns.
+    /// Gives the number of rows that changed (0 for a change of the schema).
+    pub async fn execute(&self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
+        }
+    }
+
+    /// Inserts one row, and gives the value that the engine made for the column `generated`.
+    pub async fn insert(
+        &self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => {
+                sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
+            }
+        }
+    }
+
+    /// Whether it has a table of this name.
+    pub async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty()),
+        }
+    }
+
+    /// Begins a transaction that may write; it waits for the one before it. Dropped without
+    /// [`Transaction::commit`], it is rolled back.
+    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => {
+                Ok(Transaction { engine: EngineTransaction::Sqlite(sqlite.begin().await?) })
+            }
+        }
+    }
+
+    /// Lets running statements and transactions end, then closes every connection. What is asked
+    /// of it from now on is answered with [`DatabaseError::Closed`].
     pub async fn close(&self) {
-        unimplemented!()
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.close().await,
+        }
     }
 }
+
+/// A transaction. Its statements see what it wrote; nobody else does before the commit.
+#[derive(Debug)]
+pub struct Transaction {
+    engine: EngineTransaction,
+}
+
+#[derive(Debug)]
+enum EngineTransaction {
+    Sqlite(sqlite::Transaction),
+}
+
+impl Transaction {
+    /// Reads rows.
+    pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+        }
+    }
+
+    /// Changes something; see [`Database::execute`].
+    pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
+        }
+    }
+
+    /// Inserts one row; see [`Database::insert`].
+    pub async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => {
+                sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
+            }
+        }
+    }
+
+    /// Whether there is a table of this name.
+    pub async fn has_table(&mut self, name: &str) -> Result<bool, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => {
+                Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty())
+            }
+        }
+    }
+
+    /// Makes everything it did last: when this returns, it survives a power failure.
+    pub async fn commit(self) -> Result<(), DatabaseError> {
+        match self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,
+        }
+    }
+}
+
+/// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
+pub trait Executor: Send {
+    /// Reads rows.
+    fn query(
+        &mut self,
+        statement: &SelectStatement,
+    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
+
+    /// Changes something; see [`Database::execute`].
+    fn execute(&mut self, statement: &impl Change)
+    -> impl Future<Output = Result<u64, DatabaseError>> + Send;
+
+    /// Inserts one row; see [`Database::insert`].
+    fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
+}
+
+impl Executor for &Database {
+    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        Database::query(self, statement).await
+    }
+
+    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        Database::execute(self, statement).await
+    }
+
+    async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        Database::insert(self, statement, generated).await
+    }
+}
+
+impl Executor for &mut Transaction {
+    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        Transaction::query(self, statement).await
+    }
+
+    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        Transaction::execute(self, statement).await
+    }
+
+    async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        Transaction::insert(self, statement, generated).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,266 @@
-//! (room)
+//! HTTP in front of all applications.
+//!
+//! `listener.rs` accepts connections and drains them at the end; `layers.rs` gives every request
+//! its ID, log span, compression and a net for panics; `selector.rs` reads which application is
+//! meant and what of it; `answer.rs` reads the body, borrows the application from the
+//! [`Supervisor`] and hands the request to its API or its pages. `errors.rs` has the answers that
+//! are the gateway's own, `peer.rs` what is believed of a proxy, `directory.rs` what pages may see
+//! of the host.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `/`, `/apps/<id>`, `/admin` | a redirect to the start page |
+//! | `/admin/…`, `/apps/<id>/admin/…` | a page of the application |
+//! | `/assets/…` | stylesheet and icon |
+//! | `/api/…`, `/api/__app/<id>/…` | the application's API |
+//! | `/api/__health_check` | `ok` when the application runs |
+//!
+//! Nothing on the way of a request takes a lock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::supervisor::Supervisor;
+
+mod answer;
+mod body;
+mod cors;
+mod directory;
+mod errors;
+mod layers;
+mod listener;
+mod peer;
+mod selector;
+
+pub use peer::{InvalidNetwork, Network};
+
+/// How the gateway listens and what it allows.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// The address to listen on; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// What every API address begins with (NocoBase's `API_BASE_PATH`).
+    pub api_base_path: String,
+    /// Proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The longest body of a request, in bytes.
+    pub body_limit: usize,
+    /// How long a connection may take to send a request's headers; also how long one may be idle.
+    pub header_read_timeout: Duration,
+    /// How long a request may take, from its headers to the whole answer.
+    pub request_timeout: Duration,
+    /// How long requests in flight may go on once the gateway is told to end.
+    pub drain_timeout: Duration,
+    /// Connections at once; more wait until one closes.
+    pub max_connections: usize,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 13000)),
+            api_base_path: "/api/".to_owned(),
+            trusted_proxies: Vec::new(),
+            body_limit: 10 * 1024 * 1024,
+            header_read_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+        }
+    }
+}
+
+/// Why the gateway cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Another program listens there.
+    #[error("cannot listen for HTTP on {address}: the port is taken by another program")]
+    PortTaken {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// This user may not listen there.
+    #[error("cannot listen for HTTP on {address}: this user may not use that port")]
+    PortForbidden {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address is none of this machine's, or something else went wrong.
+    #[error("cannot listen for HTTP on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The API base path would hide the pages or is no path.
+    #[error("the API base path \"{path}\" cannot be used: {problem}")]
+    ApiBasePath {
+        /// The path, as it was given.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl GatewayError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::PortTaken { address } => format!(
+                "stop what listens there (`ss -ltnp 'sport = :{}'` shows it), or choose another port with APP_PORT",
+                address.port()
+            ),
+            Self::PortForbidden { .. } => {
+                "ports below 1024 are for root: choose a higher one with APP_PORT, and put a proxy in front"
+                    .to_owned()
+            }
+            Self::Listen { .. } => {
+                "check that the address belongs to this machine; 0.0.0.0 listens on all of its addresses"
+                    .to_owned()
+            }
+            Self::ApiBasePath { .. } => "set API_BASE_PATH to a path such as /api/".to_owned(),
+        }
+    }
+
+    fn listen(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::PortTaken { address },
+            io::ErrorKind::PermissionDenied => Self::PortForbidden { address },
+            _ => Self::Listen { address, source },
+        }
+    }
+}
+
+/// The gateway, listening; [`run`](Self::run) answers.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: listener::Limits,
+    shared: Arc<answer::Shared>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Listens on the address. Connections wait in the system's queue until [`run`](Self::run).
+    pub async fn bind(options: GatewayOptions, supervisor: Arc<Supervisor>) -> Result<Self, GatewayError> {
+        let api_base = api_base(&options.api_base_path)?;
+        let (listener, address) = listen(options.listen).await?;
+        Ok(Self {
+            listener,
+            address,
+            limits: listener::Limits {
+                header_read_timeout: options.header_read_timeout,
+                drain_timeout: options.drain_timeout,
+                max_connections: options.max_connections,
+            },
+            shared: Arc::new(answer::Shared {
+                supervisor,
+                api_base,
+                trusted_proxies: options.trusted_proxies,
+                body_limit: options.body_limit,
+                request_timeout: options.request_timeout,
+            }),
+        })
+    }
+
+    /// The address it listens on, with the port that was taken.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown`, then lets those in flight end, bounded, and closes.
+    pub async fn run(self, shutdown: CancellationToken) {
+        tracing::info!(address = %self.address, "the gateway answers");
+        let shared = self.shared;
+        let answer = move |peer: SocketAddr, request| {
+            let shared = Arc::clone(&shared);
+            async move { answer::answer(shared, peer.ip(), request).await }
+        };
+        listener::serve(self.listener, self.limits, shutdown, answer).await;
+        tracing::info!("the gateway is closed");
+    }
+}
+
+/// Takes the address; with port 0 the system chooses one, hence the address beside the listener.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let failed = |source| GatewayError::listen(address, source);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let taken = listener.local_addr().map_err(failed)?;
+    Ok((listener, taken))
+}
+
+/// The API base path with a slash at both ends.
+fn api_base(path: &str) -> Result<String, GatewayError> {
+    let invalid = |problem| GatewayError::ApiBasePath { path: path.to_owned(), problem };
+    let inner = path.trim_matches('/');
+    if inner.is_empty() {
+        return Err(invalid("it must not be the root, where the pages are"));
+    }
+    if !inner.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~')) {
+        return Err(invalid("only letters, digits and / - _ . ~ are allowed"));
+    }
+    if ["admin", "apps", "assets"].contains(&inner.split('/').next().unwrap_or_default()) {
+        return Err(invalid("the pages are there"));
+    }
+    Ok(format!("/{inner}/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_base_has_a_slash_at_both_ends_and_hides_no_page() {
+        for (given, used) in [("/api/", "/api/"), ("/api", "/api/"), ("v1/api", "/v1/api/")] {
+            assert_eq!(api_base(given).unwrap(), used);
+        }
+        for (given, says) in [
+            ("/", "root"),
+            ("", "root"),
+            ("/admin/api/", "pages"),
+            ("apps", "pages"),
+            ("/a b/", "allowed"),
+            ("/a?b/", "allowed"),
+        ] {
+            let said = api_base(given).unwrap_err();
+            assert!(said.to_string().contains(says), "{given}: {said}");
+            assert!(said.hint().contains("API_BASE_PATH"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let (_held, address) = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        assert_ne!(address.port(), 0);
+        let error = listen(address).await.unwrap_err();
+        assert!(matches!(error, GatewayError::PortTaken { address: taken } if taken == address), "{error}");
+    }
+
+    #[test]
+    fn why_it_cannot_listen_is_said_with_what_to_do() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 13000));
+        for (kind, says, hint) in [
+            (io::ErrorKind::AddrInUse, "taken by another program", "sport = :13000"),
+            (io::ErrorKind::PermissionDenied, "may not use that port", "below 1024"),
+            (io::ErrorKind::AddrNotAvailable, "cannot listen for HTTP on 127.0.0.1:13000", "0.0.0.0"),
+        ] {
+            let error = GatewayError::listen(address, kind.into());
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.to_string().contains("127.0.0.1:13000"), "{error}");
+            assert!(error.hint().contains(hint), "{}", error.hint());
+        }
+    }
+}

@@ -1,13 +1,35 @@
 //! The HTTP API: `resource:action`.
+//!
+//! A request goes through `target.rs` (which resource and action), the body and the query string
+//! (`query_string.rs`), the resource (`actions/` for those every application has, [`AppOptions`]
+//! for those it alone has), the token ([`super::auth`]), the action, and out as JSON (`answer.rs`).
+//! An unknown resource or action is 404 before anybody is asked for a token.
+//!
+//! [`AppOptions`]: super::AppOptions
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use http::{HeaderMap, Method, StatusCode};
-use serde_json::Value;
+use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::{Map, Value};
 
 use super::{App, auth::Session};
+
+mod actions;
+mod answer;
+mod error;
+mod list;
+mod query_string;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use answer::Answer;
+pub use error::ApiError;
+pub use list::ListParameters;
+use target::Target;
 
 /// A request as the gateway hands it over.
 #[derive(Debug, Clone)]
@@ -23,58 +45,156 @@ pub struct ApiRequest {
     /// The whole body.
     pub body: Bytes,
 }
+
 /// A call of one action.
 pub struct Call<'a> {
     /// The application.
     pub app: &'a Arc<App>,
     /// The action's name.
     pub action: &'a str,
-    /// The parameters of the query string.
+    /// The parameters of the query string: an object.
     pub params: Value,
     /// The body as JSON, `{}` where there is none.
     pub body: Value,
     /// Who calls; actions that are not public always have one.
     pub session: Option<Arc<Session>>,
 }
-/// What an action gives.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// `{"data": ...}`
-    Data(Value),
-    /// `{"data": [...], "meta": {count, page, pageSize, totalPage}}`
-    List {
-        /// The page's records.
-        data: Vec<Value>,
-        /// All records that fit.
-        count: u64,
-        /// The page, from 1.
-        page: u64,
-        /// Records a page.
-        page_size: u64,
-    },
-    /// The value as it is.
-    Bare(Value),
+
+impl Call<'_> {
+    /// Who calls. An action that is not public always has one.
+    pub fn session(&self) -> Result<&Arc<Session>, ApiError> {
+        self.session.as_ref().ok_or_else(|| super::auth::AuthError::EmptyToken.into())
+    }
+
+    /// A parameter of the query string that is a text.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)?.as_str()
+    }
+
+    /// The key of the record that is meant (`filterByTk`).
+    pub fn filter_by_tk(&self) -> Result<&str, ApiError> {
+        let key = self.param("filterByTk").filter(|key| !key.is_empty());
+        key.ok_or_else(|| ApiError::bad_request("say which record is meant: filterByTk is missing"))
+    }
+
+    /// Refuses parameters of the query string that are not among `known`: one that has no effect
+    /// would be believed to have one.
+    pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        // The gateway has read it: it chose this application.
+        let all = self.params.as_object().into_iter().flat_map(Map::keys).filter(|name| *name != "__appName");
+        match all.into_iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => {
+                Err(ApiError::bad_request(format!("the parameter {name} is not supported by this action")))
+            }
+            None => Ok(()),
+        }
+    }
 }
-/// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct ApiError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// One sentence.
-    pub message: String,
-    /// NocoBase's code, where it has one.
-    pub code: Option<&'static str>,
+
+/// Who may call an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Users with the role `root` or `admin`.
+    Administrators,
 }
+
+/// What an action gives, later.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
+
 /// A resource that an application has beside its collections.
 pub trait Resource: Send + Sync {
     /// Its name in the URL.
     fn name(&self) -> &'static str;
+
     /// Whether it has this action; others are answered with 404.
     fn has(&self, action: &str) -> bool;
+
+    /// Who may call this action; whoever is signed in, where it says nothing else.
+    fn access(&self, _action: &str) -> Access {
+        Access::SignedIn
+    }
+
     /// Does one action.
-    fn call<'a>(
-        &'a self,
-        call: Call<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a>;
+}
+
+/// Answers a request.
+pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Response<Bytes> {
+    match handle(app, request).await {
+        Ok(answer) => answer.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError> {
+    let target = Target::parse(&request.target)?;
+    let body = body(request)?;
+    let resource = find(app, &target)?;
+    if request.method == Method::GET && !reads(&target.action) {
+        return Err(ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("{}:{} changes something: use POST", target.resource, target.action),
+        ));
+    }
+    let params = Value::Object(query_string::parse(&request.query)?);
+    let access = resource.access(&target.action);
+    let session = match access {
+        Access::Public => None,
+        Access::SignedIn | Access::Administrators => {
+            Some(app.auth().authenticate(bearer(&request.headers)).await?)
+        }
+    };
+    let administrator =
+        session.as_ref().is_some_and(|session| session.is_root() || session.user.has_role("admin"));
+    if access == Access::Administrators && !administrator {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow this"));
+    }
+    resource.call(Call { app, action: &target.action, params, body, session }).await
+}
+
+fn find<'a>(app: &'a App, target: &Target) -> Result<&'a dyn Resource, ApiError> {
+    let built_in = actions::BUILT_IN.into_iter();
+    let own = app.resources.iter().map(|resource| &**resource as &dyn Resource);
+    let mut all = built_in.map(|resource| resource as &dyn Resource).chain(own);
+    let found = all.find(|resource| resource.name() == target.resource && target.association.is_none());
+    match found {
+        Some(resource) if resource.has(&target.action) => Ok(resource),
+        Some(_) => Err(ApiError::not_found(format!("{} has no action {}", target.resource, target.action))),
+        None => Err(ApiError::not_found(format!("there is no resource {}", target.path()))),
+    }
+}
+
+/// Whether an action only reads, by its name: a link or an image in a page can make a browser send
+/// any GET.
+fn reads(action: &str) -> bool {
+    ["list", "get", "check"].iter().any(|start| action.starts_with(start))
+}
+
+/// The token of the `Authorization` header, empty where there is none.
+fn bearer(headers: &HeaderMap) -> &str {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match given.and_then(|value| value.split_once(' ')) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => "",
+    }
+}
+
+fn body(request: &ApiRequest) -> Result<Value, ApiError> {
+    if request.body.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let kind = request.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| !kind.to_ascii_lowercase().contains("json")) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body as JSON, with Content-Type: application/json",
+        ));
+    }
+    serde_json::from_slice(&request.body)
+        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
 }

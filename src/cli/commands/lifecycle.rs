@@ -11,7 +11,7 @@ use crate::cli::many;
 use crate::cli::output::application;
 use crate::cli::values::WaitOptions;
 use crate::client::Client;
-use crate::protocol::methods::{AppList, Method};
+use crate::protocol::methods::Method;
 use crate::protocol::{AppId, ChangeState, ListApplications, State, StateChanged};
 
 /// How long and whether to wait, and whether all applications are meant.
@@ -69,9 +69,8 @@ async fn matching(
     client: &Client,
     applies: fn(State) -> bool,
 ) -> Result<Vec<AppId>, CliError> {
-    let list = context.ask::<AppList>(client, ListApplications::default()).await?;
-    Ok(list
-        .applications
+    let applications = context.list(client, ListApplications::default()).await?;
+    Ok(applications
         .into_iter()
         .filter(|application| !application.id.is_main() && applies(application.state))
         .map(|application| application.id)

@@ -6,7 +6,6 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{Format, application};
 use crate::cli::values::{self, STATES};
-use crate::protocol::methods::AppList;
 use crate::protocol::{ListApplications, State};
 
 /// List the applications
@@ -33,8 +32,8 @@ impl List {
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let (deleted, filtered) = (self.deleted, !self.states.is_empty());
         let client = context.connect().await?;
-        let request = ListApplications { deleted, states: self.states };
-        let applications = context.ask::<AppList>(&client, request).await?.applications;
+        let request = ListApplications { deleted, states: self.states, after: None };
+        let applications = context.list(&client, request).await?;
         let console = &context.console;
         if applications.is_empty() && console.is_for_people() {
             console.note(match (deleted, filtered) {

@@ -1,0 +1,109 @@
+//! Errors as the API answers them. What a stranger must not know (paths, SQL) goes to the log.
+
+use axum::body::Bytes;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::answer::json_response;
+use crate::app::auth::AuthError;
+use crate::data::{DataError, DatabaseError};
+
+/// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// One sentence.
+    pub message: String,
+    /// NocoBase's code, where it has one.
+    pub code: Option<&'static str>,
+}
+
+impl ApiError {
+    /// An error with its status and sentence.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), code: None }
+    }
+
+    /// 400: the request is wrong, and the sentence says what of it.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// With NocoBase's code.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// 500: a fault of this program or its database. The reason goes to the log.
+    pub fn internal(reason: impl std::fmt::Display) -> Self {
+        tracing::error!(%reason, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the application failed at this request")
+    }
+
+    pub(super) fn into_response(self) -> Response<Bytes> {
+        let mut error = json!({"message": self.message});
+        if let Some(code) = self.code {
+            error["code"] = Value::from(code);
+        }
+        json_response(self.status, &json!({"errors": [error]}))
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Data(error) => error.into(),
+            AuthError::Failed(reason) => Self::internal(reason),
+            other => Self { status: other.status(), message: other.to_string(), code: other.code() },
+        }
+    }
+}
+
+impl From<DataError> for ApiError {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::Database(error) => error.into(),
+            DataError::UnknownField { .. } | DataError::Invalid { .. } => {
+                Self::bad_request(error.to_string())
+            }
+            DataError::Unreadable { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
+        let unavailable = |message: &str| Self::new(StatusCode::SERVICE_UNAVAILABLE, message);
+        match &error {
+            DatabaseError::Unique { columns } if columns.is_empty() => {
+                Self::bad_request("another record has the same value")
+            }
+            DatabaseError::Unique { columns } => {
+                Self::bad_request(format!("another record has the same {}", columns.join(", ")))
+            }
+            DatabaseError::NotNull { column } => Self::bad_request(format!("{column} must have a value")),
+            DatabaseError::ForeignKey => Self::bad_request("a record refers to one that does not exist"),
+            DatabaseError::Closed(_) => unavailable("the application is stopping"),
+            DatabaseError::Storage(_) => {
+                tracing::error!(%error, "a request failed");
+                unavailable("the application's database cannot be written now")
+            }
+            DatabaseError::Busy(_) | DatabaseError::Unreachable(_) => {
+                tracing::error!(%error, "a request failed");
+                unavailable("the application's database cannot be reached now")
+            }
+            DatabaseError::Exists(_) | DatabaseError::Corrupt(_) | DatabaseError::Failed(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}

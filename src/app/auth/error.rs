@@ -1,0 +1,76 @@
+//! Why somebody is not let in.
+
+use http::StatusCode;
+
+use crate::data::DataError;
+
+/// Why somebody is not let in; becomes an [`ApiError`](crate::app::api::ApiError). The sentences
+/// tell a stranger nothing: not whether an account exists, nor what of a token was wrong.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthError {
+    /// No token.
+    #[error("you are not signed in")]
+    EmptyToken,
+    /// A token that this application did not sign, or that a changed password ended.
+    #[error("your session is not valid, sign in again")]
+    InvalidToken,
+    /// A token past its time.
+    #[error("your session has expired, sign in again")]
+    ExpiredToken,
+    /// A token that was signed out.
+    #[error("your session was ended, sign in again")]
+    BlockedToken,
+    /// The token of a user who is gone.
+    #[error("the user of this session does not exist any more")]
+    UserGone,
+    /// Account or password missing.
+    #[error("give a user name or an e-mail address, and a password")]
+    MissingCredentials,
+    /// No such account, or another password.
+    #[error("the account or the password is wrong")]
+    WrongCredentials,
+    /// Not the user's present password.
+    #[error("the present password is wrong")]
+    WrongPassword,
+    /// A new password that cannot be one.
+    #[error("{0}")]
+    UnusablePassword(&'static str),
+    /// An operator named a user who does not exist.
+    #[error("there is no user {0}")]
+    NoSuchUser(String),
+    /// A ticket that was used, is too old, or never was.
+    #[error("this link was used already or is older than a minute")]
+    InvalidTicket,
+    /// The database failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A fault of this program.
+    #[error("{0}")]
+    Failed(&'static str),
+}
+
+impl AuthError {
+    /// NocoBase's code for it, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::EmptyToken => Some("EMPTY_TOKEN"),
+            Self::InvalidToken => Some("INVALID_TOKEN"),
+            Self::ExpiredToken => Some("EXPIRED_TOKEN"),
+            Self::BlockedToken => Some("BLOCKED_TOKEN"),
+            Self::UserGone => Some("NOT_EXIST_USER"),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status it is answered with; failures of the database have their own.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::MissingCredentials | Self::UnusablePassword(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchUser(_) => StatusCode::NOT_FOUND,
+            Self::Data(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+}

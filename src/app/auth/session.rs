@@ -1,0 +1,111 @@
+//! What is known of users and tokens without asking the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use papaya::HashMap;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::app::system::{ROLES_USERS, TOKEN_BLACKLIST, USERS};
+use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
+
+use super::User;
+
+/// Users kept in memory; beyond that all are forgotten and read again as they come.
+const LARGEST: usize = 10_000;
+
+/// A user, and since when tokens count.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) user: Arc<User>,
+    /// When the password was last changed, in milliseconds.
+    pub(super) password_changed: Option<i64>,
+}
+
+/// Users and blocked tokens of one application, read and written by many at once without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    users: HashMap<i64, Known>,
+    /// Counts the changes of users, so that what was read before one is not kept after it.
+    changes: AtomicU64,
+    /// Tokens that were signed out, and when they would have ended (in seconds).
+    blocked: HashMap<Uuid, i64>,
+}
+
+impl Sessions {
+    /// With the blocked tokens of an application that starts.
+    pub(super) async fn load(source: &DataSource, now: DateTime<Utc>) -> Result<Self, DataError> {
+        let sessions = Self::default();
+        let open = Filter::Gt("expiration".into(), now.to_rfc3339().into());
+        let query = Query::filter(open).fields(&["token", "expiration"]);
+        for record in source.find(&TOKEN_BLACKLIST, query).await? {
+            let text = |field: &str| record.get(field).and_then(Value::as_str);
+            let token = text("token").and_then(|token| Uuid::try_parse(token).ok());
+            let until = text("expiration").and_then(|until| DateTime::parse_from_rfc3339(until).ok());
+            if let (Some(token), Some(until)) = (token, until) {
+                sessions.block(token, until.timestamp());
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// From now on the token is refused; those that have ended by themselves are forgotten.
+    pub(super) fn block(&self, token: Uuid, until: i64) {
+        self.blocked.pin().insert(token, until);
+    }
+
+    /// Forgets blocked tokens that have ended by themselves.
+    pub(super) fn forget_ended(&self, now: DateTime<Utc>) {
+        self.blocked.pin().retain(|_, until| *until > now.timestamp());
+    }
+
+    pub(super) fn is_blocked(&self, token: Uuid) -> bool {
+        self.blocked.pin().contains_key(&token)
+    }
+
+    /// The user, from memory or else from the database; `None` when there is none.
+    pub(super) async fn user(&self, source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
+        if let Some(known) = self.users.pin().get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let before = self.changes.load(Ordering::SeqCst);
+        let Some(known) = read(source, id).await? else { return Ok(None) };
+        let users = self.users.pin();
+        if users.len() >= LARGEST {
+            users.clear();
+        }
+        users.insert(id, known.clone());
+        // A change since the reading may have looked for it here before it was in.
+        if self.changes.load(Ordering::SeqCst) != before {
+            users.remove(&id);
+        }
+        Ok(Some(known))
+    }
+
+    /// The user was changed: what is known of it is forgotten.
+    pub(super) fn forget(&self, id: i64) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.users.pin().remove(&id);
+    }
+}
+
+async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
+    let fields = ["id", "nickname", "username", "email", "passwordChangeTz"];
+    let found = source.find_one(&USERS, Query::filter(Filter::eq("id", id)).fields(&fields)).await?;
+    let Some(record) = found else { return Ok(None) };
+    let roles =
+        Query::filter(Filter::eq("userId", id)).sort(Sort::ascending("roleName")).fields(&["roleName"]);
+    let roles = source.find(&ROLES_USERS, roles).await?;
+    let text = |record: &Record, field: &str| record.get(field).and_then(Value::as_str).map(str::to_owned);
+    let user = User {
+        id,
+        nickname: text(&record, "nickname"),
+        username: text(&record, "username"),
+        email: text(&record, "email"),
+        roles: roles.iter().filter_map(|role| text(role, "roleName")).collect(),
+    };
+    let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
+    Ok(Some(Known { user: Arc::new(user), password_changed }))
+}

@@ -1,0 +1,165 @@
+//! Tokens: JWTs signed with the application's own secret, by HS256 and nothing else.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, Mac};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use super::AuthError;
+
+/// How long a token is good.
+pub(super) const LIFE: TimeDelta = TimeDelta::days(1);
+
+/// What a token says; the names are NocoBase's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Claims {
+    /// Whose it is.
+    pub(super) user_id: i64,
+    /// That it ends by itself; an API key does not.
+    pub(super) temp: bool,
+    /// When it was signed, in seconds.
+    pub(super) iat: i64,
+    /// When it ends, in seconds.
+    pub(super) exp: i64,
+    /// Its own ID.
+    pub(super) jti: Uuid,
+    /// When its user signed in, in milliseconds.
+    pub(super) sign_in_time: i64,
+}
+
+impl Claims {
+    /// For a user who signs in now.
+    pub(super) fn new(user_id: i64, now: DateTime<Utc>) -> Self {
+        Self {
+            user_id,
+            temp: true,
+            iat: now.timestamp(),
+            exp: (now + LIFE).timestamp(),
+            jti: Uuid::new_v4(),
+            sign_in_time: now.timestamp_millis(),
+        }
+    }
+
+    /// When it ends.
+    pub(super) fn expires(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.exp, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
+    // The algorithm is ours to choose, never the token's.
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = 0;
+    validation
+});
+
+/// An application's secret, in the forms it is used in.
+pub(super) struct Keys {
+    signing: EncodingKey,
+    checking: DecodingKey,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    pub(super) fn new(secret: &[u8]) -> Self {
+        Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret) }
+    }
+
+    /// Signs a token.
+    pub(super) fn sign(&self, claims: &Claims) -> Result<String, AuthError> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.signing)
+            .map_err(|_| AuthError::Failed("the token could not be signed"))
+    }
+
+    /// What a token says, when it was signed with this secret and has not ended.
+    pub(super) fn check(&self, token: &str) -> Result<Claims, AuthError> {
+        match jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION) {
+            Ok(token) => Ok(token.claims),
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => Err(AuthError::ExpiredToken),
+            Err(_) => Err(AuthError::InvalidToken),
+        }
+    }
+
+    /// A keyed hash of `text`, for `purpose` only: one for another purpose is another.
+    pub(super) fn keyed_hash(&self, purpose: &str, text: &str) -> String {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.signing.as_bytes()).expect("any key fits");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(text.as_bytes());
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(text)
+    }
+
+    #[test]
+    fn what_was_not_signed_here_or_has_ended_is_refused() {
+        let keys = Keys::new(b"secret");
+        let now = Utc::now();
+        let claims = Claims::new(7, now);
+        let good = keys.sign(&claims).unwrap();
+        assert_eq!(keys.check(&good).unwrap(), claims);
+
+        let parts: Vec<&str> = good.split('.').collect();
+        let forged = serde_json::to_string(&Claims { user_id: 1, ..claims.clone() }).unwrap();
+        let body = serde_json::to_string(&claims).unwrap();
+        let hs512 = jsonwebtoken::encode(
+            &Header::new(Algorithm::HS512),
+            &claims,
+            &EncodingKey::from_secret(b"secret"),
+        );
+        let none = json(r#"{"typ":"JWT","alg":"none"}"#);
+        let without_end =
+            serde_json::json!({"userId": 7, "temp": true, "iat": 1, "jti": claims.jti, "signInTime": 1});
+        let endless =
+            jsonwebtoken::encode(&Header::default(), &without_end, &EncodingKey::from_secret(b"secret"));
+        for (what, token) in [
+            ("no token", "not.a.token".to_owned()),
+            ("empty", String::new()),
+            ("another secret", Keys::new(b"other").sign(&claims).unwrap()),
+            ("another user", format!("{}.{}.{}", parts[0], json(&forged), parts[2])),
+            ("alg none, no signature", format!("{none}.{}.", json(&body))),
+            ("alg none, old signature", format!("{none}.{}.{}", json(&body), parts[2])),
+            ("no signature", format!("{}.{}.", parts[0], parts[1])),
+            ("another algorithm", hs512.unwrap()),
+            ("no end", endless.unwrap()),
+        ] {
+            assert!(matches!(keys.check(&token), Err(AuthError::InvalidToken)), "{what}");
+        }
+
+        let ended = Claims::new(7, now - LIFE - TimeDelta::seconds(1));
+        assert!(matches!(keys.check(&keys.sign(&ended).unwrap()), Err(AuthError::ExpiredToken)));
+        let of_another = Keys::new(b"other").sign(&ended).unwrap();
+        assert!(matches!(keys.check(&of_another), Err(AuthError::InvalidToken)), "the signature comes first");
+    }
+
+    #[test]
+    fn a_keyed_hash_is_of_its_purpose_text_and_key() {
+        let keys = Keys::new(b"secret");
+        let hash = keys.keyed_hash("form", "a");
+        assert_eq!(hash, keys.keyed_hash("form", "a"));
+        assert_ne!(hash, keys.keyed_hash("form", "b"));
+        assert_ne!(hash, keys.keyed_hash("other", "a"));
+        assert_ne!(hash, Keys::new(b"other").keyed_hash("form", "a"));
+    }
+}

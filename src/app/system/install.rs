@@ -1,0 +1,80 @@
+//! Making an application's system tables and what belongs in them from the beginning.
+
+use serde_json::{Value, json};
+
+use super::{COLLECTIONS, ROLES, ROLES_USERS, SYSTEM_SETTINGS, USERS, VERSION};
+use crate::app::auth::password;
+use crate::app::{AppError, Install, SYSTEM_VERSION};
+use crate::data::{Collection, DataError, DataSource, Query, Record, Transaction};
+
+/// Makes the system tables and the root user, in one transaction: an application has all of it or
+/// nothing. One that has it already is left as it is.
+pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppError> {
+    if source.has_table(&VERSION).await? && source.find_one(&VERSION, Query::default()).await?.is_some() {
+        return Ok(());
+    }
+    // Before the transaction: hashing takes its time, and nobody else could write meanwhile.
+    let hash = password::hash(install.root.password.clone())
+        .await
+        .map_err(|error| AppError::Invalid(error.to_string()))?;
+    let mut transaction = source.begin().await?;
+    for collection in COLLECTIONS.iter() {
+        transaction.create_table(collection).await?;
+    }
+    if transaction.find_one(&VERSION, Query::default()).await?.is_some() {
+        return Ok(());
+    }
+    fill(&mut transaction, install, hash).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn fill(transaction: &mut Transaction, install: &Install, hash: String) -> Result<(), DataError> {
+    for role in roles() {
+        insert(transaction, &ROLES, role).await?;
+    }
+    let root = &install.root;
+    let user = json!({
+        "nickname": root.nickname, "username": root.username, "email": root.email, "password": hash,
+    });
+    let user = insert(transaction, &USERS, user).await?;
+    for (role, default) in [("root", json!(true)), ("admin", Value::Null), ("member", Value::Null)] {
+        let link = json!({"roleName": role, "userId": user.get("id"), "default": default});
+        insert(transaction, &ROLES_USERS, link).await?;
+    }
+    let settings = json!({"title": install.title, "appLang": "en-US", "enabledLanguages": ["en-US"]});
+    insert(transaction, &SYSTEM_SETTINGS, settings).await?;
+    insert(transaction, &VERSION, json!({"value": SYSTEM_VERSION})).await?;
+    Ok(())
+}
+
+/// The roles an application begins with, as NocoBase has them.
+fn roles() -> [Value; 3] {
+    [
+        json!({
+            "name": "root", "title": "{{t(\"Root\")}}", "hidden": true, "snippets": ["pm", "pm.*", "ui.*"],
+        }),
+        json!({
+            "name": "admin", "title": "{{t(\"Admin\")}}", "allowConfigure": true, "allowNewMenu": true,
+            "snippets": ["pm", "pm.*", "ui.*"],
+            "strategy": {"actions": ["create", "view", "update", "destroy"]},
+        }),
+        json!({
+            "name": "member", "title": "{{t(\"Member\")}}", "default": true,
+            "snippets": ["!pm", "!pm.*", "!ui.*"],
+            "strategy": {"actions": ["create", "view", "update:own", "destroy:own"]},
+        }),
+    ]
+}
+
+async fn insert(
+    transaction: &mut Transaction,
+    collection: &Collection,
+    values: Value,
+) -> Result<Record, DataError> {
+    let record = match values {
+        Value::Object(record) => record,
+        _ => Record::new(),
+    };
+    transaction.insert(collection, record).await
+}

@@ -1,0 +1,50 @@
+//! Whether this host may work with an application's data.
+
+use std::cmp::Ordering;
+
+use semver::Version;
+
+use super::VERSION;
+use crate::app::{AppError, SYSTEM_VERSION};
+use crate::data::{DataSource, Query, Sort};
+
+/// Checks the version of an application's system tables, and changes nothing.
+pub(in crate::app) async fn check(source: &DataSource) -> Result<(), AppError> {
+    let database = source.database().location();
+    if !source.has_table(&VERSION).await? {
+        return Err(AppError::Invalid(format!("{database} holds no application: it has no system tables")));
+    }
+    let newest = source.find_one(&VERSION, Query::default().sort(Sort::descending("id"))).await?;
+    let found = newest.as_ref().and_then(|record| record.get("value")?.as_str()).unwrap_or_default();
+    match compare(found) {
+        // No version so far has changed the tables of the one before.
+        Some(Ordering::Less | Ordering::Equal) => Ok(()),
+        Some(Ordering::Greater) => {
+            Err(AppError::TooNew { found: found.to_owned(), known: SYSTEM_VERSION.to_owned() })
+        }
+        None => Err(AppError::Invalid(format!("{database} says \"{found}\" where its version should be"))),
+    }
+}
+
+/// How `found` stands to the host's version; `None` when it is no version.
+fn compare(found: &str) -> Option<Ordering> {
+    let host = Version::parse(SYSTEM_VERSION).ok()?;
+    Some(Version::parse(found).ok()?.cmp_precedence(&host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_versions() {
+        let host = Version::parse(SYSTEM_VERSION).unwrap();
+        let next = Version { minor: host.minor + 10, ..host.clone() };
+        assert_eq!(compare(SYSTEM_VERSION), Some(Ordering::Equal));
+        assert_eq!(compare(&next.to_string()), Some(Ordering::Greater));
+        assert_eq!(compare(&format!("{SYSTEM_VERSION}-alpha.1")), Some(Ordering::Less));
+        assert_eq!(compare("0.0.9"), Some(Ordering::Less));
+        assert_eq!(compare(""), None);
+        assert_eq!(compare("newest"), None);
+    }
+}

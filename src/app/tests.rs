@@ -1,0 +1,123 @@
+//! An application as a whole: installing, opening, its version.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::data::Filter;
+use crate::database::{Database, Location};
+
+/// An installed application in a folder of its own.
+pub(super) struct Place {
+    pub(super) source: DataSource,
+    folder: tempfile::TempDir,
+}
+
+pub(super) const PASSWORD: &str = "admin123";
+
+pub(super) fn wanted() -> Install {
+    Install {
+        title: "Sales".into(),
+        root: RootUser {
+            email: "admin@nocobase.com".into(),
+            username: "nocobase".into(),
+            nickname: "Super Admin".into(),
+            password: PASSWORD.into(),
+        },
+    }
+}
+
+impl Place {
+    pub(super) async fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Location::Sqlite(folder.path().join("crm.sqlite"));
+        Self { source: DataSource::new(Database::create(&at).await.unwrap()), folder }
+    }
+
+    pub(super) async fn installed() -> Self {
+        let place = Self::empty().await;
+        install(&place.source, &wanted()).await.unwrap();
+        place
+    }
+
+    pub(super) async fn open(&self) -> Result<Arc<App>, AppError> {
+        self.open_with(b"secret", vec![]).await
+    }
+
+    pub(super) async fn open_with(
+        &self,
+        secret: &[u8],
+        resources: Vec<Arc<dyn api::Resource>>,
+    ) -> Result<Arc<App>, AppError> {
+        let source = self.source.clone();
+        App::open(AppOptions { name: "crm".into(), jwt_secret: secret.into(), source, resources }).await
+    }
+}
+
+#[tokio::test]
+async fn installing_makes_all_of_it_once() {
+    let place = Place::installed().await;
+    let other = Install { title: "Other".into(), ..wanted() };
+    install(&place.source, &other).await.unwrap();
+    let count = async |collection| place.source.count(collection, &Filter::All).await.unwrap();
+    assert_eq!(count(&system::USERS).await, 1);
+    assert_eq!(count(&system::ROLES).await, 3);
+    assert_eq!(count(&system::ROLES_USERS).await, 3);
+    assert_eq!(count(&system::VERSION).await, 1);
+    let app = place.open().await.unwrap();
+    assert_eq!(&*app.title(), "Sales");
+    assert_eq!(app.name(), "crm");
+    app.set_title("New").await.unwrap();
+    assert_eq!(&*app.title(), "New");
+    assert_eq!(&*place.open().await.unwrap().title(), "New");
+}
+
+#[tokio::test]
+async fn the_password_is_stored_as_a_hash_only() {
+    let place = Place::installed().await;
+    let query = Query::default().fields(&["password"]);
+    let user = place.source.find_one(&system::USERS, query).await.unwrap().unwrap();
+    assert!(user["password"].as_str().unwrap().starts_with("$argon2id$"));
+    place.source.database().close().await;
+    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn only_an_application_of_a_known_version_is_opened() {
+    let place = Place::empty().await;
+    assert!(matches!(place.open().await, Err(AppError::Invalid(said)) if said.contains("crm.sqlite")));
+    install(&place.source, &wanted()).await.unwrap();
+    for (version, opens, says) in
+        [("99.0.0", false, "99.0.0"), ("newest", false, "newest"), (SYSTEM_VERSION, true, "")]
+    {
+        let change = Record::from_iter([("value".to_owned(), json!(version))]);
+        place.source.update(&system::VERSION, &Filter::All, change).await.unwrap();
+        match place.open().await {
+            Ok(_) => assert!(opens, "{version}"),
+            Err(error) => {
+                assert!(!opens, "{version}");
+                assert!(error.to_string().contains(says), "{error}");
+                assert_eq!(matches!(error, AppError::TooNew { .. }), version == "99.0.0");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_closed_application_refuses() {
+    let place = Place::installed().await;
+    let app = place.open().await.unwrap();
+    app.close().await;
+    let request = api::ApiRequest {
+        method: http::Method::POST,
+        target: "auth:signIn".into(),
+        query: String::new(),
+        headers: http::HeaderMap::new(),
+        body: json!({"account": "nocobase", "password": PASSWORD}).to_string().into(),
+    };
+    assert_eq!(app.api(request).await.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+}

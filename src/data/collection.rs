@@ -1,0 +1,127 @@
+//! A collection's definition, and the table that it becomes.
+
+use std::sync::Arc;
+
+use sea_query::{ColumnDef, Expr, Index, IndexCreateStatement, IntoIden, Table, TableCreateStatement};
+
+use super::records::value;
+use super::{DataError, Field};
+
+/// The field that says when a record was made.
+pub(super) const CREATED_AT: &str = "createdAt";
+/// The field that says when a record last changed.
+pub(super) const UPDATED_AT: &str = "updatedAt";
+
+/// A collection's definition. Cheap to clone once it is complete.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    name: Arc<str>,
+    fields: Arc<Vec<Field>>,
+}
+
+impl Collection {
+    /// Begins a definition. The name is the table's name too.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), fields: Arc::default() }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(mut self, field: Field) -> Self {
+        Arc::make_mut(&mut self.fields).push(field);
+        self
+    }
+
+    /// Adds `createdAt` and `updatedAt`, which are filled by themselves.
+    #[must_use]
+    pub fn timestamps(self) -> Self {
+        self.field(Field::date_time(CREATED_AT).not_null()).field(Field::date_time(UPDATED_AT).not_null())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its fields, in the order of their definition.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field of this name, if there is one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| &*field.name == name)
+    }
+
+    /// The fields of the primary key; mostly one.
+    pub fn primary_key(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.primary_key)
+    }
+
+    /// The field of this name, or the error that there is none.
+    pub(super) fn known(&self, name: &str) -> Result<&Field, DataError> {
+        self.get(name).ok_or_else(|| DataError::UnknownField {
+            collection: self.name.as_ref().to_owned(),
+            field: name.to_owned(),
+        })
+    }
+
+    /// The key that the database counts up.
+    pub(super) fn generated_key(&self) -> Option<&Field> {
+        self.fields.iter().find(|field| field.auto_increment)
+    }
+
+    /// The table, made where it is missing.
+    pub(super) fn table(&self) -> Result<TableCreateStatement, DataError> {
+        let mut table = Table::create();
+        table.table(self.name().to_owned()).if_not_exists();
+        let single_key = self.primary_key().count() == 1;
+        for field in self.fields() {
+            let mut column = ColumnDef::new_with_type(field.name().to_owned(), field.kind.column_type());
+            if field.not_null {
+                column.not_null();
+            }
+            if field.primary_key && single_key {
+                column.primary_key();
+            }
+            if field.auto_increment {
+                column.auto_increment();
+            }
+            if let Some(default) = &field.default {
+                column.default(Expr::val(value::from_json(field, default)?));
+            }
+            table.col(&mut column);
+        }
+        if !single_key && self.primary_key().next().is_some() {
+            let mut key = Index::create();
+            for field in self.primary_key() {
+                key.col(field.name().to_owned());
+            }
+            table.primary_key(&mut key);
+        }
+        Ok(table)
+    }
+
+    /// The indexes that keep unique fields unique, made where they are missing.
+    pub(super) fn unique_indexes(&self) -> Vec<IndexCreateStatement> {
+        let unique = self.fields().iter().filter(|field| field.unique);
+        unique
+            .map(|field| {
+                let name = format!("{}_{}_unique", self.name, field.name);
+                let mut index = Index::create();
+                index.name(name).table(self.name().to_owned()).col(field.name().to_owned());
+                index.unique().if_not_exists();
+                index
+            })
+            .collect()
+    }
+
+    /// The table's name, for a statement.
+    pub(super) fn iden(&self) -> sea_query::DynIden {
+        self.name().to_owned().into_iden()
+    }
+}

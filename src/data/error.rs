@@ -1,0 +1,57 @@
+//! What the data model refuses, and what the database below it failed.
+
+use crate::database::DatabaseError;
+
+/// Why records could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// The database refused or failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A collection has no such field.
+    #[error("the collection {collection} has no field {field}")]
+    UnknownField {
+        /// The collection.
+        collection: String,
+        /// The name that was used.
+        field: String,
+    },
+    /// A value does not fit its field.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// The field.
+        field: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A value in the database is not what the field's type says: somebody else wrote it.
+    #[error("{collection}.{field} holds a value that is no {expected}")]
+    Unreadable {
+        /// The collection.
+        collection: String,
+        /// The field.
+        field: String,
+        /// The type's name.
+        expected: &'static str,
+    },
+}
+
+impl DataError {
+    /// The columns whose values another record has already, when that is the matter.
+    #[must_use]
+    pub fn unique(&self) -> Option<&[String]> {
+        match self {
+            Self::Database(DatabaseError::Unique { columns }) => Some(columns),
+            _ => None,
+        }
+    }
+
+    /// What the database said, when it was the database.
+    #[must_use]
+    pub fn database(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One connection to a SQLite file: how it is opened, and what is done with it. All of this blocks
+//! and runs on a worker.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
+
+use super::error;
+use crate::database::{DatabaseError, Rendered, Row, Value};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that writes.
+    Writer,
+    /// One of those that read.
+    Reader,
+}
+
+/// Statements each connection keeps prepared.
+const PREPARED: usize = 32;
+/// How long a lock of another process is waited for; within this one, none is ever waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// For every connection. `synchronous=FULL`: in WAL mode, what was acknowledged survives a power
+/// failure. The cache, in KiB, is filled only by what is read, and goes with the idle connection.
+const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; \
+                        PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024;";
+/// For the one that writes: a log that grew large under load is cut back.
+const WRITER_SETTINGS: &str = "PRAGMA journal_size_limit = 8388608;";
+/// For those that read: a mistake must not write beside the one connection that may.
+const READER_SETTINGS: &str = "PRAGMA query_only = ON;";
+
+/// Opens a connection; the file must exist.
+pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError> {
+    // SQLite says no more than "unable to open": the reason is the operating system's.
+    std::fs::metadata(path).map_err(|reason| unreachable(path, &reason))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|failed| error::describe(path, failed))?;
+    set_up(path, &connection, role).map_err(|failed| error::describe(path, failed))?;
+    Ok(connection)
+}
+
+fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.execute_batch(SETTINGS)?;
+    match role {
+        Role::Reader => connection.execute_batch(READER_SETTINGS),
+        Role::Writer => {
+            connection.execute_batch(WRITER_SETTINGS)?;
+            let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+            if mode != "wal" {
+                // Some network file systems: it works there, but readers wait for the writer.
+                tracing::warn!(file = %path.display(), mode, "this file system allows no write-ahead log");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Whether the file is a database at all: SQLite looks at it only when it has to.
+pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+}
+
+/// Makes an empty file that nobody else may read; there must be none.
+pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let shown = path.display();
+    let made = options.open(path).and_then(|file| file.sync_all()).and_then(|()| match path.parent() {
+        // Without this the name of the file may be lost with the power.
+        #[cfg(unix)]
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    });
+    made.map_err(|reason| match reason.kind() {
+        ErrorKind::AlreadyExists => {
+            DatabaseError::Exists(format!("cannot create the database {shown}: the file exists already"))
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
+            DatabaseError::Storage(format!("cannot create the database {shown}: {reason}"))
+        }
+        ErrorKind::NotFound => DatabaseError::Unreachable(format!(
+            "cannot create the database {shown}: the directory does not exist"
+        )),
+        _ => DatabaseError::Unreachable(format!("cannot create the database {shown}: {reason}")),
+    })
+}
+
+/// The files of a database: itself, its log and the log's index.
+fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
+    ["-shm", "-wal", ""].into_iter().map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    })
+}
+
+/// Removes the files of a database and gives their paths.
+pub(super) fn remove_files(path: &Path) -> Result<Vec<String>, DatabaseError> {
+    let mut removed = Vec::new();
+    for file in files(path) {
+        match std::fs::remove_file(&file) {
+            Ok(()) => removed.push(file.display().to_string()),
+            Err(reason) if reason.kind() == ErrorKind::NotFound => {}
+            Err(reason) => {
+                return Err(DatabaseError::Storage(format!("cannot remove {}: {reason}", file.display())));
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Bytes of the database and its log.
+pub(super) fn size(path: &Path) -> Result<u64, DatabaseError> {
+    let main = std::fs::metadata(path).map_err(|reason| unreachable(path, &reason))?;
+    let rest = files(path).filter(|file| file != path).filter_map(|file| std::fs::metadata(file).ok());
+    Ok(main.len() + rest.map(|file| file.len()).sum::<u64>())
+}
+
+fn unreachable(path: &Path, reason: &std::io::Error) -> DatabaseError {
+    let shown = path.display();
+    DatabaseError::Unreachable(match reason.kind() {
+        ErrorKind::NotFound => format!("cannot open the database {shown}: the file does not exist"),
+        _ => format!("cannot open the database {shown}: {reason}"),
+    })
+}
+
+/// Begins a transaction as its writer at once, so that it cannot fail later because another wrote.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
+pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+}
+
+/// Rolls back; whether that succeeded.
+pub(super) fn roll_back(connection: &Connection) -> bool {
+    connection.execute_batch("ROLLBACK").is_ok()
+}
+
+/// Reads all rows.
+pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
+    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
+    let mut rows = prepared.query(bound(statement))?;
+    let mut answer = Vec::new();
+    while let Some(row) = rows.next()? {
+        let values =
+            (0..columns.len()).map(|at| row.get_ref(at).and_then(value)).collect::<Result<_, _>>()?;
+        answer.push(Row::new(Arc::clone(&columns), values));
+    }
+    Ok(answer)
+}
+
+/// Changes something and gives the number of rows.
+pub(super) fn execute(connection: &Connection, statement: &Rendered) -> rusqlite::Result<u64> {
+    let changed = if statement.repeated {
+        connection.prepare_cached(&statement.sql)?.execute(bound(statement))?
+    } else {
+        // What `execute` gives here is a number left from the statement before.
+        connection.prepare(&statement.sql)?.execute(bound(statement))?;
+        0
+    };
+    Ok(changed as u64)
+}
+
+/// Inserts a row and gives its generated key.
+pub(super) fn insert(
+    connection: &Connection,
+    statement: &Rendered,
+    generated: bool,
+) -> rusqlite::Result<Option<i64>> {
+    execute(connection, statement)?;
+    Ok(generated.then(|| connection.last_insert_rowid()))
+}
+
+fn bound(statement: &Rendered) -> impl rusqlite::Params {
+    rusqlite::params_from_iter(statement.values.iter().map(Bound))
+}
+
+fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+    })
+}
+
+/// A value of the query builder, as SQLite stores it.
+struct Bound<'a>(&'a sea_query::Value);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        use sea_query::Value as Given;
+        let null = || ToSqlOutput::from(Null);
+        let whole = |number: i64| ToSqlOutput::Owned(Owned::Integer(number));
+        let real = |number: f64| ToSqlOutput::Owned(Owned::Real(number));
+        let text = |text: String| ToSqlOutput::Owned(Owned::Text(text));
+        Ok(match self.0 {
+            Given::Bool(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::TinyInt(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::SmallInt(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::Int(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::BigInt(value) => value.map_or_else(null, whole),
+            Given::TinyUnsigned(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::SmallUnsigned(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::Unsigned(value) => value.map_or_else(null, |value| whole(value.into())),
+            Given::BigUnsigned(None) => null(),
+            Given::BigUnsigned(Some(value)) => whole(i64::try_from(*value).map_err(refused)?),
+            Given::Float(value) => value.map_or_else(null, |value| real(value.into())),
+            Given::Double(value) => value.map_or_else(null, real),
+            Given::Char(value) => value.map_or_else(null, |letter| text(letter.into())),
+            Given::String(value) => value
+                .as_ref()
+                .map_or_else(null, |text| ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))),
+            Given::Bytes(value) => {
+                value.as_ref().map_or_else(null, |bytes| ToSqlOutput::Borrowed(ValueRef::Blob(bytes)))
+            }
+            Given::Json(value) => value.as_ref().map_or_else(null, |json| text(json.to_string())),
+            // Always the same width and zone: then the order of the texts is that of the moments.
+            Given::ChronoDateTimeUtc(value) => {
+                value.map_or_else(null, |at| text(at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
+            }
+            Given::Uuid(value) => value.map_or_else(null, |uuid| text(uuid.hyphenated().to_string())),
+            other => return Err(refused(format!("SQLite is not given values like {other:?}"))),
+        })
+    }
+}
+
+fn refused(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(reason.into())
+}

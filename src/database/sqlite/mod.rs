@@ -1,0 +1,178 @@
+//! SQLite: one file, one connection that writes and a few that read.
+//!
+//! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Whose
+//! turn it is, is settled among the async callers by semaphores, so that no thread ever waits for
+//! a lock. Connections are opened when they are needed, parked between statements (`parking.rs`)
+//! and closed when idle, so that an application nobody uses costs no connection at all.
+
+mod connection;
+mod error;
+mod parking;
+mod transaction;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use sea_query::{ExprTrait, Query};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{DatabaseError, Engine, Rendered, Row, Statement, workers};
+use connection::Role;
+use parking::{Lease, Parking};
+
+pub(super) use transaction::Transaction;
+
+/// Connections of one database that read at the same time.
+const READERS: u32 = 4;
+
+/// An open SQLite database.
+#[derive(Debug, Clone)]
+pub(super) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parking: Arc<Parking>,
+    /// One permit: the turn to write.
+    write_turn: Arc<Semaphore>,
+    /// A permit for each connection that reads.
+    read_turns: Arc<Semaphore>,
+}
+
+/// The question whether a table exists.
+pub(super) fn table_named(name: &str) -> Rendered {
+    Query::select()
+        .column("name")
+        .from("sqlite_master")
+        .and_where(sea_query::Expr::col("type").eq("table"))
+        .and_where(sea_query::Expr::col("name").eq(name))
+        .to_owned()
+        .render(Engine::Sqlite)
+}
+
+impl Sqlite {
+    pub(super) async fn create(path: &Path) -> Result<Self, DatabaseError> {
+        let path = absolute(path)?;
+        on_worker(&path, connection::create_file).await?;
+        match Self::open_at(path.clone(), Role::Writer).await {
+            Ok(sqlite) => Ok(sqlite),
+            Err(error) => {
+                // The file is ours and empty: nobody else could have made one in between.
+                on_worker(&path, connection::remove_files).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
+        // One that reads is enough to see what it is: most applications that start are only read.
+        Self::open_at(absolute(path)?, Role::Reader).await
+    }
+
+    async fn open_at(path: PathBuf, first: Role) -> Result<Self, DatabaseError> {
+        let sqlite = Self {
+            shared: Arc::new(Shared {
+                parking: Arc::new(Parking::new(path)),
+                write_turn: Arc::new(Semaphore::new(1)),
+                read_turns: Arc::new(Semaphore::new(READERS as usize)),
+            }),
+        };
+        // The first connection shows whether this is a database at all.
+        sqlite.run(first, |connection| connection::check(connection)).await?;
+        Ok(sqlite)
+    }
+
+    pub(super) async fn remove(path: &Path) -> Result<Vec<String>, DatabaseError> {
+        let path = absolute(path)?;
+        on_worker(&path, connection::remove_files).await
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.shared.parking.path()
+    }
+
+    pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
+        on_worker(self.path(), connection::size).await
+    }
+
+    pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+        self.run(Role::Reader, move |connection| connection::query(connection, &statement)).await
+    }
+
+    pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
+        self.run(Role::Writer, move |connection| connection::execute(connection, &statement)).await
+    }
+
+    pub(super) async fn insert(
+        &self,
+        statement: Rendered,
+        generated: bool,
+    ) -> Result<Option<i64>, DatabaseError> {
+        self.run(Role::Writer, move |connection| connection::insert(connection, &statement, generated)).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        let turn = self.turn(Role::Writer).await?;
+        let parking = Arc::clone(&self.shared.parking);
+        Transaction::begin(parking, turn).await
+    }
+
+    pub(super) async fn close(&self) {
+        let parking = &self.shared.parking;
+        parking.close();
+        // Having every turn means that nobody works with a connection any more.
+        let _write = self.shared.write_turn.acquire().await;
+        let _read = self.shared.read_turns.acquire_many(READERS).await;
+        let parking = Arc::clone(parking);
+        workers::run(move || parking.clear()).await;
+    }
+
+    async fn turn(&self, role: Role) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        let turns = match role {
+            Role::Writer => &self.shared.write_turn,
+            Role::Reader => &self.shared.read_turns,
+        };
+        // These semaphores are never closed; if one were, the database would be.
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| self.shared.parking.closed())?;
+        if self.shared.parking.is_closed() {
+            return Err(self.shared.parking.closed());
+        }
+        Ok(turn)
+    }
+
+    /// Waits for a turn, then has `work` done with a connection. Once begun, it is done to its end,
+    /// and the turn kept until then, even when the caller goes away.
+    async fn run<T: Send + 'static>(
+        &self,
+        role: Role,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let turn = self.turn(role).await?;
+        let parking = Arc::clone(&self.shared.parking);
+        workers::run(move || {
+            // Declared before the lease, so that it is given back after it.
+            let _turn = turn;
+            let mut lease = Lease::take(&parking, role)?;
+            work(lease.connection()).map_err(|error| error::describe(parking.path(), error))
+        })
+        .await
+        .unwrap_or_else(|| Err(error::panicked(self.path())))
+    }
+}
+
+/// SQLite is given absolute paths only: a relative one could be read as a URI (`file:...`).
+fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
+    std::path::absolute(path).map_err(|reason| {
+        DatabaseError::Unreachable(format!("cannot use {} as a database: {reason}", path.display()))
+    })
+}
+
+async fn on_worker<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError> {
+    let owned = path.to_owned();
+    workers::run(move || work(&owned)).await.unwrap_or_else(|| Err(error::panicked(path)))
+}

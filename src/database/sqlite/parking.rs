@@ -1,0 +1,257 @@
+//! Where connections wait between statements, and are closed when they have waited too long.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use super::connection::{self, Role};
+use crate::database::{DatabaseError, workers};
+
+/// A connection that was not used for this long is closed, and its memory given back.
+const IDLE: Duration = Duration::from_secs(20);
+/// How often idle connections are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// The connections of one database that nobody uses now.
+#[derive(Debug)]
+pub(super) struct Parking {
+    path: PathBuf,
+    places: Mutex<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    writer: Option<Parked>,
+    readers: Vec<Parked>,
+    /// Whether the sweeper knows of this database.
+    watched: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Parked {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Parking {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, places: Mutex::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// From now on nothing is parked, and nobody is given a turn.
+    pub(super) fn close(&self) {
+        self.places.lock().closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.places.lock().closed
+    }
+
+    pub(super) fn closed(&self) -> DatabaseError {
+        DatabaseError::Closed(self.path.display().to_string())
+    }
+
+    /// Closes what is parked.
+    pub(super) fn clear(&self) {
+        drop(self.empty());
+    }
+
+    fn empty(&self) -> (Option<Parked>, Vec<Parked>) {
+        let mut places = self.places.lock();
+        (places.writer.take(), std::mem::take(&mut places.readers))
+    }
+
+    fn park(self: &Arc<Self>, role: Role, connection: Connection) {
+        let parked = Parked { connection, since: Instant::now() };
+        let mut places = self.places.lock();
+        if places.closed {
+            // Closing may write to the disk: not while others wait for this lock.
+            drop(places);
+            return drop(parked);
+        }
+        match role {
+            Role::Writer => places.writer = Some(parked),
+            Role::Reader => places.readers.push(parked),
+        }
+        let news = !std::mem::replace(&mut places.watched, true);
+        drop(places);
+        if news {
+            SWEEPER.watch(self);
+        }
+    }
+
+    /// Closes connections that were parked before `limit`; whether others are still parked.
+    fn sweep(&self, limit: Instant) -> bool {
+        let mut old = Vec::new();
+        let mut places = self.places.lock();
+        old.extend(places.writer.take_if(|parked| parked.since <= limit));
+        // The one used last is at the end, and is used first: those at the front are superfluous.
+        let fresh = places.readers.partition_point(|parked| parked.since <= limit);
+        old.extend(places.readers.drain(..fresh));
+        places.readers.shrink_to_fit();
+        places.watched = places.writer.is_some() || !places.readers.is_empty();
+        let more = places.watched;
+        drop(places);
+        drop(old);
+        more
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        let connections = self.empty();
+        // The last connection of a database writes its log back when it is closed.
+        if connections.0.is_some() || !connections.1.is_empty() {
+            workers::submit(move || drop(connections));
+        }
+    }
+}
+
+/// A connection in use; it is parked again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    parking: Arc<Parking>,
+    role: Role,
+    /// `None` only while this is dropped.
+    connection: Option<Connection>,
+}
+
+impl Lease {
+    /// Takes the connection that was parked last, or opens one. The caller has the turn for it.
+    pub(super) fn take(parking: &Arc<Parking>, role: Role) -> Result<Self, DatabaseError> {
+        let mut places = parking.places.lock();
+        let parked = match role {
+            Role::Writer => places.writer.take(),
+            Role::Reader => places.readers.pop(),
+        };
+        drop(places);
+        let connection = match parked {
+            Some(parked) => parked.connection,
+            None => connection::open(&parking.path, role)?,
+        };
+        Ok(Self { parking: Arc::clone(parking), role, connection: Some(connection) })
+    }
+
+    /// The connection.
+    #[expect(clippy::expect_used, reason = "it is taken out in drop alone")]
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("a lease has its connection until it is dropped")
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.parking.path
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        // What was begun and not committed is undone. A connection that cannot even do that, or
+        // whose user panicked, is not used again.
+        let clean = connection.is_autocommit() || connection::roll_back(&connection);
+        if clean && !std::thread::panicking() {
+            self.parking.park(self.role, connection);
+        }
+    }
+}
+
+/// Looks for idle connections of all databases, on one thread that sleeps while there are none.
+struct Sweeper {
+    watched: Mutex<Vec<Weak<Parking>>>,
+    arrived: Condvar,
+}
+
+static SWEEPER: LazyLock<&'static Sweeper> = LazyLock::new(|| {
+    let sweeper: &'static Sweeper =
+        Box::leak(Box::new(Sweeper { watched: Mutex::default(), arrived: Condvar::new() }));
+    let thread = std::thread::Builder::new().name("database-idle".into()).stack_size(256 * 1024);
+    if let Err(error) = thread.spawn(|| sweeper.run()) {
+        tracing::error!(%error, "idle database connections will not be closed: no thread for it");
+    }
+    sweeper
+});
+
+impl Sweeper {
+    fn watch(&self, parking: &Arc<Parking>) {
+        self.watched.lock().push(Arc::downgrade(parking));
+        self.arrived.notify_one();
+    }
+
+    fn run(&self) {
+        loop {
+            let mut watched = self.watched.lock();
+            if watched.is_empty() {
+                self.arrived.wait(&mut watched);
+            }
+            drop(watched);
+            std::thread::sleep(SWEEP);
+            let mut all = std::mem::take(&mut *self.watched.lock());
+            if let Some(limit) = Instant::now().checked_sub(IDLE) {
+                all.retain(|parking| parking.upgrade().is_some_and(|parking| parking.sweep(limit)));
+            }
+            self.watched.lock().append(&mut all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_idle_is_closed_and_what_is_used_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        connection::create_file(&path).unwrap();
+        let parking = Arc::new(Parking::new(path));
+        drop(Lease::take(&parking, Role::Writer).unwrap());
+        let readers = [(); 2].map(|()| Lease::take(&parking, Role::Reader).unwrap());
+        drop(readers);
+        assert_eq!(parking.places.lock().readers.len(), 2);
+
+        let between = Instant::now();
+        drop(Lease::take(&parking, Role::Reader).unwrap());
+        assert!(parking.sweep(between), "the reader used last stays");
+        assert!(parking.places.lock().writer.is_none());
+        assert_eq!(parking.places.lock().readers.len(), 1);
+
+        assert!(!parking.sweep(Instant::now()));
+        assert!(!parking.places.lock().watched);
+        drop(Lease::take(&parking, Role::Writer).unwrap());
+        assert!(parking.places.lock().watched, "it is watched again");
+    }
+
+    #[test]
+    fn closing_what_is_idle_disturbs_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        connection::create_file(&path).unwrap();
+        let parking = Arc::new(Parking::new(path));
+        let on =
+            |role, sql: &str| Lease::take(&parking, role).unwrap().connection().execute_batch(sql).unwrap();
+        on(Role::Writer, "CREATE TABLE t (a)");
+        // Every sweep closes all connections, the last of them writing the log back and removing
+        // it, while others are being opened.
+        std::thread::scope(|scope| {
+            let work = [(Role::Writer, "INSERT INTO t VALUES (1)"), (Role::Reader, "SELECT * FROM t")];
+            let working = work.map(|(role, sql)| {
+                let on = &on;
+                scope.spawn(move || (0..200).for_each(|_| on(role, sql)))
+            });
+            while working.iter().any(|thread| !thread.is_finished()) {
+                parking.sweep(Instant::now());
+            }
+        });
+        let mut lease = Lease::take(&parking, Role::Reader).unwrap();
+        let count = lease.connection().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count.unwrap(), 200);
+    }
+}

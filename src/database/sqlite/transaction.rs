@@ -1,0 +1,101 @@
+//! A transaction: the writing connection, held from `BEGIN` to `COMMIT`.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::connection::{self, Role};
+use super::error;
+use super::parking::{Lease, Parking};
+use crate::database::{DatabaseError, Rendered, Row, workers};
+
+/// A transaction. Dropped without a commit, it is rolled back on a worker.
+#[derive(Debug)]
+pub(in crate::database) struct Transaction {
+    /// `None` when a statement was given up in the middle (its future was dropped): then the
+    /// worker rolls back, because nobody knows any more what was done.
+    held: Option<Held>,
+    parking: Arc<Parking>,
+}
+
+/// The order matters: the connection is rolled back and parked before the turn goes on.
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Transaction {
+    pub(super) async fn begin(
+        parking: Arc<Parking>,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Self, DatabaseError> {
+        let for_worker = Arc::clone(&parking);
+        let begun = workers::run(move || {
+            let mut held = Held { lease: Lease::take(&for_worker, Role::Writer)?, _turn: turn };
+            connection::begin(held.lease.connection())
+                .map_err(|failed| error::describe(for_worker.path(), failed))?;
+            Ok(held)
+        });
+        let held = begun.await.unwrap_or_else(|| Err(error::panicked(parking.path())))?;
+        Ok(Self { held: Some(held), parking })
+    }
+
+    pub(in crate::database) async fn query(
+        &mut self,
+        statement: Rendered,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.run(move |connection| connection::query(connection, &statement)).await
+    }
+
+    pub(in crate::database) async fn execute(&mut self, statement: Rendered) -> Result<u64, DatabaseError> {
+        self.run(move |connection| connection::execute(connection, &statement)).await
+    }
+
+    pub(in crate::database) async fn insert(
+        &mut self,
+        statement: Rendered,
+        generated: bool,
+    ) -> Result<Option<i64>, DatabaseError> {
+        self.run(move |connection| connection::insert(connection, &statement, generated)).await
+    }
+
+    pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
+        self.run(|connection| connection::commit(connection)).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let Some(mut held) = self.held.take() else { return Err(self.ended()) };
+        let done = workers::run(move || {
+            // SQLite ends a transaction by itself on some errors, a full disk for one.
+            if held.lease.connection().is_autocommit() {
+                return (held, None);
+            }
+            let result = work(held.lease.connection());
+            let result = result.map_err(|failed| error::describe(held.lease.path(), failed));
+            (held, Some(result))
+        });
+        let Some((held, result)) = done.await else { return Err(error::panicked(self.parking.path())) };
+        self.held = Some(held);
+        result.unwrap_or_else(|| Err(self.ended()))
+    }
+
+    fn ended(&self) -> DatabaseError {
+        DatabaseError::Failed(format!(
+            "the transaction in {} was rolled back after an earlier failure",
+            self.parking.path().display()
+        ))
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            workers::submit(move || drop(held));
+        }
+    }
+}

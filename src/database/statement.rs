@@ -1,0 +1,75 @@
+//! From a statement as a tree to an engine's own SQL. The only place where SQL text comes to be,
+//! but for what an engine says to itself.
+
+use sea_query::{
+    DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, SelectStatement,
+    SqliteQueryBuilder, TableAlterStatement, TableCreateStatement, TableDropStatement, UpdateStatement,
+};
+
+use super::Engine;
+
+/// SQL of one engine with the values it binds.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The text.
+    pub(super) sql: String,
+    /// What is bound, in order.
+    pub(super) values: Vec<sea_query::Value>,
+    /// Whether it is asked again and again, so that preparing it once pays.
+    pub(super) repeated: bool,
+}
+
+mod sealed {
+    /// Keeps the list of statements closed.
+    pub trait Sealed {}
+}
+
+/// A statement that a database runs.
+pub trait Statement: sealed::Sealed + Sync {
+    /// Writes it in the words of an engine.
+    fn render(&self, engine: Engine) -> Rendered;
+}
+
+/// A statement that changes something: all but [`SelectStatement`].
+pub trait Change: Statement {}
+
+macro_rules! data_statements {
+    ($($statement:ty),+) => { $(
+        impl sealed::Sealed for $statement {}
+        impl Statement for $statement {
+            fn render(&self, engine: Engine) -> Rendered {
+                let (sql, values) = match engine {
+                    Engine::Sqlite => self.build(SqliteQueryBuilder),
+                };
+                Rendered { sql, values: values.0, repeated: true }
+            }
+        }
+    )+ };
+}
+
+macro_rules! schema_statements {
+    ($($statement:ty),+) => { $(
+        impl sealed::Sealed for $statement {}
+        impl Statement for $statement {
+            fn render(&self, engine: Engine) -> Rendered {
+                let sql = match engine {
+                    Engine::Sqlite => self.build(SqliteQueryBuilder),
+                };
+                Rendered { sql, values: Vec::new(), repeated: false }
+            }
+        }
+        impl Change for $statement {}
+    )+ };
+}
+
+data_statements!(SelectStatement, InsertStatement, UpdateStatement, DeleteStatement);
+schema_statements!(
+    TableCreateStatement,
+    TableAlterStatement,
+    TableDropStatement,
+    IndexCreateStatement,
+    IndexDropStatement
+);
+impl Change for InsertStatement {}
+impl Change for UpdateStatement {}
+impl Change for DeleteStatement {}

@@ -1,0 +1,243 @@
+//! What every engine must do, tried on SQLite.
+
+use sea_query::{ColumnDef, Expr, ExprTrait, Order, Query, Table, TableCreateStatement};
+
+use super::*;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn at(&self, name: &str) -> Location {
+        Location::Sqlite(self.folder.path().join(name))
+    }
+}
+
+fn table() -> TableCreateStatement {
+    Table::create()
+        .table("posts")
+        .col(ColumnDef::new("id").big_integer().not_null().auto_increment().primary_key())
+        .col(ColumnDef::new("title").string_len(255).not_null().unique_key())
+        .to_owned()
+}
+
+fn insert(title: &str) -> InsertStatement {
+    Query::insert().into_table("posts").columns(["title"]).values_panic([title.into()]).to_owned()
+}
+
+fn titles() -> SelectStatement {
+    Query::select().columns(["id", "title"]).from("posts").order_by("id", Order::Asc).to_owned()
+}
+
+async fn read(database: &Database) -> Vec<String> {
+    let rows = database.query(&titles()).await.unwrap();
+    rows.iter()
+        .map(|row| match row.get("title") {
+            Some(Value::Text(text)) => text.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+async fn with_table(place: &Place) -> Database {
+    let database = Database::create(&place.at("a.sqlite")).await.unwrap();
+    database.execute(&table()).await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn create_is_exclusive_and_open_makes_nothing() {
+    let place = Place::new();
+    let at = place.at("a.sqlite");
+    assert!(
+        matches!(Database::open(&at).await, Err(DatabaseError::Unreachable(said)) if said.contains("a.sqlite"))
+    );
+    let database = Database::create(&at).await.unwrap();
+    assert!(
+        matches!(Database::create(&at).await, Err(DatabaseError::Exists(said)) if said.contains("a.sqlite"))
+    );
+    assert!(matches!(
+        Database::create(&place.at("no/a.sqlite")).await,
+        Err(DatabaseError::Unreachable(said)) if said.contains("directory does not exist")
+    ));
+    database.execute(&table()).await.unwrap();
+    database.close().await;
+    let database = Database::open_or_create(&at).await.unwrap();
+    assert!(database.has_table("posts").await.unwrap());
+    assert!(!database.has_table("nosuch").await.unwrap());
+    assert!(database.size().await.unwrap() > 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_reads_a_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    with_table(&place).await;
+    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let place = Place::new();
+    std::fs::write(place.folder.path().join("text"), "this is no database, ".repeat(200)).unwrap();
+    let error = Database::open(&place.at("text")).await.unwrap_err();
+    assert!(
+        matches!(&error, DatabaseError::Corrupt(said) if said.contains("text is not a SQLite")),
+        "{error:?}"
+    );
+    let error = Database::open(&Location::Sqlite(place.folder.path().into())).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Unreachable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn keys_are_generated_and_violations_named() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    assert_eq!(database.insert(&insert("one"), Some("id")).await, Ok(Some(1)));
+    assert_eq!(database.insert(&insert("two"), None).await, Ok(None));
+    assert_eq!(
+        database.insert(&insert("one"), Some("id")).await,
+        Err(DatabaseError::Unique { columns: vec!["title".into()] })
+    );
+    let empty = Query::insert()
+        .into_table("posts")
+        .columns(["title"])
+        .values_panic([Expr::val(Option::<String>::None)])
+        .to_owned();
+    assert_eq!(database.insert(&empty, None).await, Err(DatabaseError::NotNull { column: "title".into() }));
+    let rename =
+        Query::update().table("posts").value("title", "2").and_where(Expr::col("id").gt(1)).to_owned();
+    assert_eq!(database.execute(&rename).await, Ok(1));
+    assert_eq!(read(&database).await, ["one", "2"]);
+}
+
+#[tokio::test]
+async fn a_transaction_is_all_or_nothing() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    let mut given_up = database.begin().await.unwrap();
+    given_up.insert(&insert("lost"), None).await.unwrap();
+    assert_eq!(given_up.query(&titles()).await.unwrap().len(), 1);
+    assert!(read(&database).await.is_empty(), "others see nothing before the commit");
+    drop(given_up);
+
+    let mut kept = database.begin().await.unwrap();
+    kept.insert(&insert("one"), None).await.unwrap();
+    assert!(kept.insert(&insert("one"), None).await.is_err());
+    kept.insert(&insert("two"), None).await.unwrap();
+    kept.commit().await.unwrap();
+    assert_eq!(read(&database).await, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_transaction_given_up_in_the_middle_of_a_statement_is_rolled_back() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    let mut transaction = database.begin().await.unwrap();
+    {
+        let statement = insert("lost");
+        let mut doing = std::pin::pin!(transaction.insert(&statement, None));
+        // Once, so that the work is handed over; then it is forgotten.
+        let _ = futures_poll_once(doing.as_mut()).await;
+    }
+    let late = transaction.insert(&insert("late"), None).await;
+    drop(transaction);
+    database.insert(&insert("next"), None).await.unwrap();
+    match late {
+        // The worker was faster than the one poll: then nothing was given up.
+        Ok(_) => assert_eq!(read(&database).await, ["next"]),
+        Err(error) => {
+            assert!(error.to_string().contains("rolled back"), "{error}");
+            assert_eq!(read(&database).await, ["next"]);
+        }
+    }
+}
+
+async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_and_readers_get_their_turn() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..60 {
+        let database = database.clone();
+        tasks.spawn(async move {
+            if number % 3 == 0 {
+                let mut transaction = database.begin().await.unwrap();
+                transaction.insert(&insert(&format!("t{number}")), None).await.unwrap();
+                transaction.commit().await.unwrap();
+            } else {
+                database.insert(&insert(&format!("{number}")), None).await.unwrap();
+            }
+            read(&database).await.len()
+        });
+    }
+    while let Some(seen) = tasks.join_next().await {
+        assert!(seen.unwrap() >= 1);
+    }
+    assert_eq!(read(&database).await.len(), 60);
+}
+
+#[tokio::test]
+async fn closing_lets_a_transaction_end_and_refuses_what_comes_after() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    let mut transaction = database.begin().await.unwrap();
+    let closing = tokio::spawn({
+        let database = database.clone();
+        async move { database.close().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!closing.is_finished());
+    transaction.insert(&insert("in time"), None).await.unwrap();
+    transaction.commit().await.unwrap();
+    closing.await.unwrap();
+    assert!(matches!(database.query(&titles()).await, Err(DatabaseError::Closed(_))));
+    assert!(matches!(database.begin().await, Err(DatabaseError::Closed(_))));
+    // The log went back into the file: nothing else is left beside it.
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
+    let again = Database::open(&place.at("a.sqlite")).await.unwrap();
+    assert_eq!(read(&again).await, ["in time"]);
+}
+
+#[tokio::test]
+async fn removing_takes_every_file_of_it_and_no_other() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    database.insert(&insert("x"), None).await.unwrap();
+    std::fs::write(place.folder.path().join("a.sqlite.txt"), "mine").unwrap();
+    database.close().await;
+    let removed = Database::remove(&place.at("a.sqlite")).await.unwrap();
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    assert_eq!(Database::remove(&place.at("a.sqlite")).await, Ok(vec![]));
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_file_left_by_a_crash_becomes_a_database() {
+    let place = Place::new();
+    std::fs::write(place.folder.path().join("a.sqlite"), "").unwrap();
+    let database = Database::open(&place.at("a.sqlite")).await.unwrap();
+    assert!(!database.has_table("posts").await.unwrap());
+    database.execute(&table()).await.unwrap();
+    database.insert(&insert("one"), None).await.unwrap();
+    assert_eq!(read(&database).await, ["one"]);
+}

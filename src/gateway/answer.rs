@@ -1,0 +1,264 @@
+//! The way of a request: select the application, read the body, borrow the application, hand over.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::directory::Host;
+use super::errors::{self, Refusal};
+use super::peer::{Network, Reached};
+use super::selector::{Named, Place, Selected, select};
+use super::{body, cors, layers};
+use crate::app::api::ApiRequest;
+use crate::pages::{self, PageContext, PageRequest};
+use crate::protocol::{AppId, State};
+use crate::supervisor::{Supervisor, Unavailable, Visit};
+
+/// What all requests share; nothing in it changes.
+pub(super) struct Shared {
+    pub(super) supervisor: Arc<Supervisor>,
+    /// With a slash at both ends.
+    pub(super) api_base: String,
+    pub(super) trusted_proxies: Vec<Network>,
+    pub(super) body_limit: usize,
+    pub(super) request_timeout: Duration,
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<layers::Body> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let reached = Reached::read(uri, headers, peer, &shared.trusted_proxies);
+    let selected =
+        select(uri, headers, &reached, &shared.api_base, |domain| shared.supervisor.by_domain(domain));
+    let id = layers::request_id(headers);
+    let span = layers::span(&request, &id, &selected.app);
+    let html = !selected.is_api() && wants_html(headers);
+    let call = async |request: Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        let from_script = selected.is_api() && parts.headers.contains_key(ORIGIN);
+        let mut response = match shared.respond(&selected, peer, parts, body).await {
+            Ok(response) => response,
+            Err(refusal) if html => refusal.html(),
+            Err(refusal) => refusal.json(),
+        };
+        if from_script {
+            cors::allow(response.headers_mut());
+        }
+        response
+    };
+    layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await
+}
+
+/// Whether a person is asking.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/html"))
+}
+
+impl Shared {
+    async fn respond(
+        &self,
+        selected: &Selected,
+        peer: IpAddr,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Bytes>, Refusal> {
+        match selected.place {
+            Place::Api(_) | Place::Health if parts.method == Method::OPTIONS => {
+                Ok(cors::options(&parts.headers))
+            }
+            Place::Api(offset) => self.api(selected, offset, parts, body).await,
+            Place::Page(_) if leads_elsewhere(selected, &parts.method) => Ok(to_own_pages(selected, &parts)),
+            Place::Page(offset) => self.page(selected, offset, peer, parts, body).await,
+            Place::Nowhere => Err(Refusal::nowhere()),
+            Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => Err(Refusal::method()),
+            Place::Health => self.health(&selected.app),
+            Place::Start => Ok(redirect(&format!("{}/admin/", selected.prefix()))),
+            Place::Asset => Ok(pages::asset(parts.uri.path())),
+        }
+    }
+
+    /// An action of the application's API.
+    async fn api(
+        &self,
+        selected: &Selected,
+        offset: usize,
+        mut parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let deadline = Instant::now() + self.request_timeout;
+        let body = self.body(&parts, body, deadline).await?;
+        let visit = self.visit(&selected.app, deadline).await?;
+        // The API knows the `Authorization` header alone. Without cookies, no other website can
+        // make a browser use it in its user's name.
+        parts.headers.remove(COOKIE);
+        let request = ApiRequest {
+            method: if parts.method == Method::HEAD { Method::GET } else { parts.method },
+            target: parts.uri.path()[offset..].to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            body,
+        };
+        let answered = timeout_at(deadline, visit.api(request)).await;
+        answered.map_err(|_| Refusal::too_slow(&selected.app, self.request_timeout))
+    }
+
+    /// One of the application's pages.
+    async fn page(
+        &self,
+        selected: &Selected,
+        offset: usize,
+        peer: IpAddr,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let deadline = Instant::now() + self.request_timeout;
+        let body = self.body(&parts, body, deadline).await?;
+        let visit = self.visit(&selected.app, deadline).await?;
+        let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
+        let host = reached.host.map(str::to_owned);
+        let https = reached.https;
+        let prefix = selected.prefix();
+        let view = PageContext {
+            prefix: &prefix,
+            own_domain: selected.named == Named::Domain,
+            https,
+            host: host.as_deref(),
+            directory: &Host(&self.supervisor),
+        };
+        let request = PageRequest {
+            path: parts.uri.path()[offset..].to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            method: parts.method,
+            headers: parts.headers,
+            body,
+        };
+        let answered = timeout_at(deadline, pages::handle(&visit, &view, request)).await;
+        answered.map_err(|_| Refusal::too_slow(&selected.app, self.request_timeout))
+    }
+
+    /// Read before the application is borrowed: a slow upload does not hold up its stop.
+    async fn body(&self, parts: &Parts, body: Incoming, deadline: Instant) -> Result<Bytes, Refusal> {
+        body::read(body, self.body_limit, self.request_timeout, deadline).await.map_err(|error| {
+            tracing::debug!(%error, version = ?parts.version, "a body was not read");
+            Refusal::body(&error)
+        })
+    }
+
+    /// The application, started if a visit may start it.
+    async fn visit(&self, app: &str, deadline: Instant) -> Result<Visit, Refusal> {
+        match timeout_at(deadline, self.supervisor.visit(app)).await {
+            Ok(Ok(visit)) => Ok(visit),
+            Ok(Err(unavailable)) => Err(Refusal::unavailable(&unavailable)),
+            Err(_) => Err(Refusal::too_slow(app, self.request_timeout)),
+        }
+    }
+
+    /// `ok` when the application runs. Asking does not start it.
+    fn health(&self, app: &str) -> Result<Response<Bytes>, Refusal> {
+        let state = AppId::parse(app).ok().and_then(|id| self.supervisor.get(&id).ok()).map(|app| app.state);
+        match state {
+            Some(State::Running) => {
+                let mut response = Response::new(Bytes::from_static(b"ok"));
+                let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                Ok(response)
+            }
+            state => Err(Refusal::unavailable(&not_running(app, state.unwrap_or(State::NotFound)))),
+        }
+    }
+}
+
+/// The answer to a health check of an application that does not run.
+fn not_running(app: &str, state: State) -> Unavailable {
+    let message = match state {
+        State::NotFound => format!("there is no application \"{app}\""),
+        state => format!("the application \"{app}\" is not running: its state is {state}"),
+    };
+    Unavailable { id: app.to_owned(), state, message, retry_after: None }
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether the page was asked for by query or header. It is at home under the application's path,
+/// where its links and its cookie are. An ID that cannot exist is not led anywhere.
+fn leads_elsewhere(selected: &Selected, method: &Method) -> bool {
+    matches!(selected.named, Named::Query | Named::Header)
+        && reads(method)
+        && AppId::parse(&selected.app).is_ok()
+}
+
+fn to_own_pages(selected: &Selected, parts: &Parts) -> Response<Bytes> {
+    redirect(&format!("{}{}", selected.prefix(), parts.uri.path()))
+}
+
+fn redirect(address: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::FOUND;
+    // An ID in a header may hold what an address cannot; the main start page is always there.
+    let address = HeaderValue::from_str(address).unwrap_or(HeaderValue::from_static("/admin/"));
+    response.headers_mut().insert(LOCATION, address);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn selected(app: &'static str, named: Named, place: Place) -> Selected {
+        Selected { app: Cow::Borrowed(app), named, place }
+    }
+
+    #[test]
+    fn a_page_named_by_query_or_header_is_at_home_under_its_path() {
+        let page = |app, named| selected(app, named, Place::Page(0));
+        for (app, named, method, elsewhere) in [
+            ("crm", Named::Query, Method::GET, true),
+            ("crm", Named::Header, Method::HEAD, true),
+            ("crm", Named::Query, Method::POST, false),
+            ("crm", Named::Path, Method::GET, false),
+            ("crm", Named::Domain, Method::GET, false),
+            ("main", Named::Nothing, Method::GET, false),
+            ("/evil.example", Named::Query, Method::GET, false),
+        ] {
+            assert_eq!(leads_elsewhere(&page(app, named), &method), elsewhere, "{app} {named:?} {method}");
+        }
+        let (parts, ()) = Request::get("/admin/password?__appName=crm").body(()).unwrap().into_parts();
+        let response = to_own_pages(&page("crm", Named::Query), &parts);
+        assert_eq!(response.status(), 302);
+        assert_eq!(response.headers()[LOCATION], "/apps/crm/admin/password");
+    }
+
+    #[test]
+    fn a_redirect_cannot_be_broken_open() {
+        assert_eq!(redirect("/apps/a\r\nset-cookie: x/admin/").headers()[LOCATION], "/admin/");
+    }
+
+    #[test]
+    fn people_and_programs_are_told_apart() {
+        let headers = |accept| HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        assert!(wants_html(&headers("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")));
+        assert!(!wants_html(&headers("*/*")));
+        assert!(!wants_html(&headers("application/json")));
+        assert!(!wants_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_health_check_of_what_does_not_run_says_so() {
+        assert!(not_running("crm", State::Stopped).message.ends_with("its state is stopped"));
+        assert_eq!(not_running("no", State::NotFound).message, "there is no application \"no\"");
+    }
+}

@@ -1,0 +1,65 @@
+//! Cross-origin requests to the API, from websites of others.
+//!
+//! Any origin may call, as NocoBase has it, but never with credentials: the API knows the
+//! `Authorization` header alone, which a script must have a token for, and no cookie. So `*` says
+//! all there is to say, and no cache has to tell origins apart.
+
+use axum::body::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue,
+};
+use http::{HeaderMap, Response, StatusCode};
+
+/// The methods of the API.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// The answer to `OPTIONS`: a browser's question before a cross-origin request, or anybody's.
+pub(super) fn options(headers: &HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let answer = response.headers_mut();
+    answer.insert(ALLOW, METHODS);
+    if headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        // `*` would not cover `Authorization`, so the headers asked for are named.
+        if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+/// Lets a script of another origin read the answer.
+pub(super) fn allow(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("content-disposition, retry-after, x-request-id"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preflight_names_what_was_asked_for_and_no_credentials() {
+        let mut asked = HeaderMap::new();
+        asked.insert(ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
+        asked.insert(ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("authorization, x-app"));
+        let mut response = options(&asked);
+        allow(response.headers_mut());
+        let headers = response.headers();
+        assert_eq!(response.status(), 204);
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_HEADERS], "authorization, x-app");
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert!(headers[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap().contains("POST"));
+        assert!(!headers.contains_key("access-control-allow-credentials"));
+        let plain = options(&HeaderMap::new());
+        assert!(plain.headers().contains_key(ALLOW));
+        assert!(!plain.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+    }
+}

@@ -1,0 +1,126 @@
+//! What pages may see and change of the host: the supervisor, behind the pages' own contract.
+
+use std::sync::Arc;
+
+use crate::pages::{Change, Directory, Entry};
+use crate::protocol::{AppId, Application, ChangeState, RpcError, State, Wait};
+use crate::supervisor::Supervisor;
+
+/// How long a button waits; the operation goes on after that.
+const PATIENCE: Wait = Wait { wait: true, timeout_ms: 20_000 };
+
+/// The host, as pages see it.
+pub(super) struct Host<'a>(pub(super) &'a Arc<Supervisor>);
+
+impl Directory for Host<'_> {
+    fn list(&self) -> Vec<Entry> {
+        self.0.list().into_iter().map(entry).collect()
+    }
+
+    fn describe(&self, id: &str) -> Option<Entry> {
+        self.0.get(&AppId::parse(id).ok()?).ok().map(entry)
+    }
+
+    fn start<'a>(&'a self, id: &'a str) -> Change<'a> {
+        Box::pin(async move {
+            let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
+            self.0.start(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
+        })
+    }
+
+    fn stop<'a>(&'a self, id: &'a str) -> Change<'a> {
+        Box::pin(async move {
+            let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
+            self.0.stop(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
+        })
+    }
+}
+
+/// What went wrong and what to do, for the page.
+fn sentence(error: RpcError) -> String {
+    match error.data.hint {
+        Some(hint) => format!("{} ({hint})", error.message),
+        None => error.message,
+    }
+}
+
+fn entry(application: Application) -> Entry {
+    use State::{Error, Initialized, Initializing, Running, Stopped};
+    let state = application.state;
+    let main = application.id.is_main();
+    Entry {
+        id: application.id.into(),
+        name: application.name,
+        state: state.as_str(),
+        reason: application.reason,
+        start_mode: application.start_mode.as_str(),
+        engine: application.database.engine,
+        can_start: !main && matches!(state, Initialized | Stopped | Error),
+        can_stop: !main && matches!(state, Initialized | Running),
+        can_visit: matches!(state, Initializing | Initialized | Running),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{DatabaseDescription, DatabaseMode, ErrorKind, StartMode, UpgradePolicy};
+
+    fn application(id: &str, state: State) -> Application {
+        let now = chrono::Utc::now();
+        Application {
+            id: AppId::parse(id).unwrap(),
+            name: "CRM".into(),
+            state,
+            reason: None,
+            start_mode: StartMode::WithMain,
+            url: String::new(),
+            domains: Vec::new(),
+            database: DatabaseDescription {
+                mode: DatabaseMode::Database,
+                engine: "sqlite".into(),
+                location: String::new(),
+            },
+            upgrade: UpgradePolicy::Auto,
+            environment: "local".into(),
+            idle_stop_seconds: None,
+            protected: false,
+            pinned: false,
+            icon: None,
+            created_at: now,
+            updated_at: now,
+            started_at: None,
+            requests_in_flight: 0,
+            deleted: None,
+        }
+    }
+
+    #[test]
+    fn buttons_fit_the_state() {
+        for (id, state, start, stop, visit) in [
+            ("crm", State::Running, false, true, true),
+            ("crm", State::Initialized, true, true, true),
+            ("crm", State::Stopped, true, false, false),
+            ("crm", State::Error, true, false, false),
+            ("crm", State::Commanding, false, false, false),
+            ("main", State::Running, false, false, true),
+        ] {
+            let entry = entry(application(id, state));
+            assert_eq!(
+                (entry.can_start, entry.can_stop, entry.can_visit),
+                (start, stop, visit),
+                "{id} {state}"
+            );
+            assert_eq!(
+                (entry.state, entry.start_mode, &*entry.engine),
+                (state.as_str(), "with-main", "sqlite")
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let error = RpcError::new(ErrorKind::Refused, "crm cannot be stopped").hint("try later");
+        assert_eq!(sentence(error), "crm cannot be stopped (try later)");
+    }
+}

@@ -1,0 +1,316 @@
+//! Answers that are the gateway's own: the application is not there, does not run, or the request
+//! cannot be passed on.
+//!
+//! A program gets NocoBase's `{"error": {status, code, message, maintaining}}`, a person at a
+//! browser a page that says what is the matter and what to do.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::body::BodyError;
+use crate::pages::{self, Problem};
+use crate::protocol::State;
+use crate::supervisor::Unavailable;
+
+/// Why the gateway answers by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// Whether a command such as an upgrade holds the application.
+    maintaining: bool,
+    retry_after: Option<u64>,
+    heading: &'static str,
+    advice: &'static str,
+    /// A command for whoever looks after the host.
+    command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    status: u16,
+    code: &'a str,
+    message: &'a str,
+    maintaining: bool,
+}
+
+impl Refusal {
+    /// The application does not answer now.
+    pub(super) fn unavailable(unavailable: &Unavailable) -> Self {
+        let (code, heading, advice, command): (_, _, _, Option<&str>) = match unavailable.state {
+            State::NotFound => (
+                "APP_NOT_FOUND",
+                "There is no such application",
+                "Check the address. Whoever looks after the host sees all applications with:",
+                Some("list"),
+            ),
+            State::Stopped => (
+                "APP_STOPPED",
+                "This application is stopped",
+                "A visit does not start it. Whoever looks after the host starts it with:",
+                Some("start"),
+            ),
+            State::Error => (
+                "APP_ERROR",
+                "This application could not start",
+                "Once the cause is gone, whoever looks after the host starts it again with:",
+                Some("start"),
+            ),
+            State::Preparing => {
+                ("APP_PREPARING", "This application is being made", "Try again in a moment.", None)
+            }
+            State::Initializing => {
+                ("APP_STARTING", "This application is starting", "Try again in a moment.", None)
+            }
+            State::Initialized => (
+                "APP_INITIALIZED",
+                "This application is not running",
+                "Try again in a moment, or have it started with:",
+                Some("start"),
+            ),
+            State::Commanding => (
+                "APP_COMMANDING",
+                "This application is being worked on",
+                "An upgrade or a restore is under way. Try again in a few minutes.",
+                None,
+            ),
+            State::Running => {
+                ("APP_BUSY", "This application is busy", "It is running. Try again in a moment.", None)
+            }
+        };
+        let not_found = unavailable.state == State::NotFound;
+        let command = command.map(|command| match command {
+            "list" => "nbapps list".to_owned(),
+            _ => format!("nbapps {command} {}", unavailable.id),
+        });
+        Self {
+            status: if not_found { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE },
+            code,
+            message: unavailable.message.clone(),
+            maintaining: unavailable.state == State::Commanding,
+            retry_after: unavailable.retry_after,
+            heading,
+            advice,
+            command,
+        }
+    }
+
+    /// There is nothing at this address.
+    pub(super) fn nowhere() -> Self {
+        Self {
+            heading: "There is nothing here",
+            advice: "Check the address, or begin at the start page.",
+            ..Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address")
+        }
+    }
+
+    /// The address does not answer this method.
+    pub(super) fn method() -> Self {
+        let message = "this address answers GET and HEAD only";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+    }
+
+    /// The body was not read.
+    pub(super) fn body(error: &BodyError) -> Self {
+        let (status, code) = match error {
+            BodyError::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
+            BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
+            BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "BODY_BROKEN"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+
+    /// The application took too long.
+    pub(super) fn too_slow(app: &str, limit: Duration) -> Self {
+        let message = format!("the application \"{app}\" did not answer within {} seconds", limit.as_secs());
+        Self {
+            advice: "It may be busy. Try again in a moment.",
+            ..Self::new(StatusCode::GATEWAY_TIMEOUT, "APP_TIMEOUT", message)
+        }
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            maintaining: false,
+            retry_after: None,
+            heading: status.canonical_reason().unwrap_or("Not possible"),
+            advice: "",
+            command: None,
+        }
+    }
+
+    /// For a program.
+    pub(super) fn json(&self) -> Response<Bytes> {
+        let error = Error {
+            status: self.status.as_u16(),
+            code: self.code,
+            message: &self.message,
+            maintaining: self.maintaining,
+        };
+        let mut response = json(self.status, &Body { error });
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// For a person.
+    pub(super) fn html(&self) -> Response<Bytes> {
+        pages::problem(&Problem {
+            heading: self.heading,
+            message: &capitalized(&self.message),
+            advice: (!self.advice.is_empty()).then_some(self.advice),
+            command: self.command.as_deref(),
+            link: (self.code == "NOT_FOUND").then_some(("/admin/", "Go to the start page")),
+            retry_after: self.retry_after,
+            ..Problem::new(self.status)
+        })
+    }
+}
+
+/// The answer to a request whose handler panicked; the log has the rest under the same request ID.
+pub(super) fn panicked(request_id: &str, html: bool) -> Response<Bytes> {
+    let message =
+        format!("The host failed on this request. Its log says why, under the request ID {request_id}.");
+    if html {
+        return pages::problem(&Problem {
+            heading: "Something went wrong",
+            message: &message,
+            ..Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+        });
+    }
+    let body = serde_json::json!({ "errors": [{ "message": message }] });
+    json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Bytes> {
+    // Structs of texts and numbers: writing them to memory cannot fail.
+    let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default().into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A sentence of the log as one of prose.
+fn capitalized(sentence: &str) -> Cow<'_, str> {
+    let mut characters = sentence.chars();
+    match characters.next() {
+        Some(first) if first.is_lowercase() => {
+            first.to_uppercase().chain(characters).collect::<String>().into()
+        }
+        _ => sentence.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn unavailable(state: State, retry_after: Option<u64>) -> Refusal {
+        let message = "the application \"crm\" does not answer".into();
+        Refusal::unavailable(&Unavailable { id: "crm".into(), state, message, retry_after })
+    }
+
+    #[test]
+    fn every_state_has_its_code() {
+        for (state, status, code, maintaining) in [
+            (State::NotFound, 404, "APP_NOT_FOUND", false),
+            (State::Stopped, 503, "APP_STOPPED", false),
+            (State::Initializing, 503, "APP_STARTING", false),
+            (State::Preparing, 503, "APP_PREPARING", false),
+            (State::Initialized, 503, "APP_INITIALIZED", false),
+            (State::Commanding, 503, "APP_COMMANDING", true),
+            (State::Error, 503, "APP_ERROR", false),
+            (State::Running, 503, "APP_BUSY", false),
+        ] {
+            let response = unavailable(state, None).json();
+            assert_eq!(response.status(), status, "{state}");
+            assert_eq!(response.headers().get(RETRY_AFTER), None);
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            let message = "the application \"crm\" does not answer";
+            assert_eq!(
+                body,
+                json!({"error": {
+                    "status": status, "code": code, "message": message, "maintaining": maintaining
+                }}),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn waiting_is_advised_where_it_helps() {
+        let refusal = unavailable(State::Initializing, Some(2));
+        assert_eq!(refusal.json().headers()[RETRY_AFTER], "2");
+        let page = refusal.html();
+        assert_eq!(page.headers()[RETRY_AFTER], "2");
+        assert!(std::str::from_utf8(page.body()).unwrap().contains(r#"http-equiv="refresh" content="2""#));
+    }
+
+    #[test]
+    fn a_person_reads_what_to_do() {
+        for (state, parts) in [
+            (State::Stopped, ["This application is stopped", "nbapps start crm"]),
+            (State::NotFound, ["There is no such application", "nbapps list"]),
+            (State::Commanding, ["being worked on", "upgrade"]),
+        ] {
+            let page = unavailable(state, None).html();
+            let text = std::str::from_utf8(page.body()).unwrap();
+            for part in parts {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+            assert!(text.contains("The application &#34;crm&#34; does not answer"), "{text}");
+        }
+        let evil = Unavailable {
+            id: "<script>".into(),
+            state: State::NotFound,
+            message: "there is no application \"<script>\"".into(),
+            retry_after: None,
+        };
+        let page = Refusal::unavailable(&evil).html();
+        assert!(!std::str::from_utf8(page.body()).unwrap().contains("<script"));
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_says_why() {
+        for (refusal, status, says) in [
+            (Refusal::body(&BodyError::TooLong { limit: 7 }), 413, "longer than the 7 bytes"),
+            (Refusal::body(&BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9 seconds"),
+            (Refusal::too_slow("crm", Duration::from_secs(9)), 504, "\"crm\" did not answer within 9"),
+            (Refusal::nowhere(), 404, "nothing at this address"),
+            (Refusal::method(), 405, "GET and HEAD"),
+        ] {
+            let response = refusal.json();
+            assert_eq!(response.status(), status);
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert!(body["error"]["message"].as_str().unwrap().contains(says), "{body}");
+            assert_eq!(refusal.html().status(), status);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_answered_with_the_request_id() {
+        let response = panicked("r-1", false);
+        assert_eq!(response.status(), 500);
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert!(body["errors"][0]["message"].as_str().unwrap().contains("r-1"), "{body}");
+        assert!(std::str::from_utf8(panicked("r-1", true).body()).unwrap().contains("r-1"));
+    }
+}

@@ -1,0 +1,253 @@
+//! Accepts connections, serves HTTP/1.1 on each, and drains them at the end.
+//!
+//! Shutdown goes down in two steps: `closing` tells every connection to finish what it is doing
+//! and close (idle ones at once), `ending` drops those that are still busy when the time allowed is
+//! over. A count of tasks, not a sleep, tells when all are gone.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What connections may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) header_read_timeout: Duration,
+    pub(super) drain_timeout: Duration,
+    pub(super) max_connections: usize,
+}
+
+/// The most bytes of a request's line and headers together; hyper answers more with 431.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// How long to wait when the system cannot give another connection (no file descriptors left).
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then drains.
+pub(super) async fn serve<A, F, B>(
+    listener: TcpListener,
+    limits: Limits,
+    shutdown: CancellationToken,
+    answer: A,
+) where
+    A: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(LONGEST_HEAD)
+        .pipeline_flush(true);
+    let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
+    let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+    let connections = TaskTracker::new();
+    while let Some((stream, peer, slot)) = accept(&listener, &slots, &shutdown).await {
+        let (http, answer) = (http.clone(), answer.clone());
+        let (closing, ending) = (closing.clone(), ending.clone());
+        connections.spawn(async move {
+            let service = service_fn(|request| {
+                let answer = answer(peer, request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = closing.cancelled() => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = ending.cancelled() => Ok(()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "a connection broke");
+            }
+            drop(slot);
+        });
+    }
+    // New connections are refused from here on, not left waiting for nobody.
+    drop(listener);
+    closing.cancel();
+    connections.close();
+    if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests in flight are cut off");
+        ending.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection with its slot; `None` once it is time to end.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let next = async {
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Answers are written whole; waiting to fill a packet only delays them.
+                    let _ = stream.set_nodelay(true);
+                    return Some((stream, peer, slot));
+                }
+                // The one that was to connect has gone again.
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections for the moment");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        next = next => next,
+    }
+}
+
+fn is_of_the_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+    use tokio::task::JoinHandle;
+
+    /// A server whose `/slow` says when it was reached and answers when it is let go.
+    struct Server {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        reached: Arc<Notify>,
+        go_on: Arc<Notify>,
+        task: JoinHandle<()>,
+    }
+
+    async fn server(limits: Limits) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (inner_reached, inner_go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let answer = move |_peer, request: Request<Incoming>| {
+            let (reached, go_on) = (Arc::clone(&inner_reached), Arc::clone(&inner_go_on));
+            async move {
+                if request.uri().path() == "/slow" {
+                    reached.notify_one();
+                    go_on.notified().await;
+                }
+                Response::new(Full::new(Bytes::from_static(b"done")))
+            }
+        };
+        let task = tokio::spawn(serve(listener, limits, shutdown.clone(), answer));
+        Server { address, shutdown, reached, go_on, task }
+    }
+
+    const LIMITS: Limits = Limits {
+        header_read_timeout: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(30),
+        max_connections: 10,
+    };
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Reads to the end of the body `done`.
+    async fn read_answer(stream: &mut TcpStream) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(b"done") {
+            assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "closed before the answer");
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_))
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_and_idle_connections_close() {
+        let server = server(LIMITS).await;
+        let mut idle = ask(server.address, "/").await;
+        assert!(read_answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
+        let mut unused = TcpStream::connect(server.address).await.unwrap();
+        let mut busy = ask(server.address, "/slow").await;
+        server.reached.notified().await;
+
+        server.shutdown.cancel();
+        assert!(is_closed(&mut idle).await);
+        assert!(is_closed(&mut unused).await);
+        assert!(!server.task.is_finished(), "it waits for the request in flight");
+        assert!(TcpStream::connect(server.address).await.is_err(), "nothing new is accepted");
+
+        server.go_on.notify_one();
+        let answer = read_answer(&mut busy).await;
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+        server.task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn draining_is_bounded() {
+        let server = server(Limits { drain_timeout: Duration::from_millis(20), ..LIMITS }).await;
+        let mut busy = ask(server.address, "/slow").await;
+        server.reached.notified().await;
+        server.shutdown.cancel();
+        server.task.await.unwrap();
+        assert!(is_closed(&mut busy).await, "it was cut off without an answer");
+    }
+
+    #[tokio::test]
+    async fn headers_that_do_not_come_close_the_connection() {
+        let server = server(Limits { header_read_timeout: Duration::from_millis(20), ..LIMITS }).await;
+        let mut slow = TcpStream::connect(server.address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+        let mut said = String::new();
+        let _ = slow.read_to_string(&mut said).await;
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_waits_for_its_turn() {
+        let server = server(Limits { max_connections: 1, ..LIMITS }).await;
+        let first = ask(server.address, "/slow").await;
+        server.reached.notified().await;
+        let mut second = ask(server.address, "/slow").await;
+        let mut byte = [0];
+        let early = tokio::time::timeout(Duration::from_millis(30), second.read(&mut byte)).await;
+        assert!(early.is_err(), "the second is not served while the first is open");
+        drop(first);
+        server.reached.notified().await;
+        server.go_on.notify_one();
+        assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+    }
+}

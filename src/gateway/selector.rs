@@ -1,0 +1,231 @@
+//! Which application a request is for, and what of it.
+//!
+//! In this order, as NocoBase has it: the path (`/apps/<id>/…`, `/api/__app/<id>/…`), the query's
+//! `__appName`, the header `X-App`, a custom domain, else the main application. An ID is taken as
+//! it stands: one that cannot exist is simply not found.
+
+use std::borrow::Cow;
+
+use http::header::HeaderName;
+use http::{HeaderMap, Uri};
+
+use super::peer::Reached;
+use crate::protocol::AppId;
+
+const X_APP: HeaderName = HeaderName::from_static("x-app");
+
+/// What named the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Path,
+    Query,
+    Header,
+    Domain,
+    /// By nothing: the main one is meant.
+    Nothing,
+}
+
+/// What of the application is asked for. Offsets are into the request's path, so that nothing is
+/// copied before it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An action of the API, from this offset on.
+    Api(usize),
+    /// Whether the application runs.
+    Health,
+    /// A page: the path below the application's prefix, from this offset on.
+    Page(usize),
+    /// The start page, by an address that is not quite its own.
+    Start,
+    /// An asset of the pages, the same for all.
+    Asset,
+    /// Nothing is here.
+    Nowhere,
+}
+
+/// A request's application and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selected {
+    /// The ID, as it was given.
+    pub(super) app: Cow<'static, str>,
+    pub(super) named: Named,
+    pub(super) place: Place,
+}
+
+impl Selected {
+    /// What stands before `/admin` in the addresses of this application's pages. One that was
+    /// named by query or header has its pages under its path, where links keep naming it.
+    pub(super) fn prefix(&self) -> String {
+        match self.named {
+            Named::Domain | Named::Nothing => String::new(),
+            Named::Path | Named::Query | Named::Header => format!("/apps/{}", self.app),
+        }
+    }
+
+    /// Whether this asks for the API.
+    pub(super) fn is_api(&self) -> bool {
+        matches!(self.place, Place::Api(_) | Place::Health)
+    }
+}
+
+/// Reads which application is meant; `by_domain` knows the custom domains.
+pub(super) fn select(
+    uri: &Uri,
+    headers: &HeaderMap,
+    reached: &Reached<'_>,
+    api_base: &str,
+    by_domain: impl FnOnce(&str) -> Option<AppId>,
+) -> Selected {
+    let path = uri.path();
+    let (id, place) = place(path, api_base);
+    let (app, named) = if let Some(id) = id {
+        (Cow::Owned(id.to_owned()), Named::Path)
+    } else if place == Place::Asset {
+        (Cow::Borrowed(AppId::MAIN), Named::Nothing)
+    } else if let Some(id) = uri.query().and_then(app_name) {
+        (id.into(), Named::Query)
+    } else if let Some(id) = headers.get(X_APP).filter(|id| !id.is_empty()) {
+        (String::from_utf8_lossy(id.as_bytes()).into_owned().into(), Named::Header)
+    } else if let Some(id) = reached.domain().and_then(|domain| by_domain(&domain)) {
+        (id.as_str().to_owned().into(), Named::Domain)
+    } else {
+        (Cow::Borrowed(AppId::MAIN), Named::Nothing)
+    };
+    Selected { app, named, place }
+}
+
+/// The ID in the path, if there is one, and what the path asks for.
+fn place<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, Place) {
+    if let Some(target) = path.strip_prefix(api_base) {
+        let Some(named) = target.strip_prefix("__app/") else { return (None, api(target, path)) };
+        let (id, target) = named.split_once('/').unwrap_or((named, ""));
+        return (Some(id), api(target, path));
+    }
+    if path.starts_with(crate::pages::ASSETS) {
+        return (None, Place::Asset);
+    }
+    if let Some(rest) = path.strip_prefix("/apps/").filter(|rest| !rest.is_empty()) {
+        let (id, below) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        return (Some(id), page(below, path));
+    }
+    if matches!(path, "/apps" | "/apps/") {
+        return (None, Place::Start);
+    }
+    (None, page(path, path))
+}
+
+fn api(target: &str, path: &str) -> Place {
+    if target == "__health_check" { Place::Health } else { Place::Api(path.len() - target.len()) }
+}
+
+fn page(below: &str, path: &str) -> Place {
+    match below {
+        "" | "/" | "/admin" => Place::Start,
+        _ if below.starts_with("/admin/") => Place::Page(path.len() - below.len()),
+        _ => Place::Nowhere,
+    }
+}
+
+/// The query's `__appName`, not empty.
+fn app_name(query: &str) -> Option<String> {
+    // Most queries have none, and are not decoded to learn that.
+    if !query.contains("__appName") {
+        return None;
+    }
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, value)| name == "__appName" && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn pick(uri: &'static str, app: Option<&'static str>, host: Option<&'static str>) -> Selected {
+        let mut headers = HeaderMap::new();
+        if let Some(app) = app {
+            headers.insert(X_APP, HeaderValue::from_static(app));
+        }
+        let reached = Reached { https: false, host };
+        select(&Uri::from_static(uri), &headers, &reached, "/api/", |domain| {
+            (domain == "crm.example.com").then(|| AppId::parse("crm").unwrap())
+        })
+    }
+
+    #[test]
+    fn the_application_is_chosen_in_order() {
+        use Named::*;
+        let domain = Some("CRM.example.com:13000");
+        for (uri, header, host, app, named) in [
+            ("/api/posts:list", None, None, "main", Nothing),
+            ("/api/posts:list", None, Some("other.example.com"), "main", Nothing),
+            ("/api/posts:list", None, domain, "crm", Domain),
+            ("/api/posts:list", Some("hr"), domain, "hr", Header),
+            ("/api/posts:list?__appName=stock", Some("hr"), domain, "stock", Query),
+            ("/api/posts:list?a=1&__appName=st%6Fck", Some("hr"), domain, "stock", Query),
+            ("/api/posts:list?__appName=", Some("hr"), domain, "hr", Header),
+            ("/api/posts:list?x__appName=stock", Some("hr"), domain, "hr", Header),
+            ("/api/posts:list", Some(""), domain, "crm", Domain),
+            ("/api/__app/sales/posts:list?__appName=stock", Some("main"), domain, "sales", Path),
+            ("/api/__app/sales/posts:list", Some("main"), None, "sales", Path),
+            ("/api/posts:list", Some("main"), domain, "main", Header),
+            ("/apps/sales/admin/", Some("hr"), domain, "sales", Path),
+            ("/apps/sales", Some("hr"), domain, "sales", Path),
+            ("/admin/", None, domain, "crm", Domain),
+            ("/admin/", None, None, "main", Nothing),
+            ("/api/posts:list", Some("No Such!"), None, "No Such!", Header),
+            ("/api/__app/", None, None, "", Path),
+        ] {
+            let selected = pick(uri, header, host);
+            assert_eq!((&*selected.app, selected.named), (app, named), "{uri} {header:?} {host:?}");
+        }
+    }
+
+    #[test]
+    fn the_place_is_what_follows_the_application() {
+        for (uri, place, rest) in [
+            ("/api/posts:list?page=2", Place::Api(5), "posts:list"),
+            ("/api/__app/crm/posts/1/tags:add", Place::Api(15), "posts/1/tags:add"),
+            ("/api/__app/crm", Place::Api(14), ""),
+            ("/api/", Place::Api(5), ""),
+            ("/api/__health_check", Place::Health, ""),
+            ("/api/__app/crm/__health_check", Place::Health, ""),
+            ("/", Place::Start, ""),
+            ("/admin", Place::Start, ""),
+            ("/admin/", Place::Page(0), "/admin/"),
+            ("/admin/sign-in", Place::Page(0), "/admin/sign-in"),
+            ("/apps", Place::Start, ""),
+            ("/apps/", Place::Start, ""),
+            ("/apps/crm", Place::Start, ""),
+            ("/apps/crm/", Place::Start, ""),
+            ("/apps/crm/admin", Place::Start, ""),
+            ("/apps/crm/admin/password", Place::Page(9), "/admin/password"),
+            ("/apps/crm/other", Place::Nowhere, ""),
+            ("/assets/style.css", Place::Asset, ""),
+            ("/favicon.ico", Place::Nowhere, ""),
+            ("/administrator", Place::Nowhere, ""),
+            ("/apis", Place::Nowhere, ""),
+            ("//evil.example/admin/", Place::Nowhere, ""),
+        ] {
+            let selected = pick(uri, None, None);
+            assert_eq!(selected.place, place, "{uri}");
+            if let Place::Api(offset) | Place::Page(offset) = selected.place {
+                assert_eq!(&Uri::from_static(uri).path()[offset..], rest, "{uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_stay_under_the_name_that_leads_back_to_them() {
+        for (uri, header, host, prefix) in [
+            ("/apps/crm/admin/", None, None, "/apps/crm"),
+            ("/admin/?__appName=crm", None, None, "/apps/crm"),
+            ("/admin/", Some("crm"), None, "/apps/crm"),
+            ("/admin/", None, Some("crm.example.com"), ""),
+            ("/admin/", None, None, ""),
+        ] {
+            assert_eq!(pick(uri, header, host).prefix(), prefix, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Answers as pages give them: HTML with its security headers, redirects, and messages that say
+//! what is the matter and what to do.
+
+use askama::Template;
+use axum::body::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{Response, StatusCode};
+
+use super::frame::Frame;
+
+/// No scripts at all, nothing from elsewhere, in nobody's frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
+
+/// The headers of every page. With `same-origin`, a form's `Origin` is still sent to ourselves
+/// (`no-referrer` would make it `null`), and other websites learn no address.
+const SECURITY: [(HeaderName, &str); 5] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// An HTML answer. Pages depend on who looks, so no cache keeps one.
+pub(super) fn html(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A template as an HTML answer.
+pub(super) fn page<T: Template>(status: StatusCode, prefix: &str, template: &T) -> Response<Bytes> {
+    match template.render() {
+        Ok(text) => html(status, text),
+        Err(error) => super::failed(prefix, &error),
+    }
+}
+
+/// Sends the browser on with a `GET` (RFC 9110, 303). `address` is one of our own.
+pub(super) fn see_other(address: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let address = HeaderValue::from_str(address).unwrap_or(HeaderValue::from_static("/admin/"));
+    response.headers_mut().insert(LOCATION, address);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Why a page cannot be shown, for people.
+#[derive(Debug, Clone)]
+pub struct Problem<'a> {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What stands before `/admin` in the links of the frame.
+    pub prefix: &'a str,
+    /// A few words.
+    pub heading: &'a str,
+    /// What is the matter.
+    pub message: &'a str,
+    /// What to do.
+    pub advice: Option<&'a str>,
+    /// A command that does it.
+    pub command: Option<&'a str>,
+    /// Where to go on: address and text.
+    pub link: Option<(&'a str, &'a str)>,
+    /// Seconds after which asking again makes sense; the page then does so by itself.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem<'_> {
+    /// A problem of this status, to be filled in.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            prefix: "",
+            heading: status.canonical_reason().unwrap_or("Not possible"),
+            message: "",
+            advice: None,
+            command: None,
+            link: None,
+            retry_after: None,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    frame: Frame<'a>,
+    heading: &'a str,
+    message: &'a str,
+    advice: Option<&'a str>,
+    command: Option<&'a str>,
+    link: Option<Link<'a>>,
+}
+
+struct Link<'a> {
+    href: &'a str,
+    text: &'a str,
+}
+
+/// The page for a problem.
+#[must_use]
+pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
+    let mut frame = Frame::new("nbapps", problem.prefix, problem.heading);
+    frame.refresh = problem.retry_after;
+    let template = MessagePage {
+        frame,
+        heading: problem.heading,
+        message: problem.message,
+        advice: problem.advice,
+        command: problem.command,
+        link: problem.link.map(|(href, text)| Link { href, text }),
+    };
+    let mut response = match template.render() {
+        Ok(text) => html(problem.status, text),
+        // Not through `failed`, which comes back here.
+        Err(error) => {
+            tracing::error!(%error, "a message page could not be made");
+            html(problem.status, "<!doctype html><title>Error</title>The host's log says why.".to_owned())
+        }
+    };
+    if let Some(seconds) = problem.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// There is nothing at this address.
+pub(super) fn no_such_page(prefix: &str) -> Response<Bytes> {
+    let home = format!("{prefix}/admin/");
+    problem(&Problem {
+        prefix,
+        heading: "No such page",
+        message: "There is no page at this address.",
+        link: Some((&home, "Go to the start page")),
+        ..Problem::new(StatusCode::NOT_FOUND)
+    })
+}
+
+/// The page does not answer this method.
+pub(super) fn wrong_method(prefix: &str, allowed: &'static str) -> Response<Bytes> {
+    let home = format!("{prefix}/admin/");
+    let mut response = problem(&Problem {
+        prefix,
+        heading: "Not like this",
+        message: "This address is for a form's button, or for reading only.",
+        link: Some((&home, "Go to the start page")),
+        ..Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+    });
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_escaped_and_guarded() {
+        let response = problem(&Problem {
+            heading: "Stopped <b>",
+            message: "<script>alert(1)</script> is stopped",
+            advice: Some("Ask its operator."),
+            command: Some("nbapps start crm"),
+            link: Some(("/admin/", "Start page")),
+            retry_after: Some(3),
+            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+        });
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "3");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe-inline"), "{policy}");
+        let text = std::str::from_utf8(response.body()).unwrap();
+        for part in ["nbapps start crm", "Ask its operator.", r#"href="/admin/""#, r#"content="3""#] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("<script") && !text.contains("<b>") && !text.contains(" style="), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        let response = wrong_method("/apps/crm", "POST");
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()[ALLOW], "POST");
+        assert!(std::str::from_utf8(response.body()).unwrap().contains(r#"href="/apps/crm/admin/""#));
+    }
+
+    #[test]
+    fn a_redirect_is_a_303_that_no_cache_keeps() {
+        let response = see_other("/apps/crm/admin/");
+        assert_eq!(response.status(), 303);
+        assert_eq!(response.headers()[LOCATION], "/apps/crm/admin/");
+        assert_eq!(see_other("/a\nb").headers()[LOCATION], "/admin/", "no header can be broken open");
+    }
+}

@@ -1,0 +1,136 @@
+//! Who is signed in on the pages: a cookie named and scoped by application, holding its token.
+//!
+//! The cookie counts for pages alone. The API reads the `Authorization` header only, so that no
+//! other website can make a browser use it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use http::header::{COOKIE, HeaderValue};
+use http::{HeaderMap, Response};
+
+use super::{PageCall, PageContext};
+use crate::app::auth::{Session, SignedIn};
+
+/// A signed-in visitor, with the token for the forms of this session.
+pub(super) struct Current {
+    pub(super) session: Arc<Session>,
+    pub(super) form_token: String,
+}
+
+/// Whose cookie the request carries, if it is still good.
+pub(super) async fn current(call: &PageCall<'_>) -> Option<Current> {
+    let token = cookie(&call.request.headers, &cookie_name(call.app.name()))?;
+    match call.app.auth().authenticate(token).await {
+        Ok(session) => {
+            let form_token = call.app.auth().form_token(&session);
+            Some(Current { session, form_token })
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the session cookie is not good any more");
+            None
+        }
+    }
+}
+
+/// Adds the cookie of a new session.
+pub(super) fn begin<B>(response: &mut Response<B>, call: &PageCall<'_>, signed_in: &SignedIn) {
+    let name = cookie_name(call.app.name());
+    set(response, &begin_cookie(&name, &signed_in.token, signed_in.expires, Utc::now(), call.view));
+}
+
+/// Takes the cookie away.
+pub(super) fn end<B>(response: &mut Response<B>, call: &PageCall<'_>) {
+    set(response, &end_cookie(&cookie_name(call.app.name()), call.view));
+}
+
+fn set<B>(response: &mut Response<B>, cookie: &str) {
+    // A token is of URL-safe characters and an ID of `a-z0-9_-`: this cannot fail, and without the
+    // cookie nobody is signed in.
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(http::header::SET_COOKIE, value);
+    }
+}
+
+fn cookie_name(id: &str) -> String {
+    format!("nbapps_{id}")
+}
+
+fn begin_cookie(
+    name: &str,
+    token: &str,
+    expires: DateTime<Utc>,
+    now: DateTime<Utc>,
+    view: &PageContext<'_>,
+) -> String {
+    let seconds = (expires - now).num_seconds().max(0);
+    format!("{name}={token}; Max-Age={seconds}{}", attributes(view))
+}
+
+fn end_cookie(name: &str, view: &PageContext<'_>) -> String {
+    format!("{name}=; Max-Age=0{}", attributes(view))
+}
+
+/// `Lax` lets a link from elsewhere open the page signed in; forms from elsewhere come without it.
+fn attributes(view: &PageContext<'_>) -> String {
+    let secure = if view.https { "; Secure" } else { "" };
+    format!("; Path={}; HttpOnly; SameSite=Lax{secure}", view.cookie_path())
+}
+
+/// A cookie's value; of two of one name the first, which is the one with the longer path
+/// (RFC 6265, 5.4).
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, value)| *key == name && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Nobody;
+    use super::*;
+    use chrono::TimeDelta;
+
+    fn view(prefix: &str, own_domain: bool, https: bool) -> PageContext<'_> {
+        PageContext { prefix, own_domain, https, host: None, directory: &Nobody }
+    }
+
+    #[test]
+    fn a_cookie_is_scoped_and_lives_as_long_as_its_token() {
+        let now = Utc::now();
+        let later = now + TimeDelta::minutes(10);
+        assert_eq!(
+            begin_cookie("nbapps_crm", "a.b.c", later, now, &view("/apps/crm", false, true)),
+            "nbapps_crm=a.b.c; Max-Age=600; Path=/apps/crm/; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            begin_cookie("nbapps_main", "a.b.c", now - TimeDelta::hours(1), now, &view("", false, false)),
+            "nbapps_main=a.b.c; Max-Age=0; Path=/admin; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            end_cookie("nbapps_crm", &view("", true, false)),
+            "nbapps_crm=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"
+        );
+    }
+
+    #[test]
+    fn each_application_finds_its_own_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("nbapps_crm=one; other=x;nbapps_hr=two"));
+        headers.append(COOKIE, HeaderValue::from_static("nbapps_crm=three; nbapps_empty="));
+        for (name, value) in [
+            ("nbapps_crm", Some("one")),
+            ("nbapps_hr", Some("two")),
+            ("nbapps_main", None),
+            ("nbapps_empty", None),
+            ("nbapps_", None),
+        ] {
+            assert_eq!(cookie(&headers, name), value, "{name}");
+        }
+    }
+}

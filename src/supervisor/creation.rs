@@ -1,0 +1,440 @@
+//! Creating an application: a saga.
+//!
+//! 1. Everything that can be checked is checked; ID, domains and directory are reserved.
+//! 2. The row is written, with what will be made: state `preparing`.
+//! 3. Directory, mark and database are made: `initializing`.
+//! 4. System tables and root user are made, in one transaction.
+//! 5. The row becomes `initialized`: from here on the application exists.
+//!
+//! What fails in between is taken back at once. What a crash leaves in between is taken back at
+//! the next start ([`Supervisor::recover_creation`]): nobody was told that it exists.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use rand::Rng;
+use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::app::{self, Install, RootUser as NewRootUser};
+use crate::data::DataSource;
+use crate::protocol::{
+    self, AppId, CreateApplication, Created, CreatedRootUser, DatabaseMode, DatabaseRequest, ErrorKind,
+    RpcError, StartMode, State, UpgradePolicy,
+};
+
+use super::crash::crash_point;
+use super::domains;
+use super::entry::Entry;
+use super::failure::Failure;
+use super::lifecycle::Standing;
+use super::opening::{JWT_SECRET, new_jwt_secret};
+use super::operations::Outcome;
+use super::provision::Provision;
+use super::registry::Registration;
+use super::{Stage, Stages, Supervisor};
+
+/// What a creation over HTTP says beside what the socket knows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras {
+    /// NocoBase's options, kept as they were given.
+    pub(crate) options: Map<String, Value>,
+    pub(crate) icon: Option<String>,
+    pub(crate) pinned: Option<bool>,
+}
+
+/// A root user whose every value is known.
+#[derive(Debug, Clone)]
+pub(crate) struct RootAccount {
+    pub(crate) user: NewRootUser,
+    generated: bool,
+}
+
+impl RootAccount {
+    /// What is given, else what the configuration says, else what is usual.
+    pub(crate) fn complete(
+        given: &protocol::RootUser,
+        configured: &protocol::RootUser,
+    ) -> Result<Self, RpcError> {
+        let choose = |given: &Option<String>, configured: &Option<String>, usual: &str| {
+            given.clone().or_else(|| configured.clone()).unwrap_or_else(|| usual.to_owned())
+        };
+        // A configured password belongs to the configured user: another one gets one of its own.
+        let own_user = given.email.is_some() || given.username.is_some();
+        let configured_password = if own_user { None } else { configured.password.clone() };
+        let password = given.password.clone().or(configured_password);
+        let user = NewRootUser {
+            email: choose(&given.email, &configured.email, "admin@localhost"),
+            username: choose(&given.username, &configured.username, "admin"),
+            nickname: choose(&given.nickname, &configured.nickname, "Super Admin"),
+            password: password.clone().unwrap_or_else(generate_password),
+        };
+        if user.password.is_empty() {
+            return Err(RpcError::new(ErrorKind::InvalidSetting, "the root user's password is empty")
+                .hint("give one with --admin-password-file, or leave it out to have one made"));
+        }
+        if !user.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+            let sentence = format!("\"{}\" is not an e-mail address", user.email);
+            return Err(
+                RpcError::new(ErrorKind::InvalidSetting, sentence).hint("give one like admin@example.com")
+            );
+        }
+        Ok(Self { user, generated: password.is_none() })
+    }
+
+    /// What is told of it, once.
+    pub(crate) fn shown(&self) -> CreatedRootUser {
+        CreatedRootUser {
+            email: self.user.email.clone(),
+            username: self.user.username.clone(),
+            password: self.generated.then(|| self.user.password.clone()),
+        }
+    }
+}
+
+/// 20 characters of 55 that are not mistaken for each other: 115 bits.
+fn generate_password() -> String {
+    const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let mut random = rand::rng();
+    (0..20).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
+}
+
+/// A creation that was checked.
+struct Plan {
+    id: AppId,
+    registration: Registration,
+    account: RootAccount,
+    jwt_secret: Option<Vec<u8>>,
+    start: bool,
+}
+
+impl Supervisor {
+    /// Creates one.
+    pub async fn create(
+        self: &Arc<Self>,
+        create: CreateApplication,
+        stages: Stages,
+    ) -> Result<Created, RpcError> {
+        self.create_with(create, Extras::default(), stages).await
+    }
+
+    pub(crate) async fn create_with(
+        self: &Arc<Self>,
+        create: CreateApplication,
+        extras: Extras,
+        stages: Stages,
+    ) -> Result<Created, RpcError> {
+        let (wait, dry_run, if_not_exists) = (create.wait, create.dry_run, create.if_not_exists);
+        if let Some(entry) = create.id.as_ref().and_then(|id| self.find(id.as_str())) {
+            return self.created_before(&entry, if_not_exists);
+        }
+        let plan = self.plan(create, extras)?;
+        if dry_run {
+            return self.describe_plan(&plan).await;
+        }
+        let id = plan.id.clone();
+        let (registered, is_registered) = oneshot::channel();
+        let supervisor = self.clone();
+        let work = async move { supervisor.create_saga(plan, &stages, registered).await };
+        match self.operations.run("app.create", &id, wait, work).await {
+            Ok((operation, Outcome::Done((entry, admin)))) => Ok(Created {
+                application: self.describe(&entry),
+                created: true,
+                admin: Some(admin),
+                operation: Some(operation),
+                plan: Vec::new(),
+            }),
+            Ok((operation, Outcome::Detached)) => match is_registered.await {
+                Ok((entry, admin)) => Ok(Created {
+                    application: self.describe(&entry),
+                    created: true,
+                    admin: Some(admin),
+                    operation: Some(operation),
+                    plan: Vec::new(),
+                }),
+                // It ended before it came so far.
+                Err(_) => Err(self.operations.wait(&operation, wait).await?.error.unwrap_or_else(|| {
+                    RpcError::new(
+                        ErrorKind::Internal,
+                        format!("creating \"{id}\" broke off inside the daemon"),
+                    )
+                })),
+            },
+            // Two commands for one ID at once: the other was first.
+            Err(error) if error.kind() == ErrorKind::AppExists && if_not_exists => {
+                self.entry(&id).and_then(|entry| self.created_before(&entry, true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn created_before(&self, entry: &Entry, if_not_exists: bool) -> Result<Created, RpcError> {
+        if !if_not_exists {
+            return Err(exists(&entry.id));
+        }
+        let application = self.describe(entry);
+        Ok(Created { application, created: false, admin: None, operation: None, plan: Vec::new() })
+    }
+
+    fn plan(&self, create: CreateApplication, extras: Extras) -> Result<Plan, RpcError> {
+        let id = create.id.unwrap_or_else(AppId::random);
+        check_environment(create.environment.as_deref())?;
+        check_database(&create.database)?;
+        let domains = domains::normalize(&create.domains)?;
+        self.check_domains(&id, &domains)?;
+        if create.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
+            return Err(RpcError::new(ErrorKind::InvalidSetting, "the JWT secret is shorter than 32 bytes")
+                .hint("make one with: openssl rand -base64 48"));
+        }
+        let account = RootAccount::complete(&create.admin, &self.options.root)?;
+        let mut options = extras.options;
+        options.insert("autoStart".into(), json!(create.start_mode == StartMode::WithMain));
+        options.insert("dbConnType".into(), json!("new_database"));
+        if create.upgrade == UpgradePolicy::Manual {
+            options.insert("autoUpgrade".into(), json!(false));
+        }
+        if let Some(seconds) = create.idle_stop_seconds {
+            options.insert("idleStopSeconds".into(), json!(seconds));
+        }
+        let now = Utc::now();
+        let mut registration = Registration {
+            name: create.name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| id.to_string()),
+            id: id.clone(),
+            cname: None,
+            icon: extras.icon,
+            pinned: extras.pinned,
+            status: State::Preparing,
+            options,
+            sort: 0,
+            created_at: now,
+            updated_at: now,
+            provision: None,
+            jwt_secret: String::new(),
+        };
+        registration.set_domains(&domains);
+        let jwt_secret = create.jwt_secret.map(String::into_bytes);
+        Ok(Plan { id, registration, account, jwt_secret, start: create.start })
+    }
+
+    async fn describe_plan(&self, plan: &Plan) -> Result<Created, RpcError> {
+        let mut registration = plan.registration.clone();
+        let provision = self.premises.plan(&plan.id).await;
+        registration.provision =
+            Some(provision.map_err(|error| error.while_doing("looking for a directory"))?);
+        let location = self.location(&registration);
+        let mut sentences = vec![
+            format!("make a {} database at {location}", location.engine().as_str()),
+            format!(
+                "make system tables and the root user {} <{}>",
+                plan.account.user.username, plan.account.user.email
+            ),
+            format!("register the application \"{}\" at {}", plan.id, self.url(&plan.id)),
+        ];
+        sentences
+            .extend(registration.domains().iter().map(|domain| format!("answer for the domain {domain}")));
+        if plan.start {
+            sentences.push("start it".to_owned());
+        }
+        let application =
+            self.describe_registration(&registration, &location, Standing::now(State::NotFound));
+        Ok(Created { application, created: false, admin: None, operation: None, plan: sentences })
+    }
+
+    async fn create_saga(
+        self: Arc<Self>,
+        plan: Plan,
+        stages: &Stages,
+        registered: oneshot::Sender<(Arc<Entry>, CreatedRootUser)>,
+    ) -> Result<(Arc<Entry>, CreatedRootUser), RpcError> {
+        let total = if plan.start { 4 } else { 3 };
+        let tell = |name, done, message: &str| {
+            // Nobody listening is no error.
+            let _ = stages.send(Stage { name, done, total, message: message.to_owned() });
+        };
+        tell("register", 0, "registering");
+        let (entry, _command) = self.register(&plan).await?;
+        crash_point("create.registered");
+        let _ = registered.send((entry.clone(), plan.account.shown()));
+        tell("database", 1, "making the database");
+        let source = match self.furnish(&entry, &plan, &tell).await {
+            Ok(source) => source,
+            Err(error) => return Err(self.take_back(&entry, error).await),
+        };
+        if plan.start {
+            tell("start", 3, "starting");
+            self.start_locked(&entry, Some(source)).await.map_err(|error| {
+                // The password was generated for this answer: it must not be lost with it.
+                let shown = json!({"created": self.describe(&entry), "admin": plan.account.shown()});
+                error.details(shown)
+            })?;
+        } else {
+            source.database().close().await;
+        }
+        Ok((entry, plan.account.shown()))
+    }
+
+    /// Reserves ID, domains and directory, and writes the row.
+    async fn register(&self, plan: &Plan) -> Result<(Arc<Entry>, OwnedMutexGuard<()>), RpcError> {
+        let doing = || format!("registering \"{}\"", plan.id);
+        let _reservations = self.reservations.lock().await;
+        if self.find(plan.id.as_str()).is_some() {
+            return Err(exists(&plan.id));
+        }
+        let domains = plan.registration.domains();
+        self.check_domains(&plan.id, &domains)?;
+        let mut registration = plan.registration.clone();
+        let provision: Provision =
+            self.premises.plan(&plan.id).await.map_err(|error| error.while_doing(doing()))?;
+        registration.provision = Some(provision);
+        registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
+        let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());
+        registration.jwt_secret = self.key.seal(&plan.id, JWT_SECRET, &secret);
+        self.registry.insert(&registration).await.map_err(|error| error.while_doing(doing()))?;
+        let location = self.location(&registration);
+        let entry = Entry::new(registration, location, State::NotFound);
+        let command = entry.command.clone().lock_owned().await;
+        entry.go(&self.events, State::Preparing, None);
+        self.entries.pin().insert(plan.id.clone(), entry.clone());
+        self.route_domains(&plan.id, &[], &domains);
+        Ok((entry, command))
+    }
+
+    /// Makes what the application keeps its data in, and fills it.
+    async fn furnish(
+        &self,
+        entry: &Entry,
+        plan: &Plan,
+        tell: &impl Fn(&'static str, u64, &str),
+    ) -> Result<DataSource, RpcError> {
+        let doing = |what: &str| format!("{what} of \"{}\"", plan.id);
+        let registration = entry.registration.load_full();
+        let Some(provision) = &registration.provision else {
+            return Err(RpcError::new(ErrorKind::Internal, format!("\"{}\" has no provision", plan.id)));
+        };
+        let database = self.premises.make(provision).await;
+        let database = database.map_err(|error| error.while_doing(doing("making the database")))?;
+        let source = DataSource::new(database);
+        entry.go(&self.events, State::Initializing, None);
+        tell("tables", 2, "making system tables and the root user");
+        let install = Install { title: registration.name.clone(), root: plan.account.user.clone() };
+        let filled = async {
+            let installed = app::install(&source, &install).await;
+            installed.map_err(|error| error.while_doing(doing("making the system tables")))?;
+            crash_point("create.installed");
+            self.keep_status(entry, State::Initialized).await
+        };
+        if let Err(error) = filled.await {
+            source.database().close().await;
+            return Err(error);
+        }
+        crash_point("create.completed");
+        entry.go(&self.events, State::Initialized, None);
+        Ok(source)
+    }
+
+    /// Removes what a failed creation made; gives the error to answer with.
+    async fn take_back(&self, entry: &Entry, error: RpcError) -> RpcError {
+        match self.undo_creation(&entry.registration.load()).await {
+            Ok(()) => {
+                self.entries.pin().remove(&entry.id);
+                self.route_domains(&entry.id, &entry.registration.load().domains(), &[]);
+                entry.go(&self.events, State::NotFound, None);
+                error
+            }
+            Err(left) => {
+                let reason = format!("{error}; taking it back failed too: {left}");
+                entry.go(&self.events, State::Error, Some(reason.clone()));
+                RpcError::new(error.kind(), reason)
+                    .hint("the next start of the daemon takes it back, or: nbapps delete --purge")
+            }
+        }
+    }
+
+    async fn undo_creation(&self, registration: &Registration) -> Result<(), RpcError> {
+        let doing = format!("taking back the creation of \"{}\"", registration.id);
+        if let Some(provision) = &registration.provision {
+            self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
+        }
+        crash_point("recover.removed");
+        self.registry.remove(&registration.id).await.map_err(|error| error.while_doing(&doing))
+    }
+
+    /// At a start: takes back a creation that a crash cut short.
+    pub(crate) async fn recover_creation(&self, registration: Registration) {
+        let id = registration.id.clone();
+        match self.undo_creation(&registration).await {
+            Ok(()) => tracing::warn!(%id, "took back a creation that was cut short"),
+            Err(error) => {
+                tracing::error!(%id, %error, "a creation that was cut short cannot be taken back");
+                let location = self.location(&registration);
+                let entry = Entry::new(registration, location, State::Preparing);
+                entry.go(&self.events, State::Error, Some(error.message));
+                self.entries.pin().insert(id, entry);
+            }
+        }
+    }
+}
+
+fn exists(id: &AppId) -> RpcError {
+    let error = RpcError::new(ErrorKind::AppExists, format!("there is an application \"{id}\" already"));
+    if id.is_main() {
+        return error.hint("\"main\" is the main application, which always exists; choose another ID");
+    }
+    error.hint(format!("choose another ID, or see what it is: nbapps show {id}; --if-not-exists accepts it"))
+}
+
+fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {
+    match environment {
+        None | Some("local") => Ok(()),
+        Some(other) => Err(RpcError::new(
+            ErrorKind::InvalidSetting,
+            format!("there is no environment \"{other}\": this host runs applications in its own process"),
+        )
+        .hint("leave --environment out, or say local")),
+    }
+}
+
+fn check_database(request: &DatabaseRequest) -> Result<(), RpcError> {
+    let unsupported = |sentence: String| {
+        Err(RpcError::new(ErrorKind::EngineUnsupported, sentence)
+            .hint("use --db database: the application gets a SQLite file of its own"))
+    };
+    match request.mode {
+        DatabaseMode::Schema => {
+            return Err(RpcError::new(
+                ErrorKind::SchemaUnsupported,
+                "schema mode makes a PostgreSQL schema in the main database, and the main database is SQLite, \
+                 which has no schemas",
+            )
+            .hint("use --db database: the application gets a SQLite file of its own"));
+        }
+        DatabaseMode::Connection => {
+            return unsupported(
+                "connection mode uses another database service, and this version of the host has drivers for \
+                 SQLite alone, which has no services"
+                    .to_owned(),
+            );
+        }
+        DatabaseMode::Database => {}
+    }
+    if let Some(dialect) = request.dialect.as_deref().filter(|&dialect| dialect != "sqlite") {
+        return unsupported(format!(
+            "a database of its own is made on the main application's service, which is sqlite, not {dialect}"
+        ));
+    }
+    let server = [
+        ("--db-url", request.url.is_some()),
+        ("--db-host", request.host.is_some()),
+        ("--db-port", request.port.is_some()),
+        ("--db-user", request.user.is_some()),
+        ("--db-password-file", request.password.is_some()),
+        ("--db-name", request.name.is_some()),
+        ("--db-schema", request.schema.is_some()),
+    ];
+    match server.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => unsupported(format!(
+            "{option} names a database server, and SQLite has none: the host names the file"
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,211 @@
+//! Deleting an application, bringing it back, and removing its data for good.
+//!
+//! Deleting moves its rows to the deleted ones in one transaction; its data stays where it is. A
+//! purge marks the deleted entry first, removes the data, and forgets the entry last: a crash in
+//! between is taken up again at the next start.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
+
+use super::crash::crash_point;
+use super::description::time_delta;
+use super::entry::Entry;
+use super::failure::Failure;
+use super::operations::Outcome;
+use super::registry::DeletedRegistration;
+use super::{Stage, Stages, Supervisor};
+
+impl Supervisor {
+    /// Deletes one.
+    pub async fn delete(
+        self: &Arc<Self>,
+        delete: DeleteApplication,
+        stages: Stages,
+    ) -> Result<Deleted, RpcError> {
+        Self::refuse_main(&delete.id, "deleted")?;
+        let entry = self.find(delete.id.as_str());
+        if let Some(entry) = &entry {
+            check_protection(entry)?;
+        }
+        let (id, supervisor) = (delete.id.clone(), self.clone());
+        let purge = delete.purge;
+        let work = async move { supervisor.delete_saga(&id, entry, purge, &stages).await };
+        let (operation, outcome) = self.operations.run("app.delete", &delete.id, delete.wait, work).await?;
+        match outcome {
+            Outcome::Done(deleted) => Ok(Deleted { operation, ..deleted }),
+            Outcome::Detached => {
+                Ok(Deleted { id: delete.id, until: None, removed: Vec::new(), kept: Vec::new(), operation })
+            }
+        }
+    }
+
+    async fn delete_saga(
+        &self,
+        id: &AppId,
+        entry: Option<Arc<Entry>>,
+        purge: bool,
+        stages: &Stages,
+    ) -> Result<Deleted, RpcError> {
+        let tell = |name, done, message: &str| {
+            // Nobody listening is no error.
+            let _ = stages.send(Stage {
+                name,
+                done,
+                total: if purge { 3 } else { 2 },
+                message: message.to_owned(),
+            });
+        };
+        let mut answer = Deleted {
+            id: id.clone(),
+            until: None,
+            removed: Vec::new(),
+            kept: Vec::new(),
+            operation: String::new(),
+        };
+        let found = entry.is_some();
+        if let Some(entry) = entry {
+            tell("stop", 0, "stopping");
+            let deleted = self.take_out(&entry, purge).await?;
+            tell("unregister", 1, "taken out of the list");
+            if !purge {
+                answer.until = Some(self.deletion(&deleted).until);
+                answer.kept.push(entry.location.to_string());
+                return Ok(answer);
+            }
+        }
+        if !purge {
+            return Err(RpcError::app_not_found(id.as_str()));
+        }
+        tell("remove", 2, "removing its data");
+        let before = self.deleted_of(id).await?;
+        if before.is_empty() && !found {
+            return Err(RpcError::app_not_found(id.as_str()));
+        }
+        for deleted in before {
+            answer.removed.extend(self.purge_entry(&deleted).await?);
+        }
+        Ok(answer)
+    }
+
+    /// Stops it and moves it to the deleted ones.
+    async fn take_out(&self, entry: &Entry, purge: bool) -> Result<DeletedRegistration, RpcError> {
+        let _command = entry.command.lock().await;
+        check_protection(entry)?;
+        match entry.state() {
+            State::NotFound => return Err(RpcError::app_not_found(entry.id.as_str())),
+            State::Running => self.stop_locked(entry, State::Initialized).await,
+            _ => {}
+        }
+        let deleted = DeletedRegistration {
+            key: uuid::Uuid::new_v4().simple().to_string(),
+            deleted_at: Utc::now(),
+            purging: purge,
+            registration: (*entry.registration.load_full()).clone(),
+        };
+        crash_point("delete.stopped");
+        let moved = self.registry.delete(&deleted).await;
+        moved.map_err(|error| error.while_doing(format!("deleting \"{}\"", entry.id)))?;
+        crash_point("delete.unregistered");
+        self.entries.pin().remove(&entry.id);
+        self.route_domains(&entry.id, &deleted.registration.domains(), &[]);
+        entry.go(&self.events, State::NotFound, None);
+        Ok(deleted)
+    }
+
+    async fn deleted_of(&self, id: &AppId) -> Result<Vec<DeletedRegistration>, RpcError> {
+        let mut deleted = self.all_deleted().await?;
+        deleted.retain(|deleted| deleted.registration.id == *id);
+        Ok(deleted)
+    }
+
+    async fn all_deleted(&self) -> Result<Vec<DeletedRegistration>, RpcError> {
+        self.registry.deleted().await.map_err(|error| error.while_doing("reading the deleted applications"))
+    }
+
+    /// Removes the data of a deleted application that the host made; gives what was removed.
+    pub(crate) async fn purge_entry(&self, deleted: &DeletedRegistration) -> Result<Vec<String>, RpcError> {
+        let doing = format!("removing the data of \"{}\"", deleted.registration.id);
+        if !deleted.purging {
+            let marked = self.registry.begin_purge(&deleted.key).await;
+            marked.map_err(|error| error.while_doing(&doing))?;
+        }
+        crash_point("purge.marked");
+        let mut removed = Vec::new();
+        if let Some(provision) = &deleted.registration.provision {
+            let path = self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
+            removed.extend(path.map(|path| path.display().to_string()));
+        }
+        crash_point("purge.removed");
+        self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
+        Ok(removed)
+    }
+
+    /// Removes for good what was deleted longer ago than it is kept.
+    pub(crate) async fn purge_expired(&self) {
+        let Ok(deleted) = self.all_deleted().await else { return };
+        let limit = Utc::now() - time_delta(self.options.keep_deleted);
+        for deleted in deleted.into_iter().filter(|deleted| deleted.deleted_at < limit) {
+            let id = deleted.registration.id.clone();
+            match self.purge_entry(&deleted).await {
+                Ok(removed) => {
+                    tracing::info!(%id, ?removed, "removed for good: its time to be undeleted is over")
+                }
+                Err(error) => tracing::error!(%id, %error, "what was deleted long ago cannot be removed"),
+            }
+        }
+    }
+
+    /// Brings the one that was deleted last back, as it was.
+    pub async fn undelete(self: &Arc<Self>, id: &AppId) -> Result<Application, RpcError> {
+        let supervisor = self.clone();
+        let wanted = id.clone();
+        let work = async move { supervisor.undelete_now(&wanted).await };
+        let (_, outcome) =
+            self.operations.run("app.undelete", id, crate::protocol::Wait::default(), work).await?;
+        match outcome {
+            Outcome::Done(application) => Ok(application),
+            Outcome::Detached => self.get(id),
+        }
+    }
+
+    async fn undelete_now(&self, id: &AppId) -> Result<Application, RpcError> {
+        let _reservations = self.reservations.lock().await;
+        if self.find(id.as_str()).is_some() {
+            return Err(RpcError::new(
+                ErrorKind::AppExists,
+                format!("\"{id}\" cannot be undeleted: there is another application of this ID now"),
+            )
+            .hint(format!("delete that one first: nbapps delete {id}")));
+        }
+        let Some(deleted) = self.deleted_of(id).await?.into_iter().find(|deleted| !deleted.purging) else {
+            return Err(RpcError::new(
+                ErrorKind::AppNotFound,
+                format!("there is no deleted application \"{id}\""),
+            )
+            .hint("list those that can be undeleted with: nbapps list --deleted"));
+        };
+        let domains = deleted.registration.domains();
+        self.check_domains(id, &domains)?;
+        let undeleted = self.registry.undelete(&deleted).await;
+        undeleted.map_err(|error| error.while_doing(format!("undeleting \"{id}\"")))?;
+        let rest =
+            if deleted.registration.status == State::Stopped { State::Stopped } else { State::Initialized };
+        let location = self.location(&deleted.registration);
+        let entry = Entry::new(deleted.registration, location, State::NotFound);
+        entry.go(&self.events, rest, None);
+        self.entries.pin().insert(id.clone(), entry.clone());
+        self.route_domains(id, &[], &domains);
+        Ok(self.describe(&entry))
+    }
+}
+
+fn check_protection(entry: &Entry) -> Result<(), RpcError> {
+    if !entry.registration.load().protected() {
+        return Ok(());
+    }
+    Err(RpcError::new(ErrorKind::Refused, format!("\"{}\" is protected against deletion", entry.id))
+        .hint(format!("take the protection back first: nbapps update {} --no-protect", entry.id)))
+}

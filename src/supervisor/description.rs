@@ -1,0 +1,136 @@
+//! How applications are described to the outside.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::database::Location;
+use crate::protocol::{
+    AppId, Application, ApplicationList, DatabaseDescription, DatabaseMode, Deletion, ListApplications,
+    RpcError, State,
+};
+
+use super::Supervisor;
+use super::entry::Entry;
+use super::failure::Failure;
+use super::lifecycle::Standing;
+use super::registry::{DeletedRegistration, Registration};
+
+impl Supervisor {
+    /// Describes one application.
+    pub fn get(&self, id: &AppId) -> Result<Application, RpcError> {
+        self.entry(id).map(|entry| self.describe(&entry))
+    }
+
+    /// All applications, by ID, the main one first.
+    pub fn list(&self) -> Vec<Application> {
+        let mut entries = self.all_entries();
+        entries.sort_unstable_by(|a, b| (!a.id.is_main(), &a.id).cmp(&(!b.id.is_main(), &b.id)));
+        entries.iter().map(|entry| self.describe(entry)).collect()
+    }
+
+    /// Some of the applications, or the deleted ones; a page at a time.
+    pub async fn list_some(&self, list: ListApplications) -> Result<ApplicationList, RpcError> {
+        let mut applications = if list.deleted {
+            let deleted = self.registry.deleted().await;
+            let deleted = deleted.map_err(|error| error.while_doing("reading the deleted applications"))?;
+            // One ID can be among them more than once: the page's order must not cut between two.
+            return Ok(ApplicationList {
+                applications: deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect(),
+                next: None,
+            });
+        } else {
+            self.list()
+        };
+        if !list.states.is_empty() {
+            applications.retain(|application| list.states.contains(&application.state));
+        }
+        if let Some(after) = &list.after {
+            let key = (!after.is_main(), after);
+            applications.retain(|application| (!application.id.is_main(), &application.id) > key);
+        }
+        let more = applications.len() > ApplicationList::PAGE;
+        applications.truncate(ApplicationList::PAGE);
+        let next = applications.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(ApplicationList { applications, next })
+    }
+
+    pub(crate) fn describe(&self, entry: &Entry) -> Application {
+        let standing = entry.standing();
+        let running = entry.running();
+        let registration = entry.registration.load();
+        let mut application = self.describe_registration(&registration, &entry.location, standing);
+        if let Some(running) = running {
+            application.started_at = Some(running.started_at);
+            application.requests_in_flight = running.in_flight();
+            if entry.id.is_main() {
+                application.name = running.app.title().to_string();
+            }
+        }
+        application
+    }
+
+    /// What a registration would look like as an application in this state.
+    pub(crate) fn describe_registration(
+        &self,
+        registration: &Registration,
+        location: &Location,
+        standing: Standing,
+    ) -> Application {
+        Application {
+            id: registration.id.clone(),
+            name: registration.name.clone(),
+            state: standing.state,
+            reason: standing.reason,
+            start_mode: registration.start_mode(),
+            url: self.url(&registration.id),
+            domains: registration.domains(),
+            database: DatabaseDescription {
+                mode: DatabaseMode::Database,
+                engine: location.engine().as_str().to_owned(),
+                location: location.to_string(),
+            },
+            upgrade: registration.upgrade(),
+            environment: "local".to_owned(),
+            idle_stop_seconds: registration.idle_stop_seconds(),
+            protected: registration.protected(),
+            pinned: registration.pinned == Some(true),
+            icon: registration.icon.clone(),
+            created_at: registration.created_at,
+            updated_at: registration.updated_at,
+            started_at: None,
+            requests_in_flight: 0,
+            deleted: None,
+        }
+    }
+
+    fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
+        let registration = &deleted.registration;
+        let location = self.location(registration);
+        let mut application =
+            self.describe_registration(registration, &location, Standing::now(State::NotFound));
+        application.deleted = Some(self.deletion(deleted));
+        application
+    }
+
+    pub(crate) fn deletion(&self, deleted: &DeletedRegistration) -> Deletion {
+        Deletion { at: deleted.deleted_at, until: deleted.deleted_at + time_delta(self.options.keep_deleted) }
+    }
+
+    pub(crate) fn location(&self, registration: &Registration) -> Location {
+        match &registration.provision {
+            Some(provision) => self.premises.location(provision),
+            None => self.options.main_location.clone(),
+        }
+    }
+
+    /// Where an application's pages are.
+    pub(crate) fn url(&self, id: &AppId) -> String {
+        let main = &self.options.main_url;
+        if id.is_main() { format!("{main}/admin/") } else { format!("{main}/apps/{id}/admin/") }
+    }
+}
+
+pub(crate) fn time_delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX / 4)
+}

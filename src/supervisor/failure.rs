@@ -1,0 +1,68 @@
+//! How failures of the rooms below become errors of the control socket.
+
+use crate::app::AppError;
+use crate::app::auth::AuthError;
+use crate::data::DataError;
+use crate::database::DatabaseError;
+use crate::protocol::{ErrorKind, RpcError};
+
+use super::provision::ProvisionError;
+
+/// A failure of a lower room, while doing something that the sentence names.
+pub(crate) trait Failure {
+    /// As an error that says what was being done.
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError;
+}
+
+impl Failure for DatabaseError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        let (kind, hint) = match &self {
+            Self::Unreachable(_) | Self::Busy(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "check that the file is there and that no other process holds it",
+            ),
+            Self::Storage(_) => {
+                (ErrorKind::Storage, "free space on the disk, or check the permissions of the data directory")
+            }
+            Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the file back from a backup"),
+            _ => (ErrorKind::DatabaseFailed, "the daemon's log has the details"),
+        };
+        RpcError::new(kind, format!("{what} failed: {self}")).hint(hint)
+    }
+}
+
+impl Failure for DataError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        match self {
+            Self::Database(error) => error.while_doing(what),
+            other => RpcError::new(ErrorKind::DatabaseFailed, format!("{what} failed: {other}")),
+        }
+    }
+}
+
+impl Failure for AppError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        match self {
+            Self::Data(error) => error.while_doing(what),
+            Self::TooNew { .. } => RpcError::new(ErrorKind::VersionTooNew, format!("{what} failed: {self}"))
+                .hint("install the newer version of nbapps on this host"),
+            other => RpcError::new(ErrorKind::DatabaseFailed, format!("{what} failed: {other}")),
+        }
+    }
+}
+
+impl Failure for ProvisionError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        match self {
+            Self::Database(error) => error.while_doing(what),
+            file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
+                .hint("free space on the disk, or check the permissions of the data directory"),
+        }
+    }
+}
+
+impl Failure for AuthError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        RpcError::new(ErrorKind::InvalidSetting, format!("{what} failed: {self}"))
+    }
+}

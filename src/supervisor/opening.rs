@@ -1,0 +1,185 @@
+//! Opening the host's applications: the main one first, then the registry, then what a crash left
+//! half done.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use chrono::Utc;
+use rand::Rng;
+use serde_json::Map;
+use tokio::sync::Mutex;
+
+use crate::app::{self, Install};
+use crate::data::DataSource;
+use crate::database::Database;
+use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
+
+use super::creation::RootAccount;
+use super::entry::Entry;
+use super::events::Events;
+use super::failure::Failure;
+use super::operations::Operations;
+use super::provision::Premises;
+use super::registry::{Inventory, Registration, Registry};
+use super::secrets::{KEY_FILE, SecretError, SecretKey};
+use super::{Supervisor, SupervisorOptions};
+
+/// What a JWT secret is called where it is sealed.
+pub(crate) const JWT_SECRET: &str = "JWT secret";
+
+/// Why the applications cannot be opened at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct OpenError {
+    /// What was tried, on what, what went wrong.
+    pub sentence: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl From<RpcError> for OpenError {
+    fn from(error: RpcError) -> Self {
+        Self { sentence: error.message, hint: error.data.hint }
+    }
+}
+
+impl From<SecretError> for OpenError {
+    fn from(error: SecretError) -> Self {
+        let hint = matches!(error, SecretError::Sealed { .. } | SecretError::Malformed { .. })
+            .then(|| format!("bring {KEY_FILE} back as it was when the applications were made"));
+        Self { sentence: error.to_string(), hint }
+    }
+}
+
+impl Supervisor {
+    /// Opens (on the first start: makes) the main application, reads the registry, and finishes or
+    /// takes back what a crash left half done. Gives the main application's root user when it was
+    /// made now.
+    pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
+        let key = SecretKey::load_or_create(&options.data_directory)?;
+        let premises = Premises::open(&options.data_directory).await;
+        let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
+        let source = open_main_database(&options).await?;
+        let registry = Registry::open(source.clone()).await;
+        let registry = registry.map_err(|error| error.while_doing("opening the registry"))?;
+        let (secret, created) = install_main(&options, &registry, &source, &key).await?;
+        let inventory = registry.inventory().await;
+        let inventory = inventory.map_err(|error| error.while_doing("reading the registry"))?;
+        let supervisor = Arc::new(Self {
+            options,
+            key,
+            premises,
+            registry,
+            entries: papaya::HashMap::new(),
+            domains: papaya::HashMap::new(),
+            reservations: Mutex::default(),
+            events: Events::default(),
+            operations: Operations::default(),
+            closing: AtomicBool::new(false),
+        });
+        supervisor.start_main(secret, source).await?;
+        supervisor.take_inventory(inventory).await;
+        supervisor.spawn_caretakers();
+        Ok((supervisor, created))
+    }
+
+    async fn start_main(self: &Arc<Self>, jwt_secret: String, source: DataSource) -> Result<(), OpenError> {
+        let registration = main_registration(jwt_secret);
+        let entry = Entry::new(registration, self.options.main_location.clone(), State::Initialized);
+        self.entries.pin().insert(AppId::main(), entry.clone());
+        let _command = entry.command.lock().await;
+        Ok(self.start_locked(&entry, Some(source)).await?)
+    }
+
+    async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
+        for name in inventory.unreadable {
+            tracing::error!(name, "this row of the registry cannot be read and is left alone");
+        }
+        for registration in inventory.applications {
+            let rest = match registration.status {
+                State::Stopped => State::Stopped,
+                State::Preparing | State::Initializing => {
+                    self.recover_creation(registration).await;
+                    continue;
+                }
+                _ => State::Initialized,
+            };
+            let location = self.location(&registration);
+            self.route_domains(&registration.id, &[], &registration.domains());
+            self.entries.pin().insert(registration.id.clone(), Entry::new(registration, location, rest));
+        }
+        for deleted in inventory.deleted.into_iter().filter(|deleted| deleted.purging) {
+            let name = deleted.registration.id.clone();
+            match self.purge_entry(&deleted).await {
+                Ok(_) => tracing::info!(%name, "finished a removal that was cut short"),
+                Err(error) => {
+                    tracing::error!(%name, %error, "a removal that was cut short cannot be finished")
+                }
+            }
+        }
+    }
+}
+
+async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
+    let crate::database::Location::Sqlite(path) = &options.main_location;
+    if let Some(directory) = path.parent() {
+        let made = tokio::fs::create_dir_all(directory).await;
+        made.map_err(|error| {
+            let error =
+                super::provision::ProvisionError::File { path: directory.to_owned(), doing: "made", error };
+            error.while_doing("opening the main application's database")
+        })?;
+    }
+    let database = Database::open_or_create(&options.main_location).await;
+    let database = database.map_err(|error| error.while_doing("opening the main application's database"))?;
+    Ok(DataSource::new(database))
+}
+
+/// Gives the main application's sealed secret, and its root user when both were made now. The
+/// secret is written last, so that a start that was cut short is simply repeated.
+async fn install_main(
+    options: &SupervisorOptions,
+    registry: &Registry,
+    source: &DataSource,
+    key: &SecretKey,
+) -> Result<(String, Option<CreatedRootUser>), OpenError> {
+    let main = AppId::main();
+    let known = registry.main_secret().await;
+    if let Some(sealed) = known.map_err(|error| error.while_doing("reading the registry"))? {
+        key.open(&main, JWT_SECRET, &sealed)?;
+        return Ok((sealed, None));
+    }
+    let account = RootAccount::complete(&options.root, &options.root)?;
+    let install = Install { title: "Main".to_owned(), root: account.user.clone() };
+    let installed = app::install(source, &install).await;
+    installed.map_err(|error| error.while_doing("installing the main application"))?;
+    let sealed = key.seal(&main, JWT_SECRET, &new_jwt_secret());
+    let inserted = registry.insert_main_secret(&sealed).await;
+    inserted.map_err(|error| error.while_doing("writing the registry"))?;
+    Ok((sealed, Some(account.shown())))
+}
+
+fn main_registration(jwt_secret: String) -> Registration {
+    let now = Utc::now();
+    Registration {
+        id: AppId::main(),
+        name: "Main".to_owned(),
+        cname: None,
+        icon: None,
+        pinned: None,
+        status: State::Initialized,
+        options: Map::from_iter([("autoStart".to_owned(), true.into())]),
+        sort: 0,
+        created_at: now,
+        updated_at: now,
+        provision: None,
+        jwt_secret,
+    }
+}
+
+/// 48 random bytes: more than HS256's key of 32 needs (RFC 7518, section 3.2).
+pub(crate) fn new_jwt_secret() -> [u8; 48] {
+    let mut secret = [0; 48];
+    rand::rng().fill(&mut secret[..]);
+    secret
+}

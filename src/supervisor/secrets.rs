@@ -1,0 +1,188 @@
+//! The host's key, and what is encrypted with it before it goes into the registry.
+//!
+//! XChaCha20-Poly1305 with a random nonce; the application and the purpose are bound in as
+//! associated data, so that a sealed value moved to another row does not open.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rand::Rng;
+
+use crate::protocol::AppId;
+
+const KEY_LENGTH: usize = 32;
+const NONCE_LENGTH: usize = 24;
+const VERSION: &str = "v1:";
+
+/// The name of the key's file in the data directory, and of the systemd credential.
+pub(crate) const KEY_FILE: &str = "secret.key";
+
+/// The key that the registry's secrets are encrypted with. It is kept outside of the registry.
+#[derive(Clone)]
+pub struct SecretKey {
+    cipher: XChaCha20Poly1305,
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretKey")
+    }
+}
+
+/// Why the key or a secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read or made.
+    #[error("the key {} cannot be {doing}: {error}", path.display())]
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// The file is no key.
+    #[error("{} is no key: it must hold {KEY_LENGTH} bytes in base64, written by nbappsd", path.display())]
+    Malformed {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Others can read it.
+    #[error("the key {} can be read by others (mode {mode:o}); make it private with: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// Where it is.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A value was encrypted with another key, or changed.
+    #[error("the {purpose} of \"{app}\" cannot be decrypted: it was encrypted with another key")]
+    Sealed {
+        /// The application.
+        app: AppId,
+        /// What it is.
+        purpose: &'static str,
+    },
+}
+
+impl SecretKey {
+    /// The key from `$CREDENTIALS_DIRECTORY/secret.key` (systemd), else from the data directory,
+    /// where it is made on the first start.
+    pub fn load_or_create(data_directory: &Path) -> Result<Self, SecretError> {
+        if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+            let path = Path::new(&credentials).join(KEY_FILE);
+            if path.exists() {
+                return Self::read(&path);
+            }
+        }
+        let path = data_directory.join(KEY_FILE);
+        match Self::read_private(&path) {
+            Err(SecretError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                Self::create(&path)
+            }
+            other => other,
+        }
+    }
+
+    fn read_private(path: &Path) -> Result<Self, SecretError> {
+        let failed = |error| SecretError::File { path: path.to_owned(), doing: "read", error };
+        let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::Exposed { path: path.to_owned(), mode });
+        }
+        Self::read(path)
+    }
+
+    fn read(path: &Path) -> Result<Self, SecretError> {
+        let text = fs::read_to_string(path).map_err(|error| SecretError::File {
+            path: path.to_owned(),
+            doing: "read",
+            error,
+        })?;
+        let bytes = STANDARD.decode(text.trim()).unwrap_or_default();
+        XChaCha20Poly1305::new_from_slice(&bytes)
+            .map(|cipher| Self { cipher })
+            .map_err(|_| SecretError::Malformed { path: path.to_owned() })
+    }
+
+    fn create(path: &Path) -> Result<Self, SecretError> {
+        let failed = |error| SecretError::File { path: path.to_owned(), doing: "made", error };
+        let key: [u8; KEY_LENGTH] = rand::rng().random();
+        // Written aside and renamed: a crash leaves no half key that would look like a lost one.
+        let draft = path.with_extension("draft");
+        let _ = fs::remove_file(&draft);
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+        file.write_all(STANDARD.encode(key).as_bytes()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&draft, path).map_err(failed)?;
+        if let Some(directory) = path.parent() {
+            fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        }
+        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()) })
+    }
+
+    /// Encrypts `secret`, the `purpose` of `app`, to a text for the registry.
+    #[must_use]
+    pub fn seal(&self, app: &AppId, purpose: &'static str, secret: &[u8]) -> String {
+        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
+        let bound = format!("{app}\0{purpose}");
+        // Encryption fails only on messages of more than 256 GiB.
+        let sealed = self
+            .cipher
+            .encrypt(XNonce::from_slice(&nonce), Payload { msg: secret, aad: bound.as_bytes() })
+            .unwrap_or_default();
+        format!("{VERSION}{}", STANDARD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Decrypts what [`Self::seal`] gave for the same application and purpose.
+    pub fn open(&self, app: &AppId, purpose: &'static str, sealed: &str) -> Result<Vec<u8>, SecretError> {
+        let bound = format!("{app}\0{purpose}");
+        let open = || {
+            let bytes = STANDARD.decode(sealed.strip_prefix(VERSION)?).ok()?;
+            let (nonce, text) = bytes.split_at_checked(NONCE_LENGTH)?;
+            self.cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: text, aad: bound.as_bytes() }).ok()
+        };
+        open().ok_or(SecretError::Sealed { app: app.clone(), purpose })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_only_where_it_belongs() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = SecretKey::load_or_create(directory.path()).unwrap();
+        let crm = AppId::parse("crm").unwrap();
+        let sealed = key.seal(&crm, "JWT secret", b"hush");
+        assert!(!sealed.contains("hush"));
+        let again = SecretKey::load_or_create(directory.path()).unwrap();
+        assert_eq!(again.open(&crm, "JWT secret", &sealed).unwrap(), b"hush");
+        assert!(again.open(&AppId::main(), "JWT secret", &sealed).is_err());
+        assert!(again.open(&crm, "password", &sealed).is_err());
+        assert!(again.open(&crm, "JWT secret", "v1:AAAA").is_err());
+        let other = SecretKey::load_or_create(tempfile::tempdir().unwrap().path()).unwrap();
+        assert!(other.open(&crm, "JWT secret", &sealed).is_err());
+    }
+
+    #[test]
+    fn an_exposed_or_broken_key_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(KEY_FILE);
+        SecretKey::load_or_create(directory.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(SecretKey::load_or_create(directory.path()), Err(SecretError::Exposed { .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(SecretKey::load_or_create(directory.path()), Err(SecretError::Malformed { .. })));
+    }
+}

@@ -1,0 +1,21 @@
+//! The recorded traffic, replayed by the runner that comes with it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+
+#[test]
+fn sign_in_and_application_management_answer_as_recorded() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let mut command = Command::new("python3");
+    command.arg(folder.join("run.py")).args(["check", "--base", &daemon.url]);
+    command.args(["--email", ROOT_EMAIL, "--password", ROOT_PASSWORD]);
+    for file in ["auth.json", "application-management.json"] {
+        command.arg(folder.join("recorded").join(file));
+    }
+    let ran = environment.run(command);
+    assert!(ran.stdout.contains("35 passed, 0 failed"), "{}{}", ran.stdout, ran.stderr);
+}

@@ -1,0 +1,145 @@
+//! The control socket against clients of every kind of manners.
+
+use serde_json::json;
+
+use crate::environment::TestEnvironment;
+
+#[test]
+fn every_kind_of_line_gets_its_answer_and_harms_nobody() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut neighbour = daemon.connect();
+    let mut connection = daemon.connect();
+    for (line, kind, id) in [
+        (&b"{not json\n"[..], "parse_error", json!(null)),
+        (b"\xff\xfe\n", "parse_error", json!(null)),
+        (b"[1,2]\n", "invalid_request", json!(null)),
+        (b"{\"id\":1,\"method\":\"host.info\"}\n", "invalid_request", json!(1)),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"no.such\"}\n", "method_not_found", json!("x")),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"app.get\",\"params\":{}}\n",
+            "invalid_params",
+            json!(2),
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"app.get\",\"params\":{\"id\":\"x y\"}}\n",
+            "invalid_params",
+            json!(3),
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"app.get\",\"params\":{\"id\":\"nosuch\"}}\n",
+            "app_not_found",
+            json!(4),
+        ),
+    ] {
+        connection.send_raw(line);
+        let answer = connection.receive().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(line)));
+        assert_eq!(answer["error"]["data"]["kind"], kind, "{answer}");
+        assert_eq!(answer["id"], id, "{answer}");
+    }
+    // The connection is still good after all of this.
+    connection.call("host.info", json!({})).unwrap();
+    neighbour.call("host.info", json!({})).unwrap();
+}
+
+#[test]
+fn a_line_over_four_mebibytes_closes_its_connection_alone() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut neighbour = daemon.connect();
+    let mut connection = daemon.connect();
+    let name = "x".repeat(4 * 1024 * 1024 - 200);
+    let fits = connection.call("app.create", json!({"id": "crm", "environment": name}));
+    assert_eq!(fits.unwrap_err()["data"]["kind"], "invalid_setting");
+    connection.send_raw(&vec![b'x'; 4 * 1024 * 1024 + 1]);
+    assert_eq!(connection.receive().unwrap()["error"]["data"]["kind"], "line_too_long");
+    assert_eq!(connection.receive(), None);
+    neighbour.call("host.info", json!({})).unwrap();
+}
+
+#[test]
+fn half_a_line_and_a_hang_up_cost_nothing() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut connection = daemon.connect();
+    connection.send_raw(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.shut");
+    drop(connection);
+    // A creation goes on when its client hangs up.
+    let mut connection = daemon.connect();
+    let mut events = daemon.connect();
+    events.call("events.subscribe", json!({})).unwrap();
+    connection.send("app.create", json!({"id": "crm", "start": true}));
+    drop(connection);
+    loop {
+        let event = events.receive().unwrap();
+        if event["params"]["to"] == "running" {
+            break;
+        }
+    }
+    assert_eq!(daemon.state("crm"), "running");
+    let operations = daemon.call("operation.list", json!({}));
+    assert_eq!(operations["operations"][0]["method"], "app.create");
+}
+
+#[test]
+fn requests_on_one_connection_are_answered_as_they_end() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    let mut connection = daemon.connect();
+    let slow = connection.send("app.wait", json!({"id": "crm", "state": "running", "timeout_ms": 60000}));
+    let quick = connection.send("host.info", json!({}));
+    connection.answer(quick).unwrap();
+    daemon.call("app.start", json!({"id": "crm"}));
+    assert_eq!(connection.answer(slow).unwrap()["state"], "running");
+}
+
+#[test]
+fn greetings_tell_versions_apart() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let hello = daemon.call("host.hello", json!({"client": "test", "protocol": 1}));
+    assert_eq!(hello["main_url"], format!("{}/admin/", daemon.url));
+    let error = daemon.connect().call("host.hello", json!({"client": "test", "protocol": 99})).unwrap_err();
+    assert_eq!(error["data"]["kind"], "protocol_mismatch");
+    let sentence = error["message"].as_str().unwrap();
+    assert!(sentence.contains("99") && sentence.contains('1'), "{sentence}");
+}
+
+#[test]
+fn discovery_describes_what_is_served() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let discovered = daemon.call("rpc.discover", json!({}));
+    for method in discovered["methods"].as_array().unwrap() {
+        let name = method["name"].as_str().unwrap();
+        if name == "host.shutdown" {
+            continue;
+        }
+        let mut connection = daemon.connect();
+        let id = connection.send(name, json!({"no such parameter": true}));
+        let error = match connection.answer(id) {
+            Err(error) => error,
+            Ok(result) => panic!("{name} took an unknown parameter and gave {result}"),
+        };
+        assert_eq!(error["data"]["kind"], "invalid_params", "{name}: {error}");
+    }
+}
+
+#[test]
+fn progress_names_its_request() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut connection = daemon.connect();
+    let id = connection.send("app.create", json!({"id": "crm", "start": true}));
+    let mut stages = Vec::new();
+    loop {
+        let message = connection.receive().unwrap();
+        if message["id"] == id {
+            break;
+        }
+        assert_eq!((&message["method"], &message["params"]["request"]), (&json!("progress"), &json!(id)));
+        stages.push(message["params"]["stage"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(stages, ["register", "database", "tables", "start"]);
+}

@@ -1,0 +1,327 @@
+//! A world of its own for each test: home, configuration, data, socket and port.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take before the test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const ROOT_EMAIL: &str = "admin@nocobase.com";
+pub const ROOT_PASSWORD: &str = "admin123";
+
+/// A directory that stands for a whole machine.
+pub struct TestEnvironment {
+    root: TempDir,
+}
+
+/// What a run of `nbapps` gave.
+#[must_use]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl TestEnvironment {
+    pub fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        for directory in ["home", "run", "state", "config"] {
+            std::fs::create_dir(root.path().join(directory)).unwrap();
+        }
+        Self { root }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path("run/control.sock")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.path("home"));
+        command.env("XDG_RUNTIME_DIR", self.path("run"));
+        command.env("XDG_STATE_HOME", self.path("state"));
+        command.env("XDG_CONFIG_HOME", self.path("config"));
+        command.env("TZ", "UTC").env("LANG", "C.UTF-8").env("RUST_BACKTRACE", "1");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// The daemon's command line, on this environment's data, socket and a free port.
+    pub fn daemon_command(&self) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nbappsd"));
+        command.arg("--data-dir").arg(self.data()).arg("--socket").arg(self.socket());
+        command.args(["--listen", "127.0.0.1:0"]);
+        command.env("INIT_ROOT_EMAIL", ROOT_EMAIL).env("INIT_ROOT_PASSWORD", ROOT_PASSWORD);
+        command.env("INIT_ROOT_USERNAME", "nocobase").env("INIT_ROOT_NICKNAME", "Super Admin");
+        command
+    }
+
+    /// Starts the daemon and waits until it says that it is ready.
+    pub fn daemon(&self) -> Daemon {
+        self.daemon_by(self.daemon_command())
+    }
+
+    /// Starts the daemon by this command line and waits until it says that it is ready.
+    pub fn daemon_by(&self, mut command: Command) -> Daemon {
+        let notify = self.path("notify.sock");
+        let _ = std::fs::remove_file(&notify);
+        let listener = UnixDatagram::bind(&notify).unwrap();
+        listener.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(self.path("daemon.log")).unwrap();
+        command.env("NOTIFY_SOCKET", &notify).stdout(Stdio::null()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let mut message = [0; 256];
+        loop {
+            if let Ok(length) = listener.recv(&mut message)
+                && message[..length].starts_with(b"READY=1")
+            {
+                break;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the daemon ended with {status}: {}", self.daemon_log());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the daemon is not ready: {}", self.daemon_log());
+        }
+        let mut daemon = Daemon { child, socket: self.socket(), url: String::new() };
+        let listen = daemon.call("host.info", json!({}))["listen"].as_str().unwrap().to_owned();
+        daemon.url = format!("http://{listen}");
+        daemon
+    }
+
+    /// Everything the daemon wrote to stderr.
+    pub fn daemon_log(&self) -> String {
+        std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
+    }
+
+    /// Runs the daemon, which must refuse to start; gives its exit code and stderr.
+    pub fn refused(&self, mut command: Command) -> (i32, String) {
+        let output = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// The command line of `nbapps`, speaking to this environment's daemon.
+    pub fn nbapps_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nbapps"));
+        command.env("NBAPPS_SOCKET", self.socket()).args(arguments);
+        command
+    }
+
+    /// Runs `nbapps` to its end.
+    pub fn nbapps(&self, arguments: &[&str]) -> Ran {
+        self.run(self.nbapps_command(arguments))
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, mut command: Command) -> Ran {
+        let output = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// A text with what differs from run to run replaced by names.
+    pub fn calm(&self, text: &str) -> String {
+        text.replace(&self.root.path().display().to_string(), "[ROOT]")
+    }
+}
+
+/// Waits for a child's end, bounded.
+fn finish(child: Child) -> Output {
+    let id = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("process {id} does not end")).unwrap()
+}
+
+impl Ran {
+    /// The same, when it succeeded.
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A running daemon; it is stopped when this is dropped.
+pub struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    /// Where it answers HTTP, without a slash at the end.
+    pub url: String,
+}
+
+impl Daemon {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection to its socket.
+    pub fn connect(&self) -> Connection {
+        Connection::new(&self.socket)
+    }
+
+    /// Calls a method; its result, or a panic with its error.
+    pub fn call(&self, method: &str, params: Value) -> Value {
+        self.connect().call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method that must fail; gives the error's kind.
+    pub fn refusal(&self, method: &str, params: Value) -> String {
+        match self.connect().call(method, params) {
+            Ok(result) => panic!("{method} gave {result}"),
+            Err(error) => error["data"]["kind"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub fn state(&self, id: &str) -> String {
+        self.call("app.get", json!({"id": id}))["state"].as_str().unwrap().to_owned()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::yield_now();
+        }
+        panic!("the daemon does not end");
+    }
+
+    /// Ends it as an operator would, and gives its exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection to the control socket that reads and writes lines.
+pub struct Connection {
+    reader: BufReader<UnixStream>,
+    next: i64,
+}
+
+impl Connection {
+    pub fn new(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { reader: BufReader::new(stream), next: 0 }
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// The next line as JSON; `None` when the daemon closed the connection.
+    pub fn receive(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sends a request and gives its ID.
+    pub fn send(&mut self, method: &str, params: Value) -> i64 {
+        self.next += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params});
+        self.send_raw(format!("{request}\n").as_bytes());
+        self.next
+    }
+
+    /// The answer to a request; news in between is passed over.
+    pub fn answer(&mut self, id: i64) -> Result<Value, Value> {
+        loop {
+            let mut message = self.receive().expect("the daemon closed the connection");
+            if message["id"] == id {
+                return match message.get("error") {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(message["result"].take()),
+                };
+            }
+        }
+    }
+
+    pub fn call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let id = self.send(method, params);
+        self.answer(id)
+    }
+}
+
+/// A request to an application's API.
+pub async fn http(
+    daemon: &Daemon,
+    method: &str,
+    path: &str,
+    app: Option<&str>,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> (u16, Value) {
+    let client = reqwest::Client::new();
+    let mut request = client.request(method.parse().unwrap(), format!("{}{path}", daemon.url));
+    if let Some(app) = app {
+        request = request.header("X-App", app);
+    }
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// Signs the root user in; gives the token.
+pub async fn sign_in(daemon: &Daemon, app: Option<&str>) -> String {
+    let body = json!({"account": ROOT_EMAIL, "password": ROOT_PASSWORD});
+    let (status, answer) = http(daemon, "POST", "/api/auth:signIn", app, None, Some(body)).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["data"]["token"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,186 @@
+//! Where applications stand: starts by visit, stops that hold, idle stops, restarts of the daemon.
+
+use serde_json::json;
+
+use crate::environment::{TestEnvironment, http, sign_in};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_first_visits_start_an_application_once() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    let mut events = daemon.connect();
+    events.call("events.subscribe", json!({"ids": ["crm"]})).unwrap();
+    let client = reqwest::Client::new();
+    let url = format!("{}/api/__app/crm/app:getInfo", daemon.url);
+    let mut visits = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        let visit = client.get(&url).send();
+        visits.spawn(async move { visit.await.unwrap().status().as_u16() });
+    }
+    let statuses = visits.join_all().await;
+    assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
+    daemon.call("app.stop", json!({"id": "crm"}));
+    let mut steps = Vec::new();
+    while steps.last() != Some(&"stopped".to_owned()) {
+        steps.push(events.receive().unwrap()["params"]["to"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(steps, ["initializing", "running", "stopped"]);
+}
+
+#[tokio::test]
+async fn an_operators_stop_holds_against_visits_and_restarts() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true, "start_mode": "with-main"}));
+    daemon.call("app.stop", json!({"id": "crm"}));
+    let mut daemon = daemon;
+    for _ in 0..2 {
+        let (status, body) = http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await;
+        assert_eq!((status, body["error"]["code"].as_str()), (503, Some("APP_STOPPED")), "{body}");
+        assert_eq!(daemon.state("crm"), "stopped");
+        assert!(daemon.stop().success());
+        daemon = environment.daemon();
+    }
+    let started = daemon.call("app.start", json!({"id": "crm"}));
+    assert_eq!((&started["changed"], &started["application"]["state"]), (&json!(true), &json!("running")));
+    assert_eq!(daemon.call("app.start", json!({"id": "crm"}))["changed"], false);
+}
+
+#[tokio::test]
+async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    for id in ["good", "broken"] {
+        daemon.call("app.create", json!({"id": id, "start_mode": "with-main"}));
+    }
+    daemon.call("app.create", json!({"id": "later"}));
+    let broken = daemon.call("app.get", json!({"id": "broken"}));
+    let file = broken["database"]["location"].as_str().unwrap().to_owned();
+    assert!(daemon.stop().success());
+    std::fs::write(&file, "this is no database, and long enough to be read as a header of one".repeat(40))
+        .unwrap();
+    let daemon = environment.daemon();
+    daemon.call("app.wait", json!({"id": "good", "state": "running", "timeout_ms": 30000}));
+    let broken = daemon.call("app.wait", json!({"id": "broken", "state": "error", "timeout_ms": 30000}));
+    assert!(broken["reason"].as_str().unwrap().contains(&file), "{broken}");
+    assert_eq!(daemon.state("later"), "initialized");
+    let (status, body) = http(&daemon, "GET", "/api/app:getInfo", Some("broken"), None, None).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (503, Some("APP_ERROR")), "{body}");
+    assert_eq!(http(&daemon, "GET", "/api/app:getInfo", Some("good"), None, None).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_idle_application_stops_and_the_next_visit_starts_it() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true, "idle_stop_seconds": 1}));
+    let token = sign_in(&daemon, Some("crm")).await;
+    daemon.call("app.wait", json!({"id": "crm", "state": "initialized", "timeout_ms": 30000}));
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_rotated_secret_ends_all_tokens() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true}));
+    let token = sign_in(&daemon, Some("crm")).await;
+    daemon.call("app.rotate_secret", json!({"id": "crm"}));
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
+    assert!(daemon.stop().success());
+    let daemon = environment.daemon();
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
+    sign_in(&daemon, Some("crm")).await;
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_made() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
+    for (params, kind) in [
+        (json!({"id": "crm"}), "app_exists"),
+        (json!({"id": "main"}), "app_exists"),
+        (json!({"id": "Crm"}), "invalid_params"),
+        (json!({"id": "a", "domains": ["CRM.example.com."]}), "domain_taken"),
+        (json!({"id": "a", "domains": ["http://x"]}), "invalid_setting"),
+        (json!({"id": "a", "environment": "k8s"}), "invalid_setting"),
+        (json!({"id": "a", "database": {"mode": "schema"}}), "schema_unsupported"),
+        (
+            json!({"id": "a", "database": {"mode": "connection", "url": "postgres://x/y"}}),
+            "engine_unsupported",
+        ),
+        (json!({"id": "a", "database": {"dialect": "mysql"}}), "engine_unsupported"),
+        (json!({"id": "a", "database": {"host": "x"}}), "engine_unsupported"),
+        (json!({"id": "a", "admin": {"email": "x"}}), "invalid_setting"),
+        (json!({"id": "a", "admin": {"password": ""}}), "invalid_setting"),
+        (json!({"id": "a", "jwt_secret": "short"}), "invalid_setting"),
+        (json!({"id": "a", "no_such_option": 1}), "invalid_params"),
+    ] {
+        assert_eq!(daemon.refusal("app.create", params.clone()), kind, "{params}");
+    }
+    assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 1);
+    for method in ["app.stop", "app.restart", "app.delete"] {
+        assert_eq!(daemon.refusal(method, json!({"id": "main"})), "refused", "{method}");
+    }
+    daemon.call("app.update", json!({"id": "crm", "protected": true}));
+    for purge in [false, true] {
+        assert_eq!(daemon.refusal("app.delete", json!({"id": "crm", "purge": purge})), "refused");
+    }
+    daemon.call("app.update", json!({"id": "crm", "protected": false}));
+    daemon.call("app.delete", json!({"id": "crm"}));
+}
+
+#[test]
+fn a_dry_run_makes_nothing() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let planned = daemon.call("app.create", json!({"id": "crm", "dry_run": true, "start": true}));
+    assert_eq!(planned["created"], false);
+    assert_eq!(planned["plan"].as_array().unwrap().len(), 4, "{planned}");
+    assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
+    assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 0);
+}
+
+#[test]
+fn creations_of_one_id_at_once_make_one_application() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut connections: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
+    let sent: Vec<_> = connections.iter_mut().map(|c| c.send("app.create", json!({"id": "crm"}))).collect();
+    let answers: Vec<_> = connections.iter_mut().zip(sent).map(|(c, id)| c.answer(id)).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    for error in answers.into_iter().filter_map(Result::err) {
+        assert_eq!(error["data"]["kind"], "app_exists");
+    }
+    let created = daemon.call("app.create", json!({"id": "crm", "if_not_exists": true}));
+    assert_eq!(created["created"], false);
+}
+
+#[test]
+fn secrets_are_encrypted_at_rest_and_lost_without_the_key() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let secret = "a-secret-that-is-long-enough-for-hs256";
+    daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));
+    assert!(daemon.stop().success());
+    for file in walk(&environment.data()) {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "the secret stands in {}", file.display());
+    }
+    std::fs::remove_file(environment.data().join("secret.key")).unwrap();
+    let (code, said) = environment.refused(environment.daemon_command());
+    assert_eq!(code, 1);
+    assert!(said.contains("secret.key"), "{said}");
+}
+
+fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files
+}

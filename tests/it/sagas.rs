@@ -1,0 +1,153 @@
+//! Creation and deletion, with the daemon killed between each two of their steps.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+
+/// Starts a daemon that kills itself at `point`, runs `method` on it, and gives the daemon that
+/// is started after.
+fn killed_at(environment: &TestEnvironment, point: &str, method: &str, params: serde_json::Value) -> Daemon {
+    let mut command = environment.daemon_command();
+    command.env("NBAPPS_CRASH_AT", point);
+    let mut daemon = environment.daemon_by(command);
+    let mut connection = daemon.connect();
+    connection.send(method, params);
+    while connection.receive().is_some() {}
+    let status = daemon.ended();
+    assert!(!status.success(), "{point}: the daemon was to be killed, and ended with {status}");
+    environment.daemon()
+}
+
+fn directories(environment: &TestEnvironment) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(environment.data().join("apps"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_creation_that_was_cut_short_is_taken_back() {
+    for point in [
+        "create.registered",
+        "create.directory-made",
+        "create.directory-marked",
+        "create.database-made",
+        "create.installed",
+    ] {
+        let environment = TestEnvironment::new();
+        let create = json!({"id": "crm", "domains": ["crm.example.com"]});
+        let daemon = killed_at(&environment, point, "app.create", create.clone());
+        assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
+        assert_eq!(directories(&environment), Vec::<String>::new(), "{point}");
+        // Neither the ID nor the domain nor the directory is left taken.
+        let created = daemon.call("app.create", create);
+        assert_eq!(created["application"]["state"], "initialized", "{point}");
+        let (status, _) = http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await;
+        assert_eq!(status, 200, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_was_complete_stays() {
+    let environment = TestEnvironment::new();
+    let daemon = killed_at(&environment, "create.completed", "app.create", json!({"id": "crm"}));
+    assert_eq!(daemon.state("crm"), "initialized");
+    sign_in(&daemon, Some("crm")).await;
+}
+
+#[tokio::test]
+async fn taking_a_creation_back_can_be_cut_short_too() {
+    let environment = TestEnvironment::new();
+    let mut command = environment.daemon_command();
+    command.env("NBAPPS_CRASH_AT", "create.installed");
+    let mut daemon = environment.daemon_by(command);
+    let mut connection = daemon.connect();
+    connection.send("app.create", json!({"id": "crm"}));
+    assert!(!daemon.ended().success());
+    let mut command = environment.daemon_command();
+    command.env("NBAPPS_CRASH_AT", "recover.removed");
+    let (code, _) = environment.refused(command);
+    assert_eq!(code, -1, "killed");
+    let daemon = environment.daemon();
+    assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
+    daemon.call("app.create", json!({"id": "crm"}));
+}
+
+#[tokio::test]
+async fn a_deletion_is_whole_or_did_not_happen() {
+    for (point, there) in [("delete.stopped", true), ("delete.unregistered", false)] {
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        daemon.call("app.create", json!({"id": "crm", "start": true}));
+        drop(daemon);
+        let daemon = killed_at(&environment, point, "app.delete", json!({"id": "crm"}));
+        if there {
+            assert_eq!(daemon.state("crm"), "initialized", "{point}");
+        } else {
+            assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
+            daemon.call("app.undelete", json!({"id": "crm"}));
+        }
+        sign_in(&daemon, Some("crm")).await;
+    }
+}
+
+#[test]
+fn a_purge_that_began_is_finished() {
+    for point in ["delete.unregistered", "purge.marked", "purge.data-removed", "purge.removed"] {
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        daemon.call("app.create", json!({"id": "crm"}));
+        daemon.call("app.create", json!({"id": "hr"}));
+        drop(daemon);
+        let daemon = killed_at(&environment, point, "app.delete", json!({"id": "crm", "purge": true}));
+        let deleted = daemon.call("app.list", json!({"deleted": true}));
+        assert_eq!(deleted["applications"], json!([]), "{point}");
+        assert_eq!(directories(&environment), ["hr"], "{point}");
+        assert_eq!(daemon.state("hr"), "initialized", "{point}");
+    }
+}
+
+#[test]
+fn what_the_host_did_not_make_is_never_removed() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    // Somebody keeps something where the application's directory would be.
+    let theirs = environment.data().join("apps/crm");
+    std::fs::create_dir(&theirs).unwrap();
+    std::fs::write(theirs.join("letter"), "keep me").unwrap();
+    let created = daemon.call("app.create", json!({"id": "crm"}));
+    let location = created["application"]["database"]["location"].as_str().unwrap().to_owned();
+    assert!(!Path::new(&location).starts_with(&theirs), "{location}");
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    assert!(!Path::new(&location).exists());
+    assert_eq!(std::fs::read_to_string(theirs.join("letter")).unwrap(), "keep me");
+}
+
+#[tokio::test]
+async fn a_deleted_application_comes_back_as_it_was() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "name": "Customers", "domains": ["crm.example.com"]}));
+    let token = sign_in(&daemon, Some("crm")).await;
+    daemon.call("app.delete", json!({"id": "crm"}));
+    let (status, body) = http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (404, Some("APP_NOT_FOUND")));
+    // Another one of the same ID does not touch its data, and stands in its way.
+    daemon.call("app.create", json!({"id": "crm", "name": "Another"}));
+    assert_eq!(daemon.refusal("app.undelete", json!({"id": "crm"})), "app_exists");
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
+    daemon.call("app.delete", json!({"id": "crm"}));
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    assert_eq!(daemon.refusal("app.undelete", json!({"id": "crm"})), "app_not_found");
+    // Without another in between, it comes back with its users and tokens.
+    daemon.call("app.create", json!({"id": "hr", "name": "People", "domains": ["hr.example.com"]}));
+    let token = sign_in(&daemon, Some("hr")).await;
+    daemon.call("app.delete", json!({"id": "hr"}));
+    let back = daemon.call("app.undelete", json!({"id": "hr"}));
+    assert_eq!((&back["name"], &back["domains"]), (&json!("People"), &json!(["hr.example.com"])));
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("hr"), Some(&token), None).await.0, 200);
+}
