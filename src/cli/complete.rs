@@ -15,15 +15,14 @@ use clap::CommandFactory as _;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Cli;
-use crate::client::paths;
+use crate::client::{Line, paths};
 use crate::protocol::methods::{AppList, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    Hello, Incoming, ListApplications, Message, Nothing, Outcome, PROTOCOL_VERSION, Request, RequestId,
-    Response, State,
+    Hello, ListApplications, Message, Nothing, PROTOCOL_VERSION, Request, RequestId, State,
 };
 
 /// The variable by which a shell asks for completion.
@@ -116,14 +115,7 @@ fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
     let params = serde_json::to_value(params).ok()?;
     let (sender, answer) = mpsc::channel();
     std::thread::spawn(move || sender.send(exchange(&socket, M::NAME, params)));
-    read(answer.recv_timeout(PATIENCE).ok()?.ok()?)
-}
-
-fn read<T: DeserializeOwned>(outcome: Outcome) -> Option<T> {
-    match outcome {
-        Outcome::Result(result) => serde_json::from_value(result).ok(),
-        Outcome::Error(_) => None,
-    }
+    serde_json::from_str(answer.recv_timeout(PATIENCE).ok()?.ok()?.get()).ok()
 }
 
 /// The socket to ask, or none when the daemon is on another machine: that takes too long.
@@ -143,7 +135,7 @@ fn socket(line: Vec<String>, environment: Option<PathBuf>) -> Option<PathBuf> {
 }
 
 /// Greets and asks in one go, and reads until the second answer.
-fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result<Outcome> {
+fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result<Box<RawValue>> {
     let hello = Hello { client: "nbapps completion".to_owned(), protocol: PROTOCOL_VERSION };
     let requests = [(HostHello::NAME, serde_json::to_value(hello)?), (method, params)];
     let mut lines = String::new();
@@ -157,10 +149,8 @@ fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(lines.as_bytes())?;
     for line in BufReader::new(stream).lines() {
-        if let Incoming::Response(Response { id: Some(RequestId::Number(2)), outcome }) =
-            serde_json::from_str(&line?)?
-        {
-            return Ok(outcome);
+        if let Some(answer) = serde_json::from_str::<Line>(&line?)?.into_answer_to(2) {
+            return answer.map_err(io::Error::other);
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())
@@ -199,9 +189,9 @@ mod tests {
             let answers = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"applications\":[]}}\n";
             stream.write_all(answers.as_bytes()).unwrap();
         });
-        let outcome = exchange(&path, AppList::NAME, serde_json::json!({})).unwrap();
+        let answer = exchange(&path, AppList::NAME, serde_json::json!({})).unwrap();
         server.join().unwrap();
-        assert_eq!(read::<<AppList as Method>::Result>(outcome).unwrap().applications, []);
+        assert_eq!(answer.get(), "{\"applications\":[]}");
     }
 
     #[test]

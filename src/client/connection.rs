@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-use crate::protocol::{Incoming, Message, Notification, Outcome, Progress, Request, RequestId};
+use crate::protocol::{Message, Progress, Request, RequestId, RpcError};
 
 /// The longest answer a client reads, in bytes. Requests are held to
 /// [`MAX_LINE`](crate::protocol::lines::MAX_LINE); a list of many thousand applications is longer.
@@ -24,8 +26,34 @@ const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 pub(super) enum Reply {
     /// How far it has come; more will follow.
     Progress(Progress),
-    /// The end.
-    Answer(Outcome),
+    /// The end: the result, as it came, or the error.
+    Answer(Result<Box<RawValue>, RpcError>),
+}
+
+/// A line from the daemon, read only as far as is needed to hand it on: a list of thousands of
+/// applications is read once, by the one who asked for it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Line {
+    id: Option<RequestId>,
+    method: Option<String>,
+    params: Option<Box<RawValue>>,
+    result: Option<Box<RawValue>>,
+    error: Option<RpcError>,
+}
+
+impl Line {
+    /// The answer in it, when it is the answer to request `id`.
+    pub(crate) fn into_answer_to(self, id: i64) -> Option<Result<Box<RawValue>, RpcError>> {
+        (self.method.is_none() && self.id == Some(RequestId::Number(id))).then(|| self.into_answer())
+    }
+
+    fn into_answer(self) -> Result<Box<RawValue>, RpcError> {
+        match self.error {
+            Some(error) => Err(error),
+            // A result of null reads as none at all.
+            None => Ok(self.result.unwrap_or_else(|| RawValue::NULL.to_owned())),
+        }
+    }
 }
 
 /// Who waits for what, and why nobody does any more.
@@ -35,7 +63,7 @@ struct Waiting {
     /// By request ID. Dropping a sender tells the one who waits that no answer will come.
     requests: HashMap<i64, mpsc::UnboundedSender<Reply>>,
     /// By the notification's method.
-    news: HashMap<&'static str, mpsc::UnboundedSender<Value>>,
+    news: HashMap<&'static str, mpsc::UnboundedSender<Box<RawValue>>>,
     /// Set once, when the connection has ended.
     lost: Option<String>,
 }
@@ -97,7 +125,7 @@ impl Connection {
     }
 
     /// From now on, the news of this kind.
-    pub(super) fn news(&self, method: &'static str) -> mpsc::UnboundedReceiver<Value> {
+    pub(super) fn news(&self, method: &'static str) -> mpsc::UnboundedReceiver<Box<RawValue>> {
         let (sender, news) = mpsc::unbounded_channel();
         let mut waiting = self.waiting.lock();
         if waiting.lost.is_none() {
@@ -151,8 +179,8 @@ async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Str
             continue;
         }
         match serde_json::from_slice(&line) {
-            Ok(message) => {
-                if let Err(why) = deliver(message, waiting) {
+            Ok(read) => {
+                if let Err(why) = deliver(read, waiting) {
                     return why;
                 }
             }
@@ -161,36 +189,31 @@ async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Str
     }
 }
 
-/// Gives a message to the one who waits for it. News that nobody waits for is dropped, as is the
+/// Gives a line to the one who waits for it. News that nobody waits for is dropped, as is the
 /// answer to a request that was given up. An answer to no request at all ends the connection.
-fn deliver(message: Incoming, waiting: &Mutex<Waiting>) -> Result<(), String> {
-    match message {
-        Incoming::Notification(Notification { method, params }) if method == "progress" => {
-            if let Ok(progress) = serde_json::from_value::<Progress>(params)
+fn deliver(line: Line, waiting: &Mutex<Waiting>) -> Result<(), String> {
+    if let Some(method) = line.method {
+        let Some(params) = line.params else { return Ok(()) };
+        if method == "progress" {
+            if let Ok(progress) = serde_json::from_str::<Progress>(params.get())
                 && let RequestId::Number(id) = progress.request
                 && let Some(request) = waiting.lock().requests.get(&id)
             {
                 let _ = request.send(Reply::Progress(progress));
             }
+        } else if let Some(news) = waiting.lock().news.get(method.as_str()) {
+            let _ = news.send(params);
         }
-        Incoming::Notification(Notification { method, params }) => {
-            if let Some(news) = waiting.lock().news.get(method.as_str()) {
-                let _ = news.send(params);
-            }
-        }
-        Incoming::Response(response) => match response.id {
-            Some(RequestId::Number(id)) => {
-                if let Some(request) = waiting.lock().requests.remove(&id) {
-                    let _ = request.send(Reply::Answer(response.outcome));
-                }
-            }
-            _ => {
-                return Err(match response.outcome {
-                    Outcome::Error(error) => error.message,
-                    Outcome::Result(_) => "an answer came to no request".to_owned(),
-                });
-            }
-        },
+        return Ok(());
     }
-    Ok(())
+    if let Some(RequestId::Number(id)) = line.id {
+        if let Some(request) = waiting.lock().requests.remove(&id) {
+            let _ = request.send(Reply::Answer(line.into_answer()));
+        }
+        return Ok(());
+    }
+    Err(match line.error {
+        Some(error) => error.message,
+        None => "an answer came to no request".to_owned(),
+    })
 }

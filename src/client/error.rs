@@ -24,8 +24,8 @@ pub enum ClientError {
     /// The daemon answered with an error.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The connection ended before the answer came. What was asked for may go on.
-    #[error("the connection to the daemon at {address} ended before it had answered: {why}")]
+    /// The connection ended before the answer, or the next news, came. What was asked for may go on.
+    #[error("the connection to the daemon at {address} ended: {why}")]
     Lost {
         /// Where it led.
         address: String,
@@ -86,9 +86,10 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::Rpc(error) => error.data.hint.clone(),
-            Self::Lost { .. } => {
-                Some("what was begun may go on: look with: nbapps list, and at the daemon's log".to_owned())
-            }
+            Self::Lost { .. } => Some(
+                "what was begun goes on unless the daemon ended too; look with: nbapps daemon status"
+                    .to_owned(),
+            ),
             Self::Unexpected { .. } => Some("use nbapps and nbappsd of the same version".to_owned()),
         }
     }

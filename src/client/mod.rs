@@ -37,6 +37,7 @@ use std::process::Stdio;
 use interprocess::local_socket::GenericFilePath;
 use interprocess::local_socket::tokio::{Stream, prelude::*};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -45,9 +46,10 @@ pub use error::ClientError;
 
 use crate::protocol::methods::{AppLogs, EventsSubscribe, HostHello, Method};
 use crate::protocol::{
-    ErrorKind, Event, Hello, LogLine, Logs, Outcome, PROTOCOL_VERSION, Progress, ReadLogs, SubscribeEvents,
+    ErrorKind, Event, Hello, LogLine, Logs, PROTOCOL_VERSION, Progress, ReadLogs, SubscribeEvents,
     Subscribed, Welcome,
 };
+pub(crate) use connection::Line;
 use connection::{Connection, Reply};
 
 /// Opens a control socket, for who carries the bytes elsewhere.
@@ -180,9 +182,9 @@ impl Client {
         while let Some(reply) = replies.recv().await {
             match reply {
                 Reply::Progress(news) => progress(news),
-                Reply::Answer(Outcome::Error(error)) => return Err(ClientError::Rpc(error)),
-                Reply::Answer(Outcome::Result(result)) => {
-                    return serde_json::from_value(result).map_err(unexpected);
+                Reply::Answer(Err(error)) => return Err(ClientError::Rpc(error)),
+                Reply::Answer(Ok(result)) => {
+                    return serde_json::from_str(result.get()).map_err(unexpected);
                 }
             }
         }
@@ -225,7 +227,7 @@ impl Client {
 /// belong to.
 #[derive(Debug)]
 pub struct News<T> {
-    news: mpsc::UnboundedReceiver<serde_json::Value>,
+    news: mpsc::UnboundedReceiver<Box<RawValue>>,
     client: Client,
     method: &'static str,
     item: PhantomData<fn() -> T>,
@@ -239,7 +241,7 @@ impl<T: DeserializeOwned> News<T> {
     /// came cannot be read.
     pub async fn next(&mut self) -> Result<T, ClientError> {
         match self.news.recv().await {
-            Some(news) => serde_json::from_value(news)
+            Some(news) => serde_json::from_str(news.get())
                 .map_err(|error| ClientError::Unexpected { method: self.method, why: error.to_string() }),
             None => Err(self.client.lost()),
         }

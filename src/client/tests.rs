@@ -307,3 +307,49 @@ async fn the_program_is_looked_for_beside_ours_and_in_the_path() {
     assert!(error.to_string().contains("/usr/bin/nbapps"));
     assert!(error.hint().unwrap().contains("install"));
 }
+
+/// A script that tells the test where to say that it is ready, and lives as long as its directory.
+const LIVES: &str = r#"here="$(dirname "$0")"
+echo "$NOTIFY_SOCKET" >> "$here/starts"
+while [ -e "$here/nbappsd" ]; do sleep 0.05; done"#;
+
+#[tokio::test]
+async fn commands_that_come_together_start_one_daemon_and_wait_until_it_is_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let launch = launch(&directory, LIVES);
+    let (path, starts) = (launch.socket.clone(), directory.path().join("starts"));
+    let daemon = async {
+        let notify = loop {
+            match std::fs::read_to_string(&starts) {
+                Ok(text) if text.ends_with('\n') => break PathBuf::from(text.trim()),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        let listener = UnixListener::bind(&path).unwrap();
+        let socket = tokio::net::UnixDatagram::unbound().unwrap();
+        socket.send_to(b"STATUS=soon", &notify).await.unwrap();
+        socket.send_to(b"READY=1\nSTATUS=up", &notify).await.unwrap();
+        let mut peers = Vec::new();
+        while peers.len() < 2 {
+            let mut peer = Peer::new(listener.accept().await.unwrap().0);
+            peer.greet().await;
+            peers.push(peer);
+        }
+        (listener, peers, notify)
+    };
+    let (first, second, (_listener, _peers, notify)) =
+        tokio::join!(launch.connect(), launch.connect(), daemon);
+    let started = [first.unwrap().1, second.unwrap().1];
+    assert_eq!(started.iter().flatten().count(), 1, "{started:?}");
+    assert_eq!(std::fs::read_to_string(&starts).unwrap().lines().count(), 1);
+    assert!(!notify.exists(), "the notification socket is taken away");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_never_ready_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let launch = Launch { patience: Duration::from_millis(100), ..launch(&directory, LIVES) };
+    let error = launch.connect().await.unwrap_err();
+    assert!(matches!(error, StartError::NotReady { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("nbappsd.log"));
+}

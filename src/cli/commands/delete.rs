@@ -81,11 +81,9 @@ fn confirm(
             "add --yes to go on without being asked",
         ));
     }
-    let unconfirmed = |what: &str| {
-        CliError::refused(
-            format!("nothing was done: to {verb} {what} was not confirmed"),
-            "nothing has changed",
-        )
+    let unconfirmed = |what: &str| CliError::Refused {
+        message: format!("to {verb} {what} was not confirmed; nothing was done"),
+        hint: None,
     };
     if !purge {
         let answer = ask(&format!("Delete {all}? The data stays for undelete. [y/N]"))?;

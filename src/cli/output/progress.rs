@@ -31,6 +31,7 @@ impl Spinner {
                     .unwrap_or_else(|_| ProgressStyle::default_spinner()),
             );
             bar.set_prefix(self.subject.clone());
+            bar.set_message(line(progress));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });

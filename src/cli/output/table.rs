@@ -19,10 +19,10 @@ pub(crate) fn optional(text: Option<impl AsRef<str>>) -> Cell {
 pub(crate) fn state(state: State) -> Cell {
     let cell = Cell::new(state.as_str());
     match state {
-        State::Running => cell.fg(Color::Green),
-        State::Error => cell.fg(Color::Red),
-        State::Preparing | State::Initializing | State::Commanding => cell.fg(Color::Cyan),
-        State::Stopped => cell.fg(Color::Yellow),
+        State::Running => cell.fg(Color::DarkGreen),
+        State::Error => cell.fg(Color::DarkRed),
+        State::Preparing | State::Initializing | State::Commanding => cell.fg(Color::DarkCyan),
+        State::Stopped => cell.fg(Color::DarkYellow),
         State::Initialized | State::NotFound => cell,
     }
 }
