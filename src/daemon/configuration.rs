@@ -103,12 +103,13 @@ impl Configuration {
     ) -> Result<Self, ConfigurationError> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let named = arguments.config.clone().or_else(|| variable("NBAPPS_CONFIG").map(PathBuf::from));
-        let file = named.or_else(|| Some(default_file(&variable)).filter(|file| file.exists()));
+        let file = named.or_else(|| Some(default_file(variable)).filter(|file| file.exists()));
         let in_file = match &file {
             Some(file) => Settings::read(file)?,
             None => Settings::default(),
         };
-        let settings = Settings::from_arguments(arguments).over(Settings::from_environment(variable)?).over(in_file);
+        let settings =
+            Settings::from_arguments(arguments).over(Settings::from_environment(variable)?).over(in_file);
         settings.complete(file)
     }
 }
@@ -134,7 +135,12 @@ impl Settings {
         let gateway = GatewayOptions {
             listen,
             api_base_path: self.api_base_path.unwrap_or(usual.api_base_path),
-            trusted_proxies: self.trusted_proxies.unwrap_or_default().into_iter().map(|network| network.0).collect(),
+            trusted_proxies: self
+                .trusted_proxies
+                .unwrap_or_default()
+                .into_iter()
+                .map(|network| network.0)
+                .collect(),
             body_limit: self.limits.body_bytes.unwrap_or(usual.body_limit),
             header_read_timeout: seconds(self.limits.header_timeout, usual.header_read_timeout),
             request_timeout: seconds(self.limits.request_timeout, usual.request_timeout),
@@ -194,7 +200,11 @@ mod tests {
 
     use super::*;
 
-    fn load(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Configuration, ConfigurationError> {
+    fn load(
+        file: &str,
+        environment: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<Configuration, ConfigurationError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nbappsd.toml");
         std::fs::write(&path, file).unwrap();
@@ -216,7 +226,8 @@ mod tests {
         assert_eq!(all.socket, Path::new("/e"));
         assert_eq!(all.keep_deleted, Duration::from_secs(7200));
         assert_eq!(all.log_level, "debug");
-        let nocobase = load("listen = '127.0.0.1:1'", &[("APP_PORT", "9"), ("APP_HOST", "0.0.0.0")], &[]).unwrap();
+        let nocobase =
+            load("listen = '127.0.0.1:1'", &[("APP_PORT", "9"), ("APP_HOST", "0.0.0.0")], &[]).unwrap();
         assert_eq!(nocobase.gateway.listen.to_string(), "0.0.0.0:9");
         let root = load("", &[("INIT_ROOT_EMAIL", "a@b.c"), ("INIT_ROOT_PASSWORD", "p")], &[]).unwrap().root;
         assert_eq!((root.email.as_deref(), root.password.as_deref()), (Some("a@b.c"), Some("p")));

@@ -20,7 +20,8 @@ use crate::supervisor::logs::LogFiles;
 
 /// Begins to log. The error is what is wrong with the filter.
 pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("\"{level}\" is no log level or filter: {error}"))?;
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| format!("\"{level}\" is no log level or filter: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let text = match format {
         LogFormat::Text => true,

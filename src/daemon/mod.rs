@@ -1,3 +1,64 @@
-//! (room)
+//! The composition root: it reads the configuration, takes what must be the daemon's alone
+//! (directory, port, socket), builds the rooms below and hands them to each other, and ends them in
+//! the reverse order.
 
 pub mod arguments;
+mod configuration;
+mod directory;
+mod logging;
+mod readiness;
+mod settings;
+mod startup;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+pub use configuration::{Configuration, ConfigurationError};
+
+/// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+struct StartError {
+    sentence: String,
+    hint: Option<String>,
+}
+
+impl StartError {
+    fn new(sentence: impl ToString, hint: impl Into<String>) -> Self {
+        Self { sentence: sentence.to_string(), hint: Some(hint.into()) }
+    }
+}
+
+/// Runs the daemon to its end; the program `nbappsd`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("error: {error}\n");
+            if let Some(hint) = error.hint {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
+            // Nobody left to tell when stderr is closed.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), StartError> {
+    let configuration = Configuration::load(arguments, |name| std::env::var(name).ok())
+        .map_err(|error| StartError::new(&error, error.hint()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        StartError::new(
+            format!("the threads cannot be started: {error}"),
+            "raise the limit of processes (ulimit -u)",
+        )
+    })?;
+    runtime.block_on(startup::run(configuration))
+}

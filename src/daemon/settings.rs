@@ -104,7 +104,12 @@ impl TryFrom<String> for Proxy {
 
 impl From<RootUserSettings> for RootUser {
     fn from(given: RootUserSettings) -> Self {
-        Self { email: given.email, username: given.username, nickname: given.nickname, password: given.password }
+        Self {
+            email: given.email,
+            username: given.username,
+            nickname: given.nickname,
+            password: given.password,
+        }
     }
 }
 
@@ -143,7 +148,8 @@ impl Settings {
             listen: parsed(get, "NBAPPS_LISTEN", "an address with a port, such as 127.0.0.1:13000")?,
             public_url: get("NBAPPS_PUBLIC_URL"),
             api_base_path: get("API_BASE_PATH"),
-            trusted_proxies: proxies.map_err(|error| ConfigurationError::value("NBAPPS_TRUSTED_PROXIES", error))?,
+            trusted_proxies: proxies
+                .map_err(|error| ConfigurationError::value("NBAPPS_TRUSTED_PROXIES", error))?,
             keep_deleted: span(get, "NBAPPS_KEEP_DELETED")?,
             database: DatabaseSettings { url: database_url(get)? },
             root_user: RootUserSettings {
@@ -238,9 +244,10 @@ fn only_local(
 ) -> Result<(), ConfigurationError> {
     match variable(name).as_deref() {
         None | Some("local") => Ok(()),
-        Some(other) => {
-            Err(ConfigurationError::value(name, format!("\"{other}\" is not supported, only \"local\": {because}")))
-        }
+        Some(other) => Err(ConfigurationError::value(
+            name,
+            format!("\"{other}\" is not supported, only \"local\": {because}"),
+        )),
     }
 }
 
@@ -256,7 +263,9 @@ fn parsed<T: FromStr>(
 }
 
 fn span(variable: impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Span>, ConfigurationError> {
-    variable(name).map(|text| Span::try_from(text).map_err(|error| ConfigurationError::value(name, error))).transpose()
+    variable(name)
+        .map(|text| Span::try_from(text).map_err(|error| ConfigurationError::value(name, error)))
+        .transpose()
 }
 
 fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFormat>, ConfigurationError> {
@@ -266,7 +275,9 @@ fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFor
         Some("text") => Ok(Some(LogFormat::Text)),
         Some("json") => Ok(Some(LogFormat::Json)),
         Some("auto") => Ok(Some(LogFormat::Auto)),
-        Some(other) => Err(ConfigurationError::value(name, format!("\"{other}\" is none of text, json, auto"))),
+        Some(other) => {
+            Err(ConfigurationError::value(name, format!("\"{other}\" is none of text, json, auto")))
+        }
     }
 }
 

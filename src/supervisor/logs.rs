@@ -184,8 +184,7 @@ async fn read_snapshot(
     level: Option<LogLevel>,
 ) -> Result<Logs, LogError> {
     let read = move || reader::read(snapshot, lines.unwrap_or(u64::MAX), since, level, MOST_READ);
-    let result =
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let result = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     result.map_err(|error| LogError::Read { app: app.clone(), error })
 }
 

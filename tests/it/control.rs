@@ -23,7 +23,7 @@ fn every_kind_of_line_gets_its_answer_and_harms_nobody() {
         ),
         (
             b"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"app.get\",\"params\":{\"id\":\"x y\"}}\n",
-            "invalid_params",
+            "invalid_id",
             json!(3),
         ),
         (

@@ -213,14 +213,14 @@ impl Daemon {
 
     /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::yield_now();
-        }
-        panic!("the daemon does not end");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        // Not yet waited for, it cannot be another process.
+        let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        let mut watched = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
+        let patience = PATIENCE.try_into().unwrap();
+        let ended = rustix::event::poll(&mut watched, Some(&patience)).unwrap();
+        assert_eq!(ended, 1, "the daemon does not end: {}", self.pid());
+        self.child.wait().unwrap()
     }
 
     /// Ends it as an operator would, and gives its exit status.

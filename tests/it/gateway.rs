@@ -37,7 +37,7 @@ async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order
     let domain = ("Host", "three.example.com");
     for (path, headers, expected) in [
         (info.to_owned(), vec![], "main"),
-        (format!("/api/__app/one/app:getInfo?__appName=two"), vec![header, domain], "one"),
+        ("/api/__app/one/app:getInfo?__appName=two".to_owned(), vec![header, domain], "one"),
         (format!("{info}?__appName=one"), vec![header, domain], "one"),
         (info.to_owned(), vec![header, domain], "two"),
         (info.to_owned(), vec![domain], "three"),

@@ -102,7 +102,7 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
     for (params, kind) in [
         (json!({"id": "crm"}), "app_exists"),
         (json!({"id": "main"}), "app_exists"),
-        (json!({"id": "Crm"}), "invalid_params"),
+        (json!({"id": "Crm"}), "invalid_id"),
         (json!({"id": "a", "domains": ["CRM.example.com."]}), "domain_taken"),
         (json!({"id": "a", "domains": ["http://x"]}), "invalid_setting"),
         (json!({"id": "a", "environment": "k8s"}), "invalid_setting"),

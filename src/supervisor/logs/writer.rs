@@ -234,7 +234,9 @@ impl Writer {
         let lines = lost - self.reported;
         match self.failure.take() {
             Some(failure) => tracing::error!(lines, %failure, "lines of applications' logs were lost"),
-            None => tracing::warn!(lines, "lines of applications' logs were lost: more came than the disk took"),
+            None => {
+                tracing::warn!(lines, "lines of applications' logs were lost: more came than the disk took")
+            }
         }
         self.reported = lost;
         self.reported_at = Some(Instant::now());

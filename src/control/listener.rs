@@ -1,0 +1,285 @@
+//! Taking the control socket, accepting on it, and giving it back.
+//!
+//! A socket's file outlives a daemon that was killed, and binding over it fails; replacing it
+//! without asking would take it from a daemon that lives. So a lock on a file beside it comes
+//! first: whoever holds that owns the socket, and the kernel releases it with the process.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
+use interprocess::local_socket::traits::StreamCommon;
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use rustix::fs::Gid;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection;
+use super::dispatch::Host;
+use super::peer::Peer;
+
+/// Who may open the socket: its owner and its group.
+const MODE: u16 = 0o660;
+
+/// How many connections are served at a time; more wait.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// How long to wait after accepting failed, which it does when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections get to send their last answers when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The control socket, taken.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: Listener,
+    path: PathBuf,
+    group: Option<Gid>,
+    /// Held as long as the socket is ours.
+    lock: File,
+}
+
+/// Why the control socket cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another daemon has it.
+    #[error("the control socket {} is in use by {}", path.display(), holder(*pid))]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+        /// The process that has it, when it is known.
+        pid: Option<u32>,
+    },
+    /// Something that is no socket is in its place.
+    #[error("{} is not a socket and will not be replaced", path.display())]
+    NotASocket {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A file or directory around it.
+    #[error("the control socket {} cannot be made: {what} {} failed: {error}", socket.display(), path.display())]
+    File {
+        /// The socket.
+        socket: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl BindError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::InUse { .. } => {
+                "talk to that daemon with `nbapps daemon status`, or choose another socket with --socket"
+            }
+            Self::NotASocket { .. } => "move it away, or choose another socket with --socket",
+            Self::File { .. } => "choose a socket in a directory that this user may write, with --socket",
+        }
+        .to_owned()
+    }
+}
+
+impl ControlSocket {
+    /// Takes the socket at `path` for this process, in place of one that a dead daemon left. Its
+    /// directory is made when it is missing. Members of `group` may use it.
+    ///
+    /// # Errors
+    /// When a live daemon has it, something else is in its place, or it cannot be made.
+    pub fn bind(path: &Path, group: Option<Gid>) -> Result<Self, BindError> {
+        let failed = |what, at: &Path| {
+            let (socket, path) = (path.to_owned(), at.to_owned());
+            move |error| BindError::File { socket, what, path, error }
+        };
+        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+            make_directory(directory, group).map_err(failed("making", directory))?;
+        }
+        let lock = lock(path)?;
+        remove_dead(path)?;
+        let name = path.to_fs_name::<GenericFilePath>().map_err(failed("naming", path))?;
+        let listener = ListenerOptions::new()
+            .name(name)
+            .mode(MODE.into())
+            .create_tokio()
+            .map_err(failed("binding", path))?;
+        if group.is_some() {
+            rustix::fs::chown(path, None, group)
+                .map_err(|error| failed("giving its group", path)(error.into()))?;
+        }
+        Ok(Self { listener, path: path.to_owned(), group, lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Answers connections until `closing`; then lets them send their last answers and removes
+    /// the socket's file.
+    pub async fn serve(self, host: Arc<Host>, closing: CancellationToken) {
+        let connections = TaskTracker::new();
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        while let Some(place) = tokio::select! {
+            place = Arc::clone(&room).acquire_owned() => place.ok(),
+            () = closing.cancelled() => None,
+        } {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = closing.cancelled() => break,
+            };
+            match accepted.and_then(|stream| self.identify(&stream).map(|(peer, may)| (stream, peer, may))) {
+                Ok((stream, peer, admitted)) => {
+                    let (host, closing) = (Arc::clone(&host), closing.clone());
+                    connections.spawn(async move {
+                        connection::run(stream, peer, admitted, host, closing).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the control socket failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        connections.close();
+        if tokio::time::timeout(FAREWELL, connections.wait()).await.is_err() {
+            tracing::debug!("connections that do not read their answers are cut off");
+        }
+        // The file goes before the lock, so that nobody removes the next daemon's.
+        drop(self.listener);
+        drop(self.lock);
+    }
+
+    fn identify(&self, stream: &Stream) -> io::Result<(Peer, bool)> {
+        let peer = Peer::new(&stream.peer_creds()?);
+        let own = rustix::process::geteuid().as_raw();
+        Ok((peer, peer.is_admitted(own, self.group.map(Gid::as_raw))))
+    }
+}
+
+fn make_directory(directory: &Path, group: Option<Gid>) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
+    if group.is_some() {
+        rustix::fs::chown(directory, None, group)?;
+    }
+    Ok(())
+}
+
+/// Locks the file beside the socket and writes our process ID into it. The file stays when the
+/// daemon ends: removing it would let two daemons lock two files of one name.
+fn lock(socket: &Path) -> Result<File, BindError> {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let failed = |what| {
+        let (socket, path) = (socket.to_owned(), path.clone());
+        move |error| BindError::File { socket, what, path, error }
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(&path)
+        .map_err(failed("opening"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(BindError::InUse { path: socket.to_owned(), pid });
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(failed("locking")(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed("writing"))?;
+    Ok(file)
+}
+
+/// Removes the socket that a dead daemon left. Nobody of ours lives there, because we hold the
+/// lock; but another program could.
+fn remove_dead(path: &Path) -> Result<(), BindError> {
+    let failed =
+        |what| move |error| BindError::File { socket: path.to_owned(), what, path: path.to_owned(), error };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("looking at")(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(BindError::NotASocket { path: path.to_owned() })
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            Err(BindError::InUse { path: path.to_owned(), pid: None })
+        }
+        Ok(_) => fs::remove_file(path).map_err(failed("removing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_live_daemons_socket_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/control.sock");
+        let socket = ControlSocket::bind(&path, None).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, u32::from(MODE));
+        let error = ControlSocket::bind(&path, None).unwrap_err();
+        let BindError::InUse { pid, .. } = &error else { panic!("{error}") };
+        assert_eq!(*pid, Some(std::process::id()));
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        drop(socket);
+        assert!(!path.exists());
+        ControlSocket::bind(&path, None).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_dead_daemons_socket_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        // Dropping a listener of the standard library leaves its file, as `kill -9` does.
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        ControlSocket::bind(&path, None).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let foreign = UnixListener::bind(&path).unwrap();
+        let error = ControlSocket::bind(&path, None).unwrap_err();
+        assert!(matches!(error, BindError::InUse { pid: None, .. }), "{error}");
+        drop(foreign);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        let error = ControlSocket::bind(&path, None).unwrap_err();
+        assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+}

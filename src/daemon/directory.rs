@@ -1,0 +1,77 @@
+//! The data directory, and that it is one daemon's alone.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::StartError;
+
+const LOCK_FILE: &str = "nbappsd.lock";
+
+/// The data directory, held until this is dropped.
+#[derive(Debug)]
+pub(super) struct DataDirectory {
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory where it is missing (for this user alone), and locks it.
+    pub(super) fn take(path: &Path) -> Result<Self, StartError> {
+        let failed = |error: io::Error| {
+            StartError::new(
+                format!("the data directory {} cannot be written: {error}", path.display()),
+                "choose one that this user may write with --data-dir, or correct its owner and permissions",
+            )
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let file = path.join(LOCK_FILE);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file);
+        let mut lock = opened.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let holder = match lock.read_to_string(&mut holder) {
+                    Ok(_) if !holder.trim().is_empty() => format!("process {}", holder.trim()),
+                    _ => "another process".to_owned(),
+                };
+                return Err(StartError::new(
+                    format!("the data directory {} is in use by {holder}", path.display()),
+                    "talk to that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
+                ));
+            }
+        }
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| write!(lock, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_taken_once_and_given_back() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let taken = DataDirectory::take(&path).unwrap();
+        let said = DataDirectory::take(&path).unwrap_err().to_string();
+        assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
+        drop(taken);
+        DataDirectory::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        assert!(DataDirectory::take(&path).unwrap_err().to_string().contains("file"));
+    }
+}

@@ -1,0 +1,23 @@
+//! Telling whoever started the daemon how it is doing: systemd, or the command that started it.
+//!
+//! The protocol is sd_notify(3): datagrams of `NAME=value` to the socket in `NOTIFY_SOCKET`.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// Tells a state such as `READY=1`, if anybody asked to be told.
+pub(super) fn tell(state: &str) {
+    let Some(target) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match target.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(&target),
+    };
+    let sent = address.and_then(|address| {
+        let socket = UnixDatagram::unbound()?;
+        socket.send_to_addr(state.as_bytes(), &address)
+    });
+    if let Err(error) = sent {
+        tracing::warn!(%error, state, "NOTIFY_SOCKET could not be told");
+    }
+}

@@ -1,0 +1,167 @@
+//! The order of starting and ending.
+//!
+//! What can be refused comes first and costs nothing: the directory's lock, the port, the socket.
+//! Then the applications are opened, then requests are answered; ending goes the other way.
+
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::Utc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::configuration::Configuration;
+use super::directory::DataDirectory;
+use super::{StartError, logging, readiness};
+use crate::control::{ControlSocket, Host, HostFacts, group_id};
+use crate::gateway::Gateway;
+use crate::protocol::CreatedRootUser;
+use crate::supervisor::logs::LogFiles;
+use crate::supervisor::{Supervisor, SupervisorOptions};
+
+/// Runs the daemon until it is told to end.
+pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
+    let started_at = Utc::now();
+    let directory = DataDirectory::take(&configuration.data_directory)?;
+    let logs = open_logs(&configuration)?;
+    let shutdown = CancellationToken::new();
+    watch_signals(shutdown.clone())?;
+    let gateway = Gateway::bind(configuration.gateway.clone()).await;
+    let gateway = gateway.map_err(|error| StartError::new(&error, error.hint()))?;
+    let group = configuration.socket_group.as_deref().map(group_id).transpose();
+    let group =
+        group.map_err(|error| StartError::new(error, "make the group, or leave --socket-group out"))?;
+    let socket = ControlSocket::bind(&configuration.socket, group);
+    let socket = socket.map_err(|error| StartError::new(&error, error.hint()))?;
+
+    let listen = gateway.local_addr();
+    let main_url =
+        configuration.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)));
+    let opened = Supervisor::open(supervisor_options(&configuration, &main_url, logs.clone())).await;
+    let (supervisor, root) =
+        opened.map_err(|error| StartError { sentence: error.sentence, hint: error.hint })?;
+    if let Some(root) = root {
+        show_root(&configuration.data_directory, &root);
+    }
+    let facts = HostFacts {
+        started_at,
+        data_directory: configuration.data_directory.clone(),
+        socket: socket.path().to_owned(),
+        config_file: configuration.file.clone(),
+        listen: listen.to_string(),
+        main_url: format!("{main_url}/admin/"),
+    };
+    let starting = tokio::spawn({
+        let supervisor = supervisor.clone();
+        async move { supervisor.start_with_main().await }
+    });
+    let host = Arc::new(Host::new(facts, supervisor.clone(), shutdown.clone()));
+    let control = tokio::spawn(socket.serve(host, shutdown.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers");
+    readiness::tell("READY=1");
+    gateway.run(supervisor.clone(), shutdown).await;
+
+    readiness::tell("STOPPING=1");
+    let _ = starting.await;
+    supervisor.shutdown().await;
+    let _ = control.await;
+    tracing::info!("nbappsd has ended");
+    logs.flush().await;
+    drop(directory);
+    Ok(())
+}
+
+fn open_logs(configuration: &Configuration) -> Result<Arc<LogFiles>, StartError> {
+    let directory = configuration.data_directory.join("logs");
+    let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files);
+    let logs = logs.map_err(|error| StartError::new(error, "check the permissions of the data directory"))?;
+    let logs = Arc::new(logs);
+    logging::begin(&configuration.log_level, configuration.log_format, logs.clone()).map_err(|error| {
+        StartError::new(error, "give --log-level info, or a filter such as nbapps=debug,info")
+    })?;
+    Ok(logs)
+}
+
+fn supervisor_options(
+    configuration: &Configuration,
+    main_url: &str,
+    logs: Arc<LogFiles>,
+) -> SupervisorOptions {
+    SupervisorOptions {
+        data_directory: configuration.data_directory.clone(),
+        main_location: configuration.main_location.clone(),
+        main_url: main_url.to_owned(),
+        root: configuration.root.clone(),
+        keep_deleted: configuration.keep_deleted,
+        visit_timeout: configuration.visit_timeout,
+        drain_timeout: configuration.gateway.drain_timeout,
+        logs,
+    }
+}
+
+/// An address that a browser on this machine can open: listening everywhere is no address.
+fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+/// The first SIGTERM or SIGINT ends the daemon in order, the second at once.
+fn watch_signals(shutdown: CancellationToken) -> Result<(), StartError> {
+    let failed = |error| StartError { sentence: format!("signals cannot be received: {error}"), hint: None };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::spawn(async move {
+        loop {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if shutdown.is_cancelled() {
+                std::process::exit(130);
+            }
+            tracing::info!(signal = name, "ending: requests are drained and applications stopped");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Shows the main application's first user, once. Where nobody reads stderr the password goes into
+/// a file of its own, never into a log.
+fn show_root(data_directory: &Path, root: &CreatedRootUser) {
+    let Some(password) = &root.password else { return };
+    let CreatedRootUser { email, username, .. } = root;
+    let text = format!(
+        "the main application's root user is {username} <{email}>, password {password}\n\
+         it is shown this once; change it after the first sign-in\n"
+    );
+    if std::io::stderr().is_terminal() {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        return;
+    }
+    let file = data_directory.join("main-root-password");
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => {
+            tracing::info!(file = %file.display(), "the main application's root password was made: read it there, then remove the file")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the main application's root password could not be kept: sign in with nbapps visit main --sign-in")
+        }
+    }
+}
