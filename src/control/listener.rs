@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,6 +119,9 @@ impl ControlSocket {
             .mode(MODE.into())
             .create_tokio()
             .map_err(failed("binding", path))?;
+        // The umask has taken from the mode it was made with.
+        fs::set_permissions(path, fs::Permissions::from_mode(u32::from(MODE)))
+            .map_err(failed("giving its mode", path))?;
         if group.is_some() {
             rustix::fs::chown(path, None, group)
                 .map_err(|error| failed("giving its group", path)(error.into()))?;
@@ -237,7 +240,6 @@ fn remove_dead(path: &Path) -> Result<(), BindError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
 
     use super::*;

@@ -14,7 +14,7 @@ use clap::{Parser, ValueEnum, ValueHint};
 /// Settings come from the configuration file, then the environment, then these options; the later
 /// is the stronger.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(name = "nbappsd", version, max_term_width = 100)]
+#[command(name = "nbappsd", version, max_term_width = 100, args_override_self = true)]
 #[command(after_help = "\
 Examples:
   nbappsd
@@ -25,6 +25,14 @@ Environment:
   NBAPPS_CONFIG, NBAPPS_DATA_DIR, NBAPPS_SOCKET, NBAPPS_SOCKET_GROUP, NBAPPS_LISTEN,
   NBAPPS_LOG_LEVEL, NBAPPS_LOG_FORMAT
                      as the options
+  NBAPPS_PUBLIC_URL, NBAPPS_TRUSTED_PROXIES, NBAPPS_KEEP_DELETED, NBAPPS_DATABASE_URL
+                     as public_url, trusted_proxies (separated by commas), keep_deleted and
+                     database.url in the file
+  APP_HOST, APP_PORT, API_BASE_PATH, DB_DIALECT, DB_STORAGE, INIT_ROOT_EMAIL,
+  INIT_ROOT_USERNAME, INIT_ROOT_NICKNAME, INIT_ROOT_PASSWORD
+                     as NocoBase reads them; the INIT_ROOT ones make each application's root user
+  APP_DISCOVERY_ADAPTER, APP_PROCESS_ADAPTER
+                     local, or not set
   NOTIFY_SOCKET      where to say READY=1, as systemd does")]
 pub struct Arguments {
     /// Read this configuration file (TOML)

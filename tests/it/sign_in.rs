@@ -50,8 +50,10 @@ async fn an_expired_token_is_refused() {
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));
     let now = chrono::Utc::now().timestamp();
     let sign = |expires: i64| {
-        let claims =
-            json!({"userId": 1, "temp": true, "jti": "t", "iat": now - 100, "exp": expires, "signInTime": 1});
+        let claims = json!({
+            "userId": 1, "temp": true, "jti": uuid::Uuid::new_v4(),
+            "iat": now - 100, "exp": expires, "signInTime": (now - 100) * 1000,
+        });
         let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     };
