@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::body::Bytes;
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::data::{DataSource, Filter, Query, Record, Sort};

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use interprocess::local_socket::tokio::Stream;
-use serde::Serialize;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
@@ -19,53 +18,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dispatch::Host;
+use super::link::Link;
 use super::peer::Peer;
 use crate::protocol::lines::MAX_LINE;
-use crate::protocol::{ErrorKind, Message, Notification, Outcome, Request, RequestId, Response, RpcError};
+use crate::protocol::{ErrorKind, Request, Response, RpcError};
 
 /// Requests of one connection that are worked on at a time.
 const IN_FLIGHT: usize = 64;
 /// Lines that wait to be written.
 const QUEUE: usize = 256;
-
-/// What a request's task has of its connection.
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    lines: mpsc::Sender<String>,
-    pub(super) peer: Peer,
-    /// Cancelled when the client hangs up or the daemon ends.
-    pub(super) gone: CancellationToken,
-}
-
-impl Link {
-    /// Sends a message; waits while the client does not read. Gives whether it is still there.
-    pub(super) async fn send(&self, message: impl Serialize) -> bool {
-        match Message::line(message) {
-            Ok(line) => self.lines.send(line).await.is_ok(),
-            Err(error) => {
-                tracing::error!(%error, "a message cannot be written as JSON");
-                true
-            }
-        }
-    }
-
-    /// Sends news.
-    pub(super) async fn notify(&self, method: &str, params: impl Serialize) -> bool {
-        let params = serde_json::to_value(params).unwrap_or_default();
-        self.send(Notification { method: method.to_owned(), params }).await
-    }
-
-    /// Sends the outcome of a request; a request without an ID is not answered.
-    pub(super) async fn answer(&self, id: Option<RequestId>, result: Result<serde_json::Value, RpcError>) {
-        let outcome = match result {
-            Ok(result) => Outcome::Result(result),
-            Err(error) => Outcome::Error(error),
-        };
-        if id.is_some() {
-            self.send(Response { id, outcome }).await;
-        }
-    }
-}
 
 /// Serves a connection to its end.
 pub(super) async fn run(
@@ -77,7 +38,7 @@ pub(super) async fn run(
 ) {
     let (receiver, sender) = tokio::io::split(stream);
     let (lines, queue) = mpsc::channel(QUEUE);
-    let link = Link { lines, peer, gone: closing.child_token() };
+    let link = Link::new(lines, peer, closing.child_token());
     let requests = TaskTracker::new();
     let writing = tokio::spawn(write(sender, queue, link.gone.clone()));
     let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), b"\n".to_vec(), MAX_LINE);

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Link;
+use super::link::Link;
+use super::parameters::{Answer, give, read};
 use super::streams;
 use crate::protocol::methods::*;
 use crate::protocol::{
-    ErrorKind, HostInfo, InvalidAppId, OperationList, PROTOCOL_VERSION, Progress, Request, RequestId,
-    RpcError, ShuttingDown, Welcome,
+    ErrorKind, HostInfo, OperationList, PROTOCOL_VERSION, Progress, Request, RequestId, RpcError,
+    ShuttingDown, Welcome,
 };
 use crate::supervisor::{Stage, Stages, Supervisor};
 
@@ -41,8 +42,6 @@ pub struct Host {
     supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 }
-
-type Answer = Result<Value, RpcError>;
 
 impl Host {
     /// Answers for these applications; `shutdown` is what `host.shutdown` cancels.
@@ -214,29 +213,6 @@ impl Host {
 
 fn server() -> String {
     concat!("nbappsd ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-/// The parameters in their type, or which of them does not fit.
-pub(super) fn read<M: Method>(params: Value) -> Result<M::Params, RpcError> {
-    serde_path_to_error::deserialize(params).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.into_inner().to_string();
-        if problem.contains("is not an application ID") {
-            return RpcError::new(ErrorKind::InvalidId, problem).hint(InvalidAppId::RULE);
-        }
-        let place = if path == "." { String::new() } else { format!(" at {path}") };
-        RpcError::new(
-            ErrorKind::InvalidParams,
-            format!("the parameters of {} do not fit{place}: {problem}", M::NAME),
-        )
-        .hint("rpc.discover describes them")
-    })
-}
-
-pub(super) fn give<M: Method>(result: M::Result) -> Answer {
-    serde_json::to_value(result).map_err(|error| {
-        RpcError::new(ErrorKind::Internal, format!("{} cannot be answered: {error}", M::NAME))
-    })
 }
 
 fn unknown(method: &str) -> RpcError {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::connection::Link;
-use super::dispatch::{give, read};
+use super::link::Link;
+use super::parameters::{give, read};
 use crate::protocol::methods::{AppLogs, EventsSubscribe};
 use crate::protocol::{ErrorKind, ReadLogs, RequestId, RpcError, Subscribed};
 use crate::supervisor::logs::LogError;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{Arguments, LogFormat};
+use super::error::ConfigurationError;
 use super::settings::Settings;
 use crate::client::paths;
 use crate::database::Location;
@@ -44,55 +45,6 @@ pub struct Configuration {
     pub log_file_size: u64,
     /// How many rotated log files are kept for each application.
     pub log_files: usize,
-}
-
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigurationError {
-    /// The file cannot be read.
-    #[error("the configuration {} cannot be read: {error}", file.display())]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// What went wrong.
-        error: std::io::Error,
-    },
-    /// The file says something that cannot be understood.
-    #[error("{}:{line}:{column}: {problem}", file.display())]
-    Malformed {
-        /// Which file.
-        file: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-        /// What is wrong, with the key.
-        problem: String,
-    },
-    /// A value that cannot be used.
-    #[error("{name}: {problem}")]
-    Value {
-        /// The setting, as it is called where it was given.
-        name: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
-impl ConfigurationError {
-    pub(super) fn value(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Value { name: name.into(), problem: problem.into() }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => "check the path and its permissions, or leave --config out",
-            Self::Malformed { .. } => "the keys and their values are described in nbappsd(8) and the README",
-            Self::Value { .. } => "correct it, or leave it out; the settings are described in the README",
-        }
-    }
 }
 
 impl Configuration {

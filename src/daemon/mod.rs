@@ -5,6 +5,7 @@
 pub mod arguments;
 mod configuration;
 mod directory;
+mod error;
 mod logging;
 mod readiness;
 mod settings;
@@ -16,7 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::Arguments;
-pub use configuration::{Configuration, ConfigurationError};
+pub use configuration::Configuration;
+pub use error::ConfigurationError;
 
 /// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
 #[derive(Debug, thiserror::Error)]

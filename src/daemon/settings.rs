@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::arguments::{Arguments, LogFormat};
-use super::configuration::ConfigurationError;
+use super::error::ConfigurationError;
 use crate::gateway::Network;
 use crate::protocol::RootUser;
 

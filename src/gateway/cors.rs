@@ -4,7 +4,7 @@
 //! `Authorization` header alone, which a script must have a token for, and no cookie. So `*` says
 //! all there is to say, and no cache has to tell origins apart.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::Full;

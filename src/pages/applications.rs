@@ -1,6 +1,6 @@
 //! The list of all applications on the main application's start page, and its buttons.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::answer::{Problem, problem, see_other};

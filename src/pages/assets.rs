@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 
 use super::answer::{Problem, problem};

@@ -5,7 +5,7 @@
 //! form was sent from; it also guards the sign-in form, which has no session yet. Forms of a
 //! signed-in user carry a token that is bound to the session besides.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::header::{HOST, HeaderName, ORIGIN, REFERER};
 use http::{HeaderMap, Response, StatusCode};
 

@@ -1,7 +1,7 @@
 //! The start page: the application, and for root of the main application the list of all.
 
 use askama::Template;
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::answer::{page, see_other};

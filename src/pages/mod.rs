@@ -21,7 +21,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::app::App;

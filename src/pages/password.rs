@@ -1,7 +1,7 @@
 //! Changing one's own password.
 
 use askama::Template;
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::answer::{page, see_other};

@@ -1,7 +1,7 @@
 //! Signing in and out: the form, the link that works once, and the button in the header.
 
 use askama::Template;
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
 use super::PageCall;

@@ -22,6 +22,7 @@ mod opening;
 mod operations;
 mod provision;
 mod registry;
+mod root_account;
 mod secrets;
 mod settings;
 mod starting;

@@ -14,13 +14,13 @@ use crate::data::DataSource;
 use crate::database::Database;
 use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
-use super::creation::RootAccount;
 use super::entry::Entry;
 use super::events::Events;
 use super::failure::Failure;
 use super::operations::Operations;
 use super::provision::Premises;
 use super::registry::{Inventory, Registration, Registry};
+use super::root_account::RootAccount;
 use super::secrets::{KEY_FILE, SecretError, SecretKey};
 use super::{Supervisor, SupervisorOptions};
 

@@ -1,6 +1,6 @@
 //! What an action gives, as it goes out.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 

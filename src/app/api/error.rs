@@ -1,6 +1,6 @@
 //! Errors as the API answers them. What a stranger must not know (paths, SQL) goes to the log.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
