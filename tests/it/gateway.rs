@@ -122,26 +122,45 @@ async fn answers_are_compressed_for_those_who_ask() {
     assert!(style.headers()["cache-control"].to_str().unwrap().contains("immutable"));
 }
 
-#[test]
-fn a_request_in_flight_is_answered_before_the_daemon_ends() {
-    let environment = TestEnvironment::new();
-    let mut daemon = environment.daemon();
+/// A sign-in whose body the daemon waits for: it is in flight.
+fn begin_sign_in(daemon: &Daemon, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let body = br#"{"account":"nobody","password":"x"}"#;
     let head = format!(
         "POST /api/auth:signIn HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // The daemon asks for the body: from here on the request is in flight.
     let mut asked = [0; 25];
     stream.read_exact(&mut asked).unwrap();
     assert!(asked.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&asked));
+    stream
+}
+
+#[test]
+fn a_request_in_flight_is_answered_before_the_daemon_ends() {
+    let environment = TestEnvironment::new();
+    let mut daemon = environment.daemon();
+    let body = br#"{"account":"nobody","password":"x"}"#;
+    let mut stream = begin_sign_in(&daemon, body);
     daemon.signal(rustix::process::Signal::TERM);
     stream.write_all(body).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("HTTP/1.1 401"), "{answer}");
     assert!(daemon.ended().success());
+}
+
+#[test]
+fn a_second_signal_ends_the_daemon_at_once() {
+    let environment = TestEnvironment::new();
+    let mut daemon = environment.daemon();
+    let mut control = daemon.connect();
+    control.call("host.info", json!({})).unwrap();
+    let held = begin_sign_in(&daemon, b"{}");
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(control.receive(), None, "the daemon is ending");
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.ended().code(), Some(130));
+    drop(held);
 }
