@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use chrono::Utc;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -88,7 +87,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
             _ => event.metadata().name().to_owned(),
         };
         let level = level(*event.metadata().level());
-        self.files.append(&app, LogLine { at: Utc::now(), level, message, fields: fields.0 });
+        self.files.append(&app, LogLine { at: crate::protocol::now(), level, message, fields: fields.0 });
     }
 }
 

@@ -8,7 +8,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,7 @@ use crate::supervisor::{Supervisor, SupervisorOptions};
 
 /// Runs the daemon until it is told to end.
 pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
-    let started_at = Utc::now();
+    let started_at = crate::protocol::now();
     let directory = DataDirectory::take(&configuration.data_directory)?;
     let logs = open_logs(&configuration)?;
     let shutdown = CancellationToken::new();

@@ -28,3 +28,9 @@ pub use operation::*;
 
 /// The version of this protocol. A client of another version is refused by `host.hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The time as it is told and kept: to the millisecond, so that what was kept reads as it was told.
+pub(crate) fn now() -> chrono::DateTime<chrono::Utc> {
+    use chrono::SubsecRound as _;
+    chrono::Utc::now().trunc_subsecs(3)
+}

@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
@@ -140,7 +139,7 @@ impl Supervisor {
         if let Some(seconds) = create.idle_stop_seconds {
             options.insert("idleStopSeconds".into(), json!(seconds));
         }
-        let now = Utc::now();
+        let now = crate::protocol::now();
         let mut registration = Registration {
             name: create.name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| id.to_string()),
             id: id.clone(),
@@ -235,7 +234,7 @@ impl Supervisor {
         registration.jwt_secret = self.key.seal(&plan.id, JWT_SECRET, &secret);
         self.registry.insert(&registration).await.map_err(|error| error.while_doing(doing()))?;
         let location = self.location(&registration);
-        let entry = Entry::new(registration, location, State::NotFound);
+        let entry = self.new_entry(registration, location, State::NotFound);
         let command = entry.command.clone().lock_owned().await;
         entry.go(&self.events, State::Preparing, None);
         self.entries.pin().insert(plan.id.clone(), entry.clone());
@@ -283,6 +282,7 @@ impl Supervisor {
                 self.entries.pin().remove(&entry.id);
                 self.route_domains(&entry.id, &entry.registration.load().domains(), &[]);
                 entry.go(&self.events, State::NotFound, None);
+                self.end_log(&entry.id).await;
                 error
             }
             Err(left) => {
@@ -307,11 +307,14 @@ impl Supervisor {
     pub(crate) async fn recover_creation(&self, registration: Registration) {
         let id = registration.id.clone();
         match self.undo_creation(&registration).await {
-            Ok(()) => tracing::warn!(%id, "took back a creation that was cut short"),
+            Ok(()) => {
+                tracing::warn!(%id, "took back a creation that was cut short");
+                self.end_log(&id).await;
+            }
             Err(error) => {
                 tracing::error!(%id, %error, "a creation that was cut short cannot be taken back");
                 let location = self.location(&registration);
-                let entry = Entry::new(registration, location, State::Preparing);
+                let entry = self.new_entry(registration, location, State::Preparing);
                 entry.go(&self.events, State::Error, Some(error.message));
                 self.entries.pin().insert(id, entry);
             }

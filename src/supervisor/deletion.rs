@@ -4,9 +4,8 @@
 //! purge marks the deleted entry first, removes the data, and forgets the entry last: a crash in
 //! between is taken up again at the next start.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use chrono::Utc;
 
 use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
 
@@ -101,7 +100,7 @@ impl Supervisor {
         }
         let deleted = DeletedRegistration {
             key: uuid::Uuid::new_v4().simple().to_string(),
-            deleted_at: Utc::now(),
+            deleted_at: crate::protocol::now(),
             purging: purge,
             registration: (*entry.registration.load_full()).clone(),
         };
@@ -113,6 +112,15 @@ impl Supervisor {
         self.route_domains(&entry.id, &deleted.registration.domains(), &[]);
         entry.go(&self.events, State::NotFound, None);
         Ok(deleted)
+    }
+
+    /// Removes the log of an application that is no more; gives the files. One of the same ID that
+    /// was made meanwhile keeps it.
+    pub(super) async fn end_log(&self, id: &AppId) -> Vec<PathBuf> {
+        if self.find(id.as_str()).is_some() {
+            return Vec::new();
+        }
+        self.logs().remove(id).await
     }
 
     async fn deleted_of(&self, id: &AppId) -> Result<Vec<DeletedRegistration>, RpcError> {
@@ -140,13 +148,17 @@ impl Supervisor {
         }
         crash_point("purge.removed");
         self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
+        let id = &deleted.registration.id;
+        if self.deleted_of(id).await?.is_empty() {
+            removed.extend(self.end_log(id).await.into_iter().map(|path| path.display().to_string()));
+        }
         Ok(removed)
     }
 
     /// Removes for good what was deleted longer ago than it is kept.
     pub(crate) async fn purge_expired(&self) {
         let Ok(deleted) = self.all_deleted().await else { return };
-        let limit = Utc::now() - time_delta(self.options.keep_deleted);
+        let limit = crate::protocol::now() - time_delta(self.options.keep_deleted);
         for deleted in deleted.into_iter().filter(|deleted| deleted.deleted_at < limit) {
             let id = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
@@ -194,7 +206,7 @@ impl Supervisor {
         let rest =
             if deleted.registration.status == State::Stopped { State::Stopped } else { State::Initialized };
         let location = self.location(&deleted.registration);
-        let entry = Entry::new(deleted.registration, location, State::NotFound);
+        let entry = self.new_entry(deleted.registration, location, State::NotFound);
         entry.go(&self.events, rest, None);
         self.entries.pin().insert(id.clone(), entry.clone());
         self.route_domains(id, &[], &domains);

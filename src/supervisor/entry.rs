@@ -65,7 +65,7 @@ impl Entry {
             from = standing.state;
             let allowed = may_go(from, to);
             if allowed {
-                *standing = Standing { state: to, reason: reason.clone(), since: Utc::now() };
+                *standing = Standing { state: to, reason: reason.clone(), since: crate::protocol::now() };
             }
             allowed
         });
@@ -90,7 +90,7 @@ impl Entry {
     pub(crate) fn set_running(&self, app: Arc<App>) {
         self.running.store(Some(Arc::new(Running {
             app,
-            started_at: Utc::now(),
+            started_at: crate::protocol::now(),
             in_flight: AtomicU64::new(0),
             last_left: AtomicU64::new(milliseconds()),
             closing: AtomicBool::new(false),

@@ -1,6 +1,5 @@
 //! What happens to applications, told to whoever listens.
 
-use chrono::Utc;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -29,7 +28,7 @@ impl Events {
         let mut last = self.last.lock();
         *last += 1;
         // No listener is no error.
-        let _ = self.sender.send(Event { number: *last, at: Utc::now(), app: app.clone(), what });
+        let _ = self.sender.send(Event { number: *last, at: crate::protocol::now(), app: app.clone(), what });
     }
 
     /// Every event from now on, and the number of the last one before.

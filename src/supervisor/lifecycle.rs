@@ -19,7 +19,7 @@ impl Standing {
     /// In `state` from now on.
     #[must_use]
     pub(crate) fn now(state: State) -> Self {
-        Self { state, reason: None, since: Utc::now() }
+        Self { state, reason: None, since: crate::protocol::now() }
     }
 }
 

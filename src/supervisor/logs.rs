@@ -39,6 +39,9 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct LogFiles {
     work: SyncSender<Work>,
+    /// Who has a log: anybody may ask for an application that does not exist, and none of the IDs
+    /// that people make up may cost a file.
+    known: papaya::HashSet<AppId>,
     lost: Arc<AtomicU64>,
 }
 
@@ -82,12 +85,20 @@ impl LogFiles {
             .name("application-logs".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(LogError::Thread)?;
-        Ok(Self { work, lost })
+        Ok(Self { work, known: papaya::HashSet::new(), lost })
     }
 
-    /// Adds a line to an application's log. Never waits: a line for which there is no room is
-    /// lost and counted.
+    /// Keeps a log for this application from here on, until [`LogFiles::remove`].
+    pub fn begin(&self, app: &AppId) {
+        self.known.pin().insert(app.clone());
+    }
+
+    /// Adds a line to an application's log, if it has one. Never waits: a line for which there is
+    /// no room is lost and counted.
     pub fn append(&self, app: &AppId, mut line: LogLine) {
+        if !self.known.pin().contains(app) {
+            return;
+        }
         if line.message.len() > LONGEST_MESSAGE {
             let end = line.message.floor_char_boundary(LONGEST_MESSAGE);
             line.message.truncate(end);
@@ -139,8 +150,9 @@ impl LogFiles {
         }
     }
 
-    /// Removes an application's log files; gives those that there were.
+    /// Ends an application's log and removes its files; gives those that there were.
     pub async fn remove(&self, app: &AppId) -> Vec<PathBuf> {
+        self.known.pin().remove(app);
         let (reply, answer) = oneshot::channel();
         match self.ask(Work::Remove(app.clone(), reply)).await {
             Ok(()) => answer.await.unwrap_or_default(),
@@ -209,10 +221,31 @@ mod tests {
         AppId::parse(&format!("app{number}")).unwrap()
     }
 
+    fn open(directory: &Path, max_bytes: u64, keep: usize) -> LogFiles {
+        let logs = LogFiles::open(directory, max_bytes, keep).unwrap();
+        (0..1_000).for_each(|number| logs.begin(&app(number)));
+        logs
+    }
+
+    #[tokio::test]
+    async fn who_has_no_log_costs_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = open(directory.path(), 400, 1);
+        let stranger = AppId::parse("stranger").unwrap();
+        logs.append(&stranger, line(1, LogLevel::Error));
+        logs.append(&app(1), line(1, LogLevel::Error));
+        logs.flush().await;
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(logs.remove(&app(1)).await.len(), 1);
+        logs.append(&app(1), line(2, LogLevel::Error));
+        logs.flush().await;
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
     #[tokio::test]
     async fn the_last_lines_are_read_through_rotated_files() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 400, 3).unwrap();
+        let logs = open(directory.path(), 400, 3);
         for number in 0..16 {
             logs.append(&app(1), line(number, LogLevel::Info));
         }
@@ -225,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn only_so_many_rotated_files_are_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 100, 2).unwrap();
+        let logs = open(directory.path(), 100, 2);
         for number in 0..50 {
             logs.append(&app(1), line(number, LogLevel::Info));
         }
@@ -242,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn lines_are_chosen_by_time_and_level() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
         for number in 0..8 {
             logs.append(&app(1), line(number, levels[number % 4]));
@@ -259,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn following_goes_on_where_reading_ended() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(0, LogLevel::Info));
         let (read, mut news) = logs.follow(&app(1), None, None, None).await.unwrap();
         assert_eq!(messages(&read), ["line 0"]);
@@ -271,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn more_applications_than_open_files_lose_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         let many = writer::MOST_OPEN * 2;
         for round in 0..2 {
             for number in 0..many {
@@ -293,7 +326,7 @@ mod tests {
     async fn what_is_not_whole_is_passed_over_and_later_lines_are_not_spoiled() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("app1.log"), "not a line\n{\"at\":\"2026").unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));
         let all = logs.read(&app(1), None, None, None).await.unwrap();
         assert_eq!(messages(&all), ["line 1"]);
@@ -303,7 +336,7 @@ mod tests {
     async fn a_log_that_cannot_be_written_is_counted_and_costs_nobody_else() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("app1.log")).unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));
         logs.append(&app(2), line(2, LogLevel::Info));
         logs.flush().await;
@@ -314,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_fits_a_message_and_a_long_line_is_cut() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 30, 1).unwrap();
+        let logs = open(directory.path(), 1 << 30, 1);
         let long = LogLine { message: "ä".repeat(LONGEST_MESSAGE), ..line(1, LogLevel::Info) };
         for _ in 0..80 {
             logs.append(&app(1), long.clone());
@@ -328,10 +361,11 @@ mod tests {
     #[tokio::test]
     async fn a_removed_log_is_gone_and_can_begin_again() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogFiles::open(directory.path(), 1 << 20, 1).unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));
         assert_eq!(logs.remove(&app(1)).await, [directory.path().join("app1.log")]);
         assert!(logs.read(&app(1), None, None, None).await.unwrap().lines.is_empty());
+        logs.begin(&app(1));
         logs.append(&app(1), line(2, LogLevel::Info));
         assert_eq!(messages(&logs.read(&app(1), None, None, None).await.unwrap()), ["line 2"]);
     }

@@ -39,7 +39,7 @@ use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
 
 use entry::Entry;
 use provision::Premises;
-use registry::Registry;
+use registry::{Registration, Registry};
 
 pub use entry::Visit;
 pub use events::Events;
@@ -134,6 +134,12 @@ impl Supervisor {
     /// The application that answers under this host name (lower case, no port).
     pub fn by_domain(&self, host: &str) -> Option<AppId> {
         self.domains.pin().get(host).cloned()
+    }
+
+    /// An application as the host keeps it in memory; from here on it has a log of its own.
+    fn new_entry(&self, registration: Registration, location: Location, state: State) -> Arc<Entry> {
+        self.options.logs.begin(&registration.id);
+        Entry::new(registration, location, state)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Entry>> {

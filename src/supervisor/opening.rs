@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use chrono::Utc;
 use rand::Rng;
 use serde_json::Map;
 use tokio::sync::Mutex;
@@ -14,7 +13,6 @@ use crate::data::DataSource;
 use crate::database::Database;
 use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
-use super::entry::Entry;
 use super::events::Events;
 use super::failure::Failure;
 use super::operations::Operations;
@@ -85,7 +83,7 @@ impl Supervisor {
 
     async fn start_main(self: &Arc<Self>, jwt_secret: String, source: DataSource) -> Result<(), OpenError> {
         let registration = main_registration(jwt_secret);
-        let entry = Entry::new(registration, self.options.main_location.clone(), State::Initialized);
+        let entry = self.new_entry(registration, self.options.main_location.clone(), State::Initialized);
         self.entries.pin().insert(AppId::main(), entry.clone());
         let _command = entry.command.lock().await;
         Ok(self.start_locked(&entry, Some(source)).await?)
@@ -106,7 +104,7 @@ impl Supervisor {
             };
             let location = self.location(&registration);
             self.route_domains(&registration.id, &[], &registration.domains());
-            self.entries.pin().insert(registration.id.clone(), Entry::new(registration, location, rest));
+            self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
         }
         for deleted in inventory.deleted.into_iter().filter(|deleted| deleted.purging) {
             let name = deleted.registration.id.clone();
@@ -160,7 +158,7 @@ async fn install_main(
 }
 
 fn main_registration(jwt_secret: String) -> Registration {
-    let now = Utc::now();
+    let now = crate::protocol::now();
     Registration {
         id: AppId::main(),
         name: "Main".to_owned(),

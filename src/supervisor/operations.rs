@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
-use chrono::Utc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -52,7 +51,7 @@ impl Operations {
             id: id.clone(),
             method: method.to_owned(),
             app: app.clone(),
-            started_at: Utc::now(),
+            started_at: crate::protocol::now(),
             finished_at: None,
             error: None,
         };
@@ -61,7 +60,7 @@ impl Operations {
         let task = self.tasks.spawn(async move {
             let result = work.await;
             told.send_modify(|operation| {
-                operation.finished_at = Some(Utc::now());
+                operation.finished_at = Some(crate::protocol::now());
                 operation.error = result.as_ref().err().cloned();
             });
             result

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use serde_json::json;
 
 use crate::protocol::{
@@ -45,7 +44,7 @@ impl Supervisor {
         if registration == *before {
             return Ok(self.describe(&entry));
         }
-        registration.updated_at = Utc::now();
+        registration.updated_at = crate::protocol::now();
         let written = self.registry.update(&registration).await;
         written.map_err(|error| error.while_doing(format!("changing the settings of \"{id}\"")))?;
         entry.registration.store(Arc::new(registration));

@@ -141,3 +141,29 @@ async fn an_applications_log_is_its_own() {
     std::fs::File::open(path).unwrap().read_to_string(&mut file).unwrap();
     assert!(file.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
 }
+
+#[test]
+fn only_applications_that_exist_have_logs() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true}));
+    daemon.refusal("app.stop", json!({"id": "nosuch"}));
+    daemon.refusal("app.create", json!({"id": "bad", "domains": ["http://x"]}));
+    assert!(
+        daemon.call("app.logs", json!({"id": "crm"}))["lines"]
+            .as_array()
+            .is_some_and(|lines| !lines.is_empty())
+    );
+    let logs = || {
+        let files = std::fs::read_dir(environment.data().join("logs")).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(logs(), ["crm.log", "main.log"]);
+    // What is deleted can come back, with its log; what is purged is gone.
+    daemon.call("app.delete", json!({"id": "crm"}));
+    assert_eq!(logs(), ["crm.log", "main.log"]);
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    assert_eq!(logs(), ["main.log"]);
+}
