@@ -2,6 +2,7 @@
 //!
 //! The protocol is sd_notify(3): datagrams of `NAME=value` to the socket in `NOTIFY_SOCKET`.
 
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -17,7 +18,12 @@ pub(super) fn tell(state: &str) {
         let socket = UnixDatagram::unbound()?;
         socket.send_to_addr(state.as_bytes(), &address)
     });
-    if let Err(error) = sent {
-        tracing::warn!(%error, state, "NOTIFY_SOCKET could not be told");
+    match sent {
+        Ok(_) => {}
+        // Who only waited for the start listens no more.
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => {
+            tracing::debug!(%error, state, "nobody listens at NOTIFY_SOCKET");
+        }
+        Err(error) => tracing::warn!(%error, state, "NOTIFY_SOCKET could not be told"),
     }
 }

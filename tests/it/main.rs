@@ -7,6 +7,7 @@ mod conformance;
 mod control;
 mod daemon;
 mod environment;
+mod examples;
 mod gateway;
 mod lifecycle;
 mod pages;
