@@ -42,8 +42,22 @@ pub(crate) fn registration(shell: &str) -> io::Result<String> {
     let shell = shells.completer(shell).ok_or_else(|| io::Error::other(format!("{shell} is not known")))?;
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, "nbapps", "nbapps", "nbapps", &mut script)?;
-    Ok(String::from_utf8_lossy(&script).trim().to_owned() + "\n")
+    let script = String::from_utf8_lossy(&script);
+    Ok(script.trim().replace(ZSH_REGISTERS, ZSH_REGISTERS_OR_COMPLETES) + "\n")
 }
+
+/// How the script for zsh ends.
+const ZSH_REGISTERS: &str = "compdef _clap_dynamic_completer_nbapps nbapps";
+
+/// As a file in `fpath` the script is itself the first completion: registering alone would leave
+/// the first press of the tab key without an answer.
+const ZSH_REGISTERS_OR_COMPLETES: &str = "\
+if [[ ${funcstack[1]} == _nbapps ]]; then
+    compdef _clap_dynamic_completer_nbapps nbapps
+    _clap_dynamic_completer_nbapps
+else
+    compdef _clap_dynamic_completer_nbapps nbapps
+fi";
 
 /// Any application.
 pub(crate) fn existing() -> ArgValueCompleter {

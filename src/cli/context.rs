@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
-    /// Talk to the daemon at this control socket; never starts one
-    #[arg(long, global = true, value_name = "PATH", env = "NBAPPS_SOCKET", hide_env_values = true)]
+    /// Talk to the daemon at this control socket; never starts one (also: NBAPPS_SOCKET)
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
     /// Talk to the daemon of another machine: ssh://[USER@]SERVER[:PORT]
@@ -58,7 +58,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(options: GlobalOptions) -> Self {
+    pub(crate) fn new(mut options: GlobalOptions) -> Self {
+        // An option that says where the daemon is beats the environment.
+        if options.host.is_none() && options.socket.is_none() {
+            options.socket =
+                std::env::var_os("NBAPPS_SOCKET").filter(|path| !path.is_empty()).map(Into::into);
+        }
         let console = Console::new(options.output, options.color, options.quiet);
         Self { options: Arc::new(options), console }
     }

@@ -103,7 +103,10 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoProgram { .. } => Some("install nbappsd beside nbapps".to_owned()),
-            Self::Prepare { .. } => None,
+            Self::Prepare { .. } => Some(
+                "check who owns it and what is in its place, or choose another directory with NBAPPS_DATA_DIR"
+                    .to_owned(),
+            ),
             Self::Ended { log, .. } | Self::NotReady { log, .. } => {
                 Some(format!("the daemon's log is {}", log.display()))
             }

@@ -185,20 +185,25 @@ impl Supervisor {
 
     async fn undelete_now(&self, id: &AppId) -> Result<Application, RpcError> {
         let _reservations = self.reservations.lock().await;
-        if self.find(id.as_str()).is_some() {
-            return Err(RpcError::new(
-                ErrorKind::AppExists,
-                format!("\"{id}\" cannot be undeleted: there is another application of this ID now"),
-            )
-            .hint(format!("delete that one first: nbapps delete {id}")));
-        }
+        let exists = self.find(id.as_str()).is_some();
         let Some(deleted) = self.deleted_of(id).await?.into_iter().find(|deleted| !deleted.purging) else {
+            if exists {
+                return Err(RpcError::new(ErrorKind::Conflict, format!("\"{id}\" is not deleted"))
+                    .hint(format!("see what it is: nbapps show {id}")));
+            }
             return Err(RpcError::new(
                 ErrorKind::AppNotFound,
                 format!("there is no deleted application \"{id}\""),
             )
             .hint("list those that can be undeleted with: nbapps list --deleted"));
         };
+        if exists {
+            return Err(RpcError::new(
+                ErrorKind::AppExists,
+                format!("\"{id}\" cannot be undeleted: there is another application of this ID now"),
+            )
+            .hint(format!("delete that one first: nbapps delete {id}")));
+        }
         let domains = deleted.registration.domains();
         self.check_domains(id, &domains)?;
         let undeleted = self.registry.undelete(&deleted).await;

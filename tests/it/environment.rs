@@ -21,7 +21,6 @@ pub struct TestEnvironment {
 }
 
 /// What a run of `nbapps` gave.
-#[must_use]
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -49,7 +48,7 @@ impl TestEnvironment {
         self.path("run/control.sock")
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -138,9 +137,85 @@ impl TestEnvironment {
         }
     }
 
+    /// What an operator sees of several commands, one after the other, with what differs from run
+    /// to run replaced by names.
+    pub fn transcript(&self, commands: &[&str]) -> String {
+        let run = |line: &&str| {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            let Ran { code, stdout, stderr } = self.nbapps(&arguments);
+            let said = stderr.lines().fold(String::new(), |said, line| said + "! " + line + "\n");
+            format!("$ nbapps {line}\n{stdout}{said}[{code}]\n")
+        };
+        self.calm(&commands.iter().map(run).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Starts `nbapps` and leaves it running, to read what it prints line by line.
+    pub fn follow(&self, arguments: &[&str]) -> Followed {
+        let mut command = self.nbapps_command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = |stream: Box<dyn std::io::Read + Send>| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+            receiver
+        };
+        let stdout = lines(Box::new(child.stdout.take().unwrap()));
+        let stderr = lines(Box::new(child.stderr.take().unwrap()));
+        Followed { child, stdout, stderr }
+    }
+
     /// A text with what differs from run to run replaced by names.
     pub fn calm(&self, text: &str) -> String {
-        text.replace(&self.root.path().display().to_string(), "[ROOT]")
+        let mut calm = text.replace(&self.root.path().display().to_string(), "[ROOT]");
+        for (pattern, name) in [
+            (r"127\.0\.0\.1:\d+", "[HOST]"),
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
+            (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[UUID]"),
+            (r"ticket/[\w-]{43}", "ticket/[TICKET]"),
+            (r"(?i)(password +)\S{20}(  |\b)", "$1[PASSWORD]$2"),
+            (r"process \d+", "process [PID]"),
+            (r"(?m)^(Process +)\d+", "$1[PID]"),
+            (r"[ \t]+\n", "\n"),
+        ] {
+            calm = regex::Regex::new(pattern).unwrap().replace_all(&calm, name).into_owned();
+        }
+        calm
+    }
+}
+
+/// A command that goes on; it is ended when this is dropped.
+pub struct Followed {
+    child: Child,
+    stdout: std::sync::mpsc::Receiver<String>,
+    stderr: std::sync::mpsc::Receiver<String>,
+}
+
+impl Followed {
+    /// The next line of its standard output.
+    pub fn line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The next line of its standard error.
+    pub fn note(&self) -> String {
+        self.stderr.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits until it has ended; gives its exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        // Its streams end with it.
+        while self.stdout.recv_timeout(PATIENCE).is_ok() {}
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 #![allow(unreachable_pub, reason = "everything here is for this binary alone")]
 
+mod autostart;
+mod browser;
+mod cli;
+mod completion;
 mod conformance;
 mod control;
 mod daemon;

@@ -185,7 +185,10 @@ fn show(context: &Context, info: &HostInfo) -> Result<(), CliError> {
             ("Data", table::cell(&info.data_directory)),
             ("Configuration", table::optional(info.config_file.as_deref())),
             ("Engine", table::cell(&info.engine)),
-            ("Applications", table::cell(format!("{} ({} running)", info.applications, info.running))),
+            (
+                "Applications",
+                table::cell(format!("{} beside main ({} running)", info.applications, info.running)),
+            ),
         ])
     })
 }

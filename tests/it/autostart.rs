@@ -1,0 +1,156 @@
+//! Commands that find no daemon at the default socket start one.
+//!
+//! Root's default socket is the machine's own; as root these tests are another user, so that
+//! nothing of the machine is touched.
+
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use insta::assert_snapshot;
+
+use crate::environment::{Ran, TestEnvironment};
+
+/// The user and group `nobody`.
+const NOBODY: u32 = 65534;
+
+/// A user with nothing but the two programs.
+struct User {
+    environment: TestEnvironment,
+}
+
+impl User {
+    fn new() -> Self {
+        let environment = TestEnvironment::new();
+        let bin = environment.path("bin");
+        std::fs::create_dir(&bin).unwrap();
+        for program in [env!("CARGO_BIN_EXE_nbapps"), env!("CARGO_BIN_EXE_nbappsd")] {
+            std::fs::copy(program, bin.join(Path::new(program).file_name().unwrap())).unwrap();
+        }
+        if rustix::process::geteuid().is_root() {
+            for path in ["", "home", "run", "state", "config", "bin"] {
+                chown(environment.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        Self { environment }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let program = self.environment.path("bin/nbapps");
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = self.environment.command("setpriv");
+            let nobody = NOBODY.to_string();
+            command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]).arg(program);
+            command
+        } else {
+            self.environment.command(program.to_str().unwrap())
+        };
+        // A free port, not the usual one.
+        command.env("NBAPPS_LISTEN", "127.0.0.1:0").args(arguments);
+        command
+    }
+
+    fn nbapps(&self, arguments: &[&str]) -> Ran {
+        self.environment.run(self.command(arguments))
+    }
+
+    fn said(&self, arguments: &[&str]) -> String {
+        let Ran { code, stdout, stderr } = self.nbapps(arguments);
+        self.environment.calm(&format!("{stdout}{stderr}[{code}]"))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.environment.path("run/nbapps/control.sock")
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let _ = self.nbapps(&["daemon", "stop"]);
+    }
+}
+
+#[test]
+fn the_first_command_starts_a_daemon_and_the_next_finds_it() {
+    let user = User::new();
+    assert_snapshot!(user.said(&["list", "-o", "name"]));
+    assert_snapshot!(user.said(&["list", "-o", "name"]), @r"
+    main
+    [0]
+    ");
+    assert_snapshot!(user.said(&["daemon", "start"]));
+    assert_snapshot!(user.said(&["daemon", "stop"]), @r"
+    note: the daemon (process [PID]) has stopped
+    [0]
+    ");
+    assert!(!user.socket().exists());
+    assert_snapshot!(user.said(&["daemon", "start"]));
+}
+
+#[test]
+fn commands_that_come_together_start_one_daemon() {
+    let user = User::new();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8)
+            .map(|number| {
+                scope.spawn({
+                    let user = &user;
+                    move || user.nbapps(&["create", &format!("app-{number}")])
+                })
+            })
+            .collect();
+        let said: Vec<Ran> = runs.into_iter().map(|run| run.join().unwrap().ok()).collect();
+        let started = said.iter().filter(|ran| ran.stderr.contains("started a daemon")).count();
+        assert_eq!(started, 1);
+    });
+    assert_eq!(user.nbapps(&["list", "-o", "name"]).ok().stdout.lines().count(), 9);
+}
+
+#[test]
+fn who_forbids_it_or_names_a_socket_gets_none() {
+    let user = User::new();
+    let socket = user.environment.path("other.sock");
+    let mut forbidden = user.command(&["list"]);
+    forbidden.env("NBAPPS_AUTOSTART", "0");
+    let mut named = user.command(&["list"]);
+    named.env("NBAPPS_SOCKET", &socket);
+    for command in
+        [forbidden, named, user.command(&["--no-autostart", "list"]), user.command(&["daemon", "status"])]
+    {
+        assert_eq!(user.environment.run(command).code, 3);
+    }
+    let mut named = user.command(&["list", "--socket"]);
+    named.arg(&socket);
+    assert_eq!(user.environment.run(named).code, 3);
+    assert!(!user.socket().exists() && !socket.exists());
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why() {
+    let user = User::new();
+    std::fs::write(user.environment.path("file"), "").unwrap();
+    let mut command = user.command(&["list"]);
+    command.env("NBAPPS_LISTEN", "nowhere");
+    let Ran { code, stdout, stderr } = user.environment.run(command);
+    assert_snapshot!(user.environment.calm(&format!("{stdout}{stderr}[{code}]")));
+    let mut command = user.command(&["list"]);
+    command.env("NBAPPS_DATA_DIR", user.environment.path("file"));
+    let Ran { code, stdout, stderr } = user.environment.run(command);
+    assert_snapshot!(user.environment.calm(&format!("{stdout}{stderr}[{code}]")));
+}
+
+#[test]
+fn in_the_foreground_it_is_the_daemon_itself() {
+    let user = User::new();
+    let mut child = user
+        .command(&["daemon", "run", "--log-format", "text"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let answers =
+        std::io::BufRead::lines(stderr).map_while(Result::ok).find(|line| line.contains("nbappsd answers"));
+    assert!(answers.is_some());
+    user.nbapps(&["daemon", "stop"]).ok();
+    assert!(child.wait().unwrap().success());
+}
