@@ -121,7 +121,6 @@ fn without_waiting_the_operation_is_what_is_left() {
         "show crm -o name",
         "stop crm --no-wait",
         &format!("operation wait {operation}"),
-        "operation list",
         "wait crm --for stopped",
     ]));
 }
