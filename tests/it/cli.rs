@@ -117,9 +117,10 @@ fn without_waiting_the_operation_is_what_is_left() {
     let waited = environment.nbapps(&["operation", "wait", operation, "-o", "json"]).ok().json();
     assert!(waited["app"] == "crm" && waited["finished_at"].is_string(), "{waited}");
     assert!(waited.get("error").is_none(), "{waited}");
+    let stop = environment.nbapps(&["stop", "crm", "--no-wait"]).ok().stdout;
+    assert!(stop.contains("operation "), "{stop}");
     assert_snapshot!(environment.transcript(&[
         "show crm -o name",
-        "stop crm --no-wait",
         &format!("operation wait {operation}"),
         "wait crm --for stopped",
     ]));
