@@ -77,18 +77,12 @@ async fn sign_in(browser: &Client, address: &str) {
     browser.find(Locator::Css("input[name=account]")).await.unwrap().send_keys(ROOT_EMAIL).await.unwrap();
     browser.find(Locator::Css("input[name=password]")).await.unwrap().send_keys(ROOT_PASSWORD).await.unwrap();
     browser.find(Locator::Css("main form button")).await.unwrap().click().await.unwrap();
-    appears(browser, ".facts").await;
+    appears(browser, Locator::Css(".facts")).await;
 }
 
 /// Waits for something on the page.
-async fn appears(browser: &Client, what: &str) {
-    browser
-        .wait()
-        .at_most(PATIENCE)
-        .every(Duration::from_millis(20))
-        .for_element(Locator::Css(what))
-        .await
-        .unwrap();
+async fn appears(browser: &Client, what: Locator<'_>) {
+    browser.wait().at_most(PATIENCE).every(Duration::from_millis(20)).for_element(what).await.unwrap();
 }
 
 async fn text(browser: &Client, what: &str) -> String {
@@ -136,7 +130,7 @@ async fn the_main_applications_root_looks_after_the_others() {
     // A link that the operator printed signs in to the application, whose page it leads to.
     let link = daemon.call("app.visit", json!({"id": "crm", "sign_in": true}));
     browser.goto(link["url"].as_str().unwrap()).await.unwrap();
-    appears(&browser, ".facts").await;
+    appears(&browser, Locator::Css(".facts")).await;
     assert_eq!(browser.current_url().await.unwrap().path(), "/apps/crm/admin/");
     browser.close().await.unwrap();
 }
@@ -146,10 +140,10 @@ async fn look_after(browser: &Client, daemon: &Daemon) {
     let button = |id: &str, action: &str| format!("form[action$='{id}/{action}'] button");
     for (id, action, state) in [("crm", "start", "running"), ("hr", "stop", "stopped")] {
         browser.find(Locator::Css(&button(id, action))).await.unwrap().click().await.unwrap();
-        appears(browser, "[role=status]").await;
-        assert!(text(browser, "[role=status]").await.contains(state));
+        let notice = format!("//*[@role='status' and contains(., '{id}') and contains(., '{state}')]");
+        appears(browser, Locator::XPath(&notice)).await;
         assert_eq!(daemon.state(id), state);
     }
     browser.find(Locator::Css("a[href$='/apps/crm/admin/']")).await.unwrap().click().await.unwrap();
-    appears(browser, "input[name=password]").await;
+    appears(browser, Locator::Css("input[name=password]")).await;
 }
