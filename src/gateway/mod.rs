@@ -114,11 +114,11 @@ impl GatewayError {
     pub fn hint(&self) -> String {
         match self {
             Self::PortTaken { address } => format!(
-                "stop what listens there (`ss -ltnp 'sport = :{}'` shows it), or choose another port with APP_PORT",
+                "stop what listens there (`ss -ltnp 'sport = :{}'` shows it), or choose another port with --listen",
                 address.port()
             ),
             Self::PortForbidden { .. } => {
-                "ports below 1024 are for root: choose a higher one with APP_PORT, and put a proxy in front"
+                "ports below 1024 are for root: choose a higher one with --listen, and put a proxy in front"
                     .to_owned()
             }
             Self::Listen { .. } => {
