@@ -49,3 +49,7 @@ pub mod gateway;
 pub mod pages;
 pub mod protocol;
 pub mod supervisor;
+
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod test_servers;

@@ -33,6 +33,9 @@ pub enum DatabaseError {
     /// What is there is no database, or a damaged one.
     #[error("{0}")]
     Corrupt(String),
+    /// The user that the host connects as may not do it.
+    #[error("{0}")]
+    Denied(String),
     /// Another process held it for too long.
     #[error("{0}")]
     Busy(String),

@@ -13,12 +13,15 @@ use std::path::PathBuf;
 use sea_query::{InsertStatement, SelectStatement};
 
 mod error;
+mod postgres;
+mod server;
 mod sqlite;
 mod statement;
 mod value;
 mod workers;
 
 pub use error::DatabaseError;
+pub use server::{InvalidUrl, Server, ServerDatabase, Tls};
 pub use statement::{Change, Rendered, Statement};
 pub use value::{Row, Value};
 
@@ -27,14 +30,25 @@ pub use value::{Row, Value};
 pub enum Engine {
     /// SQLite, embedded.
     Sqlite,
+    /// PostgreSQL, a server.
+    Postgres,
 }
 
 impl Engine {
-    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`.
+    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`, `postgres`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// The port its servers listen on; 0 for SQLite, which has none.
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Sqlite => 0,
+            Self::Postgres => 5432,
         }
     }
 }
@@ -44,6 +58,8 @@ impl Engine {
 pub enum Location {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A database on a PostgreSQL server.
+    Postgres(ServerDatabase),
 }
 
 impl Location {
@@ -52,6 +68,7 @@ impl Location {
     pub const fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
         }
     }
 }
@@ -60,6 +77,7 @@ impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(at) => at.fmt(f),
         }
     }
 }
@@ -74,6 +92,7 @@ pub struct Database {
 #[derive(Debug, Clone)]
 enum EngineDatabase {
     Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 impl Database {
@@ -82,6 +101,7 @@ impl Database {
     pub async fn create(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::create(path).await.map(Self::sqlite),
+            Location::Postgres(at) => postgres::Postgres::create(at).await.map(Self::postgres),
         }
     }
 
@@ -89,6 +109,7 @@ impl Database {
     pub async fn open(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
+            Location::Postgres(at) => postgres::Postgres::open(at).await.map(Self::postgres),
         }
     }
 
@@ -105,6 +126,7 @@ impl Database {
     pub async fn remove(at: &Location) -> Result<Vec<String>, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::remove(path).await,
+            Location::Postgres(at) => postgres::Postgres::remove(at).await,
         }
     }
 
@@ -112,11 +134,16 @@ impl Database {
         Self { engine: EngineDatabase::Sqlite(engine) }
     }
 
+    fn postgres(engine: postgres::Postgres) -> Self {
+        Self { engine: EngineDatabase::Postgres(engine) }
+    }
+
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         match &self.engine {
             EngineDatabase::Sqlite(_) => Engine::Sqlite,
+            EngineDatabase::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -125,6 +152,7 @@ impl Database {
     pub fn location(&self) -> Location {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Location::Sqlite(sqlite.path().to_owned()),
+            EngineDatabase::Postgres(postgres) => Location::Postgres(postgres.at().clone()),
         }
     }
 
@@ -132,6 +160,7 @@ impl Database {
     pub async fn size(&self) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.size().await,
+            EngineDatabase::Postgres(postgres) => postgres.size().await,
         }
     }
 
@@ -139,6 +168,7 @@ impl Database {
     pub async fn query(&self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+            EngineDatabase::Postgres(postgres) => postgres.query(&statement.render(Engine::Postgres)).await,
         }
     }
 
@@ -147,6 +177,7 @@ impl Database {
     pub async fn execute(&self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
+            EngineDatabase::Postgres(postgres) => postgres.execute(&statement.render(Engine::Postgres)).await,
         }
     }
 
@@ -160,6 +191,10 @@ impl Database {
             EngineDatabase::Sqlite(sqlite) => {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
+            EngineDatabase::Postgres(postgres) => {
+                let rows = postgres.query(&returning(statement, generated).render(Engine::Postgres)).await?;
+                Ok(generated_value(&rows))
+            }
         }
     }
 
@@ -167,6 +202,9 @@ impl Database {
     pub async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty()),
+            EngineDatabase::Postgres(postgres) => {
+                Ok(!postgres.query(&postgres::table_named(name)).await?.is_empty())
+            }
         }
     }
 
@@ -177,6 +215,9 @@ impl Database {
             EngineDatabase::Sqlite(sqlite) => {
                 Ok(Transaction { engine: EngineTransaction::Sqlite(sqlite.begin().await?) })
             }
+            EngineDatabase::Postgres(postgres) => {
+                Ok(Transaction { engine: EngineTransaction::Postgres(postgres.begin().await?) })
+            }
         }
     }
 
@@ -185,11 +226,13 @@ impl Database {
     pub async fn close(&self) {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.close().await,
+            EngineDatabase::Postgres(postgres) => postgres.close().await,
         }
     }
 }
 
-/// A transaction. Its statements see what it wrote; nobody else does before the commit.
+/// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
+/// that fails ends it: everything is rolled back, and what comes after is refused.
 #[derive(Debug)]
 pub struct Transaction {
     engine: EngineTransaction,
@@ -198,6 +241,7 @@ pub struct Transaction {
 #[derive(Debug)]
 enum EngineTransaction {
     Sqlite(sqlite::Transaction),
+    Postgres(postgres::Transaction),
 }
 
 impl Transaction {
@@ -205,6 +249,9 @@ impl Transaction {
     pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&statement.render(Engine::Postgres)).await
+            }
         }
     }
 
@@ -212,6 +259,9 @@ impl Transaction {
     pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.execute(&statement.render(Engine::Postgres)).await
+            }
         }
     }
 
@@ -225,6 +275,10 @@ impl Transaction {
             EngineTransaction::Sqlite(sqlite) => {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
+            EngineTransaction::Postgres(postgres) => {
+                let rows = postgres.query(&returning(statement, generated).render(Engine::Postgres)).await?;
+                Ok(generated_value(&rows))
+            }
         }
     }
 
@@ -234,6 +288,9 @@ impl Transaction {
             EngineTransaction::Sqlite(sqlite) => {
                 Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty())
             }
+            EngineTransaction::Postgres(postgres) => {
+                Ok(!postgres.query(&postgres::table_named(name)).await?.is_empty())
+            }
         }
     }
 
@@ -241,7 +298,24 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,
+            EngineTransaction::Postgres(postgres) => postgres.commit().await,
         }
+    }
+}
+
+/// The same insertion, giving what the engine made for a column.
+fn returning(statement: &InsertStatement, generated: Option<&str>) -> InsertStatement {
+    let mut statement = statement.clone();
+    if let Some(column) = generated {
+        statement.returning_col(column.to_owned());
+    }
+    statement
+}
+
+fn generated_value(rows: &[Row]) -> Option<i64> {
+    match rows.first()?.clone().into_values().first()? {
+        Value::Integer(made) => Some(*made),
+        _ => None,
     }
 }
 
@@ -302,4 +376,4 @@ impl Executor for &mut Transaction {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,8 +2,9 @@
 //! but for what an engine says to itself.
 
 use sea_query::{
-    DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, SelectStatement,
-    SqliteQueryBuilder, TableAlterStatement, TableCreateStatement, TableDropStatement, UpdateStatement,
+    DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, PostgresQueryBuilder,
+    SelectStatement, SqliteQueryBuilder, TableAlterStatement, TableCreateStatement, TableDropStatement,
+    UpdateStatement,
 };
 
 use super::Engine;
@@ -40,6 +41,7 @@ macro_rules! data_statements {
             fn render(&self, engine: Engine) -> Rendered {
                 let (sql, values) = match engine {
                     Engine::Sqlite => self.build(SqliteQueryBuilder),
+                    Engine::Postgres => self.build(PostgresQueryBuilder),
                 };
                 Rendered { sql, values: values.0, repeated: true }
             }
@@ -54,6 +56,7 @@ macro_rules! schema_statements {
             fn render(&self, engine: Engine) -> Rendered {
                 let sql = match engine {
                     Engine::Sqlite => self.build(SqliteQueryBuilder),
+                    Engine::Postgres => self.build(PostgresQueryBuilder),
                 };
                 Rendered { sql, values: Vec::new(), repeated: false }
             }

@@ -1,4 +1,4 @@
-//! What every engine must do, tried on SQLite.
+//! What every engine must do, tried on each; and what is SQLite's own.
 
 use sea_query::{ColumnDef, Expr, ExprTrait, Order, Query, Table, TableCreateStatement};
 
@@ -6,6 +6,14 @@ use super::*;
 
 struct Place {
     folder: tempfile::TempDir,
+}
+
+/// Where a test on every engine has its database: one after the other.
+pub(crate) async fn everywhere(test: impl AsyncFn(Location)) {
+    let place = Place::new();
+    test(place.at("a.sqlite")).await;
+    let url = crate::test_servers::postgres(&crate::test_servers::fresh_name());
+    test(Location::Postgres(ServerDatabase::parse(Engine::Postgres, &url).unwrap())).await;
 }
 
 impl Place {
@@ -45,32 +53,43 @@ async fn read(database: &Database) -> Vec<String> {
 }
 
 async fn with_table(place: &Place) -> Database {
-    let database = Database::create(&place.at("a.sqlite")).await.unwrap();
+    table_at(&place.at("a.sqlite")).await
+}
+
+async fn table_at(at: &Location) -> Database {
+    let database = Database::create(at).await.unwrap();
     database.execute(&table()).await.unwrap();
     database
 }
 
 #[tokio::test]
 async fn create_is_exclusive_and_open_makes_nothing() {
-    let place = Place::new();
-    let at = place.at("a.sqlite");
-    assert!(
-        matches!(Database::open(&at).await, Err(DatabaseError::Unreachable(said)) if said.contains("a.sqlite"))
-    );
-    let database = Database::create(&at).await.unwrap();
-    assert!(
-        matches!(Database::create(&at).await, Err(DatabaseError::Exists(said)) if said.contains("a.sqlite"))
-    );
+    everywhere(async |at| {
+        let name = at.to_string();
+        let unreachable = Database::open(&at).await.unwrap_err();
+        assert!(
+            matches!(&unreachable, DatabaseError::Unreachable(said) if said.contains(&name)),
+            "{unreachable:?}"
+        );
+        let database = Database::create(&at).await.unwrap();
+        let exists = Database::create(&at).await.unwrap_err();
+        assert!(matches!(&exists, DatabaseError::Exists(said) if said.contains(&name)), "{exists:?}");
+        database.execute(&table()).await.unwrap();
+        database.close().await;
+        let database = Database::open_or_create(&at).await.unwrap();
+        assert!(database.has_table("posts").await.unwrap());
+        assert!(!database.has_table("nosuch").await.unwrap());
+        assert!(database.size().await.unwrap() > 0);
+        database.close().await;
+        assert_eq!(Database::remove(&at).await.unwrap().len(), 1);
+        assert_eq!(Database::remove(&at).await, Ok(vec![]));
+        assert!(matches!(Database::open(&at).await, Err(DatabaseError::Unreachable(_))));
+    })
+    .await;
     assert!(matches!(
-        Database::create(&place.at("no/a.sqlite")).await,
+        Database::create(&Place::new().at("no/a.sqlite")).await,
         Err(DatabaseError::Unreachable(said)) if said.contains("directory does not exist")
     ));
-    database.execute(&table()).await.unwrap();
-    database.close().await;
-    let database = Database::open_or_create(&at).await.unwrap();
-    assert!(database.has_table("posts").await.unwrap());
-    assert!(!database.has_table("nosuch").await.unwrap());
-    assert!(database.size().await.unwrap() > 0);
 }
 
 #[cfg(unix)]
@@ -100,66 +119,82 @@ async fn what_is_no_database_is_refused() {
 
 #[tokio::test]
 async fn keys_are_generated_and_violations_named() {
-    let place = Place::new();
-    let database = with_table(&place).await;
-    assert_eq!(database.insert(&insert("one"), Some("id")).await, Ok(Some(1)));
-    assert_eq!(database.insert(&insert("two"), None).await, Ok(None));
-    assert_eq!(
-        database.insert(&insert("one"), Some("id")).await,
-        Err(DatabaseError::Unique { columns: vec!["title".into()] })
-    );
-    let empty = Query::insert()
-        .into_table("posts")
-        .columns(["title"])
-        .values_panic([Expr::val(Option::<String>::None)])
-        .to_owned();
-    assert_eq!(database.insert(&empty, None).await, Err(DatabaseError::NotNull { column: "title".into() }));
-    let rename =
-        Query::update().table("posts").value("title", "2").and_where(Expr::col("id").gt(1)).to_owned();
-    assert_eq!(database.execute(&rename).await, Ok(1));
-    assert_eq!(read(&database).await, ["one", "2"]);
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        assert_eq!(database.insert(&insert("one"), Some("id")).await, Ok(Some(1)));
+        assert_eq!(database.insert(&insert("two"), None).await, Ok(None));
+        assert_eq!(
+            database.insert(&insert("one"), Some("id")).await,
+            Err(DatabaseError::Unique { columns: vec!["title".into()] })
+        );
+        let empty = Query::insert()
+            .into_table("posts")
+            .columns(["title"])
+            .values_panic([Expr::val(Option::<String>::None)])
+            .to_owned();
+        assert_eq!(
+            database.insert(&empty, None).await,
+            Err(DatabaseError::NotNull { column: "title".into() })
+        );
+        let rename =
+            Query::update().table("posts").value("title", "2").and_where(Expr::col("id").gt(1)).to_owned();
+        assert_eq!(database.execute(&rename).await, Ok(1));
+        assert_eq!(read(&database).await, ["one", "2"]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_transaction_is_all_or_nothing() {
-    let place = Place::new();
-    let database = with_table(&place).await;
-    let mut given_up = database.begin().await.unwrap();
-    given_up.insert(&insert("lost"), None).await.unwrap();
-    assert_eq!(given_up.query(&titles()).await.unwrap().len(), 1);
-    assert!(read(&database).await.is_empty(), "others see nothing before the commit");
-    drop(given_up);
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut given_up = database.begin().await.unwrap();
+        given_up.insert(&insert("lost"), None).await.unwrap();
+        assert_eq!(given_up.query(&titles()).await.unwrap().len(), 1);
+        assert!(read(&database).await.is_empty(), "others see nothing before the commit");
+        drop(given_up);
 
-    let mut kept = database.begin().await.unwrap();
-    kept.insert(&insert("one"), None).await.unwrap();
-    assert!(kept.insert(&insert("one"), None).await.is_err());
-    kept.insert(&insert("two"), None).await.unwrap();
-    kept.commit().await.unwrap();
-    assert_eq!(read(&database).await, ["one", "two"]);
+        let mut kept = database.begin().await.unwrap();
+        kept.insert(&insert("one"), None).await.unwrap();
+        kept.insert(&insert("two"), None).await.unwrap();
+        kept.commit().await.unwrap();
+        assert_eq!(read(&database).await, ["one", "two"]);
+
+        let mut failed = database.begin().await.unwrap();
+        failed.insert(&insert("three"), None).await.unwrap();
+        assert!(failed.insert(&insert("one"), None).await.is_err());
+        let late = failed.insert(&insert("four"), None).await.unwrap_err();
+        assert!(late.to_string().contains("rolled back"), "{late}");
+        assert!(failed.commit().await.is_err(), "nobody may believe that it was kept");
+        assert_eq!(read(&database).await, ["one", "two"]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_transaction_given_up_in_the_middle_of_a_statement_is_rolled_back() {
-    let place = Place::new();
-    let database = with_table(&place).await;
-    let mut transaction = database.begin().await.unwrap();
-    {
-        let statement = insert("lost");
-        let mut doing = std::pin::pin!(transaction.insert(&statement, None));
-        // Once, so that the work is handed over; then it is forgotten.
-        let _ = futures_poll_once(doing.as_mut()).await;
-    }
-    let late = transaction.insert(&insert("late"), None).await;
-    drop(transaction);
-    database.insert(&insert("next"), None).await.unwrap();
-    match late {
-        // The worker was faster than the one poll: then nothing was given up.
-        Ok(_) => assert_eq!(read(&database).await, ["next"]),
-        Err(error) => {
-            assert!(error.to_string().contains("rolled back"), "{error}");
-            assert_eq!(read(&database).await, ["next"]);
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut transaction = database.begin().await.unwrap();
+        {
+            let statement = insert("lost");
+            let mut doing = std::pin::pin!(transaction.insert(&statement, None));
+            // Once, so that the work is handed over; then it is forgotten.
+            let _ = futures_poll_once(doing.as_mut()).await;
         }
-    }
+        let late = transaction.insert(&insert("late"), None).await;
+        drop(transaction);
+        database.insert(&insert("next"), None).await.unwrap();
+        match late {
+            // The worker was faster than the one poll: then nothing was given up.
+            Ok(_) => assert_eq!(read(&database).await, ["next"]),
+            Err(error) => {
+                assert!(error.to_string().contains("rolled back"), "{error}");
+                assert_eq!(read(&database).await, ["next"]);
+            }
+        }
+    })
+    .await;
 }
 
 async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
@@ -174,26 +209,28 @@ async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Opti
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_writers_and_readers_get_their_turn() {
-    let place = Place::new();
-    let database = with_table(&place).await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..60 {
-        let database = database.clone();
-        tasks.spawn(async move {
-            if number % 3 == 0 {
-                let mut transaction = database.begin().await.unwrap();
-                transaction.insert(&insert(&format!("t{number}")), None).await.unwrap();
-                transaction.commit().await.unwrap();
-            } else {
-                database.insert(&insert(&format!("{number}")), None).await.unwrap();
-            }
-            read(&database).await.len()
-        });
-    }
-    while let Some(seen) = tasks.join_next().await {
-        assert!(seen.unwrap() >= 1);
-    }
-    assert_eq!(read(&database).await.len(), 60);
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..60 {
+            let database = database.clone();
+            tasks.spawn(async move {
+                if number % 3 == 0 {
+                    let mut transaction = database.begin().await.unwrap();
+                    transaction.insert(&insert(&format!("t{number}")), None).await.unwrap();
+                    transaction.commit().await.unwrap();
+                } else {
+                    database.insert(&insert(&format!("{number}")), None).await.unwrap();
+                }
+                read(&database).await.len()
+            });
+        }
+        while let Some(seen) = tasks.join_next().await {
+            assert!(seen.unwrap() >= 1);
+        }
+        assert_eq!(read(&database).await.len(), 60);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
-use crate::database::Database;
+use crate::database::{Database, Location};
 use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
 use super::events::Events;
@@ -119,8 +119,9 @@ impl Supervisor {
 }
 
 async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
-    let crate::database::Location::Sqlite(path) = &options.main_location;
-    if let Some(directory) = path.parent() {
+    if let Location::Sqlite(path) = &options.main_location
+        && let Some(directory) = path.parent()
+    {
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| {
             let error =

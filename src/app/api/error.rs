@@ -101,9 +101,10 @@ impl From<DatabaseError> for ApiError {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be reached now")
             }
-            DatabaseError::Exists(_) | DatabaseError::Corrupt(_) | DatabaseError::Failed(_) => {
-                Self::internal(error)
-            }
+            DatabaseError::Exists(_)
+            | DatabaseError::Denied(_)
+            | DatabaseError::Corrupt(_)
+            | DatabaseError::Failed(_) => Self::internal(error),
         }
     }
 }

@@ -80,8 +80,18 @@ impl Transaction {
             (held, Some(result))
         });
         let Some((held, result)) = done.await else { return Err(error::panicked(self.parking.path())) };
-        self.held = Some(held);
-        result.unwrap_or_else(|| Err(self.ended()))
+        match result {
+            Some(Ok(done)) => {
+                self.held = Some(held);
+                Ok(done)
+            }
+            // On every engine a failure ends the transaction: servers have it so.
+            Some(Err(error)) => {
+                workers::run(move || drop(held)).await;
+                Err(error)
+            }
+            None => Err(self.ended()),
+        }
     }
 
     fn ended(&self) -> DatabaseError {

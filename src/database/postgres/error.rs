@@ -1,0 +1,76 @@
+//! PostgreSQL's error codes as the errors of this room
+//! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+
+use std::error::Error as _;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::database::{DatabaseError, ServerDatabase};
+
+/// What went wrong with a connection or a statement.
+pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
+    let Some(said) = error.as_db_error() else {
+        // No answer of the server: it could not be reached, or the connection broke.
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
+    };
+    let message = said.message();
+    match *said.code() {
+        SqlState::UNIQUE_VIOLATION => DatabaseError::Unique { columns: key_columns(said) },
+        SqlState::FOREIGN_KEY_VIOLATION => DatabaseError::ForeignKey,
+        SqlState::NOT_NULL_VIOLATION => {
+            DatabaseError::NotNull { column: said.column().unwrap_or_default().to_owned() }
+        }
+        SqlState::DUPLICATE_DATABASE => DatabaseError::Exists(format!(
+            "cannot create the database {at}: there is one of this name already"
+        )),
+        SqlState::INVALID_CATALOG_NAME => DatabaseError::Unreachable(format!("there is no database {at}")),
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            DatabaseError::Unreachable(format!(
+                "PostgreSQL at {} refuses the user {}: {message}",
+                at.server, at.server.user
+            ))
+        }
+        SqlState::TOO_MANY_CONNECTIONS => DatabaseError::Unreachable(format!(
+            "PostgreSQL at {} has no connection left: {message}",
+            at.server
+        )),
+        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
+            DatabaseError::Unreachable(format!("PostgreSQL at {} is not ready: {message}", at.server))
+        }
+        SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY | SqlState::IO_ERROR => {
+            DatabaseError::Storage(format!("PostgreSQL cannot write {at}: {message}"))
+        }
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
+            DatabaseError::Corrupt(format!("{at} is damaged: {message}"))
+        }
+        SqlState::OBJECT_IN_USE | SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
+            DatabaseError::Busy(format!("{at}: {message}"))
+        }
+        SqlState::INSUFFICIENT_PRIVILEGE => {
+            DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", at.server.user))
+        }
+        _ => DatabaseError::Failed(format!("{at}: {message}")),
+    }
+}
+
+/// What went wrong with getting a connection.
+pub(super) fn of_pool(at: &ServerDatabase, error: &PoolError) -> DatabaseError {
+    match error {
+        PoolError::Backend(error) => describe(at, error),
+        PoolError::Closed => DatabaseError::Closed(at.to_string()),
+        other => DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {other}")),
+    }
+}
+
+/// The columns in `Key (email, name)=(a, b) already exists.`; an expression is left out.
+fn key_columns(said: &DbError) -> Vec<String> {
+    let columns = said.detail().and_then(|detail| detail.strip_prefix("Key (")?.split_once(")=("));
+    columns.map(|(columns, _)| columns.split(", ").map(unquote).collect()).unwrap_or_default()
+}
+
+fn unquote(name: &str) -> String {
+    name.trim_matches('"').replace("\"\"", "\"")
+}

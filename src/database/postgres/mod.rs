@@ -1,0 +1,213 @@
+//! PostgreSQL: a pool of connections to one database of a server.
+//!
+//! Connections are opened when they are needed and handed round; a broken one is replaced by the
+//! next that asks. What a statement binds takes the types the server expects (`value.rs`), and
+//! what it answers is told apart by its code (`error.rs`).
+
+mod connection;
+mod error;
+mod lease;
+mod tls;
+mod transaction;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use sea_query::{Expr, ExprTrait, Query};
+use tokio::sync::Semaphore;
+use tokio_postgres::config::SslMode;
+
+use super::server::{CONNECT_TIMEOUT, ServerDatabase, Tls};
+use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
+use lease::Lease;
+
+pub(super) use transaction::Transaction;
+
+/// Connections of one database at the most.
+const CONNECTIONS: u32 = 16;
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The database that every server has, to be in while another is made or removed.
+const MAINTENANCE: &str = "postgres";
+
+/// An open PostgreSQL database.
+#[derive(Debug, Clone)]
+pub(super) struct Postgres {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    at: ServerDatabase,
+    pool: Pool,
+    /// A permit for each connection.
+    turns: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// The question whether a table exists in the schema that new tables go to.
+pub(super) fn table_named(name: &str) -> Rendered {
+    Query::select()
+        .column("tablename")
+        .from("pg_tables")
+        .and_where(Expr::col("schemaname").eq(Expr::cust("current_schema()")))
+        .and_where(Expr::col("tablename").eq(name))
+        .to_owned()
+        .render(Engine::Postgres)
+}
+
+impl Postgres {
+    /// Makes the database and opens it; the user must have the right `CREATEDB`.
+    pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        let name = quoted(&at.name)?;
+        let maintenance = Self::open(&at.beside(MAINTENANCE)).await?;
+        let made = maintenance.run_alone(&format!("CREATE DATABASE {name}")).await;
+        maintenance.close().await;
+        match made {
+            Ok(()) => Self::open(at).await,
+            Err(DatabaseError::Exists(_)) => Err(DatabaseError::Exists(format!(
+                "cannot create the database {at}: there is one of this name already"
+            ))),
+            Err(DatabaseError::Denied(_)) => Err(DatabaseError::Denied(format!(
+                "the user {user} may not create databases on {server}; a superuser allows it with: \
+                 ALTER ROLE {role} CREATEDB",
+                user = at.server.user,
+                server = at.server,
+                role = quoted(&at.server.user)?,
+            ))),
+            Err(other) => Err(other),
+        }
+    }
+
+    pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        let turns = Arc::new(Semaphore::new(CONNECTIONS as usize));
+        let postgres = Self { shared: Arc::new(Shared { at: at.clone(), pool: pool(at)?, turns }) };
+        // The first connection shows whether it is there, and whether we may.
+        drop(postgres.lease().await?);
+        Ok(postgres)
+    }
+
+    /// Removes the database; connections that others still have to it are ended.
+    pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
+        let name = quoted(&at.name)?;
+        let maintenance = Self::open(&at.beside(MAINTENANCE)).await?;
+        let there = maintenance.query(&database_named(&at.name)).await.map(|rows| !rows.is_empty());
+        let removed = match there {
+            Ok(true) => {
+                let dropped =
+                    maintenance.run_alone(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                dropped.map(|()| vec![format!("database {at}")])
+            }
+            other => other.map(|_| Vec::new()),
+        };
+        maintenance.close().await;
+        removed
+    }
+
+    pub(super) fn at(&self) -> &ServerDatabase {
+        &self.shared.at
+    }
+
+    pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
+        let size = Expr::cust("pg_database_size(current_database())");
+        let statement = Query::select().expr_as(size, "size").to_owned();
+        let rows = self.query(&statement.render(Engine::Postgres)).await?;
+        match rows.first().and_then(|row| row.get("size")) {
+            Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
+            _ => Err(DatabaseError::Failed(format!("{} does not say how large it is", self.at()))),
+        }
+    }
+
+    pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
+        self.lease().await?.run(async |connection| connection::query(connection, statement).await).await
+    }
+
+    pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        self.lease().await?.run(async |connection| connection::execute(connection, statement).await).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        Transaction::begin(self.lease().await?, Arc::clone(&self.shared)).await
+    }
+
+    /// Lets what is under way end, and closes every connection.
+    pub(super) async fn close(&self) {
+        let turns = self.shared.turns.acquire_many(CONNECTIONS).await;
+        self.shared.turns.close();
+        self.shared.pool.close();
+        drop(turns);
+    }
+
+    async fn lease(&self) -> Result<Lease, DatabaseError> {
+        let turn = Arc::clone(&self.shared.turns).acquire_owned();
+        let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(|_| {
+            let at = self.at();
+            DatabaseError::Busy(format!("no connection to {at} became free in time: too much is asked of it"))
+        })?;
+        let turn = turn.map_err(|_| DatabaseError::Closed(self.at().to_string()))?;
+        let connection = self.shared.pool.get().await;
+        let connection = connection.map_err(|failed| error::of_pool(self.at(), &failed))?;
+        Ok(Lease::new(connection, Arc::clone(&self.shared), turn))
+    }
+
+    /// A statement that cannot be in a transaction and binds nothing.
+    async fn run_alone(&self, sql: &str) -> Result<(), DatabaseError> {
+        self.lease().await?.run(async |connection| connection.batch_execute(sql).await).await
+    }
+}
+
+/// The question whether the server has a database of this name.
+fn database_named(name: &str) -> Rendered {
+    let mut question = Query::select();
+    question.column("datname").from("pg_database").and_where(Expr::col("datname").eq(name));
+    question.render(Engine::Postgres)
+}
+
+fn pool(at: &ServerDatabase) -> Result<Pool, DatabaseError> {
+    let server = &at.server;
+    let unreachable =
+        |reason: String| DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
+    let mut config = tokio_postgres::Config::new();
+    config.user(&server.user).dbname(&at.name).port(server.port).application_name("nbapps");
+    config.connect_timeout(CONNECT_TIMEOUT).options("-c timezone=UTC");
+    if server.host.starts_with('/') {
+        config.host_path(&server.host);
+    } else {
+        config.host(&server.host);
+    }
+    if let Some(password) = &server.password {
+        config.password(password);
+    }
+    config.ssl_mode(match server.tls {
+        Tls::Disable => SslMode::Disable,
+        Tls::Prefer => SslMode::Prefer,
+        Tls::Require | Tls::VerifyFull => SslMode::Require,
+    });
+    let connector = tls::connector(server.tls).map_err(unreachable)?;
+    let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_config(config, connector, fast))
+        .max_size(CONNECTIONS as usize)
+        .runtime(Runtime::Tokio1)
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .build()
+        .map_err(|error| unreachable(error.to_string()))
+}
+
+/// A name as the server reads it whatever is in it.
+fn quoted(name: &str) -> Result<String, DatabaseError> {
+    // PostgreSQL cuts longer names off without a word, and two would be one.
+    const LONGEST: usize = 63;
+    if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
+        return Err(DatabaseError::Failed(format!(
+            "\"{}\" cannot be a name in PostgreSQL: it takes 1 to {LONGEST} bytes",
+            name.escape_default()
+        )));
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}

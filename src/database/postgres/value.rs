@@ -1,0 +1,192 @@
+//! Values to and from PostgreSQL's binary form. What is bound takes the type that the server gave
+//! the parameter, so that a number fits a column of any size.
+
+use bytes::{BufMut, BytesMut};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sea_query::Value as Bound;
+use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
+
+use crate::database::Value;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A value of a statement, on its way to the server.
+#[derive(Debug)]
+pub(super) struct Parameter<'a>(pub(super) &'a Bound);
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        match self.0 {
+            Bound::Bool(Some(value)) => boolean(*value, kind, out),
+            Bound::TinyInt(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::SmallInt(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::Int(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::BigInt(Some(value)) => whole(*value, kind, out),
+            Bound::TinyUnsigned(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::SmallUnsigned(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::Unsigned(Some(value)) => whole(i64::from(*value), kind, out),
+            Bound::BigUnsigned(Some(value)) => whole(i64::try_from(*value)?, kind, out),
+            Bound::Float(Some(value)) => real(f64::from(*value), kind, out),
+            Bound::Double(Some(value)) => real(*value, kind, out),
+            Bound::String(Some(value)) => text(value, kind, out),
+            Bound::Char(Some(value)) => text(value.encode_utf8(&mut [0; 4]), kind, out),
+            Bound::Bytes(Some(value)) => value.to_sql(kind, out),
+            Bound::Json(Some(value)) => value.to_sql(kind, out),
+            Bound::ChronoDateTimeUtc(Some(value)) => moment(*value, kind, out),
+            Bound::Uuid(Some(value)) => value.to_sql(kind, out),
+            // What nobody binds here; a null of any type.
+            _ => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn boolean(value: bool, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::BOOL => value.to_sql(kind, out),
+        _ => whole(i64::from(value), kind, out),
+    }
+}
+
+fn whole(value: i64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::INT8 => value.to_sql(kind, out),
+        Type::INT4 => i32::try_from(value)?.to_sql(kind, out),
+        Type::INT2 => i16::try_from(value)?.to_sql(kind, out),
+        Type::OID => u32::try_from(value)?.to_sql(kind, out),
+        #[expect(clippy::cast_precision_loss, reason = "that is what such a column holds")]
+        Type::FLOAT8 | Type::FLOAT4 => real(value as f64, kind, out),
+        Type::BOOL => (value != 0).to_sql(kind, out),
+        _ => text(&value.to_string(), kind, out),
+    }
+}
+
+fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::FLOAT8 => value.to_sql(kind, out),
+        #[expect(clippy::cast_possible_truncation, reason = "that is what such a column holds")]
+        Type::FLOAT4 => (value as f32).to_sql(kind, out),
+        _ => text(&value.to_string(), kind, out),
+    }
+}
+
+fn moment(value: DateTime<Utc>, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::TIMESTAMP => value.naive_utc().to_sql(kind, out),
+        _ => value.to_sql(kind, out),
+    }
+}
+
+fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::UUID => uuid::Uuid::parse_str(value)?.to_sql(kind, out),
+        Type::TIMESTAMPTZ => DateTime::parse_from_rfc3339(value)?.to_sql(kind, out),
+        Type::JSON | Type::JSONB => serde_json::from_str::<serde_json::Value>(value)?.to_sql(kind, out),
+        Type::INT8 | Type::INT4 | Type::INT2 => whole(value.parse()?, kind, out),
+        _ => {
+            out.put_slice(value.as_bytes());
+            Ok(IsNull::No)
+        }
+    }
+}
+
+/// A value of a row, of whatever type the server says.
+pub(super) struct Received(pub(super) Value);
+
+impl<'a> FromSql<'a> for Received {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+        Ok(Self(match *kind {
+            Type::BOOL => Value::Bool(bool::from_sql(kind, raw)?),
+            Type::INT2 => Value::Integer(i16::from_sql(kind, raw)?.into()),
+            Type::INT4 => Value::Integer(i32::from_sql(kind, raw)?.into()),
+            Type::INT8 => Value::Integer(i64::from_sql(kind, raw)?),
+            Type::OID => Value::Integer(u32::from_sql(kind, raw)?.into()),
+            Type::FLOAT4 => Value::Real(f32::from_sql(kind, raw)?.into()),
+            Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
+            Type::BYTEA => Value::Bytes(raw.to_vec()),
+            Type::TIMESTAMPTZ => Value::DateTime(DateTime::from_sql(kind, raw)?),
+            Type::TIMESTAMP => Value::DateTime(NaiveDateTime::from_sql(kind, raw)?.and_utc()),
+            Type::JSON | Type::JSONB => Value::Json(serde_json::Value::from_sql(kind, raw)?),
+            Type::UUID => Value::Uuid(uuid::Uuid::from_sql(kind, raw)?),
+            Type::NUMERIC => Value::Text(numeric(raw)?),
+            _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Failure> {
+        Ok(Self(Value::Null))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        matches!(kind.kind(), Kind::Simple | Kind::Enum(_))
+    }
+}
+
+/// An exact decimal as a text. The binary form: four 16-bit words (how many digits follow, the
+/// first one's weight, the sign, how many decimals are shown), then digits to the base of 10,000.
+/// Source: `src/backend/utils/adt/numeric.c` (`numeric_send`).
+fn numeric(raw: &[u8]) -> Result<String, Failure> {
+    const NEGATIVE: u16 = 0x4000;
+    let words: Vec<u16> = raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
+    let [count, weight, sign, decimals, digits @ ..] = words.as_slice() else {
+        return Err("a numeric value is cut off".into());
+    };
+    match *sign {
+        0 | NEGATIVE => {}
+        0xC000 => return Ok("NaN".to_owned()),
+        0xD000 => return Ok("Infinity".to_owned()),
+        _ => return Ok("-Infinity".to_owned()),
+    }
+    if digits.len() != usize::from(*count) {
+        return Err("a numeric value is cut off".into());
+    }
+    let (weight, decimals) = (i32::from(weight.cast_signed()), usize::from(*decimals));
+    let digit = |place: i32| {
+        let at = usize::try_from(weight - place).ok();
+        at.and_then(|at| digits.get(at)).copied().unwrap_or(0)
+    };
+    let mut text = String::new();
+    if *sign == NEGATIVE {
+        text.push('-');
+    }
+    text.push_str(&digit(weight.max(0)).to_string());
+    for place in (0..weight.max(0)).rev() {
+        text.push_str(&format!("{:04}", digit(place)));
+    }
+    if decimals > 0 {
+        let fraction: String =
+            (1..).take(decimals.div_ceil(4)).map(|place| format!("{:04}", digit(-place))).collect();
+        text.push('.');
+        text.push_str(&fraction[..decimals]);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact() {
+        for (words, text) in [
+            (&[0, 0, 0, 0][..], "0"),
+            (&[0, 0, 0, 2], "0.00"),
+            (&[1, 0, 0, 0, 42], "42"),
+            (&[2, 0, 0, 3, 1, 5000], "1.500"),
+            (&[2, 1, 0x4000, 0, 12, 34], "-120034"),
+            (&[1, 2, 0, 0, 7], "700000000"),
+            (&[1, 0xFFFF, 0, 4, 12], "0.0012"),
+            (&[1, 0xFFFE, 0, 8, 12], "0.00000012"),
+            (&[0, 0, 0xC000, 0], "NaN"),
+        ] {
+            let raw: Vec<u8> = words.iter().flat_map(|word: &u16| word.to_be_bytes()).collect();
+            assert_eq!(numeric(&raw).unwrap(), text);
+        }
+        assert!(numeric(&[0, 1, 0]).is_err() && numeric(&[0, 1, 0, 0, 0, 0, 0, 0]).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! A database on a server: where the server is, as whom it is asked, and for which database.
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Engine;
+
+/// How long connecting to a server may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the connection to a server is encrypted; the words are PostgreSQL's `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Tls {
+    /// Never.
+    Disable,
+    /// When the server can; whose certificate it shows is not looked at.
+    #[default]
+    Prefer,
+    /// Always; whose certificate it shows is not looked at.
+    Require,
+    /// Always, and the certificate must be good and of this host.
+    VerifyFull,
+}
+
+impl Tls {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "disable" => Self::Disable,
+            "prefer" | "preferred" => Self::Prefer,
+            "require" | "required" => Self::Require,
+            "verify-full" | "verify_identity" => Self::VerifyFull,
+            _ => return None,
+        })
+    }
+}
+
+/// A database server, and as whom it is asked.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Its name or address; with a slash at the beginning, the directory of its Unix socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The user's password; none where the server asks for none.
+    pub password: Option<String>,
+    /// Whether the connection is encrypted.
+    pub tls: Tls,
+}
+
+/// A database on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerDatabase {
+    /// The server.
+    pub server: Server,
+    /// The database's name there.
+    pub name: String,
+}
+
+/// A text that is no database on a server. What it says never has the text: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUrl(String);
+
+impl ServerDatabase {
+    /// Reads `postgres://user:password@host:port/name?sslmode=require`, of this engine's scheme.
+    /// `host=/directory` in the query means a Unix socket.
+    ///
+    /// # Errors
+    /// When a part is missing or cannot be read.
+    pub fn parse(engine: Engine, text: &str) -> Result<Self, InvalidUrl> {
+        let invalid = |problem: &str| InvalidUrl(problem.to_owned());
+        let url = Url::parse(text).map_err(|error| InvalidUrl(format!("it is no URL: {error}")))?;
+        let decode = |part: &str| {
+            let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
+            decoded.map(|text| text.into_owned()).map_err(|_| invalid("it is not UTF-8"))
+        };
+        let mut server = Server {
+            host: decode(url.host_str().unwrap_or_default())?,
+            port: url.port().unwrap_or(engine.default_port()),
+            user: decode(url.username())?,
+            password: url.password().map(decode).transpose()?,
+            tls: Tls::default(),
+        };
+        for (key, value) in url.query_pairs() {
+            match &*key {
+                "host" => server.host = value.into_owned(),
+                "sslmode" | "ssl-mode" => {
+                    server.tls = Tls::parse(&value.to_ascii_lowercase()).ok_or_else(|| {
+                        invalid("sslmode is one of disable, prefer, require and verify-full")
+                    })?;
+                }
+                other => return Err(InvalidUrl(format!("it has a part \"{other}\" that is not known"))),
+            }
+        }
+        let name = decode(url.path().trim_start_matches('/'))?;
+        for (part, what) in [(&server.host, "host"), (&server.user, "user"), (&name, "database's name")] {
+            if part.is_empty() {
+                return Err(InvalidUrl(format!("it has no {what}")));
+            }
+        }
+        Ok(Self { server, name })
+    }
+
+    /// Another database on the same server.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{} ({:?})", self.user, self.host, self.port, self.tls)
+    }
+}
+
+impl fmt::Display for ServerDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.name, self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ServerDatabase, InvalidUrl> {
+        ServerDatabase::parse(Engine::Postgres, text)
+    }
+
+    #[test]
+    fn every_part_of_a_url_counts() {
+        let database =
+            parse("postgres://ada:p%40ss%2Fw@db.example.com:6543/c%20rm?sslmode=verify-full").unwrap();
+        assert_eq!(database.name, "c rm");
+        assert_eq!(database.server.password.as_deref(), Some("p@ss/w"));
+        assert_eq!((database.server.port, database.server.tls), (6543, Tls::VerifyFull));
+        let socket = parse("postgres://ada@localhost/crm?host=/run/postgresql").unwrap();
+        assert_eq!((&*socket.server.host, socket.server.port), ("/run/postgresql", 5432));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_password() {
+        let database = parse("postgres://ada:secret@h/crm").unwrap();
+        assert_eq!(database.to_string(), "crm on h:5432");
+        assert!(!format!("{database:?}").contains("secret"));
+        for (text, says) in [
+            ("postgres://ada:secret@h/", "no database's name"),
+            ("postgres://h/crm", "no user"),
+            ("postgres://ada:secret@h/crm?sslmode=maybe", "sslmode"),
+            ("postgres://ada:secret@h/crm?opt=secret", "\"opt\""),
+            ("ada:secret", "no host"),
+        ] {
+            let said = parse(text).unwrap_err().to_string();
+            assert!(said.contains(says) && !said.contains("secret"), "{text}: {said}");
+        }
+    }
+}
