@@ -6,6 +6,9 @@
 /// to an operator. They are not for the users of an application.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
+    /// There is none.
+    #[error("{0}")]
+    Missing(String),
     /// It cannot be reached or opened.
     #[error("{0}")]
     Unreachable(String),

@@ -44,6 +44,12 @@ impl Engine {
         }
     }
 
+    /// Whether a database of it holds schemas, each with tables of its own.
+    #[must_use]
+    pub const fn has_schemas(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     /// The port its servers listen on; 0 for SQLite, which has none.
     const fn default_port(self) -> u16 {
         match self {
@@ -82,6 +88,17 @@ impl std::fmt::Display for Location {
     }
 }
 
+impl Location {
+    /// A database of this name on the same server; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Option<Self> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) => Some(Self::Postgres(at.beside(name))),
+        }
+    }
+}
+
 /// An open database. Cheap to clone; all clones share its connections, which are opened when they
 /// are needed and closed when they have been idle for a while.
 #[derive(Debug, Clone)]
@@ -105,7 +122,7 @@ impl Database {
         }
     }
 
-    /// Opens a database that exists; [`DatabaseError::Unreachable`] when there is none.
+    /// Opens a database that exists; [`DatabaseError::Missing`] when there is none.
     pub async fn open(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
@@ -115,9 +132,27 @@ impl Database {
 
     /// Opens a database, making an empty one where there is none.
     pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
-        match Self::create(at).await {
-            Err(DatabaseError::Exists(_)) => Self::open(at).await,
+        match Self::open(at).await {
+            Err(DatabaseError::Missing(_)) => Self::create(at).await,
             other => other,
+        }
+    }
+
+    /// As [`Database::create`], for an owner that [`Database::remove_owned`] knows it by. On a
+    /// server the database carries the owner's mark; a SQLite file is its directory's.
+    pub async fn create_owned(at: &Location, owner: &str) -> Result<Self, DatabaseError> {
+        match at {
+            Location::Sqlite(_) => Self::create(at).await,
+            Location::Postgres(at) => postgres::Postgres::create_owned(at, owner).await.map(Self::postgres),
+        }
+    }
+
+    /// As [`Database::remove`], when it was made for this owner, as far as making it came; one of
+    /// somebody else is left alone.
+    pub async fn remove_owned(at: &Location, owner: &str) -> Result<Vec<String>, DatabaseError> {
+        match at {
+            Location::Sqlite(_) => Self::remove(at).await,
+            Location::Postgres(at) => postgres::Postgres::remove_owned(at, owner).await,
         }
     }
 

@@ -66,11 +66,8 @@ async fn table_at(at: &Location) -> Database {
 async fn create_is_exclusive_and_open_makes_nothing() {
     everywhere(async |at| {
         let name = at.to_string();
-        let unreachable = Database::open(&at).await.unwrap_err();
-        assert!(
-            matches!(&unreachable, DatabaseError::Unreachable(said) if said.contains(&name)),
-            "{unreachable:?}"
-        );
+        let missing = Database::open(&at).await.unwrap_err();
+        assert!(matches!(&missing, DatabaseError::Missing(said) if said.contains(&name)), "{missing:?}");
         let database = Database::create(&at).await.unwrap();
         let exists = Database::create(&at).await.unwrap_err();
         assert!(matches!(&exists, DatabaseError::Exists(said) if said.contains(&name)), "{exists:?}");
@@ -83,7 +80,7 @@ async fn create_is_exclusive_and_open_makes_nothing() {
         database.close().await;
         assert_eq!(Database::remove(&at).await.unwrap().len(), 1);
         assert_eq!(Database::remove(&at).await, Ok(vec![]));
-        assert!(matches!(Database::open(&at).await, Err(DatabaseError::Unreachable(_))));
+        assert!(matches!(Database::open(&at).await, Err(DatabaseError::Missing(_))));
     })
     .await;
     assert!(matches!(
@@ -277,4 +274,63 @@ async fn an_empty_file_left_by_a_crash_becomes_a_database() {
     database.execute(&table()).await.unwrap();
     database.insert(&insert("one"), None).await.unwrap();
     assert_eq!(read(&database).await, ["one"]);
+}
+
+#[tokio::test]
+async fn only_the_owners_database_is_removed() {
+    everywhere(async |at| {
+        let Some(_) = at.beside("x") else { return };
+        Database::create_owned(&at, "ours").await.unwrap().close().await;
+        assert!(matches!(Database::create_owned(&at, "theirs").await, Err(DatabaseError::Exists(_))));
+        assert_eq!(Database::remove_owned(&at, "theirs").await, Ok(vec![]));
+        // A connection that somebody left open does not keep it.
+        let open = Database::open(&at).await.unwrap();
+        assert_eq!(Database::remove_owned(&at, "ours").await.unwrap().len(), 1);
+        assert_eq!(Database::remove_owned(&at, "ours").await, Ok(vec![]));
+        assert!(open.query(&titles()).await.is_err());
+        let unmarked = Database::create(&at).await.unwrap();
+        assert_eq!(Database::remove_owned(&at, "ours").await, Ok(vec![]));
+        unmarked.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_are_taken_as_they_are_or_refused() {
+    for name in ["A b", "select", "semi;colon", "quo\"te", "it's", "é".repeat(31).as_str()] {
+        let at = Location::Postgres(server_database(name));
+        let database = Database::create_owned(&at, "owner").await.unwrap();
+        database.close().await;
+        assert_eq!(Database::remove_owned(&at, "owner").await.unwrap().len(), 1, "{name}");
+    }
+    for name in ["é".repeat(32).as_str(), "nul\0"] {
+        let refused = Database::create(&Location::Postgres(server_database(name))).await.unwrap_err();
+        assert!(refused.to_string().contains("63 bytes"), "{refused}");
+    }
+}
+
+fn server_database(name: &str) -> ServerDatabase {
+    let url = crate::test_servers::postgres("postgres");
+    ServerDatabase::parse(Engine::Postgres, &url).unwrap().beside(name)
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_used_says_why() {
+    let good = server_database("postgres");
+    let with = |change: fn(&mut Server)| {
+        let mut at = good.clone();
+        change(&mut at.server);
+        Location::Postgres(at)
+    };
+    for (at, says) in [
+        (with(|server| server.port = 1), "cannot reach PostgreSQL"),
+        (with(|server| server.host = "no-such-host.invalid".into()), "cannot reach PostgreSQL"),
+        (with(|server| server.password = Some("wrong".into())), "password authentication failed"),
+        (with(|server| server.user = "nobody".into()), "nobody"),
+        (with(|server| server.tls = Tls::Require), "TLS"),
+    ] {
+        let said = Database::open(&at).await.unwrap_err();
+        assert!(matches!(&said, DatabaseError::Unreachable(text) if text.contains(says)), "{says}: {said:?}");
+        assert!(!said.to_string().contains("secret") && !said.to_string().contains("wrong"), "{said}");
+    }
 }

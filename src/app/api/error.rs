@@ -97,7 +97,7 @@ impl From<DatabaseError> for ApiError {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be written now")
             }
-            DatabaseError::Busy(_) | DatabaseError::Unreachable(_) => {
+            DatabaseError::Busy(_) | DatabaseError::Unreachable(_) | DatabaseError::Missing(_) => {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be reached now")
             }

@@ -26,7 +26,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::DUPLICATE_DATABASE => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
-        SqlState::INVALID_CATALOG_NAME => DatabaseError::Unreachable(format!("there is no database {at}")),
+        SqlState::INVALID_CATALOG_NAME => DatabaseError::Missing(format!("there is no database {at}")),
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             DatabaseError::Unreachable(format!(
                 "PostgreSQL at {} refuses the user {}: {message}",

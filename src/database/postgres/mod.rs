@@ -65,24 +65,29 @@ pub(super) fn table_named(name: &str) -> Rendered {
 impl Postgres {
     /// Makes the database and opens it; the user must have the right `CREATEDB`.
     pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let name = quoted(&at.name)?;
-        let maintenance = Self::open(&at.beside(MAINTENANCE)).await?;
-        let made = maintenance.run_alone(&format!("CREATE DATABASE {name}")).await;
-        maintenance.close().await;
-        match made {
-            Ok(()) => Self::open(at).await,
-            Err(DatabaseError::Exists(_)) => Err(DatabaseError::Exists(format!(
-                "cannot create the database {at}: there is one of this name already"
-            ))),
-            Err(DatabaseError::Denied(_)) => Err(DatabaseError::Denied(format!(
-                "the user {user} may not create databases on {server}; a superuser allows it with: \
-                 ALTER ROLE {role} CREATEDB",
-                user = at.server.user,
-                server = at.server,
-                role = quoted(&at.server.user)?,
-            ))),
-            Err(other) => Err(other),
-        }
+        in_maintenance(at, async |maintenance| maintenance.make(at, at).await).await?;
+        Self::open(at).await
+    }
+
+    /// Makes the database as one that `owner` owns: under the owner's name first, so that it can
+    /// be told from everybody else's at every moment, then marked with it, then renamed.
+    pub(super) async fn create_owned(at: &ServerDatabase, owner: &str) -> Result<Self, DatabaseError> {
+        let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
+        let at_first = quoted(&first.name)?;
+        in_maintenance(at, async |maintenance| {
+            maintenance.make(&first, at).await?;
+            let mark = format!("COMMENT ON DATABASE {at_first} IS {}", literal(&mark(owner)));
+            let made = match maintenance.run_alone(&mark).await {
+                Ok(()) => maintenance.run_alone(&format!("ALTER DATABASE {at_first} RENAME TO {name}")).await,
+                failed => failed,
+            };
+            if made.is_err() {
+                maintenance.drop_database(&at_first).await?;
+            }
+            made.map_err(|failed| refused_creation(at, failed))
+        })
+        .await?;
+        Self::open(at).await
     }
 
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
@@ -95,19 +100,47 @@ impl Postgres {
 
     /// Removes the database; connections that others still have to it are ended.
     pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
-        let name = quoted(&at.name)?;
-        let maintenance = Self::open(&at.beside(MAINTENANCE)).await?;
-        let there = maintenance.query(&database_named(&at.name)).await.map(|rows| !rows.is_empty());
-        let removed = match there {
-            Ok(true) => {
-                let dropped =
-                    maintenance.run_alone(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-                dropped.map(|()| vec![format!("database {at}")])
-            }
-            other => other.map(|_| Vec::new()),
+        in_maintenance(at, async |maintenance| maintenance.remove_where(at, |_| true).await).await
+    }
+
+    /// Removes what [`Self::create_owned`] made for this owner, as far as it came.
+    pub(super) async fn remove_owned(at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
+        let wanted = mark(owner);
+        in_maintenance(at, async |maintenance| {
+            let mut removed = maintenance.remove_where(&at.beside(&unfinished(owner)), |_| true).await?;
+            removed.extend(maintenance.remove_where(at, |comment| comment == wanted).await?);
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Makes a database; a failure speaks of the one that is `meant`.
+    async fn make(&self, at: &ServerDatabase, meant: &ServerDatabase) -> Result<(), DatabaseError> {
+        let made = self.run_alone(&format!("CREATE DATABASE {}", quoted(&at.name)?)).await;
+        made.map_err(|failed| refused_creation(meant, failed))
+    }
+
+    /// Removes a database if there is one and its comment fits.
+    async fn remove_where(
+        &self,
+        at: &ServerDatabase,
+        fits: impl FnOnce(&str) -> bool,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let rows = self.query(&comment_of(&at.name)).await?;
+        let Some(row) = rows.first() else { return Ok(Vec::new()) };
+        let comment = match row.get("comment") {
+            Some(Value::Text(comment)) => comment.as_str(),
+            _ => "",
         };
-        maintenance.close().await;
-        removed
+        if !fits(comment) {
+            return Ok(Vec::new());
+        }
+        self.drop_database(&quoted(&at.name)?).await?;
+        Ok(vec![format!("database {at}")])
+    }
+
+    async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
+        self.run_alone(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await
     }
 
     pub(super) fn at(&self) -> &ServerDatabase {
@@ -162,10 +195,49 @@ impl Postgres {
     }
 }
 
-/// The question whether the server has a database of this name.
-fn database_named(name: &str) -> Rendered {
+/// Does something in the database that every server has.
+async fn in_maintenance<T>(
+    at: &ServerDatabase,
+    work: impl AsyncFnOnce(&Postgres) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    quoted(&at.name)?;
+    let maintenance = Postgres::open(&at.beside(MAINTENANCE)).await?;
+    let done = work(&maintenance).await;
+    maintenance.close().await;
+    done
+}
+
+fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError {
+    match failed {
+        DatabaseError::Exists(_) => DatabaseError::Exists(format!(
+            "cannot create the database {at}: there is one of this name already"
+        )),
+        DatabaseError::Denied(_) => DatabaseError::Denied(format!(
+            "the user {user} may not create databases on {server}; a superuser allows it with: \
+             ALTER ROLE {role} CREATEDB",
+            user = at.server.user,
+            server = at.server,
+            role = quoted(&at.server.user).unwrap_or_default(),
+        )),
+        other => other,
+    }
+}
+
+/// The name of a database while it is being made for this owner.
+fn unfinished(owner: &str) -> String {
+    format!("nbapps-{owner}")
+}
+
+/// The comment of a database that was made for this owner.
+fn mark(owner: &str) -> String {
+    format!("made by nbapps, key {owner}")
+}
+
+/// The question for a database of this name, and its comment.
+fn comment_of(name: &str) -> Rendered {
+    let comment = Expr::cust("shobj_description(oid, 'pg_database')");
     let mut question = Query::select();
-    question.column("datname").from("pg_database").and_where(Expr::col("datname").eq(name));
+    question.expr_as(comment, "comment").from("pg_database").and_where(Expr::col("datname").eq(name));
     question.render(Engine::Postgres)
 }
 
@@ -210,4 +282,9 @@ fn quoted(name: &str) -> Result<String, DatabaseError> {
         )));
     }
     Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+/// A text as the server reads it whatever is in it (`standard_conforming_strings` is on since 9.1).
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

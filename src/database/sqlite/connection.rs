@@ -129,10 +129,12 @@ pub(super) fn size(path: &Path) -> Result<u64, DatabaseError> {
 
 fn unreachable(path: &Path, reason: &std::io::Error) -> DatabaseError {
     let shown = path.display();
-    DatabaseError::Unreachable(match reason.kind() {
-        ErrorKind::NotFound => format!("cannot open the database {shown}: the file does not exist"),
-        _ => format!("cannot open the database {shown}: {reason}"),
-    })
+    match reason.kind() {
+        ErrorKind::NotFound => {
+            DatabaseError::Missing(format!("cannot open the database {shown}: the file does not exist"))
+        }
+        _ => DatabaseError::Unreachable(format!("cannot open the database {shown}: {reason}")),
+    }
 }
 
 /// Begins a transaction as its writer at once, so that it cannot fail later because another wrote.
