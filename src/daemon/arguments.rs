@@ -28,8 +28,9 @@ Environment:
   NBAPPS_PUBLIC_URL, NBAPPS_TRUSTED_PROXIES, NBAPPS_KEEP_DELETED, NBAPPS_DATABASE_URL
                      as public_url, trusted_proxies (separated by commas), keep_deleted and
                      database.url in the file
-  APP_HOST, APP_PORT, API_BASE_PATH, DB_DIALECT, DB_STORAGE, INIT_ROOT_EMAIL,
-  INIT_ROOT_USERNAME, INIT_ROOT_NICKNAME, INIT_ROOT_PASSWORD
+  APP_HOST, APP_PORT, API_BASE_PATH, DB_DIALECT, DB_STORAGE, DB_HOST, DB_PORT, DB_DATABASE,
+  DB_USER, DB_PASSWORD, INIT_ROOT_EMAIL, INIT_ROOT_USERNAME, INIT_ROOT_NICKNAME,
+  INIT_ROOT_PASSWORD
                      as NocoBase reads them; the INIT_ROOT ones make each application's root user
   APP_DISCOVERY_ADAPTER, APP_PROCESS_ADAPTER
                      local, or not set

@@ -10,7 +10,7 @@ use super::arguments::{Arguments, LogFormat};
 use super::error::ConfigurationError;
 use super::settings::Settings;
 use crate::client::paths;
-use crate::database::Location;
+use crate::database::{Engine, Location, ServerDatabase};
 use crate::gateway::GatewayOptions;
 use crate::protocol::RootUser;
 
@@ -100,7 +100,7 @@ impl Settings {
             max_connections: self.limits.connections.unwrap_or(usual.max_connections),
         };
         let main_location = match self.database.url {
-            Some(url) => sqlite_location(&url)?,
+            Some(url) => location(&url)?,
             None => Location::Sqlite(data_directory.join("main").join("database.sqlite")),
         };
         Ok(Configuration {
@@ -127,8 +127,9 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The file of `sqlite:FILE`; of other engines, why not.
-fn sqlite_location(url: &str) -> Result<Location, ConfigurationError> {
+/// The database that a URL names: `sqlite:FILE` or `postgres://user@host/name`.
+fn location(url: &str) -> Result<Location, ConfigurationError> {
+    // The text may hold a password: it is not repeated.
     let refuse = |problem: String| Err(ConfigurationError::value("database.url", problem));
     match url.split_once(':') {
         Some(("sqlite", file)) => {
@@ -138,11 +139,18 @@ fn sqlite_location(url: &str) -> Result<Location, ConfigurationError> {
             }
             Ok(Location::Sqlite(absolute(Path::new(file).to_owned())))
         }
-        Some((scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), _)) => {
-            refuse(format!("this version has a driver for SQLite alone, not for {scheme}"))
+        Some(("postgres" | "postgresql", _)) => match ServerDatabase::parse(Engine::Postgres, url) {
+            Ok(at) => Ok(Location::Postgres(at)),
+            Err(error) => refuse(format!("{error}; give one like postgres://user:password@host:5432/name")),
+        },
+        Some((scheme @ ("mysql" | "mariadb"), _)) => {
+            refuse(format!("this version has drivers for SQLite and PostgreSQL, not for {scheme}"))
         }
-        // The text may hold a password: it is not repeated.
-        _ => refuse("it is no database URL; give one like sqlite:/var/lib/nbapps/main.sqlite".to_owned()),
+        _ => refuse(
+            "it is no database URL; give one like sqlite:/var/lib/nbapps/main.sqlite or \
+             postgres://user:password@host:5432/name"
+                .to_owned(),
+        ),
     }
 }
 
@@ -192,7 +200,8 @@ mod tests {
             ("\n[log]\nlevel = 7", &[], "nbappsd.toml:3:9: "),
             ("listen = [", &[], "nbappsd.toml:1:"),
             ("keep_deleted = 'soon'", &[], "keep_deleted"),
-            ("[database]\nurl = 'postgres://u:secret@h/d'", &[], "SQLite alone"),
+            ("[database]\nurl = 'mysql://u:secret@h/d'", &[], "not for mysql"),
+            ("[database]\nurl = 'postgres://u:secret@h/'", &[], "no database's name"),
             ("", &[("APP_PORT", "x")], "APP_PORT"),
             ("", &[("DB_DIALECT", "mysql")], "DB_DIALECT"),
             ("", &[("APP_PROCESS_ADAPTER", "pm2")], "APP_PROCESS_ADAPTER"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::arguments::{Arguments, LogFormat};
@@ -281,16 +282,32 @@ fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFor
     }
 }
 
-/// `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` and `DB_STORAGE`. Its `DB_HOST` and the like
-/// stand in many an environment beside `DB_DIALECT=sqlite` and mean nothing to it.
+/// `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` with what belongs to it: `DB_STORAGE` for
+/// SQLite; `DB_HOST`, `DB_PORT`, `DB_DATABASE`, `DB_USER` and `DB_PASSWORD` for a server. They stand
+/// in many an environment beside `DB_DIALECT=sqlite` and mean nothing to it.
 fn database_url(variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigurationError> {
+    if let Some(url) = variable("NBAPPS_DATABASE_URL") {
+        return Ok(Some(url));
+    }
+    let refuse = |name: &str, problem: String| Err(ConfigurationError::value(name, problem));
     match variable("DB_DIALECT").as_deref() {
-        None | Some("sqlite") => {}
+        None | Some("sqlite") => Ok(variable("DB_STORAGE").map(|file| format!("sqlite:{file}"))),
+        Some("postgres") => {
+            let encoded = |name: &str| {
+                let value = variable(name)?;
+                Some(utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string())
+            };
+            let (Some(user), Some(database)) = (encoded("DB_USER"), encoded("DB_DATABASE")) else {
+                let missing = if variable("DB_USER").is_none() { "DB_USER" } else { "DB_DATABASE" };
+                return refuse(missing, "DB_DIALECT=postgres needs it".to_owned());
+            };
+            let password = encoded("DB_PASSWORD").map(|password| format!(":{password}")).unwrap_or_default();
+            let host = variable("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
+            let port = variable("DB_PORT").unwrap_or_else(|| "5432".to_owned());
+            Ok(Some(format!("postgres://{user}{password}@{host}:{port}/{database}")))
+        }
         Some(other) => {
-            let problem = format!("this version has a driver for sqlite alone, not for {other}");
-            return Err(ConfigurationError::value("DB_DIALECT", problem));
+            refuse("DB_DIALECT", format!("this version has drivers for sqlite and postgres, not for {other}"))
         }
     }
-    let storage = || variable("DB_STORAGE").map(|file| format!("sqlite:{file}"));
-    Ok(variable("NBAPPS_DATABASE_URL").or_else(storage))
 }

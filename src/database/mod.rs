@@ -89,6 +89,16 @@ impl std::fmt::Display for Location {
 }
 
 impl Location {
+    /// The name for a database beside this one that holds `what`, led by this one's own, so that
+    /// two hosts on one server keep out of each other's way; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn name_beside(&self, what: &str) -> Option<String> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) => Some(format!("{}_{what}", at.name)),
+        }
+    }
+
     /// A database of this name on the same server; `None` for SQLite, which has no server.
     #[must_use]
     pub fn beside(&self, name: &str) -> Option<Self> {

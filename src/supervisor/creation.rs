@@ -16,6 +16,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
+use crate::database::Engine;
 use crate::protocol::{
     AppId, CreateApplication, Created, CreatedRootUser, DatabaseMode, DatabaseRequest, ErrorKind, RpcError,
     StartMode, State, UpgradePolicy,
@@ -122,7 +123,7 @@ impl Supervisor {
     fn plan(&self, create: CreateApplication, extras: Extras) -> Result<Plan, RpcError> {
         let id = create.id.unwrap_or_else(AppId::random);
         check_environment(create.environment.as_deref())?;
-        check_database(&create.database)?;
+        check_database(&create.database, self.engine())?;
         let domains = domains::normalize(&create.domains)?;
         self.check_domains(&id, &domains)?;
         if create.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
@@ -341,33 +342,47 @@ fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {
     }
 }
 
-fn check_database(request: &DatabaseRequest) -> Result<(), RpcError> {
-    let unsupported = |sentence: String| {
-        Err(RpcError::new(ErrorKind::EngineUnsupported, sentence)
-            .hint("use --db database: the application gets a SQLite file of its own"))
+/// Which of the wanted can be made on the main application's service, whose engine this is.
+fn check_database(request: &DatabaseRequest, engine: Engine) -> Result<(), RpcError> {
+    let engine_name = engine.as_str();
+    let unsupported = |kind: ErrorKind, sentence: String| {
+        let own = if engine.has_schemas() { "a database" } else { "a SQLite file" };
+        Err(RpcError::new(kind, sentence)
+            .hint(format!("use --db database: the application gets {own} of its own")))
     };
     match request.mode {
+        DatabaseMode::Schema if engine.has_schemas() => {
+            return unsupported(
+                ErrorKind::SchemaUnsupported,
+                "this version of the host cannot keep applications in schemas yet".to_owned(),
+            );
+        }
         DatabaseMode::Schema => {
-            return Err(RpcError::new(
+            return unsupported(
                 ErrorKind::SchemaUnsupported,
                 "schema mode makes a PostgreSQL schema in the main database, and the main database is SQLite, \
-                 which has no schemas",
-            )
-            .hint("use --db database: the application gets a SQLite file of its own"));
+                 which has no schemas"
+                    .to_owned(),
+            );
         }
         DatabaseMode::Connection => {
             return unsupported(
-                "connection mode uses another database service, and this version of the host has drivers for \
-                 SQLite alone, which has no services"
+                ErrorKind::EngineUnsupported,
+                "connection mode uses another database service than the main application's, which this \
+                 version of the host cannot do yet"
                     .to_owned(),
             );
         }
         DatabaseMode::Database => {}
     }
-    if let Some(dialect) = request.dialect.as_deref().filter(|&dialect| dialect != "sqlite") {
-        return unsupported(format!(
-            "a database of its own is made on the main application's service, which is sqlite, not {dialect}"
-        ));
+    if let Some(dialect) = request.dialect.as_deref().filter(|&dialect| dialect != engine_name) {
+        return unsupported(
+            ErrorKind::EngineUnsupported,
+            format!(
+                "a database of its own is made on the main application's service, which is {engine_name}, not \
+                 {dialect}"
+            ),
+        );
     }
     let server = [
         ("--db-url", request.url.is_some()),
@@ -379,9 +394,13 @@ fn check_database(request: &DatabaseRequest) -> Result<(), RpcError> {
         ("--db-schema", request.schema.is_some()),
     ];
     match server.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => unsupported(format!(
-            "{option} names a database server, and SQLite has none: the host names the file"
-        )),
+        Some((option, _)) => unsupported(
+            ErrorKind::EngineUnsupported,
+            format!(
+                "{option} is for a connection: a database of its own is made, and named, by the host on the \
+                 main application's service"
+            ),
+        ),
         None => Ok(()),
     }
 }

@@ -143,8 +143,7 @@ impl Supervisor {
         crash_point("purge.marked");
         let mut removed = Vec::new();
         if let Some(provision) = &deleted.registration.provision {
-            let path = self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
-            removed.extend(path.map(|path| path.display().to_string()));
+            removed = self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("purge.removed");
         self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;

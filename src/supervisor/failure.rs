@@ -17,14 +17,23 @@ pub(crate) trait Failure {
 impl Failure for DatabaseError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         let (kind, hint) = match &self {
-            Self::Unreachable(_) | Self::Busy(_) => (
+            Self::Missing(_) | Self::Unreachable(_) | Self::Busy(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "check that the file is there and that no other process holds it",
+                "check that the database is there, that its server runs and has a connection left, and that \
+                 no other process holds the file",
+            ),
+            Self::Exists(_) => (
+                ErrorKind::Conflict,
+                "choose another ID, or move what is there out of the way: it stays as it is",
+            ),
+            Self::Denied(_) => (
+                ErrorKind::PermissionDenied,
+                "give the user that right, or let the host connect as another one",
             ),
             Self::Storage(_) => {
                 (ErrorKind::Storage, "free space on the disk, or check the permissions of the data directory")
             }
-            Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the file back from a backup"),
+            Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the database back from a backup"),
             _ => (ErrorKind::DatabaseFailed, "the daemon's log has the details"),
         };
         RpcError::new(kind, format!("{what} failed: {self}")).hint(hint)

@@ -55,7 +55,7 @@ impl Supervisor {
     /// made now.
     pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
         let key = SecretKey::load_or_create(&options.data_directory)?;
-        let premises = Premises::open(&options.data_directory).await;
+        let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
         let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
         let source = open_main_database(&options).await?;
         let registry = Registry::open(source.clone()).await;

@@ -1,9 +1,9 @@
 //! Making and removing what an application keeps its data in.
 //!
-//! On SQLite that is a directory of its own below `apps/`, with the database file in it. The
-//! directory carries a mark with the key of the creation that made it: a roll-back or a purge
-//! removes a directory only when the mark is its own, so that nothing the host did not make is
-//! ever removed.
+//! That is a directory of its own below `apps/`, and a database: on SQLite a file in the directory,
+//! on a server one beside the main application's. Directory and database carry a mark with the key
+//! of the creation that made them: a roll-back or a purge removes what has its own mark alone, so
+//! that nothing the host did not make is ever removed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,12 +28,16 @@ pub(crate) struct Provision {
     pub key: String,
     /// The directory below `apps/`.
     pub directory: String,
+    /// The database's name on the main application's server; none for a file in the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
-/// The place where applications' directories are.
+/// The place where applications' directories are, and the service that has their databases.
 #[derive(Debug, Clone)]
 pub(crate) struct Premises {
     root: PathBuf,
+    main: Location,
 }
 
 /// What could not be made or removed.
@@ -55,11 +59,12 @@ pub(crate) enum ProvisionError {
 }
 
 impl Premises {
-    /// Below `<data directory>/apps`, which is made when it is missing.
-    pub(crate) async fn open(data_directory: &Path) -> Result<Self, ProvisionError> {
+    /// Below `<data directory>/apps`, which is made when it is missing, and beside the main
+    /// application's database.
+    pub(crate) async fn open(data_directory: &Path, main: Location) -> Result<Self, ProvisionError> {
         let root = data_directory.join("apps");
         fs::create_dir_all(&root).await.map_err(failed(&root, "made"))?;
-        Ok(Self { root })
+        Ok(Self { root, main })
     }
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
@@ -71,7 +76,8 @@ impl Premises {
         loop {
             let path = self.root.join(&directory);
             if !fs::try_exists(&path).await.map_err(failed(&path, "looked up"))? {
-                return Ok(Provision { key, directory });
+                let database = self.main.name_beside(&directory);
+                return Ok(Provision { key, directory, database });
             }
             number += 1;
             // A dot is in no ID, so that this name is no other application's first choice.
@@ -88,7 +94,8 @@ impl Premises {
     /// Where its database is.
     #[must_use]
     pub(crate) fn location(&self, provision: &Provision) -> Location {
-        Location::Sqlite(self.directory(provision).join(DATABASE_FILE))
+        let on_server = provision.database.as_deref().and_then(|name| self.main.beside(name));
+        on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
     /// Makes the directory, its mark and an empty database.
@@ -99,14 +106,25 @@ impl Premises {
         let mark = directory.join(MARK);
         fs::write(&mark, &provision.key).await.map_err(failed(&mark, "written"))?;
         crash_point("create.directory-marked");
-        let database = Database::create(&self.location(provision)).await?;
+        let database = Database::create_owned(&self.location(provision), &provision.key).await?;
         crash_point("create.database-made");
         Ok(database)
     }
 
-    /// Removes what [`Self::make`] made, as far as it came; gives the path when there was
-    /// something. A directory with another mark is left alone.
-    pub(crate) async fn remove(&self, provision: &Provision) -> Result<Option<PathBuf>, ProvisionError> {
+    /// Removes what [`Self::make`] made, as far as it came; gives what there was. What has another
+    /// mark is left alone.
+    pub(crate) async fn remove(&self, provision: &Provision) -> Result<Vec<String>, ProvisionError> {
+        let mut removed = Vec::new();
+        // A file in the directory goes with the directory, and by its mark.
+        if provision.database.is_some() {
+            removed = Database::remove_owned(&self.location(provision), &provision.key).await?;
+            crash_point("purge.database-removed");
+        }
+        removed.extend(self.remove_directory(provision).await?.map(|path| path.display().to_string()));
+        Ok(removed)
+    }
+
+    async fn remove_directory(&self, provision: &Provision) -> Result<Option<PathBuf>, ProvisionError> {
         let directory = self.directory(provision);
         let mark = directory.join(MARK);
         match fs::read_to_string(&mark).await {
@@ -165,7 +183,7 @@ mod tests {
 
     async fn premises() -> (tempfile::TempDir, Premises, Provision) {
         let directory = tempfile::tempdir().unwrap();
-        let premises = Premises::open(directory.path()).await.unwrap();
+        let premises = Premises::open(directory.path(), Location::Sqlite("main".into())).await.unwrap();
         let provision = premises.plan(&AppId::parse("crm").unwrap()).await.unwrap();
         (directory, premises, provision)
     }
@@ -174,9 +192,12 @@ mod tests {
     async fn what_was_made_is_removed_whole() {
         let (_guard, premises, provision) = premises().await;
         premises.make(&provision).await.unwrap().close().await;
-        assert_eq!(premises.remove(&provision).await.unwrap(), Some(premises.directory(&provision)));
+        assert_eq!(
+            premises.remove(&provision).await.unwrap(),
+            [premises.directory(&provision).display().to_string()]
+        );
         assert!(!premises.directory(&provision).exists());
-        assert_eq!(premises.remove(&provision).await.unwrap(), None);
+        assert!(premises.remove(&provision).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -185,9 +206,9 @@ mod tests {
         let directory = premises.directory(&provision);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("theirs"), "x").unwrap();
-        assert_eq!(premises.remove(&provision).await.unwrap(), None);
+        assert!(premises.remove(&provision).await.unwrap().is_empty());
         std::fs::write(directory.join(MARK), "another creation's key").unwrap();
-        assert_eq!(premises.remove(&provision).await.unwrap(), None);
+        assert!(premises.remove(&provision).await.unwrap().is_empty());
         assert!(directory.join("theirs").exists());
         assert!(premises.make(&provision).await.is_err());
     }

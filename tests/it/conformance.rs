@@ -7,7 +7,7 @@ use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
 
 #[test]
 fn sign_in_and_application_management_answer_as_recorded() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let mut command = Command::new("python3");

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::servers;
+
 /// How long anything may take before the test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -18,6 +20,8 @@ pub const ROOT_PASSWORD: &str = "admin123";
 /// A directory that stands for a whole machine.
 pub struct TestEnvironment {
     root: TempDir,
+    /// The main application's database, where it is on a server.
+    database_url: Option<String>,
 }
 
 /// What a run of `nbapps` gave.
@@ -28,12 +32,41 @@ pub struct Ran {
 }
 
 impl TestEnvironment {
+    /// On the embedded default.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// On the engine of a module whose file stands for several: `sagas_on_postgres` is `sagas.rs`
+    /// on PostgreSQL.
+    pub fn of(module: &str) -> Self {
+        let on_postgres = module.ends_with("_on_postgres");
+        Self::with(on_postgres.then(|| servers::postgres(&servers::fresh_name())))
+    }
+
+    fn with(database_url: Option<String>) -> Self {
         let root = TempDir::new().unwrap();
         for directory in ["home", "run", "state", "config"] {
             std::fs::create_dir(root.path().join(directory)).unwrap();
         }
-        Self { root }
+        Self { root, database_url }
+    }
+
+    pub fn is_on_server(&self) -> bool {
+        self.database_url.is_some()
+    }
+
+    /// Makes an application's database unusable; the daemon must not run.
+    pub async fn break_database(&self, id: &str, location: &str) {
+        use nbapps::database::{Database, Engine, Location, ServerDatabase};
+        let Some(url) = &self.database_url else {
+            let text = "this is no database, and long enough to be read as a header of one".repeat(40);
+            return std::fs::write(location, text).unwrap();
+        };
+        let main = Location::Postgres(ServerDatabase::parse(Engine::Postgres, url).unwrap());
+        let broken = main.name_beside(id).and_then(|name| main.beside(&name)).unwrap();
+        assert_eq!(broken.to_string(), location);
+        assert_eq!(Database::remove(&broken).await.unwrap().len(), 1);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -67,6 +100,9 @@ impl TestEnvironment {
         command.arg("--data-dir").arg(self.data()).arg("--socket").arg(self.socket());
         command.args(["--listen", "127.0.0.1:0"]);
         command.env("INIT_ROOT_EMAIL", ROOT_EMAIL).env("INIT_ROOT_PASSWORD", ROOT_PASSWORD);
+        if let Some(url) = &self.database_url {
+            command.env("NBAPPS_DATABASE_URL", url);
+        }
         command.env("INIT_ROOT_USERNAME", "nocobase").env("INIT_ROOT_NICKNAME", "Super Admin");
         command
     }

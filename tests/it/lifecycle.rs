@@ -6,7 +6,7 @@ use crate::environment::{TestEnvironment, http, sign_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_first_visits_start_an_application_once() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let mut events = daemon.connect();
@@ -30,7 +30,7 @@ async fn hundreds_of_first_visits_start_an_application_once() {
 
 #[tokio::test]
 async fn an_operators_stop_holds_against_visits_and_restarts() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "start_mode": "with-main"}));
     daemon.call("app.stop", json!({"id": "crm"}));
@@ -49,7 +49,7 @@ async fn an_operators_stop_holds_against_visits_and_restarts() {
 
 #[tokio::test]
 async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     for id in ["good", "broken"] {
         daemon.call("app.create", json!({"id": id, "start_mode": "with-main"}));
@@ -58,8 +58,7 @@ async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
     let broken = daemon.call("app.get", json!({"id": "broken"}));
     let file = broken["database"]["location"].as_str().unwrap().to_owned();
     assert!(daemon.stop().success());
-    std::fs::write(&file, "this is no database, and long enough to be read as a header of one".repeat(40))
-        .unwrap();
+    environment.break_database("broken", &file).await;
     let daemon = environment.daemon();
     daemon.call("app.wait", json!({"id": "good", "state": "running", "timeout_ms": 30000}));
     let broken = daemon.call("app.wait", json!({"id": "broken", "state": "error", "timeout_ms": 30000}));
@@ -72,7 +71,7 @@ async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
 
 #[tokio::test]
 async fn an_idle_application_stops_and_the_next_visit_starts_it() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "idle_stop_seconds": 1}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -82,7 +81,7 @@ async fn an_idle_application_stops_and_the_next_visit_starts_it() {
 
 #[tokio::test]
 async fn a_rotated_secret_ends_all_tokens() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -96,7 +95,7 @@ async fn a_rotated_secret_ends_all_tokens() {
 
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_made() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
     for (params, kind) in [
@@ -134,7 +133,7 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_dry_run_makes_nothing() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let planned = daemon.call("app.create", json!({"id": "crm", "dry_run": true, "start": true}));
     assert_eq!(planned["created"], false);
@@ -145,7 +144,7 @@ fn a_dry_run_makes_nothing() {
 
 #[test]
 fn creations_of_one_id_at_once_make_one_application() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let mut connections: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
     let sent: Vec<_> = connections.iter_mut().map(|c| c.send("app.create", json!({"id": "crm"}))).collect();
@@ -160,7 +159,7 @@ fn creations_of_one_id_at_once_make_one_application() {
 
 #[test]
 fn secrets_are_encrypted_at_rest_and_lost_without_the_key() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let secret = "a-secret-that-is-long-enough-for-hs256";
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));

@@ -1,6 +1,7 @@
 //! The integration tests: the real daemon over the real socket, one binary so that it links once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![allow(clippy::duplicate_mod, reason = "what applications do is tried on every engine")]
 #![allow(unreachable_pub, reason = "everything here is for this binary alone")]
 
 mod autostart;
@@ -8,12 +9,22 @@ mod browser;
 mod cli;
 mod completion;
 mod conformance;
+#[path = "conformance.rs"]
+mod conformance_on_postgres;
 mod control;
 mod daemon;
 mod environment;
 mod examples;
 mod gateway;
 mod lifecycle;
+#[path = "lifecycle.rs"]
+mod lifecycle_on_postgres;
 mod pages;
 mod sagas;
+#[path = "sagas.rs"]
+mod sagas_on_postgres;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sign_in;
+#[path = "sign_in.rs"]
+mod sign_in_on_postgres;

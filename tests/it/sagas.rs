@@ -38,7 +38,7 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
         "create.database-made",
         "create.installed",
     ] {
-        let environment = TestEnvironment::new();
+        let environment = TestEnvironment::of(module_path!());
         let create = json!({"id": "crm", "domains": ["crm.example.com"]});
         let daemon = killed_at(&environment, point, "app.create", create.clone());
         assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
@@ -53,7 +53,7 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
 
 #[tokio::test]
 async fn a_creation_that_was_complete_stays() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = killed_at(&environment, "create.completed", "app.create", json!({"id": "crm"}));
     assert_eq!(daemon.state("crm"), "initialized");
     sign_in(&daemon, Some("crm")).await;
@@ -61,7 +61,7 @@ async fn a_creation_that_was_complete_stays() {
 
 #[tokio::test]
 async fn taking_a_creation_back_can_be_cut_short_too() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let mut command = environment.daemon_command();
     command.env("NBAPPS_CRASH_AT", "create.installed");
     let mut daemon = environment.daemon_by(command);
@@ -80,7 +80,7 @@ async fn taking_a_creation_back_can_be_cut_short_too() {
 #[tokio::test]
 async fn a_deletion_is_whole_or_did_not_happen() {
     for (point, there) in [("delete.stopped", true), ("delete.unregistered", false)] {
-        let environment = TestEnvironment::new();
+        let environment = TestEnvironment::of(module_path!());
         let daemon = environment.daemon();
         daemon.call("app.create", json!({"id": "crm", "start": true}));
         drop(daemon);
@@ -97,8 +97,11 @@ async fn a_deletion_is_whole_or_did_not_happen() {
 
 #[test]
 fn a_purge_that_began_is_finished() {
-    for point in ["delete.unregistered", "purge.marked", "purge.data-removed", "purge.removed"] {
-        let environment = TestEnvironment::new();
+    let points = ["delete.unregistered", "purge.marked", "purge.data-removed", "purge.removed"];
+    // Only a server has databases that are removed apart from the directory.
+    let on_server = TestEnvironment::of(module_path!()).is_on_server().then_some("purge.database-removed");
+    for point in points.into_iter().chain(on_server) {
+        let environment = TestEnvironment::of(module_path!());
         let daemon = environment.daemon();
         daemon.call("app.create", json!({"id": "crm"}));
         daemon.call("app.create", json!({"id": "hr"}));
@@ -113,7 +116,7 @@ fn a_purge_that_began_is_finished() {
 
 #[test]
 fn what_the_host_did_not_make_is_never_removed() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     // Somebody keeps something where the application's directory would be.
     let theirs = environment.data().join("apps/crm");
@@ -129,7 +132,7 @@ fn what_the_host_did_not_make_is_never_removed() {
 
 #[tokio::test]
 async fn a_deleted_application_comes_back_as_it_was() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customers", "domains": ["crm.example.com"]}));
     let token = sign_in(&daemon, Some("crm")).await;

@@ -12,7 +12,7 @@ async fn check(daemon: &Daemon, app: &str, token: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn tokens_that_must_not_open_do_not() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {
         daemon.call("app.create", json!({"id": id}));
@@ -44,7 +44,7 @@ async fn tokens_that_must_not_open_do_not() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let secret = "a-secret-that-is-long-enough-for-hs256";
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));
@@ -63,7 +63,7 @@ async fn an_expired_token_is_refused() {
 
 #[tokio::test]
 async fn a_changed_password_ends_all_tokens() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -81,7 +81,7 @@ async fn a_changed_password_ends_all_tokens() {
 
 #[tokio::test]
 async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let given = json!({"id": "crm", "admin": {"email": "ann@example.com", "username": "ann"}});
     let created = daemon.call("app.create", given);
@@ -101,7 +101,7 @@ async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once() {
 
 #[tokio::test]
 async fn a_sign_in_link_works_once() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let visit = daemon.call("app.visit", json!({"id": "crm", "sign_in": true}));
