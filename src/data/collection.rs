@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sea_query::{ColumnDef, Expr, Index, IndexCreateStatement, IntoIden, Table, TableCreateStatement};
+use sea_query::{
+    ColumnDef, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableCreateStatement, TableRef,
+};
 
 use super::records::value;
 use super::{DataError, Field};
@@ -76,9 +78,9 @@ impl Collection {
     }
 
     /// The table, made where it is missing.
-    pub(super) fn table(&self) -> Result<TableCreateStatement, DataError> {
+    pub(super) fn table(&self, schema: Option<&str>) -> Result<TableCreateStatement, DataError> {
         let mut table = Table::create();
-        table.table(self.name().to_owned()).if_not_exists();
+        table.table(self.table_in(schema)).if_not_exists();
         let single_key = self.primary_key().count() == 1;
         for field in self.fields() {
             let mut column = ColumnDef::new_with_type(field.name().to_owned(), field.kind.column_type());
@@ -107,21 +109,24 @@ impl Collection {
     }
 
     /// The indexes that keep unique fields unique, made where they are missing.
-    pub(super) fn unique_indexes(&self) -> Vec<IndexCreateStatement> {
+    pub(super) fn unique_indexes(&self, schema: Option<&str>) -> Vec<IndexCreateStatement> {
         let unique = self.fields().iter().filter(|field| field.unique);
         unique
             .map(|field| {
                 let name = format!("{}_{}_unique", self.name, field.name);
                 let mut index = Index::create();
-                index.name(name).table(self.name().to_owned()).col(field.name().to_owned());
+                index.name(name).table(self.table_in(schema)).col(field.name().to_owned());
                 index.unique().if_not_exists();
                 index
             })
             .collect()
     }
 
-    /// The table's name, for a statement.
-    pub(super) fn iden(&self) -> sea_query::DynIden {
-        self.name().to_owned().into_iden()
+    /// The table, for a statement; in this schema where there is one.
+    pub(super) fn table_in(&self, schema: Option<&str>) -> TableRef {
+        match schema {
+            Some(schema) => (schema.to_owned(), self.name().to_owned()).into_table_ref(),
+            None => self.name().to_owned().into_table_ref(),
+        }
     }
 }

@@ -14,7 +14,7 @@ mod records;
 
 use serde_json::{Map, Value};
 
-use crate::database::{self, Database, Executor};
+use crate::database::{self, Database};
 
 pub use crate::database::DatabaseError;
 pub use collection::Collection;
@@ -109,10 +109,10 @@ pub struct Transaction {
 impl Transaction {
     /// Makes a collection's table; see [`DataSource::create_table`].
     pub async fn create_table(&mut self, collection: &Collection) -> Result<(), DataError> {
-        let mut executor = &mut self.inner;
-        Executor::execute(&mut executor, &collection.table()?).await?;
-        for index in collection.unique_indexes() {
-            Executor::execute(&mut executor, &index).await?;
+        let schema = self.inner.schema().map(str::to_owned);
+        self.inner.execute(&collection.table(schema.as_deref())?).await?;
+        for index in collection.unique_indexes(schema.as_deref()) {
+            self.inner.execute(&index).await?;
         }
         Ok(())
     }

@@ -6,12 +6,17 @@ use super::*;
 
 /// A test with the collection's table, on each engine.
 async fn everywhere(collection: &Collection, test: impl AsyncFn(DataSource)) {
-    crate::database::tests::everywhere(async |at| {
+    let test = async |at| {
         let source = DataSource::new(Database::create(&at).await.unwrap());
+        assert!(!source.has_table(collection).await.unwrap());
         source.create_table(collection).await.unwrap();
+        source.create_table(collection).await.unwrap();
+        assert!(source.has_table(collection).await.unwrap());
+        assert!(source.database().size().await.unwrap() > 0);
         test(source).await;
-    })
-    .await;
+    };
+    crate::database::tests::everywhere(test).await;
+    crate::database::tests::in_schema(test).await;
 }
 
 fn kinds() -> Collection {

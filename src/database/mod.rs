@@ -99,6 +99,15 @@ impl Location {
         }
     }
 
+    /// A schema of this name in this database; `None` for an engine that has none.
+    #[must_use]
+    pub fn within(&self, schema: &str) -> Option<Self> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) => Some(Self::Postgres(at.within(schema))),
+        }
+    }
+
     /// A database of this name on the same server; `None` for SQLite, which has no server.
     #[must_use]
     pub fn beside(&self, name: &str) -> Option<Self> {
@@ -201,6 +210,15 @@ impl Database {
         }
     }
 
+    /// The schema that its tables are in, where statements must name it.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        match &self.engine {
+            EngineDatabase::Sqlite(_) => None,
+            EngineDatabase::Postgres(postgres) => postgres.schema(),
+        }
+    }
+
     /// Bytes on disk.
     pub async fn size(&self) -> Result<u64, DatabaseError> {
         match &self.engine {
@@ -248,7 +266,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty()),
             EngineDatabase::Postgres(postgres) => {
-                Ok(!postgres.query(&postgres::table_named(name)).await?.is_empty())
+                Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
             }
         }
     }
@@ -290,6 +308,15 @@ enum EngineTransaction {
 }
 
 impl Transaction {
+    /// The schema that its tables are in; see [`Database::schema`].
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        match &self.engine {
+            EngineTransaction::Sqlite(_) => None,
+            EngineTransaction::Postgres(postgres) => postgres.schema(),
+        }
+    }
+
     /// Reads rows.
     pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
@@ -334,7 +361,7 @@ impl Transaction {
                 Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty())
             }
             EngineTransaction::Postgres(postgres) => {
-                Ok(!postgres.query(&postgres::table_named(name)).await?.is_empty())
+                Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
             }
         }
     }
@@ -366,6 +393,9 @@ fn generated_value(rows: &[Row]) -> Option<i64> {
 
 /// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
 pub trait Executor: Send {
+    /// The schema that its tables are in; see [`Database::schema`].
+    fn schema(&self) -> Option<&str>;
+
     /// Reads rows.
     fn query(
         &mut self,
@@ -385,6 +415,10 @@ pub trait Executor: Send {
 }
 
 impl Executor for &Database {
+    fn schema(&self) -> Option<&str> {
+        Database::schema(self)
+    }
+
     async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         Database::query(self, statement).await
     }
@@ -403,6 +437,10 @@ impl Executor for &Database {
 }
 
 impl Executor for &mut Transaction {
+    fn schema(&self) -> Option<&str> {
+        Transaction::schema(self)
+    }
+
     async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         Transaction::query(self, statement).await
     }

@@ -58,6 +58,8 @@ pub struct ServerDatabase {
     pub server: Server,
     /// The database's name there.
     pub name: String,
+    /// The schema that all tables are in; without one, the first of the user's search path.
+    pub schema: Option<String>,
 }
 
 /// A text that is no database on a server. What it says never has the text: it may hold a password.
@@ -102,12 +104,17 @@ impl ServerDatabase {
                 return Err(InvalidUrl(format!("it has no {what}")));
             }
         }
-        Ok(Self { server, name })
+        Ok(Self { server, name, schema: None })
     }
 
     /// Another database on the same server.
     pub(super) fn beside(&self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self.clone() }
+        Self { server: self.server.clone(), name: name.to_owned(), schema: None }
+    }
+
+    /// A schema in the same database.
+    pub(super) fn within(&self, schema: &str) -> Self {
+        Self { schema: Some(schema.to_owned()), ..self.clone() }
     }
 }
 
@@ -125,6 +132,9 @@ impl fmt::Debug for Server {
 
 impl fmt::Display for ServerDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "schema {schema} of ")?;
+        }
         write!(f, "{} on {}", self.name, self.server)
     }
 }

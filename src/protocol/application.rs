@@ -130,6 +130,16 @@ impl DatabaseMode {
             Self::Schema => "schema",
         }
     }
+
+    /// NocoBase's word for it (`options.dbConnType`).
+    #[must_use]
+    pub const fn nocobase_name(self) -> &'static str {
+        match self {
+            Self::Database => "new_database",
+            Self::Connection => "new_connection",
+            Self::Schema => "new_schema",
+        }
+    }
 }
 
 /// Which database a new application asks for. What is not said follows from the mode.

@@ -46,6 +46,7 @@ pub(crate) struct Extras {
 /// A creation that was checked.
 struct Plan {
     id: AppId,
+    mode: DatabaseMode,
     registration: Registration,
     account: RootAccount,
     jwt_secret: Option<Vec<u8>>,
@@ -133,7 +134,7 @@ impl Supervisor {
         let account = RootAccount::complete(&create.admin, &self.options.root)?;
         let mut options = extras.options;
         options.insert("autoStart".into(), json!(create.start_mode == StartMode::WithMain));
-        options.insert("dbConnType".into(), json!("new_database"));
+        options.insert("dbConnType".into(), json!(create.database.mode.nocobase_name()));
         if create.upgrade == UpgradePolicy::Manual {
             options.insert("autoUpgrade".into(), json!(false));
         }
@@ -157,17 +158,17 @@ impl Supervisor {
         };
         registration.set_domains(&domains);
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
-        Ok(Plan { id, registration, account, jwt_secret, start: create.start })
+        Ok(Plan { id, mode: create.database.mode, registration, account, jwt_secret, start: create.start })
     }
 
     async fn describe_plan(&self, plan: &Plan) -> Result<Created, RpcError> {
         let mut registration = plan.registration.clone();
-        let provision = self.premises.plan(&plan.id).await;
+        let provision = self.premises.plan(&plan.id, plan.mode).await;
         registration.provision =
             Some(provision.map_err(|error| error.while_doing("looking for a directory"))?);
         let location = self.location(&registration);
         let mut sentences = vec![
-            format!("make a {} database at {location}", location.engine().as_str()),
+            format!("make {location} ({}, {} mode)", location.engine().as_str(), plan.mode.as_str()),
             format!(
                 "make system tables and the root user {} <{}>",
                 plan.account.user.username, plan.account.user.email
@@ -228,7 +229,7 @@ impl Supervisor {
         self.check_domains(&plan.id, &domains)?;
         let mut registration = plan.registration.clone();
         let provision: Provision =
-            self.premises.plan(&plan.id).await.map_err(|error| error.while_doing(doing()))?;
+            self.premises.plan(&plan.id, plan.mode).await.map_err(|error| error.while_doing(doing()))?;
         registration.provision = Some(provision);
         registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
         let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());
@@ -351,12 +352,7 @@ fn check_database(request: &DatabaseRequest, engine: Engine) -> Result<(), RpcEr
             .hint(format!("use --db database: the application gets {own} of its own")))
     };
     match request.mode {
-        DatabaseMode::Schema if engine.has_schemas() => {
-            return unsupported(
-                ErrorKind::SchemaUnsupported,
-                "this version of the host cannot keep applications in schemas yet".to_owned(),
-            );
-        }
+        DatabaseMode::Schema if engine.has_schemas() => {}
         DatabaseMode::Schema => {
             return unsupported(
                 ErrorKind::SchemaUnsupported,
@@ -379,8 +375,8 @@ fn check_database(request: &DatabaseRequest, engine: Engine) -> Result<(), RpcEr
         return unsupported(
             ErrorKind::EngineUnsupported,
             format!(
-                "a database of its own is made on the main application's service, which is {engine_name}, not \
-                 {dialect}"
+                "the application's database is made on the main application's service, which is {engine_name}, \
+                 not {dialect}"
             ),
         );
     }
@@ -397,8 +393,8 @@ fn check_database(request: &DatabaseRequest, engine: Engine) -> Result<(), RpcEr
         Some((option, _)) => unsupported(
             ErrorKind::EngineUnsupported,
             format!(
-                "{option} is for a connection: a database of its own is made, and named, by the host on the \
-                 main application's service"
+                "{option} is for a connection: what an application has on the main application's service is made, \
+                 and named, by the host"
             ),
         ),
         None => Ok(()),

@@ -14,6 +14,7 @@ use super::Supervisor;
 use super::entry::Entry;
 use super::failure::Failure;
 use super::lifecycle::Standing;
+use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
 
 impl Supervisor {
@@ -86,7 +87,7 @@ impl Supervisor {
             url: self.url(&registration.id),
             domains: registration.domains(),
             database: DatabaseDescription {
-                mode: DatabaseMode::Database,
+                mode: registration.provision.as_ref().map_or(DatabaseMode::Database, Provision::mode),
                 engine: location.engine().as_str().to_owned(),
                 location: location.to_string(),
             },

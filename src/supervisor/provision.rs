@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::fs;
 
 use crate::database::{Database, DatabaseError, Location};
-use crate::protocol::AppId;
+use crate::protocol::{AppId, DatabaseMode};
 
 use super::crash::crash_point;
 
@@ -31,6 +31,17 @@ pub(crate) struct Provision {
     /// The database's name on the main application's server; none for a file in the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// The schema's name in the main application's database, in schema mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+}
+
+impl Provision {
+    /// How the application's database is connected.
+    #[must_use]
+    pub(crate) fn mode(&self) -> DatabaseMode {
+        if self.schema.is_some() { DatabaseMode::Schema } else { DatabaseMode::Database }
+    }
 }
 
 /// The place where applications' directories are, and the service that has their databases.
@@ -69,15 +80,17 @@ impl Premises {
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
     /// the data of a deleted application still stands there.
-    pub(crate) async fn plan(&self, id: &AppId) -> Result<Provision, ProvisionError> {
+    pub(crate) async fn plan(&self, id: &AppId, mode: DatabaseMode) -> Result<Provision, ProvisionError> {
         let key = uuid::Uuid::new_v4().simple().to_string();
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
         loop {
             let path = self.root.join(&directory);
             if !fs::try_exists(&path).await.map_err(failed(&path, "looked up"))? {
-                let database = self.main.name_beside(&directory);
-                return Ok(Provision { key, directory, database });
+                let name = self.main.name_beside(&directory);
+                let (database, schema) =
+                    if mode == DatabaseMode::Schema { (None, name) } else { (name, None) };
+                return Ok(Provision { key, directory, database, schema });
             }
             number += 1;
             // A dot is in no ID, so that this name is no other application's first choice.
@@ -94,7 +107,9 @@ impl Premises {
     /// Where its database is.
     #[must_use]
     pub(crate) fn location(&self, provision: &Provision) -> Location {
-        let on_server = provision.database.as_deref().and_then(|name| self.main.beside(name));
+        let in_schema = provision.schema.as_deref().and_then(|name| self.main.within(name));
+        let beside = provision.database.as_deref().and_then(|name| self.main.beside(name));
+        let on_server = in_schema.or(beside);
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
@@ -116,7 +131,7 @@ impl Premises {
     pub(crate) async fn remove(&self, provision: &Provision) -> Result<Vec<String>, ProvisionError> {
         let mut removed = Vec::new();
         // A file in the directory goes with the directory, and by its mark.
-        if provision.database.is_some() {
+        if provision.database.is_some() || provision.schema.is_some() {
             removed = Database::remove_owned(&self.location(provision), &provision.key).await?;
             crash_point("purge.database-removed");
         }
@@ -184,7 +199,7 @@ mod tests {
     async fn premises() -> (tempfile::TempDir, Premises, Provision) {
         let directory = tempfile::tempdir().unwrap();
         let premises = Premises::open(directory.path(), Location::Sqlite("main".into())).await.unwrap();
-        let provision = premises.plan(&AppId::parse("crm").unwrap()).await.unwrap();
+        let provision = premises.plan(&AppId::parse("crm").unwrap(), DatabaseMode::Database).await.unwrap();
         (directory, premises, provision)
     }
 
@@ -217,7 +232,7 @@ mod tests {
     async fn a_directory_in_use_is_not_planned_again() {
         let (_guard, premises, provision) = premises().await;
         std::fs::create_dir(premises.directory(&provision)).unwrap();
-        let next = premises.plan(&AppId::parse("crm").unwrap()).await.unwrap();
+        let next = premises.plan(&AppId::parse("crm").unwrap(), DatabaseMode::Database).await.unwrap();
         assert_eq!(next.directory, "crm.2");
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use nbapps::database::{Database, Engine, Location, ServerDatabase};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,18 +53,22 @@ impl TestEnvironment {
         Self { root, database_url }
     }
 
+    /// The main application's database, which is on a server.
+    pub fn main_location(&self) -> Location {
+        main_location(self.database_url.as_ref().unwrap())
+    }
+
     pub fn is_on_server(&self) -> bool {
         self.database_url.is_some()
     }
 
     /// Makes an application's database unusable; the daemon must not run.
     pub async fn break_database(&self, id: &str, location: &str) {
-        use nbapps::database::{Database, Engine, Location, ServerDatabase};
         let Some(url) = &self.database_url else {
             let text = "this is no database, and long enough to be read as a header of one".repeat(40);
             return std::fs::write(location, text).unwrap();
         };
-        let main = Location::Postgres(ServerDatabase::parse(Engine::Postgres, url).unwrap());
+        let main = main_location(url);
         let broken = main.name_beside(id).and_then(|name| main.beside(&name)).unwrap();
         assert_eq!(broken.to_string(), location);
         assert_eq!(Database::remove(&broken).await.unwrap().len(), 1);
@@ -138,6 +143,20 @@ impl TestEnvironment {
         let listen = daemon.call("host.info", json!({}))["listen"].as_str().unwrap().to_owned();
         daemon.url = format!("http://{listen}");
         daemon
+    }
+
+    /// Starts a daemon that kills itself at `point`, runs `method` on it, and gives the daemon that
+    /// is started after.
+    pub fn killed_at(&self, point: &str, method: &str, params: Value) -> Daemon {
+        let mut command = self.daemon_command();
+        command.env("NBAPPS_CRASH_AT", point);
+        let mut daemon = self.daemon_by(command);
+        let mut connection = daemon.connect();
+        connection.send(method, params);
+        while connection.receive().is_some() {}
+        let status = daemon.ended();
+        assert!(!status.success(), "{point}: the daemon was to be killed, and ended with {status}");
+        self.daemon()
     }
 
     /// Everything the daemon wrote to stderr.
@@ -220,6 +239,10 @@ impl TestEnvironment {
         }
         calm
     }
+}
+
+fn main_location(url: &str) -> Location {
+    Location::Postgres(ServerDatabase::parse(Engine::Postgres, url).unwrap())
 }
 
 /// A command that goes on; it is ended when this is dropped.

@@ -23,6 +23,7 @@ mod pages;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_postgres;
+mod schemas;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;

@@ -4,21 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::environment::{Daemon, TestEnvironment, http, sign_in};
-
-/// Starts a daemon that kills itself at `point`, runs `method` on it, and gives the daemon that
-/// is started after.
-fn killed_at(environment: &TestEnvironment, point: &str, method: &str, params: serde_json::Value) -> Daemon {
-    let mut command = environment.daemon_command();
-    command.env("NBAPPS_CRASH_AT", point);
-    let mut daemon = environment.daemon_by(command);
-    let mut connection = daemon.connect();
-    connection.send(method, params);
-    while connection.receive().is_some() {}
-    let status = daemon.ended();
-    assert!(!status.success(), "{point}: the daemon was to be killed, and ended with {status}");
-    environment.daemon()
-}
+use crate::environment::{TestEnvironment, http, sign_in};
 
 fn directories(environment: &TestEnvironment) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(environment.data().join("apps"))
@@ -40,7 +26,7 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
     ] {
         let environment = TestEnvironment::of(module_path!());
         let create = json!({"id": "crm", "domains": ["crm.example.com"]});
-        let daemon = killed_at(&environment, point, "app.create", create.clone());
+        let daemon = environment.killed_at(point, "app.create", create.clone());
         assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
         assert_eq!(directories(&environment), Vec::<String>::new(), "{point}");
         // Neither the ID nor the domain nor the directory is left taken.
@@ -54,7 +40,7 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
 #[tokio::test]
 async fn a_creation_that_was_complete_stays() {
     let environment = TestEnvironment::of(module_path!());
-    let daemon = killed_at(&environment, "create.completed", "app.create", json!({"id": "crm"}));
+    let daemon = environment.killed_at("create.completed", "app.create", json!({"id": "crm"}));
     assert_eq!(daemon.state("crm"), "initialized");
     sign_in(&daemon, Some("crm")).await;
 }
@@ -84,7 +70,7 @@ async fn a_deletion_is_whole_or_did_not_happen() {
         let daemon = environment.daemon();
         daemon.call("app.create", json!({"id": "crm", "start": true}));
         drop(daemon);
-        let daemon = killed_at(&environment, point, "app.delete", json!({"id": "crm"}));
+        let daemon = environment.killed_at(point, "app.delete", json!({"id": "crm"}));
         if there {
             assert_eq!(daemon.state("crm"), "initialized", "{point}");
         } else {
@@ -106,7 +92,7 @@ fn a_purge_that_began_is_finished() {
         daemon.call("app.create", json!({"id": "crm"}));
         daemon.call("app.create", json!({"id": "hr"}));
         drop(daemon);
-        let daemon = killed_at(&environment, point, "app.delete", json!({"id": "crm", "purge": true}));
+        let daemon = environment.killed_at(point, "app.delete", json!({"id": "crm", "purge": true}));
         let deleted = daemon.call("app.list", json!({"deleted": true}));
         assert_eq!(deleted["applications"], json!([]), "{point}");
         assert_eq!(directories(&environment), ["hr"], "{point}");

@@ -13,7 +13,7 @@ pub(in crate::data) async fn find(
     query: Query,
 ) -> Result<Vec<Record>, DataError> {
     let fields = wanted(collection, &query.fields)?;
-    let statement = select(collection, &fields, &query)?;
+    let statement = select(executor.schema(), collection, &fields, &query)?;
     let rows = executor.query(&statement).await?;
     rows.into_iter().map(|row| record(collection, &fields, row)).collect()
 }
@@ -35,7 +35,7 @@ pub(in crate::data) async fn count(
 ) -> Result<u64, DataError> {
     let statement = Statement::select()
         .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-        .from(collection.iden())
+        .from(collection.table_in(executor.schema()))
         .cond_where(filter.condition(collection)?)
         .to_owned();
     let row = executor.query(&statement).await?.into_iter().next();
@@ -54,9 +54,14 @@ fn wanted<'a>(collection: &'a Collection, names: &[String]) -> Result<Vec<&'a Fi
     names.iter().map(|name| collection.known(name)).collect()
 }
 
-fn select(collection: &Collection, fields: &[&Field], query: &Query) -> Result<SelectStatement, DataError> {
+fn select(
+    schema: Option<&str>,
+    collection: &Collection,
+    fields: &[&Field],
+    query: &Query,
+) -> Result<SelectStatement, DataError> {
     let mut statement = Statement::select();
-    statement.columns(fields.iter().map(|field| field.name().to_owned())).from(collection.iden());
+    statement.columns(fields.iter().map(|field| field.name().to_owned())).from(collection.table_in(schema));
     statement.cond_where(query.filter.condition(collection)?);
     for sort in &query.sort {
         let field = collection.known(&sort.field)?;

@@ -23,7 +23,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::NOT_NULL_VIOLATION => {
             DatabaseError::NotNull { column: said.column().unwrap_or_default().to_owned() }
         }
-        SqlState::DUPLICATE_DATABASE => DatabaseError::Exists(format!(
+        SqlState::DUPLICATE_DATABASE | SqlState::DUPLICATE_SCHEMA => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
         SqlState::INVALID_CATALOG_NAME => DatabaseError::Missing(format!("there is no database {at}")),

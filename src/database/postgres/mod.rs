@@ -7,6 +7,8 @@
 mod connection;
 mod error;
 mod lease;
+mod pool;
+mod schema;
 mod tls;
 mod transaction;
 mod value;
@@ -14,19 +16,19 @@ mod value;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use sea_query::{Expr, ExprTrait, Query};
 use tokio::sync::Semaphore;
-use tokio_postgres::config::SslMode;
 
-use super::server::{CONNECT_TIMEOUT, ServerDatabase, Tls};
+use super::server::ServerDatabase;
 use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 use lease::Lease;
+use pool::{CONNECTIONS, SharedPool};
 
 pub(super) use transaction::Transaction;
 
-/// Connections of one database at the most.
-const CONNECTIONS: u32 = 16;
+/// Connections that an application in a schema has at a time, of those of its database: it slows
+/// itself, not its neighbours.
+const TURNS_IN_SCHEMA: u32 = 4;
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The database that every server has, to be in while another is made or removed.
@@ -40,9 +42,12 @@ pub(super) struct Postgres {
 
 struct Shared {
     at: ServerDatabase,
-    pool: Pool,
-    /// A permit for each connection.
-    turns: Arc<Semaphore>,
+    /// Shared by all that are in the same database; given back when this is closed.
+    pool: parking_lot::Mutex<Option<Arc<SharedPool>>>,
+    /// How many connections it has at a time.
+    turns: u32,
+    /// A permit for each of them.
+    semaphore: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -51,12 +56,13 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The question whether a table exists in the schema that new tables go to.
-pub(super) fn table_named(name: &str) -> Rendered {
+/// The question whether a table exists in a schema; without one, in that which new tables go to.
+pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
+    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
     Query::select()
         .column("tablename")
         .from("pg_tables")
-        .and_where(Expr::col("schemaname").eq(Expr::cust("current_schema()")))
+        .and_where(Expr::col("schemaname").eq(schema))
         .and_where(Expr::col("tablename").eq(name))
         .to_owned()
         .render(Engine::Postgres)
@@ -65,6 +71,9 @@ pub(super) fn table_named(name: &str) -> Rendered {
 impl Postgres {
     /// Makes the database and opens it; the user must have the right `CREATEDB`.
     pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::create_schema(at, schema, None).await;
+        }
         in_maintenance(at, async |maintenance| maintenance.make(at, at).await).await?;
         Self::open(at).await
     }
@@ -72,6 +81,9 @@ impl Postgres {
     /// Makes the database as one that `owner` owns: under the owner's name first, so that it can
     /// be told from everybody else's at every moment, then marked with it, then renamed.
     pub(super) async fn create_owned(at: &ServerDatabase, owner: &str) -> Result<Self, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::create_schema(at, schema, Some(owner)).await;
+        }
         let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
         let at_first = quoted(&first.name)?;
         in_maintenance(at, async |maintenance| {
@@ -91,21 +103,38 @@ impl Postgres {
     }
 
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let turns = Arc::new(Semaphore::new(CONNECTIONS as usize));
-        let postgres = Self { shared: Arc::new(Shared { at: at.clone(), pool: pool(at)?, turns }) };
-        // The first connection shows whether it is there, and whether we may.
-        drop(postgres.lease().await?);
+        let postgres = Self::handle(at)?;
+        match &at.schema {
+            Some(schema) => postgres.require_schema(schema).await?,
+            // The first connection shows whether it is there, and whether we may.
+            None => drop(postgres.lease().await?),
+        }
         Ok(postgres)
+    }
+
+    /// The way there, before it is known where it leads.
+    fn handle(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        let pool = pool::of(at)?;
+        let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { CONNECTIONS };
+        let semaphore = Arc::new(Semaphore::new(turns as usize));
+        let pool = parking_lot::Mutex::new(Some(pool));
+        Ok(Self { shared: Arc::new(Shared { at: at.clone(), pool, turns, semaphore }) })
     }
 
     /// Removes the database; connections that others still have to it are ended.
     pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::remove_schema(at, schema, |_| true).await;
+        }
         in_maintenance(at, async |maintenance| maintenance.remove_where(at, |_| true).await).await
     }
 
     /// Removes what [`Self::create_owned`] made for this owner, as far as it came.
     pub(super) async fn remove_owned(at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
         let wanted = mark(owner);
+        if let Some(schema) = &at.schema {
+            return Self::remove_schema(at, schema, |comment| comment == wanted).await;
+        }
         in_maintenance(at, async |maintenance| {
             let mut removed = maintenance.remove_where(&at.beside(&unfinished(owner)), |_| true).await?;
             removed.extend(maintenance.remove_where(at, |comment| comment == wanted).await?);
@@ -143,12 +172,19 @@ impl Postgres {
         self.run_alone(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await
     }
 
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.shared.at.schema.as_deref()
+    }
+
     pub(super) fn at(&self) -> &ServerDatabase {
         &self.shared.at
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
-        let size = Expr::cust("pg_database_size(current_database())");
+        let size = match &self.at().schema {
+            Some(schema) => schema::size_of(schema),
+            None => Expr::cust("pg_database_size(current_database())"),
+        };
         let statement = Query::select().expr_as(size, "size").to_owned();
         let rows = self.query(&statement.render(Engine::Postgres)).await?;
         match rows.first().and_then(|row| row.get("size")) {
@@ -169,22 +205,24 @@ impl Postgres {
         Transaction::begin(self.lease().await?, Arc::clone(&self.shared)).await
     }
 
-    /// Lets what is under way end, and closes every connection.
+    /// Lets what is under way end; the last of a database closes every connection.
     pub(super) async fn close(&self) {
-        let turns = self.shared.turns.acquire_many(CONNECTIONS).await;
-        self.shared.turns.close();
-        self.shared.pool.close();
-        drop(turns);
+        let all = self.shared.semaphore.acquire_many(self.shared.turns).await;
+        self.shared.semaphore.close();
+        drop(self.shared.pool.lock().take());
+        drop(all);
     }
 
     async fn lease(&self) -> Result<Lease, DatabaseError> {
-        let turn = Arc::clone(&self.shared.turns).acquire_owned();
+        let turn = Arc::clone(&self.shared.semaphore).acquire_owned();
         let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(|_| {
             let at = self.at();
             DatabaseError::Busy(format!("no connection to {at} became free in time: too much is asked of it"))
         })?;
         let turn = turn.map_err(|_| DatabaseError::Closed(self.at().to_string()))?;
-        let connection = self.shared.pool.get().await;
+        let pool = self.shared.pool.lock().clone();
+        let pool = pool.ok_or_else(|| DatabaseError::Closed(self.at().to_string()))?;
+        let connection = pool.get().await;
         let connection = connection.map_err(|failed| error::of_pool(self.at(), &failed))?;
         Ok(Lease::new(connection, Arc::clone(&self.shared), turn))
     }
@@ -239,36 +277,6 @@ fn comment_of(name: &str) -> Rendered {
     let mut question = Query::select();
     question.expr_as(comment, "comment").from("pg_database").and_where(Expr::col("datname").eq(name));
     question.render(Engine::Postgres)
-}
-
-fn pool(at: &ServerDatabase) -> Result<Pool, DatabaseError> {
-    let server = &at.server;
-    let unreachable =
-        |reason: String| DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
-    let mut config = tokio_postgres::Config::new();
-    config.user(&server.user).dbname(&at.name).port(server.port).application_name("nbapps");
-    config.connect_timeout(CONNECT_TIMEOUT).options("-c timezone=UTC");
-    if server.host.starts_with('/') {
-        config.host_path(&server.host);
-    } else {
-        config.host(&server.host);
-    }
-    if let Some(password) = &server.password {
-        config.password(password);
-    }
-    config.ssl_mode(match server.tls {
-        Tls::Disable => SslMode::Disable,
-        Tls::Prefer => SslMode::Prefer,
-        Tls::Require | Tls::VerifyFull => SslMode::Require,
-    });
-    let connector = tls::connector(server.tls).map_err(unreachable)?;
-    let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_config(config, connector, fast))
-        .max_size(CONNECTIONS as usize)
-        .runtime(Runtime::Tokio1)
-        .create_timeout(Some(CONNECT_TIMEOUT))
-        .build()
-        .map_err(|error| unreachable(error.to_string()))
 }
 
 /// A name as the server reads it whatever is in it.

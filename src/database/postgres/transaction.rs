@@ -21,6 +21,10 @@ impl Transaction {
         Ok(Self { held: Some(held), shared })
     }
 
+    pub(in crate::database) fn schema(&self) -> Option<&str> {
+        self.shared.at.schema.as_deref()
+    }
+
     pub(in crate::database) async fn query(
         &mut self,
         statement: &Rendered,

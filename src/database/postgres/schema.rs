@@ -1,0 +1,93 @@
+//! A schema that stands for a database: its tables are its own, its connections those of the
+//! database around it.
+
+use sea_query::{Expr, ExprTrait, Query};
+
+use super::{Postgres, literal, mark, quoted};
+use crate::database::server::ServerDatabase;
+use crate::database::{DatabaseError, Engine, Rendered, Statement, Value};
+
+impl Postgres {
+    /// Makes the schema, marked as its owner's, and opens it; the user must have the right `CREATE`
+    /// in the database.
+    pub(super) async fn create_schema(
+        at: &ServerDatabase,
+        schema: &str,
+        owner: Option<&str>,
+    ) -> Result<Self, DatabaseError> {
+        let name = quoted(schema)?;
+        let postgres = Self::handle(at)?;
+        let mut make = format!("CREATE SCHEMA {name}");
+        if let Some(owner) = owner {
+            // Both in one message are one transaction.
+            make.push_str(&format!("; COMMENT ON SCHEMA {name} IS {}", literal(&mark(owner))));
+        }
+        match postgres.run_alone(&make).await {
+            Ok(()) => Ok(postgres),
+            Err(failed) => {
+                postgres.close().await;
+                Err(match failed {
+                    DatabaseError::Exists(_) => DatabaseError::Exists(format!(
+                        "cannot create {at}: there is one of this name already"
+                    )),
+                    DatabaseError::Denied(_) => DatabaseError::Denied(format!(
+                        "the user {user} may not create schemas in {name}; its owner allows it with: GRANT CREATE \
+                         ON DATABASE {database} TO {role}",
+                        user = at.server.user,
+                        name = at.name,
+                        database = quoted(&at.name)?,
+                        role = quoted(&at.server.user)?,
+                    )),
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// Nothing, when the schema is there.
+    pub(super) async fn require_schema(&self, schema: &str) -> Result<(), DatabaseError> {
+        let missing = || DatabaseError::Missing(format!("there is no {}", self.at()));
+        self.query(&comment_of(schema)).await?.first().map(drop).ok_or_else(missing)
+    }
+
+    /// Removes the schema with everything in it, if there is one and its comment fits.
+    pub(super) async fn remove_schema(
+        at: &ServerDatabase,
+        schema: &str,
+        fits: impl FnOnce(&str) -> bool,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let name = quoted(schema)?;
+        let postgres = Self::handle(at)?;
+        let removed = async {
+            let rows = postgres.query(&comment_of(schema)).await?;
+            let comment = match rows.first().map(|row| row.get("comment")) {
+                None => return Ok(Vec::new()),
+                Some(Some(Value::Text(comment))) => comment.as_str(),
+                Some(_) => "",
+            };
+            if !fits(comment) {
+                return Ok(Vec::new());
+            }
+            postgres.run_alone(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).await?;
+            Ok(vec![at.to_string()])
+        };
+        let removed = removed.await;
+        postgres.close().await;
+        removed
+    }
+}
+
+/// The question for a schema of this name, and its comment.
+fn comment_of(schema: &str) -> Rendered {
+    let comment = Expr::cust("obj_description(oid, 'pg_namespace')");
+    let mut question = Query::select();
+    question.expr_as(comment, "comment").from("pg_namespace").and_where(Expr::col("nspname").eq(schema));
+    question.render(Engine::Postgres)
+}
+
+/// Bytes of everything in a schema.
+pub(super) fn size_of(schema: &str) -> Expr {
+    let sum = "(SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c \
+               JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname = $1)";
+    Expr::cust_with_values(sum, [schema])
+}

@@ -1,0 +1,125 @@
+//! Schema mode: applications in schemas of the main application's PostgreSQL database.
+
+use nbapps::database::{Database, DatabaseError, Value};
+use sea_query::{Expr, ExprTrait, Func, Query};
+use serde_json::json;
+
+use crate::environment::{TestEnvironment, http, sign_in};
+
+fn on_postgres() -> TestEnvironment {
+    TestEnvironment::of("_on_postgres")
+}
+
+async fn has_schema(environment: &TestEnvironment, name: &str) -> bool {
+    let main = environment.main_location();
+    let schema = main.within(&main.name_beside(name).unwrap()).unwrap();
+    match Database::open(&schema).await {
+        Ok(database) => {
+            database.close().await;
+            true
+        }
+        Err(DatabaseError::Missing(_)) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn an_application_lives_and_ends_in_its_schema() {
+    let environment = on_postgres();
+    let daemon = environment.daemon();
+    let created = environment.nbapps(&["create", "--id", "crm", "--db", "schema", "--start", "-o", "json"]);
+    let application = &created.ok().json()["application"];
+    assert_eq!(
+        (&application["database"]["mode"], &application["state"]),
+        (&json!("schema"), &json!("running"))
+    );
+    let location = application["database"]["location"].as_str().unwrap();
+    assert!(location.contains("_crm") && !location.contains("secret"), "{location}");
+    daemon.call("app.create", json!({"id": "hr", "database": {"mode": "schema"}}));
+    let token = sign_in(&daemon, Some("crm")).await;
+    assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("hr"), Some(&token), None).await.0, 401);
+    // Changed in one, it stays as it was in the other.
+    let change =
+        json!({"oldPassword": "admin123", "newPassword": "another-1", "confirmPassword": "another-1"});
+    let (status, said) =
+        http(&daemon, "POST", "/api/auth:changePassword", Some("crm"), Some(&token), Some(change)).await;
+    assert_eq!(status, 200, "{said}");
+    assert!(daemon.stop().success());
+    let daemon = environment.daemon();
+    sign_in(&daemon, Some("hr")).await;
+    daemon.call("app.delete", json!({"id": "crm"}));
+    assert!(has_schema(&environment, "crm").await);
+    daemon.call("app.undelete", json!({"id": "crm"}));
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    assert!(!has_schema(&environment, "crm").await && has_schema(&environment, "hr").await);
+}
+
+#[tokio::test]
+async fn a_schema_of_somebody_else_is_refused_and_stays() {
+    let environment = on_postgres();
+    let daemon = environment.daemon();
+    let main = environment.main_location();
+    let theirs = main.within(&main.name_beside("crm").unwrap()).unwrap();
+    Database::create(&theirs).await.unwrap().close().await;
+    assert_eq!(
+        daemon.refusal("app.create", json!({"id": "crm", "database": {"mode": "schema"}})),
+        "conflict"
+    );
+    assert!(has_schema(&environment, "crm").await);
+    assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
+}
+
+#[tokio::test]
+async fn a_creation_and_a_purge_that_were_cut_short_are_made_whole() {
+    let create = json!({"id": "crm", "database": {"mode": "schema"}});
+    for point in ["create.directory-marked", "create.database-made", "create.installed"] {
+        let environment = on_postgres();
+        let daemon = environment.killed_at(point, "app.create", create.clone());
+        assert!(!has_schema(&environment, "crm").await, "{point}");
+        daemon.call("app.create", create.clone());
+        sign_in(&daemon, Some("crm")).await;
+    }
+    for point in ["purge.marked", "purge.database-removed", "purge.removed"] {
+        let environment = on_postgres();
+        let daemon = environment.daemon();
+        daemon.call("app.create", create.clone());
+        drop(daemon);
+        environment.killed_at(point, "app.delete", json!({"id": "crm", "purge": true}));
+        assert!(!has_schema(&environment, "crm").await, "{point}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_in_one_database_share_its_connections() {
+    const APPLICATIONS: usize = 60;
+    let environment = on_postgres();
+    let daemon = environment.daemon();
+    let mut connections: Vec<_> = (0..APPLICATIONS).map(|_| daemon.connect()).collect();
+    for (number, connection) in connections.iter_mut().enumerate() {
+        let create = json!({"id": format!("app-{number}"), "database": {"mode": "schema"}});
+        connection.send("app.create", create);
+    }
+    for mut connection in connections {
+        connection.answer(1).unwrap();
+    }
+    let client = reqwest::Client::new();
+    let mut visits = tokio::task::JoinSet::new();
+    for number in 0..APPLICATIONS {
+        let body = json!({"account": "nocobase", "password": "wrong"});
+        let visit = client.post(format!("{}/api/__app/app-{number}/auth:signIn", daemon.url)).json(&body);
+        visits.spawn(async move { visit.send().await.unwrap().status().as_u16() });
+    }
+    assert!(visits.join_all().await.iter().all(|&status| status == 401));
+    assert_eq!(daemon.call("host.info", json!({}))["running"], APPLICATIONS);
+    let name = environment.main_location().name_beside("").unwrap();
+    let name = name.trim_end_matches('_');
+    let main = Database::open(&environment.main_location()).await.unwrap();
+    let connections = Query::select()
+        .expr_as(Func::count(Expr::col("pid")), "connections")
+        .from("pg_stat_activity")
+        .and_where(Expr::col("datname").eq(name))
+        .to_owned();
+    let rows = main.query(&connections).await.unwrap();
+    // Those of the host, and the one that asks.
+    assert!(matches!(rows[0].get("connections"), Some(Value::Integer(2..=17))), "{rows:?}");
+}
