@@ -8,7 +8,7 @@
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
 //! `Transaction`. SQLite does its work on the threads of `workers.rs`, which all databases share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sea_query::{InsertStatement, SelectStatement};
 
@@ -89,6 +89,15 @@ impl std::fmt::Display for Location {
 }
 
 impl Location {
+    /// The directory that must be there before the database can be made; none for a server.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => path.parent(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// The name for a database beside this one that holds `what`, led by this one's own, so that
     /// two hosts on one server keep out of each other's way; `None` for SQLite, which has no server.
     #[must_use]
@@ -255,8 +264,7 @@ impl Database {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineDatabase::Postgres(postgres) => {
-                let rows = postgres.query(&returning(statement, generated).render(Engine::Postgres)).await?;
-                Ok(generated_value(&rows))
+                Ok(generated_value(postgres.query(&returning(statement, generated)).await?))
             }
         }
     }
@@ -348,8 +356,7 @@ impl Transaction {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineTransaction::Postgres(postgres) => {
-                let rows = postgres.query(&returning(statement, generated).render(Engine::Postgres)).await?;
-                Ok(generated_value(&rows))
+                Ok(generated_value(postgres.query(&returning(statement, generated)).await?))
             }
         }
     }
@@ -375,18 +382,17 @@ impl Transaction {
     }
 }
 
-/// The same insertion, giving what the engine made for a column.
-fn returning(statement: &InsertStatement, generated: Option<&str>) -> InsertStatement {
-    let mut statement = statement.clone();
-    if let Some(column) = generated {
-        statement.returning_col(column.to_owned());
+/// An insertion in PostgreSQL's words, giving what it made for a column.
+fn returning(statement: &InsertStatement, generated: Option<&str>) -> Rendered {
+    match generated {
+        Some(column) => statement.clone().returning_col(column.to_owned()).render(Engine::Postgres),
+        None => statement.render(Engine::Postgres),
     }
-    statement
 }
 
-fn generated_value(rows: &[Row]) -> Option<i64> {
-    match rows.first()?.clone().into_values().first()? {
-        Value::Integer(made) => Some(*made),
+fn generated_value(rows: Vec<Row>) -> Option<i64> {
+    match rows.into_iter().next()?.into_values().into_iter().next()? {
+        Value::Integer(made) => Some(made),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
-use crate::database::{Database, Location};
+use crate::database::Database;
 use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
 use super::events::Events;
@@ -119,9 +119,7 @@ impl Supervisor {
 }
 
 async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
-    if let Location::Sqlite(path) = &options.main_location
-        && let Some(directory) = path.parent()
-    {
+    if let Some(directory) = options.main_location.directory() {
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| {
             let error =

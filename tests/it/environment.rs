@@ -159,6 +159,15 @@ impl TestEnvironment {
         self.daemon()
     }
 
+    /// Fails when any file of the data directory has this secret.
+    pub fn assert_kept_nowhere(&self, secret: &str) {
+        for file in files(&self.data()) {
+            let content = std::fs::read(&file).unwrap();
+            let found = content.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", file.display());
+        }
+    }
+
     /// Everything the daemon wrote to stderr.
     pub fn daemon_log(&self) -> String {
         std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
@@ -239,6 +248,12 @@ impl TestEnvironment {
         }
         calm
     }
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn main_location(url: &str) -> Location {

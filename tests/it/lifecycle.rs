@@ -167,22 +167,9 @@ fn secrets_are_encrypted_at_rest_and_lost_without_the_key() {
     let secret = "a-secret-that-is-long-enough-for-hs256";
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));
     assert!(daemon.stop().success());
-    for file in walk(&environment.data()) {
-        let bytes = std::fs::read(&file).unwrap();
-        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-        assert!(!found, "the secret stands in {}", file.display());
-    }
+    environment.assert_kept_nowhere(secret);
     std::fs::remove_file(environment.data().join("secret.key")).unwrap();
     let (code, said) = environment.refused(environment.daemon_command());
     assert_eq!(code, 1);
     assert!(said.contains("secret.key"), "{said}");
-}
-
-fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
-    }
-    files
 }

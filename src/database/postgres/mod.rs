@@ -155,17 +155,22 @@ impl Postgres {
         at: &ServerDatabase,
         fits: impl FnOnce(&str) -> bool,
     ) -> Result<Vec<String>, DatabaseError> {
-        let rows = self.query(&comment_of(&at.name)).await?;
-        let Some(row) = rows.first() else { return Ok(Vec::new()) };
-        let comment = match row.get("comment") {
-            Some(Value::Text(comment)) => comment.as_str(),
-            _ => "",
-        };
-        if !fits(comment) {
+        let Some(comment) = self.comment(&comment_of(&at.name)).await? else { return Ok(Vec::new()) };
+        if !fits(&comment) {
             return Ok(Vec::new());
         }
         self.drop_database(&quoted(&at.name)?).await?;
         Ok(vec![format!("database {at}")])
+    }
+
+    /// The answer to a question for something of a name and its comment: `None` where there is no
+    /// such thing, an empty one where it has none.
+    async fn comment(&self, question: &Rendered) -> Result<Option<String>, DatabaseError> {
+        let row = self.query(question).await?.into_iter().next();
+        Ok(row.map(|row| match row.get("comment") {
+            Some(Value::Text(comment)) => comment.clone(),
+            _ => String::new(),
+        }))
     }
 
     async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {

@@ -5,7 +5,7 @@ use sea_query::{Expr, ExprTrait, Query};
 
 use super::{Postgres, literal, mark, quoted};
 use crate::database::server::ServerDatabase;
-use crate::database::{DatabaseError, Engine, Rendered, Statement, Value};
+use crate::database::{DatabaseError, Engine, Rendered, Statement};
 
 impl Postgres {
     /// Makes the schema, marked as its owner's, and opens it; the user must have the right `CREATE`
@@ -47,7 +47,7 @@ impl Postgres {
     /// Nothing, when the schema is there.
     pub(super) async fn require_schema(&self, schema: &str) -> Result<(), DatabaseError> {
         let missing = || DatabaseError::Missing(format!("there is no {}", self.at()));
-        self.query(&comment_of(schema)).await?.first().map(drop).ok_or_else(missing)
+        self.comment(&comment_of(schema)).await?.map(drop).ok_or_else(missing)
     }
 
     /// Removes the schema with everything in it, if there is one and its comment fits.
@@ -59,13 +59,8 @@ impl Postgres {
         let name = quoted(schema)?;
         let postgres = Self::handle(at)?;
         let removed = async {
-            let rows = postgres.query(&comment_of(schema)).await?;
-            let comment = match rows.first().map(|row| row.get("comment")) {
-                None => return Ok(Vec::new()),
-                Some(Some(Value::Text(comment))) => comment.as_str(),
-                Some(_) => "",
-            };
-            if !fits(comment) {
+            let Some(comment) = postgres.comment(&comment_of(schema)).await? else { return Ok(Vec::new()) };
+            if !fits(&comment) {
                 return Ok(Vec::new());
             }
             postgres.run_alone(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).await?;

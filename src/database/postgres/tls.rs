@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database::Tls;
@@ -14,10 +16,7 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring:
 
 /// Anybody's certificate: encryption without knowing to whom, as `prefer` and `require` are defined.
 static UNVERIFIED: LazyLock<Result<ClientConfig, String>> = LazyLock::new(|| {
-    let builder =
-        ClientConfig::builder_with_provider(Arc::clone(&PROVIDER)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth())
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth())
 });
 
 /// A certificate of this host that an authority of this machine's list has signed.
@@ -27,11 +26,13 @@ static VERIFIED: LazyLock<Result<ClientConfig, String>> = LazyLock::new(|| {
     if roots.is_empty() {
         return Err("this machine has no list of certificate authorities".to_owned());
     }
-    let builder =
-        ClientConfig::builder_with_provider(Arc::clone(&PROVIDER)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 });
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER));
+    builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())
+}
 
 /// The connector for a mode; the error says what this machine lacks.
 pub(super) fn connector(tls: Tls) -> Result<MakeRustlsConnect, String> {
