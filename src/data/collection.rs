@@ -8,6 +8,7 @@ use sea_query::{
 
 use super::records::value;
 use super::{DataError, Field};
+use crate::database::Engine;
 
 /// The field that says when a record was made.
 pub(super) const CREATED_AT: &str = "createdAt";
@@ -78,12 +79,13 @@ impl Collection {
     }
 
     /// The table, made where it is missing.
-    pub(super) fn table(&self, schema: Option<&str>) -> Result<TableCreateStatement, DataError> {
+    pub(super) fn table(&self, engine: Engine, schema: Option<&str>) -> Result<TableCreateStatement, DataError> {
         let mut table = Table::create();
         table.table(self.table_in(schema)).if_not_exists();
         let single_key = self.primary_key().count() == 1;
         for field in self.fields() {
-            let mut column = ColumnDef::new_with_type(field.name().to_owned(), field.kind.column_type());
+            let kind = engine.column_type(field.kind.column_type());
+            let mut column = ColumnDef::new_with_type(field.name().to_owned(), kind);
             if field.not_null {
                 column.not_null();
             }

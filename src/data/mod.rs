@@ -110,7 +110,7 @@ impl Transaction {
     /// Makes a collection's table; see [`DataSource::create_table`].
     pub async fn create_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let schema = self.inner.schema().map(str::to_owned);
-        self.inner.execute(&collection.table(schema.as_deref())?).await?;
+        self.inner.execute(&collection.table(self.inner.engine(), schema.as_deref())?).await?;
         for index in collection.unique_indexes(schema.as_deref()) {
             self.inner.execute(&index).await?;
         }

@@ -9,6 +9,9 @@ pub enum DatabaseError {
     /// There is none.
     #[error("{0}")]
     Missing(String),
+    /// Its server has no connection left.
+    #[error("{0}")]
+    Full(String),
     /// It cannot be reached or opened.
     #[error("{0}")]
     Unreachable(String),

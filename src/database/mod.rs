@@ -10,9 +10,10 @@
 
 use std::path::{Path, PathBuf};
 
-use sea_query::{InsertStatement, SelectStatement};
+use sea_query::{ColumnType, InsertStatement, SelectStatement};
 
 mod error;
+mod mysql;
 mod postgres;
 mod server;
 mod sqlite;
@@ -21,7 +22,7 @@ mod value;
 mod workers;
 
 pub use error::DatabaseError;
-pub use server::{InvalidUrl, Server, ServerDatabase, Tls};
+pub use server::{InvalidUrl, Server, ServerDatabase, Tls, limit_connections};
 pub use statement::{Change, Rendered, Statement};
 pub use value::{Row, Value};
 
@@ -32,15 +33,18 @@ pub enum Engine {
     Sqlite,
     /// PostgreSQL, a server.
     Postgres,
+    /// MySQL or MariaDB, a server.
+    Mysql,
 }
 
 impl Engine {
-    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`, `postgres`.
+    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`, `postgres`, `mysql`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 
@@ -50,11 +54,24 @@ impl Engine {
         matches!(self, Self::Postgres)
     }
 
+    /// The column type for what the builder's type stands for, where it would not hold all of it.
+    #[must_use]
+    pub fn column_type(self, general: ColumnType) -> ColumnType {
+        match (self, general) {
+            // A `timestamp` has whole seconds and ends in 2038, a `text` 64 KiB.
+            (Self::Mysql, ColumnType::TimestampWithTimeZone) => ColumnType::custom("datetime(3)"),
+            (Self::Mysql, ColumnType::Text) => ColumnType::custom("longtext"),
+            (Self::Mysql, ColumnType::Uuid) => ColumnType::custom("char(36)"),
+            (_, general) => general,
+        }
+    }
+
     /// The port its servers listen on; 0 for SQLite, which has none.
     const fn default_port(self) -> u16 {
         match self {
             Self::Sqlite => 0,
             Self::Postgres => 5432,
+            Self::Mysql => 3306,
         }
     }
 }
@@ -66,6 +83,8 @@ pub enum Location {
     Sqlite(PathBuf),
     /// A database on a PostgreSQL server.
     Postgres(ServerDatabase),
+    /// A database on a MySQL or MariaDB server.
+    Mysql(ServerDatabase),
 }
 
 impl Location {
@@ -75,6 +94,7 @@ impl Location {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
+            Self::Mysql(_) => Engine::Mysql,
         }
     }
 }
@@ -83,7 +103,7 @@ impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(at) => at.fmt(f),
+            Self::Postgres(at) | Self::Mysql(at) => at.fmt(f),
         }
     }
 }
@@ -94,7 +114,7 @@ impl Location {
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => path.parent(),
-            Self::Postgres(_) => None,
+            Self::Postgres(_) | Self::Mysql(_) => None,
         }
     }
 
@@ -104,7 +124,7 @@ impl Location {
     pub fn name_beside(&self, what: &str) -> Option<String> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(at) => Some(format!("{}_{what}", at.name)),
+            Self::Postgres(at) | Self::Mysql(at) => Some(format!("{}_{what}", at.name)),
         }
     }
 
@@ -112,8 +132,8 @@ impl Location {
     #[must_use]
     pub fn within(&self, schema: &str) -> Option<Self> {
         match self {
-            Self::Sqlite(_) => None,
             Self::Postgres(at) => Some(Self::Postgres(at.within(schema))),
+            Self::Sqlite(_) | Self::Mysql(_) => None,
         }
     }
 
@@ -123,6 +143,7 @@ impl Location {
         match self {
             Self::Sqlite(_) => None,
             Self::Postgres(at) => Some(Self::Postgres(at.beside(name))),
+            Self::Mysql(at) => Some(Self::Mysql(at.beside(name))),
         }
     }
 }
@@ -138,6 +159,7 @@ pub struct Database {
 enum EngineDatabase {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
+    Mysql(mysql::Mysql),
 }
 
 impl Database {
@@ -147,6 +169,7 @@ impl Database {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::create(path).await.map(Self::sqlite),
             Location::Postgres(at) => postgres::Postgres::create(at).await.map(Self::postgres),
+            Location::Mysql(at) => mysql::Mysql::create(at).await.map(Self::mysql),
         }
     }
 
@@ -155,6 +178,7 @@ impl Database {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
             Location::Postgres(at) => postgres::Postgres::open(at).await.map(Self::postgres),
+            Location::Mysql(at) => mysql::Mysql::open(at).await.map(Self::mysql),
         }
     }
 
@@ -172,6 +196,7 @@ impl Database {
         match at {
             Location::Sqlite(_) => Self::create(at).await,
             Location::Postgres(at) => postgres::Postgres::create_owned(at, owner).await.map(Self::postgres),
+            Location::Mysql(at) => mysql::Mysql::create_owned(at, owner).await.map(Self::mysql),
         }
     }
 
@@ -181,6 +206,7 @@ impl Database {
         match at {
             Location::Sqlite(_) => Self::remove(at).await,
             Location::Postgres(at) => postgres::Postgres::remove_owned(at, owner).await,
+            Location::Mysql(at) => mysql::Mysql::remove_owned(at, owner).await,
         }
     }
 
@@ -190,6 +216,7 @@ impl Database {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::remove(path).await,
             Location::Postgres(at) => postgres::Postgres::remove(at).await,
+            Location::Mysql(at) => mysql::Mysql::remove(at).await,
         }
     }
 
@@ -201,12 +228,17 @@ impl Database {
         Self { engine: EngineDatabase::Postgres(engine) }
     }
 
+    fn mysql(engine: mysql::Mysql) -> Self {
+        Self { engine: EngineDatabase::Mysql(engine) }
+    }
+
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         match &self.engine {
             EngineDatabase::Sqlite(_) => Engine::Sqlite,
             EngineDatabase::Postgres(_) => Engine::Postgres,
+            EngineDatabase::Mysql(_) => Engine::Mysql,
         }
     }
 
@@ -216,6 +248,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Location::Sqlite(sqlite.path().to_owned()),
             EngineDatabase::Postgres(postgres) => Location::Postgres(postgres.at().clone()),
+            EngineDatabase::Mysql(mysql) => Location::Mysql(mysql.at().clone()),
         }
     }
 
@@ -223,8 +256,18 @@ impl Database {
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
         match &self.engine {
-            EngineDatabase::Sqlite(_) => None,
+            EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => None,
             EngineDatabase::Postgres(postgres) => postgres.schema(),
+        }
+    }
+
+    /// Connections in use now; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn connections(&self) -> Option<usize> {
+        match &self.engine {
+            EngineDatabase::Sqlite(_) => None,
+            EngineDatabase::Postgres(postgres) => Some(postgres.in_use()),
+            EngineDatabase::Mysql(mysql) => Some(mysql.in_use()),
         }
     }
 
@@ -233,6 +276,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.size().await,
             EngineDatabase::Postgres(postgres) => postgres.size().await,
+            EngineDatabase::Mysql(mysql) => mysql.size().await,
         }
     }
 
@@ -241,6 +285,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
             EngineDatabase::Postgres(postgres) => postgres.query(&statement.render(Engine::Postgres)).await,
+            EngineDatabase::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -250,6 +295,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
             EngineDatabase::Postgres(postgres) => postgres.execute(&statement.render(Engine::Postgres)).await,
+            EngineDatabase::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -264,7 +310,10 @@ impl Database {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineDatabase::Postgres(postgres) => {
-                Ok(generated_value(postgres.query(&returning(statement, generated)).await?))
+                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+            }
+            EngineDatabase::Mysql(mysql) => {
+                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
             }
         }
     }
@@ -276,6 +325,7 @@ impl Database {
             EngineDatabase::Postgres(postgres) => {
                 Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
             }
+            EngineDatabase::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
         }
     }
 
@@ -289,6 +339,9 @@ impl Database {
             EngineDatabase::Postgres(postgres) => {
                 Ok(Transaction { engine: EngineTransaction::Postgres(postgres.begin().await?) })
             }
+            EngineDatabase::Mysql(mysql) => {
+                Ok(Transaction { engine: EngineTransaction::Mysql(mysql.begin().await?) })
+            }
         }
     }
 
@@ -298,6 +351,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.close().await,
             EngineDatabase::Postgres(postgres) => postgres.close().await,
+            EngineDatabase::Mysql(mysql) => mysql.close().await,
         }
     }
 }
@@ -313,14 +367,25 @@ pub struct Transaction {
 enum EngineTransaction {
     Sqlite(sqlite::Transaction),
     Postgres(postgres::Transaction),
+    Mysql(mysql::Transaction),
 }
 
 impl Transaction {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match &self.engine {
+            EngineTransaction::Sqlite(_) => Engine::Sqlite,
+            EngineTransaction::Postgres(_) => Engine::Postgres,
+            EngineTransaction::Mysql(_) => Engine::Mysql,
+        }
+    }
+
     /// The schema that its tables are in; see [`Database::schema`].
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
         match &self.engine {
-            EngineTransaction::Sqlite(_) => None,
+            EngineTransaction::Sqlite(_) | EngineTransaction::Mysql(_) => None,
             EngineTransaction::Postgres(postgres) => postgres.schema(),
         }
     }
@@ -329,9 +394,8 @@ impl Transaction {
     pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => {
-                postgres.query(&statement.render(Engine::Postgres)).await
-            }
+            EngineTransaction::Postgres(postgres) => postgres.query(&statement.render(Engine::Postgres)).await,
+            EngineTransaction::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -339,9 +403,8 @@ impl Transaction {
     pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => {
-                postgres.execute(&statement.render(Engine::Postgres)).await
-            }
+            EngineTransaction::Postgres(postgres) => postgres.execute(&statement.render(Engine::Postgres)).await,
+            EngineTransaction::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -356,7 +419,10 @@ impl Transaction {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineTransaction::Postgres(postgres) => {
-                Ok(generated_value(postgres.query(&returning(statement, generated)).await?))
+                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+            }
+            EngineTransaction::Mysql(mysql) => {
+                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
             }
         }
     }
@@ -370,6 +436,7 @@ impl Transaction {
             EngineTransaction::Postgres(postgres) => {
                 Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
             }
+            EngineTransaction::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
         }
     }
 
@@ -378,22 +445,8 @@ impl Transaction {
         match self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,
             EngineTransaction::Postgres(postgres) => postgres.commit().await,
+            EngineTransaction::Mysql(mysql) => mysql.commit().await,
         }
-    }
-}
-
-/// An insertion in PostgreSQL's words, giving what it made for a column.
-fn returning(statement: &InsertStatement, generated: Option<&str>) -> Rendered {
-    match generated {
-        Some(column) => statement.clone().returning_col(column.to_owned()).render(Engine::Postgres),
-        None => statement.render(Engine::Postgres),
-    }
-}
-
-fn generated_value(rows: Vec<Row>) -> Option<i64> {
-    match rows.into_iter().next()?.into_values().into_iter().next()? {
-        Value::Integer(made) => Some(made),
-        _ => None,
     }
 }
 

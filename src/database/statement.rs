@@ -2,7 +2,8 @@
 //! but for what an engine says to itself.
 
 use sea_query::{
-    DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, PostgresQueryBuilder,
+    DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, MysqlQueryBuilder,
+    PostgresQueryBuilder,
     SelectStatement, SqliteQueryBuilder, TableAlterStatement, TableCreateStatement, TableDropStatement,
     UpdateStatement,
 };
@@ -18,6 +19,26 @@ pub struct Rendered {
     pub(super) values: Vec<sea_query::Value>,
     /// Whether it is asked again and again, so that preparing it once pays.
     pub(super) repeated: bool,
+    /// Whether what it makes may be there already.
+    pub(super) if_missing: bool,
+    /// Whether the server makes a value that is asked for.
+    pub(super) generated: bool,
+}
+
+const IF_MISSING: &str = " IF NOT EXISTS ";
+
+impl Rendered {
+    /// An insertion of one row that gives what the engine makes for the column `generated`.
+    pub(super) fn insertion(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
+        let rendered = match generated {
+            // The others say it beside the answer.
+            Some(column) if engine == Engine::Postgres => {
+                statement.clone().returning_col(column.to_owned()).render(engine)
+            }
+            _ => statement.render(engine),
+        };
+        Self { generated: generated.is_some(), ..rendered }
+    }
 }
 
 mod sealed {
@@ -42,8 +63,9 @@ macro_rules! data_statements {
                 let (sql, values) = match engine {
                     Engine::Sqlite => self.build(SqliteQueryBuilder),
                     Engine::Postgres => self.build(PostgresQueryBuilder),
+                    Engine::Mysql => self.build(MysqlQueryBuilder),
                 };
-                Rendered { sql, values: values.0, repeated: true }
+                Rendered { sql, values: values.0, repeated: true, if_missing: false, generated: false }
             }
         }
     )+ };
@@ -57,8 +79,12 @@ macro_rules! schema_statements {
                 let sql = match engine {
                     Engine::Sqlite => self.build(SqliteQueryBuilder),
                     Engine::Postgres => self.build(PostgresQueryBuilder),
+                    Engine::Mysql => self.build(MysqlQueryBuilder),
                 };
-                Rendered { sql, values: Vec::new(), repeated: false }
+                // MySQL cannot say this of an index: there it is known from what the others say.
+                let if_missing = sql.contains(IF_MISSING)
+                    || engine == Engine::Mysql && self.build(SqliteQueryBuilder).contains(IF_MISSING);
+                Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: false }
             }
         }
         impl Change for $statement {}

@@ -14,6 +14,8 @@ pub(crate) async fn everywhere(test: impl AsyncFn(Location)) {
     test(place.at("a.sqlite")).await;
     let url = crate::test_servers::postgres(&crate::test_servers::fresh_name());
     test(Location::Postgres(ServerDatabase::parse(Engine::Postgres, &url).unwrap())).await;
+    let url = crate::test_servers::mariadb(&crate::test_servers::fresh_name());
+    test(Location::Mysql(ServerDatabase::parse(Engine::Mysql, &url).unwrap())).await;
 }
 
 /// A schema that does not exist, in a database that does.

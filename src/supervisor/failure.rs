@@ -17,10 +17,20 @@ pub(crate) trait Failure {
 impl Failure for DatabaseError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         let (kind, hint) = match &self {
-            Self::Missing(_) | Self::Unreachable(_) | Self::Busy(_) => (
+            Self::Missing(_) | Self::Unreachable(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "check that the database is there, that its server runs and has a connection left, and that \
-                 no other process holds the file",
+                "check that the database is there, that its server runs, and the host, port, user and \
+                 password that it is reached with",
+            ),
+            Self::Full(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "end connections of others, raise the server's max_connections (or the user's limit), or \
+                 lower [database] connections of this host",
+            ),
+            Self::Busy(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "try again; if it stays so, see what holds the database: another process, a long \
+                 transaction, or a server with too much to do",
             ),
             Self::Exists(_) => (
                 ErrorKind::Conflict,

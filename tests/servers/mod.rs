@@ -40,6 +40,13 @@ pub(crate) fn postgres(database: &str) -> String {
     format!("postgres://root:secret@127.0.0.1:{port}/{database}")
 }
 
+/// The URL of a database on this run's MariaDB server, as its superuser.
+pub(crate) fn mariadb(database: &str) -> String {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let port = SERVER.get_or_init(|| start("mariadb.sh")).port;
+    format!("mysql://root:secret@127.0.0.1:{port}/{database}")
+}
+
 /// A name that no other test of this run has.
 pub(crate) fn fresh_name() -> String {
     static LAST: AtomicU32 = AtomicU32::new(0);

@@ -1,12 +1,16 @@
 //! Errors as the API answers them. What a stranger must not know (paths, SQL) goes to the log.
 
 use bytes::Bytes;
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::json_response;
 use crate::app::auth::AuthError;
 use crate::data::{DataError, DatabaseError};
+
+/// When a client may ask again what is not available now.
+const SECONDS_TO_WAIT: &str = "5";
 
 /// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,7 +58,11 @@ impl ApiError {
         if let Some(code) = self.code {
             error["code"] = Value::from(code);
         }
-        json_response(self.status, &json!({"errors": [error]}))
+        let mut response = json_response(self.status, &json!({"errors": [error]}));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(SECONDS_TO_WAIT));
+        }
+        response
     }
 }
 
@@ -97,7 +105,10 @@ impl From<DatabaseError> for ApiError {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be written now")
             }
-            DatabaseError::Busy(_) | DatabaseError::Unreachable(_) | DatabaseError::Missing(_) => {
+            DatabaseError::Busy(_)
+            | DatabaseError::Full(_)
+            | DatabaseError::Unreachable(_)
+            | DatabaseError::Missing(_) => {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be reached now")
             }

@@ -1,33 +1,176 @@
-//! Statements on one connection.
+//! A connection to PostgreSQL, with the statements that it has prepared.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
-use tokio_postgres::Error;
+use lru::LruCache;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error, Statement};
 
 use super::value::{Parameter, Received};
-use crate::database::{Rendered, Row};
+use super::{error, tls};
+use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
+use crate::database::{DatabaseError, Rendered, Row, Value};
 
-/// Runs a statement that gives rows.
-pub(super) async fn query(connection: &Object, statement: &Rendered) -> Result<Vec<Row>, Error> {
-    let prepared = connection.prepare_cached(&statement.sql).await?;
-    let columns: Arc<[Box<str>]> = prepared.columns().iter().map(|column| column.name().into()).collect();
-    let stream = connection.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
-    let mut stream = std::pin::pin!(stream);
-    let mut rows = Vec::new();
-    while let Some(row) = stream.try_next().await? {
-        let values = (0..row.len()).map(|at| row.try_get::<_, Received>(at).map(|received| received.0));
-        rows.push(Row::new(Arc::clone(&columns), values.collect::<Result<_, _>>()?));
-    }
-    Ok(rows)
+/// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
+/// thousand schemas of a database have statements of their own.
+const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
+
+/// A connection to a database.
+pub(in crate::database) struct PostgresConnection {
+    client: Client,
+    prepared: LruCache<Box<str>, Statement>,
 }
 
-/// Runs a statement that changes something; gives the number of rows.
-pub(super) async fn execute(connection: &Object, statement: &Rendered) -> Result<u64, Error> {
-    if !statement.repeated {
-        return connection.batch_execute(&statement.sql).await.map(|()| 0);
+impl PostgresConnection {
+    async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
+        if let Some(statement) = self.prepared.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        // What falls out at the other end is closed on the server.
+        self.prepared.put(sql.into(), statement.clone());
+        Ok(statement)
     }
-    let prepared = connection.prepare_cached(&statement.sql).await?;
-    connection.execute_raw(&prepared, statement.values.iter().map(Parameter)).await
+}
+
+fn config(at: &ServerDatabase) -> tokio_postgres::Config {
+    let server = &at.server;
+    let mut config = tokio_postgres::Config::new();
+    config.user(&server.user).dbname(&at.name).port(server.port).application_name("nbapps");
+    config.options("-c timezone=UTC");
+    if server.host.starts_with('/') {
+        config.host_path(&server.host);
+    } else {
+        config.host(&server.host);
+    }
+    if let Some(password) = &server.password {
+        config.password(password);
+    }
+    config.ssl_mode(match server.tls {
+        Tls::Disable => SslMode::Disable,
+        Tls::Prefer => SslMode::Prefer,
+        Tls::Require | Tls::VerifyFull => SslMode::Require,
+    });
+    config
+}
+
+/// Why there is no connection.
+pub(in crate::database) enum Failure {
+    /// This machine lacks something.
+    Machine(String),
+    Driver(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl Connection for PostgresConnection {
+    type Error = Failure;
+
+    const BEGIN: &'static str = "BEGIN";
+
+    fn servers() -> &'static Servers<Self> {
+        static SERVERS: Servers<PostgresConnection> = Servers::new();
+        &SERVERS
+    }
+
+    async fn connect(at: &ServerDatabase) -> Result<Self, Failure> {
+        let connector = tls::connector(at.server.tls).map_err(Failure::Machine)?;
+        let (client, connection) = config(at).connect(connector).await?;
+        // It drives the connection, and ends with the client. What goes wrong in it, the client says.
+        tokio::spawn(connection);
+        Ok(Self { client, prepared: LruCache::new(PREPARED) })
+    }
+
+    async fn allowance(&mut self) -> Result<u32, Failure> {
+        // A role's own limit counts where it is lower. Slots for superusers are nobody else's.
+        let question = "SELECT least(current_setting('max_connections')::int \
+             - current_setting('superuser_reserved_connections')::int \
+             - coalesce(current_setting('reserved_connections', true)::int, 0), \
+             nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), -1))";
+        let row = self.client.query_one(question, &[]).await?;
+        Ok(u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0))
+    }
+
+    async fn is_usable(&mut self, _idle: Duration) -> bool {
+        // The driving task sees at once when the other side closes it.
+        !self.client.is_closed()
+    }
+
+    fn describe(at: &ServerDatabase, failure: &Failure) -> DatabaseError {
+        match failure {
+            Failure::Machine(reason) => {
+                DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
+            }
+            Failure::Driver(error) => error::describe(at, error),
+        }
+    }
+
+    async fn explain(&mut self, at: &ServerDatabase, failure: Failure, statement: &Rendered) -> DatabaseError {
+        if let Failure::Driver(error) = &failure
+            && error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+        {
+            // "cached plan must not change result type": the table was changed meanwhile.
+            self.prepared.pop(&*statement.sql);
+        }
+        Self::describe(at, &failure)
+    }
+
+    fn is_broken(&self, _failure: &Failure) -> bool {
+        self.client.is_closed()
+    }
+
+    async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
+        let prepared = self.prepare(&statement.sql).await?;
+        let columns: Arc<[Box<str>]> =
+            prepared.columns().iter().map(|column| column.name().into()).collect();
+        let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
+        let mut stream = std::pin::pin!(stream);
+        let mut rows = Vec::new();
+        while let Some(row) = stream.try_next().await? {
+            let values = (0..row.len()).map(|at| row.try_get::<_, Received>(at).map(|received| received.0));
+            rows.push(Row::new(Arc::clone(&columns), values.collect::<Result<_, _>>()?));
+        }
+        Ok(rows)
+    }
+
+    async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
+        if !statement.repeated {
+            return Ok(self.client.batch_execute(&statement.sql).await.map(|()| 0)?);
+        }
+        let prepared = self.prepare(&statement.sql).await?;
+        Ok(self.client.execute_raw(&prepared, statement.values.iter().map(Parameter)).await?)
+    }
+
+    async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Failure> {
+        // The statement says `RETURNING` where something is generated.
+        let row = self.query(statement).await?.into_iter().next();
+        Ok(match row.and_then(|row| row.into_values().into_iter().next()) {
+            Some(Value::Integer(made)) => Some(made),
+            _ => None,
+        })
+    }
+
+    async fn batch(&mut self, sql: &str) -> Result<(), Failure> {
+        Ok(self.client.batch_execute(sql).await?)
+    }
+
+    fn abandon(self, at: &ServerDatabase) {
+        let (cancel, mode) = (self.client.cancel_token(), at.server.tls);
+        drop(self.client);
+        let (Ok(runtime), Ok(connector)) = (tokio::runtime::Handle::try_current(), tls::connector(mode))
+        else {
+            return;
+        };
+        runtime.spawn(async move {
+            // At worst the server works on in vain.
+            let _ = cancel.cancel_query(connector).await;
+        });
+    }
 }

@@ -3,7 +3,6 @@
 
 use std::error::Error as _;
 
-use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -33,10 +32,9 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
                 at.server, at.server.user
             ))
         }
-        SqlState::TOO_MANY_CONNECTIONS => DatabaseError::Unreachable(format!(
-            "PostgreSQL at {} has no connection left: {message}",
-            at.server
-        )),
+        SqlState::TOO_MANY_CONNECTIONS => {
+            DatabaseError::Full(format!("PostgreSQL at {} has no connection left: {message}", at.server))
+        }
         SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
             DatabaseError::Unreachable(format!("PostgreSQL at {} is not ready: {message}", at.server))
         }
@@ -53,15 +51,6 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", at.server.user))
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
-    }
-}
-
-/// What went wrong with getting a connection.
-pub(super) fn of_pool(at: &ServerDatabase, error: &PoolError) -> DatabaseError {
-    match error {
-        PoolError::Backend(error) => describe(at, error),
-        PoolError::Closed => DatabaseError::Closed(at.to_string()),
-        other => DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {other}")),
     }
 }
 

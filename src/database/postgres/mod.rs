@@ -1,59 +1,27 @@
-//! PostgreSQL: a pool of connections to one database of a server.
-//!
-//! Connections are opened when they are needed and handed round; a broken one is replaced by the
-//! next that asks. What a statement binds takes the types the server expects (`value.rs`), and
-//! what it answers is told apart by its code (`error.rs`).
+//! PostgreSQL. What a statement binds takes the types the server expects (`value.rs`), and what it
+//! answers is told apart by its code (`error.rs`).
 
 mod connection;
 mod error;
-mod lease;
-mod pool;
 mod schema;
 mod tls;
-mod transaction;
 mod value;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use sea_query::{Expr, ExprTrait, Query};
-use tokio::sync::Semaphore;
 
-use super::server::ServerDatabase;
+use super::server::{self, Handle, ServerDatabase};
 use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
-use lease::Lease;
-use pool::{CONNECTIONS, SharedPool};
+use connection::PostgresConnection;
 
-pub(super) use transaction::Transaction;
+pub(super) type Transaction = server::Transaction<PostgresConnection>;
 
-/// Connections that an application in a schema has at a time, of those of its database: it slows
-/// itself, not its neighbours.
-const TURNS_IN_SCHEMA: u32 = 4;
-/// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The database that every server has, to be in while another is made or removed.
 const MAINTENANCE: &str = "postgres";
 
 /// An open PostgreSQL database.
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    at: ServerDatabase,
-    /// Shared by all that are in the same database; given back when this is closed.
-    pool: parking_lot::Mutex<Option<Arc<SharedPool>>>,
-    /// How many connections it has at a time.
-    turns: u32,
-    /// A permit for each of them.
-    semaphore: Arc<Semaphore>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Postgres").field("at", &self.at).finish_non_exhaustive()
-    }
+    handle: Handle<PostgresConnection>,
 }
 
 /// The question whether a table exists in a schema; without one, in that which new tables go to.
@@ -103,22 +71,17 @@ impl Postgres {
     }
 
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let postgres = Self::handle(at)?;
+        let postgres = Self::handle(at);
         match &at.schema {
             Some(schema) => postgres.require_schema(schema).await?,
-            // The first connection shows whether it is there, and whether we may.
-            None => drop(postgres.lease().await?),
+            None => postgres.handle.connect().await?,
         }
         Ok(postgres)
     }
 
     /// The way there, before it is known where it leads.
-    fn handle(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let pool = pool::of(at)?;
-        let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { CONNECTIONS };
-        let semaphore = Arc::new(Semaphore::new(turns as usize));
-        let pool = parking_lot::Mutex::new(Some(pool));
-        Ok(Self { shared: Arc::new(Shared { at: at.clone(), pool, turns, semaphore }) })
+    fn handle(at: &ServerDatabase) -> Self {
+        Self { handle: Handle::new(at) }
     }
 
     /// Removes the database; connections that others still have to it are ended.
@@ -178,11 +141,11 @@ impl Postgres {
     }
 
     pub(super) fn schema(&self) -> Option<&str> {
-        self.shared.at.schema.as_deref()
+        self.at().schema.as_deref()
     }
 
     pub(super) fn at(&self) -> &ServerDatabase {
-        &self.shared.at
+        self.handle.at()
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
@@ -199,42 +162,32 @@ impl Postgres {
     }
 
     pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.lease().await?.run(async |connection| connection::query(connection, statement).await).await
+        self.handle.query(statement).await
     }
 
     pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.lease().await?.run(async |connection| connection::execute(connection, statement).await).await
+        self.handle.execute(statement).await
+    }
+
+    pub(super) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
+        self.handle.insert(statement).await
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        Transaction::begin(self.lease().await?, Arc::clone(&self.shared)).await
+        self.handle.begin().await
     }
 
-    /// Lets what is under way end; the last of a database closes every connection.
+    pub(super) fn in_use(&self) -> usize {
+        self.handle.in_use()
+    }
+
     pub(super) async fn close(&self) {
-        let all = self.shared.semaphore.acquire_many(self.shared.turns).await;
-        self.shared.semaphore.close();
-        drop(self.shared.pool.lock().take());
-        drop(all);
-    }
-
-    async fn lease(&self) -> Result<Lease, DatabaseError> {
-        let turn = Arc::clone(&self.shared.semaphore).acquire_owned();
-        let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(|_| {
-            let at = self.at();
-            DatabaseError::Busy(format!("no connection to {at} became free in time: too much is asked of it"))
-        })?;
-        let turn = turn.map_err(|_| DatabaseError::Closed(self.at().to_string()))?;
-        let pool = self.shared.pool.lock().clone();
-        let pool = pool.ok_or_else(|| DatabaseError::Closed(self.at().to_string()))?;
-        let connection = pool.get().await;
-        let connection = connection.map_err(|failed| error::of_pool(self.at(), &failed))?;
-        Ok(Lease::new(connection, Arc::clone(&self.shared), turn))
+        self.handle.close().await;
     }
 
     /// A statement that cannot be in a transaction and binds nothing.
     async fn run_alone(&self, sql: &str) -> Result<(), DatabaseError> {
-        self.lease().await?.run(async |connection| connection.batch_execute(sql).await).await
+        self.handle.batch(sql).await
     }
 }
 

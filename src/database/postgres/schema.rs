@@ -16,7 +16,7 @@ impl Postgres {
         owner: Option<&str>,
     ) -> Result<Self, DatabaseError> {
         let name = quoted(schema)?;
-        let postgres = Self::handle(at)?;
+        let postgres = Self::handle(at);
         let mut make = format!("CREATE SCHEMA {name}");
         if let Some(owner) = owner {
             // Both in one message are one transaction.
@@ -57,7 +57,7 @@ impl Postgres {
         fits: impl FnOnce(&str) -> bool,
     ) -> Result<Vec<String>, DatabaseError> {
         let name = quoted(schema)?;
-        let postgres = Self::handle(at)?;
+        let postgres = Self::handle(at);
         let removed = async {
             let Some(comment) = postgres.comment(&comment_of(schema)).await? else { return Ok(Vec::new()) };
             if !fits(&comment) {

@@ -1,4 +1,12 @@
-//! A database on a server: where the server is, as whom it is asked, and for which database.
+//! A database on a server: where the server is, as whom it is asked, and for which database; and
+//! what engines with servers have in common: lending connections within a budget (`lending.rs`),
+//! statements and transactions on them. An engine adds its [`Connection`].
+
+mod connection;
+mod handle;
+mod lease;
+mod lending;
+mod transaction;
 
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +15,20 @@ use url::Url;
 
 use super::Engine;
 
+pub(super) use connection::Connection;
+pub(super) use handle::Handle;
+pub(super) use lending::Servers;
+pub use lending::limit_connections;
+pub(super) use transaction::Transaction;
+
 /// How long connecting to a server may take.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server may take to answer a statement.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to change a schema, or make or remove a database.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Whether the connection to a server is encrypted; the words are PostgreSQL's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

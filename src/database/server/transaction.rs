@@ -1,23 +1,29 @@
-//! A transaction: one connection, held from `BEGIN` to `COMMIT`.
+//! A transaction on a server: one connection, held from `BEGIN` to `COMMIT`.
 
 use std::sync::Arc;
 
+use super::Connection;
+use super::handle::Shared;
 use super::lease::Lease;
-use super::{Shared, connection};
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// A transaction. Dropped without a commit, it is rolled back.
-#[derive(Debug)]
-pub(in crate::database) struct Transaction {
+pub(in crate::database) struct Transaction<C: Connection> {
     /// `None` once it has ended: by a commit, by a statement that failed, or by one that was given
     /// up in the middle.
-    held: Option<Lease>,
-    shared: Arc<Shared>,
+    held: Option<Lease<C>>,
+    shared: Arc<Shared<C>>,
 }
 
-impl Transaction {
-    pub(super) async fn begin(mut held: Lease, shared: Arc<Shared>) -> Result<Self, DatabaseError> {
-        held.run(async |connection| connection.batch_execute("BEGIN").await).await?;
+impl<C: Connection> std::fmt::Debug for Transaction<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction").field("at", &self.shared.at).finish_non_exhaustive()
+    }
+}
+
+impl<C: Connection> Transaction<C> {
+    pub(super) async fn begin(mut held: Lease<C>, shared: Arc<Shared<C>>) -> Result<Self, DatabaseError> {
+        held.batch(C::BEGIN).await?;
         Ok(Self { held: Some(held), shared })
     }
 
@@ -29,32 +35,34 @@ impl Transaction {
         &mut self,
         statement: &Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        self.run(async |lease: &mut Lease| {
-            lease.run(async |connection| connection::query(connection, statement).await).await
-        })
-        .await
+        self.run(statement, async |on: &mut C, statement| on.query(statement).await).await
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.run(async |lease: &mut Lease| {
-            lease.run(async |connection| connection::execute(connection, statement).await).await
-        })
-        .await
+        self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
+    }
+
+    pub(in crate::database) async fn insert(
+        &mut self,
+        statement: &Rendered,
+    ) -> Result<Option<i64>, DatabaseError> {
+        self.run(statement, async |on: &mut C, statement| on.insert(statement).await).await
     }
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
-        held.run(async |connection| connection.batch_execute("COMMIT").await).await
+        held.batch("COMMIT").await
     }
 
-    /// Does something; a failure ends the transaction, as the server itself has it.
+    /// Runs a statement; a failure ends the transaction, as PostgreSQL itself has it.
     async fn run<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Lease) -> Result<T, DatabaseError>,
+        statement: &Rendered,
+        work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
         // Given up in the middle, the lease goes with the future, and the connection with it.
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
-        match work(&mut held).await {
+        match held.statement(statement, work).await {
             Ok(done) => {
                 self.held = Some(held);
                 Ok(done)
@@ -74,12 +82,12 @@ impl Transaction {
     }
 }
 
-async fn roll_back(mut held: Lease) {
+async fn roll_back<C: Connection>(mut held: Lease<C>) {
     // Where this fails the connection is broken, and the server has rolled back by itself.
-    let _ = held.run(async |connection| connection.batch_execute("ROLLBACK").await).await;
+    let _ = held.batch("ROLLBACK").await;
 }
 
-impl Drop for Transaction {
+impl<C: Connection> Drop for Transaction<C> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -1,0 +1,192 @@
+//! A connection to MySQL or MariaDB.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, SslOpts};
+use rustls::RootCertStore;
+
+use super::{error, value};
+use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
+use crate::database::{DatabaseError, Rendered, Row};
+
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 128;
+/// A connection that was not used for so long is asked whether it still leads to the server: unlike
+/// PostgreSQL's, nobody watches it meanwhile.
+const WATCHED_FOR: Duration = Duration::from_millis(500);
+/// How long the answer to that may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// What makes every server behave alike, whatever it is configured to: moments in UTC, nothing cut
+/// to fit a column, quotes as in the statements' own dialect, and what others commit is seen.
+const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,\
+                       NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+                       group_concat_max_len = 4194304";
+const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
+const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// The certificate authorities of this machine's list.
+static AUTHORITIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let known = rustls_native_certs::load_native_certs().certs.into_iter();
+    let usable = known.filter(|authority| RootCertStore::empty().add(authority.clone()).is_ok());
+    usable.map(|authority| authority.to_vec()).collect()
+});
+
+/// A connection to a database.
+pub(in crate::database) struct MysqlConnection {
+    connection: Conn,
+}
+
+/// How to connect; `name` leaves the database open where it is `None`.
+fn options(at: &ServerDatabase, name: Option<&str>, ssl: Option<SslOpts>) -> Opts {
+    let server = &at.server;
+    let builder = OptsBuilder::default()
+        .user(Some(&server.user))
+        .pass(server.password.as_ref())
+        .db_name(name)
+        .prefer_socket(false)
+        .tcp_nodelay(true)
+        .client_found_rows(true)
+        .stmt_cache_size(PREPARED)
+        .ssl_opts(ssl)
+        .connect_attribute("program_name", "nbapps")
+        .setup(vec![CHARSET, SESSION, ISOLATION]);
+    let builder = if server.host.starts_with('/') {
+        builder.socket(Some(&server.host))
+    } else {
+        builder.ip_or_hostname(&server.host).tcp_port(server.port)
+    };
+    builder.into()
+}
+
+fn encrypted(tls: Tls) -> Option<SslOpts> {
+    match tls {
+        Tls::Disable => None,
+        Tls::Prefer | Tls::Require => Some(
+            SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true),
+        ),
+        Tls::VerifyFull => {
+            let authorities = AUTHORITIES.iter().map(|authority| authority.clone().into()).collect();
+            Some(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(authorities))
+        }
+    }
+}
+
+impl MysqlConnection {
+    /// Connects to the database, or to none with `name` left out.
+    async fn connect_to(at: &ServerDatabase, name: Option<&str>) -> Result<Self, Error> {
+        let first = Conn::new(options(at, name, encrypted(at.server.tls))).await;
+        let connection = match first {
+            Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if at.server.tls == Tls::Prefer => {
+                Conn::new(options(at, name, None)).await?
+            }
+            other => other?,
+        };
+        Ok(Self { connection })
+    }
+
+    fn parameters(statement: &Rendered) -> Params {
+        Params::from(statement.values.iter().map(value::parameter).collect::<Vec<_>>())
+    }
+
+    async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
+        self.connection.exec_drop(&*statement.sql, Self::parameters(statement)).await
+    }
+}
+
+impl Connection for MysqlConnection {
+    type Error = Error;
+
+    const BEGIN: &'static str = "START TRANSACTION";
+
+    fn servers() -> &'static Servers<Self> {
+        static SERVERS: Servers<MysqlConnection> = Servers::new();
+        &SERVERS
+    }
+
+    async fn connect(at: &ServerDatabase) -> Result<Self, Error> {
+        // An empty name is the server itself, for making and removing databases.
+        Self::connect_to(at, Some(&*at.name).filter(|name| !name.is_empty())).await
+    }
+
+    async fn allowance(&mut self) -> Result<u32, Error> {
+        let limits = "SELECT @@global.max_connections, @@session.max_user_connections";
+        let (server, user) = self.connection.query_first::<(u32, u32), _>(limits).await?.unwrap_or((0, 0));
+        Ok(if user == 0 { server } else { server.min(user) })
+    }
+
+    async fn is_usable(&mut self, idle: Duration) -> bool {
+        idle < WATCHED_FOR
+            || matches!(tokio::time::timeout(PING_TIMEOUT, self.connection.ping()).await, Ok(Ok(())))
+    }
+
+    fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
+        error::describe(at, error)
+    }
+
+    async fn explain(&mut self, at: &ServerDatabase, error: Error, statement: &Rendered) -> DatabaseError {
+        let Some(key) = error::violated_key(&error) else { return error::describe(at, &error) };
+        // The server names the key; its columns are asked for.
+        let table = error::table_of(&statement.sql).unwrap_or_default();
+        let question = "SELECT column_name FROM information_schema.statistics WHERE table_schema = database() \
+                        AND table_name = ? AND index_name = ? ORDER BY seq_in_index";
+        let columns = self.connection.exec(question, (table, key)).await;
+        DatabaseError::Unique { columns: columns.unwrap_or_default() }
+    }
+
+    fn is_broken(&self, error: &Error) -> bool {
+        match error {
+            // The server is stopping, or has killed the connection.
+            Error::Server(said) => matches!(said.code, 1053 | 1077 | 1079 | 1317 | 1927 | 3169 | 4031),
+            other => other.is_fatal(),
+        }
+    }
+
+    async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
+        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
+        let columns = result.columns().unwrap_or_default();
+        let names: Arc<[Box<str>]> = columns.iter().map(|column| column.name_str().into()).collect();
+        let received: Vec<mysql_async::Row> = result.collect().await?;
+        let rows = received.into_iter().map(|row| {
+            let values = row.unwrap().into_iter().zip(columns.iter());
+            Row::new(Arc::clone(&names), values.map(|(value, column)| value::received(value, column)).collect())
+        });
+        Ok(rows.collect())
+    }
+
+    async fn execute(&mut self, statement: &Rendered) -> Result<u64, Error> {
+        if statement.repeated {
+            self.run(statement).await?;
+            return Ok(self.connection.affected_rows());
+        }
+        match self.connection.query_drop(&*statement.sql).await {
+            Err(Error::Server(said)) if statement.if_missing && said.code == error::DUPLICATE_KEY_NAME => Ok(0),
+            other => other.map(|()| 0),
+        }
+    }
+
+    async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Error> {
+        self.run(statement).await?;
+        let made = self.connection.last_insert_id().filter(|_| statement.generated);
+        Ok(made.and_then(|made| i64::try_from(made).ok()))
+    }
+
+    async fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        self.connection.query_drop(sql).await
+    }
+
+    fn abandon(self, at: &ServerDatabase) {
+        let (id, at) = (self.connection.id(), at.clone());
+        drop(self.connection);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // At worst the server works on in vain.
+                if let Ok(mut other) = Self::connect_to(&at, None).await {
+                    let _ = other.batch(&format!("KILL {id}")).await;
+                    let _ = other.connection.disconnect().await;
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The error numbers of MySQL and MariaDB as the errors of this room
+//! (<https://mariadb.com/kb/en/mariadb-error-code-reference/>).
+
+use mysql_async::{Error, IoError, ServerError};
+
+use crate::database::{DatabaseError, ServerDatabase};
+
+/// An index of this name is there already.
+pub(super) const DUPLICATE_KEY_NAME: u16 = 1061;
+const DUPLICATE_ENTRY: u16 = 1062;
+
+/// What went wrong with a connection or a statement.
+pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
+    let unreachable = |reason: String| {
+        DatabaseError::Unreachable(format!("cannot reach MySQL or MariaDB for {at}: {reason}"))
+    };
+    match error {
+        Error::Server(said) => said_by_server(at, said),
+        Error::Io(IoError::Io(error)) => unreachable(error.to_string()),
+        Error::Io(IoError::Tls(error)) => unreachable(format!("the encrypted connection failed: {error}")),
+        Error::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
+            unreachable("it does not offer TLS, which sslmode asks for".to_owned())
+        }
+        other => unreachable(other.to_string()),
+    }
+}
+
+fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
+    let (server, message) = (&at.server, &said.message);
+    match said.code {
+        DUPLICATE_ENTRY | 1586 => DatabaseError::Unique { columns: Vec::new() },
+        1216 | 1217 | 1451 | 1452 => DatabaseError::ForeignKey,
+        1048 | 1364 => DatabaseError::NotNull { column: between_quotes(message).unwrap_or_default() },
+        1007 => DatabaseError::Exists(format!(
+            "cannot create the database {at}: there is one of this name already"
+        )),
+        1008 | 1049 => DatabaseError::Missing(format!("there is no database {at}")),
+        1045 | 1698 | 1251 | 1130 | 1862 => DatabaseError::Unreachable(format!(
+            "the server {server} refuses the user {}: {message}",
+            server.user
+        )),
+        1040 | 1203 | 1226 => {
+            DatabaseError::Full(format!("the server {server} has no connection left: {message}"))
+        }
+        1053 | 1077 | 1079 | 1927 | 3169 | 4031 => {
+            DatabaseError::Unreachable(format!("the server {server} is not ready: {message}"))
+        }
+        1021 | 1030 | 1041 | 1114 | 1026 => {
+            DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
+        }
+        1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
+        1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
+        1044 | 1142 | 1143 | 1227 | 1370 | 1410 => {
+            DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
+        }
+        _ => DatabaseError::Failed(format!("{at}: {message}")),
+    }
+}
+
+/// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
+pub(super) fn violated_key(error: &Error) -> Option<String> {
+    let Error::Server(said) = error else { return None };
+    if said.code != DUPLICATE_ENTRY {
+        return None;
+    }
+    // The entry may hold anything; the key is what the sentence ends with.
+    let (_, key) = said.message.strip_suffix('\'')?.rsplit_once(" for key '")?;
+    Some(key.rsplit_once('.').map_or(key, |(_, key)| key).to_owned())
+}
+
+/// The table that a statement of the query builder changes: the first name in it that ends a path.
+pub(super) fn table_of(sql: &str) -> Option<String> {
+    let mut rest = &sql[sql.find('`')?..];
+    loop {
+        let mut name = String::new();
+        let mut characters = rest[1..].char_indices().peekable();
+        let end = loop {
+            match characters.next()? {
+                (_, '`') if characters.peek().is_some_and(|(_, next)| *next == '`') => {
+                    characters.next();
+                    name.push('`');
+                }
+                (at, '`') => break at + 2,
+                (_, other) => name.push(other),
+            }
+        };
+        match rest[end..].strip_prefix(".`") {
+            Some(_) => rest = &rest[end + 1..],
+            None => return Some(name),
+        }
+    }
+}
+
+fn between_quotes(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once('\'')?;
+    Some(rest.split_once('\'')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_from_the_statement() {
+        for (sql, table) in [
+            ("INSERT INTO `posts` (`title`) VALUES (?)", "posts"),
+            ("UPDATE `a``b`.`c``d` SET `x` = 1", "c`d"),
+            ("DELETE FROM `posts`", "posts"),
+        ] {
+            assert_eq!(table_of(sql).as_deref(), Some(table));
+        }
+        assert_eq!(table_of("SELECT 1"), None);
+        assert_eq!(table_of("INSERT INTO `posts"), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! MySQL and MariaDB. A database carries its owner's mark as the comment of an empty table, since
+//! MySQL's databases have no comments of their own.
+
+mod connection;
+mod error;
+mod value;
+
+use sea_query::{Alias, Expr, ExprTrait, Query};
+
+use super::server::{self, Handle, ServerDatabase};
+use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
+use connection::MysqlConnection;
+
+pub(super) type Transaction = server::Transaction<MysqlConnection>;
+
+/// The table whose comment says whom the database was made for.
+const MARK_TABLE: &str = "_nbapps";
+/// What every new table and database gets: text in full Unicode, compared as it is.
+const TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// An open MySQL or MariaDB database.
+#[derive(Debug, Clone)]
+pub(super) struct Mysql {
+    handle: Handle<MysqlConnection>,
+}
+
+/// The question whether a table exists.
+pub(super) fn table_named(name: &str) -> Rendered {
+    Query::select()
+        .expr_as(Expr::val(1), "one")
+        .from((Alias::new("information_schema"), Alias::new("tables")))
+        .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
+        .and_where(Expr::col("table_name").eq(name))
+        .to_owned()
+        .render(Engine::Mysql)
+}
+
+impl Mysql {
+    /// Makes the database and opens it.
+    pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        on_server(at, async |server| server.make(at).await).await?;
+        Self::open(at).await
+    }
+
+    /// Makes the database as one that `owner` owns.
+    pub(super) async fn create_owned(at: &ServerDatabase, owner: &str) -> Result<Self, DatabaseError> {
+        on_server(at, async |server| {
+            server.make(at).await?;
+            let name = quoted(&at.name)?;
+            let mark = format!(
+                "CREATE TABLE {name}.{table} (id int PRIMARY KEY) COMMENT = '{}'",
+                mark(owner).replace('\'', "''"),
+                table = quoted(MARK_TABLE)?,
+            );
+            let marked = server.handle.batch(&mark).await;
+            if marked.is_err() {
+                // It was made just now, and nobody knows of it.
+                server.drop_database(&name).await?;
+            }
+            marked
+        })
+        .await?;
+        Self::open(at).await
+    }
+
+    pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        quoted(&at.name)?;
+        let mysql = Self { handle: Handle::new(at) };
+        mysql.handle.connect().await?;
+        Ok(mysql)
+    }
+
+    /// Removes the database; connections that others still have to it find it gone.
+    pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
+        on_server(at, async |server| {
+            if !server.has_database(&at.name).await? {
+                return Ok(Vec::new());
+            }
+            server.drop_database(&quoted(&at.name)?).await?;
+            Ok(vec![format!("database {at}")])
+        })
+        .await
+    }
+
+    /// Removes what [`Self::create_owned`] made for this owner.
+    pub(super) async fn remove_owned(at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
+        on_server(at, async |server| {
+            if server.mark_of(&at.name).await? != Some(mark(owner)) {
+                return Ok(Vec::new());
+            }
+            server.drop_database(&quoted(&at.name)?).await?;
+            Ok(vec![format!("database {at}")])
+        })
+        .await
+    }
+
+    async fn make(&self, at: &ServerDatabase) -> Result<(), DatabaseError> {
+        let made = self.handle.batch(&format!("CREATE DATABASE {} {TEXT}", quoted(&at.name)?)).await;
+        made.map_err(|failed| match failed {
+            DatabaseError::Exists(_) => DatabaseError::Exists(format!(
+                "cannot create the database {at}: there is one of this name already"
+            )),
+            DatabaseError::Denied(_) => DatabaseError::Denied(format!(
+                "the user {user} may not create the database {at}; an administrator allows it with: \
+                 GRANT ALL PRIVILEGES ON {name}.* TO '{user}'@'%'",
+                user = at.server.user,
+                name = quoted(&at.name).unwrap_or_default(),
+            )),
+            other => other,
+        })
+    }
+
+    async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
+        self.handle.batch(&format!("DROP DATABASE IF EXISTS {quoted}")).await
+    }
+
+    async fn has_database(&self, name: &str) -> Result<bool, DatabaseError> {
+        let question = Query::select()
+            .expr_as(Expr::val(1), "one")
+            .from((Alias::new("information_schema"), Alias::new("schemata")))
+            .and_where(Expr::col("schema_name").eq(name))
+            .to_owned();
+        Ok(!self.handle.query(&question.render(Engine::Mysql)).await?.is_empty())
+    }
+
+    async fn mark_of(&self, name: &str) -> Result<Option<String>, DatabaseError> {
+        let question = Query::select()
+            .expr_as(Expr::col("table_comment"), "comment")
+            .from((Alias::new("information_schema"), Alias::new("tables")))
+            .and_where(Expr::col("table_schema").eq(name))
+            .and_where(Expr::col("table_name").eq(MARK_TABLE))
+            .to_owned();
+        let row = self.handle.query(&question.render(Engine::Mysql)).await?.into_iter().next();
+        Ok(row.and_then(|row| match row.get("comment") {
+            Some(Value::Text(comment)) => Some(comment.clone()),
+            _ => None,
+        }))
+    }
+
+    pub(super) fn at(&self) -> &ServerDatabase {
+        self.handle.at()
+    }
+
+    pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
+        let sum = "CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED)";
+        let question = Query::select()
+            .expr_as(Expr::cust(sum), "size")
+            .from((Alias::new("information_schema"), Alias::new("tables")))
+            .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
+            .to_owned();
+        let rows = self.query(&question.render(Engine::Mysql)).await?;
+        match rows.first().and_then(|row| row.get("size")) {
+            Some(Value::Integer(size)) => Ok(u64::try_from(*size).unwrap_or(0)),
+            other => Err(DatabaseError::Failed(format!("{}: its size is {other:?}", self.at()))),
+        }
+    }
+
+    pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
+        self.handle.query(statement).await
+    }
+
+    pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        self.handle.execute(statement).await
+    }
+
+    pub(super) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
+        self.handle.insert(statement).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        self.handle.begin().await
+    }
+
+    pub(super) fn in_use(&self) -> usize {
+        self.handle.in_use()
+    }
+
+    pub(super) async fn close(&self) {
+        self.handle.close().await;
+    }
+}
+
+/// Does something on the server, in none of its databases.
+async fn on_server<T>(
+    at: &ServerDatabase,
+    work: impl AsyncFnOnce(&Mysql) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    quoted(&at.name)?;
+    let server = Mysql { handle: Handle::new(&at.beside("")) };
+    let done = work(&server).await;
+    server.close().await;
+    done
+}
+
+/// The comment of the table that marks a database made for this owner.
+fn mark(owner: &str) -> String {
+    format!("made by nbapps, key {owner}")
+}
+
+/// A name as the server reads it whatever is in it.
+fn quoted(name: &str) -> Result<String, DatabaseError> {
+    const LONGEST: usize = 64;
+    let fits = (1..=LONGEST).contains(&name.chars().count())
+        && !name.ends_with(' ')
+        && !name.chars().any(|character| character == '\0' || character > '\u{FFFF}');
+    if !fits {
+        return Err(DatabaseError::Failed(format!(
+            "\"{}\" cannot be a name in MySQL or MariaDB: it takes 1 to {LONGEST} characters of the Basic \
+             Multilingual Plane, the last of them no space",
+            name.escape_default()
+        )));
+    }
+    Ok(format!("`{}`", name.replace('`', "``")))
+}

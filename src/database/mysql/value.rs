@@ -1,0 +1,94 @@
+//! Values to and from the protocol of MySQL and MariaDB.
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use mysql_async::Value as Wire;
+use mysql_async::consts::{ColumnFlags, ColumnType};
+use sea_query::Value as Bound;
+
+use crate::database::Value;
+
+/// The character set that stands for bytes.
+const BINARY: u16 = 63;
+
+/// A value of a statement, on its way to the server.
+pub(super) fn parameter(value: &Bound) -> Wire {
+    match value {
+        Bound::Bool(Some(value)) => Wire::Int((*value).into()),
+        Bound::TinyInt(Some(value)) => Wire::Int((*value).into()),
+        Bound::SmallInt(Some(value)) => Wire::Int((*value).into()),
+        Bound::Int(Some(value)) => Wire::Int((*value).into()),
+        Bound::BigInt(Some(value)) => Wire::Int(*value),
+        Bound::TinyUnsigned(Some(value)) => Wire::UInt((*value).into()),
+        Bound::SmallUnsigned(Some(value)) => Wire::UInt((*value).into()),
+        Bound::Unsigned(Some(value)) => Wire::UInt((*value).into()),
+        Bound::BigUnsigned(Some(value)) => Wire::UInt(*value),
+        Bound::Float(Some(value)) => Wire::Float(*value),
+        Bound::Double(Some(value)) => Wire::Double(*value),
+        Bound::String(Some(value)) => Wire::Bytes(value.as_bytes().to_vec()),
+        Bound::Char(Some(value)) => Wire::Bytes(value.to_string().into_bytes()),
+        Bound::Bytes(Some(value)) => Wire::Bytes(value.to_vec()),
+        Bound::Json(Some(value)) => Wire::Bytes(value.to_string().into_bytes()),
+        Bound::ChronoDateTimeUtc(Some(value)) => moment(value),
+        Bound::Uuid(Some(value)) => Wire::Bytes(value.hyphenated().to_string().into_bytes()),
+        // What nobody binds here; a null of any type.
+        _ => Wire::NULL,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "parts of a date and a time of day")]
+fn moment(at: &DateTime<Utc>) -> Wire {
+    let micros = at.timestamp_subsec_micros().min(999_999);
+    let year = u16::try_from(at.year()).unwrap_or(0);
+    let (month, day) = (at.month() as u8, at.day() as u8);
+    Wire::Date(year, month, day, at.hour() as u8, at.minute() as u8, at.second() as u8, micros)
+}
+
+/// A value of a row, of whatever type its column says.
+pub(super) fn received(value: Wire, column: &mysql_async::Column) -> Value {
+    match value {
+        Wire::NULL => Value::Null,
+        Wire::Int(value) => Value::Integer(value),
+        // A number beyond 64 bits with a sign: as exact as it can be.
+        Wire::UInt(value) => {
+            i64::try_from(value).map_or_else(|_| Value::Text(value.to_string()), Value::Integer)
+        }
+        Wire::Float(value) => Value::Real(value.into()),
+        Wire::Double(value) => Value::Real(value),
+        Wire::Date(year, month, day, hour, minute, second, micros) => {
+            let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
+            let at = date.and_then(|date| {
+                date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros)
+            });
+            at.map_or(Value::Null, |at| Value::DateTime(at.and_utc()))
+        }
+        Wire::Time(negative, days, hours, minutes, seconds, micros) => {
+            let hours = days * 24 + u32::from(hours);
+            let sign = if negative { "-" } else { "" };
+            Value::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}"))
+        }
+        Wire::Bytes(bytes) => {
+            let of_bytes = column.character_set() == BINARY
+                && matches!(
+                    column.column_type(),
+                    ColumnType::MYSQL_TYPE_BLOB
+                        | ColumnType::MYSQL_TYPE_TINY_BLOB
+                        | ColumnType::MYSQL_TYPE_MEDIUM_BLOB
+                        | ColumnType::MYSQL_TYPE_LONG_BLOB
+                        | ColumnType::MYSQL_TYPE_STRING
+                        | ColumnType::MYSQL_TYPE_VAR_STRING
+                        | ColumnType::MYSQL_TYPE_BIT
+                )
+                && column.flags().contains(ColumnFlags::BINARY_FLAG);
+            if of_bytes {
+                return Value::Bytes(bytes);
+            }
+            match String::from_utf8(bytes) {
+                Ok(text) if column.column_type() == ColumnType::MYSQL_TYPE_JSON => {
+                    serde_json::from_str(&text).map_or(Value::Text(text), Value::Json)
+                }
+                Ok(text) => Value::Text(text),
+                Err(error) => Value::Bytes(error.into_bytes()),
+            }
+        }
+    }
+}

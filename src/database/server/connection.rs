@@ -1,0 +1,64 @@
+//! What an engine's connection to a server can do. The rest of this folder is the same for all.
+
+use std::time::Duration;
+
+use super::lending::Servers;
+use super::ServerDatabase;
+use crate::database::{DatabaseError, Rendered, Row};
+
+/// One connection to a database of a server.
+pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
+    /// What the engine's driver says when something goes wrong.
+    type Error: Send;
+
+    /// Begins a transaction.
+    const BEGIN: &'static str;
+
+    /// The servers of this engine that somebody here uses.
+    fn servers() -> &'static Servers<Self>;
+
+    /// Connects; bounded by [`super::CONNECT_TIMEOUT`] outside.
+    fn connect(at: &ServerDatabase) -> impl Future<Output = Result<Self, Self::Error>> + Send;
+
+    /// How many connections the server has for everybody like us.
+    fn allowance(&mut self) -> impl Future<Output = Result<u32, Self::Error>> + Send;
+
+    /// Whether it still leads to the server, after it was not used for a while.
+    fn is_usable(&mut self, idle: Duration) -> impl Future<Output = bool> + Send;
+
+    /// The error in the words of this room.
+    fn describe(at: &ServerDatabase, error: &Self::Error) -> DatabaseError;
+
+    /// As [`Connection::describe`], after asking the server what its words leave open.
+    fn explain(
+        &mut self,
+        at: &ServerDatabase,
+        error: Self::Error,
+        statement: &Rendered,
+    ) -> impl Future<Output = DatabaseError> + Send;
+
+    /// Whether nothing can be done with it after this error.
+    fn is_broken(&self, error: &Self::Error) -> bool;
+
+    /// Runs a statement that gives rows.
+    fn query(
+        &mut self,
+        statement: &Rendered,
+    ) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
+
+    /// Runs a statement that changes something; gives the number of rows.
+    fn execute(&mut self, statement: &Rendered) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Runs an insertion of one row; gives the value made for the column that it says is generated.
+    fn insert(
+        &mut self,
+        statement: &Rendered,
+    ) -> impl Future<Output = Result<Option<i64>, Self::Error>> + Send;
+
+    /// Runs SQL that binds nothing and gives nothing.
+    fn batch(&mut self, sql: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Closes it in the middle of a statement, and tells the server to stop working on that:
+    /// whoever asked has gone.
+    fn abandon(self, at: &ServerDatabase);
+}

@@ -1,0 +1,128 @@
+//! An open database on a server.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::lease::Lease;
+use super::lending::Budget;
+use super::transaction::Transaction;
+use super::{Connection, PATIENCE, ServerDatabase};
+use crate::database::{DatabaseError, Rendered, Row};
+
+/// Connections that one application has at a time: it slows itself, not its neighbours.
+const TURNS: u32 = 8;
+/// The same for one in a schema: it is one of many in its database.
+const TURNS_IN_SCHEMA: u32 = 4;
+
+/// An open database on a server. Cheap to clone.
+pub(in crate::database) struct Handle<C: Connection> {
+    shared: Arc<Shared<C>>,
+}
+
+pub(super) struct Shared<C: Connection> {
+    pub(super) at: ServerDatabase,
+    /// The database that it is in: connections are for databases, not for schemas.
+    pub(super) around: Arc<ServerDatabase>,
+    /// Given back when this is closed.
+    budget: Mutex<Option<Arc<Budget<C>>>>,
+    /// How many connections it has at a time.
+    turns: u32,
+    /// A permit for each of them.
+    semaphore: Arc<Semaphore>,
+}
+
+impl<C: Connection> Clone for Handle<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: Connection> std::fmt::Debug for Handle<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("at", &self.shared.at).finish_non_exhaustive()
+    }
+}
+
+impl<C: Connection> Handle<C> {
+    /// The way there, before it is known where it leads: nothing is connected yet.
+    pub(in crate::database) fn new(at: &ServerDatabase) -> Self {
+        let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { TURNS };
+        let around = ServerDatabase { schema: None, ..at.clone() };
+        Self {
+            shared: Arc::new(Shared {
+                at: at.clone(),
+                around: Arc::new(around),
+                budget: Mutex::new(Some(C::servers().budget(&at.server))),
+                turns,
+                semaphore: Arc::new(Semaphore::new(turns as usize)),
+            }),
+        }
+    }
+
+    pub(in crate::database) fn at(&self) -> &ServerDatabase {
+        &self.shared.at
+    }
+
+    /// Connections in use now.
+    pub(in crate::database) fn in_use(&self) -> usize {
+        (self.shared.turns as usize).saturating_sub(self.shared.semaphore.available_permits())
+    }
+
+    pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
+        self.lease().await?.statement(statement, async |on: &mut C, statement| on.query(statement).await).await
+    }
+
+    pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        self.lease().await?.statement(statement, async |on: &mut C, statement| on.execute(statement).await).await
+    }
+
+    pub(in crate::database) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
+        self.lease().await?.statement(statement, async |on: &mut C, statement| on.insert(statement).await).await
+    }
+
+    /// Runs SQL that cannot be in a transaction or is several statements, and binds nothing.
+    pub(in crate::database) async fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        self.lease().await?.batch(sql).await
+    }
+
+    pub(in crate::database) async fn begin(&self) -> Result<Transaction<C>, DatabaseError> {
+        Transaction::begin(self.lease().await?, Arc::clone(&self.shared)).await
+    }
+
+    /// Connects, which shows whether the database is there and whether we may.
+    pub(in crate::database) async fn connect(&self) -> Result<(), DatabaseError> {
+        self.lease().await.map(drop)
+    }
+
+    /// Lets what is under way end. The connections of a whole database close; those that schemas
+    /// share close when they have been idle for a while.
+    pub(in crate::database) async fn close(&self) {
+        let shared = &self.shared;
+        let all = shared.semaphore.acquire_many(shared.turns).await;
+        shared.semaphore.close();
+        let budget = shared.budget.lock().take();
+        if let Some(budget) = budget.filter(|_| shared.at.schema.is_none()) {
+            budget.forget(&shared.around);
+        }
+        drop(all);
+    }
+
+    async fn lease(&self) -> Result<Lease<C>, DatabaseError> {
+        let shared = &self.shared;
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&shared.semaphore).acquire_owned()).await;
+        let turn = turn.map_err(|_| {
+            DatabaseError::Busy(format!(
+                "no connection to {} became free in {} s: too much is asked of it",
+                shared.at,
+                PATIENCE.as_secs()
+            ))
+        })?;
+        let closed = || DatabaseError::Closed(shared.at.to_string());
+        let turn = turn.map_err(|_| closed())?;
+        let budget = shared.budget.lock().clone().ok_or_else(closed)?;
+        let lent = budget.lend(&shared.around).await?;
+        Ok(Lease::new(lent, budget, Arc::clone(shared), turn))
+    }
+}

@@ -1,0 +1,103 @@
+//! A connection, lent for a while. One that is given back in the middle of a statement is thrown
+//! away, and the server is told to stop working on it.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::handle::Shared;
+use super::lending::{Budget, Lent};
+use super::{ANSWER_TIMEOUT, CHANGE_TIMEOUT, Connection};
+use crate::database::{DatabaseError, Rendered};
+
+/// A connection that is given back when this is dropped.
+pub(super) struct Lease<C: Connection> {
+    lent: Option<Lent<C>>,
+    budget: Arc<Budget<C>>,
+    shared: Arc<Shared<C>>,
+    /// A statement was begun and has not come to its end.
+    under_way: bool,
+    /// After the connection, so that who waits for a turn finds it free.
+    _turn: OwnedSemaphorePermit,
+}
+
+impl<C: Connection> Lease<C> {
+    pub(super) fn new(
+        lent: Lent<C>,
+        budget: Arc<Budget<C>>,
+        shared: Arc<Shared<C>>,
+        turn: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { lent: Some(lent), budget, shared, under_way: false, _turn: turn }
+    }
+
+    /// Runs a statement to its end.
+    pub(super) async fn statement<T>(
+        &mut self,
+        statement: &Rendered,
+        work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
+    ) -> Result<T, DatabaseError> {
+        let timeout = if statement.repeated { ANSWER_TIMEOUT } else { CHANGE_TIMEOUT };
+        self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await).await
+    }
+
+    /// Runs SQL that binds nothing and gives nothing.
+    pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        self.run(CHANGE_TIMEOUT, None, async |connection: &mut C| connection.batch(sql).await).await
+    }
+
+    /// Does something with the connection, to its end or not at all.
+    async fn run<T>(
+        &mut self,
+        timeout: std::time::Duration,
+        statement: Option<&Rendered>,
+        work: impl AsyncFnOnce(&mut C) -> Result<T, C::Error>,
+    ) -> Result<T, DatabaseError> {
+        let at = &self.shared.at;
+        let Some(lent) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
+        self.under_way = true;
+        let Ok(done) = tokio::time::timeout(timeout, work(&mut lent.connection)).await else {
+            // What is under way is thrown away with the connection.
+            let late = DatabaseError::Busy(format!("{at} did not answer in {} s", timeout.as_secs()));
+            self.throw_away();
+            return Err(late);
+        };
+        let error = match done {
+            Ok(done) => {
+                self.under_way = false;
+                return Ok(done);
+            }
+            Err(error) => error,
+        };
+        if lent.connection.is_broken(&error) {
+            let described = C::describe(at, &error);
+            self.under_way = false;
+            self.lent = None;
+            self.budget.forget_all();
+            return Err(described);
+        }
+        let described = match statement {
+            Some(statement) => lent.connection.explain(at, error, statement).await,
+            None => C::describe(at, &error),
+        };
+        self.under_way = false;
+        Err(described)
+    }
+
+    fn throw_away(&mut self) {
+        self.under_way = false;
+        if let Some(lent) = self.lent.take() {
+            lent.connection.abandon(&self.shared.at);
+        }
+    }
+}
+
+impl<C: Connection> Drop for Lease<C> {
+    fn drop(&mut self) {
+        if self.under_way {
+            self.throw_away();
+        } else if let Some(lent) = self.lent.take() {
+            self.budget.take_back(&self.shared.around, lent);
+        }
+    }
+}

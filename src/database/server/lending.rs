@@ -1,0 +1,252 @@
+//! The connections to a server, lent to whoever needs one for a statement or a transaction.
+//!
+//! A server has one budget for all of its databases: a connection in use holds a part of it, and
+//! idle ones fill at most what is left. Whoever waits is served in order of arrival; since nobody
+//! may hold or wait for more than a few at a time (`handle.rs`), nobody can starve the others.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{CONNECT_TIMEOUT, Connection, PATIENCE, Server, ServerDatabase};
+use crate::database::DatabaseError;
+
+/// Connections to one server at the most, whatever it allows.
+const MOST: u32 = 64;
+/// Connections before it is known how many the server allows.
+const AT_FIRST: u32 = 2;
+/// Of what the server allows, one in this many is left to others, and at least [`LEAST_RESERVE`].
+const RESERVE: u32 = 10;
+const LEAST_RESERVE: u32 = 3;
+/// How long a connection stays open unused.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const ROUND: Duration = Duration::from_secs(5);
+/// How long a server that is full is asked again, and how often.
+const FULL: Duration = Duration::from_secs(3);
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// The configured limit of connections to one server; 0 where none is set.
+static CONFIGURED: AtomicU32 = AtomicU32::new(0);
+
+/// Sets how many connections this process opens to one server at the most. For servers that
+/// nobody has asked yet.
+pub fn limit_connections(most: u32) {
+    CONFIGURED.store(most, Ordering::Relaxed);
+}
+
+/// One server, however it is reached; in a process with several runtimes, one for each of them,
+/// since a connection ends with the runtime that drives it.
+#[derive(PartialEq, Eq)]
+struct Key {
+    host: String,
+    port: u16,
+    runtime: tokio::runtime::Id,
+}
+
+/// The servers of an engine that somebody here uses.
+pub(in crate::database) struct Servers<C: 'static>(Mutex<Vec<(Key, Weak<Budget<C>>)>>);
+
+impl<C: Connection> Servers<C> {
+    pub(in crate::database) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// The budget of a server; nothing is connected yet.
+    pub(super) fn budget(&self, server: &Server) -> Arc<Budget<C>> {
+        let runtime = tokio::runtime::Handle::current().id();
+        let key = Key { host: server.host.clone(), port: server.port, runtime };
+        let mut known = self.0.lock();
+        if let Some(budget) = known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
+        {
+            return budget;
+        }
+        known.retain(|(_, budget)| budget.strong_count() > 0);
+        let budget = Arc::new(Budget::new());
+        known.push((key, Arc::downgrade(&budget)));
+        tokio::spawn(close_idle(Arc::downgrade(&budget)));
+        budget
+    }
+}
+
+/// Closes what nobody has used for a while, as long as somebody has the server.
+async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
+    loop {
+        tokio::time::sleep(ROUND).await;
+        let Some(budget) = budget.upgrade() else { return };
+        budget.retain_idle(|idle| idle.since.elapsed() < IDLE);
+    }
+}
+
+/// The connections to one server.
+pub(super) struct Budget<C> {
+    /// One for each connection that may be in use.
+    permits: Arc<Semaphore>,
+    /// How many there are; 0 while the server was not asked.
+    size: AtomicU32,
+    /// Those that nobody uses, the longest unused first.
+    idle: Mutex<VecDeque<Idle<C>>>,
+    /// Taken by whoever asks the server for its limit.
+    asking: tokio::sync::Mutex<()>,
+}
+
+struct Idle<C> {
+    at: Arc<ServerDatabase>,
+    connection: C,
+    since: Instant,
+}
+
+/// A connection in use, with its part of the budget.
+pub(super) struct Lent<C> {
+    pub(super) connection: C,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl<C: Connection> Budget<C> {
+    fn new() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(AT_FIRST as usize)),
+            size: AtomicU32::new(0),
+            idle: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Lends a connection to a database.
+    pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<Lent<C>, DatabaseError> {
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(DatabaseError::Busy(format!(
+                "no connection to {} became free in {} s: all {} are in use",
+                at.server,
+                PATIENCE.as_secs(),
+                self.size.load(Ordering::Relaxed).max(AT_FIRST),
+            )));
+        };
+        while let Some(mut idle) = self.take_idle(at) {
+            if idle.connection.is_usable(idle.since.elapsed()).await {
+                return Ok(Lent { connection: idle.connection, permit });
+            }
+        }
+        self.make_room();
+        let mut connection = self.connect(at).await?;
+        if self.size.load(Ordering::Relaxed) == 0 {
+            self.ask_for_limit(&mut connection, at).await?;
+        }
+        Ok(Lent { connection, permit })
+    }
+
+    /// Takes a connection back that can be lent again.
+    pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, lent: Lent<C>) {
+        let Lent { connection, permit } = lent;
+        self.idle.lock().push_back(Idle { at: Arc::clone(at), connection, since: Instant::now() });
+        // After it, so that whoever waits finds the connection.
+        drop(permit);
+    }
+
+    /// Closes what is unused of a database.
+    pub(super) fn forget(&self, at: &ServerDatabase) {
+        self.retain_idle(|idle| *idle.at != *at);
+    }
+
+    /// Closes all that is unused: the server went away, and these went with it.
+    pub(super) fn forget_all(&self) {
+        self.retain_idle(|_| false);
+    }
+
+    fn retain_idle(&self, keep: impl Fn(&Idle<C>) -> bool) {
+        let mut closed = Vec::new();
+        let mut all = self.idle.lock();
+        for idle in std::mem::take(&mut *all) {
+            if keep(&idle) {
+                all.push_back(idle);
+            } else {
+                closed.push(idle);
+            }
+        }
+        drop(all);
+    }
+
+    fn take_idle(&self, at: &ServerDatabase) -> Option<Idle<C>> {
+        let mut idle = self.idle.lock();
+        // The last used is the likeliest to be alive.
+        let place = idle.iter().rposition(|idle| *idle.at == *at)?;
+        idle.remove(place)
+    }
+
+    /// Closes the longest unused until one more can be opened within the budget.
+    fn make_room(&self) {
+        let mut closed = Vec::new();
+        let mut idle = self.idle.lock();
+        while idle.len() > self.permits.available_permits() {
+            closed.extend(idle.pop_front());
+        }
+        drop(idle);
+    }
+
+    async fn connect(&self, at: &ServerDatabase) -> Result<C, DatabaseError> {
+        let began = Instant::now();
+        loop {
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, C::connect(at)).await;
+            let failed = match connected {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => C::describe(at, &error),
+                Err(_) => {
+                    return Err(DatabaseError::Unreachable(format!(
+                        "cannot reach {at}: the server did not answer in {} s",
+                        CONNECT_TIMEOUT.as_secs()
+                    )));
+                }
+            };
+            // Others have taken them: what is unused here makes room, or one of them may end.
+            if !matches!(failed, DatabaseError::Full(_)) || began.elapsed() > FULL {
+                return Err(failed);
+            }
+            let unused = self.idle.lock().pop_front();
+            drop(unused);
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+
+    async fn ask_for_limit(&self, connection: &mut C, at: &ServerDatabase) -> Result<(), DatabaseError> {
+        let _asking = self.asking.lock().await;
+        if self.size.load(Ordering::Relaxed) != 0 {
+            return Ok(());
+        }
+        let allowed = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
+        let size = size(allowed, CONFIGURED.load(Ordering::Relaxed));
+        if size >= AT_FIRST {
+            self.permits.add_permits((size - AT_FIRST) as usize);
+        } else {
+            self.permits.forget_permits((AT_FIRST - size) as usize);
+        }
+        self.size.store(size, Ordering::Relaxed);
+        tracing::debug!(server = %at.server, allowed, budget = size, "the server's connections are counted");
+        Ok(())
+    }
+}
+
+/// The budget of a server that allows so many connections.
+fn size(allowed: u32, configured: u32) -> u32 {
+    let reserve = (allowed / RESERVE).max(LEAST_RESERVE);
+    let most = if configured == 0 { MOST } else { configured };
+    allowed.saturating_sub(reserve).min(most).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_budget_leaves_connections_to_others() {
+        for (allowed, configured, budget) in
+            [(97, 0, 64), (27, 0, 24), (97, 10, 10), (500, 200, 200), (27, 200, 24), (3, 0, 1), (0, 0, 1)]
+        {
+            assert_eq!(size(allowed, configured), budget, "{allowed} allowed");
+        }
+    }
+}
