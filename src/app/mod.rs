@@ -18,7 +18,7 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 
-pub use system::install;
+pub use system::{install, uninstall};
 
 /// The version of the system tables that this host writes (`applicationVersion`).
 pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");

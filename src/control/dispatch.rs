@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +66,7 @@ impl Host {
             Some("app") if method == AppLogs::NAME => {
                 return streams::logs(&self.supervisor, id, params, link).await;
             }
-            Some("app") => self.app(&method, params, id.clone(), &link).await,
+            Some("app") => self.app(&method, params, id.clone(), &link).boxed().await,
             _ => Err(unknown(&method)),
         };
         link.answer(id, result).await;
@@ -158,7 +159,7 @@ impl Host {
                 // Parameters hold passwords: the log gets the ID alone.
                 let app = params.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
                 tracing::info!(peer = %link.peer, method, app, "command");
-                let result = self.command(method, params, id, link).await;
+                let result = self.command(method, params, id, link).boxed().await;
                 if let Err(error) = &result {
                     tracing::info!(peer = %link.peer, method, app, %error, "command failed");
                 }

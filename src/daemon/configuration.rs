@@ -3,14 +3,15 @@
 //! and fills in what nobody said.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::{Arguments, LogFormat};
 use super::error::ConfigurationError;
 use super::settings::Settings;
 use crate::client::paths;
-use crate::database::{Engine, Location, ServerDatabase};
+use crate::database::Location;
 use crate::gateway::GatewayOptions;
 use crate::protocol::RootUser;
 
@@ -31,6 +32,10 @@ pub struct Configuration {
     pub public_url: Option<String>,
     /// The main application's database.
     pub main_location: Location,
+    /// What the names of its tables begin with.
+    pub table_prefix: String,
+    /// Connections to one database server at the most; 0 for what the servers allow.
+    pub database_connections: u32,
     /// The root user of applications that are not given one.
     pub root: RootUser,
     /// How long a deleted application's data is kept.
@@ -99,10 +104,9 @@ impl Settings {
             drain_timeout: seconds(self.limits.drain_timeout, usual.drain_timeout),
             max_connections: self.limits.connections.unwrap_or(usual.max_connections),
         };
-        let main_location = match self.database.url {
-            Some(url) => location(&url)?,
-            None => Location::Sqlite(data_directory.join("main").join("database.sqlite")),
-        };
+        let usual_file = data_directory.join("main").join("database.sqlite");
+        let database = self.database;
+        let main_location = main_location(database.url.as_deref(), database.schema.as_deref(), usual_file)?;
         Ok(Configuration {
             file,
             socket: absolute(self.socket.unwrap_or_else(paths::default_socket)),
@@ -110,6 +114,8 @@ impl Settings {
             gateway,
             public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             main_location,
+            table_prefix: database.table_prefix.unwrap_or_default(),
+            database_connections: database.connections.map_or(0, NonZeroU32::get),
             root: self.root_user.into(),
             keep_deleted: seconds(self.keep_deleted, Duration::from_secs(30 * 24 * 3600)),
             visit_timeout: seconds(self.limits.visit_timeout, Duration::from_secs(20)),
@@ -127,35 +133,32 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The database that a URL names: `sqlite:FILE` or `postgres://user@host/name`.
-fn location(url: &str) -> Result<Location, ConfigurationError> {
-    // The text may hold a password: it is not repeated.
-    let refuse = |problem: String| Err(ConfigurationError::value("database.url", problem));
-    match url.split_once(':') {
-        Some(("sqlite", file)) => {
-            let file = file.strip_prefix("//").unwrap_or(file);
-            if file.is_empty() || file == ":memory:" {
-                return refuse("name a file: sqlite:/var/lib/nbapps/main.sqlite".to_owned());
-            }
-            Ok(Location::Sqlite(absolute(Path::new(file).to_owned())))
-        }
-        Some(("postgres" | "postgresql", _)) => match ServerDatabase::parse(Engine::Postgres, url) {
-            Ok(at) => Ok(Location::Postgres(at)),
-            Err(error) => refuse(format!("{error}; give one like postgres://user:password@host:5432/name")),
-        },
-        Some((scheme @ ("mysql" | "mariadb"), _)) => {
-            refuse(format!("this version has drivers for SQLite and PostgreSQL, not for {scheme}"))
-        }
-        _ => refuse(
-            "it is no database URL; give one like sqlite:/var/lib/nbapps/main.sqlite or \
-             postgres://user:password@host:5432/name"
-                .to_owned(),
-        ),
-    }
+/// The main application's database: as its URL says, in a schema where one is named.
+fn main_location(
+    url: Option<&str>,
+    schema: Option<&str>,
+    otherwise: PathBuf,
+) -> Result<Location, ConfigurationError> {
+    let location = match url {
+        // The text may hold a password: it is not repeated.
+        Some(url) => Location::parse(url)
+            .map_err(|error| ConfigurationError::value("database.url", error.to_string()))?,
+        None => Location::Sqlite(otherwise),
+    };
+    let Some(schema) = schema else { return Ok(location) };
+    location.within(schema).ok_or_else(|| {
+        let engine = location.engine().as_str();
+        ConfigurationError::value(
+            "database.schema",
+            format!("the main application's database is {engine}, which has no schemas; leave it out"),
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser as _;
 
     use super::*;
@@ -200,10 +203,14 @@ mod tests {
             ("\n[log]\nlevel = 7", &[], "nbappsd.toml:3:9: "),
             ("listen = [", &[], "nbappsd.toml:1:"),
             ("keep_deleted = 'soon'", &[], "keep_deleted"),
-            ("[database]\nurl = 'mysql://u:secret@h/d'", &[], "not for mysql"),
+            ("[database]\nurl = 'oracle://u:secret@h/d'", &[], "no database URL"),
+            ("[database]\nurl = 'mysql://u:secret@h/d'\nschema = 's'", &[], "no schemas"),
+            ("[database]\nconnections = 0", &[], "connections"),
+            ("", &[("NBAPPS_DATABASE_CONNECTIONS", "many")], "NBAPPS_DATABASE_CONNECTIONS"),
             ("[database]\nurl = 'postgres://u:secret@h/'", &[], "no database's name"),
             ("", &[("APP_PORT", "x")], "APP_PORT"),
-            ("", &[("DB_DIALECT", "mysql")], "DB_DIALECT"),
+            ("", &[("DB_DIALECT", "mysql")], "DB_USER"),
+            ("", &[("DB_DIALECT", "oracle")], "DB_DIALECT"),
             ("", &[("APP_PROCESS_ADAPTER", "pm2")], "APP_PROCESS_ADAPTER"),
             ("", &[("APP_DISCOVERY_ADAPTER", "redis")], "local"),
             ("", &[("NBAPPS_LOG_FORMAT", "xml")], "NBAPPS_LOG_FORMAT"),
@@ -228,5 +235,18 @@ mod tests {
         let all = load("", &environment, &[]).unwrap();
         assert_eq!(all.main_location, Location::Sqlite("/srv/db.sqlite".into()));
         assert_eq!(all.gateway.api_base_path, "/v1/");
+        let environment = [
+            ("DB_DIALECT", "postgres"),
+            ("DB_USER", "ada"),
+            ("DB_PASSWORD", "p@ss/w"),
+            ("DB_DATABASE", "nocobase"),
+            ("DB_SCHEMA", "main"),
+            ("DB_TABLE_PREFIX", "nb_"),
+        ];
+        let all = load("", &environment, &[]).unwrap();
+        assert_eq!(all.main_location.to_string(), "schema main of nocobase on localhost:5432");
+        assert_eq!(all.table_prefix, "nb_");
+        let mysql = [("DB_DIALECT", "mariadb"), ("DB_USER", "ada"), ("DB_DATABASE", "n"), ("DB_HOST", "h")];
+        assert_eq!(load("", &mysql, &[]).unwrap().main_location.to_string(), "n on h:3306");
     }
 }

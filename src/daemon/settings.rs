@@ -1,6 +1,7 @@
 //! Settings as they are given, by the file, the environment or the command line: each says some.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use super::arguments::{Arguments, LogFormat};
 use super::error::ConfigurationError;
+use crate::database::Engine;
 use crate::gateway::Network;
 use crate::protocol::RootUser;
 
@@ -41,6 +43,9 @@ pub(super) struct Settings {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DatabaseSettings {
     pub(super) url: Option<String>,
+    pub(super) schema: Option<String>,
+    pub(super) table_prefix: Option<String>,
+    pub(super) connections: Option<NonZeroU32>,
 }
 
 /// `[root_user]`
@@ -103,6 +108,22 @@ impl TryFrom<String> for Proxy {
     }
 }
 
+impl DatabaseSettings {
+    /// These, and where they say nothing, the weaker ones. A schema belongs to its URL.
+    fn over(self, weaker: Self) -> Self {
+        let (url, schema) = match self.url {
+            Some(url) => (Some(url), self.schema),
+            None => (weaker.url, self.schema.or(weaker.schema)),
+        };
+        Self {
+            url,
+            schema,
+            table_prefix: self.table_prefix.or(weaker.table_prefix),
+            connections: self.connections.or(weaker.connections),
+        }
+    }
+}
+
 impl From<RootUserSettings> for RootUser {
     fn from(given: RootUserSettings) -> Self {
         Self {
@@ -152,7 +173,13 @@ impl Settings {
             trusted_proxies: proxies
                 .map_err(|error| ConfigurationError::value("NBAPPS_TRUSTED_PROXIES", error))?,
             keep_deleted: span(get, "NBAPPS_KEEP_DELETED")?,
-            database: DatabaseSettings { url: database_url(get)? },
+            database: DatabaseSettings {
+                url: database_url(get)?,
+                // Of an engine without schemas it says nothing, as `DB_HOST` does not of SQLite.
+                schema: get("DB_SCHEMA").filter(|_| get("DB_DIALECT").as_deref() == Some("postgres")),
+                table_prefix: get("DB_TABLE_PREFIX"),
+                connections: parsed(get, "NBAPPS_DATABASE_CONNECTIONS", "a number from 1 on")?,
+            },
             root_user: RootUserSettings {
                 email: get("INIT_ROOT_EMAIL"),
                 username: get("INIT_ROOT_USERNAME"),
@@ -198,7 +225,7 @@ impl Settings {
             api_base_path: self.api_base_path.or(weaker.api_base_path),
             trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
             keep_deleted: self.keep_deleted.or(weaker.keep_deleted),
-            database: DatabaseSettings { url: self.database.url.or(weaker.database.url) },
+            database: self.database.over(weaker.database),
             root_user: RootUserSettings {
                 email: self.root_user.email.or(weaker.root_user.email),
                 username: self.root_user.username.or(weaker.root_user.username),
@@ -292,22 +319,25 @@ fn database_url(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Stri
     let refuse = |name: &str, problem: String| Err(ConfigurationError::value(name, problem));
     match variable("DB_DIALECT").as_deref() {
         None | Some("sqlite") => Ok(variable("DB_STORAGE").map(|file| format!("sqlite:{file}"))),
-        Some("postgres") => {
+        Some(dialect) => {
+            let Some(engine) = Engine::parse(dialect) else {
+                return refuse(
+                    "DB_DIALECT",
+                    format!("\"{dialect}\" is none of sqlite, postgres, mysql and mariadb"),
+                );
+            };
             let encoded = |name: &str| {
                 let value = variable(name)?;
                 Some(utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string())
             };
             let (Some(user), Some(database)) = (encoded("DB_USER"), encoded("DB_DATABASE")) else {
                 let missing = if variable("DB_USER").is_none() { "DB_USER" } else { "DB_DATABASE" };
-                return refuse(missing, "DB_DIALECT=postgres needs it".to_owned());
+                return refuse(missing, format!("DB_DIALECT={dialect} needs it"));
             };
             let password = encoded("DB_PASSWORD").map(|password| format!(":{password}")).unwrap_or_default();
             let host = variable("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
-            let port = variable("DB_PORT").unwrap_or_else(|| "5432".to_owned());
-            Ok(Some(format!("postgres://{user}{password}@{host}:{port}/{database}")))
-        }
-        Some(other) => {
-            refuse("DB_DIALECT", format!("this version has drivers for sqlite and postgres, not for {other}"))
+            let port = variable("DB_PORT").unwrap_or_else(|| engine.default_port().to_string());
+            Ok(Some(format!("{}://{user}{password}@{host}:{port}/{database}", engine.as_str())))
         }
     }
 }

@@ -88,9 +88,11 @@ fn supervisor_options(
     main_url: &str,
     logs: Arc<LogFiles>,
 ) -> SupervisorOptions {
+    crate::database::limit_connections(configuration.database_connections);
     SupervisorOptions {
         data_directory: configuration.data_directory.clone(),
         main_location: configuration.main_location.clone(),
+        table_prefix: configuration.table_prefix.clone(),
         main_url: main_url.to_owned(),
         root: configuration.root.clone(),
         keep_deleted: configuration.keep_deleted,

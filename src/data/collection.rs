@@ -8,7 +8,7 @@ use sea_query::{
 
 use super::records::value;
 use super::{DataError, Field};
-use crate::database::Engine;
+use crate::database::Namespace;
 
 /// The field that says when a record was made.
 pub(super) const CREATED_AT: &str = "createdAt";
@@ -23,7 +23,7 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// Begins a definition. The name is the table's name too.
+    /// Begins a definition. The table has the same name, after its data source's prefix.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.into(), fields: Arc::default() }
@@ -79,12 +79,12 @@ impl Collection {
     }
 
     /// The table, made where it is missing.
-    pub(super) fn table(&self, engine: Engine, schema: Option<&str>) -> Result<TableCreateStatement, DataError> {
+    pub(super) fn table(&self, namespace: Namespace<'_>) -> Result<TableCreateStatement, DataError> {
         let mut table = Table::create();
-        table.table(self.table_in(schema)).if_not_exists();
+        table.table(self.table_in(namespace)).if_not_exists();
         let single_key = self.primary_key().count() == 1;
         for field in self.fields() {
-            let kind = engine.column_type(field.kind.column_type());
+            let kind = namespace.engine.column_type(field.kind.column_type());
             let mut column = ColumnDef::new_with_type(field.name().to_owned(), kind);
             if field.not_null {
                 column.not_null();
@@ -111,24 +111,30 @@ impl Collection {
     }
 
     /// The indexes that keep unique fields unique, made where they are missing.
-    pub(super) fn unique_indexes(&self, schema: Option<&str>) -> Vec<IndexCreateStatement> {
+    pub(super) fn unique_indexes(&self, namespace: Namespace<'_>) -> Vec<IndexCreateStatement> {
         let unique = self.fields().iter().filter(|field| field.unique);
         unique
             .map(|field| {
-                let name = format!("{}_{}_unique", self.name, field.name);
+                let name = format!("{}_{}_unique", self.table_name(namespace), field.name);
                 let mut index = Index::create();
-                index.name(name).table(self.table_in(schema)).col(field.name().to_owned());
+                index.name(name).table(self.table_in(namespace)).col(field.name().to_owned());
                 index.unique().if_not_exists();
                 index
             })
             .collect()
     }
 
-    /// The table, for a statement; in this schema where there is one.
-    pub(super) fn table_in(&self, schema: Option<&str>) -> TableRef {
-        match schema {
-            Some(schema) => (schema.to_owned(), self.name().to_owned()).into_table_ref(),
-            None => self.name().to_owned().into_table_ref(),
+    /// The table, for a statement.
+    pub(super) fn table_in(&self, namespace: Namespace<'_>) -> TableRef {
+        let name = self.table_name(namespace);
+        match namespace.schema {
+            Some(schema) => (schema.to_owned(), name).into_table_ref(),
+            None => name.into_table_ref(),
         }
+    }
+
+    /// The table's name.
+    pub(super) fn table_name(&self, namespace: Namespace<'_>) -> String {
+        format!("{}{}", namespace.table_prefix, self.name)
     }
 }

@@ -52,9 +52,16 @@ impl DataSource {
         transaction.commit().await
     }
 
+    /// Removes a collection's table with its records, where there is one.
+    pub async fn drop_table(&self, collection: &Collection) -> Result<(), DataError> {
+        let mut table = sea_query::Table::drop();
+        table.table(collection.table_in(self.database.namespace())).if_exists();
+        Ok(self.database.execute(&table).await.map(drop)?)
+    }
+
     /// Whether the collection has a table.
     pub async fn has_table(&self, collection: &Collection) -> Result<bool, DataError> {
-        Ok(self.database.has_table(collection.name()).await?)
+        Ok(self.database.has_table(&collection.table_name(self.database.namespace())).await?)
     }
 
     /// Reads records.
@@ -109,9 +116,10 @@ pub struct Transaction {
 impl Transaction {
     /// Makes a collection's table; see [`DataSource::create_table`].
     pub async fn create_table(&mut self, collection: &Collection) -> Result<(), DataError> {
-        let schema = self.inner.schema().map(str::to_owned);
-        self.inner.execute(&collection.table(self.inner.engine(), schema.as_deref())?).await?;
-        for index in collection.unique_indexes(schema.as_deref()) {
+        let namespace = self.inner.namespace();
+        let (table, indexes) = (collection.table(namespace)?, collection.unique_indexes(namespace));
+        self.inner.execute(&table).await?;
+        for index in indexes {
             self.inner.execute(&index).await?;
         }
         Ok(())
@@ -119,7 +127,8 @@ impl Transaction {
 
     /// Whether the collection has a table.
     pub async fn has_table(&mut self, collection: &Collection) -> Result<bool, DataError> {
-        Ok(self.inner.has_table(collection.name()).await?)
+        let name = collection.table_name(self.inner.namespace());
+        Ok(self.inner.has_table(&name).await?)
     }
 
     /// Reads records.

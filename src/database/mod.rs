@@ -8,11 +8,12 @@
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
 //! `Transaction`. SQLite does its work on the threads of `workers.rs`, which all databases share.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sea_query::{ColumnType, InsertStatement, SelectStatement};
 
 mod error;
+mod location;
 mod mysql;
 mod postgres;
 mod server;
@@ -22,6 +23,7 @@ mod value;
 mod workers;
 
 pub use error::DatabaseError;
+pub use location::Location;
 pub use server::{InvalidUrl, Server, ServerDatabase, Tls, limit_connections};
 pub use statement::{Change, Rendered, Statement};
 pub use value::{Row, Value};
@@ -48,6 +50,17 @@ impl Engine {
         }
     }
 
+    /// The engine of this name: NocoBase's words, and `postgresql`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "sqlite" => Some(Self::Sqlite),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            _ => None,
+        }
+    }
+
     /// Whether a database of it holds schemas, each with tables of its own.
     #[must_use]
     pub const fn has_schemas(self) -> bool {
@@ -67,7 +80,8 @@ impl Engine {
     }
 
     /// The port its servers listen on; 0 for SQLite, which has none.
-    const fn default_port(self) -> u16 {
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
         match self {
             Self::Sqlite => 0,
             Self::Postgres => 5432,
@@ -76,76 +90,15 @@ impl Engine {
     }
 }
 
-/// Where a database is. Its `Display` is what people are shown and never has a password.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Location {
-    /// A SQLite file.
-    Sqlite(PathBuf),
-    /// A database on a PostgreSQL server.
-    Postgres(ServerDatabase),
-    /// A database on a MySQL or MariaDB server.
-    Mysql(ServerDatabase),
-}
-
-impl Location {
-    /// The engine it is for.
-    #[must_use]
-    pub const fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
-            Self::Mysql(_) => Engine::Mysql,
-        }
-    }
-}
-
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(at) | Self::Mysql(at) => at.fmt(f),
-        }
-    }
-}
-
-impl Location {
-    /// The directory that must be there before the database can be made; none for a server.
-    #[must_use]
-    pub fn directory(&self) -> Option<&Path> {
-        match self {
-            Self::Sqlite(path) => path.parent(),
-            Self::Postgres(_) | Self::Mysql(_) => None,
-        }
-    }
-
-    /// The name for a database beside this one that holds `what`, led by this one's own, so that
-    /// two hosts on one server keep out of each other's way; `None` for SQLite, which has no server.
-    #[must_use]
-    pub fn name_beside(&self, what: &str) -> Option<String> {
-        match self {
-            Self::Sqlite(_) => None,
-            Self::Postgres(at) | Self::Mysql(at) => Some(format!("{}_{what}", at.name)),
-        }
-    }
-
-    /// A schema of this name in this database; `None` for an engine that has none.
-    #[must_use]
-    pub fn within(&self, schema: &str) -> Option<Self> {
-        match self {
-            Self::Postgres(at) => Some(Self::Postgres(at.within(schema))),
-            Self::Sqlite(_) | Self::Mysql(_) => None,
-        }
-    }
-
-    /// A database of this name on the same server; `None` for SQLite, which has no server.
-    #[must_use]
-    pub fn beside(&self, name: &str) -> Option<Self> {
-        match self {
-            Self::Sqlite(_) => None,
-            Self::Postgres(at) => Some(Self::Postgres(at.beside(name))),
-            Self::Mysql(at) => Some(Self::Mysql(at.beside(name))),
-        }
-    }
+/// Where a statement's tables are: what it must say to mean those of one application.
+#[derive(Debug, Clone, Copy)]
+pub struct Namespace<'a> {
+    /// The engine.
+    pub engine: Engine,
+    /// The schema that the tables are in, where statements must name it.
+    pub schema: Option<&'a str>,
+    /// What the tables' names begin with; mostly nothing.
+    pub table_prefix: &'a str,
 }
 
 /// An open database. Cheap to clone; all clones share its connections, which are opened when they
@@ -153,6 +106,7 @@ impl Location {
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: EngineDatabase,
+    table_prefix: Arc<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -185,9 +139,14 @@ impl Database {
     /// Opens a database, making an empty one where there is none.
     pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
         match Self::open(at).await {
-            Err(DatabaseError::Missing(_)) => Self::create(at).await,
-            other => other,
+            Err(DatabaseError::Missing(_)) => {}
+            other => return other,
         }
+        if let Some(around) = at.around() {
+            // The database that the schema is in may be missing too.
+            Box::pin(Self::open_or_create(&around)).await?.close().await;
+        }
+        Self::create(at).await
     }
 
     /// As [`Database::create`], for an owner that [`Database::remove_owned`] knows it by. On a
@@ -221,15 +180,25 @@ impl Database {
     }
 
     fn sqlite(engine: sqlite::Sqlite) -> Self {
-        Self { engine: EngineDatabase::Sqlite(engine) }
+        Self::of(EngineDatabase::Sqlite(engine))
     }
 
     fn postgres(engine: postgres::Postgres) -> Self {
-        Self { engine: EngineDatabase::Postgres(engine) }
+        Self::of(EngineDatabase::Postgres(engine))
     }
 
     fn mysql(engine: mysql::Mysql) -> Self {
-        Self { engine: EngineDatabase::Mysql(engine) }
+        Self::of(EngineDatabase::Mysql(engine))
+    }
+
+    fn of(engine: EngineDatabase) -> Self {
+        Self { engine, table_prefix: Arc::from("") }
+    }
+
+    /// The same database, for the tables whose names begin with this.
+    #[must_use]
+    pub fn with_table_prefix(self, prefix: &str) -> Self {
+        Self { table_prefix: prefix.into(), ..self }
     }
 
     /// The engine.
@@ -252,13 +221,14 @@ impl Database {
         }
     }
 
-    /// The schema that its tables are in, where statements must name it.
+    /// Where its tables are.
     #[must_use]
-    pub fn schema(&self) -> Option<&str> {
-        match &self.engine {
+    pub fn namespace(&self) -> Namespace<'_> {
+        let schema = match &self.engine {
             EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => None,
             EngineDatabase::Postgres(postgres) => postgres.schema(),
-        }
+        };
+        Namespace { engine: self.engine(), schema, table_prefix: &self.table_prefix }
     }
 
     /// Connections in use now; `None` for SQLite, which has no server.
@@ -329,20 +299,31 @@ impl Database {
         }
     }
 
+    /// The names of all tables, without their prefix; tables without it are nobody's concern here.
+    pub async fn table_names(&self) -> Result<Vec<String>, DatabaseError> {
+        let rows = match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.query(sqlite::table_names()).await?,
+            EngineDatabase::Postgres(postgres) => {
+                postgres.query(&postgres::table_names(postgres.schema())).await?
+            }
+            EngineDatabase::Mysql(mysql) => mysql.query(&mysql::table_names()).await?,
+        };
+        let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
+            Some(Value::Text(name)) => name.strip_prefix(&*self.table_prefix).map(str::to_owned),
+            _ => None,
+        });
+        Ok(names.collect())
+    }
+
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        match &self.engine {
-            EngineDatabase::Sqlite(sqlite) => {
-                Ok(Transaction { engine: EngineTransaction::Sqlite(sqlite.begin().await?) })
-            }
-            EngineDatabase::Postgres(postgres) => {
-                Ok(Transaction { engine: EngineTransaction::Postgres(postgres.begin().await?) })
-            }
-            EngineDatabase::Mysql(mysql) => {
-                Ok(Transaction { engine: EngineTransaction::Mysql(mysql.begin().await?) })
-            }
-        }
+        let engine = match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => EngineTransaction::Sqlite(sqlite.begin().await?),
+            EngineDatabase::Postgres(postgres) => EngineTransaction::Postgres(postgres.begin().await?),
+            EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.begin().await?),
+        };
+        Ok(Transaction { engine, table_prefix: Arc::clone(&self.table_prefix) })
     }
 
     /// Lets running statements and transactions end, then closes every connection. What is asked
@@ -358,9 +339,13 @@ impl Database {
 
 /// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
 /// that fails ends it: everything is rolled back, and what comes after is refused.
+///
+/// On MySQL and MariaDB a change of the schema commits what came before it, so that changes of the
+/// schema stand at the beginning.
 #[derive(Debug)]
 pub struct Transaction {
     engine: EngineTransaction,
+    table_prefix: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -371,30 +356,24 @@ enum EngineTransaction {
 }
 
 impl Transaction {
-    /// The engine.
+    /// Where its tables are.
     #[must_use]
-    pub fn engine(&self) -> Engine {
-        match &self.engine {
-            EngineTransaction::Sqlite(_) => Engine::Sqlite,
-            EngineTransaction::Postgres(_) => Engine::Postgres,
-            EngineTransaction::Mysql(_) => Engine::Mysql,
-        }
-    }
-
-    /// The schema that its tables are in; see [`Database::schema`].
-    #[must_use]
-    pub fn schema(&self) -> Option<&str> {
-        match &self.engine {
-            EngineTransaction::Sqlite(_) | EngineTransaction::Mysql(_) => None,
-            EngineTransaction::Postgres(postgres) => postgres.schema(),
-        }
+    pub fn namespace(&self) -> Namespace<'_> {
+        let (engine, schema) = match &self.engine {
+            EngineTransaction::Sqlite(_) => (Engine::Sqlite, None),
+            EngineTransaction::Postgres(postgres) => (Engine::Postgres, postgres.schema()),
+            EngineTransaction::Mysql(_) => (Engine::Mysql, None),
+        };
+        Namespace { engine, schema, table_prefix: &self.table_prefix }
     }
 
     /// Reads rows.
     pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => postgres.query(&statement.render(Engine::Postgres)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&statement.render(Engine::Postgres)).await
+            }
             EngineTransaction::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
         }
     }
@@ -403,7 +382,9 @@ impl Transaction {
     pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => postgres.execute(&statement.render(Engine::Postgres)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.execute(&statement.render(Engine::Postgres)).await
+            }
             EngineTransaction::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
         }
     }
@@ -452,8 +433,8 @@ impl Transaction {
 
 /// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
 pub trait Executor: Send {
-    /// The schema that its tables are in; see [`Database::schema`].
-    fn schema(&self) -> Option<&str>;
+    /// Where its tables are.
+    fn namespace(&self) -> Namespace<'_>;
 
     /// Reads rows.
     fn query(
@@ -474,8 +455,8 @@ pub trait Executor: Send {
 }
 
 impl Executor for &Database {
-    fn schema(&self) -> Option<&str> {
-        Database::schema(self)
+    fn namespace(&self) -> Namespace<'_> {
+        Database::namespace(self)
     }
 
     async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
@@ -496,8 +477,8 @@ impl Executor for &Database {
 }
 
 impl Executor for &mut Transaction {
-    fn schema(&self) -> Option<&str> {
-        Transaction::schema(self)
+    fn namespace(&self) -> Namespace<'_> {
+        Transaction::namespace(self)
     }
 
     async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {

@@ -3,9 +3,8 @@
 
 use sea_query::{
     DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, MysqlQueryBuilder,
-    PostgresQueryBuilder,
-    SelectStatement, SqliteQueryBuilder, TableAlterStatement, TableCreateStatement, TableDropStatement,
-    UpdateStatement,
+    PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, TableAlterStatement, TableCreateStatement,
+    TableDropStatement, UpdateStatement,
 };
 
 use super::Engine;

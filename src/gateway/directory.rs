@@ -80,6 +80,7 @@ mod tests {
                 mode: DatabaseMode::Database,
                 engine: "sqlite".into(),
                 location: String::new(),
+                ..DatabaseDescription::default()
             },
             upgrade: UpgradePolicy::Auto,
             environment: "local".into(),

@@ -143,7 +143,7 @@ impl DatabaseMode {
 }
 
 /// Which database a new application asks for. What is not said follows from the mode.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseRequest {
     /// How it is connected.
@@ -172,6 +172,30 @@ pub struct DatabaseRequest {
     /// The schema's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
+    /// Whether a connection is encrypted: `disable`, `prefer`, `require` or `verify-full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sslmode: Option<String>,
+    /// Make the database of a connection when it is missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub create_database: bool,
+    /// What the names of its tables begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_prefix: Option<String>,
+}
+
+impl std::fmt::Debug for DatabaseRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the password nor the URL, which may hold one.
+        f.debug_struct("DatabaseRequest")
+            .field("mode", &self.mode)
+            .field("dialect", &self.dialect)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("name", &self.name)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The first user of a new application, who may do everything in it.
@@ -306,14 +330,32 @@ pub struct Application {
 }
 
 /// Where an application's data is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseDescription {
     /// How it is connected.
     pub mode: DatabaseMode,
-    /// `sqlite`, `postgres`, `mysql` or `mariadb`.
+    /// `sqlite`, `postgres` or `mysql` (MariaDB too).
     pub engine: String,
     /// What it is: the file's path, or server, database and schema. Never a password.
     pub location: String,
+    /// The server's host and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The database's name on the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The schema's name in the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// What the names of its tables begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_prefix: Option<String>,
+    /// Bytes of its data; absent where nobody asked (`sizes`) or it cannot be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Connections to the server that it uses now, while it is running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
 }
 
 /// What is known of a deleted application.

@@ -290,12 +290,26 @@ fn database_request(options: &mut Map<String, Value>) -> Result<DatabaseRequest,
         url: None,
         dialect: text("dialect"),
         host: text("host"),
-        port: database.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()),
+        port: port(database.get("port"))?,
         user: text("username"),
         password: password.as_ref().and_then(Value::as_str).map(str::to_owned),
-        name: text("database"),
+        name: text("database").or_else(|| text("storage")),
         schema: text("schema"),
+        sslmode: text("sslmode"),
+        create_database: database.get("createDatabase") == Some(&Value::Bool(true)),
+        table_prefix: text("tablePrefix"),
     })
+}
+
+/// A port, as a number or as a text of one.
+fn port(given: Option<&Value>) -> Result<Option<u16>, ApiError> {
+    let port = match given {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.is_empty() => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(other) => other.as_u64().and_then(|port| u16::try_from(port).ok()),
+    };
+    port.map(Some).ok_or_else(|| ApiError::bad_request("options.database.port is a number from 0 to 65535"))
 }
 
 /// NocoBase's `options.authManager.jwt.secret`, taken out: it is stored encrypted elsewhere.

@@ -11,23 +11,23 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
-use crate::database::Engine;
 use crate::protocol::{
-    AppId, CreateApplication, Created, CreatedRootUser, DatabaseMode, DatabaseRequest, ErrorKind, RpcError,
-    StartMode, State, UpgradePolicy,
+    AppId, CreateApplication, Created, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
 };
 
+use super::connection::{self, Wanted};
 use super::crash::crash_point;
 use super::domains;
 use super::entry::Entry;
 use super::failure::Failure;
 use super::lifecycle::Standing;
-use super::opening::{JWT_SECRET, new_jwt_secret};
+use super::opening::{DATABASE_PASSWORD, JWT_SECRET, new_jwt_secret};
 use super::operations::Outcome;
 use super::provision::Provision;
 use super::registry::Registration;
@@ -46,7 +46,8 @@ pub(crate) struct Extras {
 /// A creation that was checked.
 struct Plan {
     id: AppId,
-    mode: DatabaseMode,
+    wanted: Wanted,
+    table_prefix: String,
     registration: Registration,
     account: RootAccount,
     jwt_secret: Option<Vec<u8>>,
@@ -73,7 +74,8 @@ impl Supervisor {
         if let Some(entry) = create.id.as_ref().and_then(|id| self.find(id.as_str())) {
             return self.created_before(&entry, if_not_exists);
         }
-        let plan = self.plan(create, extras)?;
+        let mut plan = self.plan(create, extras)?;
+        plan.wanted = self.survey(&plan.id, plan.wanted, &plan.table_prefix).boxed().await?;
         if dry_run {
             return self.describe_plan(&plan).await;
         }
@@ -124,7 +126,7 @@ impl Supervisor {
     fn plan(&self, create: CreateApplication, extras: Extras) -> Result<Plan, RpcError> {
         let id = create.id.unwrap_or_else(AppId::random);
         check_environment(create.environment.as_deref())?;
-        check_database(&create.database, self.engine())?;
+        let wanted = connection::wanted(&create.database, self.engine())?;
         let domains = domains::normalize(&create.domains)?;
         self.check_domains(&id, &domains)?;
         if create.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
@@ -134,7 +136,7 @@ impl Supervisor {
         let account = RootAccount::complete(&create.admin, &self.options.root)?;
         let mut options = extras.options;
         options.insert("autoStart".into(), json!(create.start_mode == StartMode::WithMain));
-        options.insert("dbConnType".into(), json!(create.database.mode.nocobase_name()));
+        options.insert("dbConnType".into(), json!(wanted.mode().nocobase_name()));
         if create.upgrade == UpgradePolicy::Manual {
             options.insert("autoUpgrade".into(), json!(false));
         }
@@ -158,17 +160,21 @@ impl Supervisor {
         };
         registration.set_domains(&domains);
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
-        Ok(Plan { id, mode: create.database.mode, registration, account, jwt_secret, start: create.start })
+        let table_prefix = create.database.table_prefix.unwrap_or_default();
+        Ok(Plan { id, wanted, table_prefix, registration, account, jwt_secret, start: create.start })
     }
 
     async fn describe_plan(&self, plan: &Plan) -> Result<Created, RpcError> {
         let mut registration = plan.registration.clone();
-        let provision = self.premises.plan(&plan.id, plan.mode).await;
-        registration.provision =
-            Some(provision.map_err(|error| error.while_doing("looking for a directory"))?);
+        registration.provision = Some(self.provision(plan).await?);
         let location = self.location(&registration);
+        let doing = match &plan.wanted {
+            Wanted::Connection { create: false, .. } => "use",
+            _ => "make",
+        };
+        let mode = plan.wanted.mode().as_str();
         let mut sentences = vec![
-            format!("make {location} ({}, {} mode)", location.engine().as_str(), plan.mode.as_str()),
+            format!("{doing} {location} ({}, {mode} mode)", location.engine().as_str()),
             format!(
                 "make system tables and the root user {} <{}>",
                 plan.account.user.username, plan.account.user.email
@@ -218,6 +224,20 @@ impl Supervisor {
         Ok((entry, plan.account.shown()))
     }
 
+    /// What will be made for it.
+    async fn provision(&self, plan: &Plan) -> Result<Provision, RpcError> {
+        let provision = self.premises.plan(&plan.id, &plan.wanted, &plan.table_prefix).await;
+        let mut provision = provision.map_err(|error| error.while_doing("looking for a directory"))?;
+        if let (Some(connection), Wanted::Connection { location, .. }) =
+            (&mut provision.connection, &plan.wanted)
+        {
+            let password = location.server_database().and_then(|at| at.server.password.as_deref());
+            connection.password =
+                password.map(|password| self.key.seal(&plan.id, DATABASE_PASSWORD, password.as_bytes()));
+        }
+        Ok(provision)
+    }
+
     /// Reserves ID, domains and directory, and writes the row.
     async fn register(&self, plan: &Plan) -> Result<(Arc<Entry>, OwnedMutexGuard<()>), RpcError> {
         let doing = || format!("registering \"{}\"", plan.id);
@@ -228,14 +248,13 @@ impl Supervisor {
         let domains = plan.registration.domains();
         self.check_domains(&plan.id, &domains)?;
         let mut registration = plan.registration.clone();
-        let provision: Provision =
-            self.premises.plan(&plan.id, plan.mode).await.map_err(|error| error.while_doing(doing()))?;
-        registration.provision = Some(provision);
+        registration.provision = Some(self.provision(plan).await?);
+        let location = self.location(&registration);
+        self.check_unshared(&plan.id, &location).await?;
         registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
         let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());
         registration.jwt_secret = self.key.seal(&plan.id, JWT_SECRET, &secret);
         self.registry.insert(&registration).await.map_err(|error| error.while_doing(doing()))?;
-        let location = self.location(&registration);
         let entry = self.new_entry(registration, location, State::NotFound);
         let command = entry.command.clone().lock_owned().await;
         entry.go(&self.events, State::Preparing, None);
@@ -256,9 +275,15 @@ impl Supervisor {
         let Some(provision) = &registration.provision else {
             return Err(RpcError::new(ErrorKind::Internal, format!("\"{}\" has no provision", plan.id)));
         };
-        let database = self.premises.make(provision).await;
+        let database = self.premises.make(provision, &entry.location).await;
         let database = database.map_err(|error| error.while_doing(doing("making the database")))?;
         let source = DataSource::new(database);
+        if provision.connection.is_some()
+            && let Err(error) = self.occupy(entry, &registration, &source).await
+        {
+            source.database().close().await;
+            return Err(error);
+        }
         entry.go(&self.events, State::Initializing, None);
         tell("tables", 2, "making system tables and the root user");
         let install = Install { title: registration.name.clone(), root: plan.account.user.clone() };
@@ -275,6 +300,20 @@ impl Supervisor {
         crash_point("create.completed");
         entry.go(&self.events, State::Initialized, None);
         Ok(source)
+    }
+
+    /// Makes sure that a database of another service is still unused, and takes it.
+    async fn occupy(
+        &self,
+        entry: &Entry,
+        registration: &Registration,
+        source: &DataSource,
+    ) -> Result<(), RpcError> {
+        connection::check_unused(source.database(), &entry.id).await?;
+        let claimed = self.claim(registration).await?;
+        entry.registration.store(Arc::new(claimed));
+        crash_point("create.claimed");
+        Ok(())
     }
 
     /// Removes what a failed creation made; gives the error to answer with.
@@ -299,7 +338,8 @@ impl Supervisor {
     async fn undo_creation(&self, registration: &Registration) -> Result<(), RpcError> {
         let doing = format!("taking back the creation of \"{}\"", registration.id);
         if let Some(provision) = &registration.provision {
-            self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
+            let removed = self.premises.remove(provision, &self.location(registration)).await;
+            removed.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("recover.removed");
         self.registry.remove(&registration.id).await.map_err(|error| error.while_doing(&doing))
@@ -340,63 +380,5 @@ fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {
             format!("there is no environment \"{other}\": this host runs applications in its own process"),
         )
         .hint("leave --environment out, or say local")),
-    }
-}
-
-/// Which of the wanted can be made on the main application's service, whose engine this is.
-fn check_database(request: &DatabaseRequest, engine: Engine) -> Result<(), RpcError> {
-    let engine_name = engine.as_str();
-    let unsupported = |kind: ErrorKind, sentence: String| {
-        let own = if engine.has_schemas() { "a database" } else { "a SQLite file" };
-        Err(RpcError::new(kind, sentence)
-            .hint(format!("use --db database: the application gets {own} of its own")))
-    };
-    match request.mode {
-        DatabaseMode::Schema if engine.has_schemas() => {}
-        DatabaseMode::Schema => {
-            return unsupported(
-                ErrorKind::SchemaUnsupported,
-                "schema mode makes a PostgreSQL schema in the main database, and the main database is SQLite, \
-                 which has no schemas"
-                    .to_owned(),
-            );
-        }
-        DatabaseMode::Connection => {
-            return unsupported(
-                ErrorKind::EngineUnsupported,
-                "connection mode uses another database service than the main application's, which this \
-                 version of the host cannot do yet"
-                    .to_owned(),
-            );
-        }
-        DatabaseMode::Database => {}
-    }
-    if let Some(dialect) = request.dialect.as_deref().filter(|&dialect| dialect != engine_name) {
-        return unsupported(
-            ErrorKind::EngineUnsupported,
-            format!(
-                "the application's database is made on the main application's service, which is {engine_name}, \
-                 not {dialect}"
-            ),
-        );
-    }
-    let server = [
-        ("--db-url", request.url.is_some()),
-        ("--db-host", request.host.is_some()),
-        ("--db-port", request.port.is_some()),
-        ("--db-user", request.user.is_some()),
-        ("--db-password-file", request.password.is_some()),
-        ("--db-name", request.name.is_some()),
-        ("--db-schema", request.schema.is_some()),
-    ];
-    match server.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => unsupported(
-            ErrorKind::EngineUnsupported,
-            format!(
-                "{option} is for a connection: what an application has on the main application's service is made, \
-                 and named, by the host"
-            ),
-        ),
-        None => Ok(()),
     }
 }

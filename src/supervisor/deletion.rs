@@ -14,6 +14,7 @@ use super::description::time_delta;
 use super::entry::Entry;
 use super::failure::Failure;
 use super::operations::Outcome;
+use super::provision::Removed;
 use super::registry::DeletedRegistration;
 use super::{Stage, Stages, Supervisor};
 
@@ -84,7 +85,9 @@ impl Supervisor {
             return Err(RpcError::app_not_found(id.as_str()));
         }
         for deleted in before {
-            answer.removed.extend(self.purge_entry(&deleted).await?);
+            let purged = self.purge_entry(&deleted).await?;
+            answer.removed.extend(purged.gone);
+            answer.kept.extend(purged.kept);
         }
         Ok(answer)
     }
@@ -129,28 +132,31 @@ impl Supervisor {
         Ok(deleted)
     }
 
-    async fn all_deleted(&self) -> Result<Vec<DeletedRegistration>, RpcError> {
+    pub(super) async fn all_deleted(&self) -> Result<Vec<DeletedRegistration>, RpcError> {
         self.registry.deleted().await.map_err(|error| error.while_doing("reading the deleted applications"))
     }
 
-    /// Removes the data of a deleted application that the host made; gives what was removed.
-    pub(crate) async fn purge_entry(&self, deleted: &DeletedRegistration) -> Result<Vec<String>, RpcError> {
+    /// Removes the data of a deleted application that the host made; gives what was removed and what
+    /// stays.
+    pub(crate) async fn purge_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
         let doing = format!("removing the data of \"{}\"", deleted.registration.id);
         if !deleted.purging {
             let marked = self.registry.begin_purge(&deleted.key).await;
             marked.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("purge.marked");
-        let mut removed = Vec::new();
+        let mut removed = Removed::default();
         if let Some(provision) = &deleted.registration.provision {
-            removed = self.premises.remove(provision).await.map_err(|error| error.while_doing(&doing))?;
+            let location = self.location(&deleted.registration);
+            let done = self.premises.remove(provision, &location).await;
+            removed = done.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("purge.removed");
         self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
         let id = &deleted.registration.id;
         // The purge is done whatever comes of this; a log that stays is purged with the next one.
         if self.deleted_of(id).await.is_ok_and(|others| others.is_empty()) {
-            removed.extend(self.end_log(id).await.into_iter().map(|path| path.display().to_string()));
+            removed.gone.extend(self.end_log(id).await.into_iter().map(|path| path.display().to_string()));
         }
         Ok(removed)
     }

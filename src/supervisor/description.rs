@@ -14,6 +14,7 @@ use super::Supervisor;
 use super::entry::Entry;
 use super::failure::Failure;
 use super::lifecycle::Standing;
+use super::opening::DATABASE_PASSWORD;
 use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
 
@@ -64,6 +65,7 @@ impl Supervisor {
         if let Some(running) = running {
             application.started_at = Some(running.started_at);
             application.requests_in_flight = running.in_flight();
+            application.database.connections = running.app.source().database().connections();
             if entry.id.is_main() {
                 application.name = running.app.title().to_string();
             }
@@ -90,6 +92,12 @@ impl Supervisor {
                 mode: registration.provision.as_ref().map_or(DatabaseMode::Database, Provision::mode),
                 engine: location.engine().as_str().to_owned(),
                 location: location.to_string(),
+                server: location.server_database().map(|at| at.server.to_string()),
+                database: location.server_database().map(|at| at.name.clone()),
+                schema: location.server_database().and_then(|at| at.schema.clone()),
+                table_prefix: self.table_prefix(registration),
+                size: None,
+                connections: None,
             },
             upgrade: registration.upgrade(),
             environment: "local".to_owned(),
@@ -103,6 +111,12 @@ impl Supervisor {
             requests_in_flight: 0,
             deleted: None,
         }
+    }
+
+    fn table_prefix(&self, registration: &Registration) -> Option<String> {
+        let provision = registration.provision.as_ref();
+        let prefix = provision.map_or(&self.options.table_prefix, |provision| &provision.table_prefix);
+        Some(prefix.clone()).filter(|prefix| !prefix.is_empty())
     }
 
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
@@ -120,9 +134,24 @@ impl Supervisor {
 
     pub(crate) fn location(&self, registration: &Registration) -> Location {
         match &registration.provision {
-            Some(provision) => self.premises.location(provision),
+            Some(provision) => {
+                let sealed =
+                    provision.connection.as_ref().and_then(|connection| connection.password.as_deref());
+                let password = sealed.and_then(|sealed| self.database_password(&registration.id, sealed));
+                self.premises.location(provision, password)
+            }
             None => self.options.main_location.clone(),
         }
+    }
+
+    /// `None` when the key is not the one it was encrypted with: then the server says that the
+    /// password is wrong, and the log says why.
+    fn database_password(&self, id: &AppId, sealed: &str) -> Option<String> {
+        let opened = self.key.open(id, DATABASE_PASSWORD, sealed);
+        opened
+            .inspect_err(|error| tracing::error!(%id, %error, "its database's password cannot be read"))
+            .ok()
+            .and_then(|password| String::from_utf8(password).ok())
     }
 
     /// Where an application's pages are.

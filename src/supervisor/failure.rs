@@ -74,6 +74,7 @@ impl Failure for ProvisionError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         match self {
             Self::Database(error) => error.while_doing(what),
+            Self::Data(error) => error.while_doing(what),
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
         }

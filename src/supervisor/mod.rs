@@ -8,6 +8,7 @@
 //! it goes on when its client has gone. `applications.rs` offers the same commands over HTTP.
 
 mod applications;
+mod connection;
 mod crash;
 mod creation;
 mod deletion;
@@ -55,6 +56,8 @@ pub struct SupervisorOptions {
     pub data_directory: PathBuf,
     /// The main application's database.
     pub main_location: Location,
+    /// What the names of the main application's tables begin with.
+    pub table_prefix: String,
     /// Where the gateway is reached, without a slash at the end: `http://127.0.0.1:13000`.
     pub main_url: String,
     /// `INIT_ROOT_*`: the root user of the main application and of every other that is not given one.

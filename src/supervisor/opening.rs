@@ -24,6 +24,8 @@ use super::{Supervisor, SupervisorOptions};
 
 /// What a JWT secret is called where it is sealed.
 pub(crate) const JWT_SECRET: &str = "JWT secret";
+/// What a sealed password of a database is bound to.
+pub(crate) const DATABASE_PASSWORD: &str = "databasePassword";
 
 /// Why the applications cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,7 @@ impl Supervisor {
     /// takes back what a crash left half done. Gives the main application's root user when it was
     /// made now.
     pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
+        super::connection::check_prefix(Some(&options.table_prefix))?;
         let key = SecretKey::load_or_create(&options.data_directory)?;
         let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
         let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
@@ -129,7 +132,7 @@ async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, R
     }
     let database = Database::open_or_create(&options.main_location).await;
     let database = database.map_err(|error| error.while_doing("opening the main application's database"))?;
-    Ok(DataSource::new(database))
+    Ok(DataSource::new(database.with_table_prefix(&options.table_prefix)))
 }
 
 /// Gives the main application's sealed secret, and its root user when both were made now. The

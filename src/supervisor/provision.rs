@@ -11,9 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 
+use crate::app;
+use crate::data::{DataError, DataSource};
 use crate::database::{Database, DatabaseError, Location};
 use crate::protocol::{AppId, DatabaseMode};
 
+use super::connection::{Connection, Wanted};
 use super::crash::crash_point;
 
 const MARK: &str = ".nbapps";
@@ -34,13 +37,23 @@ pub(crate) struct Provision {
     /// The schema's name in the main application's database, in schema mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
+    /// The database of another service, in connection mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// What the names of its tables begin with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub table_prefix: String,
 }
 
 impl Provision {
     /// How the application's database is connected.
     #[must_use]
     pub(crate) fn mode(&self) -> DatabaseMode {
-        if self.schema.is_some() { DatabaseMode::Schema } else { DatabaseMode::Database }
+        match (&self.connection, &self.schema) {
+            (Some(_), _) => DatabaseMode::Connection,
+            (None, Some(_)) => DatabaseMode::Schema,
+            (None, None) => DatabaseMode::Database,
+        }
     }
 }
 
@@ -49,6 +62,15 @@ impl Provision {
 pub(crate) struct Premises {
     root: PathBuf,
     main: Location,
+}
+
+/// What a removal came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    /// What there was, and is gone.
+    pub gone: Vec<String>,
+    /// What stays, since the host did not make it.
+    pub kept: Vec<String>,
 }
 
 /// What could not be made or removed.
@@ -67,6 +89,9 @@ pub(crate) enum ProvisionError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Its tables.
+    #[error(transparent)]
+    Data(DataError),
 }
 
 impl Premises {
@@ -79,18 +104,43 @@ impl Premises {
     }
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
-    /// the data of a deleted application still stands there.
-    pub(crate) async fn plan(&self, id: &AppId, mode: DatabaseMode) -> Result<Provision, ProvisionError> {
+    /// the data of a deleted application still stands there. What it is not said to be named on the
+    /// server is named after the directory. A connection's password is for the caller to add.
+    pub(crate) async fn plan(
+        &self,
+        id: &AppId,
+        wanted: &Wanted,
+        table_prefix: &str,
+    ) -> Result<Provision, ProvisionError> {
         let key = uuid::Uuid::new_v4().simple().to_string();
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
         loop {
             let path = self.root.join(&directory);
             if !fs::try_exists(&path).await.map_err(failed(&path, "looked up"))? {
-                let name = self.main.name_beside(&directory);
-                let (database, schema) =
-                    if mode == DatabaseMode::Schema { (None, name) } else { (name, None) };
-                return Ok(Provision { key, directory, database, schema });
+                let beside = self.main.name_beside(&directory);
+                let mut provision = Provision {
+                    key,
+                    directory,
+                    database: None,
+                    schema: None,
+                    connection: None,
+                    table_prefix: table_prefix.to_owned(),
+                };
+                match wanted {
+                    Wanted::Database(name) => provision.database = name.clone().or(beside),
+                    Wanted::Schema(name) => provision.schema = name.clone().or(beside),
+                    Wanted::Connection { location, create } => {
+                        provision.connection = Some(Connection {
+                            url: location.url(),
+                            schema: location.server_database().and_then(|at| at.schema.clone()),
+                            password: None,
+                            create: *create,
+                            claimed: false,
+                        });
+                    }
+                }
+                return Ok(provision);
             }
             number += 1;
             // A dot is in no ID, so that this name is no other application's first choice.
@@ -104,38 +154,63 @@ impl Premises {
         self.root.join(&provision.directory)
     }
 
-    /// Where its database is.
+    /// Where its database is; the password is a connection's.
     #[must_use]
-    pub(crate) fn location(&self, provision: &Provision) -> Location {
+    pub(crate) fn location(&self, provision: &Provision, password: Option<String>) -> Location {
+        if let Some(location) = provision.connection.as_ref().and_then(|at| at.location(password)) {
+            return location;
+        }
         let in_schema = provision.schema.as_deref().and_then(|name| self.main.within(name));
         let beside = provision.database.as_deref().and_then(|name| self.main.beside(name));
         let on_server = in_schema.or(beside);
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
-    /// Makes the directory, its mark and an empty database.
-    pub(crate) async fn make(&self, provision: &Provision) -> Result<Database, ProvisionError> {
+    /// Makes the directory, its mark and an empty database, or opens the one it is given.
+    pub(crate) async fn make(
+        &self,
+        provision: &Provision,
+        location: &Location,
+    ) -> Result<Database, ProvisionError> {
         let directory = self.directory(provision);
         fs::create_dir(&directory).await.map_err(failed(&directory, "made"))?;
         crash_point("create.directory-made");
         let mark = directory.join(MARK);
         fs::write(&mark, &provision.key).await.map_err(failed(&mark, "written"))?;
         crash_point("create.directory-marked");
-        let database = Database::create_owned(&self.location(provision), &provision.key).await?;
+        let database = match &provision.connection {
+            Some(connection) if !connection.create => Database::open(location).await?,
+            _ => Database::create_owned(location, &provision.key).await?,
+        };
         crash_point("create.database-made");
-        Ok(database)
+        Ok(database.with_table_prefix(&provision.table_prefix))
     }
 
-    /// Removes what [`Self::make`] made, as far as it came; gives what there was. What has another
+    /// Removes what [`Self::make`] made, as far as it came, and the application's tables from a
+    /// database that the host did not make; gives what there was and what stays. What has another
     /// mark is left alone.
-    pub(crate) async fn remove(&self, provision: &Provision) -> Result<Vec<String>, ProvisionError> {
-        let mut removed = Vec::new();
-        // A file in the directory goes with the directory, and by its mark.
-        if provision.database.is_some() || provision.schema.is_some() {
-            removed = Database::remove_owned(&self.location(provision), &provision.key).await?;
-            crash_point("purge.database-removed");
+    pub(crate) async fn remove(
+        &self,
+        provision: &Provision,
+        location: &Location,
+    ) -> Result<Removed, ProvisionError> {
+        let mut removed = Removed::default();
+        match &provision.connection {
+            Some(connection) if !connection.create => {
+                if connection.claimed {
+                    remove_tables(provision, location, &mut removed).await?;
+                }
+                removed.kept.push(format!("{location}: this host did not make it"));
+            }
+            // A file has no mark: before the claim it may be somebody else's.
+            Some(connection) if location.directory().is_some() && !connection.claimed => {}
+            Some(_) => removed.gone = Database::remove_owned(location, &provision.key).await?,
+            // A file in the directory goes with the directory, and by its mark.
+            None if provision.database.is_none() && provision.schema.is_none() => {}
+            None => removed.gone = Database::remove_owned(location, &provision.key).await?,
         }
-        removed.extend(self.remove_directory(provision).await?.map(|path| path.display().to_string()));
+        crash_point("purge.database-removed");
+        removed.gone.extend(self.remove_directory(provision).await?.map(|path| path.display().to_string()));
         Ok(removed)
     }
 
@@ -188,6 +263,30 @@ impl Premises {
     }
 }
 
+/// Removes an application's tables from a database that stays.
+async fn remove_tables(
+    provision: &Provision,
+    location: &Location,
+    removed: &mut Removed,
+) -> Result<(), ProvisionError> {
+    let database = match Database::open(location).await {
+        Ok(database) => database.with_table_prefix(&provision.table_prefix),
+        Err(DatabaseError::Missing(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let source = DataSource::new(database);
+    let dropped = app::uninstall(&source).await;
+    source.database().close().await;
+    match dropped {
+        Ok(0) => Ok(()),
+        Ok(tables) => {
+            removed.gone.push(format!("{tables} tables of {location}"));
+            Ok(())
+        }
+        Err(error) => Err(ProvisionError::Data(error)),
+    }
+}
+
 fn failed<'a>(path: &'a Path, doing: &'static str) -> impl Fn(io::Error) -> ProvisionError + 'a {
     move |error| ProvisionError::File { path: path.to_owned(), doing, error }
 }
@@ -199,20 +298,23 @@ mod tests {
     async fn premises() -> (tempfile::TempDir, Premises, Provision) {
         let directory = tempfile::tempdir().unwrap();
         let premises = Premises::open(directory.path(), Location::Sqlite("main".into())).await.unwrap();
-        let provision = premises.plan(&AppId::parse("crm").unwrap(), DatabaseMode::Database).await.unwrap();
+        let provision =
+            premises.plan(&AppId::parse("crm").unwrap(), &Wanted::Database(None), "").await.unwrap();
         (directory, premises, provision)
     }
 
     #[tokio::test]
     async fn what_was_made_is_removed_whole() {
         let (_guard, premises, provision) = premises().await;
-        premises.make(&provision).await.unwrap().close().await;
+        premises.make(&provision, &premises.location(&provision, None)).await.unwrap().close().await;
         assert_eq!(
-            premises.remove(&provision).await.unwrap(),
+            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone,
             [premises.directory(&provision).display().to_string()]
         );
         assert!(!premises.directory(&provision).exists());
-        assert!(premises.remove(&provision).await.unwrap().is_empty());
+        assert!(
+            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
+        );
     }
 
     #[tokio::test]
@@ -221,18 +323,22 @@ mod tests {
         let directory = premises.directory(&provision);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("theirs"), "x").unwrap();
-        assert!(premises.remove(&provision).await.unwrap().is_empty());
+        assert!(
+            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
+        );
         std::fs::write(directory.join(MARK), "another creation's key").unwrap();
-        assert!(premises.remove(&provision).await.unwrap().is_empty());
+        assert!(
+            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
+        );
         assert!(directory.join("theirs").exists());
-        assert!(premises.make(&provision).await.is_err());
+        assert!(premises.make(&provision, &premises.location(&provision, None)).await.is_err());
     }
 
     #[tokio::test]
     async fn a_directory_in_use_is_not_planned_again() {
         let (_guard, premises, provision) = premises().await;
         std::fs::create_dir(premises.directory(&provision)).unwrap();
-        let next = premises.plan(&AppId::parse("crm").unwrap(), DatabaseMode::Database).await.unwrap();
+        let next = premises.plan(&AppId::parse("crm").unwrap(), &Wanted::Database(None), "").await.unwrap();
         assert_eq!(next.directory, "crm.2");
     }
 }

@@ -231,6 +231,11 @@ impl Registry {
         self.source.update(&APPLICATIONS, &named(&registration.id), registration.row()).await.map(drop)
     }
 
+    pub(crate) async fn set_provision(&self, registration: &Registration) -> Result<(), DataError> {
+        let row = record(json!({"provision": registration.provision}));
+        self.source.update(&PROVISIONS, &named(&registration.id), row).await.map(drop)
+    }
+
     pub(crate) async fn set_secret(&self, id: &AppId, sealed: &str) -> Result<(), DataError> {
         self.source.update(&PROVISIONS, &named(id), record(json!({"jwtSecret": sealed}))).await.map(drop)
     }

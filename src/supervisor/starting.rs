@@ -119,7 +119,9 @@ impl Supervisor {
             Some(source) => source,
             None => {
                 let database = Database::open(&entry.location).await;
-                DataSource::new(database.map_err(|error| error.while_doing(&doing))?)
+                let database = database.map_err(|error| error.while_doing(&doing))?;
+                let prefix = registration.provision.as_ref().map(|provision| &*provision.table_prefix);
+                DataSource::new(database.with_table_prefix(prefix.unwrap_or_default()))
             }
         };
         let database = source.database().clone();

@@ -73,7 +73,7 @@ fn what_cannot_be_is_said_with_what_to_do() {
         "create Bad_ID",
         "create main",
         "create x --db schema",
-        "create x --db connection --db-url postgres://u:secret@db.example.com/x",
+        "create x --db connection --db-url postgres://u:secret@127.0.0.1:1/x",
         "create x --db-dialect mysql",
         "create x --db-host db.example.com",
         "create x --environment k8s",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use nbapps::database::{Database, Engine, Location, ServerDatabase};
+use nbapps::database::{Database, Location};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -41,8 +41,11 @@ impl TestEnvironment {
     /// On the engine of a module whose file stands for several: `sagas_on_postgres` is `sagas.rs`
     /// on PostgreSQL.
     pub fn of(module: &str) -> Self {
-        let on_postgres = module.ends_with("_on_postgres");
-        Self::with(on_postgres.then(|| servers::postgres(&servers::fresh_name())))
+        Self::with(match module.rsplit_once("_on_") {
+            Some((_, "postgres")) => Some(servers::postgres(&servers::fresh_name())),
+            Some((_, "mariadb")) => Some(servers::mariadb(&servers::fresh_name())),
+            _ => None,
+        })
     }
 
     fn with(database_url: Option<String>) -> Self {
@@ -56,6 +59,10 @@ impl TestEnvironment {
     /// The main application's database, which is on a server.
     pub fn main_location(&self) -> Location {
         main_location(self.database_url.as_ref().unwrap())
+    }
+
+    pub fn has_schemas(&self) -> bool {
+        self.is_on_server() && self.main_location().engine().has_schemas()
     }
 
     pub fn is_on_server(&self) -> bool {
@@ -257,7 +264,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn main_location(url: &str) -> Location {
-    Location::Postgres(ServerDatabase::parse(Engine::Postgres, url).unwrap())
+    Location::parse(url).unwrap()
 }
 
 /// A command that goes on; it is ended when this is dropped.

@@ -105,12 +105,14 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
         (json!({"id": "a", "domains": ["CRM.example.com."]}), "domain_taken"),
         (json!({"id": "a", "domains": ["http://x"]}), "invalid_setting"),
         (json!({"id": "a", "environment": "k8s"}), "invalid_setting"),
+        (json!({"id": "a", "database": {"mode": "connection", "url": "postgres://x/y"}}), "invalid_setting"),
         (
-            json!({"id": "a", "database": {"mode": "connection", "url": "postgres://x/y"}}),
-            "engine_unsupported",
+            json!({"id": "a", "database": {"mode": "connection", "url": "mysql://u@127.0.0.1:1/y"}}),
+            "database_unreachable",
         ),
-        (json!({"id": "a", "database": {"dialect": "mysql"}}), "engine_unsupported"),
-        (json!({"id": "a", "database": {"host": "x"}}), "engine_unsupported"),
+        (json!({"id": "a", "database": {"dialect": "oracle"}}), "engine_unsupported"),
+        (json!({"id": "a", "database": {"host": "x"}}), "invalid_setting"),
+        (json!({"id": "a", "database": {"table_prefix": "a b"}}), "invalid_setting"),
         (json!({"id": "a", "admin": {"email": "x"}}), "invalid_setting"),
         (json!({"id": "a", "admin": {"password": ""}}), "invalid_setting"),
         (json!({"id": "a", "jwt_secret": "short"}), "invalid_setting"),
@@ -118,7 +120,7 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
     ] {
         assert_eq!(daemon.refusal("app.create", params.clone()), kind, "{params}");
     }
-    if !environment.is_on_server() {
+    if !environment.has_schemas() {
         let schema = json!({"id": "a", "database": {"mode": "schema"}});
         assert_eq!(daemon.refusal("app.create", schema), "schema_unsupported");
     }

@@ -10,6 +10,8 @@ mod cli;
 mod completion;
 mod conformance;
 #[path = "conformance.rs"]
+mod conformance_on_mariadb;
+#[path = "conformance.rs"]
 mod conformance_on_postgres;
 mod control;
 mod daemon;
@@ -18,14 +20,20 @@ mod examples;
 mod gateway;
 mod lifecycle;
 #[path = "lifecycle.rs"]
+mod lifecycle_on_mariadb;
+#[path = "lifecycle.rs"]
 mod lifecycle_on_postgres;
 mod pages;
 mod sagas;
+#[path = "sagas.rs"]
+mod sagas_on_mariadb;
 #[path = "sagas.rs"]
 mod sagas_on_postgres;
 mod schemas;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;
+#[path = "sign_in.rs"]
+mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;

@@ -29,6 +29,19 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppEr
     Ok(())
 }
 
+/// Removes the system tables that there are; gives their number.
+pub async fn uninstall(source: &DataSource) -> Result<usize, DataError> {
+    let mut removed = 0;
+    // The version goes last: as long as it is there, there is something to remove.
+    for collection in COLLECTIONS.iter() {
+        if source.has_table(collection).await? {
+            source.drop_table(collection).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 async fn fill(transaction: &mut Transaction, install: &Install, hash: String) -> Result<(), DataError> {
     for role in roles() {
         insert(transaction, &ROLES, role).await?;

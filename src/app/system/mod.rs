@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::data::{Collection, Field};
 
-pub use install::install;
+pub use install::{install, uninstall};
 pub(super) use version::check;
 
 /// Every system collection.

@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::{Format, application};
+use crate::cli::output::{Console, Format, application};
 use crate::cli::values::{self, DATABASE_MODES, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions};
 use crate::protocol::methods::AppCreate;
 use crate::protocol::{
@@ -23,6 +23,8 @@ Examples:
   nbapps create crm --name \"Customer care\" --start
   nbapps create --id hr --start-mode with-main --domain hr.example.com
   nbapps create shop --admin-email ada@example.com --admin-password-file ./password
+  nbapps create crm --db schema
+  nbapps create hr --db connection --db-url postgres://hr@db.example.com/hr --db-password-file ./password
   nbapps create crm --if-not-exists --start -o json
   nbapps create crm --dry-run")]
 pub(crate) struct Create {
@@ -96,7 +98,8 @@ struct DatabaseOptions {
     /// The whole connection as a URL
     #[arg(
         long, value_name = "URL", value_hint = ValueHint::Url,
-        conflicts_with_all = ["db_dialect", "db_host", "db_port", "db_user", "db_password_file", "db_name"],
+        env = "NBAPPS_DB_URL", hide_env_values = true,
+        conflicts_with_all = ["db_dialect", "db_host", "db_port", "db_user", "db_name", "db_sslmode"],
     )]
     db_url: Option<String>,
 
@@ -116,9 +119,13 @@ struct DatabaseOptions {
     #[arg(long, value_name = "USER")]
     db_user: Option<String>,
 
-    /// That user's password, in a file (- for standard input)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// That user's password, in a file (- for standard input) [default: $NBAPPS_DB_PASSWORD]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "ask_db_password")]
     db_password_file: Option<PathBuf>,
+
+    /// Ask for that user's password at the terminal
+    #[arg(long)]
+    ask_db_password: bool,
 
     /// The database's name (SQLite: the file)
     #[arg(long, value_name = "NAME")]
@@ -127,6 +134,18 @@ struct DatabaseOptions {
     /// The PostgreSQL schema's name
     #[arg(long, value_name = "SCHEMA")]
     db_schema: Option<String>,
+
+    /// Whether the connection is encrypted: disable, prefer, require or verify-full [default: prefer]
+    #[arg(long, value_name = "MODE", value_parser = ["disable", "prefer", "require", "verify-full"])]
+    db_sslmode: Option<String>,
+
+    /// Make the database of a connection when it is missing
+    #[arg(long)]
+    create_database: bool,
+
+    /// What the names of its tables begin with
+    #[arg(long, value_name = "PREFIX")]
+    db_prefix: Option<String>,
 }
 
 /// Who may do everything in it.
@@ -151,7 +170,14 @@ struct AdminOptions {
 }
 
 impl Create {
-    fn request(self) -> Result<CreateApplication, CliError> {
+    fn request(self, console: &Console) -> Result<CreateApplication, CliError> {
+        let connection = self.database.db == DatabaseMode::Connection;
+        let password = if self.database.ask_db_password {
+            Some(console.ask_secret("Password of the database user: ")?)
+        } else {
+            // It may stand in the environment for others than this command's connection.
+            std::env::var("NBAPPS_DB_PASSWORD").ok().filter(|password| connection && !password.is_empty())
+        };
         let mut files = SecretFiles::default();
         let mut secret =
             |option, path: Option<PathBuf>| path.map(|path| files.read(option, &path)).transpose();
@@ -166,9 +192,12 @@ impl Create {
                 host: self.database.db_host,
                 port: self.database.db_port,
                 user: self.database.db_user,
-                password: secret("--db-password-file", self.database.db_password_file)?,
+                password: secret("--db-password-file", self.database.db_password_file)?.or(password),
                 name: self.database.db_name,
                 schema: self.database.db_schema,
+                sslmode: self.database.db_sslmode,
+                create_database: self.database.create_database,
+                table_prefix: self.database.db_prefix,
             },
             domains: self.domains,
             upgrade: self.upgrade,
@@ -190,7 +219,7 @@ impl Create {
 
     /// Creates it and prints what was made.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
-        let request = self.request()?;
+        let request = self.request(&context.console)?;
         let (wait, dry_run) = (request.wait, request.dry_run);
         let subject = request.id.as_ref().map_or("application", AppId::as_str).to_owned();
         let client = context.connect().await?;

@@ -197,6 +197,16 @@ impl Console {
         Ok(answer.trim().to_owned())
     }
 
+    /// Asks for a secret on the terminal, which does not show it.
+    pub(crate) fn ask_secret(&self, question: &str) -> Result<String, CliError> {
+        if !somebody_is_there() {
+            let hint = "give the secret in a file, or in the environment";
+            return Err(CliError::usage("there is no terminal to ask at".to_owned(), hint));
+        }
+        rpassword::prompt_password(printable(question))
+            .map_err(|error| CliError::Io { what: "the answer could not be read".to_owned(), error })
+    }
+
     /// A spinner for long work on `subject`; it appears with the first progress.
     pub(crate) fn spinner(&self, subject: &str) -> Spinner {
         Spinner::new(self.spinners.clone(), subject)

@@ -4,7 +4,7 @@ use sea_query::{Expr, NullOrdering, Order, Query as Statement, SelectStatement};
 
 use super::value;
 use crate::data::{Collection, DataError, Field, Filter, Query, Record};
-use crate::database::{Executor, Row, Value};
+use crate::database::{Executor, Namespace, Row, Value};
 
 /// Reads the records a query asks for.
 pub(in crate::data) async fn find(
@@ -13,7 +13,7 @@ pub(in crate::data) async fn find(
     query: Query,
 ) -> Result<Vec<Record>, DataError> {
     let fields = wanted(collection, &query.fields)?;
-    let statement = select(executor.schema(), collection, &fields, &query)?;
+    let statement = select(executor.namespace(), collection, &fields, &query)?;
     let rows = executor.query(&statement).await?;
     rows.into_iter().map(|row| record(collection, &fields, row)).collect()
 }
@@ -35,7 +35,7 @@ pub(in crate::data) async fn count(
 ) -> Result<u64, DataError> {
     let statement = Statement::select()
         .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-        .from(collection.table_in(executor.schema()))
+        .from(collection.table_in(executor.namespace()))
         .cond_where(filter.condition(collection)?)
         .to_owned();
     let row = executor.query(&statement).await?.into_iter().next();
@@ -55,13 +55,15 @@ fn wanted<'a>(collection: &'a Collection, names: &[String]) -> Result<Vec<&'a Fi
 }
 
 fn select(
-    schema: Option<&str>,
+    namespace: Namespace<'_>,
     collection: &Collection,
     fields: &[&Field],
     query: &Query,
 ) -> Result<SelectStatement, DataError> {
     let mut statement = Statement::select();
-    statement.columns(fields.iter().map(|field| field.name().to_owned())).from(collection.table_in(schema));
+    statement
+        .columns(fields.iter().map(|field| field.name().to_owned()))
+        .from(collection.table_in(namespace));
     statement.cond_where(query.filter.condition(collection)?);
     for sort in &query.sort {
         let field = collection.known(&sort.field)?;

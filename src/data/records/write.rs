@@ -35,7 +35,7 @@ pub(in crate::data) async fn insert(
         collection.known(unknown)?;
     }
     let mut statement = Statement::insert();
-    statement.into_table(collection.table_in(executor.schema())).or_default_values();
+    statement.into_table(collection.table_in(executor.namespace())).or_default_values();
     statement.columns(columns.iter().map(|field| field.name().to_owned()));
     if !values.is_empty() {
         statement.values_panic(values.iter().cloned().map(|value| Expr::val(sea_query::Value::from(value))));
@@ -60,7 +60,7 @@ pub(in crate::data) async fn update(
     changes: Record,
 ) -> Result<u64, DataError> {
     let mut statement = Statement::update();
-    statement.table(collection.table_in(executor.schema())).cond_where(filter.condition(collection)?);
+    statement.table(collection.table_in(executor.namespace())).cond_where(filter.condition(collection)?);
     let touched = collection.get(UPDATED_AT).is_some() && !changes.contains_key(UPDATED_AT);
     if changes.is_empty() && !touched {
         return super::count(executor, collection, filter).await;
@@ -83,7 +83,7 @@ pub(in crate::data) async fn destroy(
     filter: &Filter,
 ) -> Result<u64, DataError> {
     let statement = Statement::delete()
-        .from_table(collection.table_in(executor.schema()))
+        .from_table(collection.table_in(executor.namespace()))
         .cond_where(filter.condition(collection)?)
         .to_owned();
     Ok(executor.execute(&statement).await?)

@@ -64,7 +64,9 @@ fn encrypted(tls: Tls) -> Option<SslOpts> {
     match tls {
         Tls::Disable => None,
         Tls::Prefer | Tls::Require => Some(
-            SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true),
+            SslOpts::default()
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true),
         ),
         Tls::VerifyFull => {
             let authorities = AUTHORITIES.iter().map(|authority| authority.clone().into()).collect();
@@ -99,6 +101,7 @@ impl Connection for MysqlConnection {
     type Error = Error;
 
     const BEGIN: &'static str = "START TRANSACTION";
+    const CHANGES_COMMIT: bool = true;
 
     fn servers() -> &'static Servers<Self> {
         static SERVERS: Servers<MysqlConnection> = Servers::new();
@@ -150,7 +153,10 @@ impl Connection for MysqlConnection {
         let received: Vec<mysql_async::Row> = result.collect().await?;
         let rows = received.into_iter().map(|row| {
             let values = row.unwrap().into_iter().zip(columns.iter());
-            Row::new(Arc::clone(&names), values.map(|(value, column)| value::received(value, column)).collect())
+            Row::new(
+                Arc::clone(&names),
+                values.map(|(value, column)| value::received(value, column)).collect(),
+            )
         });
         Ok(rows.collect())
     }
@@ -161,7 +167,9 @@ impl Connection for MysqlConnection {
             return Ok(self.connection.affected_rows());
         }
         match self.connection.query_drop(&*statement.sql).await {
-            Err(Error::Server(said)) if statement.if_missing && said.code == error::DUPLICATE_KEY_NAME => Ok(0),
+            Err(Error::Server(said)) if statement.if_missing && said.code == error::DUPLICATE_KEY_NAME => {
+                Ok(0)
+            }
             other => other.map(|()| 0),
         }
     }

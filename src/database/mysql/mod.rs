@@ -5,7 +5,7 @@ mod connection;
 mod error;
 mod value;
 
-use sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
 use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
@@ -22,6 +22,18 @@ const TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 #[derive(Debug, Clone)]
 pub(super) struct Mysql {
     handle: Handle<MysqlConnection>,
+}
+
+/// The question for all tables but that of the mark.
+pub(super) fn table_names() -> Rendered {
+    Query::select()
+        .expr_as(Expr::col("table_name"), "name")
+        .from((Alias::new("information_schema"), Alias::new("tables")))
+        .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
+        .and_where(Expr::col("table_name").ne(MARK_TABLE))
+        .order_by("table_name", Order::Asc)
+        .to_owned()
+        .render(Engine::Mysql)
 }
 
 /// The question whether a table exists.

@@ -56,9 +56,8 @@ pub(super) fn received(value: Wire, column: &mysql_async::Column) -> Value {
         Wire::Double(value) => Value::Real(value),
         Wire::Date(year, month, day, hour, minute, second, micros) => {
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
-            let at = date.and_then(|date| {
-                date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros)
-            });
+            let at = date
+                .and_then(|date| date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros));
             at.map_or(Value::Null, |at| Value::DateTime(at.and_utc()))
         }
         Wire::Time(negative, days, hours, minutes, seconds, micros) => {

@@ -74,6 +74,7 @@ impl Connection for PostgresConnection {
     type Error = Failure;
 
     const BEGIN: &'static str = "BEGIN";
+    const CHANGES_COMMIT: bool = false;
 
     fn servers() -> &'static Servers<Self> {
         static SERVERS: Servers<PostgresConnection> = Servers::new();
@@ -112,7 +113,12 @@ impl Connection for PostgresConnection {
         }
     }
 
-    async fn explain(&mut self, at: &ServerDatabase, failure: Failure, statement: &Rendered) -> DatabaseError {
+    async fn explain(
+        &mut self,
+        at: &ServerDatabase,
+        failure: Failure,
+        statement: &Rendered,
+    ) -> DatabaseError {
         if let Failure::Driver(error) = &failure
             && error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
         {
@@ -128,8 +134,7 @@ impl Connection for PostgresConnection {
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
         let prepared = self.prepare(&statement.sql).await?;
-        let columns: Arc<[Box<str>]> =
-            prepared.columns().iter().map(|column| column.name().into()).collect();
+        let columns: Arc<[Box<str>]> = prepared.columns().iter().map(|column| column.name().into()).collect();
         let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();

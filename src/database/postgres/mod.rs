@@ -7,7 +7,7 @@ mod schema;
 mod tls;
 mod value;
 
-use sea_query::{Expr, ExprTrait, Query};
+use sea_query::{Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
 use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
@@ -22,6 +22,14 @@ const MAINTENANCE: &str = "postgres";
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     handle: Handle<PostgresConnection>,
+}
+
+/// The question for all tables of a schema; without one, of that which new tables go to.
+pub(super) fn table_names(schema: Option<&str>) -> Rendered {
+    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
+    let mut question = Query::select();
+    question.column("tablename").from("pg_tables").and_where(Expr::col("schemaname").eq(schema));
+    question.order_by("tablename", Order::Asc).to_owned().render(Engine::Postgres)
 }
 
 /// The question whether a table exists in a schema; without one, in that which new tables go to.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::lending::Servers;
 use super::ServerDatabase;
+use super::lending::Servers;
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// One connection to a database of a server.
@@ -13,6 +13,9 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
 
     /// Begins a transaction.
     const BEGIN: &'static str;
+
+    /// Whether a change of the schema commits the transaction it is in.
+    const CHANGES_COMMIT: bool;
 
     /// The servers of this engine that somebody here uses.
     fn servers() -> &'static Servers<Self>;
@@ -41,10 +44,7 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     fn is_broken(&self, error: &Self::Error) -> bool;
 
     /// Runs a statement that gives rows.
-    fn query(
-        &mut self,
-        statement: &Rendered,
-    ) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
+    fn query(&mut self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 
     /// Runs a statement that changes something; gives the number of rows.
     fn execute(&mut self, statement: &Rendered) -> impl Future<Output = Result<u64, Self::Error>> + Send;

@@ -31,6 +31,8 @@ pub(super) struct Shared<C: Connection> {
     turns: u32,
     /// A permit for each of them.
     semaphore: Arc<Semaphore>,
+    /// The same for all in its database together.
+    in_database: Arc<Semaphore>,
 }
 
 impl<C: Connection> Clone for Handle<C> {
@@ -49,14 +51,17 @@ impl<C: Connection> Handle<C> {
     /// The way there, before it is known where it leads: nothing is connected yet.
     pub(in crate::database) fn new(at: &ServerDatabase) -> Self {
         let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { TURNS };
-        let around = ServerDatabase { schema: None, ..at.clone() };
+        let around = Arc::new(ServerDatabase { schema: None, ..at.clone() });
+        let budget = C::servers().budget(&at.server);
+        let in_database = budget.turns_in(&around);
         Self {
             shared: Arc::new(Shared {
                 at: at.clone(),
-                around: Arc::new(around),
-                budget: Mutex::new(Some(C::servers().budget(&at.server))),
+                around,
+                budget: Mutex::new(Some(budget)),
                 turns,
                 semaphore: Arc::new(Semaphore::new(turns as usize)),
+                in_database,
             }),
         }
     }
@@ -71,15 +76,27 @@ impl<C: Connection> Handle<C> {
     }
 
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.lease().await?.statement(statement, async |on: &mut C, statement| on.query(statement).await).await
+        self.lease()
+            .await?
+            .statement(statement, async |on: &mut C, statement| on.query(statement).await)
+            .await
     }
 
     pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.lease().await?.statement(statement, async |on: &mut C, statement| on.execute(statement).await).await
+        self.lease()
+            .await?
+            .statement(statement, async |on: &mut C, statement| on.execute(statement).await)
+            .await
     }
 
-    pub(in crate::database) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
-        self.lease().await?.statement(statement, async |on: &mut C, statement| on.insert(statement).await).await
+    pub(in crate::database) async fn insert(
+        &self,
+        statement: &Rendered,
+    ) -> Result<Option<i64>, DatabaseError> {
+        self.lease()
+            .await?
+            .statement(statement, async |on: &mut C, statement| on.insert(statement).await)
+            .await
     }
 
     /// Runs SQL that cannot be in a transaction or is several statements, and binds nothing.
@@ -111,8 +128,11 @@ impl<C: Connection> Handle<C> {
 
     async fn lease(&self) -> Result<Lease<C>, DatabaseError> {
         let shared = &self.shared;
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&shared.semaphore).acquire_owned()).await;
-        let turn = turn.map_err(|_| {
+        let turns = async {
+            let own = Arc::clone(&shared.semaphore).acquire_owned().await?;
+            Ok([own, Arc::clone(&shared.in_database).acquire_owned().await?])
+        };
+        let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| {
             DatabaseError::Busy(format!(
                 "no connection to {} became free in {} s: too much is asked of it",
                 shared.at,
@@ -120,9 +140,9 @@ impl<C: Connection> Handle<C> {
             ))
         })?;
         let closed = || DatabaseError::Closed(shared.at.to_string());
-        let turn = turn.map_err(|_| closed())?;
+        let turns = turns.map_err(|_: tokio::sync::AcquireError| closed())?;
         let budget = shared.budget.lock().clone().ok_or_else(closed)?;
-        let lent = budget.lend(&shared.around).await?;
-        Ok(Lease::new(lent, budget, Arc::clone(shared), turn))
+        let lent = Box::pin(budget.lend(&shared.around)).await?;
+        Ok(Lease::new(lent, budget, Arc::clone(shared), turns))
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Lease<C: Connection> {
     /// A statement was begun and has not come to its end.
     under_way: bool,
     /// After the connection, so that who waits for a turn finds it free.
-    _turn: OwnedSemaphorePermit,
+    _turns: [OwnedSemaphorePermit; 2],
 }
 
 impl<C: Connection> Lease<C> {
@@ -26,9 +26,9 @@ impl<C: Connection> Lease<C> {
         lent: Lent<C>,
         budget: Arc<Budget<C>>,
         shared: Arc<Shared<C>>,
-        turn: OwnedSemaphorePermit,
+        turns: [OwnedSemaphorePermit; 2],
     ) -> Self {
-        Self { lent: Some(lent), budget, shared, under_way: false, _turn: turn }
+        Self { lent: Some(lent), budget, shared, under_way: false, _turns: turns }
     }
 
     /// Runs a statement to its end.
@@ -38,12 +38,15 @@ impl<C: Connection> Lease<C> {
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
         let timeout = if statement.repeated { ANSWER_TIMEOUT } else { CHANGE_TIMEOUT };
-        self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await).await
+        let run =
+            self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await);
+        // The drivers' futures are large; boxed, no request carries their size while it waits.
+        Box::pin(run).await
     }
 
     /// Runs SQL that binds nothing and gives nothing.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        self.run(CHANGE_TIMEOUT, None, async |connection: &mut C| connection.batch(sql).await).await
+        Box::pin(self.run(CHANGE_TIMEOUT, None, async |connection: &mut C| connection.batch(sql).await)).await
     }
 
     /// Does something with the connection, to its end or not at all.

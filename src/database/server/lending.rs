@@ -17,6 +17,8 @@ use crate::database::DatabaseError;
 
 /// Connections to one server at the most, whatever it allows.
 const MOST: u32 = 64;
+/// Connections to one of its databases at the most, however many schemas are in it.
+const MOST_IN_DATABASE: usize = 16;
 /// Connections before it is known how many the server allows.
 const AT_FIRST: u32 = 2;
 /// Of what the server allows, one in this many is left to others, and at least [`LEAST_RESERVE`].
@@ -61,7 +63,8 @@ impl<C: Connection> Servers<C> {
         let runtime = tokio::runtime::Handle::current().id();
         let key = Key { host: server.host.clone(), port: server.port, runtime };
         let mut known = self.0.lock();
-        if let Some(budget) = known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
+        if let Some(budget) =
+            known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
         {
             return budget;
         }
@@ -90,6 +93,8 @@ pub(super) struct Budget<C> {
     size: AtomicU32,
     /// Those that nobody uses, the longest unused first.
     idle: Mutex<VecDeque<Idle<C>>>,
+    /// A permit for each connection that may be in use in a database, by database.
+    databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Semaphore>)>>,
     /// Taken by whoever asks the server for its limit.
     asking: tokio::sync::Mutex<()>,
 }
@@ -112,8 +117,23 @@ impl<C: Connection> Budget<C> {
             permits: Arc::new(Semaphore::new(AT_FIRST as usize)),
             size: AtomicU32::new(0),
             idle: Mutex::default(),
+            databases: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// What all who are in one database wait for together, before they wait for the server.
+    pub(super) fn turns_in(&self, at: &Arc<ServerDatabase>) -> Arc<Semaphore> {
+        let mut databases = self.databases.lock();
+        if let Some(turns) =
+            databases.iter().find(|(known, _)| known == at).and_then(|(_, turns)| turns.upgrade())
+        {
+            return turns;
+        }
+        databases.retain(|(_, turns)| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(MOST_IN_DATABASE));
+        databases.push((Arc::clone(at), Arc::downgrade(&turns)));
+        turns
     }
 
     /// Lends a connection to a database.

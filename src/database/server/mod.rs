@@ -11,6 +11,7 @@ mod transaction;
 use std::fmt;
 use std::time::Duration;
 
+use percent_encoding::NON_ALPHANUMERIC;
 use url::Url;
 
 use super::Engine;
@@ -45,14 +46,27 @@ pub enum Tls {
 }
 
 impl Tls {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "disable" => Self::Disable,
+    /// Reads a mode by its name, PostgreSQL's or MySQL's.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match &*text.to_ascii_lowercase() {
+            "disable" | "disabled" => Self::Disable,
             "prefer" | "preferred" => Self::Prefer,
             "require" | "required" => Self::Require,
             "verify-full" | "verify_identity" => Self::VerifyFull,
             _ => return None,
         })
+    }
+
+    /// PostgreSQL's name for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyFull => "verify-full",
+        }
     }
 }
 
@@ -85,7 +99,7 @@ pub struct ServerDatabase {
 /// A text that is no database on a server. What it says never has the text: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidUrl(String);
+pub struct InvalidUrl(pub(super) String);
 
 impl ServerDatabase {
     /// Reads `postgres://user:password@host:port/name?sslmode=require`, of this engine's scheme.
@@ -101,7 +115,7 @@ impl ServerDatabase {
             decoded.map(|text| text.into_owned()).map_err(|_| invalid("it is not UTF-8"))
         };
         let mut server = Server {
-            host: decode(url.host_str().unwrap_or_default())?,
+            host: decode(url.host_str().unwrap_or_default().trim_matches(['[', ']']))?,
             port: url.port().unwrap_or(engine.default_port()),
             user: decode(url.username())?,
             password: url.password().map(decode).transpose()?,
@@ -111,7 +125,7 @@ impl ServerDatabase {
             match &*key {
                 "host" => server.host = value.into_owned(),
                 "sslmode" | "ssl-mode" => {
-                    server.tls = Tls::parse(&value.to_ascii_lowercase()).ok_or_else(|| {
+                    server.tls = Tls::parse(&value).ok_or_else(|| {
                         invalid("sslmode is one of disable, prefer, require and verify-full")
                     })?;
                 }
@@ -125,6 +139,37 @@ impl ServerDatabase {
             }
         }
         Ok(Self { server, name, schema: None })
+    }
+
+    /// As [`ServerDatabase::parse`] reads it, without the password and the schema.
+    pub(super) fn url(&self, engine: Engine) -> String {
+        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let server = &self.server;
+        let (host, socket) = if server.host.starts_with('/') {
+            (String::new(), format!("&host={}", encode(&server.host)))
+        } else {
+            // An address of IPv6 stands in brackets, which are no part of it.
+            let six = server.host.contains(':');
+            (if six { format!("[{}]", server.host) } else { server.host.clone() }, String::new())
+        };
+        format!(
+            "{engine}://{user}@{host}:{port}/{name}?sslmode={tls}{socket}",
+            engine = engine.as_str(),
+            user = encode(&server.user),
+            host = if host.is_empty() { "localhost" } else { &host },
+            port = server.port,
+            name = encode(&self.name),
+            tls = server.tls.as_str(),
+        )
+    }
+
+    /// Whether both are the same place, as far as their names tell: the user does not matter.
+    pub(super) fn same_place(&self, other: &Self) -> bool {
+        let place = |at: &Self| {
+            let host = at.server.host.to_ascii_lowercase();
+            (host, at.server.port, at.name.clone(), at.schema.clone())
+        };
+        place(self) == place(other)
     }
 
     /// Another database on the same server.
@@ -176,6 +221,13 @@ mod tests {
         assert_eq!((database.server.port, database.server.tls), (6543, Tls::VerifyFull));
         let socket = parse("postgres://ada@localhost/crm?host=/run/postgresql").unwrap();
         assert_eq!((&*socket.server.host, socket.server.port), ("/run/postgresql", 5432));
+        for database in [database, socket, parse("postgres://a@[::1]:1/b").unwrap()] {
+            let mut again = parse(&database.url(Engine::Postgres)).unwrap();
+            assert_eq!(again.server.password, None);
+            again.server.password = database.server.password.clone();
+            assert_eq!(again, database);
+            assert!(again.same_place(&database) && !again.same_place(&database.beside("x")));
+        }
     }
 
     #[test]

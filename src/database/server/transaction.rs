@@ -39,7 +39,15 @@ impl<C: Connection> Transaction<C> {
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
+        let begin_again = C::CHANGES_COMMIT && !statement.repeated;
+        self.run(statement, async |on: &mut C, statement| {
+            let changed = on.execute(statement).await?;
+            if begin_again {
+                on.batch(C::BEGIN).await?;
+            }
+            Ok(changed)
+        })
+        .await
     }
 
     pub(in crate::database) async fn insert(

@@ -41,6 +41,18 @@ struct Shared {
     read_turns: Arc<Semaphore>,
 }
 
+/// The question for all tables but SQLite's own.
+pub(super) fn table_names() -> Rendered {
+    Query::select()
+        .column("name")
+        .from("sqlite_master")
+        .and_where(sea_query::Expr::col("type").eq("table"))
+        .and_where(sea_query::Expr::col("name").not_like(sea_query::LikeExpr::new("sqlite\\_%").escape('\\')))
+        .order_by("name", sea_query::Order::Asc)
+        .to_owned()
+        .render(Engine::Sqlite)
+}
+
 /// The question whether a table exists.
 pub(super) fn table_named(name: &str) -> Rendered {
     Query::select()

@@ -1,0 +1,172 @@
+//! Where a database is.
+
+use std::path::{Path, PathBuf};
+
+use super::{Engine, InvalidUrl, ServerDatabase};
+
+/// Where a database is. Its `Display` is what people are shown and never has a password.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A database on a PostgreSQL server.
+    Postgres(ServerDatabase),
+    /// A database on a MySQL or MariaDB server.
+    Mysql(ServerDatabase),
+}
+
+impl Location {
+    /// The engine it is for.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+            Self::Mysql(_) => Engine::Mysql,
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(at) | Self::Mysql(at) => at.fmt(f),
+        }
+    }
+}
+
+impl Location {
+    /// Reads `sqlite:FILE`, `postgres://user:password@host:port/name?sslmode=require`, or the same
+    /// with `mysql://` or `mariadb://`. A relative file is in the current directory.
+    ///
+    /// # Errors
+    /// When it is none of these; the sentence never has the text, which may hold a password.
+    pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
+        let on_server = |engine| {
+            ServerDatabase::parse(engine, url).map_err(|error| {
+                InvalidUrl(format!(
+                    "{error}; give one like {}://user:password@host:{}/name",
+                    engine.as_str(),
+                    engine.default_port()
+                ))
+            })
+        };
+        match url.split_once(':') {
+            Some(("sqlite", file)) => {
+                let file = file.strip_prefix("//").unwrap_or(file);
+                if file.is_empty() || file == ":memory:" {
+                    return Err(InvalidUrl("name a file: sqlite:/var/lib/nbapps/main.sqlite".to_owned()));
+                }
+                Ok(Self::Sqlite(std::path::absolute(file).unwrap_or_else(|_| file.into())))
+            }
+            Some(("postgres" | "postgresql", _)) => on_server(Engine::Postgres).map(Self::Postgres),
+            Some(("mysql" | "mariadb", _)) => on_server(Engine::Mysql).map(Self::Mysql),
+            _ => Err(InvalidUrl(
+                "it is no database URL; give one like sqlite:/var/lib/nbapps/main.sqlite, \
+                 postgres://user:password@host:5432/name or mysql://user:password@host:3306/name"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// A database on a server of an engine; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn on_server(engine: Engine, at: ServerDatabase) -> Option<Self> {
+        match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Self::Postgres(at)),
+            Engine::Mysql => Some(Self::Mysql(at)),
+        }
+    }
+
+    /// The database on its server; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn server_database(&self) -> Option<&ServerDatabase> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) | Self::Mysql(at) => Some(at),
+        }
+    }
+
+    /// As [`Location::parse`] reads it, without the password and the schema.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(at) | Self::Mysql(at) => at.url(self.engine()),
+        }
+    }
+
+    /// The same place, reached with another password; SQLite has none.
+    #[must_use]
+    pub fn with_password(self, password: Option<String>) -> Self {
+        let with = |mut at: ServerDatabase| {
+            at.server.password = password;
+            at
+        };
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(path),
+            Self::Postgres(at) => Self::Postgres(with(at)),
+            Self::Mysql(at) => Self::Mysql(with(at)),
+        }
+    }
+
+    /// Whether both are the same place, as far as their names tell.
+    #[must_use]
+    pub fn same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(other)) => one == other,
+            (Self::Postgres(one), Self::Postgres(other)) | (Self::Mysql(one), Self::Mysql(other)) => {
+                one.same_place(other)
+            }
+            _ => false,
+        }
+    }
+
+    /// The directory that must be there before the database can be made; none for a server.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => path.parent(),
+            Self::Postgres(_) | Self::Mysql(_) => None,
+        }
+    }
+
+    /// The name for a database beside this one that holds `what`, led by this one's own, so that
+    /// two hosts on one server keep out of each other's way; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn name_beside(&self, what: &str) -> Option<String> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) | Self::Mysql(at) => Some(format!("{}_{what}", at.name)),
+        }
+    }
+
+    /// A schema of this name in this database; `None` for an engine that has none.
+    #[must_use]
+    pub fn within(&self, schema: &str) -> Option<Self> {
+        match self {
+            Self::Postgres(at) => Some(Self::Postgres(at.within(schema))),
+            Self::Sqlite(_) | Self::Mysql(_) => None,
+        }
+    }
+
+    /// The database that a schema is in; `None` for what is no schema.
+    pub(super) fn around(&self) -> Option<Self> {
+        match self {
+            Self::Postgres(at) if at.schema.is_some() => Some(Self::Postgres(at.beside(&at.name))),
+            _ => None,
+        }
+    }
+
+    /// A database of this name on the same server; `None` for SQLite, which has no server.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Option<Self> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) => Some(Self::Postgres(at.beside(name))),
+            Self::Mysql(at) => Some(Self::Mysql(at.beside(name))),
+        }
+    }
+}
