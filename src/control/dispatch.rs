@@ -166,7 +166,7 @@ impl Host {
                 result
             }
             AppList::NAME => give::<AppList>(self.supervisor.list_some(read::<AppList>(params)?).await?),
-            AppGet::NAME => give::<AppGet>(self.supervisor.get(&read::<AppGet>(params)?.id)?),
+            AppGet::NAME => give::<AppGet>(self.supervisor.get_with_size(&read::<AppGet>(params)?.id).await?),
             AppWait::NAME => {
                 let wait = read::<AppWait>(params)?;
                 tokio::select! {

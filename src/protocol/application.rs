@@ -419,6 +419,8 @@ pub struct ListApplications {
     pub deleted: bool,
     /// Only those in one of these states; empty for all.
     pub states: Vec<State>,
+    /// Ask their databases for the size of their data.
+    pub sizes: bool,
     /// Only those behind this one: the `next` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AppId>,

@@ -54,6 +54,9 @@ impl Supervisor {
         let more = applications.len() > ApplicationList::PAGE;
         applications.truncate(ApplicationList::PAGE);
         let next = applications.last().filter(|_| more).map(|last| last.id.clone());
+        if list.sizes {
+            self.measure(&mut applications).await;
+        }
         Ok(ApplicationList { applications, next })
     }
 

@@ -26,6 +26,7 @@ mod registry;
 mod root_account;
 mod secrets;
 mod settings;
+mod sizes;
 mod starting;
 
 use std::path::PathBuf;

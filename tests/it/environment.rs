@@ -61,6 +61,10 @@ impl TestEnvironment {
         main_location(self.database_url.as_ref().unwrap())
     }
 
+    pub fn database_url(&self) -> &str {
+        self.database_url.as_ref().unwrap()
+    }
+
     pub fn has_schemas(&self) -> bool {
         self.is_on_server() && self.main_location().engine().has_schemas()
     }

@@ -13,6 +13,7 @@ mod conformance;
 mod conformance_on_mariadb;
 #[path = "conformance.rs"]
 mod conformance_on_postgres;
+mod connections;
 mod control;
 mod daemon;
 mod environment;

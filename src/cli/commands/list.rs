@@ -32,7 +32,12 @@ impl List {
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let (deleted, filtered) = (self.deleted, !self.states.is_empty());
         let client = context.connect().await?;
-        let request = ListApplications { deleted, states: self.states, after: None };
+        let request = ListApplications {
+            deleted,
+            states: self.states,
+            sizes: context.console.format == Format::Wide,
+            after: None,
+        };
         let applications = context.list(&client, request).await?;
         let console = &context.console;
         if applications.is_empty() && console.is_for_people() {

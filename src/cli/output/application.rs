@@ -18,6 +18,11 @@ pub(crate) fn seconds(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
+/// A number of bytes in words.
+fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
 fn yes(value: bool) -> Cell {
     cell(if value { "yes" } else { "no" })
 }
@@ -54,6 +59,9 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
             domains(application),
             cell(database(application)),
             cell(&application.database.location),
+            optional(application.database.schema.as_deref()),
+            optional(application.database.size.map(size)),
+            optional(application.database.connections.map(|connections| connections.to_string())),
             cell(application.upgrade.as_str()),
             optional(application.idle_stop_seconds.map(seconds)),
             yes(application.protected),
@@ -71,6 +79,9 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         "DOMAINS",
         "DATABASE",
         "LOCATION",
+        "SCHEMA",
+        "SIZE",
+        "CONNECTIONS",
         "UPGRADE",
         "IDLE STOP",
         "PROTECTED",
@@ -116,6 +127,21 @@ pub(crate) fn details(application: &Application) -> String {
         ("Idle stop", optional(application.idle_stop_seconds.map(seconds))),
         ("Database", cell(database(application))),
         ("Location", cell(&application.database.location)),
+    ]);
+    let database = &application.database;
+    if let Some(server) = &database.server {
+        pairs.extend([
+            ("Server", cell(server)),
+            ("Database name", optional(database.database.as_deref())),
+            ("Schema", optional(database.schema.as_deref())),
+            ("Connections", optional(database.connections.map(|connections| connections.to_string()))),
+        ]);
+    }
+    if let Some(prefix) = &database.table_prefix {
+        pairs.push(("Table prefix", cell(prefix)));
+    }
+    pairs.extend([
+        ("Size", optional(database.size.map(size))),
         ("Upgrade", cell(application.upgrade.as_str())),
         ("Environment", cell(&application.environment)),
         ("Protected", yes(application.protected)),

@@ -50,11 +50,23 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
         1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
-        1044 | 1142 | 1143 | 1227 | 1370 | 1410 => {
+        // Also where there is no such database: who may not use it is not told.
+        1044 => denied(at),
+        1142 | 1143 | 1227 | 1370 | 1410 => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
     }
+}
+
+/// The user has no right to the database.
+pub(super) fn denied(at: &ServerDatabase) -> DatabaseError {
+    DatabaseError::Denied(format!(
+        "the user {user} may not use or create the database {at}; an administrator allows it with: \
+         GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%'",
+        user = at.server.user,
+        name = at.name.replace('`', "``"),
+    ))
 }
 
 /// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.

@@ -112,12 +112,7 @@ impl Mysql {
             DatabaseError::Exists(_) => DatabaseError::Exists(format!(
                 "cannot create the database {at}: there is one of this name already"
             )),
-            DatabaseError::Denied(_) => DatabaseError::Denied(format!(
-                "the user {user} may not create the database {at}; an administrator allows it with: \
-                 GRANT ALL PRIVILEGES ON {name}.* TO '{user}'@'%'",
-                user = at.server.user,
-                name = quoted(&at.name).unwrap_or_default(),
-            )),
+            DatabaseError::Denied(_) => error::denied(at),
             other => other,
         })
     }

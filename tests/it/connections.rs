@@ -1,0 +1,362 @@
+//! Connection mode: applications on databases of other services than the main application's.
+
+use mysql_async::prelude::Queryable;
+use nbapps::database::{Database, DatabaseError, Location};
+use serde_json::{Value, json};
+
+use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};
+use crate::servers;
+
+/// A service beside the host's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Service {
+    Postgres,
+    Mariadb,
+    Sqlite,
+}
+
+const SERVICES: [Service; 3] = [Service::Postgres, Service::Mariadb, Service::Sqlite];
+
+impl Service {
+    /// The URL of a database on it, which does not exist.
+    fn url(self, environment: &TestEnvironment) -> String {
+        match self {
+            Self::Postgres => servers::postgres(&servers::fresh_name()),
+            Self::Mariadb => servers::mariadb(&servers::fresh_name()),
+            Self::Sqlite => format!("sqlite:{}", environment.path("elsewhere.sqlite").display()),
+        }
+    }
+}
+
+async fn exists(url: &str) -> bool {
+    match Database::open(&Location::parse(url).unwrap()).await {
+        Ok(database) => {
+            database.close().await;
+            true
+        }
+        Err(DatabaseError::Missing(_)) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn tables(url: &str) -> Vec<String> {
+    let database = Database::open(&Location::parse(url).unwrap()).await.unwrap();
+    let tables = database.table_names().await.unwrap();
+    database.close().await;
+    tables
+}
+
+async fn make(url: &str, tables: &[&str]) {
+    let database = Database::create(&Location::parse(url).unwrap()).await.unwrap();
+    for table in tables {
+        let mut made = sea_query::Table::create();
+        made.table((*table).to_owned()).col(sea_query::ColumnDef::new("id").integer());
+        database.execute(&made).await.unwrap();
+    }
+    database.close().await;
+}
+
+fn create(url: &str) -> Value {
+    json!({"id": "crm", "database": {"mode": "connection", "url": url}})
+}
+
+fn create_missing(url: &str) -> Value {
+    json!({"id": "crm", "database": {"mode": "connection", "url": url, "create_database": true}})
+}
+
+/// Runs SQL on PostgreSQL as its superuser.
+async fn on_postgres(sql: &str) {
+    let (client, connection) =
+        tokio_postgres::connect(&servers::postgres("postgres"), tokio_postgres::NoTls).await.unwrap();
+    let driving = tokio::spawn(connection);
+    client.batch_execute(sql).await.unwrap();
+    drop(client);
+    driving.await.unwrap().unwrap();
+}
+
+/// Runs SQL on MariaDB as its superuser.
+async fn on_mariadb(sql: &str) {
+    let mut connection = mysql_async::Conn::from_url(servers::mariadb("mysql")).await.unwrap();
+    connection.query_drop(sql).await.unwrap();
+    connection.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_application() {
+    for service in SERVICES {
+        let environment = TestEnvironment::new();
+        let url = service.url(&environment);
+        let daemon = environment.daemon();
+        assert_eq!(daemon.refusal("app.create", create(&url)), "database_unreachable", "{service:?}");
+        assert!(!exists(&url).await, "{service:?}");
+        let created = daemon.call("app.create", create_missing(&url));
+        assert_eq!(created["application"]["database"]["mode"], "connection");
+        sign_in(&daemon, Some("crm")).await;
+        // The password comes back with the host.
+        assert!(daemon.stop().success());
+        let daemon = environment.daemon();
+        sign_in(&daemon, Some("crm")).await;
+        daemon.call("app.delete", json!({"id": "crm"}));
+        assert!(exists(&url).await, "{service:?}");
+        daemon.call("app.undelete", json!({"id": "crm"}));
+        sign_in(&daemon, Some("crm")).await;
+        // Somebody's open connection does not keep it.
+        let open = Database::open(&Location::parse(&url).unwrap()).await.unwrap();
+        let deleted = daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+        assert!(deleted["removed"].as_array().unwrap().len() >= 2, "{deleted}");
+        open.close().await;
+        assert!(!exists(&url).await, "{service:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_was_there_stays_and_the_answer_says_so() {
+    for service in SERVICES {
+        let environment = TestEnvironment::new();
+        let url = service.url(&environment);
+        make(&url, &[]).await;
+        let daemon = environment.daemon();
+        daemon.call("app.create", create(&url));
+        sign_in(&daemon, Some("crm")).await;
+        assert!(tables(&url).await.contains(&"users".to_owned()));
+        let deleted = daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+        let kept = deleted["kept"][0].as_str().unwrap();
+        assert!(kept.contains("this host did not make it"), "{deleted}");
+        assert_eq!(tables(&url).await, Vec::<String>::new(), "{service:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_holds_somebodys_tables_is_refused_but_for_others_prefixes() {
+    for service in SERVICES {
+        let environment = TestEnvironment::new();
+        let url = service.url(&environment);
+        make(&url, &["ledger", "users"]).await;
+        let daemon = environment.daemon();
+        assert_eq!(daemon.refusal("app.create", create(&url)), "conflict", "{service:?}");
+        let mut with_prefix = create(&url);
+        with_prefix["database"]["table_prefix"] = json!("crm_");
+        let created = daemon.call("app.create", with_prefix);
+        assert_eq!(created["application"]["database"]["table_prefix"], "crm_");
+        sign_in(&daemon, Some("crm")).await;
+        assert!(tables(&url).await.contains(&"crm_users".to_owned()));
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+        assert_eq!(tables(&url).await, ["ledger", "users"], "{service:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_applications_never_share_a_database() {
+    for service in SERVICES {
+        let environment = TestEnvironment::new();
+        let url = service.url(&environment);
+        let daemon = environment.daemon();
+        daemon.call("app.create", create_missing(&url));
+        let another = |mut params: Value| {
+            params["id"] = json!("hr");
+            params["database"]["table_prefix"] = json!("hr_");
+            params
+        };
+        assert_eq!(daemon.refusal("app.create", another(create(&url))), "conflict", "{service:?}");
+        // Nor with one that can be undeleted, nor with one that another host made.
+        daemon.call("app.delete", json!({"id": "crm"}));
+        assert_eq!(daemon.refusal("app.create", another(create(&url))), "conflict", "{service:?}");
+        let elsewhere = TestEnvironment::new();
+        let other_host = elsewhere.daemon();
+        assert_eq!(other_host.refusal("app.create", create(&url)), "conflict", "{service:?}");
+        daemon.call("app.undelete", json!({"id": "crm"}));
+        sign_in(&daemon, Some("crm")).await;
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    }
+    // The main application's own database counts too.
+    let environment = TestEnvironment::of("_on_postgres");
+    let daemon = environment.daemon();
+    let main = environment.database_url();
+    assert_eq!(daemon.refusal("app.create", create(main)), "conflict");
+}
+
+#[tokio::test]
+async fn a_creation_that_was_cut_short_leaves_what_it_found() {
+    for service in SERVICES {
+        for (point, made) in [
+            ("create.registered", false),
+            ("create.database-made", false),
+            ("create.claimed", false),
+            ("create.installed", false),
+            ("create.claimed", true),
+            ("create.installed", true),
+        ] {
+            let environment = TestEnvironment::new();
+            let url = service.url(&environment);
+            if !made {
+                make(&url, &[]).await;
+            }
+            let request = if made { create_missing(&url) } else { create(&url) };
+            let daemon = environment.killed_at(point, "app.create", request.clone());
+            assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
+            assert_eq!(exists(&url).await, !made, "{service:?} {point}");
+            if !made {
+                assert_eq!(tables(&url).await, Vec::<String>::new(), "{service:?} {point}");
+            }
+            daemon.call("app.create", request);
+            sign_in(&daemon, Some("crm")).await;
+            daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_and_the_http_api_connect_too() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    for service in [Service::Postgres, Service::Mariadb] {
+        let url = service.url(&environment);
+        let at = Location::parse(&url).unwrap();
+        let at = at.server_database().unwrap();
+        let port = at.server.port.to_string();
+        let dialect = if service == Service::Postgres { "postgres" } else { "mariadb" };
+        std::fs::write(environment.path("password"), "secret\n").unwrap();
+        let password = environment.path("password").display().to_string();
+        let ran = environment.nbapps(&[
+            "create",
+            "crm",
+            "--db",
+            "connection",
+            "--db-dialect",
+            dialect,
+            "--db-host",
+            "127.0.0.1",
+            "--db-port",
+            &port,
+            "--db-user",
+            "root",
+            "--db-name",
+            &at.name,
+            "--db-password-file",
+            &password,
+            "--create-database",
+            "--start",
+            "-o",
+            "json",
+        ]);
+        let database = &ran.ok().json()["application"]["database"];
+        assert_eq!(database["server"], json!(format!("127.0.0.1:{port}")));
+        assert_eq!(database["database"], json!(at.name));
+        sign_in(&daemon, Some("crm")).await;
+        let shown = environment.nbapps(&["show", "crm"]).ok().stdout;
+        assert!(shown.contains("Connections") && shown.contains("iB"), "{shown}");
+        environment.nbapps(&["delete", "crm", "--purge", "--yes"]).ok();
+
+        // The environment's password, for a URL without one.
+        let mut command =
+            environment.nbapps_command(&["create", "crm", "--db", "connection", "--create-database"]);
+        command.env("NBAPPS_DB_PASSWORD", "secret").env("NBAPPS_DB_URL", url.replace(":secret@", "@"));
+        environment.run(command).ok();
+        environment.nbapps(&["delete", "crm", "--purge", "--yes"]).ok();
+
+        let token = sign_in(&daemon, None).await;
+        let options = json!({"dbConnType": "new_connection", "database": {
+            "dialect": dialect, "host": "127.0.0.1", "port": port, "username": "root", "password": "secret",
+            "database": at.name, "createDatabase": true,
+        }});
+        let body = json!({"name": "crm", "options": options});
+        let (status, row) =
+            http(&daemon, "POST", "/api/applications:create", None, Some(&token), Some(body)).await;
+        assert_eq!(status, 200, "{row}");
+        assert!(!row.to_string().contains("\"password\""), "{row}");
+        sign_in(&daemon, Some("crm")).await;
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    }
+    let asked = environment.nbapps(&["create", "crm", "--db", "connection", "--ask-db-password"]);
+    assert!(asked.stderr.contains("no terminal to ask at"), "{}", asked.stderr);
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_says_what_to_do() {
+    let (postgres, mariadb) = (servers::postgres("x"), servers::mariadb("x"));
+    on_postgres("CREATE ROLE nobody_special LOGIN PASSWORD 'pw'").await;
+    on_mariadb("CREATE USER nobody_special@'127.0.0.1' IDENTIFIED BY 'pw'").await;
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let wrong = |url: &str| url.replace(":secret@", ":wrong@");
+    let weak = |url: &str| url.replace("root:secret@", "nobody_special:pw@");
+    for (url, kind, says) in [
+        (wrong(&postgres), "database_unreachable", "password authentication failed"),
+        (wrong(&mariadb), "database_unreachable", "Access denied"),
+        (weak(&postgres), "permission_denied", "ALTER ROLE \"nobody_special\" CREATEDB"),
+        (weak(&mariadb), "permission_denied", "GRANT ALL PRIVILEGES ON `x`.* TO"),
+        ("postgres://u@127.0.0.1:1/x".to_owned(), "database_unreachable", "Connection refused"),
+        ("mysql://u@127.0.0.1:1/x".to_owned(), "database_unreachable", "Connection refused"),
+    ] {
+        let refused = daemon.connect().call("app.create", create_missing(&url)).unwrap_err();
+        assert_eq!(refused["data"]["kind"], kind, "{url}: {refused}");
+        assert!(refused["message"].as_str().unwrap().contains(says), "{url}: {refused}");
+        assert!(refused["data"]["hint"].is_string(), "{refused}");
+        assert!(!refused.to_string().contains("wrong"), "{refused}");
+        assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
+    }
+    assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn no_password_is_told_to_anybody() {
+    const PASSWORD: &str = "Corr3ct-Horse'Battery";
+    on_postgres(&format!("CREATE ROLE keeper LOGIN CREATEDB PASSWORD '{}'", PASSWORD.replace('\'', "''")))
+        .await;
+    on_mariadb(&format!("CREATE USER keeper@'127.0.0.1' IDENTIFIED BY '{}'", PASSWORD.replace('\'', "''")))
+        .await;
+    on_mariadb("GRANT ALL PRIVILEGES ON `keeper%`.* TO keeper@'127.0.0.1'").await;
+    let environment = TestEnvironment::new();
+    let mut command = environment.daemon_command();
+    command.env("NBAPPS_LOG_LEVEL", "trace");
+    let daemon = environment.daemon_by(command);
+    let mut events = daemon.connect();
+    events.call("events.subscribe", json!({})).unwrap();
+    std::fs::write(environment.path("password"), PASSWORD).unwrap();
+    let file = environment.path("password").display().to_string();
+    let mut said = String::new();
+    for (id, url) in [
+        ("a", servers::postgres("keeper_a")),
+        ("b", servers::mariadb("keeper_b")),
+        // This one fails.
+        ("c", "postgres://keeper@127.0.0.1:1/keeper_c".to_owned()),
+    ] {
+        let url = url.replace("root:secret@", "keeper@");
+        for arguments in [
+            &[
+                "create",
+                id,
+                "--db",
+                "connection",
+                "--db-url",
+                &url,
+                "--db-password-file",
+                &file,
+                "--create-database",
+            ][..],
+            &["start", id],
+            &["show", id],
+            &["show", id, "-o", "json"],
+            &["list", "-o", "wide"],
+            &["logs", id],
+            &["operation", "list", "-o", "json"],
+        ] {
+            let ran = environment.nbapps(arguments);
+            said.push_str(&ran.stdout);
+            said.push_str(&ran.stderr);
+        }
+    }
+    assert!(said.contains("running"), "{said}");
+    let command_line = std::fs::read(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
+    said.push_str(&String::from_utf8_lossy(&command_line));
+    daemon.call("app.delete", json!({"id": "a", "purge": true}));
+    daemon.call("app.delete", json!({"id": "b", "purge": true}));
+    assert!(daemon.stop().success());
+    while let Some(event) = events.receive() {
+        said.push_str(&event.to_string());
+    }
+    said.push_str(&environment.daemon_log());
+    assert!(!said.contains(PASSWORD));
+    environment.assert_kept_nowhere(PASSWORD);
+    environment.assert_kept_nowhere(ROOT_PASSWORD);
+}
