@@ -48,6 +48,11 @@ impl TestEnvironment {
         })
     }
 
+    /// With the main application's database there.
+    pub fn on(database_url: &str) -> Self {
+        Self::with(Some(database_url.to_owned()))
+    }
+
     fn with(database_url: Option<String>) -> Self {
         let root = TempDir::new().unwrap();
         for directory in ["home", "run", "state", "config"] {

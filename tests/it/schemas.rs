@@ -1,10 +1,12 @@
 //! Schema mode: applications in schemas of the main application's PostgreSQL database.
 
+use futures_util::StreamExt as _;
 use nbapps::database::{Database, DatabaseError, Value};
 use sea_query::{Expr, ExprTrait, Func, Query};
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, http, sign_in};
+use crate::servers::OwnServer;
 
 fn on_postgres() -> TestEnvironment {
     TestEnvironment::of("_on_postgres")
@@ -122,4 +124,39 @@ async fn applications_in_one_database_share_its_connections() {
     let rows = main.query(&connections).await.unwrap();
     // Those of the host, and the one that asks.
     assert!(matches!(rows[0].get("connections"), Some(Value::Integer(2..=17))), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_applications_live_on_a_server_of_thirty_connections() {
+    const APPLICATIONS: usize = 1000;
+    const AT_A_TIME: usize = 50;
+    let server = OwnServer::postgres(30);
+    let environment = TestEnvironment::on(&server.url("host"));
+    let daemon = environment.daemon();
+    let ids: Vec<String> = (0..APPLICATIONS).map(|number| format!("app-{number}")).collect();
+    std::thread::scope(|scope| {
+        for part in ids.chunks(APPLICATIONS / AT_A_TIME) {
+            let mut connection = daemon.connect();
+            scope.spawn(move || {
+                for id in part {
+                    let create = json!({"id": id, "database": {"mode": "schema"}, "start": true});
+                    connection.call("app.create", create).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(daemon.call("host.info", json!({}))["running"], APPLICATIONS);
+    let client = reqwest::Client::new();
+    let visits = futures_util::stream::iter(&ids).map(|id| {
+        let client = &client;
+        let url = format!("{}/api/__app/{id}/auth:signIn", daemon.url);
+        async move {
+            // The right user and a wrong password: it is looked up in the application's own table.
+            let body = json!({"account": "nocobase", "password": "wrong"});
+            client.post(url).json(&body).send().await.unwrap().status().as_u16()
+        }
+    });
+    let answers: Vec<u16> = visits.buffer_unordered(200).collect().await;
+    assert_eq!(answers.len(), APPLICATIONS);
+    assert!(answers.iter().all(|&status| status == 401), "{answers:?}");
 }

@@ -1,14 +1,14 @@
 #!/bin/sh
 # A private MariaDB server for one run of the tests.
 #
-#   mariadb.sh DIRECTORY PORT
+#   mariadb.sh DIRECTORY PORT CONNECTIONS
 #
 # Makes a data directory in DIRECTORY (which must be empty), says `ready` once it answers, and ends
 # it and removes the directory when standard input closes: however the tests end, nothing is left.
 set -eu
 # A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
 trap '' HUP INT TERM PIPE
-directory=$1 port=$2
+directory=$1 port=$2 connections=$3
 
 PATH=$PATH:/usr/sbin
 command -v mariadbd >/dev/null || { echo "no MariaDB server here: run tests/setup"; exit 1; }
@@ -36,17 +36,30 @@ CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY 'secret';
 GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 SQL
 chmod 644 "$directory/first.sql"
-$as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
-    --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve --max-connections=200 \
-    --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --skip-log-bin \
-    >"$directory/server.log" 2>&1 </dev/null &
-server=$!
-until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \
-    -P "$port" -u root -e 'SELECT 1' >/dev/null 2>&1; do
-    kill -0 "$server" 2>/dev/null || { cat "$directory/server.log"; exit 1; }
-    sleep 0.1
-done
+start() {
+    $as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
+        --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
+        --max-connections="$connections" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M \
+        --skip-log-bin >>"$directory/server.log" 2>&1 </dev/null &
+    server=$!
+    until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \
+        -P "$port" -u root -e 'SELECT 1' >/dev/null 2>&1; do
+        kill -0 "$server" 2>/dev/null || { cat "$directory/server.log"; exit 1; }
+        sleep 0.1
+    done
+}
+
+start
 # Nobody may be there to read this any more.
 echo ready || true
 
-cat >/dev/null
+# A test may take its server away for a while.
+while read -r word; do
+    case $word in
+    stop) kill -KILL "$server"; wait "$server" 2>/dev/null || true; rm -f "$directory/data/s" ;;
+    start) start ;;
+    freeze) kill -STOP "$server" ;;
+    thaw) kill -CONT "$server" ;;
+    esac
+    echo done
+done

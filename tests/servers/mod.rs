@@ -1,49 +1,67 @@
 //! Private database servers for a run of the tests: each is started by the first test that asks
 //! for it, and ends with the process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Connections that the shared servers allow: many tests use them at once.
+const CONNECTIONS: u32 = 400;
 
 struct Server {
     port: u16,
     /// Its standard input, closed by the end of this process, ends the server.
-    _script: Child,
+    script: Child,
+    output: BufReader<ChildStdout>,
 }
 
-fn start(script: &str) -> Server {
+fn start(script: &str, connections: u32) -> Server {
     let directory = tempfile::tempdir().unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(script);
     let mut command = Command::new(&script);
-    command.arg(&directory).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .arg(&directory)
+        .arg(port.to_string())
+        .arg(connections.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", script.display()));
-    let mut said = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if line == "ready" {
-            return Server { port, _script: child };
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (mut said, mut line) = (String::new(), String::new());
+    while output.read_line(&mut line).unwrap() > 0 {
+        if line.trim() == "ready" {
+            return Server { port, script: child, output };
         }
-        said.push(line);
+        said.push_str(&line);
+        line.clear();
     }
     let _ = child.wait();
-    panic!("{} did not start: {}", script.display(), said.join("\n"));
+    panic!("{} did not start: {said}", script.display());
 }
 
 /// The URL of a database on this run's PostgreSQL server, as its superuser.
 pub(crate) fn postgres(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("postgres.sh")).port;
+    let port = SERVER.get_or_init(|| start("postgres.sh", CONNECTIONS)).port;
+    postgres_url(port, database)
+}
+
+fn postgres_url(port: u16, database: &str) -> String {
     format!("postgres://root:secret@127.0.0.1:{port}/{database}")
 }
 
 /// The URL of a database on this run's MariaDB server, as its superuser.
 pub(crate) fn mariadb(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("mariadb.sh")).port;
+    let port = SERVER.get_or_init(|| start("mariadb.sh", CONNECTIONS)).port;
+    mariadb_url(port, database)
+}
+
+fn mariadb_url(port: u16, database: &str) -> String {
     format!("mysql://root:secret@127.0.0.1:{port}/{database}")
 }
 
@@ -51,4 +69,44 @@ pub(crate) fn mariadb(database: &str) -> String {
 pub(crate) fn fresh_name() -> String {
     static LAST: AtomicU32 = AtomicU32::new(0);
     format!("test_{}", LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A server of one test alone, which may stop it and start it again.
+#[allow(dead_code, reason = "not every binary that has this needs it")]
+pub(crate) struct OwnServer {
+    server: Server,
+    url: fn(u16, &str) -> String,
+}
+
+#[allow(dead_code, reason = "not every binary that has this needs it")]
+impl OwnServer {
+    pub(crate) fn postgres(connections: u32) -> Self {
+        Self { server: start("postgres.sh", connections), url: postgres_url }
+    }
+
+    pub(crate) fn mariadb(connections: u32) -> Self {
+        Self { server: start("mariadb.sh", connections), url: mariadb_url }
+    }
+
+    /// The URL of a database on it, as its superuser.
+    pub(crate) fn url(&self, database: &str) -> String {
+        (self.url)(self.server.port, database)
+    }
+
+    /// Says a word to its script (`stop`, `start`, `freeze`, `thaw`) and waits until it is done.
+    pub(crate) fn tell(&mut self, word: &str) {
+        let script = self.server.script.stdin.as_mut().unwrap();
+        script.write_all(format!("{word}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        self.server.output.read_line(&mut said).unwrap();
+        assert_eq!(said.trim(), "done", "{word}");
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        // The script ends the server when its standard input closes.
+        drop(self.server.script.stdin.take());
+        let _ = self.server.script.wait();
+    }
 }
