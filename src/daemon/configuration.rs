@@ -11,7 +11,7 @@ use super::arguments::{Arguments, LogFormat};
 use super::error::ConfigurationError;
 use super::settings::Settings;
 use crate::client::paths;
-use crate::database::Location;
+use crate::database::{Location, ServerLimits};
 use crate::gateway::GatewayOptions;
 use crate::protocol::RootUser;
 
@@ -34,8 +34,8 @@ pub struct Configuration {
     pub main_location: Location,
     /// What the names of its tables begin with.
     pub table_prefix: String,
-    /// Connections to one database server at the most; 0 for what the servers allow.
-    pub database_connections: u32,
+    /// What may be asked of database servers.
+    pub server_limits: ServerLimits,
     /// The root user of applications that are not given one.
     pub root: RootUser,
     /// How long a deleted application's data is kept.
@@ -115,7 +115,14 @@ impl Settings {
             public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             main_location,
             table_prefix: database.table_prefix.unwrap_or_default(),
-            database_connections: database.connections.map_or(0, NonZeroU32::get),
+            server_limits: ServerLimits {
+                connections: database.connections.map(NonZeroU32::get),
+                idle_timeout: seconds(database.idle_timeout, ServerLimits::default().idle_timeout),
+                statement_timeout: seconds(
+                    database.statement_timeout,
+                    ServerLimits::default().statement_timeout,
+                ),
+            },
             root: self.root_user.into(),
             keep_deleted: seconds(self.keep_deleted, Duration::from_secs(30 * 24 * 3600)),
             visit_timeout: seconds(self.limits.visit_timeout, Duration::from_secs(20)),
@@ -206,6 +213,7 @@ mod tests {
             ("[database]\nurl = 'oracle://u:secret@h/d'", &[], "no database URL"),
             ("[database]\nurl = 'mysql://u:secret@h/d'\nschema = 's'", &[], "no schemas"),
             ("[database]\nconnections = 0", &[], "connections"),
+            ("[database]\nstatement_timeout = 30", &[], "statement_timeout"),
             ("", &[("NBAPPS_DATABASE_CONNECTIONS", "many")], "NBAPPS_DATABASE_CONNECTIONS"),
             ("[database]\nurl = 'postgres://u:secret@h/'", &[], "no database's name"),
             ("", &[("APP_PORT", "x")], "APP_PORT"),

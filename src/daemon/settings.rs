@@ -46,6 +46,8 @@ pub(super) struct DatabaseSettings {
     pub(super) schema: Option<String>,
     pub(super) table_prefix: Option<String>,
     pub(super) connections: Option<NonZeroU32>,
+    pub(super) statement_timeout: Option<Span>,
+    pub(super) idle_timeout: Option<Span>,
 }
 
 /// `[root_user]`
@@ -120,6 +122,8 @@ impl DatabaseSettings {
             schema,
             table_prefix: self.table_prefix.or(weaker.table_prefix),
             connections: self.connections.or(weaker.connections),
+            statement_timeout: self.statement_timeout.or(weaker.statement_timeout),
+            idle_timeout: self.idle_timeout.or(weaker.idle_timeout),
         }
     }
 }
@@ -179,6 +183,8 @@ impl Settings {
                 schema: get("DB_SCHEMA").filter(|_| get("DB_DIALECT").as_deref() == Some("postgres")),
                 table_prefix: get("DB_TABLE_PREFIX"),
                 connections: parsed(get, "NBAPPS_DATABASE_CONNECTIONS", "a number from 1 on")?,
+                statement_timeout: span(get, "NBAPPS_DATABASE_STATEMENT_TIMEOUT")?,
+                idle_timeout: span(get, "NBAPPS_DATABASE_IDLE_TIMEOUT")?,
             },
             root_user: RootUserSettings {
                 email: get("INIT_ROOT_EMAIL"),

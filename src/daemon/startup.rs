@@ -88,7 +88,7 @@ fn supervisor_options(
     main_url: &str,
     logs: Arc<LogFiles>,
 ) -> SupervisorOptions {
-    crate::database::limit_connections(configuration.database_connections);
+    crate::database::set_limits(configuration.server_limits);
     SupervisorOptions {
         data_directory: configuration.data_directory.clone(),
         main_location: configuration.main_location.clone(),

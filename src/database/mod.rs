@@ -24,7 +24,7 @@ mod workers;
 
 pub use error::DatabaseError;
 pub use location::Location;
-pub use server::{InvalidUrl, Server, ServerDatabase, Tls, limit_connections};
+pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
 pub use value::{Row, Value};
 

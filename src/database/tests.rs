@@ -309,6 +309,36 @@ async fn only_the_owners_database_is_removed() {
 }
 
 #[tokio::test]
+async fn a_busy_application_does_not_starve_its_neighbours() {
+    let around = Location::Postgres(server_database(&crate::test_servers::fresh_name()));
+    Database::create(&around).await.unwrap().close().await;
+    let busy = Database::create(&around.within("busy").unwrap()).await.unwrap();
+    let calm = Database::create(&around.within("calm").unwrap()).await.unwrap();
+    let one = Query::select().expr(Expr::val(1)).to_owned();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(busy.begin().await.unwrap());
+    }
+    assert_eq!(busy.connections(), Some(4));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (busy, statement) = (busy.clone(), one.clone());
+        waiting.spawn(async move { busy.query(&statement).await.map(|rows| rows.len()) });
+    }
+    tokio::task::yield_now().await;
+    for _ in 0..20 {
+        assert_eq!(calm.query(&one).await.unwrap().len(), 1);
+    }
+    assert!(waiting.try_join_next().is_none());
+    drop(held);
+    while let Some(served) = waiting.join_next().await {
+        assert_eq!(served.unwrap(), Ok(1));
+    }
+    busy.close().await;
+    calm.close().await;
+}
+
+#[tokio::test]
 async fn names_are_taken_as_they_are_or_refused() {
     for name in ["A b", "select", "semi;colon", "quo\"te", "it's", "é".repeat(31).as_str()] {
         let at = Location::Postgres(server_database(name));

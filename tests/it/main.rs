@@ -18,6 +18,7 @@ mod control;
 mod daemon;
 mod environment;
 mod examples;
+mod faults;
 mod gateway;
 mod lifecycle;
 #[path = "lifecycle.rs"]

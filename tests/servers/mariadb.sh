@@ -39,7 +39,7 @@ chmod 644 "$directory/first.sql"
 start() {
     $as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
-        --max-connections="$connections" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M \
+        --max-connections="$connections" --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M \
         --skip-log-bin >>"$directory/server.log" 2>&1 </dev/null &
     server=$!
     until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \

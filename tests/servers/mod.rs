@@ -88,6 +88,10 @@ impl OwnServer {
         Self { server: start("mariadb.sh", connections), url: mariadb_url }
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url("").starts_with("postgres")
+    }
+
     /// The URL of a database on it, as its superuser.
     pub(crate) fn url(&self, database: &str) -> String {
         (self.url)(self.server.port, database)

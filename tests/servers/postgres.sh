@@ -39,7 +39,11 @@ start() {
         >"$directory/start.log" 2>&1 </dev/null || { cat "$directory/start.log" "$directory/data/log"; exit 1; }
 }
 # All of the server's processes, or none of them, go on.
-every() { pkill "-$1" -s "$(head -n 1 "$directory/data/postmaster.pid")" || true; }
+every() {
+    postmaster=$(head -n 1 "$directory/data/postmaster.pid")
+    kill "-$1" "$postmaster"
+    pkill "-$1" -P "$postmaster" || true
+}
 
 start
 # Nobody may be there to read this any more.

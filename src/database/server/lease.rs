@@ -7,7 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::handle::Shared;
 use super::lending::{Budget, Lent};
-use super::{ANSWER_TIMEOUT, CHANGE_TIMEOUT, Connection};
+use super::limits::limits;
+use super::{CHANGE_TIMEOUT, Connection};
 use crate::database::{DatabaseError, Rendered};
 
 /// A connection that is given back when this is dropped.
@@ -37,14 +38,20 @@ impl<C: Connection> Lease<C> {
         statement: &Rendered,
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let timeout = if statement.repeated { ANSWER_TIMEOUT } else { CHANGE_TIMEOUT };
+        let timeout = if statement.repeated { limits().statement_timeout } else { CHANGE_TIMEOUT };
         let run =
             self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await);
         // The drivers' futures are large; boxed, no request carries their size while it waits.
         Box::pin(run).await
     }
 
-    /// Runs SQL that binds nothing and gives nothing.
+    /// Begins or ends a transaction.
+    pub(super) async fn control(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        let timeout = limits().statement_timeout;
+        Box::pin(self.run(timeout, None, async |connection: &mut C| connection.batch(sql).await)).await
+    }
+
+    /// Runs SQL that binds nothing and gives nothing, and may take its time.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
         Box::pin(self.run(CHANGE_TIMEOUT, None, async |connection: &mut C| connection.batch(sql).await)).await
     }

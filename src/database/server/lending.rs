@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::limits::limits;
 use super::{CONNECT_TIMEOUT, Connection, PATIENCE, Server, ServerDatabase};
 use crate::database::DatabaseError;
 
@@ -24,22 +25,11 @@ const AT_FIRST: u32 = 2;
 /// Of what the server allows, one in this many is left to others, and at least [`LEAST_RESERVE`].
 const RESERVE: u32 = 10;
 const LEAST_RESERVE: u32 = 3;
-/// How long a connection stays open unused.
-const IDLE: Duration = Duration::from_secs(30);
-/// How often that is looked at.
-const ROUND: Duration = Duration::from_secs(5);
+/// In how many rounds an idle connection's time is over.
+const ROUNDS: u32 = 6;
 /// How long a server that is full is asked again, and how often.
 const FULL: Duration = Duration::from_secs(3);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
-
-/// The configured limit of connections to one server; 0 where none is set.
-static CONFIGURED: AtomicU32 = AtomicU32::new(0);
-
-/// Sets how many connections this process opens to one server at the most. For servers that
-/// nobody has asked yet.
-pub fn limit_connections(most: u32) {
-    CONFIGURED.store(most, Ordering::Relaxed);
-}
 
 /// One server, however it is reached; in a process with several runtimes, one for each of them,
 /// since a connection ends with the runtime that drives it.
@@ -79,9 +69,10 @@ impl<C: Connection> Servers<C> {
 /// Closes what nobody has used for a while, as long as somebody has the server.
 async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
     loop {
-        tokio::time::sleep(ROUND).await;
+        let timeout = limits().idle_timeout;
+        tokio::time::sleep(timeout / ROUNDS).await;
         let Some(budget) = budget.upgrade() else { return };
-        budget.retain_idle(|idle| idle.since.elapsed() < IDLE);
+        budget.retain_idle(|idle| idle.since.elapsed() < timeout);
     }
 }
 
@@ -238,7 +229,7 @@ impl<C: Connection> Budget<C> {
             return Ok(());
         }
         let allowed = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
-        let size = size(allowed, CONFIGURED.load(Ordering::Relaxed));
+        let size = size(allowed, limits().connections);
         if size >= AT_FIRST {
             self.permits.add_permits((size - AT_FIRST) as usize);
         } else {
@@ -251,10 +242,9 @@ impl<C: Connection> Budget<C> {
 }
 
 /// The budget of a server that allows so many connections.
-fn size(allowed: u32, configured: u32) -> u32 {
+fn size(allowed: u32, configured: Option<u32>) -> u32 {
     let reserve = (allowed / RESERVE).max(LEAST_RESERVE);
-    let most = if configured == 0 { MOST } else { configured };
-    allowed.saturating_sub(reserve).min(most).max(1)
+    allowed.saturating_sub(reserve).min(configured.unwrap_or(MOST)).max(1)
 }
 
 #[cfg(test)]
@@ -263,9 +253,15 @@ mod tests {
 
     #[test]
     fn a_budget_leaves_connections_to_others() {
-        for (allowed, configured, budget) in
-            [(97, 0, 64), (27, 0, 24), (97, 10, 10), (500, 200, 200), (27, 200, 24), (3, 0, 1), (0, 0, 1)]
-        {
+        for (allowed, configured, budget) in [
+            (97, None, 64),
+            (27, None, 24),
+            (97, Some(10), 10),
+            (500, Some(200), 200),
+            (27, Some(200), 24),
+            (3, None, 1),
+            (0, None, 1),
+        ] {
             assert_eq!(size(allowed, configured), budget, "{allowed} allowed");
         }
     }

@@ -6,6 +6,7 @@ mod connection;
 mod handle;
 mod lease;
 mod lending;
+mod limits;
 mod transaction;
 
 use std::fmt;
@@ -19,15 +20,13 @@ use super::Engine;
 pub(super) use connection::Connection;
 pub(super) use handle::Handle;
 pub(super) use lending::Servers;
-pub use lending::limit_connections;
+pub use limits::{ServerLimits, set_limits};
 pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a server may take to answer a statement.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to change a schema, or make or remove a database.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 

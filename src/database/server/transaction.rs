@@ -23,7 +23,7 @@ impl<C: Connection> std::fmt::Debug for Transaction<C> {
 
 impl<C: Connection> Transaction<C> {
     pub(super) async fn begin(mut held: Lease<C>, shared: Arc<Shared<C>>) -> Result<Self, DatabaseError> {
-        held.batch(C::BEGIN).await?;
+        held.control(C::BEGIN).await?;
         Ok(Self { held: Some(held), shared })
     }
 
@@ -59,7 +59,7 @@ impl<C: Connection> Transaction<C> {
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
-        held.batch("COMMIT").await
+        held.control("COMMIT").await
     }
 
     /// Runs a statement; a failure ends the transaction, as PostgreSQL itself has it.
@@ -92,7 +92,7 @@ impl<C: Connection> Transaction<C> {
 
 async fn roll_back<C: Connection>(mut held: Lease<C>) {
     // Where this fails the connection is broken, and the server has rolled back by itself.
-    let _ = held.batch("ROLLBACK").await;
+    let _ = held.control("ROLLBACK").await;
 }
 
 impl<C: Connection> Drop for Transaction<C> {

@@ -1,0 +1,268 @@
+//! Database servers that restart, go away for a while, hang, or drop their connections.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt as _;
+use mysql_async::prelude::Queryable;
+use nbapps::database::{Database, DatabaseError, Location, Value};
+use sea_query::{ColumnDef, Query, Table};
+use serde_json::{Value as Json, json};
+
+use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
+use crate::servers::OwnServer;
+
+fn own_servers(connections: u32) -> [OwnServer; 2] {
+    [OwnServer::postgres(connections), OwnServer::mariadb(connections)]
+}
+
+fn connected(id: &str, url: &str) -> Json {
+    let database = json!({"mode": "connection", "url": url, "create_database": true});
+    json!({"id": id, "database": database, "start": true})
+}
+
+/// Asks an application something that its database must answer; gives the status and `Retry-After`.
+async fn ask(daemon: &Daemon, id: &str, token: &str) -> (u16, Option<String>) {
+    let request = reqwest::Client::new().get(format!("{}/api/auth:check", daemon.url));
+    let response = request.header("X-App", id).bearer_auth(token).send().await.unwrap();
+    let wait = response.headers().get("Retry-After").map(|wait| wait.to_str().unwrap().to_owned());
+    (response.status().as_u16(), wait)
+}
+
+#[tokio::test]
+async fn an_application_answers_503_while_its_server_is_away_and_then_goes_on() {
+    for mut server in own_servers(50) {
+        let environment = TestEnvironment::new();
+        let mut command = environment.daemon_command();
+        command.env("NBAPPS_DATABASE_STATEMENT_TIMEOUT", "500ms");
+        let daemon = environment.daemon_by(command);
+        daemon.call("app.create", connected("crm", &server.url("crm")));
+        daemon.call("app.create", json!({"id": "hr", "start": true}));
+        let (crm, hr) = (sign_in(&daemon, Some("crm")).await, sign_in(&daemon, Some("hr")).await);
+        let away = (503, Some("5".to_owned()));
+        for (takes_it_away, brings_it_back) in [("stop", "start"), ("freeze", "thaw")] {
+            assert_eq!(ask(&daemon, "crm", &crm).await.0, 200, "before {takes_it_away}");
+            server.tell(takes_it_away);
+            assert_eq!(ask(&daemon, "crm", &crm).await, away, "{takes_it_away}");
+            // The others do not notice, and it can be described.
+            assert_eq!(ask(&daemon, "hr", &hr).await.0, 200);
+            assert_eq!(daemon.state("crm"), "running");
+            server.tell(brings_it_back);
+            assert_eq!(ask(&daemon, "crm", &crm).await.0, 200, "after {brings_it_back}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_main_database_applications_go_on_and_the_registry_only_reads() {
+    for mut server in own_servers(50) {
+        let environment = TestEnvironment::on(&server.url("host"));
+        let daemon = environment.daemon();
+        let elsewhere = format!("sqlite:{}", environment.path("crm.sqlite").display());
+        daemon.call("app.create", connected("crm", &elsewhere));
+        let (main, crm) = (sign_in(&daemon, None).await, sign_in(&daemon, Some("crm")).await);
+        server.tell("stop");
+        assert_eq!(ask(&daemon, "main", &main).await, (503, Some("5".to_owned())));
+        assert_eq!(ask(&daemon, "crm", &crm).await.0, 200);
+        let listed = daemon.call("app.list", json!({"sizes": true}));
+        assert_eq!(listed["applications"].as_array().unwrap().len(), 2);
+        for (method, params) in [
+            ("app.create", json!({"id": "hr"})),
+            ("app.update", json!({"id": "crm", "name": "Other"})),
+            ("app.delete", json!({"id": "crm"})),
+        ] {
+            assert_eq!(daemon.refusal(method, params), "database_unreachable", "{method}");
+        }
+        // What was refused was not done by half.
+        assert_eq!(ask(&daemon, "crm", &crm).await.0, 200);
+        assert_eq!(daemon.call("app.get", json!({"id": "crm"}))["name"], "crm");
+        server.tell("start");
+        assert_eq!(ask(&daemon, "main", &main).await.0, 200);
+        daemon.call("app.create", json!({"id": "hr", "start": true}));
+        sign_in(&daemon, Some("hr")).await;
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_on_one_server_share_its_connections() {
+    const APPLICATIONS: usize = 30;
+    for server in own_servers(12) {
+        let environment = TestEnvironment::on(&server.url("host"));
+        let daemon = environment.daemon();
+        let ids: Vec<String> = (0..APPLICATIONS).map(|number| format!("app-{number}")).collect();
+        for id in &ids {
+            daemon.call("app.create", json!({"id": id, "start": true}));
+        }
+        for _ in 0..3 {
+            let visits = futures_util::stream::iter(&ids).map(|id| async {
+                let body = json!({"account": "nocobase", "password": "wrong"});
+                http(&daemon, "POST", "/api/auth:signIn", Some(id), None, Some(body)).await.0
+            });
+            let answers: Vec<u16> = visits.buffer_unordered(APPLICATIONS).collect().await;
+            assert!(answers.iter().all(|&status| status == 401), "{answers:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_full_says_so() {
+    for server in own_servers(12) {
+        let mut others = Vec::new();
+        let full = loop {
+            // As anybody else: what is kept for superusers is not taken.
+            match tokio::time::timeout(std::time::Duration::from_secs(5), occupy(&server)).await.unwrap() {
+                Some(other) => others.push(other),
+                None => break others.len(),
+            }
+        };
+        assert!(full >= 9, "{full}");
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        let url = server.url("crm");
+        let refused = daemon.connect().call("app.create", connected("crm", &url)).unwrap_err();
+        assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("no connection left"), "{refused}");
+        assert!(refused["data"]["hint"].as_str().unwrap().contains("max_connections"), "{refused}");
+        others.clear();
+        daemon.call("app.create", connected("crm", &url));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_nobody_uses_are_closed() {
+    for server in own_servers(50) {
+        let environment = TestEnvironment::new();
+        let mut command = environment.daemon_command();
+        command.env("NBAPPS_DATABASE_IDLE_TIMEOUT", "100ms");
+        let daemon = environment.daemon_by(command);
+        daemon.call("app.create", connected("crm", &server.url("counted")));
+        sign_in(&daemon, Some("crm")).await;
+        let begun = std::time::Instant::now();
+        while connections(&server).await > 0 {
+            assert!(begun.elapsed() < PATIENCE, "they stay open");
+        }
+        sign_in(&daemon, Some("crm")).await;
+    }
+}
+
+/// Connections to the database `counted`.
+async fn connections(server: &OwnServer) -> i64 {
+    if server.is_postgres() {
+        let url = server.url("postgres");
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'counted'";
+        return client.query_one(count, &[]).await.unwrap().get(0);
+    }
+    let mut connection = mysql_async::Conn::from_url(server.url("mysql")).await.unwrap();
+    let count = "SELECT count(*) FROM information_schema.processlist WHERE db = 'counted'";
+    let counted = connection.query_first(count).await.unwrap().unwrap();
+    connection.disconnect().await.unwrap();
+    counted
+}
+
+/// A connection that somebody else has; `None` when the server has none left.
+async fn occupy(server: &OwnServer) -> Option<Box<dyn std::any::Any + Send>> {
+    let url = server.url(if server.is_postgres() { "postgres" } else { "mysql" });
+    if server.is_postgres() {
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.ok()?;
+        tokio::spawn(connection);
+        return Some(Box::new(client));
+    }
+    Some(Box::new(mysql_async::Conn::from_url(&url).await.ok()?))
+}
+
+/// Ends every connection to the database but the one that does it.
+async fn drop_connections(server: &OwnServer) {
+    if server.is_postgres() {
+        let url = server.url("postgres");
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'counted'";
+        client.batch_execute(end).await.unwrap();
+        return;
+    }
+    let mut connection = mysql_async::Conn::from_url(server.url("mysql")).await.unwrap();
+    let find = "SELECT id FROM information_schema.processlist WHERE db = 'counted'";
+    for id in connection.query::<u64, _>(find).await.unwrap() {
+        // It may have ended by itself meanwhile.
+        let _ = connection.query_drop(format!("KILL {id}")).await;
+    }
+    connection.disconnect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_once_whatever_happens_to_the_connections() {
+    const WRITERS: i64 = 6;
+    for server in own_servers(50) {
+        let at = Location::parse(&server.url("counted")).unwrap();
+        let database = Database::create(&at).await.unwrap();
+        let mut table = Table::create();
+        table.table("entries").col(ColumnDef::new("number").big_integer().not_null());
+        database.execute(&table).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            let (database, stop) = (database.clone(), Arc::clone(&stop));
+            writers.spawn(async move {
+                let (mut acknowledged, mut failed) = (Vec::new(), 0);
+                for number in (writer..).step_by(WRITERS as usize) {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    match write_pair(&database, number).await {
+                        Ok(()) => acknowledged.push(number),
+                        Err(error) => {
+                            assert!(may_pass(&error), "{error:?}");
+                            failed += 1;
+                        }
+                    }
+                }
+                (acknowledged, failed)
+            });
+        }
+        for _ in 0..20 {
+            drop_connections(&server).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (mut acknowledged, mut failed) = (BTreeSet::new(), 0);
+        while let Some(writer) = writers.join_next().await {
+            let (numbers, failures) = writer.unwrap();
+            acknowledged.extend(numbers);
+            failed += failures;
+        }
+        assert!(failed > 0, "no connection was lost in the middle of anything");
+        let all = Query::select().column("number").from("entries").to_owned();
+        let mut counts = std::collections::BTreeMap::<i64, usize>::new();
+        for row in database.query(&all).await.unwrap() {
+            let Some(Value::Integer(number)) = row.get("number") else { panic!("{row:?}") };
+            *counts.entry(*number).or_default() += 1;
+        }
+        assert!(counts.values().all(|&count| count == 2), "a half or a double: {counts:?}");
+        assert!(acknowledged.iter().all(|number| counts.contains_key(number)), "something was lost");
+        database.close().await;
+    }
+}
+
+/// Two rows in one transaction: both or none.
+async fn write_pair(database: &Database, number: i64) -> Result<(), DatabaseError> {
+    let mut insert = Query::insert();
+    insert.into_table("entries").columns(["number"]).values_panic([number.into()]);
+    let mut transaction = database.begin().await?;
+    transaction.execute(&insert).await?;
+    transaction.execute(&insert).await?;
+    transaction.commit().await
+}
+
+/// Errors after which a client tries again.
+fn may_pass(error: &DatabaseError) -> bool {
+    matches!(
+        error,
+        DatabaseError::Unreachable(_)
+            | DatabaseError::Busy(_)
+            | DatabaseError::Full(_)
+            | DatabaseError::Closed(_)
+    )
+}
