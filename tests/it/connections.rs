@@ -360,3 +360,52 @@ async fn no_password_is_told_to_anybody() {
     environment.assert_kept_nowhere(PASSWORD);
     environment.assert_kept_nowhere(ROOT_PASSWORD);
 }
+
+/// An authority and a certificate that it gave to `localhost`, in a directory.
+fn certify(directory: &std::path::Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    std::fs::write(directory.join("authority.crt"), certificate.pem()).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.join("server.crt"), server.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    std::fs::write(directory.join("server.key"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
+    let environment = TestEnvironment::new();
+    let certificates = environment.path("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    certify(&certificates);
+    let mut command = environment.daemon_command();
+    command.env("SSL_CERT_FILE", certificates.join("authority.crt"));
+    let daemon = environment.daemon_by(command);
+    let strangers = TestEnvironment::new();
+    let stranger = strangers.daemon();
+    for server in servers::OwnServer::with_certificate(&certificates) {
+        let by_name = server.url("crm").replace("127.0.0.1", "localhost");
+        let verified = format!("{by_name}?sslmode=verify-full");
+        // Who does not know the authority, or comes by another name, is not let be deceived.
+        let by_address = format!("{}?sslmode=verify-full", server.url("crm"));
+        for (host, url) in [(&stranger, &verified), (&daemon, &by_address)] {
+            let refused = host.connect().call("app.create", create_missing(url)).unwrap_err();
+            assert_eq!(refused["data"]["kind"], "database_unreachable", "{url}: {refused}");
+            assert!(refused["message"].as_str().unwrap().contains("certificate"), "{url}: {refused}");
+        }
+        for url in [&verified, &format!("{by_name}?sslmode=require"), &by_name] {
+            daemon.call("app.create", create_missing(url));
+            sign_in(&daemon, Some("crm")).await;
+            daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+        }
+    }
+    for service in [Service::Postgres, Service::Mariadb] {
+        let url = format!("{}?sslmode=require", service.url(&environment));
+        let refused = daemon.connect().call("app.create", create_missing(&url)).unwrap_err();
+        assert!(refused["message"].as_str().unwrap().contains("TLS"), "{refused}");
+    }
+}

@@ -1,14 +1,14 @@
 #!/bin/sh
 # A private MariaDB server for one run of the tests.
 #
-#   mariadb.sh DIRECTORY PORT CONNECTIONS
+#   mariadb.sh DIRECTORY PORT CONNECTIONS [CERTIFICATE]
 #
 # Makes a data directory in DIRECTORY (which must be empty), says `ready` once it answers, and ends
 # it and removes the directory when standard input closes: however the tests end, nothing is left.
 set -eu
 # A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
 trap '' HUP INT TERM PIPE
-directory=$1 port=$2 connections=$3
+directory=$1 port=$2 connections=$3 certificate=${4-}
 
 PATH=$PATH:/usr/sbin
 command -v mariadbd >/dev/null || { echo "no MariaDB server here: run tests/setup"; exit 1; }
@@ -36,11 +36,18 @@ CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY 'secret';
 GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 SQL
 chmod 644 "$directory/first.sql"
+tls=--skip-ssl
+if [ -n "$certificate" ]; then
+    cp "$certificate/server.crt" "$certificate/server.key" "$directory/data/"
+    [ -z "$as" ] || chown 65534:65534 "$directory/data/server.crt" "$directory/data/server.key"
+    tls="--ssl-cert=$directory/data/server.crt --ssl-key=$directory/data/server.key"
+fi
+
 start() {
     $as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
         --max-connections="$connections" --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M \
-        --skip-log-bin >>"$directory/server.log" 2>&1 </dev/null &
+        --skip-log-bin $tls >>"$directory/server.log" 2>&1 </dev/null &
     server=$!
     until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \
         -P "$port" -u root -e 'SELECT 1' >/dev/null 2>&1; do

@@ -18,7 +18,7 @@ struct Server {
     output: BufReader<ChildStdout>,
 }
 
-fn start(script: &str, connections: u32) -> Server {
+fn start(script: &str, connections: u32, certificate: Option<&Path>) -> Server {
     let directory = tempfile::tempdir().unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(script);
@@ -27,6 +27,7 @@ fn start(script: &str, connections: u32) -> Server {
         .arg(&directory)
         .arg(port.to_string())
         .arg(connections.to_string())
+        .args(certificate)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", script.display()));
@@ -46,7 +47,7 @@ fn start(script: &str, connections: u32) -> Server {
 /// The URL of a database on this run's PostgreSQL server, as its superuser.
 pub(crate) fn postgres(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("postgres.sh", CONNECTIONS)).port;
+    let port = SERVER.get_or_init(|| start("postgres.sh", CONNECTIONS, None)).port;
     postgres_url(port, database)
 }
 
@@ -57,7 +58,7 @@ fn postgres_url(port: u16, database: &str) -> String {
 /// The URL of a database on this run's MariaDB server, as its superuser.
 pub(crate) fn mariadb(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("mariadb.sh", CONNECTIONS)).port;
+    let port = SERVER.get_or_init(|| start("mariadb.sh", CONNECTIONS, None)).port;
     mariadb_url(port, database)
 }
 
@@ -81,11 +82,19 @@ pub(crate) struct OwnServer {
 #[allow(dead_code, reason = "not every binary that has this needs it")]
 impl OwnServer {
     pub(crate) fn postgres(connections: u32) -> Self {
-        Self { server: start("postgres.sh", connections), url: postgres_url }
+        Self { server: start("postgres.sh", connections, None), url: postgres_url }
     }
 
     pub(crate) fn mariadb(connections: u32) -> Self {
-        Self { server: start("mariadb.sh", connections), url: mariadb_url }
+        Self { server: start("mariadb.sh", connections, None), url: mariadb_url }
+    }
+
+    /// Both engines, offering TLS with `server.crt` and `server.key` of this directory.
+    pub(crate) fn with_certificate(directory: &Path) -> [Self; 2] {
+        [
+            Self { server: start("postgres.sh", 20, Some(directory)), url: postgres_url },
+            Self { server: start("mariadb.sh", 20, Some(directory)), url: mariadb_url },
+        ]
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

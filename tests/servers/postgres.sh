@@ -1,14 +1,14 @@
 #!/bin/sh
 # A private PostgreSQL server for one run of the tests.
 #
-#   postgres.sh DIRECTORY PORT CONNECTIONS
+#   postgres.sh DIRECTORY PORT CONNECTIONS [CERTIFICATE]
 #
 # Makes a cluster in DIRECTORY (which must be empty), says `ready` once it answers, and ends it and
 # removes the directory when standard input closes: however the tests end, nothing is left.
 set -eu
 # A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
 trap '' HUP INT TERM PIPE
-directory=$1 port=$2 connections=$3
+directory=$1 port=$2 connections=$3 certificate=${4-}
 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$bin" ]; then
@@ -33,9 +33,18 @@ printf 'secret' >"$directory/password"
 chmod 644 "$directory/password"
 $as "$bin/initdb" -D "$directory/data" -U root --pwfile="$directory/password" --auth=scram-sha-256 \
     -E UTF8 --locale=C.UTF-8 --no-sync >"$directory/initdb.log" 2>&1 || { cat "$directory/initdb.log"; exit 1; }
+tls='-c ssl=off'
+if [ -n "$certificate" ]; then
+    # It must be the server's own, and nobody else's to read.
+    cp "$certificate/server.crt" "$certificate/server.key" "$directory/data/"
+    [ -z "$as" ] || chown 65534:65534 "$directory/data/server.crt" "$directory/data/server.key"
+    chmod 600 "$directory/data/server.key"
+    tls='-c ssl=on'
+fi
+
 start() {
     $as "$bin/pg_ctl" -D "$directory/data" -w -l "$directory/data/log" start \
-        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=$connections" \
+        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=$connections $tls" \
         >"$directory/start.log" 2>&1 </dev/null || { cat "$directory/start.log" "$directory/data/log"; exit 1; }
 }
 # All of the server's processes, or none of them, go on.
