@@ -16,6 +16,8 @@ mod error;
 mod location;
 mod mysql;
 mod postgres;
+mod rows;
+mod savepoints;
 mod server;
 mod sqlite;
 mod statement;
@@ -24,6 +26,7 @@ mod workers;
 
 pub use error::DatabaseError;
 pub use location::Location;
+pub use rows::Rows;
 pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
 pub use value::{Row, Value};
@@ -259,6 +262,16 @@ impl Database {
         }
     }
 
+    /// Reads rows one after the other, however many they are. A connection is held until the last
+    /// was read, or until the rows are dropped.
+    pub fn stream(&self, statement: &SelectStatement) -> Rows {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.stream(statement.render(Engine::Sqlite)),
+            EngineDatabase::Postgres(postgres) => postgres.stream(statement.render(Engine::Postgres)),
+            EngineDatabase::Mysql(mysql) => mysql.stream(statement.render(Engine::Mysql)),
+        }
+    }
+
     /// Changes something, in a transaction of its own that is on the disk when this returns.
     /// Gives the number of rows that changed (0 for a change of the schema).
     pub async fn execute(&self, statement: &impl Change) -> Result<u64, DatabaseError> {
@@ -338,7 +351,8 @@ impl Database {
 }
 
 /// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
-/// that fails ends it: everything is rolled back, and what comes after is refused.
+/// that fails ends it: everything is rolled back, and what comes after is refused. After a savepoint
+/// it can be gone back to that instead.
 ///
 /// On MySQL and MariaDB a change of the schema commits what came before it, so that changes of the
 /// schema stand at the beginning.
@@ -418,6 +432,33 @@ impl Transaction {
                 Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
             }
             EngineTransaction::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
+        }
+    }
+
+    /// Sets a savepoint; they may be nested. On MySQL and MariaDB a change of the schema ends them.
+    pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.savepoint().await,
+            EngineTransaction::Postgres(postgres) => postgres.savepoint().await,
+            EngineTransaction::Mysql(mysql) => mysql.savepoint().await,
+        }
+    }
+
+    /// Gives up the last savepoint and keeps what was done since.
+    pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.end_savepoint(true).await
+    }
+
+    /// Undoes what was done since the last savepoint, also after a failure, and gives it up.
+    pub async fn roll_back_to_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.end_savepoint(false).await
+    }
+
+    async fn end_savepoint(&mut self, keep: bool) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.end_savepoint(keep).await,
+            EngineTransaction::Postgres(postgres) => postgres.end_savepoint(keep).await,
+            EngineTransaction::Mysql(mysql) => mysql.end_savepoint(keep).await,
         }
     }
 

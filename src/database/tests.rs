@@ -179,6 +179,69 @@ async fn a_transaction_is_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_failure_after_a_savepoint_undoes_no_more_than_that() {
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut transaction = database.begin().await.unwrap();
+        assert!(transaction.release_savepoint().await.is_err(), "there is none");
+        drop(transaction);
+        let mut transaction = database.begin().await.unwrap();
+        transaction.insert(&insert("one"), None).await.unwrap();
+        transaction.savepoint().await.unwrap();
+        transaction.insert(&insert("two"), None).await.unwrap();
+        transaction.savepoint().await.unwrap();
+        transaction.insert(&insert("three"), None).await.unwrap();
+        let twice = transaction.insert(&insert("one"), None).await;
+        assert!(matches!(twice, Err(DatabaseError::Unique { .. })), "{twice:?}");
+        assert!(transaction.insert(&insert("late"), None).await.is_err());
+        transaction.roll_back_to_savepoint().await.unwrap();
+        transaction.insert(&insert("four"), None).await.unwrap();
+        transaction.release_savepoint().await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(read(&database).await, ["one", "two", "four"]);
+        // What failed and was not undone is not kept by a commit.
+        let mut transaction = database.begin().await.unwrap();
+        transaction.savepoint().await.unwrap();
+        transaction.insert(&insert("five"), None).await.unwrap();
+        assert!(transaction.insert(&insert("one"), None).await.is_err());
+        assert!(transaction.commit().await.is_err());
+        assert_eq!(read(&database).await, ["one", "two", "four"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_read_one_after_the_other_and_given_up_at_any_time() {
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut many = Query::insert();
+        many.into_table("posts").columns(["title"]);
+        for number in 0..2000 {
+            many.values_panic([format!("{number:04}").into()]);
+        }
+        database.execute(&many).await.unwrap();
+        let mut rows = database.stream(&titles());
+        let mut count = 0;
+        while let Some(row) = rows.next().await {
+            assert_eq!(row.unwrap().get("title"), Some(&Value::Text(format!("{count:04}"))));
+            count += 1;
+        }
+        assert_eq!(count, 2000);
+        // More than there are connections: what is given up is given back.
+        for _ in 0..40 {
+            let mut rows = database.stream(&titles());
+            assert!(rows.next().await.unwrap().is_ok());
+        }
+        let mut wrong = database.stream(&Query::select().column("id").from("nosuch").to_owned());
+        assert!(wrong.next().await.unwrap().is_err());
+        assert!(wrong.next().await.is_none());
+        database.close().await;
+        assert!(matches!(database.stream(&titles()).next().await, Some(Err(DatabaseError::Closed(_)))));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_transaction_given_up_in_the_middle_of_a_statement_is_rolled_back() {
     everywhere(async |at| {
         let database = table_at(&at).await;

@@ -4,10 +4,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, SslOpts};
+use mysql_async::{Column, Conn, DriverError, Error, Opts, OptsBuilder, Params, SslOpts};
 use rustls::RootCertStore;
 
 use super::{error, value};
+use crate::database::rows::RowSender;
 use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
 
@@ -97,6 +98,15 @@ impl MysqlConnection {
     }
 }
 
+fn names(columns: &[Column]) -> Arc<[Box<str>]> {
+    columns.iter().map(|column| column.name_str().into()).collect()
+}
+
+fn received(names: &Arc<[Box<str>]>, columns: &[Column], row: mysql_async::Row) -> Row {
+    let values = row.unwrap().into_iter().zip(columns);
+    Row::new(Arc::clone(names), values.map(|(value, column)| value::received(value, column)).collect())
+}
+
 impl Connection for MysqlConnection {
     type Error = Error;
 
@@ -149,16 +159,21 @@ impl Connection for MysqlConnection {
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
         let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
         let columns = result.columns().unwrap_or_default();
-        let names: Arc<[Box<str>]> = columns.iter().map(|column| column.name_str().into()).collect();
-        let received: Vec<mysql_async::Row> = result.collect().await?;
-        let rows = received.into_iter().map(|row| {
-            let values = row.unwrap().into_iter().zip(columns.iter());
-            Row::new(
-                Arc::clone(&names),
-                values.map(|(value, column)| value::received(value, column)).collect(),
-            )
-        });
-        Ok(rows.collect())
+        let names = names(&columns);
+        let rows: Vec<mysql_async::Row> = result.collect().await?;
+        Ok(rows.into_iter().map(|row| received(&names, &columns, row)).collect())
+    }
+
+    async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
+        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
+        let columns = result.columns().unwrap_or_default();
+        let names = names(&columns);
+        while let Some(row) = result.next().await? {
+            if rows.send(Ok(received(&names, &columns, row))).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Error> {

@@ -8,7 +8,7 @@ mod value;
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, Value};
 use connection::MysqlConnection;
 
 pub(super) type Transaction = server::Transaction<MysqlConnection>;
@@ -164,6 +164,10 @@ impl Mysql {
 
     pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.handle.query(statement).await
+    }
+
+    pub(super) fn stream(&self, statement: Rendered) -> Rows {
+        self.handle.stream(statement)
     }
 
     pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {

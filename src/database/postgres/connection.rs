@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Error, Statement};
 
 use super::value::{Parameter, Received};
 use super::{error, tls};
+use crate::database::rows::RowSender;
 use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
@@ -34,6 +35,15 @@ impl PostgresConnection {
         self.prepared.put(sql.into(), statement.clone());
         Ok(statement)
     }
+}
+
+fn columns(prepared: &Statement) -> Arc<[Box<str>]> {
+    prepared.columns().iter().map(|column| column.name().into()).collect()
+}
+
+fn received(columns: &Arc<[Box<str>]>, row: &tokio_postgres::Row) -> Result<Row, Error> {
+    let values = (0..row.len()).map(|at| row.try_get::<_, Received>(at).map(|received| received.0));
+    Ok(Row::new(Arc::clone(columns), values.collect::<Result<_, _>>()?))
 }
 
 fn config(at: &ServerDatabase) -> tokio_postgres::Config {
@@ -134,15 +144,27 @@ impl Connection for PostgresConnection {
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
         let prepared = self.prepare(&statement.sql).await?;
-        let columns: Arc<[Box<str>]> = prepared.columns().iter().map(|column| column.name().into()).collect();
+        let columns = columns(&prepared);
         let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();
         while let Some(row) = stream.try_next().await? {
-            let values = (0..row.len()).map(|at| row.try_get::<_, Received>(at).map(|received| received.0));
-            rows.push(Row::new(Arc::clone(&columns), values.collect::<Result<_, _>>()?));
+            rows.push(received(&columns, &row)?);
         }
         Ok(rows)
+    }
+
+    async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {
+        let prepared = self.prepare(&statement.sql).await?;
+        let columns = columns(&prepared);
+        let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
+        let mut stream = std::pin::pin!(stream);
+        while let Some(row) = stream.try_next().await? {
+            if rows.send(Ok(received(&columns, &row)?)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {

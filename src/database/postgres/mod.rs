@@ -10,7 +10,7 @@ mod value;
 use sea_query::{Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, Value};
 use connection::PostgresConnection;
 
 pub(super) type Transaction = server::Transaction<PostgresConnection>;
@@ -171,6 +171,10 @@ impl Postgres {
 
     pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.handle.query(statement).await
+    }
+
+    pub(super) fn stream(&self, statement: Rendered) -> Rows {
+        self.handle.stream(statement)
     }
 
     pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {

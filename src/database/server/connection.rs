@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ServerDatabase;
 use super::lending::Servers;
+use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// One connection to a database of a server.
@@ -45,6 +46,13 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
 
     /// Runs a statement that gives rows.
     fn query(&mut self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
+
+    /// Runs a statement that gives rows, and passes them on until nobody reads them any more.
+    fn stream(
+        &mut self,
+        statement: &Rendered,
+        rows: &RowSender,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Runs a statement that changes something; gives the number of rows.
     fn execute(&mut self, statement: &Rendered) -> impl Future<Output = Result<u64, Self::Error>> + Send;

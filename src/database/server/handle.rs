@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::lending::Budget;
 use super::transaction::Transaction;
 use super::{Connection, PATIENCE, ServerDatabase};
-use crate::database::{DatabaseError, Rendered, Row};
+use crate::database::{DatabaseError, Rendered, Row, Rows};
 
 /// Connections that one application has at a time: it slows itself, not its neighbours.
 const TURNS: u32 = 8;
@@ -97,6 +97,22 @@ impl<C: Connection> Handle<C> {
             .await?
             .statement(statement, async |on: &mut C, statement| on.insert(statement).await)
             .await
+    }
+
+    pub(in crate::database) fn stream(&self, statement: Rendered) -> Rows {
+        let (sender, rows) = Rows::channel();
+        let handle = self.clone();
+        tokio::spawn(async move {
+            let reading = async { handle.lease().await?.stream(&statement, &sender).await };
+            tokio::select! {
+                read = reading => if let Err(error) = read {
+                    let _ = sender.send(Err(error)).await;
+                },
+                // Given up: the lease goes in the middle of its statement.
+                () = sender.closed() => {}
+            }
+        });
+        rows
     }
 
     /// Runs SQL that cannot be in a transaction or is several statements, and binds nothing.

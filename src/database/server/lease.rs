@@ -8,7 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::handle::Shared;
 use super::lending::{Budget, Lent};
 use super::limits::limits;
-use super::{CHANGE_TIMEOUT, Connection};
+use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
+use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered};
 
 /// A connection that is given back when this is dropped.
@@ -43,6 +44,21 @@ impl<C: Connection> Lease<C> {
             self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await);
         // The drivers' futures are large; boxed, no request carries their size while it waits.
         Box::pin(run).await
+    }
+
+    /// Whether the connection is still there: an error may have taken it away.
+    pub(super) fn is_connected(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// Reads rows and passes them on, until nobody reads them any more.
+    pub(super) async fn stream(
+        &mut self,
+        statement: &Rendered,
+        rows: &RowSender,
+    ) -> Result<(), DatabaseError> {
+        let work = async |connection: &mut C| connection.stream(statement, rows).await;
+        Box::pin(self.run(STREAM_TIMEOUT, Some(statement), work)).await
     }
 
     /// Begins or ends a transaction.

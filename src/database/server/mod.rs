@@ -29,6 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to change a schema, or make or remove a database.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long reading may take whose pace the reader sets.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether the connection to a server is encrypted; the words are PostgreSQL's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

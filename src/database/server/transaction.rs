@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Connection;
 use super::handle::Shared;
 use super::lease::Lease;
+use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// A transaction. Dropped without a commit, it is rolled back.
@@ -13,6 +14,7 @@ pub(in crate::database) struct Transaction<C: Connection> {
     /// up in the middle.
     held: Option<Lease<C>>,
     shared: Arc<Shared<C>>,
+    savepoints: Savepoints,
 }
 
 impl<C: Connection> std::fmt::Debug for Transaction<C> {
@@ -24,7 +26,7 @@ impl<C: Connection> std::fmt::Debug for Transaction<C> {
 impl<C: Connection> Transaction<C> {
     pub(super) async fn begin(mut held: Lease<C>, shared: Arc<Shared<C>>) -> Result<Self, DatabaseError> {
         held.control(C::BEGIN).await?;
-        Ok(Self { held: Some(held), shared })
+        Ok(Self { held: Some(held), shared, savepoints: Savepoints::default() })
     }
 
     pub(in crate::database) fn schema(&self) -> Option<&str> {
@@ -59,7 +61,43 @@ impl<C: Connection> Transaction<C> {
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
+        if self.savepoints.is_failed() {
+            roll_back(held).await;
+            return Err(self.ended());
+        }
         held.control("COMMIT").await
+    }
+
+    pub(in crate::database) async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        if self.savepoints.is_failed() {
+            return Err(self.ended());
+        }
+        self.control(&[self.savepoints.set()]).await?;
+        self.savepoints.was_set();
+        Ok(())
+    }
+
+    pub(in crate::database) async fn end_savepoint(&mut self, keep: bool) -> Result<(), DatabaseError> {
+        if keep && self.savepoints.is_failed() {
+            return Err(self.ended());
+        }
+        let statements = self.savepoints.end(keep).ok_or_else(|| self.without_savepoint())?;
+        self.control(&statements).await?;
+        self.savepoints.has_ended();
+        Ok(())
+    }
+
+    /// Sets or ends savepoints; when even that fails, the transaction has ended.
+    async fn control(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
+        let mut held = self.held.take().ok_or_else(|| self.ended())?;
+        for statement in statements {
+            if let Err(error) = held.control(statement).await {
+                roll_back(held).await;
+                return Err(error);
+            }
+        }
+        self.held = Some(held);
+        Ok(())
     }
 
     /// Runs a statement; a failure ends the transaction, as PostgreSQL itself has it.
@@ -69,6 +107,9 @@ impl<C: Connection> Transaction<C> {
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
         // Given up in the middle, the lease goes with the future, and the connection with it.
+        if self.savepoints.is_failed() {
+            return Err(self.ended());
+        }
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
         match held.statement(statement, work).await {
             Ok(done) => {
@@ -76,10 +117,18 @@ impl<C: Connection> Transaction<C> {
                 Ok(done)
             }
             Err(error) => {
-                roll_back(held).await;
+                if held.is_connected() && self.savepoints.fail() {
+                    self.held = Some(held);
+                } else {
+                    roll_back(held).await;
+                }
                 Err(error)
             }
         }
+    }
+
+    fn without_savepoint(&self) -> DatabaseError {
+        DatabaseError::Failed(format!("the transaction in {} has no savepoint", self.shared.at))
     }
 
     fn ended(&self) -> DatabaseError {

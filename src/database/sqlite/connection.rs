@@ -153,16 +153,31 @@ pub(super) fn roll_back(connection: &Connection) -> bool {
 
 /// Reads all rows.
 pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
+    let mut all = Vec::new();
+    read(connection, statement, |row| {
+        all.push(row);
+        true
+    })?;
+    Ok(all)
+}
+
+/// Reads rows as long as they are wanted.
+pub(super) fn read(
+    connection: &Connection,
+    statement: &Rendered,
+    mut wanted: impl FnMut(Row) -> bool,
+) -> rusqlite::Result<()> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
     let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(bound(statement))?;
-    let mut answer = Vec::new();
     while let Some(row) = rows.next()? {
         let values =
             (0..columns.len()).map(|at| row.get_ref(at).and_then(value)).collect::<Result<_, _>>()?;
-        answer.push(Row::new(Arc::clone(&columns), values));
+        if !wanted(Row::new(Arc::clone(&columns), values)) {
+            break;
+        }
     }
-    Ok(answer)
+    Ok(())
 }
 
 /// Changes something and gives the number of rows.

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{DatabaseError, Engine, Rendered, Row, Statement, workers};
+use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, workers};
 use connection::Role;
 use parking::{Lease, Parking};
 
@@ -111,6 +111,33 @@ impl Sqlite {
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.run(Role::Reader, move |connection| connection::query(connection, &statement)).await
+    }
+
+    /// On a thread of its own: whoever reads slowly must not hold up those that share the workers.
+    pub(super) fn stream(&self, statement: Rendered) -> Rows {
+        let (sender, rows) = Rows::channel();
+        let sqlite = self.clone();
+        tokio::spawn(async move {
+            let turn = match sqlite.turn(Role::Reader).await {
+                Ok(turn) => turn,
+                Err(error) => return drop(sender.send(Err(error)).await),
+            };
+            let parking = Arc::clone(&sqlite.shared.parking);
+            let reading = tokio::task::spawn_blocking(move || {
+                // Declared before the lease, so that it is given back after it.
+                let _turn = turn;
+                let read = Lease::take(&parking, Role::Reader).and_then(|mut lease| {
+                    let pass_on = |row| sender.blocking_send(Ok(row)).is_ok();
+                    connection::read(lease.connection(), &statement, pass_on)
+                        .map_err(|error| error::describe(parking.path(), error))
+                });
+                if let Err(error) = read {
+                    let _ = sender.blocking_send(Err(error));
+                }
+            });
+            let _ = reading.await;
+        });
+        rows
     }
 
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {

@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::connection::{self, Role};
 use super::error;
 use super::parking::{Lease, Parking};
+use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row, workers};
 
 /// A transaction. Dropped without a commit, it is rolled back on a worker.
@@ -17,6 +18,7 @@ pub(in crate::database) struct Transaction {
     /// worker rolls back, because nobody knows any more what was done.
     held: Option<Held>,
     parking: Arc<Parking>,
+    savepoints: Savepoints,
 }
 
 /// The order matters: the connection is rolled back and parked before the turn goes on.
@@ -39,7 +41,7 @@ impl Transaction {
             Ok(held)
         });
         let held = begun.await.unwrap_or_else(|| Err(error::panicked(parking.path())))?;
-        Ok(Self { held: Some(held), parking })
+        Ok(Self { held: Some(held), parking, savepoints: Savepoints::default() })
     }
 
     pub(in crate::database) async fn query(
@@ -65,7 +67,39 @@ impl Transaction {
         self.run(|connection| connection::commit(connection)).await
     }
 
+    pub(in crate::database) async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        let statement = self.savepoints.set();
+        self.run(move |connection| connection.execute_batch(&statement)).await?;
+        self.savepoints.was_set();
+        Ok(())
+    }
+
+    pub(in crate::database) async fn end_savepoint(&mut self, keep: bool) -> Result<(), DatabaseError> {
+        if keep && self.savepoints.is_failed() {
+            return Err(self.ended());
+        }
+        let Some(statements) = self.savepoints.end(keep) else {
+            return Err(DatabaseError::Failed(format!(
+                "the transaction in {} has no savepoint",
+                self.parking.path().display()
+            )));
+        };
+        self.run_always(move |connection| connection.execute_batch(&statements.join("; "))).await?;
+        self.savepoints.has_ended();
+        Ok(())
+    }
+
     async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        if self.savepoints.is_failed() {
+            return Err(self.ended());
+        }
+        self.run_always(work).await
+    }
+
+    async fn run_always<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
@@ -86,6 +120,10 @@ impl Transaction {
                 Ok(done)
             }
             // On every engine a failure ends the transaction: servers have it so.
+            Some(Err(error)) if self.savepoints.fail() => {
+                self.held = Some(held);
+                Err(error)
+            }
             Some(Err(error)) => {
                 workers::run(move || drop(held)).await;
                 Err(error)
