@@ -4,11 +4,14 @@
 //! answer, "unknown", wherever a value is null; here a record without a value is simply different
 //! from every value, and `Not` gives exactly the records that the filter inside does not.
 
-use sea_query::{Cond, Condition, Expr, ExprTrait};
+use sea_query::{Cond, Condition, Expr, ExprTrait, Func, LikeExpr};
 use serde_json::Value;
 
 use super::records::value;
 use super::{Collection, DataError, Field, FieldType};
+
+/// What makes a wildcard of `LIKE` an ordinary character; every engine reads it the same.
+const ESCAPE: char = '!';
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +23,8 @@ pub enum Filter {
     Eq(String, Value),
     /// Those whose field has another value, or none (null: those with any).
     Ne(String, Value),
+    /// Those whose field is a text that has this one in it, upper or lower case.
+    Includes(String, String),
     /// Those whose field has one of these values (null among them: or none).
     In(String, Vec<Value>),
     /// Those whose field is less.
@@ -66,6 +71,7 @@ impl Filter {
             Self::Eq(field, value) => equality(collection, field, std::slice::from_ref(value), wanted),
             Self::Ne(field, value) => equality(collection, field, std::slice::from_ref(value), !wanted),
             Self::In(field, values) => equality(collection, field, values, wanted),
+            Self::Includes(field, part) => includes(collection, field, part, wanted),
             Self::Lt(field, value) => order(collection, field, value, wanted, Expr::lt, Expr::gte),
             Self::Lte(field, value) => order(collection, field, value, wanted, Expr::lte, Expr::gt),
             Self::Gt(field, value) => order(collection, field, value, wanted, Expr::gt, Expr::lte),
@@ -133,6 +139,29 @@ fn equality(
         (Some(some), true, true) | (Some(some), false, false) => {
             Cond::any().add(some).add(column().is_null())
         }
+    })
+}
+
+fn includes(collection: &Collection, name: &str, part: &str, wanted: bool) -> Result<Condition, DataError> {
+    let field = collection.known(name)?;
+    if !matches!(field.kind, FieldType::String | FieldType::Text) {
+        return Err(value::invalid(field, "it is no text, in which others could be looked for"));
+    }
+    let mut pattern = String::from("%");
+    for character in part.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | ESCAPE) {
+            pattern.push(ESCAPE);
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    let column = || Expr::col(field.name().to_owned());
+    let lower = Expr::expr(Func::lower(column()));
+    let pattern = LikeExpr::new(pattern).escape(ESCAPE);
+    Ok(if wanted {
+        Cond::all().add(lower.like(pattern))
+    } else {
+        Cond::any().add(lower.not_like(pattern)).add(column().is_null())
     })
 }
 

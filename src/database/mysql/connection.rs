@@ -27,6 +27,9 @@ const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_
 const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
+/// How the query builder begins to make a table.
+const CREATE_TABLE: &str = "CREATE TABLE ";
+
 /// The certificate authorities of this machine's list.
 static AUTHORITIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let known = rustls_native_certs::load_native_certs().certs.into_iter();
@@ -37,6 +40,8 @@ static AUTHORITIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 /// A connection to a database.
 pub(in crate::database) struct MysqlConnection {
     connection: Conn,
+    /// How new tables compare texts, once it was asked for.
+    collation: Option<String>,
 }
 
 /// How to connect; `name` leaves the database open where it is `None`.
@@ -86,11 +91,24 @@ impl MysqlConnection {
             }
             other => other?,
         };
-        Ok(Self { connection })
+        Ok(Self { connection, collation: None })
     }
 
     fn parameters(statement: &Rendered) -> Params {
         Params::from(statement.values.iter().map(value::parameter).collect::<Vec<_>>())
+    }
+
+    /// The collation that compares texts as they are, character by character and with the spaces at
+    /// their ends: MariaDB and MySQL each have a name of their own for it.
+    async fn collation(&mut self) -> Result<String, Error> {
+        if let Some(collation) = &self.collation {
+            return Ok(collation.clone());
+        }
+        let question = "SELECT collation_name FROM information_schema.collations \
+                        WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
+        // What is older than both ends texts where their last spaces begin.
+        let found: Option<String> = self.connection.query_first(question).await?;
+        Ok(self.collation.insert(found.unwrap_or_else(|| "utf8mb4_bin".to_owned())).clone())
     }
 
     async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
@@ -181,7 +199,12 @@ impl Connection for MysqlConnection {
             self.run(statement).await?;
             return Ok(self.connection.affected_rows());
         }
-        match self.connection.query_drop(&*statement.sql).await {
+        let mut sql = statement.sql.clone();
+        if sql.starts_with(CREATE_TABLE) {
+            // Whatever its database was made with.
+            sql.push_str(&format!(" DEFAULT CHARACTER SET utf8mb4 COLLATE {}", self.collation().await?));
+        }
+        match self.connection.query_drop(sql).await {
             Err(Error::Server(said)) if statement.if_missing && said.code == error::DUPLICATE_KEY_NAME => {
                 Ok(0)
             }

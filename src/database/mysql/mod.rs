@@ -15,8 +15,6 @@ pub(super) type Transaction = server::Transaction<MysqlConnection>;
 
 /// The table whose comment says whom the database was made for.
 const MARK_TABLE: &str = "_nbapps";
-/// What every new table and database gets: text in full Unicode, compared as it is.
-const TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /// An open MySQL or MariaDB database.
 #[derive(Debug, Clone)]
@@ -107,7 +105,8 @@ impl Mysql {
     }
 
     async fn make(&self, at: &ServerDatabase) -> Result<(), DatabaseError> {
-        let made = self.handle.batch(&format!("CREATE DATABASE {} {TEXT}", quoted(&at.name)?)).await;
+        let made =
+            self.handle.batch(&format!("CREATE DATABASE {} CHARACTER SET utf8mb4", quoted(&at.name)?)).await;
         made.map_err(|failed| match failed {
             DatabaseError::Exists(_) => DatabaseError::Exists(format!(
                 "cannot create the database {at}: there is one of this name already"
