@@ -12,6 +12,9 @@ pub enum DatabaseError {
     /// Its server has no connection left.
     #[error("{0}")]
     Full(String),
+    /// The engine takes no such name for a database or a schema.
+    #[error("{0}")]
+    InvalidName(String),
     /// It cannot be reached or opened.
     #[error("{0}")]
     Unreachable(String),

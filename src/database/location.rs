@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Engine, InvalidUrl, ServerDatabase};
+use super::{DatabaseError, Engine, InvalidUrl, ServerDatabase, mysql, postgres};
 
 /// Where a database is. Its `Display` is what people are shown and never has a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -121,6 +121,18 @@ impl Location {
                 one.same_place(other)
             }
             _ => false,
+        }
+    }
+
+    /// Whether its engine takes such names, before anything is asked of a server.
+    ///
+    /// # Errors
+    /// [`DatabaseError::InvalidName`], which says what a name may be.
+    pub fn check_names(&self) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(at) => postgres::check_names(at),
+            Self::Mysql(at) => mysql::check_names(at),
         }
     }
 

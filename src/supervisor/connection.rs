@@ -225,6 +225,9 @@ impl Supervisor {
     /// made; gives what is wanted with the answer whether the host is to make it.
     pub(super) async fn survey(&self, id: &AppId, wanted: Wanted, prefix: &str) -> Result<Wanted, RpcError> {
         let Wanted::Connection { location, create: may_create } = wanted else { return Ok(wanted) };
+        location
+            .check_names()
+            .map_err(|error| error.while_doing(format!("connecting \"{id}\" to its database")))?;
         self.check_unshared(id, &location).await?;
         let create = match Database::open(&location).await {
             Ok(database) => {

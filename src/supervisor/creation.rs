@@ -168,6 +168,8 @@ impl Supervisor {
         let mut registration = plan.registration.clone();
         registration.provision = Some(self.provision(plan).await?);
         let location = self.location(&registration);
+        location.check_names().map_err(|error| error.while_doing("planning its database"))?;
+        self.check_unshared(&plan.id, &location).await?;
         let doing = match &plan.wanted {
             Wanted::Connection { create: false, .. } => "use",
             _ => "make",
@@ -250,6 +252,7 @@ impl Supervisor {
         let mut registration = plan.registration.clone();
         registration.provision = Some(self.provision(plan).await?);
         let location = self.location(&registration);
+        location.check_names().map_err(|error| error.while_doing(doing()))?;
         self.check_unshared(&plan.id, &location).await?;
         registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
         let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());

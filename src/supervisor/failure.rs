@@ -36,6 +36,9 @@ impl Failure for DatabaseError {
                 ErrorKind::Conflict,
                 "choose another ID, or move what is there out of the way: it stays as it is",
             ),
+            Self::InvalidName(_) => {
+                (ErrorKind::InvalidSetting, "choose a shorter ID or another name: --db-schema, --db-name")
+            }
             Self::Denied(_) => (
                 ErrorKind::PermissionDenied,
                 "give the user that right, or let the host connect as another one",

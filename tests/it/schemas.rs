@@ -57,6 +57,34 @@ async fn an_application_lives_and_ends_in_its_schema() {
 }
 
 #[tokio::test]
+async fn names_are_taken_as_they_are_or_refused_before_anything_is_made() {
+    let longest = "é".repeat(31) + "x";
+    let names = ["select", "Upper Case", "semi;colon", "a \"quoted\" 'one'", "--", longest.as_str()];
+    for (mode, key) in [("schema", "schema"), ("database", "name")] {
+        let environment = on_postgres();
+        let daemon = environment.daemon();
+        let request = |name: &str| json!({"id": "crm", "database": {"mode": mode, key: name}});
+        for name in names {
+            let created = daemon.call("app.create", request(name));
+            let described = &created["application"]["database"];
+            assert_eq!(described[if mode == "schema" { "schema" } else { "database" }], name);
+            sign_in(&daemon, Some("crm")).await;
+            assert_eq!(
+                daemon.refusal("app.create", json!({"id": "hr", "database": request(name)["database"]})),
+                "conflict"
+            );
+            let deleted = daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+            assert!(deleted["removed"][0].as_str().unwrap().contains(name), "{deleted}");
+        }
+        for name in ["é".repeat(32).as_str(), "nul\0", ""] {
+            assert_eq!(daemon.refusal("app.create", request(name)), "invalid_setting", "{name:?}");
+            assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
+        }
+        assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_schema_of_somebody_else_is_refused_and_stays() {
     let environment = on_postgres();
     let daemon = environment.daemon();

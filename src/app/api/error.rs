@@ -114,6 +114,7 @@ impl From<DatabaseError> for ApiError {
             }
             DatabaseError::Exists(_)
             | DatabaseError::Denied(_)
+            | DatabaseError::InvalidName(_)
             | DatabaseError::Corrupt(_)
             | DatabaseError::Failed(_) => Self::internal(error),
         }

@@ -207,6 +207,11 @@ fn mark(owner: &str) -> String {
     format!("made by nbapps, key {owner}")
 }
 
+/// Whether the database has a name that the server takes as it is.
+pub(super) fn check_names(at: &ServerDatabase) -> Result<(), DatabaseError> {
+    quoted(&at.name).map(drop)
+}
+
 /// A name as the server reads it whatever is in it.
 fn quoted(name: &str) -> Result<String, DatabaseError> {
     const LONGEST: usize = 64;
@@ -214,7 +219,7 @@ fn quoted(name: &str) -> Result<String, DatabaseError> {
         && !name.ends_with(' ')
         && !name.chars().any(|character| character == '\0' || character > '\u{FFFF}');
     if !fits {
-        return Err(DatabaseError::Failed(format!(
+        return Err(DatabaseError::InvalidName(format!(
             "\"{}\" cannot be a name in MySQL or MariaDB: it takes 1 to {LONGEST} characters of the Basic \
              Multilingual Plane, the last of them no space",
             name.escape_default()

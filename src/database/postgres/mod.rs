@@ -249,12 +249,18 @@ fn comment_of(name: &str) -> Rendered {
     question.render(Engine::Postgres)
 }
 
+/// Whether the database and the schema have names that the server takes as they are.
+pub(super) fn check_names(at: &ServerDatabase) -> Result<(), DatabaseError> {
+    quoted(&at.name)?;
+    at.schema.as_deref().map_or(Ok(()), |schema| quoted(schema).map(drop))
+}
+
 /// A name as the server reads it whatever is in it.
 fn quoted(name: &str) -> Result<String, DatabaseError> {
     // PostgreSQL cuts longer names off without a word, and two would be one.
     const LONGEST: usize = 63;
     if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
-        return Err(DatabaseError::Failed(format!(
+        return Err(DatabaseError::InvalidName(format!(
             "\"{}\" cannot be a name in PostgreSQL: it takes 1 to {LONGEST} bytes",
             name.escape_default()
         )));
