@@ -66,8 +66,11 @@ fn create_missing(url: &str) -> Value {
 
 /// Runs SQL on PostgreSQL as its superuser.
 async fn on_postgres(sql: &str) {
-    let (client, connection) =
-        tokio_postgres::connect(&servers::postgres("postgres"), tokio_postgres::NoTls).await.unwrap();
+    in_postgres(&servers::postgres("postgres"), sql).await;
+}
+
+async fn in_postgres(url: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let driving = tokio::spawn(connection);
     client.batch_execute(sql).await.unwrap();
     drop(client);
@@ -76,7 +79,11 @@ async fn on_postgres(sql: &str) {
 
 /// Runs SQL on MariaDB as its superuser.
 async fn on_mariadb(sql: &str) {
-    let mut connection = mysql_async::Conn::from_url(servers::mariadb("mysql")).await.unwrap();
+    in_mariadb(&servers::mariadb("mysql"), sql).await;
+}
+
+async fn in_mariadb(url: &str, sql: &str) {
+    let mut connection = mysql_async::Conn::from_url(url).await.unwrap();
     connection.query_drop(sql).await.unwrap();
     connection.disconnect().await.unwrap();
 }
@@ -296,6 +303,40 @@ async fn a_service_that_refuses_says_what_to_do() {
         assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
     }
     assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_servers_full_disk_is_said_and_leaves_nothing_half_made() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let postgres = servers::postgres(&servers::fresh_name());
+    make(&postgres, &[]).await;
+    let full = "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF tg_tag = \
+                'CREATE INDEX' THEN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END IF; \
+                END $$; CREATE EVENT TRIGGER full_disk ON ddl_command_start EXECUTE FUNCTION full_disk()";
+    in_postgres(&postgres, full).await;
+    let ran = environment.nbapps(&["create", "crm", "--db", "connection", "--db-url", &postgres]);
+    assert!(ran.stderr.contains("cannot write") && ran.stderr.contains("free space"), "{}", ran.stderr);
+    let refused = daemon.refusal("app.create", create(&postgres));
+    assert_eq!((refused.as_str(), ran.code), ("storage", 1));
+    assert_eq!(tables(&postgres).await, Vec::<String>::new());
+    in_postgres(&postgres, "DROP EVENT TRIGGER full_disk").await;
+    daemon.call("app.create", create(&postgres));
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+
+    let mariadb = servers::mariadb(&servers::fresh_name());
+    daemon.call("app.create", create_missing(&mariadb));
+    let token = sign_in(&daemon, Some("crm")).await;
+    let full = "CREATE TRIGGER full_disk BEFORE UPDATE ON users FOR EACH ROW \
+                SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'";
+    in_mariadb(&mariadb, full).await;
+    let change =
+        json!({"oldPassword": ROOT_PASSWORD, "newPassword": "another-1", "confirmPassword": "another-1"});
+    let (status, said) =
+        http(&daemon, "POST", "/api/auth:changePassword", Some("crm"), Some(&token), Some(change)).await;
+    assert_eq!(status, 503, "{said}");
+    assert!(said.to_string().contains("cannot be written now"), "{said}");
+    sign_in(&daemon, Some("crm")).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@
 #
 # Makes a data directory in DIRECTORY (which must be empty), says `ready` once it answers, and ends
 # it and removes the directory when standard input closes: however the tests end, nothing is left.
+#
+# With DURABLE=1 in the environment what it acknowledges survives a power failure, as in use.
 set -eu
+[ -n "${DURABLE-}" ] && flush=1 || flush=2
 # A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
 trap '' HUP INT TERM PIPE
 directory=$1 port=$2 connections=$3 certificate=${4-}
@@ -46,7 +49,7 @@ fi
 start() {
     $as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
-        --max-connections="$connections" --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M \
+        --max-connections="$connections" --innodb-flush-log-at-trx-commit=$flush --innodb-buffer-pool-size=64M \
         --skip-log-bin $tls >>"$directory/server.log" 2>&1 </dev/null &
     server=$!
     until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \

@@ -5,7 +5,10 @@
 #
 # Makes a cluster in DIRECTORY (which must be empty), says `ready` once it answers, and ends it and
 # removes the directory when standard input closes: however the tests end, nothing is left.
+#
+# With DURABLE=1 in the environment what it acknowledges survives a power failure, as in use.
 set -eu
+[ -n "${DURABLE-}" ] && fsync=on || fsync=off
 # A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
 trap '' HUP INT TERM PIPE
 directory=$1 port=$2 connections=$3 certificate=${4-}
@@ -44,7 +47,7 @@ fi
 
 start() {
     $as "$bin/pg_ctl" -D "$directory/data" -w -l "$directory/data/log" start \
-        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=$connections $tls" \
+        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=$connections $tls" \
         >"$directory/start.log" 2>&1 </dev/null || { cat "$directory/start.log" "$directory/data/log"; exit 1; }
 }
 # All of the server's processes, or none of them, go on.
