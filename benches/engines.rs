@@ -14,6 +14,7 @@
     reason = "a benchmark prints, and ends when it cannot go on"
 )]
 
+#[allow(dead_code, reason = "what the tests need beside it")]
 #[path = "../tests/servers/mod.rs"]
 mod servers;
 

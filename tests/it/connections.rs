@@ -450,3 +450,40 @@ async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
         assert!(refused["message"].as_str().unwrap().contains("TLS"), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_nocobase_environment_serves_as_it_is() {
+    for (dialect, schema) in [("postgres", Some("nocobase; main")), ("mysql", None), ("mariadb", None)] {
+        let name = servers::fresh_name();
+        let url = if dialect == "postgres" { servers::postgres(&name) } else { servers::mariadb(&name) };
+        let at = Location::parse(&url).unwrap();
+        let server = &at.server_database().unwrap().server;
+        let environment = TestEnvironment::new();
+        let command = || {
+            let mut command = environment.daemon_command();
+            command
+                .env("DB_DIALECT", dialect)
+                .env("DB_HOST", "127.0.0.1")
+                .env("DB_PORT", server.port.to_string());
+            command.env("DB_USER", "root").env("DB_PASSWORD", "secret").env("DB_DATABASE", &name);
+            command.env("DB_TABLE_PREFIX", "nb_").envs(schema.map(|schema| ("DB_SCHEMA", schema)));
+            command
+        };
+        // Neither the database nor the schema is there at first.
+        for round in 0..2 {
+            let daemon = environment.daemon_by(command());
+            sign_in(&daemon, None).await;
+            let main = daemon.call("app.get", json!({"id": "main"}));
+            assert_eq!(main["database"]["table_prefix"], "nb_", "{dialect} {round}");
+            assert_eq!(main["database"]["schema"], json!(schema), "{dialect} {round}");
+            assert!(main["database"]["size"].as_u64().unwrap() > 0, "{main}");
+            assert!(daemon.stop().success());
+        }
+        let at = schema.map_or_else(|| at.clone(), |schema| at.within(schema).unwrap());
+        let database = Database::open(&at).await.unwrap();
+        let tables = database.table_names().await.unwrap();
+        assert!(tables.iter().all(|table| table.starts_with("nb_")), "{tables:?}");
+        assert!(tables.contains(&"nb_applications".to_owned()), "{tables:?}");
+        database.close().await;
+    }
+}

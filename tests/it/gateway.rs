@@ -20,7 +20,7 @@ async fn answered_by(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> S
 
 #[tokio::test]
 async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let mut command = environment.daemon_command();
     command.args(["--config"]).arg({
         let file = environment.path("nbappsd.toml");
@@ -54,7 +54,7 @@ async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order
 
 #[tokio::test]
 async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "one", "domains": ["one.example.com"]}));
     let forwarded = [("X-Forwarded-Host", "one.example.com")];
@@ -63,7 +63,7 @@ async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
 
 #[tokio::test]
 async fn short_addresses_lead_to_the_pages() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -86,7 +86,7 @@ async fn short_addresses_lead_to_the_pages() {
 
 #[tokio::test]
 async fn health_request_ids_and_errors_are_as_promised() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     assert_eq!(http(&daemon, "GET", "/api/__health_check", None, None, None).await, (200, json!("ok")));
     let client = reqwest::Client::new();
@@ -111,7 +111,7 @@ async fn health_request_ids_and_errors_are_as_promised() {
 
 #[tokio::test]
 async fn answers_are_compressed_for_those_who_ask() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let page = reqwest::get(format!("{}/admin/", daemon.url)).await.unwrap().text().await.unwrap();
     let style = page.split('"').find(|part| part.contains("/assets/style-")).unwrap().to_owned();
@@ -139,7 +139,7 @@ fn begin_sign_in(daemon: &Daemon, body: &[u8]) -> TcpStream {
 
 #[test]
 fn a_request_in_flight_is_answered_before_the_daemon_ends() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let mut daemon = environment.daemon();
     let body = br#"{"account":"nobody","password":"x"}"#;
     let mut stream = begin_sign_in(&daemon, body);
@@ -153,7 +153,7 @@ fn a_request_in_flight_is_answered_before_the_daemon_ends() {
 
 #[test]
 fn a_second_signal_ends_the_daemon_at_once() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let mut daemon = environment.daemon();
     let mut control = daemon.connect();
     control.call("host.info", json!({})).unwrap();

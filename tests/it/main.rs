@@ -20,12 +20,20 @@ mod environment;
 mod examples;
 mod faults;
 mod gateway;
+#[path = "gateway.rs"]
+mod gateway_on_mariadb;
+#[path = "gateway.rs"]
+mod gateway_on_postgres;
 mod lifecycle;
 #[path = "lifecycle.rs"]
 mod lifecycle_on_mariadb;
 #[path = "lifecycle.rs"]
 mod lifecycle_on_postgres;
 mod pages;
+#[path = "pages.rs"]
+mod pages_on_mariadb;
+#[path = "pages.rs"]
+mod pages_on_postgres;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;

@@ -30,18 +30,19 @@ async fn sign_in(browser: &Client, daemon: &Daemon, prefix: &str) -> String {
 
 #[tokio::test]
 async fn an_applications_page_shows_what_it_is_to_who_is_signed_in() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
-    daemon.call("app.create", json!({"id": "crm", "name": "<b>Customers</b>"}));
+    let created = daemon.call("app.create", json!({"id": "crm", "name": "<b>Customers</b>"}));
+    let engine = created["application"]["database"]["engine"].as_str().unwrap();
     let browser = browser();
     let url = format!("{}/apps/crm/admin/", daemon.url);
     let page = browser.get(&url).send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("type=\"password\"") && !page.contains("sqlite"), "{page}");
+    assert!(page.contains("type=\"password\"") && !page.contains(engine), "{page}");
     let wrong =
         post(&browser, &format!("{url}sign-in"), &[("account", ROOT_EMAIL), ("password", "no")]).await;
     assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
     let page = sign_in(&browser, &daemon, "/apps/crm").await;
-    for shown in ["&#60;b&#62;Customers", "running", "sqlite", "Super Admin", env!("CARGO_PKG_VERSION")] {
+    for shown in ["&#60;b&#62;Customers", "running", engine, "Super Admin", env!("CARGO_PKG_VERSION")] {
         assert!(page.to_lowercase().contains(&shown.to_lowercase()), "{shown}: {page}");
     }
     assert!(!page.contains("<b>Customers"), "{page}");
@@ -58,7 +59,7 @@ async fn an_applications_page_shows_what_it_is_to_who_is_signed_in() {
 
 #[tokio::test]
 async fn the_main_page_starts_and_stops_applications_for_its_root() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let browser = browser();
@@ -89,7 +90,7 @@ async fn the_main_page_starts_and_stops_applications_for_its_root() {
 
 #[tokio::test]
 async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let url = format!("{}/admin/sign-in", daemon.url);
     let form = [("account", ROOT_EMAIL), ("password", ROOT_PASSWORD)];
@@ -120,7 +121,7 @@ async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here() {
 
 #[tokio::test]
 async fn a_password_is_changed_on_the_page() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     let browser = browser();
     sign_in(&browser, &daemon, "").await;
