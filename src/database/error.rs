@@ -28,8 +28,11 @@ pub enum DatabaseError {
         columns: Vec<String>,
     },
     /// A row refers to one that does not exist, or one that is referred to was to be removed.
-    #[error("a row refers to one that does not exist")]
-    ForeignKey,
+    #[error("{}", foreign_key(columns))]
+    ForeignKey {
+        /// The columns of the reference, empty where the engine does not name them, as SQLite.
+        columns: Vec<String>,
+    },
     /// A column that must have a value was given none.
     #[error("{column} must have a value")]
     NotNull {
@@ -54,4 +57,11 @@ pub enum DatabaseError {
     /// Anything else.
     #[error("{0}")]
     Failed(String),
+}
+
+fn foreign_key(columns: &[String]) -> String {
+    if columns.is_empty() {
+        return "a row refers to one that does not exist".to_owned();
+    }
+    format!("{} refers to a row that does not exist", columns.join(", "))
 }

@@ -1,6 +1,6 @@
 //! What every engine must do, tried on each; and what is SQLite's own.
 
-use sea_query::{ColumnDef, Expr, ExprTrait, Order, Query, Table, TableCreateStatement};
+use sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Order, Query, Table, TableCreateStatement};
 
 use super::*;
 
@@ -147,6 +147,84 @@ async fn keys_are_generated_and_violations_named() {
             Query::update().table("posts").value("title", "2").and_where(Expr::col("id").gt(1)).to_owned();
         assert_eq!(database.execute(&rename).await, Ok(1));
         assert_eq!(read(&database).await, ["one", "2"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn references_hold_and_their_violations_are_named() {
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut comments = Table::create();
+        comments
+            .table("comments")
+            .col(ColumnDef::new("post_id").big_integer().not_null())
+            .foreign_key(sea_query::ForeignKey::create().from("comments", "post_id").to("posts", "id"));
+        database.execute(&comments).await.unwrap();
+        let named = if at.engine() == Engine::Sqlite { vec![] } else { vec!["post_id".to_owned()] };
+        let violated = Err(DatabaseError::ForeignKey { columns: named.clone() });
+        let mut comment = Query::insert();
+        comment.into_table("comments").columns(["post_id"]).values_panic([1.into()]);
+        assert_eq!(database.insert(&comment, None).await, violated);
+        database.insert(&insert("one"), None).await.unwrap();
+        database.insert(&comment, None).await.unwrap();
+        let removed = database.execute(&Query::delete().from_table("posts").to_owned()).await;
+        let Err(DatabaseError::ForeignKey { columns }) = removed else { panic!("{removed:?}") };
+        // PostgreSQL names the key that is referred to.
+        let named = if at.engine() == Engine::Postgres { vec!["id".to_owned()] } else { named };
+        assert_eq!(columns, named);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn values_are_the_same_on_every_engine() {
+    everywhere(async |at| {
+        let database = Database::create(&at).await.unwrap();
+        let mut table = Table::create();
+        let moment = at.engine().column_type(ColumnType::TimestampWithTimeZone);
+        table.table("kinds").col(ColumnDef::new("number").big_integer()).col(ColumnDef::new("text").string());
+        table.col(ColumnDef::new_with_type("at", moment)).col(ColumnDef::new("price").decimal_len(38, 9));
+        table.col(ColumnDef::new("bytes").blob()).col(ColumnDef::new("real").double());
+        database.execute(&table).await.unwrap();
+        let at_last = chrono::DateTime::parse_from_rfc3339("9999-12-31T23:59:59.999Z").unwrap().to_utc();
+        let at_first = chrono::DateTime::parse_from_rfc3339("1066-10-14T09:00:00.001Z").unwrap().to_utc();
+        let decimal = "12345678901234567890.123456789";
+        for (number, text, moment) in [(i64::MAX, "😀 é\\'\"", at_last), (i64::MIN, "", at_first)] {
+            let mut row = Query::insert();
+            row.into_table("kinds").columns(["number", "text", "at", "price", "bytes", "real"]).values_panic(
+                [
+                    number.into(),
+                    text.into(),
+                    Expr::val(moment),
+                    Expr::cust(decimal),
+                    vec![0_u8, 255, 128].into(),
+                    0.1.into(),
+                ],
+            );
+            database.insert(&row, None).await.unwrap();
+        }
+        let columns = ["number", "text", "at", "bytes", "real", "price"];
+        let all = Query::select().columns(columns).from("kinds").order_by("number", Order::Desc).to_owned();
+        let rows = database.query(&all).await.unwrap();
+        for (row, (number, text, moment)) in
+            rows.iter().zip([(i64::MAX, "😀 é\\'\"", at_last), (i64::MIN, "", at_first)])
+        {
+            assert_eq!(row.get("number"), Some(&Value::Integer(number)));
+            assert_eq!(row.get("text"), Some(&Value::Text(text.into())));
+            assert_eq!(row.get("bytes"), Some(&Value::Bytes(vec![0, 255, 128])));
+            assert_eq!(row.get("real"), Some(&Value::Real(0.1)));
+            match row.get("at") {
+                Some(Value::DateTime(at)) => assert_eq!(*at, moment),
+                Some(Value::Text(text)) => assert_eq!(text.parse(), Ok(moment)),
+                other => panic!("{other:?}"),
+            }
+            // SQLite has no exact decimals.
+            if at.engine() != Engine::Sqlite {
+                assert_eq!(row.get("price"), Some(&Value::Text(decimal.into())));
+            }
+        }
+        assert_eq!(rows.len(), 2);
     })
     .await;
 }

@@ -147,18 +147,74 @@ async fn connections_that_nobody_uses_are_closed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_nobody_waits_for_ends_on_its_server() {
+    for server in own_servers(50) {
+        let database = Database::create(&Location::parse(&server.url("counted")).unwrap()).await.unwrap();
+        let sleep = if server.is_postgres() { "pg_sleep(600)::text" } else { "SLEEP(600)" };
+        let statement = Query::select().expr_as(sea_query::Expr::cust(sleep), "slept").to_owned();
+        let waiting = tokio::spawn({
+            let database = database.clone();
+            async move { database.query(&statement).await }
+        });
+        let begun = std::time::Instant::now();
+        while sleepers(&server).await == 0 {
+            assert!(begun.elapsed() < PATIENCE, "the statement did not begin");
+        }
+        waiting.abort();
+        while sleepers(&server).await > 0 {
+            assert!(begun.elapsed() < PATIENCE, "the statement goes on");
+        }
+        assert!(database.table_names().await.unwrap().is_empty());
+        database.close().await;
+    }
+}
+
+/// Statements that sleep on the server.
+async fn sleepers(server: &OwnServer) -> i64 {
+    if server.is_postgres() {
+        return count(server, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").await;
+    }
+    count(server, "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'").await
+}
+
+#[tokio::test]
+async fn an_application_whose_database_was_removed_says_so() {
+    for server in own_servers(50) {
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        daemon.call("app.create", connected("crm", &server.url("counted")));
+        let token = sign_in(&daemon, Some("crm")).await;
+        let gone = Location::parse(&server.url("counted")).unwrap();
+        assert_eq!(Database::remove(&gone).await.unwrap().len(), 1);
+        assert_eq!(ask(&daemon, "crm", &token).await.0, 503);
+        assert_eq!(ask(&daemon, "crm", &token).await.0, 503);
+        let refused = daemon.connect().call("app.restart", json!({"id": "crm"})).unwrap_err();
+        assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("there is no database"), "{refused}");
+        // There is nothing left to remove but the directory.
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    }
+}
+
 /// Connections to the database `counted`.
 async fn connections(server: &OwnServer) -> i64 {
+    if server.is_postgres() {
+        return count(server, "SELECT count(*) FROM pg_stat_activity WHERE datname = 'counted'").await;
+    }
+    count(server, "SELECT count(*) FROM information_schema.processlist WHERE db = 'counted'").await
+}
+
+/// A number that the server's superuser asks for.
+async fn count(server: &OwnServer, sql: &str) -> i64 {
     if server.is_postgres() {
         let url = server.url("postgres");
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
-        let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'counted'";
-        return client.query_one(count, &[]).await.unwrap().get(0);
+        return client.query_one(sql, &[]).await.unwrap().get(0);
     }
     let mut connection = mysql_async::Conn::from_url(server.url("mysql")).await.unwrap();
-    let count = "SELECT count(*) FROM information_schema.processlist WHERE db = 'counted'";
-    let counted = connection.query_first(count).await.unwrap().unwrap();
+    let counted = connection.query_first(sql).await.unwrap().unwrap();
     connection.disconnect().await.unwrap();
     counted
 }

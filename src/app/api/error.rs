@@ -99,7 +99,7 @@ impl From<DatabaseError> for ApiError {
                 Self::bad_request(format!("another record has the same {}", columns.join(", ")))
             }
             DatabaseError::NotNull { column } => Self::bad_request(format!("{column} must have a value")),
-            DatabaseError::ForeignKey => Self::bad_request("a record refers to one that does not exist"),
+            DatabaseError::ForeignKey { .. } => Self::bad_request(error.to_string().replace("row", "record")),
             DatabaseError::Closed(_) => unavailable("the application is stopping"),
             DatabaseError::Storage(_) => {
                 tracing::error!(%error, "a request failed");

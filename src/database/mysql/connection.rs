@@ -157,6 +157,15 @@ impl Connection for MysqlConnection {
     }
 
     async fn explain(&mut self, at: &ServerDatabase, error: Error, statement: &Rendered) -> DatabaseError {
+        if error::is_missing_table(&error) {
+            // A database that was removed while it was open only has no tables.
+            let question = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+            let found = self.connection.exec_first::<u8, _, _>(question, (&at.name,)).await;
+            return match found {
+                Ok(None) => error::missing(at),
+                _ => error::describe(at, &error),
+            };
+        }
         let Some(key) = error::violated_key(&error) else { return error::describe(at, &error) };
         // The server names the key; its columns are asked for.
         let table = error::table_of(&statement.sql).unwrap_or_default();

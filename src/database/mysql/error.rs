@@ -29,12 +29,13 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
     let (server, message) = (&at.server, &said.message);
     match said.code {
         DUPLICATE_ENTRY | 1586 => DatabaseError::Unique { columns: Vec::new() },
-        1216 | 1217 | 1451 | 1452 => DatabaseError::ForeignKey,
+        1216 | 1217 | 1451 | 1452 => DatabaseError::ForeignKey { columns: referring_columns(message) },
         1048 | 1364 => DatabaseError::NotNull { column: between_quotes(message).unwrap_or_default() },
         1007 => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
-        1008 | 1049 => DatabaseError::Missing(format!("there is no database {at}")),
+        // 1046: it was removed while it was open.
+        1008 | 1046 | 1049 => missing(at),
         1045 | 1698 | 1251 | 1130 | 1862 => DatabaseError::Unreachable(format!(
             "the server {server} refuses the user {}: {message}",
             server.user
@@ -57,6 +58,14 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
     }
+}
+
+pub(super) fn missing(at: &ServerDatabase) -> DatabaseError {
+    DatabaseError::Missing(format!("there is no database {at}"))
+}
+
+pub(super) fn is_missing_table(error: &Error) -> bool {
+    matches!(error, Error::Server(said) if said.code == 1146)
 }
 
 /// The user has no right to the database.
@@ -101,6 +110,14 @@ pub(super) fn table_of(sql: &str) -> Option<String> {
             None => return Some(name),
         }
     }
+}
+
+/// The columns in ``… FOREIGN KEY (`a`, `b`) REFERENCES …``.
+fn referring_columns(message: &str) -> Vec<String> {
+    let Some((_, rest)) = message.split_once(" FOREIGN KEY (") else { return Vec::new() };
+    let columns = rest.split_once(") REFERENCES").map_or("", |(columns, _)| columns);
+    let names = columns.split(", ").map(|name| name.trim_matches('`').replace("``", "`"));
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn between_quotes(message: &str) -> Option<String> {

@@ -18,7 +18,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let message = said.message();
     match *said.code() {
         SqlState::UNIQUE_VIOLATION => DatabaseError::Unique { columns: key_columns(said) },
-        SqlState::FOREIGN_KEY_VIOLATION => DatabaseError::ForeignKey,
+        SqlState::FOREIGN_KEY_VIOLATION => DatabaseError::ForeignKey { columns: key_columns(said) },
         SqlState::NOT_NULL_VIOLATION => {
             DatabaseError::NotNull { column: said.column().unwrap_or_default().to_owned() }
         }
@@ -54,7 +54,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     }
 }
 
-/// The columns in `Key (email, name)=(a, b) already exists.`; an expression is left out.
+/// The columns in `Key (email, name)=(a, b) already exists.`, or `… is not present in table "users".`
 fn key_columns(said: &DbError) -> Vec<String> {
     let columns = said.detail().and_then(|detail| detail.strip_prefix("Key (")?.split_once(")=("));
     columns.map(|(columns, _)| columns.split(", ").map(unquote).collect()).unwrap_or_default()

@@ -40,7 +40,7 @@ fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
         ffi::SQLITE_CONSTRAINT_NOTNULL => {
             DatabaseError::NotNull { column: columns(message).into_iter().next().unwrap_or_default() }
         }
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => DatabaseError::ForeignKey,
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => DatabaseError::ForeignKey { columns: Vec::new() },
         _ => DatabaseError::Failed(format!("{}: {message}", path.display())),
     }
 }
@@ -81,7 +81,10 @@ mod tests {
             failure(ffi::SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed: users.email"),
             DatabaseError::NotNull { column: "email".into() }
         );
-        assert_eq!(failure(ffi::SQLITE_CONSTRAINT_FOREIGNKEY, ""), DatabaseError::ForeignKey);
+        assert_eq!(
+            failure(ffi::SQLITE_CONSTRAINT_FOREIGNKEY, ""),
+            DatabaseError::ForeignKey { columns: Vec::new() }
+        );
         assert!(matches!(failure(ffi::SQLITE_FULL, ""), DatabaseError::Storage(_)));
         assert!(matches!(failure(ffi::SQLITE_READONLY, ""), DatabaseError::Storage(_)));
         assert!(matches!(failure(ffi::SQLITE_IOERR, ""), DatabaseError::Storage(_)));
