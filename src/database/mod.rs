@@ -221,8 +221,8 @@ impl Database {
     pub fn location(&self) -> Location {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Location::Sqlite(sqlite.path().to_owned()),
-            EngineDatabase::Postgres(postgres) => Location::Postgres(postgres.at().clone()),
-            EngineDatabase::Mysql(mysql) => Location::Mysql(mysql.at().clone()),
+            EngineDatabase::Postgres(postgres) => Location::Postgres(postgres.handle().at().clone()),
+            EngineDatabase::Mysql(mysql) => Location::Mysql(mysql.handle().at().clone()),
         }
     }
 
@@ -241,8 +241,8 @@ impl Database {
     pub fn connections(&self) -> Option<usize> {
         match &self.engine {
             EngineDatabase::Sqlite(_) => None,
-            EngineDatabase::Postgres(postgres) => Some(postgres.in_use()),
-            EngineDatabase::Mysql(mysql) => Some(mysql.in_use()),
+            EngineDatabase::Postgres(postgres) => Some(postgres.handle().in_use()),
+            EngineDatabase::Mysql(mysql) => Some(mysql.handle().in_use()),
         }
     }
 
@@ -259,8 +259,10 @@ impl Database {
     pub async fn query(&self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
-            EngineDatabase::Postgres(postgres) => postgres.query(&statement.render(Engine::Postgres)).await,
-            EngineDatabase::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
+            EngineDatabase::Postgres(postgres) => {
+                postgres.handle().query(&statement.render(Engine::Postgres)).await
+            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().query(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -269,8 +271,10 @@ impl Database {
     pub fn stream(&self, statement: &SelectStatement) -> Rows {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.stream(statement.render(Engine::Sqlite)),
-            EngineDatabase::Postgres(postgres) => postgres.stream(statement.render(Engine::Postgres)),
-            EngineDatabase::Mysql(mysql) => mysql.stream(statement.render(Engine::Mysql)),
+            EngineDatabase::Postgres(postgres) => {
+                postgres.handle().stream(statement.render(Engine::Postgres))
+            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().stream(statement.render(Engine::Mysql)),
         }
     }
 
@@ -279,8 +283,10 @@ impl Database {
     pub async fn execute(&self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
-            EngineDatabase::Postgres(postgres) => postgres.execute(&statement.render(Engine::Postgres)).await,
-            EngineDatabase::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
+            EngineDatabase::Postgres(postgres) => {
+                postgres.handle().execute(&statement.render(Engine::Postgres)).await
+            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().execute(&statement.render(Engine::Mysql)).await,
         }
     }
 
@@ -295,10 +301,10 @@ impl Database {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineDatabase::Postgres(postgres) => {
-                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+                postgres.handle().insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
             }
             EngineDatabase::Mysql(mysql) => {
-                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
+                mysql.handle().insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
             }
         }
     }
@@ -307,10 +313,14 @@ impl Database {
     pub async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty()),
-            EngineDatabase::Postgres(postgres) => {
-                Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
+            EngineDatabase::Postgres(postgres) => Ok(!postgres
+                .handle()
+                .query(&postgres::table_named(postgres.schema(), name))
+                .await?
+                .is_empty()),
+            EngineDatabase::Mysql(mysql) => {
+                Ok(!mysql.handle().query(&mysql::table_named(name)).await?.is_empty())
             }
-            EngineDatabase::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
         }
     }
 
@@ -319,9 +329,9 @@ impl Database {
         let rows = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(sqlite::table_names()).await?,
             EngineDatabase::Postgres(postgres) => {
-                postgres.query(&postgres::table_names(postgres.schema())).await?
+                postgres.handle().query(&postgres::table_names(postgres.schema())).await?
             }
-            EngineDatabase::Mysql(mysql) => mysql.query(&mysql::table_names()).await?,
+            EngineDatabase::Mysql(mysql) => mysql.handle().query(&mysql::table_names()).await?,
         };
         let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
             Some(Value::Text(name)) => name.strip_prefix(&*self.table_prefix).map(str::to_owned),
@@ -335,8 +345,10 @@ impl Database {
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         let engine = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => EngineTransaction::Sqlite(sqlite.begin().await?),
-            EngineDatabase::Postgres(postgres) => EngineTransaction::Postgres(postgres.begin().await?),
-            EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.begin().await?),
+            EngineDatabase::Postgres(postgres) => {
+                EngineTransaction::Postgres(postgres.handle().begin().await?)
+            }
+            EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.handle().begin().await?),
         };
         Ok(Transaction { engine, table_prefix: Arc::clone(&self.table_prefix) })
     }
@@ -346,8 +358,8 @@ impl Database {
     pub async fn close(&self) {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.close().await,
-            EngineDatabase::Postgres(postgres) => postgres.close().await,
-            EngineDatabase::Mysql(mysql) => mysql.close().await,
+            EngineDatabase::Postgres(postgres) => postgres.handle().close().await,
+            EngineDatabase::Mysql(mysql) => mysql.handle().close().await,
         }
     }
 }

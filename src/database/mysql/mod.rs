@@ -8,7 +8,7 @@ mod value;
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Statement, Value};
 use connection::MysqlConnection;
 
 pub(super) type Transaction = server::Transaction<MysqlConnection>;
@@ -143,7 +143,12 @@ impl Mysql {
         }))
     }
 
-    pub(super) fn at(&self) -> &ServerDatabase {
+    /// What statements, transactions and closing go through.
+    pub(super) fn handle(&self) -> &Handle<MysqlConnection> {
+        &self.handle
+    }
+
+    fn at(&self) -> &ServerDatabase {
         self.handle.at()
     }
 
@@ -154,39 +159,11 @@ impl Mysql {
             .from((Alias::new("information_schema"), Alias::new("tables")))
             .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
             .to_owned();
-        let rows = self.query(&question.render(Engine::Mysql)).await?;
+        let rows = self.handle.query(&question.render(Engine::Mysql)).await?;
         match rows.first().and_then(|row| row.get("size")) {
             Some(Value::Integer(size)) => Ok(u64::try_from(*size).unwrap_or(0)),
             other => Err(DatabaseError::Failed(format!("{}: its size is {other:?}", self.at()))),
         }
-    }
-
-    pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.handle.query(statement).await
-    }
-
-    pub(super) fn stream(&self, statement: Rendered) -> Rows {
-        self.handle.stream(statement)
-    }
-
-    pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.handle.execute(statement).await
-    }
-
-    pub(super) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
-        self.handle.insert(statement).await
-    }
-
-    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        self.handle.begin().await
-    }
-
-    pub(super) fn in_use(&self) -> usize {
-        self.handle.in_use()
-    }
-
-    pub(super) async fn close(&self) {
-        self.handle.close().await;
     }
 }
 
@@ -198,7 +175,7 @@ async fn on_server<T>(
     quoted(&at.name)?;
     let server = Mysql { handle: Handle::new(&at.beside("")) };
     let done = work(&server).await;
-    server.close().await;
+    server.handle.close().await;
     done
 }
 

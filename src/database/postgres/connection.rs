@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use lru::LruCache;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error, Statement};
 
 use super::value::{Parameter, Received};
@@ -138,8 +138,13 @@ impl Connection for PostgresConnection {
         Self::describe(at, &failure)
     }
 
-    fn is_broken(&self, _failure: &Failure) -> bool {
-        self.client.is_closed()
+    fn is_broken(&self, failure: &Failure) -> bool {
+        // The server says that it ends the connection before it does.
+        let ends = matches!(failure, Failure::Driver(error) if error
+            .as_db_error()
+            .and_then(DbError::parsed_severity)
+            .is_some_and(|severity| matches!(severity, Severity::Fatal | Severity::Panic)));
+        ends || self.client.is_closed()
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {

@@ -10,7 +10,7 @@ mod value;
 use sea_query::{Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Statement, Value};
 use connection::PostgresConnection;
 
 pub(super) type Transaction = server::Transaction<PostgresConnection>;
@@ -79,7 +79,7 @@ impl Postgres {
     }
 
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let postgres = Self::handle(at);
+        let postgres = Self::to(at);
         match &at.schema {
             Some(schema) => postgres.require_schema(schema).await?,
             None => postgres.handle.connect().await?,
@@ -88,7 +88,7 @@ impl Postgres {
     }
 
     /// The way there, before it is known where it leads.
-    fn handle(at: &ServerDatabase) -> Self {
+    fn to(at: &ServerDatabase) -> Self {
         Self { handle: Handle::new(at) }
     }
 
@@ -137,7 +137,7 @@ impl Postgres {
     /// The answer to a question for something of a name and its comment: `None` where there is no
     /// such thing, an empty one where it has none.
     async fn comment(&self, question: &Rendered) -> Result<Option<String>, DatabaseError> {
-        let row = self.query(question).await?.into_iter().next();
+        let row = self.handle.query(question).await?.into_iter().next();
         Ok(row.map(|row| match row.get("comment") {
             Some(Value::Text(comment)) => comment.clone(),
             _ => String::new(),
@@ -152,7 +152,12 @@ impl Postgres {
         self.at().schema.as_deref()
     }
 
-    pub(super) fn at(&self) -> &ServerDatabase {
+    /// What statements, transactions and closing go through.
+    pub(super) fn handle(&self) -> &Handle<PostgresConnection> {
+        &self.handle
+    }
+
+    fn at(&self) -> &ServerDatabase {
         self.handle.at()
     }
 
@@ -162,39 +167,11 @@ impl Postgres {
             None => Expr::cust("pg_database_size(current_database())"),
         };
         let statement = Query::select().expr_as(size, "size").to_owned();
-        let rows = self.query(&statement.render(Engine::Postgres)).await?;
+        let rows = self.handle.query(&statement.render(Engine::Postgres)).await?;
         match rows.first().and_then(|row| row.get("size")) {
             Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
             _ => Err(DatabaseError::Failed(format!("{} does not say how large it is", self.at()))),
         }
-    }
-
-    pub(super) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.handle.query(statement).await
-    }
-
-    pub(super) fn stream(&self, statement: Rendered) -> Rows {
-        self.handle.stream(statement)
-    }
-
-    pub(super) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.handle.execute(statement).await
-    }
-
-    pub(super) async fn insert(&self, statement: &Rendered) -> Result<Option<i64>, DatabaseError> {
-        self.handle.insert(statement).await
-    }
-
-    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        self.handle.begin().await
-    }
-
-    pub(super) fn in_use(&self) -> usize {
-        self.handle.in_use()
-    }
-
-    pub(super) async fn close(&self) {
-        self.handle.close().await;
     }
 
     /// A statement that cannot be in a transaction and binds nothing.
@@ -211,7 +188,7 @@ async fn in_maintenance<T>(
     quoted(&at.name)?;
     let maintenance = Postgres::open(&at.beside(MAINTENANCE)).await?;
     let done = work(&maintenance).await;
-    maintenance.close().await;
+    maintenance.handle.close().await;
     done
 }
 

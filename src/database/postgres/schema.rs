@@ -16,7 +16,7 @@ impl Postgres {
         owner: Option<&str>,
     ) -> Result<Self, DatabaseError> {
         let name = quoted(schema)?;
-        let postgres = Self::handle(at);
+        let postgres = Self::to(at);
         let mut make = format!("CREATE SCHEMA {name}");
         if let Some(owner) = owner {
             // Both in one message are one transaction.
@@ -25,7 +25,7 @@ impl Postgres {
         match postgres.run_alone(&make).await {
             Ok(()) => Ok(postgres),
             Err(failed) => {
-                postgres.close().await;
+                postgres.handle.close().await;
                 Err(match failed {
                     DatabaseError::Exists(_) => DatabaseError::Exists(format!(
                         "cannot create {at}: there is one of this name already"
@@ -57,7 +57,7 @@ impl Postgres {
         fits: impl FnOnce(&str) -> bool,
     ) -> Result<Vec<String>, DatabaseError> {
         let name = quoted(schema)?;
-        let postgres = Self::handle(at);
+        let postgres = Self::to(at);
         let removed = async {
             let Some(comment) = postgres.comment(&comment_of(schema)).await? else { return Ok(Vec::new()) };
             if !fits(&comment) {
@@ -67,7 +67,7 @@ impl Postgres {
             Ok(vec![at.to_string()])
         };
         let removed = removed.await;
-        postgres.close().await;
+        postgres.handle.close().await;
         removed
     }
 }

@@ -61,10 +61,16 @@ impl<C: Connection> Lease<C> {
         Box::pin(self.run(STREAM_TIMEOUT, Some(statement), work)).await
     }
 
-    /// Begins or ends a transaction.
+    /// Begins or ends a transaction. Where that fails, nobody knows in what state the connection
+    /// is: it is thrown away, which rolls back.
     pub(super) async fn control(&mut self, sql: &str) -> Result<(), DatabaseError> {
         let timeout = limits().statement_timeout;
-        Box::pin(self.run(timeout, None, async |connection: &mut C| connection.batch(sql).await)).await
+        let work = async |connection: &mut C| connection.batch(sql).await;
+        let done = Box::pin(self.run(timeout, None, work)).await;
+        if done.is_err() {
+            self.throw_away();
+        }
+        done
     }
 
     /// Runs SQL that binds nothing and gives nothing, and may take its time.
@@ -103,7 +109,17 @@ impl<C: Connection> Lease<C> {
             return Err(described);
         }
         let described = match statement {
-            Some(statement) => lent.connection.explain(at, error, statement).await,
+            Some(statement) => {
+                let plain = C::describe(at, &error);
+                let explained = lent.connection.explain(at, error, statement);
+                match tokio::time::timeout(limits().statement_timeout, explained).await {
+                    Ok(explained) => explained,
+                    Err(_) => {
+                        self.throw_away();
+                        return Err(plain);
+                    }
+                }
+            }
             None => C::describe(at, &error),
         };
         self.under_way = false;
