@@ -31,7 +31,9 @@ end() {
 }
 trap end EXIT
 
-$as mariadb-install-db --no-defaults --datadir="$directory/data" --auth-root-authentication-method=normal \
+# Of its own: a server that starts removes what others have in theirs.
+$as mkdir "$directory/tmp"
+$as mariadb-install-db --no-defaults --tmpdir="$directory/tmp" --datadir="$directory/data" --auth-root-authentication-method=normal \
     --skip-test-db --skip-name-resolve >"$directory/install.log" 2>&1 || { cat "$directory/install.log"; exit 1; }
 cat >"$directory/first.sql" <<'SQL'
 ALTER USER root@localhost IDENTIFIED BY 'secret';
@@ -47,7 +49,7 @@ if [ -n "$certificate" ]; then
 fi
 
 start() {
-    $as mariadbd --no-defaults --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
+    $as mariadbd --no-defaults --tmpdir="$directory/tmp" --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
         --max-connections="$connections" --innodb-flush-log-at-trx-commit=$flush --innodb-buffer-pool-size=64M \
         --skip-log-bin $tls >>"$directory/server.log" 2>&1 </dev/null &
