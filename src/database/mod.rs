@@ -12,9 +12,12 @@
 
 use std::sync::Arc;
 
-use sea_query::{ColumnType, InsertStatement, SelectStatement};
+use sea_query::{InsertStatement, SelectStatement};
+use transaction::EngineTransaction;
 
+mod engine;
 mod error;
+mod executor;
 mod location;
 mod mysql;
 mod postgres;
@@ -23,77 +26,19 @@ mod savepoints;
 mod server;
 mod sqlite;
 mod statement;
+mod transaction;
 mod value;
 mod workers;
 
+pub use engine::Engine;
 pub use error::DatabaseError;
+pub use executor::Executor;
 pub use location::Location;
 pub use rows::Rows;
 pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
+pub use transaction::Transaction;
 pub use value::{Row, Value};
-
-/// A database engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// SQLite, embedded.
-    Sqlite,
-    /// PostgreSQL, a server.
-    Postgres,
-    /// MySQL or MariaDB, a server.
-    Mysql,
-}
-
-impl Engine {
-    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`, `postgres`, `mysql`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-            Self::Mysql => "mysql",
-        }
-    }
-
-    /// The engine of this name: NocoBase's words, and `postgresql`.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "sqlite" => Some(Self::Sqlite),
-            "postgres" | "postgresql" => Some(Self::Postgres),
-            "mysql" | "mariadb" => Some(Self::Mysql),
-            _ => None,
-        }
-    }
-
-    /// Whether a database of it holds schemas, each with tables of its own.
-    #[must_use]
-    pub const fn has_schemas(self) -> bool {
-        matches!(self, Self::Postgres)
-    }
-
-    /// The column type for what the builder's type stands for, where it would not hold all of it.
-    #[must_use]
-    pub fn column_type(self, general: ColumnType) -> ColumnType {
-        match (self, general) {
-            // A `timestamp` has whole seconds and ends in 2038, a `text` 64 KiB.
-            (Self::Mysql, ColumnType::TimestampWithTimeZone) => ColumnType::custom("datetime(3)"),
-            (Self::Mysql, ColumnType::Text) => ColumnType::custom("longtext"),
-            (Self::Mysql, ColumnType::Uuid) => ColumnType::custom("char(36)"),
-            (_, general) => general,
-        }
-    }
-
-    /// The port its servers listen on; 0 for SQLite, which has none.
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Sqlite => 0,
-            Self::Postgres => 5432,
-            Self::Mysql => 3306,
-        }
-    }
-}
 
 /// Where a statement's tables are: what it must say to mean those of one application.
 #[derive(Debug, Clone, Copy)]
@@ -350,7 +295,7 @@ impl Database {
             }
             EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.handle().begin().await?),
         };
-        Ok(Transaction { engine, table_prefix: Arc::clone(&self.table_prefix) })
+        Ok(Transaction::new(engine, Arc::clone(&self.table_prefix)))
     }
 
     /// Lets running statements and transactions end, then closes every connection. What is asked
@@ -361,195 +306,6 @@ impl Database {
             EngineDatabase::Postgres(postgres) => postgres.handle().close().await,
             EngineDatabase::Mysql(mysql) => mysql.handle().close().await,
         }
-    }
-}
-
-/// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
-/// that fails ends it: everything is rolled back, and what comes after is refused. After a savepoint
-/// it can be gone back to that instead.
-///
-/// On MySQL and MariaDB a change of the schema commits what came before it, so that changes of the
-/// schema stand at the beginning.
-#[derive(Debug)]
-pub struct Transaction {
-    engine: EngineTransaction,
-    table_prefix: Arc<str>,
-}
-
-#[derive(Debug)]
-enum EngineTransaction {
-    Sqlite(sqlite::Transaction),
-    Postgres(postgres::Transaction),
-    Mysql(mysql::Transaction),
-}
-
-impl Transaction {
-    /// Where its tables are.
-    #[must_use]
-    pub fn namespace(&self) -> Namespace<'_> {
-        let (engine, schema) = match &self.engine {
-            EngineTransaction::Sqlite(_) => (Engine::Sqlite, None),
-            EngineTransaction::Postgres(postgres) => (Engine::Postgres, postgres.schema()),
-            EngineTransaction::Mysql(_) => (Engine::Mysql, None),
-        };
-        Namespace { engine, schema, table_prefix: &self.table_prefix }
-    }
-
-    /// Reads rows.
-    pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => {
-                postgres.query(&statement.render(Engine::Postgres)).await
-            }
-            EngineTransaction::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
-        }
-    }
-
-    /// Changes something; see [`Database::execute`].
-    pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
-            EngineTransaction::Postgres(postgres) => {
-                postgres.execute(&statement.render(Engine::Postgres)).await
-            }
-            EngineTransaction::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
-        }
-    }
-
-    /// Inserts one row; see [`Database::insert`].
-    pub async fn insert(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> Result<Option<i64>, DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => {
-                sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
-            }
-            EngineTransaction::Postgres(postgres) => {
-                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
-            }
-            EngineTransaction::Mysql(mysql) => {
-                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
-            }
-        }
-    }
-
-    /// Whether there is a table of this name.
-    pub async fn has_table(&mut self, name: &str) -> Result<bool, DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => {
-                Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty())
-            }
-            EngineTransaction::Postgres(postgres) => {
-                Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
-            }
-            EngineTransaction::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
-        }
-    }
-
-    /// Sets a savepoint; they may be nested. On MySQL and MariaDB a change of the schema ends them.
-    pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => sqlite.savepoint().await,
-            EngineTransaction::Postgres(postgres) => postgres.savepoint().await,
-            EngineTransaction::Mysql(mysql) => mysql.savepoint().await,
-        }
-    }
-
-    /// Gives up the last savepoint and keeps what was done since.
-    pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.end_savepoint(true).await
-    }
-
-    /// Undoes what was done since the last savepoint, also after a failure, and gives it up.
-    pub async fn roll_back_to_savepoint(&mut self) -> Result<(), DatabaseError> {
-        self.end_savepoint(false).await
-    }
-
-    async fn end_savepoint(&mut self, keep: bool) -> Result<(), DatabaseError> {
-        match &mut self.engine {
-            EngineTransaction::Sqlite(sqlite) => sqlite.end_savepoint(keep).await,
-            EngineTransaction::Postgres(postgres) => postgres.end_savepoint(keep).await,
-            EngineTransaction::Mysql(mysql) => mysql.end_savepoint(keep).await,
-        }
-    }
-
-    /// Makes everything it did last: when this returns, it survives a power failure.
-    pub async fn commit(self) -> Result<(), DatabaseError> {
-        match self.engine {
-            EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,
-            EngineTransaction::Postgres(postgres) => postgres.commit().await,
-            EngineTransaction::Mysql(mysql) => mysql.commit().await,
-        }
-    }
-}
-
-/// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
-pub trait Executor: Send {
-    /// Where its tables are.
-    fn namespace(&self) -> Namespace<'_>;
-
-    /// Reads rows.
-    fn query(
-        &mut self,
-        statement: &SelectStatement,
-    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
-
-    /// Changes something; see [`Database::execute`].
-    fn execute(&mut self, statement: &impl Change)
-    -> impl Future<Output = Result<u64, DatabaseError>> + Send;
-
-    /// Inserts one row; see [`Database::insert`].
-    fn insert(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
-}
-
-impl Executor for &Database {
-    fn namespace(&self) -> Namespace<'_> {
-        Database::namespace(self)
-    }
-
-    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
-        Database::query(self, statement).await
-    }
-
-    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
-        Database::execute(self, statement).await
-    }
-
-    async fn insert(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> Result<Option<i64>, DatabaseError> {
-        Database::insert(self, statement, generated).await
-    }
-}
-
-impl Executor for &mut Transaction {
-    fn namespace(&self) -> Namespace<'_> {
-        Transaction::namespace(self)
-    }
-
-    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
-        Transaction::query(self, statement).await
-    }
-
-    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
-        Transaction::execute(self, statement).await
-    }
-
-    async fn insert(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> Result<Option<i64>, DatabaseError> {
-        Transaction::insert(self, statement, generated).await
     }
 }
 

@@ -2,12 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::database::{Database, DatabaseError, Engine, Location, Server, ServerDatabase, Tls};
-use crate::protocol::{AppId, DatabaseMode, DatabaseRequest, ErrorKind, RpcError};
-
-use super::Supervisor;
-use super::failure::Failure;
-use super::registry::Registration;
+use crate::database::{Engine, Location, Server, ServerDatabase, Tls};
+use crate::protocol::{DatabaseMode, DatabaseRequest, ErrorKind, RpcError};
 
 /// A database of another service, as the registry keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,84 +196,6 @@ const fn name_of(engine: Engine) -> &'static str {
         Engine::Sqlite => "SQLite",
         Engine::Postgres => "PostgreSQL",
         Engine::Mysql => "MySQL or MariaDB",
-    }
-}
-
-/// Whether the database has no tables that would be the application's; else says what is there.
-pub(crate) async fn check_unused(database: &Database, id: &AppId) -> Result<(), RpcError> {
-    let doing = || format!("looking into the database for \"{id}\"");
-    let tables = database.table_names().await.map_err(|error| error.while_doing(doing()))?;
-    let Some(first) = tables.first() else { return Ok(()) };
-    let prefix = database.namespace().table_prefix.to_owned();
-    let what = if tables.iter().any(|table| table == "applicationVersion") {
-        "the data of another application".to_owned()
-    } else {
-        let more = if tables.len() > 1 { format!(" and {} more", tables.len() - 1) } else { String::new() };
-        format!("the table {prefix}{first}{more}, which this host did not make")
-    };
-    let hint = "give it an empty database, or --db-prefix with what no table's name there begins with; nothing \
-                was changed";
-    Err(RpcError::new(ErrorKind::Conflict, format!("{} holds {what}", database.location())).hint(hint))
-}
-
-impl Supervisor {
-    /// Looks whether the database of another service can be the application's, before anything is
-    /// made; gives what is wanted with the answer whether the host is to make it.
-    pub(super) async fn survey(&self, id: &AppId, wanted: Wanted, prefix: &str) -> Result<Wanted, RpcError> {
-        let Wanted::Connection { location, create: may_create } = wanted else { return Ok(wanted) };
-        location
-            .check_names()
-            .map_err(|error| error.while_doing(format!("connecting \"{id}\" to its database")))?;
-        self.check_unshared(id, &location).await?;
-        let create = match Database::open(&location).await {
-            Ok(database) => {
-                let database = database.with_table_prefix(prefix);
-                let unused = check_unused(&database, id).await;
-                database.close().await;
-                unused?;
-                false
-            }
-            Err(DatabaseError::Missing(_)) if may_create => true,
-            Err(error @ DatabaseError::Missing(_)) => {
-                return Err(error
-                    .while_doing(format!("connecting \"{id}\" to its database"))
-                    .hint("make it first, or let the host make it: --create-database"));
-            }
-            Err(error) => return Err(error.while_doing(format!("connecting \"{id}\" to its database"))),
-        };
-        Ok(Wanted::Connection { location, create })
-    }
-
-    /// Two applications never share a database or a schema; those that can be undeleted count.
-    pub(super) async fn check_unshared(&self, id: &AppId, location: &Location) -> Result<(), RpcError> {
-        let taken = |by: String| {
-            Err(RpcError::new(ErrorKind::Conflict, format!("{location} is used by {by}"))
-                .hint("two applications never share a database: give it one of its own"))
-        };
-        for entry in self.all_entries() {
-            if entry.id != *id && entry.location.same_place(location) {
-                return taken(format!("the application \"{}\"", entry.id));
-            }
-        }
-        for deleted in self.all_deleted().await? {
-            if self.location(&deleted.registration).same_place(location) {
-                return taken(format!("the deleted application \"{}\"", deleted.registration.id));
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes in the registry that tables in an application's database are the host's from now on.
-    pub(super) async fn claim(&self, registration: &Registration) -> Result<Registration, RpcError> {
-        let mut claimed = registration.clone();
-        if let Some(connection) =
-            claimed.provision.as_mut().and_then(|provision| provision.connection.as_mut())
-        {
-            connection.claimed = true;
-        }
-        let noted = self.registry.set_provision(&claimed).await;
-        noted.map_err(|error| error.while_doing(format!("registering \"{}\"", registration.id)))?;
-        Ok(claimed)
     }
 }
 

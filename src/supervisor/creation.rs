@@ -32,7 +32,7 @@ use super::operations::Outcome;
 use super::provision::Provision;
 use super::registry::Registration;
 use super::root_account::RootAccount;
-use super::{Stage, Stages, Supervisor};
+use super::{Stage, Stages, Supervisor, survey};
 
 /// What a creation over HTTP says beside what the socket knows.
 #[derive(Debug, Clone, Default)]
@@ -312,7 +312,7 @@ impl Supervisor {
         registration: &Registration,
         source: &DataSource,
     ) -> Result<(), RpcError> {
-        connection::check_unused(source.database(), &entry.id).await?;
+        survey::check_unused(source.database(), &entry.id).await?;
         let claimed = self.claim(registration).await?;
         entry.registration.store(Arc::new(claimed));
         crash_point("create.claimed");

@@ -28,6 +28,7 @@ mod secrets;
 mod settings;
 mod sizes;
 mod starting;
+mod survey;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use sea_query::{Expr, ExprTrait, Func, Query};
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, http, sign_in};
-use crate::servers::OwnServer;
+use crate::servers::{self, OwnServer};
 
 fn on_postgres() -> TestEnvironment {
     TestEnvironment::of("_on_postgres")
@@ -54,6 +54,32 @@ async fn an_application_lives_and_ends_in_its_schema() {
     daemon.call("app.undelete", json!({"id": "crm"}));
     daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     assert!(!has_schema(&environment, "crm").await && has_schema(&environment, "hr").await);
+}
+
+#[tokio::test]
+async fn nocobases_options_make_schemas_and_databases_too() {
+    let environment = on_postgres();
+    let daemon = environment.daemon();
+    let token = sign_in(&daemon, None).await;
+    for (kind, database, mode) in [
+        ("new_schema", json!({}), "schema"),
+        ("new_schema", json!({"schema": "the crm"}), "schema"),
+        ("new_database", json!({"database": format!("{}_x", servers::fresh_name())}), "database"),
+    ] {
+        let body = json!({"name": "crm", "options": {"dbConnType": kind, "database": database}});
+        let (status, row) =
+            http(&daemon, "POST", "/api/applications:create", None, Some(&token), Some(body)).await;
+        assert_eq!((status, &row["data"]["options"]["dbConnType"]), (200, &json!(kind)), "{row}");
+        let described = &daemon.call("app.get", json!({"id": "crm"}))["database"];
+        assert_eq!(described["mode"], mode);
+        for name in ["schema", "database"] {
+            if let Some(given) = database.get(name) {
+                assert_eq!(described[name], *given);
+            }
+        }
+        sign_in(&daemon, Some("crm")).await;
+        daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    }
 }
 
 #[tokio::test]

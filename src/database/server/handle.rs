@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::lease::Lease;
-use super::lending::Budget;
+use super::lending::{Budget, Place};
 use super::transaction::Transaction;
 use super::{Connection, PATIENCE, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows};
@@ -21,10 +21,8 @@ pub(in crate::database) struct Handle<C: Connection> {
     shared: Arc<Shared<C>>,
 }
 
-pub(super) struct Shared<C: Connection> {
-    pub(super) at: ServerDatabase,
-    /// The database that it is in: connections are for databases, not for schemas.
-    pub(super) around: Arc<ServerDatabase>,
+struct Shared<C: Connection> {
+    place: Arc<Place>,
     /// Given back when this is closed.
     budget: Mutex<Option<Arc<Budget<C>>>>,
     /// How many connections it has at a time.
@@ -43,7 +41,7 @@ impl<C: Connection> Clone for Handle<C> {
 
 impl<C: Connection> std::fmt::Debug for Handle<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("at", &self.shared.at).finish_non_exhaustive()
+        f.debug_struct("Handle").field("at", &self.shared.place.at).finish_non_exhaustive()
     }
 }
 
@@ -56,8 +54,7 @@ impl<C: Connection> Handle<C> {
         let in_database = budget.turns_in(&around);
         Self {
             shared: Arc::new(Shared {
-                at: at.clone(),
-                around,
+                place: Arc::new(Place { at: at.clone(), around }),
                 budget: Mutex::new(Some(budget)),
                 turns,
                 semaphore: Arc::new(Semaphore::new(turns as usize)),
@@ -67,7 +64,7 @@ impl<C: Connection> Handle<C> {
     }
 
     pub(in crate::database) fn at(&self) -> &ServerDatabase {
-        &self.shared.at
+        &self.shared.place.at
     }
 
     /// Connections in use now.
@@ -121,7 +118,7 @@ impl<C: Connection> Handle<C> {
     }
 
     pub(in crate::database) async fn begin(&self) -> Result<Transaction<C>, DatabaseError> {
-        Transaction::begin(self.lease().await?, Arc::clone(&self.shared)).await
+        Transaction::begin(self.lease().await?, Arc::clone(&self.shared.place)).await
     }
 
     /// Connects, which shows whether the database is there and whether we may.
@@ -136,8 +133,8 @@ impl<C: Connection> Handle<C> {
         let all = shared.semaphore.acquire_many(shared.turns).await;
         shared.semaphore.close();
         let budget = shared.budget.lock().take();
-        if let Some(budget) = budget.filter(|_| shared.at.schema.is_none()) {
-            budget.forget(&shared.around);
+        if let Some(budget) = budget.filter(|_| shared.place.at.schema.is_none()) {
+            budget.forget(&shared.place.around);
         }
         drop(all);
     }
@@ -151,14 +148,14 @@ impl<C: Connection> Handle<C> {
         let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| {
             DatabaseError::Busy(format!(
                 "no connection to {} became free in {} s: too much is asked of it",
-                shared.at,
+                shared.place.at,
                 PATIENCE.as_secs()
             ))
         })?;
-        let closed = || DatabaseError::Closed(shared.at.to_string());
+        let closed = || DatabaseError::Closed(shared.place.at.to_string());
         let turns = turns.map_err(|_: tokio::sync::AcquireError| closed())?;
         let budget = shared.budget.lock().clone().ok_or_else(closed)?;
-        let lent = Box::pin(budget.lend(&shared.around)).await?;
-        Ok(Lease::new(lent, budget, Arc::clone(shared), turns))
+        let lent = Box::pin(budget.lend(&shared.place.around)).await?;
+        Ok(Lease::new(lent, budget, Arc::clone(&shared.place), turns))
     }
 }

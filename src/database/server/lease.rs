@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::handle::Shared;
-use super::lending::{Budget, Lent};
+use super::lending::{Budget, Lent, Place};
 use super::limits::limits;
 use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
 use crate::database::rows::RowSender;
@@ -16,7 +15,7 @@ use crate::database::{DatabaseError, Rendered};
 pub(super) struct Lease<C: Connection> {
     lent: Option<Lent<C>>,
     budget: Arc<Budget<C>>,
-    shared: Arc<Shared<C>>,
+    place: Arc<Place>,
     /// A statement was begun and has not come to its end.
     under_way: bool,
     /// After the connection, so that who waits for a turn finds it free.
@@ -27,10 +26,10 @@ impl<C: Connection> Lease<C> {
     pub(super) fn new(
         lent: Lent<C>,
         budget: Arc<Budget<C>>,
-        shared: Arc<Shared<C>>,
+        place: Arc<Place>,
         turns: [OwnedSemaphorePermit; 2],
     ) -> Self {
-        Self { lent: Some(lent), budget, shared, under_way: false, _turns: turns }
+        Self { lent: Some(lent), budget, place, under_way: false, _turns: turns }
     }
 
     /// Runs a statement to its end.
@@ -85,7 +84,7 @@ impl<C: Connection> Lease<C> {
         statement: Option<&Rendered>,
         work: impl AsyncFnOnce(&mut C) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let at = &self.shared.at;
+        let at = &self.place.at;
         let Some(lent) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
         self.under_way = true;
         let Ok(done) = tokio::time::timeout(timeout, work(&mut lent.connection)).await else {
@@ -129,7 +128,7 @@ impl<C: Connection> Lease<C> {
     fn throw_away(&mut self) {
         self.under_way = false;
         if let Some(lent) = self.lent.take() {
-            lent.connection.abandon(&self.shared.at);
+            lent.connection.abandon(&self.place.at);
         }
     }
 }
@@ -139,7 +138,7 @@ impl<C: Connection> Drop for Lease<C> {
         if self.under_way {
             self.throw_away();
         } else if let Some(lent) = self.lent.take() {
-            self.budget.take_back(&self.shared.around, lent);
+            self.budget.take_back(&self.place.around, lent);
         }
     }
 }

@@ -76,6 +76,13 @@ async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
     }
 }
 
+/// Whose connection it is: what speaks of a place names its schema, what connects does not.
+pub(super) struct Place {
+    pub(super) at: ServerDatabase,
+    /// The database that it is in: connections are for databases, not for schemas.
+    pub(super) around: Arc<ServerDatabase>,
+}
+
 /// The connections to one server.
 pub(super) struct Budget<C> {
     /// One for each connection that may be in use.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Connection;
-use super::handle::Shared;
 use super::lease::Lease;
+use super::lending::Place;
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row};
 
@@ -13,24 +13,24 @@ pub(in crate::database) struct Transaction<C: Connection> {
     /// `None` once it has ended: by a commit, by a statement that failed, or by one that was given
     /// up in the middle.
     held: Option<Lease<C>>,
-    shared: Arc<Shared<C>>,
+    place: Arc<Place>,
     savepoints: Savepoints,
 }
 
 impl<C: Connection> std::fmt::Debug for Transaction<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transaction").field("at", &self.shared.at).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("at", &self.place.at).finish_non_exhaustive()
     }
 }
 
 impl<C: Connection> Transaction<C> {
-    pub(super) async fn begin(mut held: Lease<C>, shared: Arc<Shared<C>>) -> Result<Self, DatabaseError> {
+    pub(super) async fn begin(mut held: Lease<C>, place: Arc<Place>) -> Result<Self, DatabaseError> {
         held.control(C::BEGIN).await?;
-        Ok(Self { held: Some(held), shared, savepoints: Savepoints::default() })
+        Ok(Self { held: Some(held), place, savepoints: Savepoints::default() })
     }
 
     pub(in crate::database) fn schema(&self) -> Option<&str> {
-        self.shared.at.schema.as_deref()
+        self.place.at.schema.as_deref()
     }
 
     pub(in crate::database) async fn query(
@@ -128,13 +128,13 @@ impl<C: Connection> Transaction<C> {
     }
 
     fn without_savepoint(&self) -> DatabaseError {
-        DatabaseError::Failed(format!("the transaction in {} has no savepoint", self.shared.at))
+        DatabaseError::Failed(format!("the transaction in {} has no savepoint", self.place.at))
     }
 
     fn ended(&self) -> DatabaseError {
         DatabaseError::Failed(format!(
             "the transaction in {} was rolled back after an earlier failure",
-            self.shared.at
+            self.place.at
         ))
     }
 }

@@ -1,0 +1,72 @@
+//! What runs statements.
+
+use sea_query::{InsertStatement, SelectStatement};
+
+use super::{Change, Database, DatabaseError, Namespace, Row, Transaction};
+
+/// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
+pub trait Executor: Send {
+    /// Where its tables are.
+    fn namespace(&self) -> Namespace<'_>;
+
+    /// Reads rows.
+    fn query(
+        &mut self,
+        statement: &SelectStatement,
+    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
+
+    /// Changes something; see [`Database::execute`].
+    fn execute(&mut self, statement: &impl Change)
+    -> impl Future<Output = Result<u64, DatabaseError>> + Send;
+
+    /// Inserts one row; see [`Database::insert`].
+    fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
+}
+
+impl Executor for &Database {
+    fn namespace(&self) -> Namespace<'_> {
+        Database::namespace(self)
+    }
+
+    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        Database::query(self, statement).await
+    }
+
+    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        Database::execute(self, statement).await
+    }
+
+    async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        Database::insert(self, statement, generated).await
+    }
+}
+
+impl Executor for &mut Transaction {
+    fn namespace(&self) -> Namespace<'_> {
+        Transaction::namespace(self)
+    }
+
+    async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        Transaction::query(self, statement).await
+    }
+
+    async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        Transaction::execute(self, statement).await
+    }
+
+    async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        Transaction::insert(self, statement, generated).await
+    }
+}

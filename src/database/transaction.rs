@@ -1,0 +1,133 @@
+//! A transaction on any engine.
+
+use std::sync::Arc;
+
+use sea_query::{InsertStatement, SelectStatement};
+
+use super::{Change, DatabaseError, Engine, Namespace, Rendered, Row, Statement, mysql, postgres, sqlite};
+
+/// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
+/// that fails ends it: everything is rolled back, and what comes after is refused. After a savepoint
+/// it can be gone back to that instead.
+///
+/// On MySQL and MariaDB a change of the schema commits what came before it, so that changes of the
+/// schema stand at the beginning.
+#[derive(Debug)]
+pub struct Transaction {
+    engine: EngineTransaction,
+    table_prefix: Arc<str>,
+}
+
+#[derive(Debug)]
+pub(super) enum EngineTransaction {
+    Sqlite(sqlite::Transaction),
+    Postgres(postgres::Transaction),
+    Mysql(mysql::Transaction),
+}
+
+impl Transaction {
+    pub(super) fn new(engine: EngineTransaction, table_prefix: Arc<str>) -> Self {
+        Self { engine, table_prefix }
+    }
+
+    /// Where its tables are.
+    #[must_use]
+    pub fn namespace(&self) -> Namespace<'_> {
+        let (engine, schema) = match &self.engine {
+            EngineTransaction::Sqlite(_) => (Engine::Sqlite, None),
+            EngineTransaction::Postgres(postgres) => (Engine::Postgres, postgres.schema()),
+            EngineTransaction::Mysql(_) => (Engine::Mysql, None),
+        };
+        Namespace { engine, schema, table_prefix: &self.table_prefix }
+    }
+
+    /// Reads rows.
+    pub async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&statement.render(Engine::Postgres)).await
+            }
+            EngineTransaction::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
+        }
+    }
+
+    /// Changes something; see [`Database::execute`].
+    pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.execute(&statement.render(Engine::Postgres)).await
+            }
+            EngineTransaction::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
+        }
+    }
+
+    /// Inserts one row; see [`Database::insert`].
+    pub async fn insert(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Option<i64>, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => {
+                sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
+            }
+            EngineTransaction::Postgres(postgres) => {
+                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+            }
+            EngineTransaction::Mysql(mysql) => {
+                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
+            }
+        }
+    }
+
+    /// Whether there is a table of this name.
+    pub async fn has_table(&mut self, name: &str) -> Result<bool, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => {
+                Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty())
+            }
+            EngineTransaction::Postgres(postgres) => {
+                Ok(!postgres.query(&postgres::table_named(postgres.schema(), name)).await?.is_empty())
+            }
+            EngineTransaction::Mysql(mysql) => Ok(!mysql.query(&mysql::table_named(name)).await?.is_empty()),
+        }
+    }
+
+    /// Sets a savepoint; they may be nested. On MySQL and MariaDB a change of the schema ends them.
+    pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.savepoint().await,
+            EngineTransaction::Postgres(postgres) => postgres.savepoint().await,
+            EngineTransaction::Mysql(mysql) => mysql.savepoint().await,
+        }
+    }
+
+    /// Gives up the last savepoint and keeps what was done since.
+    pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.end_savepoint(true).await
+    }
+
+    /// Undoes what was done since the last savepoint, also after a failure, and gives it up.
+    pub async fn roll_back_to_savepoint(&mut self) -> Result<(), DatabaseError> {
+        self.end_savepoint(false).await
+    }
+
+    async fn end_savepoint(&mut self, keep: bool) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.end_savepoint(keep).await,
+            EngineTransaction::Postgres(postgres) => postgres.end_savepoint(keep).await,
+            EngineTransaction::Mysql(mysql) => mysql.end_savepoint(keep).await,
+        }
+    }
+
+    /// Makes everything it did last: when this returns, it survives a power failure.
+    pub async fn commit(self) -> Result<(), DatabaseError> {
+        match self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,
+            EngineTransaction::Postgres(postgres) => postgres.commit().await,
+            EngineTransaction::Mysql(mysql) => mysql.commit().await,
+        }
+    }
+}
