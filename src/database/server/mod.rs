@@ -168,7 +168,9 @@ impl ServerDatabase {
     pub(super) fn same_place(&self, other: &Self) -> bool {
         let place = |at: &Self| {
             let host = at.server.host.to_ascii_lowercase();
-            (host, at.server.port, at.name.clone(), at.schema.clone())
+            // Where no schema is named, tables are in PostgreSQL's `public`; MySQL names none.
+            let schema = at.schema.clone().unwrap_or_else(|| "public".to_owned());
+            (host, at.server.port, at.name.clone(), schema)
         };
         place(self) == place(other)
     }
