@@ -25,15 +25,19 @@ Environment:
   NBAPPS_CONFIG, NBAPPS_DATA_DIR, NBAPPS_SOCKET, NBAPPS_SOCKET_GROUP, NBAPPS_LISTEN,
   NBAPPS_LOG_LEVEL, NBAPPS_LOG_FORMAT
                      as the options
-  NBAPPS_PUBLIC_URL, NBAPPS_TRUSTED_PROXIES, NBAPPS_KEEP_DELETED, NBAPPS_DATABASE_URL
-                     as public_url, trusted_proxies (separated by commas), keep_deleted and
-                     database.url in the file
+  NBAPPS_PUBLIC_URL, NBAPPS_TRUSTED_PROXIES, NBAPPS_KEEP_DELETED
+                     as public_url, trusted_proxies (separated by commas) and keep_deleted in the
+                     file
+  NBAPPS_DATABASE_URL, NBAPPS_DATABASE_CONNECTIONS, NBAPPS_DATABASE_STATEMENT_TIMEOUT,
+  NBAPPS_DATABASE_IDLE_TIMEOUT
+                     as url, connections, statement_timeout and idle_timeout of [database] there
   APP_HOST, APP_PORT, API_BASE_PATH, DB_DIALECT, DB_STORAGE, DB_HOST, DB_PORT, DB_DATABASE,
-  DB_USER, DB_PASSWORD, INIT_ROOT_EMAIL, INIT_ROOT_USERNAME, INIT_ROOT_NICKNAME,
-  INIT_ROOT_PASSWORD
+  DB_USER, DB_PASSWORD, DB_SCHEMA, DB_TABLE_PREFIX, INIT_ROOT_EMAIL, INIT_ROOT_USERNAME,
+  INIT_ROOT_NICKNAME, INIT_ROOT_PASSWORD
                      as NocoBase reads them; the INIT_ROOT ones make each application's root user
   APP_DISCOVERY_ADAPTER, APP_PROCESS_ADAPTER
                      local, or not set
+  SSL_CERT_FILE      certificate authorities for sslmode=verify-full, instead of the machine's list
   NOTIFY_SOCKET      where to say READY=1, as systemd does")]
 pub struct Arguments {
     /// Read this configuration file (TOML)
