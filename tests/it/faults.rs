@@ -197,6 +197,33 @@ async fn an_application_whose_database_was_removed_says_so() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_too_long_for_a_connection_is_told_503() {
+    let server = OwnServer::postgres(50);
+    let environment = TestEnvironment::new();
+    let mut command = environment.daemon_command();
+    command.env("NBAPPS_DATABASE_CONNECTIONS", "2");
+    let daemon = environment.daemon_by(command);
+    daemon.call("app.create", connected("crm", &server.url("counted")));
+    let token = sign_in(&daemon, Some("crm")).await;
+    let (locker, connection) =
+        tokio_postgres::connect(&server.url("counted"), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    locker.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut asked = futures_util::stream::FuturesUnordered::new();
+    for _ in 0..5 {
+        asked.push(ask(&daemon, "crm", &token));
+    }
+    // Two have the connections and wait for the table; the others waited for a connection.
+    for _ in 0..3 {
+        assert_eq!(asked.next().await, Some((503, Some("5".to_owned()))));
+    }
+    locker.batch_execute("ROLLBACK").await.unwrap();
+    while let Some(answer) = asked.next().await {
+        assert_eq!(answer.0, 200);
+    }
+}
+
 /// Connections to the database `counted`.
 async fn connections(server: &OwnServer) -> i64 {
     if server.is_postgres() {
