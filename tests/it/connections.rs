@@ -1,5 +1,8 @@
 //! Connection mode: applications on databases of other services than the main application's.
 
+use std::io::{Read, Write};
+use std::process::Stdio;
+
 use mysql_async::prelude::Queryable;
 use nbapps::database::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
@@ -276,6 +279,34 @@ async fn the_command_line_and_the_http_api_connect_too() {
     }
     let asked = environment.nbapps(&["create", "crm", "--db", "connection", "--ask-db-password"]);
     assert!(asked.stderr.contains("no terminal to ask at"), "{}", asked.stderr);
+}
+
+#[tokio::test]
+async fn a_password_can_be_given_at_the_terminal() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let url = Service::Postgres.url(&environment).replace(":secret@", "@");
+    let nbapps = env!("CARGO_BIN_EXE_nbapps");
+    let create =
+        format!("{nbapps} create crm --db connection --db-url {url} --ask-db-password --create-database");
+    // A terminal of its own, whose keyboard is the test.
+    let mut command = environment.command("socat");
+    command.arg("-").arg(format!("SYSTEM:\"{create}\",pty,setsid,ctty,stderr"));
+    command.env("NBAPPS_SOCKET", environment.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut terminal = command.spawn().unwrap();
+    let mut shown = String::new();
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut bytes = [0; 256];
+    while !shown.contains("Password of the database user") {
+        let length = screen.read(&mut bytes).unwrap();
+        assert!(length > 0, "{shown}");
+        shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+    }
+    terminal.stdin.as_mut().unwrap().write_all(b"secret\n").unwrap();
+    let _ = screen.read_to_string(&mut shown);
+    terminal.wait().unwrap();
+    assert!(shown.contains("initialized"), "{shown}");
+    sign_in(&daemon, Some("crm")).await;
 }
 
 #[tokio::test]
