@@ -55,6 +55,25 @@ async fn an_application_answers_503_while_its_server_is_away_and_then_goes_on() 
 }
 
 #[tokio::test]
+async fn an_application_that_could_not_start_starts_with_a_later_visit() {
+    for mut server in own_servers(50) {
+        let environment = TestEnvironment::on(&server.url("host"));
+        let daemon = environment.daemon();
+        daemon.call("app.create", json!({"id": "crm"}));
+        server.tell("stop");
+        let visit = async || http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await.0;
+        assert_eq!(visit().await, 503);
+        assert_eq!(daemon.state("crm"), "error");
+        server.tell("start");
+        let begun = std::time::Instant::now();
+        while visit().await != 200 {
+            assert!(begun.elapsed() < PATIENCE, "{}", daemon.call("app.get", json!({"id": "crm"})));
+        }
+        sign_in(&daemon, Some("crm")).await;
+    }
+}
+
+#[tokio::test]
 async fn without_the_main_database_applications_go_on_and_the_registry_only_reads() {
     for mut server in own_servers(50) {
         let environment = TestEnvironment::on(&server.url("host"));
