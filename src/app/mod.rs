@@ -16,7 +16,17 @@ pub mod api;
 pub mod auth;
 pub mod system;
 #[cfg(test)]
+mod test_place;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_mariadb;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_postgres;
 
 pub use system::{install, uninstall};
 

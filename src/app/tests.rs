@@ -1,63 +1,14 @@
 //! An application as a whole: installing, opening, its version.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::*;
+use crate::app::test_place::{PASSWORD, Place, wanted};
 use crate::data::Filter;
-use crate::database::{Database, Location};
-
-/// An installed application in a folder of its own.
-pub(super) struct Place {
-    pub(super) source: DataSource,
-    folder: tempfile::TempDir,
-}
-
-pub(super) const PASSWORD: &str = "admin123";
-
-pub(super) fn wanted() -> Install {
-    Install {
-        title: "Sales".into(),
-        root: RootUser {
-            email: "admin@nocobase.com".into(),
-            username: "nocobase".into(),
-            nickname: "Super Admin".into(),
-            password: PASSWORD.into(),
-        },
-    }
-}
-
-impl Place {
-    pub(super) async fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = Location::Sqlite(folder.path().join("crm.sqlite"));
-        Self { source: DataSource::new(Database::create(&at).await.unwrap()), folder }
-    }
-
-    pub(super) async fn installed() -> Self {
-        let place = Self::empty().await;
-        install(&place.source, &wanted()).await.unwrap();
-        place
-    }
-
-    pub(super) async fn open(&self) -> Result<Arc<App>, AppError> {
-        self.open_with(b"secret", vec![]).await
-    }
-
-    pub(super) async fn open_with(
-        &self,
-        secret: &[u8],
-        resources: Vec<Arc<dyn api::Resource>>,
-    ) -> Result<Arc<App>, AppError> {
-        let source = self.source.clone();
-        App::open(AppOptions { name: "crm".into(), jwt_secret: secret.into(), source, resources }).await
-    }
-}
 
 #[tokio::test]
 async fn installing_makes_all_of_it_once() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let other = Install { title: "Other".into(), ..wanted() };
     install(&place.source, &other).await.unwrap();
     let count = async |collection| place.source.count(collection, &Filter::All).await.unwrap();
@@ -75,12 +26,13 @@ async fn installing_makes_all_of_it_once() {
 
 #[tokio::test]
 async fn the_password_is_stored_as_a_hash_only() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let query = Query::default().fields(&["password"]);
     let user = place.source.find_one(&system::USERS, query).await.unwrap().unwrap();
     assert!(user["password"].as_str().unwrap().starts_with("$argon2id$"));
     place.source.database().close().await;
-    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+    // Where it is a file, whatever is in it.
+    for file in std::fs::read_dir(place.folder()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
     }
@@ -88,8 +40,10 @@ async fn the_password_is_stored_as_a_hash_only() {
 
 #[tokio::test]
 async fn only_an_application_of_a_known_version_is_opened() {
-    let place = Place::empty().await;
-    assert!(matches!(place.open().await, Err(AppError::Invalid(said)) if said.contains("crm.sqlite")));
+    let place = Place::empty(module_path!()).await;
+    assert!(
+        matches!(place.open().await, Err(AppError::Invalid(said)) if said.contains(&place.location().to_string()))
+    );
     install(&place.source, &wanted()).await.unwrap();
     for (version, opens, says) in
         [("99.0.0", false, "99.0.0"), ("newest", false, "newest"), (SYSTEM_VERSION, true, "")]
@@ -109,7 +63,7 @@ async fn only_an_application_of_a_known_version_is_opened() {
 
 #[tokio::test]
 async fn a_closed_application_refuses() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     app.close().await;
     let request = api::ApiRequest {

@@ -98,15 +98,16 @@ async fn picture(browser: &Client, name: &str) {
 
 #[tokio::test]
 async fn an_application_is_signed_in_to_and_shows_itself() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
-    daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
+    let created = daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
+    let engine = created["application"]["database"]["engine"].as_str().unwrap();
     let driver = Driver::start();
     for javascript in [true, false] {
         let browser = driver.browser(javascript).await;
         sign_in(&browser, &format!("{}/apps/crm/admin/", daemon.url)).await;
         let page = text(&browser, "body").await;
-        for part in ["Customer care", "running", env!("CARGO_PKG_VERSION"), "sqlite", "Super Admin"] {
+        for part in ["Customer care", "running", env!("CARGO_PKG_VERSION"), engine, "Super Admin"] {
             assert!(page.contains(part), "{part}: {page}");
         }
         picture(&browser, "application.png").await;
@@ -116,7 +117,7 @@ async fn an_application_is_signed_in_to_and_shows_itself() {
 
 #[tokio::test]
 async fn the_main_applications_root_looks_after_the_others() {
-    let environment = TestEnvironment::new();
+    let environment = TestEnvironment::of(module_path!());
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
     daemon.call("app.create", json!({"id": "hr", "start": true}));

@@ -126,6 +126,46 @@ async fn databases_on_one_server_share_its_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_allowed_few_connections_makes_do_with_them() {
+    for server in own_servers(50) {
+        let few = if server.is_postgres() {
+            "CREATE ROLE frugal LOGIN CREATEDB CONNECTION LIMIT 3 PASSWORD 'secret'"
+        } else {
+            "GRANT ALL PRIVILEGES ON *.* TO frugal@'127.0.0.1' IDENTIFIED BY 'secret' WITH MAX_USER_CONNECTIONS 3"
+        };
+        run(&server, few).await;
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        let ids: Vec<String> = (0..8).map(|number| format!("app-{number}")).collect();
+        for id in &ids {
+            let url = server.url(id).replace("root:", "frugal:");
+            daemon.call("app.create", connected(id, &url));
+        }
+        for _ in 0..5 {
+            let visits = futures_util::stream::iter(&ids).map(|id| async {
+                let body = json!({"account": "nocobase", "password": "wrong"});
+                http(&daemon, "POST", "/api/auth:signIn", Some(id), None, Some(body)).await.0
+            });
+            let answers: Vec<u16> = visits.buffer_unordered(ids.len()).collect().await;
+            assert!(answers.iter().all(|&status| status == 401), "{answers:?}");
+        }
+    }
+}
+
+/// Runs SQL as the server's superuser.
+async fn run(server: &OwnServer, sql: &str) {
+    if server.is_postgres() {
+        let url = server.url("postgres");
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        return client.batch_execute(sql).await.unwrap();
+    }
+    let mut connection = mysql_async::Conn::from_url(server.url("mysql")).await.unwrap();
+    connection.query_drop(sql).await.unwrap();
+    connection.disconnect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_full_says_so() {
     for server in own_servers(12) {
         let mut others = Vec::new();

@@ -6,6 +6,10 @@
 
 mod autostart;
 mod browser;
+#[path = "browser.rs"]
+mod browser_on_mariadb;
+#[path = "browser.rs"]
+mod browser_on_postgres;
 mod cli;
 mod completion;
 mod conformance;

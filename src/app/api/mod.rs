@@ -25,6 +25,14 @@ mod query_string;
 mod target;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_mariadb;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_postgres;
 
 pub use answer::Answer;
 pub use error::ApiError;

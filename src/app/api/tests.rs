@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::app::tests::{PASSWORD, Place};
+use crate::app::test_place::{PASSWORD, Place};
 
 /// Sends a request; the status and the body.
 async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {
@@ -60,7 +60,7 @@ fn missing(expected: &Value, answer: &Value, path: &str) -> Option<String> {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests_and_their_answers() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let root = &*sign_in(&app).await;
     let error = |code: &str| json!({"errors": [{"message": "<text>", "code": code}]});
@@ -69,7 +69,7 @@ async fn requests_and_their_answers() {
         "id": 1, "nickname": "Super Admin", "username": "nocobase", "email": "admin@nocobase.com", "phone": null,
         "passwordChangeTz": null, "appLang": null, "systemSettings": {}, "createdById": null, "updatedById": null,
     });
-    let info = json!({"data": {"database": {"dialect": "sqlite"}, "lang": "en-US", "name": "crm", "title": "Sales"}});
+    let info = json!({"data": {"database": {"dialect": place.location().engine().as_str()}, "lang": "en-US", "name": "crm", "title": "Sales"}});
     let one_page = json!({"count": 1, "page": 1, "pageSize": 20, "totalPage": 1});
     let roles = json!([{"name": "admin"}, {"name": "member"}, {"name": "root"}]);
     let cases = [
@@ -130,7 +130,7 @@ async fn requests_and_their_answers() {
 
 #[tokio::test]
 async fn the_check_tells_the_user_with_its_roles() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let root = sign_in(&app).await;
     let (status, answer) = send(&app, "GET auth:check", &root, "").await;
@@ -151,7 +151,7 @@ async fn the_check_tells_the_user_with_its_roles() {
 
 #[tokio::test]
 async fn signing_out_and_changing_the_password() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let (first, second) = (sign_in(&app).await, sign_in(&app).await);
     let (status, answer) = send(&app, "POST auth:signOut", &first, "{}").await;
@@ -177,7 +177,7 @@ async fn signing_out_and_changing_the_password() {
 
 #[tokio::test]
 async fn users_and_roles_are_for_administrators() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let links = crate::data::Filter::Ne("roleName".into(), json!("member"));
     place.source.destroy(&crate::app::system::ROLES_USERS, &links).await.unwrap();
     let app = place.open().await.unwrap();
@@ -216,7 +216,7 @@ impl Resource for Echo {
 
 #[tokio::test]
 async fn a_resource_of_its_own_is_called_by_who_is_signed_in() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open_with(b"secret", vec![Arc::new(Echo)]).await.unwrap();
     let root = sign_in(&app).await;
     assert_eq!(send(&app, "GET applications:list", "", "").await.0, 401);
@@ -229,7 +229,7 @@ async fn a_resource_of_its_own_is_called_by_who_is_signed_in() {
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_refused_by_its_type() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());

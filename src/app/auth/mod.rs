@@ -287,3 +287,11 @@ fn object(value: Value) -> Record {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_mariadb;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod tests_on_postgres;

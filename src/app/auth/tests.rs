@@ -1,7 +1,7 @@
 //! Sign-in against a real application's tables.
 
 use super::*;
-use crate::app::tests::{PASSWORD, Place};
+use crate::app::test_place::{PASSWORD, Place};
 
 fn code(result: Result<Arc<Session>, AuthError>) -> &'static str {
     match result {
@@ -12,7 +12,7 @@ fn code(result: Result<Arc<Session>, AuthError>) -> &'static str {
 
 #[tokio::test]
 async fn an_account_is_a_user_name_or_an_address() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     for account in ["nocobase", "admin@nocobase.com"] {
         let signed_in = app.auth().sign_in(account, PASSWORD).await.unwrap();
@@ -36,7 +36,7 @@ async fn an_account_is_a_user_name_or_an_address() {
 
 #[tokio::test]
 async fn nobody_learns_from_a_refusal_whether_the_account_exists() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let known = app.auth().sign_in("nocobase", "wrong").await.unwrap_err().to_string();
     let unknown = app.auth().sign_in("nobody", "wrong").await.unwrap_err().to_string();
@@ -45,7 +45,7 @@ async fn nobody_learns_from_a_refusal_whether_the_account_exists() {
 
 #[tokio::test]
 async fn tokens_are_refused_with_the_right_word() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in("nocobase", PASSWORD).await.unwrap().token;
@@ -69,7 +69,7 @@ async fn tokens_are_refused_with_the_right_word() {
 
 #[tokio::test]
 async fn a_signed_out_token_is_refused_also_after_a_restart() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let [first, second] = [(); 2].map(|()| app.auth().sign_in("nocobase", PASSWORD));
     let (first, second) = (first.await.unwrap().token, second.await.unwrap().token);
@@ -83,7 +83,7 @@ async fn a_signed_out_token_is_refused_also_after_a_restart() {
 
 #[tokio::test]
 async fn ended_tokens_leave_the_blacklist() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let old = json!({"token": Uuid::new_v4(), "expiration": "2020-01-01T00:00:00.000Z"});
     place.source.insert(&TOKEN_BLACKLIST, object(old)).await.unwrap();
@@ -97,7 +97,7 @@ async fn ended_tokens_leave_the_blacklist() {
 
 #[tokio::test]
 async fn a_changed_password_ends_every_session() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in("nocobase", PASSWORD).await.unwrap().token;
@@ -119,7 +119,7 @@ async fn a_changed_password_ends_every_session() {
 
 #[tokio::test]
 async fn what_memory_knows_of_a_user_is_forgotten_with_a_change() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in("nocobase", PASSWORD).await.unwrap().token;
     place.source.destroy(&USERS, &Filter::All).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_memory_knows_of_a_user_is_forgotten_with_a_change() {
 
 #[tokio::test]
 async fn tickets_sign_in_once() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     for user in [None, Some("nocobase"), Some("admin@nocobase.com")] {
         let (ticket, until) = app.auth().issue_ticket(user).await.unwrap();
@@ -145,7 +145,7 @@ async fn tickets_sign_in_once() {
 
 #[tokio::test]
 async fn a_form_token_is_of_its_session() {
-    let place = Place::installed().await;
+    let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let [first, second] = [(); 2].map(|()| async {
         let token = app.auth().sign_in("nocobase", PASSWORD).await.unwrap().token;

@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 
 use super::{error, value};
 use crate::database::rows::RowSender;
-use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
+use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// Statements that a connection keeps prepared.
@@ -141,10 +141,10 @@ impl Connection for MysqlConnection {
         Self::connect_to(at, Some(&*at.name).filter(|name| !name.is_empty())).await
     }
 
-    async fn allowance(&mut self) -> Result<u32, Error> {
+    async fn allowance(&mut self) -> Result<Allowance, Error> {
         let limits = "SELECT @@global.max_connections, @@session.max_user_connections";
         let (server, user) = self.connection.query_first::<(u32, u32), _>(limits).await?.unwrap_or((0, 0));
-        Ok(if user == 0 { server } else { server.min(user) })
+        Ok(Allowance { server, user: Some(user).filter(|&user| user != 0) })
     }
 
     async fn is_usable(&mut self, idle: Duration) -> bool {

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error, Statement};
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
-use crate::database::server::{Connection, ServerDatabase, Servers, Tls};
+use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
 /// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
@@ -99,14 +99,16 @@ impl Connection for PostgresConnection {
         Ok(Self { client, prepared: LruCache::new(PREPARED) })
     }
 
-    async fn allowance(&mut self) -> Result<u32, Failure> {
-        // A role's own limit counts where it is lower. Slots for superusers are nobody else's.
-        let question = "SELECT least(current_setting('max_connections')::int \
+    async fn allowance(&mut self) -> Result<Allowance, Failure> {
+        // Slots for superusers are nobody else's; a role without a limit of its own says -1.
+        let question = "SELECT current_setting('max_connections')::int \
              - current_setting('superuser_reserved_connections')::int \
              - coalesce(current_setting('reserved_connections', true)::int, 0), \
-             nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), -1))";
+             (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)";
         let row = self.client.query_one(question, &[]).await?;
-        Ok(u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0))
+        let server = u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0);
+        let user = row.try_get::<_, Option<i32>>(1)?.and_then(|most| u32::try_from(most).ok());
+        Ok(Allowance { server, user })
     }
 
     async fn is_usable(&mut self, _idle: Duration) -> bool {

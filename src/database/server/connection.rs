@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ServerDatabase;
-use super::lending::Servers;
+use super::lending::{Allowance, Servers};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered, Row};
 
@@ -24,8 +24,8 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     /// Connects; bounded by [`super::CONNECT_TIMEOUT`] outside.
     fn connect(at: &ServerDatabase) -> impl Future<Output = Result<Self, Self::Error>> + Send;
 
-    /// How many connections the server has for everybody like us.
-    fn allowance(&mut self) -> impl Future<Output = Result<u32, Self::Error>> + Send;
+    /// How many connections the server allows.
+    fn allowance(&mut self) -> impl Future<Output = Result<Allowance, Self::Error>> + Send;
 
     /// Whether it still leads to the server, after it was not used for a while.
     fn is_usable(&mut self, idle: Duration) -> impl Future<Output = bool> + Send;

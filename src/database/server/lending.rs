@@ -83,12 +83,58 @@ pub(super) struct Place {
     pub(super) around: Arc<ServerDatabase>,
 }
 
+/// Lets a number of connections be in use at a time; how many, the server says to the first.
+struct Gate {
+    permits: Arc<Semaphore>,
+    /// 0 while the server was not asked.
+    size: AtomicU32,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { permits: Arc::new(Semaphore::new(AT_FIRST as usize)), size: AtomicU32::new(0) }
+    }
+
+    async fn pass(&self, at: &ServerDatabase) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        match tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(DatabaseError::Busy(format!(
+                "no connection to {} became free in {} s: all {} are in use",
+                at.server,
+                PATIENCE.as_secs(),
+                self.size.load(Ordering::Relaxed).max(AT_FIRST),
+            ))),
+        }
+    }
+
+    fn is_sized(&self) -> bool {
+        self.size.load(Ordering::Relaxed) != 0
+    }
+
+    fn set_size(&self, size: u32) {
+        if size >= AT_FIRST {
+            self.permits.add_permits((size - AT_FIRST) as usize);
+        } else {
+            self.permits.forget_permits((AT_FIRST - size) as usize);
+        }
+        self.size.store(size, Ordering::Relaxed);
+    }
+}
+
+/// How many connections a server allows.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::database) struct Allowance {
+    /// To all who are no superusers.
+    pub server: u32,
+    /// To this user, where that is limited.
+    pub user: Option<u32>,
+}
+
 /// The connections to one server.
 pub(super) struct Budget<C> {
-    /// One for each connection that may be in use.
-    permits: Arc<Semaphore>,
-    /// How many there are; 0 while the server was not asked.
-    size: AtomicU32,
+    all: Gate,
+    /// Of each user, by name: a server may allow one less than the others.
+    users: Mutex<Vec<(String, Arc<Gate>)>>,
     /// Those that nobody uses, the longest unused first.
     idle: Mutex<VecDeque<Idle<C>>>,
     /// A permit for each connection that may be in use in a database, by database.
@@ -106,14 +152,14 @@ struct Idle<C> {
 /// A connection in use, with its part of the budget.
 pub(super) struct Lent<C> {
     pub(super) connection: C,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) permits: [OwnedSemaphorePermit; 2],
 }
 
 impl<C: Connection> Budget<C> {
     fn new() -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(AT_FIRST as usize)),
-            size: AtomicU32::new(0),
+            all: Gate::new(),
+            users: Mutex::default(),
             idle: Mutex::default(),
             databases: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -136,34 +182,37 @@ impl<C: Connection> Budget<C> {
 
     /// Lends a connection to a database.
     pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<Lent<C>, DatabaseError> {
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
-            return Err(DatabaseError::Busy(format!(
-                "no connection to {} became free in {} s: all {} are in use",
-                at.server,
-                PATIENCE.as_secs(),
-                self.size.load(Ordering::Relaxed).max(AT_FIRST),
-            )));
-        };
+        let user = self.user(&at.server.user);
+        let permits = [user.pass(at).await?, self.all.pass(at).await?];
         while let Some(mut idle) = self.take_idle(at) {
             if idle.connection.is_usable(idle.since.elapsed()).await {
-                return Ok(Lent { connection: idle.connection, permit });
+                return Ok(Lent { connection: idle.connection, permits });
             }
         }
-        self.make_room();
+        self.make_room(&at.server.user, &user);
         let mut connection = self.connect(at).await?;
-        if self.size.load(Ordering::Relaxed) == 0 {
-            self.ask_for_limit(&mut connection, at).await?;
+        if !user.is_sized() {
+            self.ask_for_limits(&mut connection, at, &user).await?;
         }
-        Ok(Lent { connection, permit })
+        Ok(Lent { connection, permits })
+    }
+
+    fn user(&self, name: &str) -> Arc<Gate> {
+        let mut users = self.users.lock();
+        if let Some((_, gate)) = users.iter().find(|(known, _)| known == name) {
+            return Arc::clone(gate);
+        }
+        let gate = Arc::new(Gate::new());
+        users.push((name.to_owned(), Arc::clone(&gate)));
+        gate
     }
 
     /// Takes a connection back that can be lent again.
     pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, lent: Lent<C>) {
-        let Lent { connection, permit } = lent;
+        let Lent { connection, permits } = lent;
         self.idle.lock().push_back(Idle { at: Arc::clone(at), connection, since: Instant::now() });
         // After it, so that whoever waits finds the connection.
-        drop(permit);
+        drop(permits);
     }
 
     /// Closes what is unused of a database.
@@ -196,11 +245,18 @@ impl<C: Connection> Budget<C> {
         idle.remove(place)
     }
 
-    /// Closes the longest unused until one more can be opened within the budget.
-    fn make_room(&self) {
+    /// Closes the longest unused until one more can be opened within the server's and the user's
+    /// limits.
+    fn make_room(&self, user: &str, gate: &Gate) {
         let mut closed = Vec::new();
         let mut idle = self.idle.lock();
-        while idle.len() > self.permits.available_permits() {
+        while idle.iter().filter(|idle| idle.at.server.user == user).count()
+            > gate.permits.available_permits()
+        {
+            let first = idle.iter().position(|idle| idle.at.server.user == user);
+            closed.extend(first.and_then(|first| idle.remove(first)));
+        }
+        while idle.len() > self.all.permits.available_permits() {
             closed.extend(idle.pop_front());
         }
         drop(idle);
@@ -230,20 +286,24 @@ impl<C: Connection> Budget<C> {
         }
     }
 
-    async fn ask_for_limit(&self, connection: &mut C, at: &ServerDatabase) -> Result<(), DatabaseError> {
+    async fn ask_for_limits(
+        &self,
+        connection: &mut C,
+        at: &ServerDatabase,
+        user: &Gate,
+    ) -> Result<(), DatabaseError> {
         let _asking = self.asking.lock().await;
-        if self.size.load(Ordering::Relaxed) != 0 {
+        if user.is_sized() {
             return Ok(());
         }
         let allowed = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
-        let size = size(allowed, limits().connections);
-        if size >= AT_FIRST {
-            self.permits.add_permits((size - AT_FIRST) as usize);
-        } else {
-            self.permits.forget_permits((AT_FIRST - size) as usize);
+        let all = size(allowed.server, limits().connections);
+        if !self.all.is_sized() {
+            self.all.set_size(all);
         }
-        self.size.store(size, Ordering::Relaxed);
-        tracing::debug!(server = %at.server, allowed, budget = size, "the server's connections are counted");
+        // One stays with whoever else is this user.
+        user.set_size(allowed.user.map_or(all, |most| most.saturating_sub(1).clamp(1, all)));
+        tracing::debug!(server = %at.server, ?allowed, budget = all, "the server's connections are counted");
         Ok(())
     }
 }

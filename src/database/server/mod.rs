@@ -19,7 +19,7 @@ use super::Engine;
 
 pub(super) use connection::Connection;
 pub(super) use handle::Handle;
-pub(super) use lending::Servers;
+pub(super) use lending::{Allowance, Servers};
 pub use limits::{ServerLimits, set_limits};
 pub(super) use transaction::Transaction;
 

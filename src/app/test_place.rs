@@ -1,0 +1,69 @@
+//! An application for a test, on the engine that the test's module is for: `tests_on_postgres` is
+//! `tests.rs` on PostgreSQL.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::database::{Database, Location};
+use crate::test_servers;
+
+/// An application with a database of its own.
+pub(super) struct Place {
+    pub(super) source: DataSource,
+    folder: tempfile::TempDir,
+}
+
+pub(super) const PASSWORD: &str = "admin123";
+
+pub(super) fn wanted() -> Install {
+    Install {
+        title: "Sales".into(),
+        root: RootUser {
+            email: "admin@nocobase.com".into(),
+            username: "nocobase".into(),
+            nickname: "Super Admin".into(),
+            password: PASSWORD.into(),
+        },
+    }
+}
+
+impl Place {
+    pub(super) async fn empty(module: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = match module.rsplit_once("_on_") {
+            Some((_, "postgres")) => test_servers::postgres(&test_servers::fresh_name()),
+            Some((_, "mariadb")) => test_servers::mariadb(&test_servers::fresh_name()),
+            _ => format!("sqlite:{}", folder.path().join("crm.sqlite").display()),
+        };
+        let database = Database::create(&Location::parse(&at).unwrap()).await.unwrap();
+        Self { source: DataSource::new(database), folder }
+    }
+
+    pub(super) async fn installed(module: &str) -> Self {
+        let place = Self::empty(module).await;
+        install(&place.source, &wanted()).await.unwrap();
+        place
+    }
+
+    pub(super) fn location(&self) -> Location {
+        self.source.database().location()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) async fn open(&self) -> Result<Arc<App>, AppError> {
+        self.open_with(b"secret", vec![]).await
+    }
+
+    pub(super) async fn open_with(
+        &self,
+        secret: &[u8],
+        resources: Vec<Arc<dyn api::Resource>>,
+    ) -> Result<Arc<App>, AppError> {
+        let source = self.source.clone();
+        App::open(AppOptions { name: "crm".into(), jwt_secret: secret.into(), source, resources }).await
+    }
+}
