@@ -35,7 +35,7 @@ async fn an_application_answers_503_while_its_server_is_away_and_then_goes_on() 
     for mut server in own_servers(50) {
         let environment = TestEnvironment::new();
         let mut command = environment.daemon_command();
-        command.env("NBAPPS_DATABASE_STATEMENT_TIMEOUT", "500ms");
+        command.env("NBAPPS_DATABASE_STATEMENT_TIMEOUT", "3s");
         let daemon = environment.daemon_by(command);
         daemon.call("app.create", connected("crm", &server.url("crm")));
         daemon.call("app.create", json!({"id": "hr", "start": true}));
