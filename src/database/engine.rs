@@ -2,6 +2,9 @@
 
 use sea_query::ColumnType;
 
+/// SQLite's name for the order of exact numbers, which every connection is taught.
+pub(super) const DECIMAL_COLLATION: &str = "decimal";
+
 /// A database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
@@ -41,14 +44,27 @@ impl Engine {
         matches!(self, Self::Postgres)
     }
 
-    /// The column type for what the builder's type stands for, where it would not hold all of it.
+    /// The column type for what the builder's type stands for, where the builder's own would not
+    /// hold all of it or not compare it as what it is. A `DateTime` is one without a time zone; a
+    /// `Decimal` must say its digits and decimals, of which every engine has 65 and 30 at most.
     #[must_use]
     pub fn column_type(self, general: ColumnType) -> ColumnType {
         match (self, general) {
             // A `timestamp` has whole seconds and ends in 2038, a `text` 64 KiB.
             (Self::Mysql, ColumnType::TimestampWithTimeZone) => ColumnType::custom("datetime(3)"),
+            (Self::Mysql, ColumnType::DateTime) => ColumnType::custom("datetime(3)"),
+            (Self::Mysql, ColumnType::Time) => ColumnType::custom("time(3)"),
             (Self::Mysql, ColumnType::Text) => ColumnType::custom("longtext"),
+            (Self::Mysql, ColumnType::Blob) => ColumnType::custom("longblob"),
             (Self::Mysql, ColumnType::Uuid) => ColumnType::custom("char(36)"),
+            // What compares and looks into JSON needs the second.
+            (Self::Postgres, ColumnType::Json) => ColumnType::JsonBinary,
+            // SQLite's numbers are binary: exact ones are texts that are compared as numbers.
+            (Self::Sqlite, ColumnType::Decimal(digits)) => {
+                let digits =
+                    digits.map_or_else(String::new, |(all, decimals)| format!("({all}, {decimals})"));
+                ColumnType::custom(format!("text_decimal{digits} COLLATE {DECIMAL_COLLATION}"))
+            }
             (_, general) => general,
         }
     }

@@ -3,8 +3,8 @@
 
 use sea_query::{
     DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, MysqlQueryBuilder,
-    PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, TableAlterStatement, TableCreateStatement,
-    TableDropStatement, UpdateStatement,
+    PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, TableAlterStatement,
+    TableCreateStatement, TableDropStatement, TableRenameStatement, UpdateStatement,
 };
 
 use super::Engine;
@@ -40,6 +40,53 @@ impl Rendered {
     }
 }
 
+/// Writes a statement's text, and keeps what it binds.
+struct Writer {
+    engine: Engine,
+    sql: String,
+    values: Vec<sea_query::Value>,
+}
+
+impl std::fmt::Write for Writer {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.sql.push_str(text);
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sql)
+    }
+}
+
+impl SqlWriter for Writer {
+    fn push_param<T: QueryBuilder>(&mut self, value: sea_query::Value, _: &T) {
+        let number = self.values.len() + 1;
+        match (self.engine, &value) {
+            // An exact number that is bound as what it is compared with would be cut to fit.
+            (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => {
+                self.sql.push_str(&format!("CAST(${number} AS numeric)"));
+            }
+            // It is bound as a text, which is compared with numbers as an inexact one.
+            (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {
+                let decimals = value.fractional_digit_count().clamp(0, MYSQL_DECIMALS);
+                self.sql.push_str(&format!("CAST(? AS decimal(65, {decimals}))"));
+            }
+            (Engine::Postgres, _) => self.sql.push_str(&format!("${number}")),
+            (Engine::Sqlite | Engine::Mysql, _) => self.sql.push('?'),
+        }
+        self.values.push(value);
+    }
+
+    fn as_writer(&mut self) -> &mut dyn std::fmt::Write {
+        self
+    }
+}
+
+/// Decimals of an exact number in MySQL at most.
+const MYSQL_DECIMALS: i64 = 30;
+
 mod sealed {
     /// Keeps the list of statements closed.
     pub trait Sealed {}
@@ -59,12 +106,14 @@ macro_rules! data_statements {
         impl sealed::Sealed for $statement {}
         impl Statement for $statement {
             fn render(&self, engine: Engine) -> Rendered {
-                let (sql, values) = match engine {
-                    Engine::Sqlite => self.build(SqliteQueryBuilder),
-                    Engine::Postgres => self.build(PostgresQueryBuilder),
-                    Engine::Mysql => self.build(MysqlQueryBuilder),
-                };
-                Rendered { sql, values: values.0, repeated: true, if_missing: false, generated: false }
+                let mut writer = Writer { engine, sql: String::with_capacity(256), values: Vec::new() };
+                match engine {
+                    Engine::Sqlite => self.build_collect_any_into(&SqliteQueryBuilder, &mut writer),
+                    Engine::Postgres => self.build_collect_any_into(&PostgresQueryBuilder, &mut writer),
+                    Engine::Mysql => self.build_collect_any_into(&MysqlQueryBuilder, &mut writer),
+                }
+                let Writer { sql, values, .. } = writer;
+                Rendered { sql, values, repeated: true, if_missing: false, generated: false }
             }
         }
     )+ };
@@ -95,6 +144,7 @@ schema_statements!(
     TableCreateStatement,
     TableAlterStatement,
     TableDropStatement,
+    TableRenameStatement,
     IndexCreateStatement,
     IndexDropStatement
 );

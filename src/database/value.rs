@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-/// One value. An engine without a type of its own for it stores the nearest: SQLite has a number
-/// for a `Bool` and a text for `DateTime`, `Json` and `Uuid`, and gives those back; who reads knows
-/// the field's type.
+/// One value. An engine without a type of its own for it stores the nearest and gives that back;
+/// who reads knows the field's type:
+///
+/// - SQLite has a number for a `Bool`, and a text for `Decimal` (`-12.50`), `DateTime`
+///   (`2024-05-06T07:08:09.000Z`), `DateTimeNoTz` (`2024-05-06 07:08:09.000`), `Date`
+///   (`2024-05-06`), `Time` (`07:08:09.000`), `Json` and `Uuid`. Those of moments, dates and times
+///   always have this width, so that their order is that of what they stand for.
+/// - MySQL and MariaDB have a number for a `Bool`, a text for a `Uuid`, and one type for `DateTime`
+///   and `DateTimeNoTz`: what comes back is a `DateTime` that is to be read without its zone.
+///   MariaDB gives a text for `Json`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No value.
@@ -17,12 +25,20 @@ pub enum Value {
     Integer(i64),
     /// A number with a fraction.
     Real(f64),
+    /// An exact number, with as many decimals as its column has.
+    Decimal(BigDecimal),
     /// A text.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
     /// A moment; engines keep milliseconds at least.
     DateTime(DateTime<Utc>),
+    /// A date and time of day that are nobody's moment: in no time zone.
+    DateTimeNoTz(NaiveDateTime),
+    /// A date.
+    Date(NaiveDate),
+    /// A time of day.
+    Time(NaiveTime),
     /// A JSON document.
     Json(serde_json::Value),
     /// A UUID.
@@ -37,9 +53,13 @@ impl From<Value> for sea_query::Value {
             Value::Bool(value) => Self::Bool(Some(value)),
             Value::Integer(value) => Self::BigInt(Some(value)),
             Value::Real(value) => Self::Double(Some(value)),
+            Value::Decimal(value) => Self::BigDecimal(Some(Box::new(value))),
             Value::Text(value) => Self::String(Some(value)),
             Value::Bytes(value) => Self::Bytes(Some(value)),
             Value::DateTime(value) => Self::ChronoDateTimeUtc(Some(value)),
+            Value::DateTimeNoTz(value) => Self::ChronoDateTime(Some(value)),
+            Value::Date(value) => Self::ChronoDate(Some(value)),
+            Value::Time(value) => Self::ChronoTime(Some(value)),
             Value::Json(value) => Self::Json(Some(Box::new(value))),
             Value::Uuid(value) => Self::Uuid(Some(value)),
         }

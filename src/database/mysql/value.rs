@@ -1,11 +1,11 @@
 //! Values to and from the protocol of MySQL and MariaDB.
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use mysql_async::Value as Wire;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use sea_query::Value as Bound;
 
-use crate::database::Value;
+use crate::database::{Value, decimal};
 
 /// The character set that stands for bytes.
 const BINARY: u16 = 63;
@@ -28,7 +28,11 @@ pub(super) fn parameter(value: &Bound) -> Wire {
         Bound::Char(Some(value)) => Wire::Bytes(value.to_string().into_bytes()),
         Bound::Bytes(Some(value)) => Wire::Bytes(value.to_vec()),
         Bound::Json(Some(value)) => Wire::Bytes(value.to_string().into_bytes()),
-        Bound::ChronoDateTimeUtc(Some(value)) => moment(value),
+        Bound::ChronoDateTimeUtc(Some(value)) => moment(value.naive_utc()),
+        Bound::ChronoDateTime(Some(value)) => moment(*value),
+        Bound::ChronoDate(Some(value)) => moment(value.and_time(NaiveTime::MIN)),
+        Bound::ChronoTime(Some(value)) => time(*value),
+        Bound::BigDecimal(Some(value)) => Wire::Bytes(decimal::text(value).into_bytes()),
         Bound::Uuid(Some(value)) => Wire::Bytes(value.hyphenated().to_string().into_bytes()),
         // What nobody binds here; a null of any type.
         _ => Wire::NULL,
@@ -36,11 +40,17 @@ pub(super) fn parameter(value: &Bound) -> Wire {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "parts of a date and a time of day")]
-fn moment(at: &DateTime<Utc>) -> Wire {
-    let micros = at.timestamp_subsec_micros().min(999_999);
+fn moment(at: NaiveDateTime) -> Wire {
+    let micros = at.and_utc().timestamp_subsec_micros().min(999_999);
     let year = u16::try_from(at.year()).unwrap_or(0);
     let (month, day) = (at.month() as u8, at.day() as u8);
     Wire::Date(year, month, day, at.hour() as u8, at.minute() as u8, at.second() as u8, micros)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "parts of a time of day")]
+fn time(at: NaiveTime) -> Wire {
+    let micros = (at.nanosecond() / 1000).min(999_999);
+    Wire::Time(false, 0, at.hour() as u8, at.minute() as u8, at.second() as u8, micros)
 }
 
 /// A value of a row, of whatever type its column says.
@@ -56,38 +66,60 @@ pub(super) fn received(value: Wire, column: &mysql_async::Column) -> Value {
         Wire::Double(value) => Value::Real(value),
         Wire::Date(year, month, day, hour, minute, second, micros) => {
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
+            if column.column_type() == ColumnType::MYSQL_TYPE_DATE {
+                return date.map_or(Value::Null, Value::Date);
+            }
             let at = date
                 .and_then(|date| date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros));
             at.map_or(Value::Null, |at| Value::DateTime(at.and_utc()))
         }
         Wire::Time(negative, days, hours, minutes, seconds, micros) => {
             let hours = days * 24 + u32::from(hours);
-            let sign = if negative { "-" } else { "" };
-            Value::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}"))
+            let of_day = NaiveTime::from_hms_micro_opt(hours, minutes.into(), seconds.into(), micros);
+            // A column may also hold a span of time, which is no time of day.
+            of_day.filter(|_| !negative).map_or_else(
+                || {
+                    let sign = if negative { "-" } else { "" };
+                    Value::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}"))
+                },
+                Value::Time,
+            )
         }
-        Wire::Bytes(bytes) => {
-            let of_bytes = column.character_set() == BINARY
-                && matches!(
-                    column.column_type(),
-                    ColumnType::MYSQL_TYPE_BLOB
-                        | ColumnType::MYSQL_TYPE_TINY_BLOB
-                        | ColumnType::MYSQL_TYPE_MEDIUM_BLOB
-                        | ColumnType::MYSQL_TYPE_LONG_BLOB
-                        | ColumnType::MYSQL_TYPE_STRING
-                        | ColumnType::MYSQL_TYPE_VAR_STRING
-                        | ColumnType::MYSQL_TYPE_BIT
-                )
-                && column.flags().contains(ColumnFlags::BINARY_FLAG);
-            if of_bytes {
-                return Value::Bytes(bytes);
+        Wire::Bytes(bytes) => from_bytes(bytes, column),
+    }
+}
+
+fn from_bytes(bytes: Vec<u8>, column: &mysql_async::Column) -> Value {
+    let kind = column.column_type();
+    let of_bytes = column.character_set() == BINARY
+        && column.flags().contains(ColumnFlags::BINARY_FLAG)
+        && matches!(
+            kind,
+            ColumnType::MYSQL_TYPE_BLOB
+                | ColumnType::MYSQL_TYPE_TINY_BLOB
+                | ColumnType::MYSQL_TYPE_MEDIUM_BLOB
+                | ColumnType::MYSQL_TYPE_LONG_BLOB
+                | ColumnType::MYSQL_TYPE_STRING
+                | ColumnType::MYSQL_TYPE_VAR_STRING
+                | ColumnType::MYSQL_TYPE_BIT
+        );
+    if of_bytes {
+        return Value::Bytes(bytes);
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return Value::Bytes(error.into_bytes()),
+    };
+    match kind {
+        ColumnType::MYSQL_TYPE_JSON => serde_json::from_str(&text).map_or(Value::Text(text), Value::Json),
+        ColumnType::MYSQL_TYPE_DECIMAL | ColumnType::MYSQL_TYPE_NEWDECIMAL => match decimal::parse(&text) {
+            // What is summed is of no table.
+            Some(value) if column.org_table_ref().is_empty() => {
+                decimal::as_counted(value, decimal::COUNTED_ON_MYSQL)
             }
-            match String::from_utf8(bytes) {
-                Ok(text) if column.column_type() == ColumnType::MYSQL_TYPE_JSON => {
-                    serde_json::from_str(&text).map_or(Value::Text(text), Value::Json)
-                }
-                Ok(text) => Value::Text(text),
-                Err(error) => Value::Bytes(error.into_bytes()),
-            }
-        }
+            Some(value) => Value::Decimal(value),
+            None => Value::Text(text),
+        },
+        _ => Value::Text(text),
     }
 }

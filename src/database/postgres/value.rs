@@ -1,12 +1,16 @@
 //! Values to and from PostgreSQL's binary form. What is bound takes the type that the server gave
 //! the parameter, so that a number fits a column of any size.
 
+use bigdecimal::{BigDecimal, ToPrimitive};
 use bytes::{BufMut, BytesMut};
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use sea_query::Value as Bound;
 use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
-use crate::database::Value;
+use crate::database::{Value, decimal};
+
+/// The sign of a number below zero in the binary form.
+const NEGATIVE: u16 = 0x4000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +37,10 @@ impl ToSql for Parameter<'_> {
             Bound::Bytes(Some(value)) => value.to_sql(kind, out),
             Bound::Json(Some(value)) => value.to_sql(kind, out),
             Bound::ChronoDateTimeUtc(Some(value)) => moment(*value, kind, out),
+            Bound::ChronoDateTime(Some(value)) => without_zone(*value, kind, out),
+            Bound::ChronoDate(Some(value)) => date(*value, kind, out),
+            Bound::ChronoTime(Some(value)) => time(*value, kind, out),
+            Bound::BigDecimal(Some(value)) => exact(value, kind, out),
             Bound::Uuid(Some(value)) => value.to_sql(kind, out),
             // What nobody binds here; a null of any type.
             _ => Ok(IsNull::Yes),
@@ -62,6 +70,7 @@ fn whole(value: i64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure>
         #[expect(clippy::cast_precision_loss, reason = "that is what such a column holds")]
         Type::FLOAT8 | Type::FLOAT4 => real(value as f64, kind, out),
         Type::BOOL => (value != 0).to_sql(kind, out),
+        Type::NUMERIC => exact(&BigDecimal::from(value), kind, out),
         _ => text(&value.to_string(), kind, out),
     }
 }
@@ -71,6 +80,8 @@ fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> 
         Type::FLOAT8 => value.to_sql(kind, out),
         #[expect(clippy::cast_possible_truncation, reason = "that is what such a column holds")]
         Type::FLOAT4 => (value as f32).to_sql(kind, out),
+        // As it is written: 0.1 is meant to be a tenth.
+        Type::NUMERIC => text(&value.to_string(), kind, out),
         _ => text(&value.to_string(), kind, out),
     }
 }
@@ -82,12 +93,51 @@ fn moment(value: DateTime<Utc>, kind: &Type, out: &mut BytesMut) -> Result<IsNul
     }
 }
 
+fn without_zone(value: NaiveDateTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::TIMESTAMPTZ => value.and_utc().to_sql(kind, out),
+        Type::DATE => value.date().to_sql(kind, out),
+        Type::TIMESTAMP => value.to_sql(kind, out),
+        _ => text(&value.format("%Y-%m-%d %H:%M:%S%.f").to_string(), kind, out),
+    }
+}
+
+fn date(value: NaiveDate, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::DATE => value.to_sql(kind, out),
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => without_zone(value.and_time(NaiveTime::MIN), kind, out),
+        _ => text(&value.to_string(), kind, out),
+    }
+}
+
+fn time(value: NaiveTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::TIME => value.to_sql(kind, out),
+        _ => text(&value.to_string(), kind, out),
+    }
+}
+
+fn exact(value: &BigDecimal, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *kind {
+        Type::NUMERIC => {
+            put_numeric(&decimal::text(value), out)?;
+            Ok(IsNull::No)
+        }
+        Type::FLOAT8 | Type::FLOAT4 => real(value.to_f64().ok_or("a number is too large")?, kind, out),
+        _ => text(&decimal::text(value), kind, out),
+    }
+}
+
 fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
     match *kind {
         Type::UUID => uuid::Uuid::parse_str(value)?.to_sql(kind, out),
         Type::TIMESTAMPTZ => DateTime::parse_from_rfc3339(value)?.to_sql(kind, out),
         Type::JSON | Type::JSONB => serde_json::from_str::<serde_json::Value>(value)?.to_sql(kind, out),
         Type::INT8 | Type::INT4 | Type::INT2 => whole(value.parse()?, kind, out),
+        Type::FLOAT8 | Type::FLOAT4 => real(value.parse()?, kind, out),
+        Type::NUMERIC => exact(&decimal::parse(value).ok_or("it is no number")?, kind, out),
+        Type::DATE => value.parse::<NaiveDate>()?.to_sql(kind, out),
+        Type::TIME => value.parse::<NaiveTime>()?.to_sql(kind, out),
         _ => {
             out.put_slice(value.as_bytes());
             Ok(IsNull::No)
@@ -110,10 +160,12 @@ impl<'a> FromSql<'a> for Received {
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Value::Bytes(raw.to_vec()),
             Type::TIMESTAMPTZ => Value::DateTime(DateTime::from_sql(kind, raw)?),
-            Type::TIMESTAMP => Value::DateTime(NaiveDateTime::from_sql(kind, raw)?.and_utc()),
+            Type::TIMESTAMP => Value::DateTimeNoTz(NaiveDateTime::from_sql(kind, raw)?),
+            Type::DATE => Value::Date(NaiveDate::from_sql(kind, raw)?),
+            Type::TIME => Value::Time(NaiveTime::from_sql(kind, raw)?),
             Type::JSON | Type::JSONB => Value::Json(serde_json::Value::from_sql(kind, raw)?),
             Type::UUID => Value::Uuid(uuid::Uuid::from_sql(kind, raw)?),
-            Type::NUMERIC => Value::Text(numeric(raw)?),
+            Type::NUMERIC => received_numeric(raw)?,
             _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
         }))
     }
@@ -127,11 +179,45 @@ impl<'a> FromSql<'a> for Received {
     }
 }
 
+/// An exact number; what is none (`NaN`) is a text, and a sum of whole numbers a whole number.
+fn received_numeric(raw: &[u8]) -> Result<Value, Failure> {
+    let text = numeric(raw)?;
+    Ok(match decimal::parse(&text) {
+        Some(value) => decimal::as_counted(value, decimal::COUNTED_ON_POSTGRES),
+        None => Value::Text(text),
+    })
+}
+
+/// Writes the binary form of a number, given as digits with at most one point.
+fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), Failure> {
+    const MOST_DECIMALS: usize = 0x3FFF;
+    let (sign, digits) = text.strip_prefix('-').map_or((0, text), |digits| (NEGATIVE, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let decimals = u16::try_from(fraction.len().min(MOST_DECIMALS))?;
+    let whole = whole.trim_start_matches('0');
+    // The point stands between two groups of four digits.
+    let mut grouped = "0".repeat(whole.len().next_multiple_of(4) - whole.len()) + whole;
+    let before = grouped.len() / 4;
+    grouped.push_str(fraction);
+    grouped.push_str(&"0".repeat(grouped.len().next_multiple_of(4) - grouped.len()));
+    let groups: Vec<u16> =
+        (0..grouped.len() / 4).map(|at| grouped[at * 4..at * 4 + 4].parse()).collect::<Result<_, _>>()?;
+    let leading = groups.iter().take_while(|group| **group == 0).count();
+    let trailing = groups[leading..].iter().rev().take_while(|group| **group == 0).count();
+    let said = &groups[leading..groups.len() - trailing];
+    let weight = i32::try_from(before)? - i32::try_from(leading)? - 1;
+    out.put_u16(u16::try_from(said.len())?);
+    out.put_i16(if said.is_empty() { 0 } else { i16::try_from(weight)? });
+    out.put_u16(if said.is_empty() { 0 } else { sign });
+    out.put_u16(decimals);
+    said.iter().for_each(|group| out.put_u16(*group));
+    Ok(())
+}
+
 /// An exact decimal as a text. The binary form: four 16-bit words (how many digits follow, the
 /// first one's weight, the sign, how many decimals are shown), then digits to the base of 10,000.
 /// Source: `src/backend/utils/adt/numeric.c` (`numeric_send`).
 fn numeric(raw: &[u8]) -> Result<String, Failure> {
-    const NEGATIVE: u16 = 0x4000;
     let words: Vec<u16> = raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
     let [count, weight, sign, decimals, digits @ ..] = words.as_slice() else {
         return Err("a numeric value is cut off".into());
@@ -182,10 +268,16 @@ mod tests {
             (&[1, 2, 0, 0, 7], "700000000"),
             (&[1, 0xFFFF, 0, 4, 12], "0.0012"),
             (&[1, 0xFFFE, 0, 8, 12], "0.00000012"),
+            (&[1, 0xFFFF, 0, 20, 5000], "0.50000000000000000000"),
             (&[0, 0, 0xC000, 0], "NaN"),
         ] {
             let raw: Vec<u8> = words.iter().flat_map(|word: &u16| word.to_be_bytes()).collect();
             assert_eq!(numeric(&raw).unwrap(), text);
+            if text != "NaN" {
+                let mut written = BytesMut::new();
+                put_numeric(text, &mut written).unwrap();
+                assert_eq!(written, raw, "{text}");
+            }
         }
         assert!(numeric(&[0, 1, 0]).is_err() && numeric(&[0, 1, 0, 0, 0, 0, 0, 0]).is_err());
     }

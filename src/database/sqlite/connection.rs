@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
-use super::error;
-use crate::database::{DatabaseError, Rendered, Row, Value};
+use super::{error, functions};
+use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +35,11 @@ const WRITER_SETTINGS: &str = "PRAGMA journal_size_limit = 8388608;";
 /// For those that read: a mistake must not write beside the one connection that may.
 const READER_SETTINGS: &str = "PRAGMA query_only = ON;";
 
+/// How dates and times are written: each always as wide.
+const NO_TZ: &str = "%Y-%m-%d %H:%M:%S%.3f";
+const DATE: &str = "%Y-%m-%d";
+const TIME: &str = "%H:%M:%S%.3f";
+
 /// Opens a connection; the file must exist.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError> {
     // SQLite says no more than "unable to open": the reason is the operating system's.
@@ -51,12 +55,7 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.execute_batch(SETTINGS)?;
-    // SQLite's own knows the letters of English alone.
-    let flags =
-        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("lower", 1, flags, |call| {
-        Ok(call.get::<Option<String>>(0)?.map(|text| text.to_lowercase()))
-    })?;
+    functions::register(connection)?;
     match role {
         Role::Reader => connection.execute_batch(READER_SETTINGS),
         Role::Writer => {
@@ -258,6 +257,10 @@ impl ToSql for Bound<'_> {
             Given::ChronoDateTimeUtc(value) => {
                 value.map_or_else(null, |at| text(at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
             }
+            Given::ChronoDateTime(value) => value.map_or_else(null, |at| text(at.format(NO_TZ).to_string())),
+            Given::ChronoDate(value) => value.map_or_else(null, |date| text(date.format(DATE).to_string())),
+            Given::ChronoTime(value) => value.map_or_else(null, |time| text(time.format(TIME).to_string())),
+            Given::BigDecimal(value) => value.as_ref().map_or_else(null, |value| text(decimal::text(value))),
             Given::Uuid(value) => value.map_or_else(null, |uuid| text(uuid.hyphenated().to_string())),
             other => return Err(refused(format!("SQLite is not given values like {other:?}"))),
         })

@@ -7,6 +7,7 @@
 
 mod connection;
 mod error;
+pub(super) mod functions;
 mod parking;
 mod transaction;
 

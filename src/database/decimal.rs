@@ -1,0 +1,135 @@
+//! Exact numbers as texts: how they are written for every engine, and their order, which SQLite
+//! does not know by itself.
+
+use std::cmp::Ordering;
+use std::str::FromStr;
+
+use bigdecimal::{BigDecimal, ToPrimitive, Zero};
+
+use super::Value;
+
+/// Digits before or after the point beyond which a number is written with an exponent: no column
+/// holds more, and a few characters must not become a gigabyte.
+const LONGEST: i64 = 2000;
+
+/// The number as engines read it, with all its decimals: `-12.50`.
+pub(super) fn text(value: &BigDecimal) -> String {
+    let (_, decimals) = value.as_bigint_and_exponent();
+    if (-LONGEST..=LONGEST).contains(&decimals) {
+        value.to_plain_string()
+    } else {
+        value.to_scientific_notation()
+    }
+}
+
+/// The number that a text is, as far as one of its size is ever stored.
+pub(super) fn parse(text: &str) -> Option<BigDecimal> {
+    let value = BigDecimal::from_str(text.trim()).ok()?;
+    let (_, decimals) = value.as_bigint_and_exponent();
+    (-LONGEST..=LONGEST).contains(&decimals).then_some(value)
+}
+
+/// Decimals of an average of exact numbers.
+pub(super) const AVERAGE_DECIMALS: u8 = 16;
+
+/// With so many decimals come sums of whole numbers, which servers widen to exact numbers: more
+/// than any column has there, and none of them says anything.
+pub(super) const COUNTED_ON_POSTGRES: u16 = 383;
+/// The same; MySQL has no more than 30.
+pub(super) const COUNTED_ON_MYSQL: u16 = 29;
+
+/// An exact number, or the whole number it is when it has the decimals of a sum of whole numbers.
+pub(super) fn as_counted(value: BigDecimal, decimals: u16) -> Value {
+    if value.fractional_digit_count() != i64::from(decimals) {
+        return Value::Decimal(value);
+    }
+    let whole = value.with_scale(0);
+    if !(&value - &whole).is_zero() {
+        return Value::Decimal(value);
+    }
+    match whole.to_i64() {
+        Some(whole) => Value::Integer(whole),
+        None => Value::Decimal(whole),
+    }
+}
+
+/// The order of two texts as numbers; what is none comes after all that are, by its characters.
+pub(super) fn compare(left: &str, right: &str) -> Ordering {
+    if let (Some(left), Some(right)) = (Plain::read(left), Plain::read(right)) {
+        return left.cmp(&right);
+    }
+    match (parse(left), parse(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => left.cmp(right),
+    }
+}
+
+/// A number without an exponent, and without the zeros that say nothing.
+#[derive(PartialEq, Eq)]
+struct Plain<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+}
+
+impl<'a> Plain<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+            return None;
+        }
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        // There is one zero.
+        Some(Self { negative: negative && !(whole.is_empty() && fraction.is_empty()), whole, fraction })
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let magnitude = || {
+            let whole = self.whole.len().cmp(&other.whole.len()).then_with(|| self.whole.cmp(other.whole));
+            whole.then_with(|| self.fraction.cmp(other.fraction))
+        };
+        match (self.negative, other.negative) {
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (false, false) => magnitude(),
+            (true, true) => magnitude().reverse(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_numbers() {
+        let ascending = ["-100", "-20.5", "-20.05", "-0.01", "0", "0.009", "0.01", "2", "10", "1e3", "1001"];
+        for (at, left) in ascending.iter().enumerate() {
+            for (beside, right) in ascending.iter().enumerate() {
+                assert_eq!(compare(left, right), at.cmp(&beside), "{left} and {right}");
+            }
+        }
+        for (left, right) in [("-0", "0.00"), ("007", "7.0"), ("1.5", "1.50"), ("1e1", "10")] {
+            assert_eq!(compare(left, right), Ordering::Equal, "{left} and {right}");
+        }
+        assert_eq!(compare("", "-1"), Ordering::Greater, "no number comes last");
+        assert_eq!(compare("1e999999999", "2"), Ordering::Greater);
+        assert_eq!(compare("a", "b"), Ordering::Less);
+    }
+
+    #[test]
+    fn a_number_is_written_with_its_decimals_and_never_endlessly() {
+        for (given, written) in [("12.50", "12.50"), ("-0.001", "-0.001"), ("1e3", "1000")] {
+            assert_eq!(text(&BigDecimal::from_str(given).unwrap()), written);
+        }
+        let huge = text(&BigDecimal::from_str("1e999999999").unwrap());
+        assert!(huge.len() < 20, "{huge}");
+    }
+}

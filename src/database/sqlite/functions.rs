@@ -1,0 +1,183 @@
+//! What SQLite is taught on every connection: letters of every alphabet, exact numbers, JSON
+//! arrays, and dates by their parts.
+
+use std::str::FromStr;
+
+use bigdecimal::{BigDecimal, RoundingMode};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use rusqlite::Connection;
+use rusqlite::functions::{Aggregate, Context, FunctionFlags};
+use rusqlite::types::ValueRef;
+use serde_json::Value as Json;
+
+use crate::database::StoredMoment;
+use crate::database::date_format::{self, Piece};
+use crate::database::decimal::{self, AVERAGE_DECIMALS};
+use crate::database::engine::DECIMAL_COLLATION;
+
+pub(in crate::database) const DECIMAL_SUM: &str = "decimal_sum";
+pub(in crate::database) const DECIMAL_AVERAGE: &str = "decimal_average";
+pub(in crate::database) const AS_TEXT: &str = "as_text";
+pub(in crate::database) const HAS_ANY: &str = "json_has_any";
+pub(in crate::database) const SAME_SET: &str = "json_same_set";
+pub(in crate::database) const FORMAT_MOMENT: &str = "format_moment";
+
+/// Teaches a connection all of it.
+pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    // SQLite's own knows the letters of English alone.
+    connection.create_scalar_function("lower", 1, flags, |call| {
+        Ok(call.get::<Option<String>>(0)?.map(|text| text.to_lowercase()))
+    })?;
+    connection.create_collation(DECIMAL_COLLATION, decimal::compare)?;
+    connection.create_aggregate_function(DECIMAL_SUM, 1, flags, Sum { average: false })?;
+    connection.create_aggregate_function(DECIMAL_AVERAGE, 1, flags, Sum { average: true })?;
+    connection.create_scalar_function(AS_TEXT, 1, flags, |call| Ok(as_text(call.get_raw(0))))?;
+    connection.create_scalar_function(HAS_ANY, 2, flags, |call| {
+        compare_arrays(call, |held, wanted| held.iter().any(|one| has(wanted, one)))
+    })?;
+    connection.create_scalar_function(SAME_SET, 2, flags, |call| {
+        compare_arrays(call, |held, wanted| {
+            held.iter().all(|one| has(wanted, one)) && wanted.iter().all(|one| has(held, one))
+        })
+    })?;
+    connection.create_scalar_function(FORMAT_MOMENT, 4, flags, |call| format_moment(call))
+}
+
+/// Exact sums and averages.
+struct Sum {
+    average: bool,
+}
+
+impl Aggregate<(BigDecimal, i64), Option<String>> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<(BigDecimal, i64)> {
+        Ok((BigDecimal::from(0), 0))
+    }
+
+    fn step(&self, call: &mut Context<'_>, (sum, count): &mut (BigDecimal, i64)) -> rusqlite::Result<()> {
+        let number = match call.get_raw(0) {
+            ValueRef::Integer(number) => Some(BigDecimal::from(number)),
+            ValueRef::Real(number) => decimal::parse(&number.to_string()),
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(decimal::parse),
+            ValueRef::Null | ValueRef::Blob(_) => None,
+        };
+        if let Some(number) = number {
+            *sum += number;
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn finalize(
+        &self,
+        _: &mut Context<'_>,
+        summed: Option<(BigDecimal, i64)>,
+    ) -> rusqlite::Result<Option<String>> {
+        let Some((sum, count)) = summed.filter(|(_, count)| *count > 0) else { return Ok(None) };
+        let result = if self.average {
+            (sum / BigDecimal::from(count))
+                .with_scale_round(i64::from(AVERAGE_DECIMALS), RoundingMode::HalfUp)
+        } else {
+            sum
+        };
+        Ok(Some(decimal::text(&result)))
+    }
+}
+
+/// A value as PostgreSQL writes it.
+fn as_text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(real_as_text(number)),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+fn real_as_text(number: f64) -> String {
+    let with_exponent = format!("{number:e}");
+    let exponent = with_exponent.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    match (with_exponent.split_once('e'), exponent) {
+        (Some((digits, _)), Some(exponent)) if !(-4..15).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => number.to_string(),
+    }
+}
+
+/// Compares the array that the first argument holds with that of the second; what is none is
+/// nothing's equal.
+fn compare_arrays(
+    call: &Context<'_>,
+    compare: impl FnOnce(&[Json], &[Json]) -> bool,
+) -> rusqlite::Result<bool> {
+    let ValueRef::Text(held) = call.get_raw(0) else { return Ok(false) };
+    let Ok(Json::Array(held)) = serde_json::from_slice(held) else { return Ok(false) };
+    // The same for every row: read once.
+    let wanted = call.get_or_create_aux(1, |wanted| -> Result<_, serde_json::Error> {
+        serde_json::from_str::<Vec<Json>>(wanted.as_str().unwrap_or("[]"))
+    })?;
+    Ok(compare(&held, &wanted))
+}
+
+fn has(array: &[Json], wanted: &Json) -> bool {
+    array.iter().any(|one| same(one, wanted))
+}
+
+/// Whether both are the same, 1 and 1.0 for instance.
+fn same(left: &Json, right: &Json) -> bool {
+    match (left, right) {
+        (Json::Number(left), Json::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (Json::Array(left), Json::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Json::Object(left), Json::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| same(left, right)))
+        }
+        _ => left == right,
+    }
+}
+
+/// `format_moment(stored, kind, format, minutes)`.
+fn format_moment(call: &Context<'_>) -> rusqlite::Result<Option<String>> {
+    let format = call.get_or_create_aux(2, |format| -> Result<Vec<Piece>, Failure> {
+        Ok(date_format::parse(format.as_str()?)?)
+    })?;
+    let minutes = call.get::<i64>(3)?;
+    let kind = call.get_raw(1).as_str().unwrap_or_default();
+    let Some(at) = stored(call.get_raw(0), kind) else { return Ok(None) };
+    let shifted = TimeDelta::try_minutes(minutes).and_then(|offset| at.checked_add_signed(offset));
+    Ok(shifted.map(|at| date_format::write(at, &format)))
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn stored(value: ValueRef<'_>, kind: &str) -> Option<NaiveDateTime> {
+    let of_unix = |milliseconds| DateTime::from_timestamp_millis(milliseconds).map(|at| at.naive_utc());
+    match value {
+        ValueRef::Null | ValueRef::Blob(_) => None,
+        ValueRef::Integer(number) if kind == StoredMoment::UnixSeconds.as_str() => {
+            of_unix(number.checked_mul(1000)?)
+        }
+        ValueRef::Integer(number) => of_unix(number),
+        #[expect(clippy::cast_possible_truncation, reason = "beyond that there are no dates")]
+        ValueRef::Real(number) if kind == StoredMoment::UnixSeconds.as_str() => {
+            of_unix((number * 1000.0).floor() as i64)
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "beyond that there are no dates")]
+        ValueRef::Real(number) => of_unix(number.floor() as i64),
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).ok()?;
+            if kind == StoredMoment::Time.as_str() {
+                return Some(NaiveDate::MIN.and_time(NaiveTime::from_str(text).ok()?));
+            }
+            let date = NaiveDate::from_str(text.get(..10)?).ok()?;
+            let time = text.get(11..).map(|time| time.trim_end_matches('Z')).unwrap_or_default();
+            let time = if time.is_empty() { NaiveTime::MIN } else { NaiveTime::from_str(time).ok()? };
+            Some(date.and_time(time))
+        }
+    }
+}
