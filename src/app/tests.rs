@@ -25,6 +25,73 @@ async fn installing_makes_all_of_it_once() {
 }
 
 #[tokio::test]
+async fn an_application_begins_with_what_nocobase_begins_with() {
+    let place = Place::installed(module_path!()).await;
+    let all = async |collection: &crate::data::Collection, fields: &[&str]| -> Vec<Record> {
+        let key = collection.primary_key().next().unwrap().name().to_owned();
+        let query = Query::default().sort(Sort::ascending(key)).fields(fields);
+        place.source.find(collection, query).await.unwrap()
+    };
+    let expect = |found: Vec<Record>, expected: Value| assert_eq!(json!(found), expected);
+    expect(
+        all(&system::DATA_SOURCES, &["key", "type", "options", "enabled", "fixed"]).await,
+        json!([{"key": "main", "type": "main", "options": {}, "enabled": true, "fixed": false}]),
+    );
+    expect(
+        all(&system::AUTHENTICATORS, &["name", "authType", "enabled", "options"]).await,
+        json!([{
+            "name": "basic", "authType": "Email/Password", "enabled": true,
+            "options": {"public": {"allowSignUp": true}},
+        }]),
+    );
+    let policy =
+        json!({"tokenExpirationTime": "1d", "sessionExpirationTime": "7d", "expiredTokenRenewLimit": "1d"});
+    expect(
+        all(&system::TOKEN_CONTROL_CONFIG, &["key", "config"]).await,
+        json!([{"key": "token-policy-config", "config": policy}]),
+    );
+    let (root, admin, member) =
+        (json!(null), json!(["create", "view", "update", "destroy"]), json!(["view:own"]));
+    for role in all(&system::ROLES, &["name", "strategy", "snippets"]).await {
+        let actions = match role["name"].as_str().unwrap() {
+            "root" => &root,
+            "admin" => &admin,
+            _ => &member,
+        };
+        assert_eq!(role["strategy"]["actions"], *actions);
+        assert_eq!(role["snippets"].as_array().unwrap().len(), 3);
+    }
+    let mut strategies = all(&system::DATA_SOURCES_ROLES, &["roleName", "dataSourceKey", "strategy"]).await;
+    strategies.sort_by_key(|role| role["roleName"].to_string());
+    expect(
+        strategies,
+        json!([
+            {"roleName": "admin", "dataSourceKey": "main", "strategy": {"actions": admin}},
+            {"roleName": "member", "dataSourceKey": "main", "strategy": {"actions": member}},
+        ]),
+    );
+    expect(
+        all(&system::DATA_SOURCES_ROLES_RESOURCES_SCOPES, &["key", "dataSourceKey", "scope"]).await,
+        json!([
+            {"key": "all", "dataSourceKey": "main", "scope": {}},
+            {"key": "own", "dataSourceKey": "main", "scope": {"createdById": "{{ ctx.state.currentUser.id }}"}},
+        ]),
+    );
+}
+
+#[tokio::test]
+async fn uninstalling_leaves_no_table() {
+    let place = Place::installed(module_path!()).await;
+    assert_eq!(uninstall(&place.source).await.unwrap(), system::COLLECTIONS.len());
+    for collection in system::COLLECTIONS.iter() {
+        assert!(!place.source.has_table(collection).await.unwrap(), "{}", collection.name());
+    }
+    assert_eq!(uninstall(&place.source).await.unwrap(), 0);
+    install(&place.source, &wanted()).await.unwrap();
+    place.open().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_password_is_stored_as_a_hash_only() {
     let place = Place::installed(module_path!()).await;
     let query = Query::default().fields(&["password"]);

@@ -11,6 +11,7 @@ mod field;
 mod filter;
 mod query;
 mod records;
+mod snowflake;
 
 use serde_json::{Map, Value};
 
@@ -22,6 +23,7 @@ pub use error::DataError;
 pub use field::{Field, FieldType};
 pub use filter::Filter;
 pub use query::{Query, Sort};
+pub use snowflake::{next_snowflake, random_uid};
 
 /// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
 pub type Record = Map<String, Value>;

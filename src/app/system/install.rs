@@ -2,10 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{COLLECTIONS, ROLES, ROLES_USERS, SYSTEM_SETTINGS, USERS, VERSION};
+use super::{
+    AUTHENTICATORS, COLLECTIONS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES,
+    ROLES, ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USERS, VERSION,
+};
 use crate::app::auth::password;
 use crate::app::{AppError, Install, SYSTEM_VERSION};
-use crate::data::{Collection, DataError, DataSource, Query, Record, Transaction};
+use crate::data::{
+    Collection, DataError, DataSource, Query, Record, Transaction, next_snowflake, random_uid,
+};
 
 /// Makes the system tables and the root user, in one transaction: an application has all of it or
 /// nothing. One that has it already is left as it is.
@@ -43,9 +48,8 @@ pub async fn uninstall(source: &DataSource) -> Result<usize, DataError> {
 }
 
 async fn fill(transaction: &mut Transaction, install: &Install, hash: String) -> Result<(), DataError> {
-    for role in roles() {
-        insert(transaction, &ROLES, role).await?;
-    }
+    fill_permissions(transaction).await?;
+    fill_sign_in(transaction).await?;
     let root = &install.root;
     let user = json!({
         "nickname": root.nickname, "username": root.username, "email": root.email, "password": hash,
@@ -61,6 +65,44 @@ async fn fill(transaction: &mut Transaction, install: &Install, hash: String) ->
     Ok(())
 }
 
+/// Data sources, and who may do what in them.
+async fn fill_permissions(transaction: &mut Transaction) -> Result<(), DataError> {
+    let main = json!({"key": "main", "type": "main", "displayName": "{{t(\"Main\")}}", "options": {}});
+    insert(transaction, &DATA_SOURCES, main).await?;
+    for role in roles() {
+        // A role's strategy counts where it is for a data source.
+        if let Some(strategy) = role.get("strategy").cloned() {
+            let strategy = json!({
+                "id": random_uid(), "dataSourceKey": "main", "roleName": role["name"], "strategy": strategy,
+            });
+            insert(transaction, &DATA_SOURCES_ROLES, strategy).await?;
+        }
+        insert(transaction, &ROLES, role).await?;
+    }
+    let own = json!({"createdById": "{{ ctx.state.currentUser.id }}"});
+    for (key, name, scope) in
+        [("all", "{{t(\"All records\")}}", json!({})), ("own", "{{t(\"Own records\")}}", own)]
+    {
+        let scope = json!({"id": next_snowflake(), "key": key, "name": name, "scope": scope});
+        insert(transaction, &DATA_SOURCES_ROLES_RESOURCES_SCOPES, scope).await?;
+    }
+    Ok(())
+}
+
+/// How people sign in, and for how long.
+async fn fill_sign_in(transaction: &mut Transaction) -> Result<(), DataError> {
+    let basic = json!({
+        "name": "basic", "authType": "Email/Password", "description": "Sign in with username/email.",
+        "enabled": true, "options": {"public": {"allowSignUp": true}}, "sort": 1,
+    });
+    insert(transaction, &AUTHENTICATORS, basic).await?;
+    let policy = json!({
+        "tokenExpirationTime": "1d", "sessionExpirationTime": "7d", "expiredTokenRenewLimit": "1d",
+    });
+    insert(transaction, &TOKEN_CONTROL_CONFIG, json!({"key": TOKEN_POLICY, "config": policy})).await?;
+    Ok(())
+}
+
 /// The roles an application begins with, as NocoBase has them.
 fn roles() -> [Value; 3] {
     [
@@ -73,9 +115,9 @@ fn roles() -> [Value; 3] {
             "strategy": {"actions": ["create", "view", "update", "destroy"]},
         }),
         json!({
-            "name": "member", "title": "{{t(\"Member\")}}", "default": true,
+            "name": "member", "title": "{{t(\"Member\")}}", "default": true, "allowNewMenu": true,
             "snippets": ["!pm", "!pm.*", "!ui.*"],
-            "strategy": {"actions": ["create", "view", "update:own", "destroy:own"]},
+            "strategy": {"actions": ["view:own"]},
         }),
     ]
 }

@@ -1,108 +1,61 @@
 //! The system collections: what every application has before anybody makes a collection in it.
 //!
-//! Names, columns and defaults are NocoBase's, so that its data can be read as it is.
+//! Names, columns and defaults are NocoBase's, so that its data can be read as it is. One file a
+//! subject; `install.rs` makes them and fills them with what belongs in them from the beginning.
 
+mod files;
+mod host;
 mod install;
+mod model;
+mod people;
+mod roles;
+mod tokens;
 mod version;
 
 use std::sync::LazyLock;
 
-use serde_json::json;
+use crate::data::Collection;
 
-use crate::data::{Collection, Field};
-
+pub use files::{ATTACHMENTS, STORAGES};
+pub use host::{APPLICATION_PLUGINS, MIGRATIONS, SYSTEM_SETTINGS, VERSION};
 pub use install::{install, uninstall};
+pub use model::{DATA_SOURCES, USER_COLLECTIONS, USER_FIELDS};
+pub use people::{AUTHENTICATORS, USERS, USERS_AUTHENTICATORS};
+pub use roles::{
+    DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS,
+    DATA_SOURCES_ROLES_RESOURCES_SCOPES, ROLES, ROLES_RESOURCES, ROLES_RESOURCES_ACTIONS,
+    ROLES_RESOURCES_SCOPES, ROLES_USERS,
+};
+pub use tokens::{API_KEYS, ISSUED_TOKENS, TOKEN_BLACKLIST, TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
 pub(super) use version::check;
 
-/// Every system collection.
-pub(super) static COLLECTIONS: LazyLock<[Collection; 6]> = LazyLock::new(|| {
+/// Every system collection. The version comes last: see [`uninstall`].
+pub(super) static COLLECTIONS: LazyLock<[Collection; 25]> = LazyLock::new(|| {
     [
         USERS.clone(),
+        AUTHENTICATORS.clone(),
+        USERS_AUTHENTICATORS.clone(),
+        API_KEYS.clone(),
+        ISSUED_TOKENS.clone(),
+        TOKEN_BLACKLIST.clone(),
+        TOKEN_CONTROL_CONFIG.clone(),
         ROLES.clone(),
         ROLES_USERS.clone(),
-        TOKEN_BLACKLIST.clone(),
+        ROLES_RESOURCES.clone(),
+        ROLES_RESOURCES_ACTIONS.clone(),
+        ROLES_RESOURCES_SCOPES.clone(),
+        DATA_SOURCES.clone(),
+        DATA_SOURCES_ROLES.clone(),
+        DATA_SOURCES_ROLES_RESOURCES.clone(),
+        DATA_SOURCES_ROLES_RESOURCES_ACTIONS.clone(),
+        DATA_SOURCES_ROLES_RESOURCES_SCOPES.clone(),
+        USER_COLLECTIONS.clone(),
+        USER_FIELDS.clone(),
+        STORAGES.clone(),
+        ATTACHMENTS.clone(),
+        APPLICATION_PLUGINS.clone(),
+        MIGRATIONS.clone(),
         SYSTEM_SETTINGS.clone(),
         VERSION.clone(),
     ]
-});
-
-/// People. `password` is an argon2id hash in the PHC format; `passwordChangeTz` is in milliseconds.
-pub static USERS: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("users")
-        .field(Field::big_int("id").primary_key().auto_increment())
-        .timestamps()
-        .field(Field::string("nickname"))
-        .field(Field::string("username").unique())
-        .field(Field::string("email").unique())
-        .field(Field::string("phone").unique())
-        .field(Field::string("password").hidden())
-        .field(Field::big_int("passwordChangeTz"))
-        .field(Field::string("appLang"))
-        .field(Field::string("resetToken").unique().hidden())
-        .field(Field::json("systemSettings").default_value(json!({})))
-        .field(Field::big_int("sort"))
-        .field(Field::big_int("createdById"))
-        .field(Field::big_int("updatedById"))
-});
-
-/// What users may do.
-pub static ROLES: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("roles")
-        .timestamps()
-        .field(Field::string("name").primary_key())
-        .field(Field::string("title").unique())
-        .field(Field::string("description"))
-        .field(Field::json("strategy"))
-        .field(Field::boolean("default").default_value(false))
-        .field(Field::boolean("hidden").default_value(false))
-        .field(Field::boolean("allowConfigure"))
-        .field(Field::boolean("allowNewMenu"))
-        .field(Field::json("snippets").default_value(json!(["!ui.*", "!pm", "!pm.*"])))
-        .field(Field::big_int("sort"))
-        .field(Field::boolean("allowNewMobileMenu"))
-        .field(Field::boolean("allowNewAiEmployee"))
-});
-
-/// Which user has which role; `default` marks the one that a sign-in begins with.
-pub static ROLES_USERS: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("rolesUsers")
-        .timestamps()
-        .field(Field::boolean("default"))
-        .field(Field::string("roleName").primary_key())
-        .field(Field::big_int("userId").primary_key())
-});
-
-/// Tokens that were signed out before they expired. `token` is the token's ID (`jti`) and not the
-/// token, so that nobody who reads the table can use it.
-pub static TOKEN_BLACKLIST: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("tokenBlacklist")
-        .field(Field::big_int("id").primary_key().auto_increment())
-        .timestamps()
-        .field(Field::string("token"))
-        .field(Field::date_time("expiration"))
-});
-
-/// The application's settings; one record.
-pub static SYSTEM_SETTINGS: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("systemSettings")
-        .field(Field::big_int("id").primary_key().auto_increment())
-        .timestamps()
-        .field(Field::string("title"))
-        .field(Field::boolean("showLogoOnly"))
-        .field(Field::boolean("allowSignUp").default_value(true))
-        .field(Field::boolean("smsAuthEnabled").default_value(false))
-        .field(Field::big_int("logoId"))
-        .field(Field::json("enabledLanguages").default_value(json!([])))
-        .field(Field::string("appLang"))
-        .field(Field::json("options").default_value(json!({})))
-        .field(Field::string("roleMode").default_value("default"))
-        .field(Field::boolean("enableEditProfile"))
-        .field(Field::boolean("enableChangePassword"))
-});
-
-/// The version of the system tables; one record.
-pub static VERSION: LazyLock<Collection> = LazyLock::new(|| {
-    Collection::new("applicationVersion")
-        .field(Field::big_int("id").primary_key().auto_increment())
-        .field(Field::string("value"))
 });

@@ -1,0 +1,98 @@
+//! IDs that the host makes: numbers for records without a counted key, short texts for definitions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand::Rng as _;
+
+/// 2024-01-01 in seconds since 1970: the numbers count from here.
+const BEGINNING: u64 = 1_704_067_200;
+/// Bits for the numbers of one second. With 33 for the seconds that is 53, what JavaScript's numbers
+/// hold without loss, and enough for 272 years.
+const SEQUENCE_BITS: u32 = 20;
+const LARGEST: u64 = (1 << 53) - 1;
+
+/// Where the numbers of one second begin is random, in the lower part of them: after a restart, or
+/// beside another host on the same database, another number is likely. The key of the table is what
+/// forbids the same one.
+const RANDOM_BITS: u32 = SEQUENCE_BITS - 1;
+
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// A number of at most 53 bits, greater than every one that this process was given before, also
+/// when the clock goes back. Numbers of different seconds are in the order of time.
+#[must_use]
+pub fn next_snowflake() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    next(&LAST, since_1970.saturating_sub(BEGINNING))
+}
+
+fn next(last: &AtomicU64, seconds: u64) -> i64 {
+    let begin = (seconds << SEQUENCE_BITS) + (rand::random::<u64>() >> (64 - RANDOM_BITS));
+    let step = |last: u64| {
+        let same_second = last >> SEQUENCE_BITS >= seconds;
+        // More than a second's numbers go on with those of the next one.
+        if same_second { last + 1 } else { begin }
+    };
+    // It cannot fail: the step always gives a number.
+    let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
+    let number = step(before.unwrap_or_else(|last| last));
+    i64::try_from(number.min(LARGEST)).unwrap_or(i64::MAX)
+}
+
+/// 11 random characters of `a-z0-9`: the keys of collections and fields.
+#[must_use]
+pub fn random_uid() -> String {
+    const CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut random = rand::rng();
+    (0..11).map(|_| char::from(CHARACTERS[random.random_range(0..CHARACTERS.len())])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_never_repeat_and_fit_a_number_of_javascript() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    let numbers: Vec<i64> = (0..50_000).map(|_| next_snowflake()).collect();
+                    assert!(numbers.is_sorted_by(|one, other| one < other));
+                    numbers
+                })
+            })
+            .collect();
+        let numbers: Vec<i64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert!(numbers.iter().all(|&number| number > 0 && number < 1 << 53));
+        assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
+    }
+
+    #[test]
+    fn numbers_grow_with_time_and_also_when_the_clock_goes_back() {
+        let last = AtomicU64::default();
+        let times = [10, 10, 11, 5, 11, 12, 0];
+        let numbers = times.map(|seconds| next(&last, seconds));
+        assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
+        assert_eq!(numbers.map(|number| number >> SEQUENCE_BITS), [10, 10, 11, 11, 11, 12, 12]);
+    }
+
+    #[test]
+    fn a_second_of_too_many_numbers_goes_on_with_the_next() {
+        let full = (7 << SEQUENCE_BITS) + (1 << SEQUENCE_BITS) - 1;
+        let last = AtomicU64::new(full);
+        assert_eq!(next(&last, 7), 8 << SEQUENCE_BITS);
+        assert_eq!(next(&last, 7), (8 << SEQUENCE_BITS) + 1);
+    }
+
+    #[test]
+    fn keys_are_of_eleven_characters_and_differ() {
+        let keys: HashSet<String> = (0..1000).map(|_| random_uid()).collect();
+        assert_eq!(keys.len(), 1000);
+        assert!(
+            keys.iter().all(|key| key.len() == 11 && key.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        );
+    }
+}
