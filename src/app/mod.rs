@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::data::{DataSource, Filter, Query, Record, Sort};
 
+pub mod acl;
 pub mod api;
 pub mod auth;
 pub mod system;

@@ -1,0 +1,269 @@
+//! What a role may do, decided from memory.
+//!
+//! An [`Acl`] holds all roles of one application as they are stored; it is replaced as a whole when
+//! a role changes. A request first finds out in which of its user's roles
+//! it acts ([`choose`]), then asks [`Acl::permission`] for its resource and action; the answer says
+//! which fields and which records that reaches, and the query is built from it. Everything is
+//! worked out when the [`Acl`] is made (`grants.rs`), so that asking costs a few look-ups.
+//!
+//! What belongs to the management of an application (`management.rs`: roles, collections, tokens,
+//! settings) no strategy opens, only a role's snippets do. `describe.rs` tells a client what it may
+//! do, `guard.rs` has the rules that no permission can set aside.
+
+mod active;
+mod describe;
+mod grants;
+mod guard;
+mod management;
+mod permission;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choose};
+pub use describe::{action_alias, available_actions};
+pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
+pub use guard::{check_scope_change, check_user_change, check_user_destroy};
+pub use management::{Openness, openness};
+pub use permission::{AssociationPermission, Permission};
+
+use grants::Grants;
+use management::{Opened, Reach};
+
+/// The role that may do everything.
+pub const ROOT: &str = "root";
+
+/// A role as it is stored in `roles`.
+#[derive(Debug, Clone, Default)]
+pub struct RoleDefinition {
+    /// Its name, which is its key.
+    pub name: String,
+    /// What people call it.
+    pub title: Option<String>,
+    /// What it may do with every collection: `{"actions": ["view", "update:own"]}`, or null.
+    pub strategy: Json,
+    /// Which parts of the management it opens: `pm.users`, `ui.*`, `!pm.*`.
+    pub snippets: Vec<String>,
+    /// Whether new users get it.
+    pub default: bool,
+    /// Whether it may change pages.
+    pub allow_configure: bool,
+    /// Whether lists of roles leave it out.
+    pub hidden: bool,
+}
+
+/// A role's permissions on one collection, as they are stored in `dataSourcesRolesResources`.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceDefinition {
+    /// The role's name.
+    pub role: String,
+    /// The collection's name.
+    pub collection: String,
+    /// Whether `actions` take the place of the role's strategy; without it they mean nothing.
+    pub using_actions_config: bool,
+    /// What may be done; anything else is refused.
+    pub actions: Vec<ActionDefinition>,
+}
+
+/// One action that a role may do with one collection.
+#[derive(Debug, Clone, Default)]
+pub struct ActionDefinition {
+    /// `view`, `create`, `update`, `destroy`, or another action's own name.
+    pub name: String,
+    /// The fields that may be shown or written, associations among them. See [`Acl::permission`]
+    /// for what none means.
+    pub fields: Vec<String>,
+    /// The filter of the records that it reaches; all, where there is none or it is empty.
+    pub scope: Option<Json>,
+}
+
+/// One role, ready to be asked.
+#[derive(Debug)]
+pub struct Role {
+    definition: RoleDefinition,
+    strategy: Grants,
+    collections: HashMap<String, Configured>,
+    management: HashMap<&'static str, Opened>,
+}
+
+/// What a role may do with a collection that has a configuration of its own.
+#[derive(Debug)]
+struct Configured {
+    actions: Vec<ActionDefinition>,
+    grants: Grants,
+}
+
+/// All roles of one application. Immutable; replaced as a whole when a role changes.
+#[derive(Debug, Default)]
+pub struct Acl {
+    roles: HashMap<String, Role>,
+}
+
+impl Acl {
+    /// From what is stored. Resources of a role that does not exist are left out, and so are those
+    /// that do not use their actions.
+    #[must_use]
+    pub fn new(roles: Vec<RoleDefinition>, resources: Vec<ResourceDefinition>) -> Self {
+        let mut roles: HashMap<_, _> =
+            roles.into_iter().map(|role| (role.name.clone(), Role::new(role))).collect();
+        for resource in resources.into_iter().filter(|resource| resource.using_actions_config) {
+            if let Some(role) = roles.get_mut(&resource.role) {
+                let grants = Grants::configured(&resource.actions);
+                role.collections
+                    .insert(resource.collection, Configured { actions: resource.actions, grants });
+            }
+        }
+        Self { roles }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(name)
+    }
+
+    /// All roles, in no order.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// What these roles may do with this action on this resource, together; `None`: nothing, the
+    /// request is refused with 403. What [`openness`] opens to everybody is not asked for here.
+    ///
+    /// A collection that has a configuration in a role is decided by it alone, another one by the
+    /// role's strategy; management is decided by the role's snippets. In a configuration, `view`
+    /// without fields shows the system fields only, `create` and `update` without fields write all
+    /// of them: this is how NocoBase reads an empty list.
+    ///
+    /// `updateOrCreate` needs both `update` and `create`; what it gives are the fields that both may
+    /// write and the records that `update` reaches. The scopes of `create` restrict nothing.
+    ///
+    /// A resource may be an association (`posts.tags`). Here that is enough for the associations of
+    /// the management (`roles.users`) and to change what is linked (`add`, `set`, `remove`,
+    /// `toggle`); for the rest, where the target counts, there is [`Acl::association`].
+    #[must_use]
+    pub fn permission(&self, roles: &[&str], resource: &str, action: &str) -> Option<Permission> {
+        if self.is_root(roles) {
+            return Some(management::fixed(resource).clone());
+        }
+        if let Some((source, association)) = resource.split_once('.') {
+            return self.opened(roles, resource, action).or_else(|| {
+                (grants::links(action) && !management::is_managed(resource))
+                    .then(|| self.updating_association(roles, source, association))?
+            });
+        }
+        self.union(roles, |role| role.permission(resource, action))
+    }
+
+    /// What these roles may do with an action on an association: `/posts/1/tags:list` asks for
+    /// source `posts`, association `tags`, and the collection that it leads to. `None`: nothing.
+    ///
+    /// To read, one must be allowed to see the association in the source's record and the records
+    /// behind it. To link and unlink, one must be allowed to update the association in the source's
+    /// record. To create, update and destroy, the permission on the target is enough, because it
+    /// is the same as without the association. NocoBase does not ask for the source when it reads.
+    #[must_use]
+    pub fn association(
+        &self,
+        roles: &[&str],
+        source: &str,
+        association: &str,
+        target: &str,
+        action: &str,
+    ) -> Option<AssociationPermission> {
+        let resource = format!("{source}.{association}");
+        if self.is_root(roles) {
+            return Some(AssociationPermission { source: None, target: management::fixed(target).clone() });
+        }
+        if let Some(target) = self.opened(roles, &resource, action) {
+            return Some(AssociationPermission { source: None, target });
+        }
+        if management::is_managed(&resource) {
+            return None;
+        }
+        if grants::links(action) {
+            // What a role could not write itself it cannot link either.
+            if matches!(management::reach(target), Reach::Management) {
+                return None;
+            }
+            let source = self.updating_association(roles, source, association)?;
+            return Some(AssociationPermission { source: Some(source), target: Permission::all().clone() });
+        }
+        let target = self.permission(roles, target, action)?;
+        if !grants::views(action) {
+            return Some(AssociationPermission { source: None, target });
+        }
+        let viewed = self.union(roles, |role| {
+            role.permission(source, "view").filter(|permission| permission.allows(association))
+        })?;
+        Some(AssociationPermission { source: Some(viewed), target })
+    }
+
+    fn is_root(&self, roles: &[&str]) -> bool {
+        roles.contains(&ROOT) && self.roles.contains_key(ROOT)
+    }
+
+    /// What the roles' snippets open.
+    fn opened(&self, roles: &[&str], resource: &str, action: &str) -> Option<Permission> {
+        self.union(roles, |role| role.opened(resource, action))
+    }
+
+    fn updating_association(&self, roles: &[&str], source: &str, association: &str) -> Option<Permission> {
+        self.union(roles, |role| {
+            role.permission(source, "update").filter(|permission| permission.allows(association))
+        })
+    }
+
+    fn union<'a>(
+        &'a self,
+        roles: &[&str],
+        ask: impl Fn(&'a Role) -> Option<&'a Permission>,
+    ) -> Option<Permission> {
+        let mut granted = roles.iter().filter_map(|name| ask(self.roles.get(*name)?));
+        let first = granted.next()?.clone();
+        Some(granted.fold(first, |all, next| all.union(next)))
+    }
+}
+
+impl Role {
+    fn new(definition: RoleDefinition) -> Self {
+        Self {
+            strategy: Grants::of_strategy(&definition.strategy),
+            management: management::opened_by(&definition.snippets),
+            collections: HashMap::new(),
+            definition,
+        }
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn definition(&self) -> &RoleDefinition {
+        &self.definition
+    }
+
+    fn permission(&self, resource: &str, action: &str) -> Option<&Permission> {
+        let reach = management::reach(resource);
+        if reach == Reach::Management {
+            return self.opened(resource, action);
+        }
+        if let Some(configured) = self.collections.get(resource) {
+            return configured.grants.get(action);
+        }
+        if reach == Reach::Collection {
+            return self.strategy.get(action);
+        }
+        let viewed = || self.strategy.get(action).filter(|_| grants::views(action));
+        self.opened(resource, action).or_else(viewed)
+    }
+
+    fn opened(&self, resource: &str, action: &str) -> Option<&Permission> {
+        self.management.get(resource)?.has(action).then(|| management::fixed(resource))
+    }
+}
+
+/// A list of fields, shared.
+type Fields = Arc<std::collections::BTreeSet<String>>;
