@@ -1,32 +1,40 @@
-//! A collection's definition, and the table that it becomes.
+//! A collection's definition.
 
 use std::sync::Arc;
 
-use sea_query::{
-    ColumnDef, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableCreateStatement, TableRef,
-};
-
-use super::records::value;
-use super::{DataError, Field};
-use crate::database::Namespace;
+use super::{Association, DataError, Field};
 
 /// The field that says when a record was made.
 pub(super) const CREATED_AT: &str = "createdAt";
 /// The field that says when a record last changed.
 pub(super) const UPDATED_AT: &str = "updatedAt";
+/// The field that says who made a record.
+pub(super) const CREATED_BY: &str = "createdById";
+/// The field that says who last changed a record.
+pub(super) const UPDATED_BY: &str = "updatedById";
 
 /// A collection's definition. Cheap to clone once it is complete.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Collection {
     name: Arc<str>,
+    table: Arc<str>,
     fields: Arc<Vec<Field>>,
+    associations: Arc<Vec<Association>>,
+    target_key: Option<Arc<[Arc<str>]>>,
 }
 
 impl Collection {
     /// Begins a definition. The table has the same name, after its data source's prefix.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), fields: Arc::default() }
+        let name: Arc<str> = name.into();
+        Self {
+            table: Arc::clone(&name),
+            name,
+            fields: Arc::default(),
+            associations: Arc::default(),
+            target_key: None,
+        }
     }
 
     /// Adds a field.
@@ -36,10 +44,52 @@ impl Collection {
         self
     }
 
+    /// Adds an association.
+    #[must_use]
+    pub fn association(mut self, association: Association) -> Self {
+        Arc::make_mut(&mut self.associations).push(association);
+        self
+    }
+
     /// Adds `createdAt` and `updatedAt`, which are filled by themselves.
     #[must_use]
     pub fn timestamps(self) -> Self {
         self.field(Field::date_time(CREATED_AT).not_null()).field(Field::date_time(UPDATED_AT).not_null())
+    }
+
+    /// Adds `createdBy`, which is filled by itself.
+    #[must_use]
+    pub fn created_by(self) -> Self {
+        self.field(Field::big_int(CREATED_BY)).association(Association::belongs_to(
+            "createdBy",
+            "users",
+            CREATED_BY,
+        ))
+    }
+
+    /// Adds `updatedBy`, which is filled by itself.
+    #[must_use]
+    pub fn updated_by(self) -> Self {
+        self.field(Field::big_int(UPDATED_BY)).association(Association::belongs_to(
+            "updatedBy",
+            "users",
+            UPDATED_BY,
+        ))
+    }
+
+    /// Its records are in a table of another name.
+    #[must_use]
+    pub fn in_table(mut self, table: &str) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// Records are named by other fields than the primary key (`filterTargetKey`).
+    #[must_use]
+    pub fn named_by(mut self, fields: &[&str]) -> Self {
+        self.target_key =
+            (!fields.is_empty()).then(|| fields.iter().map(|field| Arc::from(*field)).collect());
+        self
     }
 
     /// Its name.
@@ -48,10 +98,21 @@ impl Collection {
         &self.name
     }
 
+    /// The name of its table, without the data source's prefix.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
     /// Its fields, in the order of their definition.
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Its associations, in the order of their definition.
+    #[must_use]
+    pub fn associations(&self) -> &[Association] {
+        &self.associations
     }
 
     /// The field of this name, if there is one.
@@ -60,81 +121,59 @@ impl Collection {
         self.fields.iter().find(|field| &*field.name == name)
     }
 
+    /// The association of this name, if there is one.
+    #[must_use]
+    pub fn associated(&self, name: &str) -> Option<&Association> {
+        self.associations.iter().find(|association| &*association.name == name)
+    }
+
     /// The fields of the primary key; mostly one.
     pub fn primary_key(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.primary_key)
     }
 
+    /// The fields by which a record is named: the primary key, where nothing else is said.
+    #[must_use]
+    pub fn key(&self) -> Vec<&Field> {
+        match &self.target_key {
+            Some(names) => names.iter().filter_map(|name| self.get(name)).collect(),
+            None => self.primary_key().collect(),
+        }
+    }
+
+    /// The one field by which a record is named.
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] where there is none, or several.
+    pub fn single_key(&self) -> Result<&Field, DataError> {
+        match self.key().as_slice() {
+            [key] => Ok(key),
+            [] => Err(DataError::Refused(format!("the collection {} has no primary key", self.name))),
+            _ => {
+                Err(DataError::Refused(format!("the key of the collection {} has several fields", self.name)))
+            }
+        }
+    }
+
     /// The field of this name, or the error that there is none.
     pub(super) fn known(&self, name: &str) -> Result<&Field, DataError> {
-        self.get(name).ok_or_else(|| DataError::UnknownField {
-            collection: self.name.as_ref().to_owned(),
-            field: name.to_owned(),
-        })
+        self.get(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The association of this name, or the error that there is none.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownField`].
+    pub fn known_association(&self, name: &str) -> Result<&Association, DataError> {
+        self.associated(name).ok_or_else(|| self.unknown(name))
+    }
+
+    pub(super) fn unknown(&self, name: &str) -> DataError {
+        DataError::UnknownField { collection: self.name.as_ref().to_owned(), field: name.to_owned() }
     }
 
     /// The key that the database counts up.
     pub(super) fn generated_key(&self) -> Option<&Field> {
         self.fields.iter().find(|field| field.auto_increment)
-    }
-
-    /// The table, made where it is missing.
-    pub(super) fn table(&self, namespace: Namespace<'_>) -> Result<TableCreateStatement, DataError> {
-        let mut table = Table::create();
-        table.table(self.table_in(namespace)).if_not_exists();
-        let single_key = self.primary_key().count() == 1;
-        for field in self.fields() {
-            let kind = namespace.engine.column_type(field.kind.column_type());
-            let mut column = ColumnDef::new_with_type(field.name().to_owned(), kind);
-            if field.not_null {
-                column.not_null();
-            }
-            if field.primary_key && single_key {
-                column.primary_key();
-            }
-            if field.auto_increment {
-                column.auto_increment();
-            }
-            if let Some(default) = &field.default {
-                column.default(Expr::val(value::from_json(field, default)?));
-            }
-            table.col(&mut column);
-        }
-        if !single_key && self.primary_key().next().is_some() {
-            let mut key = Index::create();
-            for field in self.primary_key() {
-                key.col(field.name().to_owned());
-            }
-            table.primary_key(&mut key);
-        }
-        Ok(table)
-    }
-
-    /// The indexes that keep unique fields unique, made where they are missing.
-    pub(super) fn unique_indexes(&self, namespace: Namespace<'_>) -> Vec<IndexCreateStatement> {
-        let unique = self.fields().iter().filter(|field| field.unique);
-        unique
-            .map(|field| {
-                let name = format!("{}_{}_unique", self.table_name(namespace), field.name);
-                let mut index = Index::create();
-                index.name(name).table(self.table_in(namespace)).col(field.name().to_owned());
-                index.unique().if_not_exists();
-                index
-            })
-            .collect()
-    }
-
-    /// The table, for a statement.
-    pub(super) fn table_in(&self, namespace: Namespace<'_>) -> TableRef {
-        let name = self.table_name(namespace);
-        match namespace.schema {
-            Some(schema) => (schema.to_owned(), name).into_table_ref(),
-            None => name.into_table_ref(),
-        }
-    }
-
-    /// The table's name.
-    pub(super) fn table_name(&self, namespace: Namespace<'_>) -> String {
-        format!("{}{}", namespace.table_prefix, self.name)
     }
 }

@@ -24,6 +24,12 @@ pub enum DataError {
         /// What does not fit.
         problem: String,
     },
+    /// What was asked for makes no sense; the sentence says why.
+    #[error("{0}")]
+    Refused(String),
+    /// It is not open to whoever asks.
+    #[error("{0}")]
+    Forbidden(String),
     /// A value in the database is not what the field's type says: somebody else wrote it.
     #[error("{collection}.{field} holds a value that is no {expected}")]
     Unreadable {

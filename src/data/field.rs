@@ -1,4 +1,4 @@
-//! One field of a collection: its type and its rules.
+//! One field of a collection that is a column: its type and its rules.
 
 use std::sync::Arc;
 
@@ -16,16 +16,50 @@ pub enum FieldType {
     Integer,
     /// A whole number of 64 bits.
     BigInt,
+    /// A number with a fraction; as exact as a `Double`.
+    Float,
     /// A number with a fraction.
     Double,
+    /// An exact number of so many digits, so many of them behind the point.
+    Decimal {
+        /// All digits.
+        precision: u32,
+        /// Those behind the point.
+        scale: u32,
+    },
     /// True or false.
     Boolean,
-    /// A JSON document.
-    Json,
     /// A moment, to the millisecond.
     DateTime,
+    /// A date and a time of day, wherever that is.
+    DateTimeNoTz,
+    /// A date.
+    DateOnly,
+    /// A time of day.
+    Time,
+    /// A moment, kept as a number since 1970.
+    UnixTimestamp {
+        /// Whether it counts milliseconds, and not seconds.
+        milliseconds: bool,
+    },
+    /// A JSON document.
+    Json,
+    /// A list of values.
+    Array,
+    /// A list of values, each once.
+    Set,
     /// A UUID.
     Uuid,
+    /// A short random text.
+    Nanoid,
+    /// A random text behind a prefix.
+    Uid,
+    /// A number that the host makes, larger than those before it.
+    SnowflakeId,
+    /// A hash of a password; nobody is ever shown it.
+    Password,
+    /// A place in an order.
+    Sort,
 }
 
 impl FieldType {
@@ -37,110 +71,173 @@ impl FieldType {
             Self::Text => "text",
             Self::Integer => "integer",
             Self::BigInt => "bigInt",
+            Self::Float => "float",
             Self::Double => "double",
+            Self::Decimal { .. } => "decimal",
             Self::Boolean => "boolean",
-            Self::Json => "json",
             Self::DateTime => "date",
+            Self::DateTimeNoTz => "datetimeNoTz",
+            Self::DateOnly => "dateOnly",
+            Self::Time => "time",
+            Self::UnixTimestamp { .. } => "unixTimestamp",
+            Self::Json => "json",
+            Self::Array => "array",
+            Self::Set => "set",
             Self::Uuid => "uuid",
+            Self::Nanoid => "nanoid",
+            Self::Uid => "uid",
+            Self::SnowflakeId => "snowflakeId",
+            Self::Password => "password",
+            Self::Sort => "sort",
         }
     }
 
     pub(super) fn column_type(self) -> ColumnType {
         match self {
-            Self::String => ColumnType::string(Some(255)),
+            Self::String | Self::Nanoid | Self::Uid | Self::Password => ColumnType::string(Some(255)),
             Self::Text => ColumnType::Text,
             Self::Integer => ColumnType::Integer,
-            Self::BigInt => ColumnType::BigInteger,
-            Self::Double => ColumnType::Double,
+            Self::BigInt | Self::UnixTimestamp { .. } | Self::SnowflakeId | Self::Sort => {
+                ColumnType::BigInteger
+            }
+            Self::Float | Self::Double => ColumnType::Double,
+            Self::Decimal { precision, scale } => ColumnType::Decimal(Some((precision, scale))),
             Self::Boolean => ColumnType::Boolean,
-            Self::Json => ColumnType::Json,
             Self::DateTime => ColumnType::TimestampWithTimeZone,
+            Self::DateTimeNoTz => ColumnType::DateTime,
+            Self::DateOnly => ColumnType::Date,
+            Self::Time => ColumnType::Time,
+            Self::Json => ColumnType::Json,
+            // What looks into them needs the parsed form, where an engine has one.
+            Self::Array | Self::Set => ColumnType::JsonBinary,
             Self::Uuid => ColumnType::Uuid,
         }
     }
+
+    /// Whether its values are texts, in which others can be looked for.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::String | Self::Text | Self::Nanoid | Self::Uid)
+    }
+
+    /// Whether its values are whole numbers.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Integer | Self::BigInt | Self::SnowflakeId | Self::Sort)
+    }
+
+    /// Whether its values are dates or moments.
+    #[must_use]
+    pub const fn is_date(self) -> bool {
+        matches!(self, Self::DateTime | Self::DateTimeNoTz | Self::DateOnly | Self::UnixTimestamp { .. })
+    }
+
+    /// Whether its values are lists.
+    #[must_use]
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::Array | Self::Set)
+    }
+}
+
+/// What fills a field of a new record that is given no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generator {
+    /// A random UUID.
+    Uuid,
+    /// So many random characters of an alphabet.
+    Nanoid {
+        /// Their number.
+        size: usize,
+        /// The characters to choose from.
+        alphabet: Arc<[char]>,
+    },
+    /// Random characters behind a prefix.
+    Uid {
+        /// The prefix.
+        prefix: Arc<str>,
+    },
+    /// A number larger than those before it.
+    Snowflake,
+    /// The place behind all others, or behind those with the same value in a field.
+    Position {
+        /// That field.
+        scope: Option<Arc<str>>,
+    },
 }
 
 /// One field of a collection. Begun by the constructor of its type, completed by its rules.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     pub(super) name: Arc<str>,
+    pub(super) column: Arc<str>,
     pub(super) kind: FieldType,
     pub(super) primary_key: bool,
     pub(super) auto_increment: bool,
     pub(super) unique: bool,
+    pub(super) indexed: bool,
     pub(super) not_null: bool,
     pub(super) hidden: bool,
     pub(super) default: Option<Value>,
+    pub(super) generator: Option<Generator>,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])+ $name:ident => $kind:ident;)+) => { $(
+        $(#[$doc])+
+        #[must_use]
+        pub fn $name(name: &str) -> Self {
+            Self::new(name, FieldType::$kind)
+        }
+    )+ };
 }
 
 impl Field {
     /// A field of a type.
     #[must_use]
     pub fn new(name: &str, kind: FieldType) -> Self {
+        let name: Arc<str> = name.into();
         Self {
-            name: name.into(),
+            column: Arc::clone(&name),
+            name,
             kind,
             primary_key: false,
             auto_increment: false,
             unique: false,
+            indexed: false,
             not_null: false,
-            hidden: false,
+            hidden: kind == FieldType::Password,
             default: None,
+            generator: None,
         }
     }
 
-    /// A text of at most 255 characters.
-    #[must_use]
-    pub fn string(name: &str) -> Self {
-        Self::new(name, FieldType::String)
+    constructors! {
+        /// A text of at most 255 characters.
+        string => String;
+        /// A text of any length.
+        text => Text;
+        /// A whole number of 32 bits.
+        integer => Integer;
+        /// A whole number of 64 bits.
+        big_int => BigInt;
+        /// A number with a fraction.
+        double => Double;
+        /// True or false.
+        boolean => Boolean;
+        /// A JSON document.
+        json => Json;
+        /// A moment, to the millisecond.
+        date_time => DateTime;
+        /// A UUID.
+        uuid => Uuid;
+        /// A hash of a password.
+        password => Password;
     }
 
-    /// A text of any length.
+    /// A place in the order of all records.
     #[must_use]
-    pub fn text(name: &str) -> Self {
-        Self::new(name, FieldType::Text)
-    }
-
-    /// A whole number of 32 bits.
-    #[must_use]
-    pub fn integer(name: &str) -> Self {
-        Self::new(name, FieldType::Integer)
-    }
-
-    /// A whole number of 64 bits.
-    #[must_use]
-    pub fn big_int(name: &str) -> Self {
-        Self::new(name, FieldType::BigInt)
-    }
-
-    /// A number with a fraction.
-    #[must_use]
-    pub fn double(name: &str) -> Self {
-        Self::new(name, FieldType::Double)
-    }
-
-    /// True or false.
-    #[must_use]
-    pub fn boolean(name: &str) -> Self {
-        Self::new(name, FieldType::Boolean)
-    }
-
-    /// A JSON document.
-    #[must_use]
-    pub fn json(name: &str) -> Self {
-        Self::new(name, FieldType::Json)
-    }
-
-    /// A moment, to the millisecond.
-    #[must_use]
-    pub fn date_time(name: &str) -> Self {
-        Self::new(name, FieldType::DateTime)
-    }
-
-    /// A UUID.
-    #[must_use]
-    pub fn uuid(name: &str) -> Self {
-        Self::new(name, FieldType::Uuid)
+    pub fn sort(name: &str) -> Self {
+        Self::new(name, FieldType::Sort).generated(Generator::Position { scope: None })
     }
 
     /// The primary key, or a part of it; it always has a value.
@@ -165,6 +262,13 @@ impl Field {
         self
     }
 
+    /// Records are found by it without looking at all of them.
+    #[must_use]
+    pub fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
+    }
+
     /// It always has a value.
     #[must_use]
     pub fn not_null(mut self) -> Self {
@@ -186,10 +290,30 @@ impl Field {
         self
     }
 
-    /// Its name, which is its column's name too.
+    /// What makes the value of a new record that is given none.
+    #[must_use]
+    pub fn generated(mut self, generator: Generator) -> Self {
+        self.generator = Some(generator);
+        self
+    }
+
+    /// Its column has another name than the field.
+    #[must_use]
+    pub fn in_column(mut self, column: &str) -> Self {
+        self.column = column.into();
+        self
+    }
+
+    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its column's name; mostly its own.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        &self.column
     }
 
     /// Its type.
@@ -202,5 +326,17 @@ impl Field {
     #[must_use]
     pub const fn is_hidden(&self) -> bool {
         self.hidden
+    }
+
+    /// Whether the primary key is, or begins with, this field.
+    #[must_use]
+    pub const fn is_primary_key(&self) -> bool {
+        self.primary_key
+    }
+
+    /// Whether no two records have the same value.
+    #[must_use]
+    pub const fn is_unique(&self) -> bool {
+        self.unique
     }
 }

@@ -1,11 +1,15 @@
-//! What to read: which records, in which order, how many, with which fields.
+//! What to read: which records, in which order, how many, with which fields and associations.
 
-use super::Filter;
+use std::sync::Arc;
+
+use super::access::Guard;
+use super::filter::Clock;
+use super::{Collection, DataError, Filter};
 
 /// One step of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort {
-    /// The field.
+    /// The field, behind the associations that lead to it.
     pub field: String,
     /// From the greatest to the least.
     pub descending: bool,
@@ -17,25 +21,66 @@ impl Sort {
         Self { field: field.into(), descending: false }
     }
 
-    /// From the greatest to the least; records without a value come first.
+    /// From the greatest to the least; records without a value come last.
     pub fn descending(field: impl Into<String>) -> Self {
         Self { field: field.into(), descending: true }
     }
 }
 
+/// The records that belong to another one by an association of that one.
+#[derive(Debug, Clone)]
+pub struct Within {
+    /// The association.
+    pub association: super::Association,
+    /// The value by which they belong to it: of its source key, or of the foreign key where it
+    /// belongs to them.
+    pub value: serde_json::Value,
+}
+
 /// What to read. `Query::default()` is everything, in no order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone)]
 pub struct Query {
     /// Which.
     pub filter: Filter,
+    /// Of those that belong to one record.
+    pub within: Option<Within>,
     /// In which order.
     pub sort: Vec<Sort>,
     /// At most so many.
     pub limit: Option<u64>,
     /// Leaving out so many first; needs an order to mean anything.
     pub offset: u64,
-    /// With these fields only; empty for all that are not hidden.
+    /// With these fields only, which may be those of associations (`author.name`); empty for all
+    /// that are not hidden.
     pub fields: Vec<String>,
+    /// Without these.
+    pub except: Vec<String>,
+    /// With these associations, which may be of associations (`comments.author`).
+    pub appends: Vec<String>,
+    /// Whether hidden fields may be named: for what the host needs to know itself.
+    pub hidden: bool,
+    /// Who decides what is open; `None` opens everything.
+    pub guard: Option<Arc<dyn Guard>>,
+    /// What time it is for whoever asks.
+    pub clock: Clock,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            filter: Filter::All,
+            within: None,
+            sort: Vec::new(),
+            limit: None,
+            offset: 0,
+            fields: Vec::new(),
+            except: Vec::new(),
+            appends: Vec::new(),
+            hidden: false,
+            guard: None,
+            clock: Clock::utc(),
+        }
+    }
 }
 
 impl Query {
@@ -59,10 +104,111 @@ impl Query {
         self
     }
 
-    /// With these fields, hidden ones too.
+    /// With these fields only, hidden ones too.
     #[must_use]
-    pub fn fields(mut self, fields: &[&str]) -> Self {
-        self.fields = fields.iter().map(|&field| field.to_owned()).collect();
+    pub fn fields(mut self, names: &[&str]) -> Self {
+        self.fields = names.iter().map(|name| (*name).to_owned()).collect();
+        self.hidden = true;
         self
+    }
+
+    /// With these associations.
+    #[must_use]
+    pub fn appends(mut self, names: &[&str]) -> Self {
+        self.appends = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+}
+
+/// What of a record is wanted: its own fields and those of associations, as a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// These fields; `None` for all that are not hidden.
+    pub(super) fields: Option<Vec<String>>,
+    pub(super) except: Vec<String>,
+    pub(super) associations: Vec<(String, Selection)>,
+}
+
+impl Selection {
+    /// Reads a query's `fields`, `except` and `appends`.
+    pub(super) fn of(
+        query: &Query,
+        catalog: &super::Catalog,
+        collection: &Collection,
+    ) -> Result<Self, DataError> {
+        let mut selection = Self::default();
+        if !query.fields.is_empty() {
+            selection.fields = Some(Vec::new());
+        }
+        for path in &query.fields {
+            selection.add(path, catalog, collection, false)?;
+        }
+        for path in &query.appends {
+            // Options behind a name, as in `tags(recursively=true)`, are for trees.
+            let path = path.split_once('(').map_or(path.as_str(), |(path, _)| path);
+            selection.add(path, catalog, collection, true)?;
+        }
+        for path in &query.except {
+            selection.remove(path);
+        }
+        Ok(selection)
+    }
+
+    fn add(
+        &mut self,
+        path: &str,
+        catalog: &super::Catalog,
+        collection: &Collection,
+        association_only: bool,
+    ) -> Result<(), DataError> {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let Some(association) = collection.associated(first) else {
+            if association_only || rest.is_some() {
+                return Err(DataError::Refused(format!(
+                    "the collection {} has no association {first}",
+                    collection.name()
+                )));
+            }
+            collection.known(first)?;
+            if let Some(fields) = &mut self.fields
+                && !fields.iter().any(|known| known == first)
+            {
+                fields.push(first.to_owned());
+            }
+            return Ok(());
+        };
+        let target = catalog.target(association)?;
+        let known = self.associations.iter().position(|(name, _)| name == first);
+        let at = known.unwrap_or_else(|| {
+            self.associations.push((first.to_owned(), Self::default()));
+            self.associations.len() - 1
+        });
+        let Some((_, inner)) = self.associations.get_mut(at) else { return Ok(()) };
+        match rest {
+            // All of it, whatever was said of some fields before.
+            None => inner.fields = None,
+            Some(rest) => {
+                let of_field = !rest.contains('.') && target.associated(rest).is_none();
+                if of_field && known.is_none() {
+                    inner.fields = Some(Vec::new());
+                }
+                inner.add(rest, catalog, target, !of_field && association_only)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) {
+        match path.split_once('.') {
+            None => {
+                self.associations.retain(|(name, _)| name != path);
+                self.except.push(path.to_owned());
+            }
+            Some((first, rest)) => {
+                if let Some((_, inner)) = self.associations.iter_mut().find(|(name, _)| name == first) {
+                    inner.remove(rest);
+                }
+            }
+        }
     }
 }

@@ -80,7 +80,8 @@ impl From<DataError> for ApiError {
     fn from(error: DataError) -> Self {
         match error {
             DataError::Database(error) => error.into(),
-            DataError::UnknownField { .. } | DataError::Invalid { .. } => {
+            DataError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            DataError::UnknownField { .. } | DataError::Invalid { .. } | DataError::Refused(_) => {
                 Self::bad_request(error.to_string())
             }
             DataError::Unreadable { .. } => Self::internal(error),

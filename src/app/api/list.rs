@@ -57,6 +57,7 @@ impl ListParameters {
             limit: Some(self.page_size),
             offset: (self.page - 1).saturating_mul(self.page_size),
             fields: self.fields,
+            ..Query::default()
         })
     }
 }

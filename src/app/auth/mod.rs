@@ -164,7 +164,7 @@ impl Auth {
             "token": session.token_id,
             "expiration": session.expires.to_rfc3339_opts(SecondsFormat::Millis, true),
         });
-        let ended = Filter::Lt("expiration".into(), now.to_rfc3339().into());
+        let ended = Filter::less("expiration", now.to_rfc3339());
         // First here: should the database fail, the token is refused until a restart at least.
         self.sessions.forget_ended(now);
         self.sessions.block(token, session.expires.timestamp());
@@ -196,7 +196,7 @@ impl Auth {
             "updatedById": session.user.id,
         });
         // Of two changes at once, the second has the wrong old password.
-        let unchanged = own.and(Filter::Eq("password".into(), hash.into()));
+        let unchanged = own.and(Filter::eq("password", hash));
         let (source, sessions, id) = (self.source.clone(), Arc::clone(&self.sessions), session.user.id);
         to_its_end(async move {
             let changed = source.update(&USERS, &unchanged, object(changes)).await;

@@ -38,7 +38,7 @@ impl Sessions {
     /// With the blocked tokens of an application that starts.
     pub(super) async fn load(source: &DataSource, now: DateTime<Utc>) -> Result<Self, DataError> {
         let sessions = Self::default();
-        let open = Filter::Gt("expiration".into(), now.to_rfc3339().into());
+        let open = Filter::greater("expiration", now.to_rfc3339());
         let query = Query::filter(open).fields(&["token", "expiration"]);
         for record in source.find(&TOKEN_BLACKLIST, query).await? {
             let text = |field: &str| record.get(field).and_then(Value::as_str);

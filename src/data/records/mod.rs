@@ -1,9 +1,44 @@
-//! What is done with records, on a data source or in a transaction alike: each operation takes the
-//! [`Executor`](crate::database::Executor) to run on.
+//! What is done with records.
+//!
+//! `read.rs` finds and counts, `append.rs` reads what belongs to what was found, `aggregate.rs`
+//! sums up. What changes records goes through a [`Writer`], in a transaction: `create.rs`,
+//! `update.rs`, `destroy.rs`, with the records nested in them (`nested.rs`), the links between
+//! records (`associate.rs`) and their order (`position.rs`). `raw.rs` is below all that: one
+//! statement, no more.
 
+mod aggregate;
+mod append;
+mod associate;
+mod create;
+mod destroy;
+mod generate;
+mod nested;
+mod position;
+pub(super) mod raw;
 mod read;
+mod update;
 pub(super) mod value;
-mod write;
+mod within;
+mod writer;
 
+pub use aggregate::{Aggregation, Dimension, Function, Measure, Ordering};
+pub use position::Move;
 pub(super) use read::{count, find, find_one};
-pub(super) use write::{destroy, insert, update};
+pub use writer::WriteOptions;
+pub(super) use writer::Writer;
+
+pub(super) use aggregate::aggregate;
+
+use crate::data::{Catalog, Collection, DataError, Filter, Query, Record};
+use crate::database::Executor;
+
+/// Reads records with their own fields alone. `find` may need it of other records, and could not
+/// call itself.
+fn plain<'a, E: Executor>(
+    executor: &'a mut E,
+    catalog: &'a Catalog,
+    collection: &'a Collection,
+    filter: Filter,
+) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'a>> {
+    Box::pin(async move { find(executor, catalog, collection, &Query::filter(filter)).await })
+}

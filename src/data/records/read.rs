@@ -1,43 +1,70 @@
 //! Reading records.
 
-use sea_query::{Expr, NullOrdering, Order, Query as Statement, SelectStatement};
+use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statement, SelectStatement};
+use serde_json::Value as Json;
 
 use super::value;
-use crate::data::{Collection, DataError, Field, Filter, Query, Record};
-use crate::database::{Executor, Namespace, Row, Value};
+use crate::data::access::Action;
+use crate::data::filter::{Compiler, Joins};
+use crate::data::query::Selection;
+use crate::data::{Association, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
+use crate::database::{Executor, Row, Value};
 
 /// Reads the records a query asks for.
-pub(in crate::data) async fn find(
-    mut executor: impl Executor,
+pub(in crate::data) async fn find<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
     collection: &Collection,
-    query: Query,
+    query: &Query,
 ) -> Result<Vec<Record>, DataError> {
-    let fields = wanted(collection, &query.fields)?;
-    let statement = select(executor.namespace(), collection, &fields, &query)?;
+    let selection = Selection::of(query, catalog, collection)?;
+    let (plan, statement) = {
+        let compiler = compiler(executor, catalog, query);
+        let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
+        if let Some(key) = super::within::key(catalog, collection, query)? {
+            plan.needs(key);
+        }
+        let statement = select(&compiler, collection, &plan, query)?;
+        (plan, statement)
+    };
     let rows = executor.query(&statement).await?;
-    rows.into_iter().map(|row| record(collection, &fields, row)).collect()
+    let mut records =
+        rows.into_iter().map(|row| plan.record(collection, row)).collect::<Result<Vec<_>, _>>()?;
+    if !plan.associations.is_empty() && !records.is_empty() {
+        super::append::load(executor, catalog, collection, query, &plan, &mut records).await?;
+    }
+    super::within::add_links(executor, catalog, query, &mut records).await?;
+    plan.tidy(&mut records);
+    Ok(records)
 }
 
 /// Reads the first record a query asks for.
-pub(in crate::data) async fn find_one(
-    executor: impl Executor,
+pub(in crate::data) async fn find_one<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
     collection: &Collection,
-    query: Query,
+    mut query: Query,
 ) -> Result<Option<Record>, DataError> {
-    Ok(find(executor, collection, query.limit(1)).await?.into_iter().next())
+    query.limit = Some(1);
+    Ok(find(executor, catalog, collection, &query).await?.into_iter().next())
 }
 
-/// Counts the records that fit.
-pub(in crate::data) async fn count(
-    mut executor: impl Executor,
+/// Counts the records that fit a query, whatever its page.
+pub(in crate::data) async fn count<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
     collection: &Collection,
-    filter: &Filter,
+    query: &Query,
 ) -> Result<u64, DataError> {
-    let statement = Statement::select()
-        .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-        .from(collection.table_in(executor.namespace()))
-        .cond_where(filter.condition(collection)?)
-        .to_owned();
+    let statement = {
+        let compiler = compiler(executor, catalog, query);
+        Statement::select()
+            .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
+            .from(table::table(collection, compiler.namespace))
+            .cond_where(fitting(&compiler, collection, &query.filter, Action::View)?)
+            .cond_where(super::within::condition(&compiler, collection, query)?)
+            .to_owned()
+    };
     let row = executor.query(&statement).await?.into_iter().next();
     match row.and_then(|row| row.into_values().into_iter().next()) {
         Some(Value::Integer(count)) => Ok(u64::try_from(count).unwrap_or_default()),
@@ -46,51 +73,195 @@ pub(in crate::data) async fn count(
     }
 }
 
-/// The fields a query asks for: those it names, or all that are not hidden.
-fn wanted<'a>(collection: &'a Collection, names: &[String]) -> Result<Vec<&'a Field>, DataError> {
-    if names.is_empty() {
-        return Ok(collection.fields().iter().filter(|field| !field.is_hidden()).collect());
-    }
-    names.iter().map(|name| collection.known(name)).collect()
+pub(super) fn compiler<'a, E: Executor>(
+    executor: &'a E,
+    catalog: &'a Catalog,
+    query: &'a Query,
+) -> Compiler<'a> {
+    Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
 }
 
-fn select(
-    namespace: Namespace<'_>,
+/// The condition for the records that fit and are open: what a filter looks at must be open too.
+pub(in crate::data) fn fitting(
+    compiler: &Compiler<'_>,
     collection: &Collection,
-    fields: &[&Field],
-    query: &Query,
-) -> Result<SelectStatement, DataError> {
-    let mut statement = Statement::select();
-    statement
-        .columns(fields.iter().map(|field| field.name().to_owned()))
-        .from(collection.table_in(namespace));
-    statement.cond_where(query.filter.condition(collection)?);
-    for sort in &query.sort {
-        let field = collection.known(&sort.field)?;
-        let (order, nulls) = match sort.descending {
-            false => (Order::Asc, NullOrdering::Last),
-            true => (Order::Desc, NullOrdering::First),
+    filter: &Filter,
+    action: Action,
+) -> Result<Condition, DataError> {
+    for path in filter.paths() {
+        compiler.check_path(collection, path)?;
+    }
+    let condition = compiler.condition(collection, None, filter)?;
+    match compiler.scope(collection, action)? {
+        Some(scope) => Ok(condition.add(compiler.unguarded().condition(collection, None, &scope)?)),
+        None => Ok(condition),
+    }
+}
+
+/// What is read of a collection's records.
+pub(super) struct Plan<'a> {
+    /// The columns; those behind the first `shown` serve the associations alone.
+    pub(super) columns: Vec<&'a Field>,
+    shown: usize,
+    pub(super) associations: Vec<(&'a Association, Selection)>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        compiler: &Compiler<'_>,
+        collection: &'a Collection,
+        selection: &Selection,
+        hidden: bool,
+    ) -> Result<Self, DataError> {
+        let access = compiler.access(collection, Action::View)?;
+        let open = |name: &str| access.as_ref().is_none_or(|access| access.allows(collection, name));
+        let mut columns: Vec<&Field> = match &selection.fields {
+            None => {
+                let shown = collection.fields().iter().filter(|field| !field.is_hidden());
+                shown.filter(|field| !selection.except.iter().any(|name| name == field.name())).collect()
+            }
+            Some(names) => {
+                let named = names.iter().map(|name| match collection.known(name) {
+                    Ok(field) if field.is_hidden() && !hidden => Err(collection.unknown(name)),
+                    other => other,
+                });
+                named.collect::<Result<_, _>>()?
+            }
         };
-        // Engines disagree on where nulls belong; where there are none, the index is enough.
-        if field.not_null {
-            statement.order_by(field.name().to_owned(), order);
-        } else {
-            statement.order_by_with_nulls(field.name().to_owned(), order, nulls);
+        columns.retain(|field| open(field.name()));
+        let shown = columns.len();
+        let mut associations = Vec::new();
+        for (name, inner) in &selection.associations {
+            let association = collection.known_association(name)?;
+            if !open(name) || !is_open(compiler, association)? {
+                continue;
+            }
+            let key = collection.known(super::append::key_here(association))?;
+            if !columns.contains(&key) {
+                columns.push(key);
+            }
+            associations.push((association, inner.clone()));
+        }
+        // A statement reads something, even if nothing of it is shown.
+        if columns.is_empty() {
+            columns.extend(collection.fields().first());
+        }
+        Ok(Self { columns, shown, associations })
+    }
+
+    /// Reads a column for what comes after, whether it is shown or not.
+    fn needs(&mut self, field: &'a Field) {
+        if !self.columns.contains(&field) {
+            self.columns.push(field);
         }
     }
-    if let Some(limit) = query.limit {
-        statement.limit(limit);
+
+    pub(super) fn record(&self, collection: &Collection, row: Row) -> Result<Record, DataError> {
+        record(collection, &self.columns, row)
     }
-    if query.offset > 0 {
-        // No engine takes an offset without a limit.
-        statement.limit(query.limit.unwrap_or(i64::MAX as u64)).offset(query.offset);
+
+    /// Takes out what served the associations alone.
+    pub(super) fn tidy(&self, records: &mut [Record]) {
+        for field in self.columns.iter().skip(self.shown) {
+            for record in records.iter_mut() {
+                record.remove(field.name());
+            }
+        }
     }
-    Ok(statement)
 }
 
-fn record(collection: &Collection, fields: &[&Field], row: Row) -> Result<Record, DataError> {
+/// Whether whoever asks may see records at the other end of an association.
+fn is_open(compiler: &Compiler<'_>, association: &Association) -> Result<bool, DataError> {
+    match compiler.access(compiler.catalog.target(association)?, Action::View) {
+        Err(DataError::Forbidden(_)) => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+pub(super) fn record(collection: &Collection, fields: &[&Field], row: Row) -> Result<Record, DataError> {
     let values = fields.iter().zip(row.into_values());
     values
         .map(|(field, raw)| Ok((field.name().to_owned(), value::to_json(collection, field, raw)?)))
         .collect()
+}
+
+fn select(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    plan: &Plan<'_>,
+    query: &Query,
+) -> Result<SelectStatement, DataError> {
+    let mut statement = Statement::select();
+    statement
+        .columns(plan.columns.iter().map(|field| field.column().to_owned()))
+        .from(table::table(collection, compiler.namespace));
+    statement.cond_where(fitting(compiler, collection, &query.filter, Action::View)?);
+    statement.cond_where(super::within::condition(compiler, collection, query)?);
+    for sort in &query.sort {
+        compiler.check_path(collection, &sort.field)?;
+        order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
+    }
+    page(&mut statement, query.limit, query.offset);
+    Ok(statement)
+}
+
+/// Takes a part of the rows.
+pub(super) fn page(statement: &mut SelectStatement, limit: Option<u64>, offset: u64) {
+    if let Some(limit) = limit {
+        statement.limit(limit);
+    }
+    if offset > 0 {
+        // No engine takes an offset without a limit.
+        statement.limit(limit.unwrap_or(i64::MAX as u64)).offset(offset);
+    }
+}
+
+fn order(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    statement: &mut SelectStatement,
+    path: &str,
+    descending: bool,
+) -> Result<(), DataError> {
+    let order = if descending { Order::Desc } else { Order::Asc };
+    if let Some(field) = collection.get(path) {
+        if field.kind().is_list() || field.kind() == crate::data::FieldType::Json {
+            return Err(value::invalid(field, "JSON documents and lists have no order"));
+        }
+        // Engines disagree on where nulls belong; where there are none, the index is enough.
+        if field.not_null {
+            statement.order_by(field.column().to_owned(), order);
+        } else {
+            statement.order_by_with_nulls(field.column().to_owned(), order, NullOrdering::Last);
+        }
+        return Ok(());
+    }
+    let elsewhere = path.split_once('.').is_some_and(|(first, _)| collection.associated(first).is_some());
+    if !elsewhere {
+        return Err(collection.unknown(path));
+    }
+    // The value of the one record that is associated; of several, of the first.
+    let mut joins = Joins::new(compiler, collection);
+    let (column, _) = joins.column(path)?;
+    let key = collection.single_key()?;
+    let own = Expr::col((table::name(collection, compiler.namespace), key.column().to_owned()));
+    let mut value = Statement::select();
+    let same = Expr::col((joins.alias().to_owned(), key.column().to_owned())).eq(own);
+    value.expr(column.clone()).and_where(same).order_by_expr(column, Order::Asc).limit(1);
+    joins.add_to(&mut value);
+    statement.order_by_expr_with_nulls(
+        Expr::SubQuery(None, Box::new(value.into())),
+        order,
+        NullOrdering::Last,
+    );
+    Ok(())
+}
+
+/// A key as texts compare it: `1` and `"1"` are one key.
+pub(super) fn key_text(key: &Json) -> Option<String> {
+    match key {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
 }

@@ -28,8 +28,10 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// For every connection. `synchronous=FULL`: in WAL mode, what was acknowledged survives a power
 /// failure. The cache, in KiB, is filled only by what is read, and goes with the idle connection.
+/// `LIKE` tells upper from lower case, as it does on the servers.
 const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; \
-                        PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024;";
+                        PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; \
+                        PRAGMA case_sensitive_like = ON;";
 /// For the one that writes: a log that grew large under load is cut back.
 const WRITER_SETTINGS: &str = "PRAGMA journal_size_limit = 8388608;";
 /// For those that read: a mistake must not write beside the one connection that may.

@@ -79,7 +79,7 @@ async fn user(call: &Call<'_>, id: i64) -> Result<Value, ApiError> {
     let links = Query::filter(Filter::eq("userId", id)).sort(Sort::ascending("roleName"));
     let links = source.find(&ROLES_USERS, links).await?;
     let names = links.iter().filter_map(|link| link.get("roleName").cloned()).collect();
-    let roles = Query::filter(Filter::In("name".into(), names)).sort(Sort::ascending("name"));
+    let roles = Query::filter(Filter::one_of("name", names)).sort(Sort::ascending("name"));
     let mut roles: Vec<Record> = source.find(&ROLES, roles).await?;
     for role in &mut roles {
         let link = links.iter().find(|link| link.get("roleName") == role.get("name"));

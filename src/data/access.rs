@@ -1,0 +1,53 @@
+//! What somebody may see and change, as far as records are concerned.
+//!
+//! Who may do what is decided above; here it is kept to, in the statements themselves, so that no
+//! list, count, sum or association shows what a record may not be shown for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Collection, Filter};
+
+/// What is done with records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Reading them.
+    View,
+    /// Making them.
+    Create,
+    /// Changing them.
+    Update,
+    /// Removing them.
+    Destroy,
+}
+
+/// What of a collection is open to somebody.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// These fields and associations, beside those that every record has; `None` for all.
+    pub fields: Option<Arc<BTreeSet<String>>>,
+    /// These records.
+    pub scope: Filter,
+}
+
+/// Fields that whoever may see a record may see of it.
+const OF_EVERY_RECORD: [&str; 6] = ["createdAt", "updatedAt", "createdById", "updatedById", "sort", "id"];
+
+impl Access {
+    /// Whether a field or an association is open.
+    #[must_use]
+    pub fn allows(&self, collection: &Collection, name: &str) -> bool {
+        self.fields.as_ref().is_none_or(|fields| {
+            fields.contains(name)
+                || OF_EVERY_RECORD.contains(&name)
+                || collection.get(name).is_some_and(|field| field.primary_key)
+                || collection.key().iter().any(|field| field.name() == name)
+        })
+    }
+}
+
+/// Who decides what of which collection is open.
+pub trait Guard: Send + Sync + std::fmt::Debug {
+    /// What of a collection may be seen or changed; `None` for nothing.
+    fn access(&self, collection: &str, action: Action) -> Option<Access>;
+}

@@ -1,0 +1,155 @@
+//! All collections of a data source, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Association, AssociationKind, Collection, DataError, OnDelete};
+
+/// All collections of a data source. Never changed: who defines a collection makes another catalog,
+/// so that whoever works with the old one finishes with it.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    collections: BTreeMap<Arc<str>, Collection>,
+}
+
+/// Records that refer to those of a collection, and what becomes of them.
+#[derive(Debug, Clone)]
+pub(super) struct Reference<'a> {
+    /// The collection that refers.
+    pub(super) from: &'a Collection,
+    /// Its field.
+    pub(super) foreign_key: Arc<str>,
+    /// The field that is referred to.
+    pub(super) key: Arc<str>,
+    pub(super) on_delete: OnDelete,
+    /// Whether what refers is a link between two collections: without one side it is nothing.
+    pub(super) is_link: bool,
+}
+
+impl Catalog {
+    /// Of these collections.
+    #[must_use]
+    pub fn new(collections: impl IntoIterator<Item = Collection>) -> Self {
+        let named = collections.into_iter().map(|collection| (Arc::from(collection.name()), collection));
+        Self { collections: named.collect() }
+    }
+
+    /// With a collection, in the place of one of the same name.
+    #[must_use]
+    pub fn with(&self, collection: Collection) -> Self {
+        let mut collections = self.collections.clone();
+        collections.insert(Arc::from(collection.name()), collection);
+        Self { collections }
+    }
+
+    /// Without a collection.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut collections = self.collections.clone();
+        collections.remove(name);
+        Self { collections }
+    }
+
+    /// The collection of this name, if there is one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Collection> {
+        self.collections.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Collection> {
+        self.collections.values()
+    }
+
+    /// The collection at the other end of an association.
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] when it does not exist (any more).
+    pub fn target(&self, association: &Association) -> Result<&Collection, DataError> {
+        self.get(&association.target).ok_or_else(|| {
+            DataError::Refused(format!(
+                "the association {} leads to the collection {}, which does not exist",
+                association.name, association.target
+            ))
+        })
+    }
+
+    /// The collection between the two of an association, with its field that refers to the target.
+    pub(super) fn through<'a>(
+        &'a self,
+        association: &'a Association,
+    ) -> Result<(&'a Collection, &'a str), DataError> {
+        let found = association.through.as_ref().and_then(|through| {
+            self.get(&through.collection).map(|collection| (collection, &*through.other_key))
+        });
+        found.ok_or_else(|| {
+            DataError::Refused(format!(
+                "the collection between the two of the association {} does not exist",
+                association.name
+            ))
+        })
+    }
+
+    /// Who refers to records of a collection, each column once.
+    pub(super) fn references(&self, to: &Collection) -> Vec<Reference<'_>> {
+        let mut found: Vec<Reference<'_>> = Vec::new();
+        for source in self.iter() {
+            for association in source.associations() {
+                for reference in self.references_of(source, association, to) {
+                    note(&mut found, reference);
+                }
+            }
+        }
+        found
+    }
+
+    fn references_of<'a>(
+        &'a self,
+        source: &'a Collection,
+        association: &'a Association,
+        to: &Collection,
+    ) -> impl Iterator<Item = Reference<'a>> {
+        let belongs = association.kind == AssociationKind::BelongsTo;
+        let on_delete = association.on_delete;
+        let reference = |from, foreign_key: &Arc<str>, key: &Arc<str>, is_link| Reference {
+            from,
+            foreign_key: Arc::clone(foreign_key),
+            key: Arc::clone(key),
+            on_delete,
+            is_link,
+        };
+        let (foreign_key, source_key, target_key) =
+            (&association.foreign_key, &association.source_key, &association.target_key);
+        let is_source = source.name() == to.name();
+        let is_target = &*association.target == to.name();
+        let own = (belongs && is_target).then(|| reference(source, foreign_key, target_key, false));
+        let its = (!belongs && is_source)
+            .then(|| self.referring(association))
+            .flatten()
+            .map(|(from, is_link)| reference(from, foreign_key, source_key, is_link));
+        let far = association.through.as_ref().filter(|_| is_target).and_then(|through| {
+            Some(reference(self.get(&through.collection)?, &through.other_key, target_key, true))
+        });
+        own.into_iter().chain(its).chain(far)
+    }
+
+    /// The collection that holds an association's foreign key, where that is not its own.
+    fn referring(&self, association: &Association) -> Option<(&Collection, bool)> {
+        match &association.through {
+            Some(through) => Some((self.get(&through.collection)?, true)),
+            None => Some((self.get(&association.target)?, false)),
+        }
+    }
+}
+
+/// Two sides may say the same of one column; what is not the usual was meant.
+fn note<'a>(found: &mut Vec<Reference<'a>>, reference: Reference<'a>) {
+    let same = found.iter_mut().find(|known| {
+        known.from.name() == reference.from.name() && known.foreign_key == reference.foreign_key
+    });
+    match same {
+        Some(known) if known.on_delete == OnDelete::default() => known.on_delete = reference.on_delete,
+        Some(_) => {}
+        None => found.push(reference),
+    }
+}

@@ -1,0 +1,467 @@
+//! Filters as conditions of a statement.
+
+use std::cell::Cell;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
+use serde_json::Value;
+
+use super::dates::{self, DateExpression};
+use super::text::{self, Place};
+use super::{Clock, Filter, Joins, Operator};
+use crate::data::access::{Access, Action, Guard};
+use crate::data::records::value;
+use crate::data::{Catalog, Collection, DataError, Field, FieldType};
+use crate::database::{self, Namespace};
+
+/// What conditions are written with.
+pub(in crate::data) struct Compiler<'a> {
+    pub(in crate::data) catalog: &'a Catalog,
+    pub(in crate::data) namespace: Namespace<'a>,
+    guard: Option<&'a dyn Guard>,
+    clock: Clock,
+    aliases: Cell<u32>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(in crate::data) fn new(
+        catalog: &'a Catalog,
+        namespace: Namespace<'a>,
+        guard: Option<&'a dyn Guard>,
+        clock: Clock,
+    ) -> Self {
+        Self { catalog, namespace, guard, clock, aliases: Cell::new(0) }
+    }
+
+    /// The same, for what was decided and not asked for: it may look at everything.
+    pub(in crate::data) fn unguarded(&self) -> Self {
+        let aliases = Cell::new(self.aliases.get() + 1000);
+        Self { catalog: self.catalog, namespace: self.namespace, guard: None, clock: self.clock, aliases }
+    }
+
+    /// A name for a table that no other has in the same statement.
+    pub(in crate::data) fn alias(&self) -> String {
+        let number = self.aliases.get();
+        self.aliases.set(number + 1);
+        format!("t{number}")
+    }
+
+    /// What of a collection is open; `None` for all of it.
+    pub(in crate::data) fn access(
+        &self,
+        collection: &Collection,
+        action: Action,
+    ) -> Result<Option<Access>, DataError> {
+        let Some(guard) = self.guard else { return Ok(None) };
+        match guard.access(collection.name(), action) {
+            Some(access) => Ok(Some(access)),
+            None => Err(DataError::Forbidden(format!(
+                "your roles do not open the collection {}",
+                collection.name()
+            ))),
+        }
+    }
+
+    /// The records of a collection that are open; `None` for all of them.
+    pub(in crate::data) fn scope(
+        &self,
+        collection: &Collection,
+        action: Action,
+    ) -> Result<Option<Filter>, DataError> {
+        let access = self.access(collection, action)?;
+        Ok(access.map(|access| access.scope).filter(|scope| *scope != Filter::All))
+    }
+
+    /// Whether whoever asks may look at what a path leads to: a filter or an order tells of a value
+    /// too.
+    pub(in crate::data) fn check_path(&self, collection: &Collection, path: &str) -> Result<(), DataError> {
+        let mut collection = collection;
+        for step in path.split('.') {
+            let access = self.access(collection, Action::View)?;
+            if access.is_some_and(|access| !access.allows(collection, step)) {
+                return Err(DataError::Forbidden(format!(
+                    "your roles do not open the field {step} of {}",
+                    collection.name()
+                )));
+            }
+            match collection.associated(step) {
+                Some(association) => collection = self.catalog.target(association)?,
+                // Secrets are nothing to look for, whoever looks.
+                None if collection.get(step).is_some_and(Field::is_hidden) => {
+                    return Err(collection.unknown(step));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A filter as a condition on a collection's table, whose columns are of `qualifier`.
+    pub(in crate::data) fn condition(
+        &self,
+        collection: &Collection,
+        qualifier: Option<&str>,
+        filter: &Filter,
+    ) -> Result<Condition, DataError> {
+        let elsewhere = filter.paths().iter().any(|path| {
+            let first = path.split_once('.').map_or(*path, |(first, _)| first);
+            collection.associated(first).is_some()
+        });
+        if elsewhere {
+            return self.among(collection, qualifier, filter);
+        }
+        self.build(filter, &mut |path| {
+            let field = collection.known(path)?;
+            Ok((column(qualifier, field), field.clone()))
+        })
+    }
+
+    /// The condition that a record is among those that fit, together with records of others.
+    fn among(
+        &self,
+        collection: &Collection,
+        qualifier: Option<&str>,
+        filter: &Filter,
+    ) -> Result<Condition, DataError> {
+        let mut joins = Joins::new(self, collection);
+        let condition = self
+            .build(filter, &mut |path| joins.column(path).map(|(column, field)| (column, field.clone())))?;
+        let key = collection.single_key()?;
+        let mut fitting = Statement::select();
+        fitting.column((joins.alias().to_owned(), key.column().to_owned())).cond_where(condition);
+        joins.add_to(&mut fitting);
+        Ok(Cond::all().add(column(qualifier, key).in_subquery(fitting)))
+    }
+
+    fn build(
+        &self,
+        filter: &Filter,
+        find: &mut dyn FnMut(&str) -> Result<(Expr, Field), DataError>,
+    ) -> Result<Condition, DataError> {
+        match filter {
+            Filter::All => Ok(Cond::all()),
+            Filter::Condition(condition) => {
+                let (column, field) = find(&condition.path)?;
+                self.leaf(column, &field, condition.operator, &condition.value)
+            }
+            Filter::And(parts) => self.join(Cond::all(), parts, find),
+            Filter::Or(parts) if parts.is_empty() => Ok(never()),
+            Filter::Or(parts) => self.join(Cond::any(), parts, find),
+            Filter::Not(inner) => {
+                let inner = self.build(inner, find)?;
+                Ok(if inner.is_empty() { never() } else { inner.not() })
+            }
+        }
+    }
+
+    fn join(
+        &self,
+        mut condition: Condition,
+        parts: &[Filter],
+        find: &mut dyn FnMut(&str) -> Result<(Expr, Field), DataError>,
+    ) -> Result<Condition, DataError> {
+        for part in parts {
+            let built = self.build(part, find)?;
+            // What always holds is an empty condition, which "any of" would lose.
+            condition = condition.add(if built.is_empty() { always() } else { built });
+        }
+        Ok(condition)
+    }
+
+    fn leaf(
+        &self,
+        column: Expr,
+        field: &Field,
+        operator: Operator,
+        given: &Value,
+    ) -> Result<Condition, DataError> {
+        use Operator as Op;
+        let engine = self.namespace.engine;
+        let part = |place, wanted| text::part(engine, column.clone(), field, given, place, wanted);
+        let like = |exact, wanted| text::like(engine, column.clone(), field, given, exact, wanted);
+        match operator {
+            Op::Eq | Op::Is | Op::In => equal(column, field, given, operator == Op::In),
+            Op::Ne | Op::Not | Op::NotIn => different(column, field, given, operator),
+            Op::Gt => compared(&column, field, given, ExprTrait::gt),
+            Op::Gte => compared(&column, field, given, ExprTrait::gte),
+            Op::Lt => compared(&column, field, given, ExprTrait::lt),
+            Op::Lte => compared(&column, field, given, ExprTrait::lte),
+            Op::Between | Op::NotBetween => within(&column, field, given, operator == Op::Between),
+            Op::Includes => part(Place::Anywhere, true),
+            Op::NotIncludes => part(Place::Anywhere, false),
+            Op::StartsWith => part(Place::Beginning, true),
+            Op::NotStartsWith => part(Place::Beginning, false),
+            Op::EndWith => part(Place::End, true),
+            Op::NotEndWith => part(Place::End, false),
+            Op::Like => like(true, true),
+            Op::NotLike => like(true, false),
+            Op::ILike => like(false, true),
+            Op::NotILike => like(false, false),
+            Op::IsTruly | Op::IsFalsy => truth(&column, field, given, operator == Op::IsTruly),
+            Op::Exists => Ok(Cond::all().add(column.is_not_null())),
+            Op::NotExists => Ok(Cond::all().add(column.is_null())),
+            Op::Empty | Op::NotEmpty => Ok(self.empty(column, field, operator == Op::Empty)),
+            Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
+                self.list(column, field, operator, given)
+            }
+            _ => self.date(&column, field, operator, given),
+        }
+    }
+
+    fn empty(&self, column: Expr, field: &Field, wanted: bool) -> Condition {
+        if field.kind.is_list() {
+            return self.list_length(column, wanted);
+        }
+        match (field.kind.is_text(), wanted) {
+            (true, true) => Cond::any().add(column.clone().is_null()).add(column.eq("")),
+            (true, false) => Cond::all().add(column.clone().is_not_null()).add(column.ne("")),
+            (false, true) => Cond::all().add(column.is_null()),
+            (false, false) => Cond::all().add(column.is_not_null()),
+        }
+    }
+
+    fn list_length(&self, column: Expr, empty: bool) -> Condition {
+        let length = self.namespace.engine.array_length(column);
+        Cond::all().add(if empty { length.eq(0) } else { length.gt(0) })
+    }
+
+    fn list(
+        &self,
+        column: Expr,
+        field: &Field,
+        operator: Operator,
+        given: &Value,
+    ) -> Result<Condition, DataError> {
+        if !field.kind.is_list() {
+            return Err(invalid_operand(field, format!("{} is for lists, and it is none", operator.name())));
+        }
+        let engine = self.namespace.engine;
+        let values = match given {
+            Value::Array(values) => values.clone(),
+            other => vec![other.clone()],
+        };
+        if values.iter().any(|value| value.is_array() || value.is_object()) {
+            return Err(invalid_operand(
+                field,
+                "what is looked for in a list is a text, a number or a truth value",
+            ));
+        }
+        Ok(match operator {
+            Operator::Match => Cond::all().add(engine.array_equals(column, &values)),
+            Operator::NotMatch => Cond::all().add(engine.array_equals(column, &values).not()),
+            Operator::AnyOf => Cond::all().add(engine.array_has_any(column, &values)),
+            Operator::NoneOf => {
+                Cond::any().add(engine.array_has_any(column.clone(), &values).not()).add(column.is_null())
+            }
+            other => self.list_length(column, other == Operator::ArrayEmpty),
+        })
+    }
+
+    fn date(
+        &self,
+        column: &Expr,
+        field: &Field,
+        operator: Operator,
+        given: &Value,
+    ) -> Result<Condition, DataError> {
+        if !field.kind.is_date() {
+            return Err(invalid_operand(field, format!("{} is for dates, and it is none", operator.name())));
+        }
+        let expression = dates::parse(given, self.clock.timezone, self.clock.now)
+            .map_err(|error| invalid_operand(field, error.to_string()))?;
+        // What is of no zone is compared with what a clock on the wall shows: of whoever asks.
+        let on_the_wall = |at: DateTime<Utc>| match field.kind {
+            FieldType::DateOnly | FieldType::DateTimeNoTz => {
+                at.with_timezone(&self.clock.timezone).naive_local().and_utc()
+            }
+            _ => at,
+        };
+        let from = |at, exclusive: bool| edge(column, field, at, Side::From, exclusive);
+        let until = |at, inclusive: bool| edge(column, field, at, Side::Until, !inclusive);
+        let (from_start, before_start, until_end, after_end) = match expression {
+            DateExpression::Instant(at) => {
+                (from(at, false), until(at, false), until(at, true), from(at, true))
+            }
+            DateExpression::Range { start, start_exclusive, end, end_inclusive } => {
+                let (start, end) = (on_the_wall(start), on_the_wall(end));
+                (
+                    from(start, start_exclusive),
+                    until(start, start_exclusive),
+                    until(end, end_inclusive),
+                    from(end, end_inclusive),
+                )
+            }
+        };
+        Ok(match operator {
+            Operator::DateNotOn => Cond::any().add(before_start).add(after_end),
+            Operator::DateBefore => Cond::all().add(before_start),
+            Operator::DateNotBefore => Cond::all().add(from_start),
+            Operator::DateAfter => Cond::all().add(after_end),
+            Operator::DateNotAfter => Cond::all().add(until_end),
+            _ => Cond::all().add(from_start).add(until_end),
+        })
+    }
+}
+
+/// A filter as a condition, for what looks at one collection alone and at all of it.
+pub(in crate::data) fn condition(
+    catalog: &Catalog,
+    namespace: Namespace<'_>,
+    collection: &Collection,
+    filter: &Filter,
+) -> Result<Condition, DataError> {
+    Compiler::new(catalog, namespace, None, Clock::utc()).condition(collection, None, filter)
+}
+
+fn column(qualifier: Option<&str>, field: &Field) -> Expr {
+    match qualifier {
+        Some(alias) => Expr::col((alias.to_owned(), field.column().to_owned())),
+        None => Expr::col(field.column().to_owned()),
+    }
+}
+
+fn always() -> Condition {
+    Cond::all().add(Expr::val(1).eq(1))
+}
+
+fn never() -> Condition {
+    Cond::all().add(Expr::val(1).eq(0))
+}
+
+pub(super) fn invalid_operand(field: &Field, problem: impl Into<String>) -> DataError {
+    value::invalid(field, problem)
+}
+
+fn comparable(field: &Field) -> Result<(), DataError> {
+    if field.kind == FieldType::Json || field.kind.is_list() {
+        return Err(invalid_operand(field, "JSON documents and lists cannot be compared"));
+    }
+    Ok(())
+}
+
+/// Values as they are compared with a field.
+fn operands(field: &Field, given: &[Value]) -> Result<Vec<sea_query::Value>, DataError> {
+    comparable(field)?;
+    let known = given.iter().filter(|value| !value.is_null());
+    known.map(|value| value::operand(field, value)).collect()
+}
+
+fn equal(column: Expr, field: &Field, given: &Value, in_list: bool) -> Result<Condition, DataError> {
+    let given = match given {
+        Value::Array(values) => values.as_slice(),
+        // Among nothing is nothing.
+        Value::Null if in_list => &[],
+        other => std::slice::from_ref(other),
+    };
+    let with_null = given.iter().any(Value::is_null);
+    if with_null && given.len() == 1 {
+        return Ok(Cond::all().add(column.is_null()));
+    }
+    let mut values = operands(field, given)?;
+    let some = match values.len() {
+        0 => return Ok(never()),
+        1 => column.clone().eq(values.remove(0)),
+        _ => column.clone().is_in(values),
+    };
+    Ok(if with_null { Cond::any().add(some).add(column.is_null()) } else { Cond::all().add(some) })
+}
+
+fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> Result<Condition, DataError> {
+    let (given, is_list) = match given {
+        Value::Array(values) => (values.as_slice(), true),
+        other => (std::slice::from_ref(other), false),
+    };
+    let with_null = given.iter().any(Value::is_null);
+    if with_null && given.len() == 1 {
+        return Ok(Cond::all().add(column.is_not_null()));
+    }
+    let mut values = operands(field, given)?;
+    let others = match values.len() {
+        0 => return Ok(Cond::all()),
+        1 => column.clone().ne(values.remove(0)),
+        _ => column.clone().is_not_in(values),
+    };
+    // Whoever has none has another one, but where NocoBase says SQL's own word.
+    let none_fits = !with_null && (operator == Operator::NotIn || operator == Operator::Ne && !is_list);
+    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Cond::all().add(others) })
+}
+
+fn compared(
+    column: &Expr,
+    field: &Field,
+    given: &Value,
+    compare: fn(Expr, sea_query::Value) -> Expr,
+) -> Result<Condition, DataError> {
+    comparable(field)?;
+    if given.is_null() {
+        return Err(invalid_operand(field, "nothing is less or greater than null"));
+    }
+    Ok(Cond::all().add(compare(column.clone(), value::operand(field, given)?)))
+}
+
+fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
+    let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
+        return Err(invalid_operand(field, "between takes two values"));
+    };
+    let [low, high] =
+        [operands(field, std::slice::from_ref(low))?, operands(field, std::slice::from_ref(high))?];
+    let (Some(low), Some(high)) = (low.into_iter().next(), high.into_iter().next()) else {
+        return Err(invalid_operand(field, "nothing is less or greater than null"));
+    };
+    let column = column.clone();
+    Ok(Cond::all().add(if wanted { column.between(low, high) } else { column.not_between(low, high) }))
+}
+
+fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
+    if field.kind != FieldType::Boolean {
+        return Err(invalid_operand(field, "it is neither true nor false"));
+    }
+    let yes =
+        matches!(given, Value::Bool(true)) || given.as_str().is_some_and(|text| matches!(text, "true" | "1"));
+    Ok(if yes == wanted {
+        Cond::all().add(column.clone().eq(true))
+    } else {
+        Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    From,
+    Until,
+}
+
+/// The condition that a field is on one side of a moment, as the field keeps moments.
+fn edge(column: &Expr, field: &Field, at: DateTime<Utc>, side: Side, exclusive: bool) -> Expr {
+    let column = column.clone();
+    let compare = |column: Expr, value: database::Value, exclusive| {
+        let value = sea_query::Value::from(value);
+        match (side, exclusive) {
+            (Side::From, true) => column.gt(value),
+            (Side::From, false) => column.gte(value),
+            (Side::Until, true) => column.lt(value),
+            (Side::Until, false) => column.lte(value),
+        }
+    };
+    let naive = at.naive_utc();
+    match field.kind {
+        FieldType::DateOnly => {
+            let date: NaiveDate = naive.date();
+            // Within a day, a date before or after it is before or after the moment too.
+            let midnight = naive.time() == NaiveTime::MIN;
+            let exclusive = if midnight { exclusive } else { side == Side::From };
+            compare(column, database::Value::Date(date), exclusive)
+        }
+        FieldType::DateTimeNoTz => compare(column, database::Value::DateTimeNoTz(naive), exclusive),
+        FieldType::UnixTimestamp { milliseconds } => {
+            let (number, exact) = if milliseconds {
+                (at.timestamp_millis(), true)
+            } else {
+                (at.timestamp(), at.timestamp_subsec_millis() == 0)
+            };
+            let exclusive = if exact { exclusive } else { side == Side::From };
+            compare(column, database::Value::Integer(number), exclusive)
+        }
+        _ => compare(column, database::Value::DateTime(at), exclusive),
+    }
+}

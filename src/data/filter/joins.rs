@@ -1,0 +1,144 @@
+//! Records of other collections that a filter or an order looks at.
+//!
+//! All conditions of one filter that are on the same association are on the same record of it, as
+//! NocoBase has it: `{"tags.name": "a", "tags.color": "red"}` means a tag that is both.
+
+use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, JoinType, SelectStatement, TableRef};
+
+use super::Compiler;
+use crate::data::access::Action;
+use crate::data::{Association, AssociationKind, Collection, DataError, Field, table};
+
+/// The collections that are joined to one, each path once.
+pub(in crate::data) struct Joins<'a> {
+    compiler: &'a Compiler<'a>,
+    base: &'a Collection,
+    alias: String,
+    joined: Vec<Joined<'a>>,
+}
+
+struct Joined<'a> {
+    path: String,
+    alias: String,
+    collection: &'a Collection,
+    /// Between the two, where there is one: its table, its alias, its condition.
+    through: Option<(TableRef, String, Condition)>,
+    on: Condition,
+}
+
+impl<'a> Joins<'a> {
+    /// From a collection, under a new alias.
+    pub(in crate::data) fn new(compiler: &'a Compiler<'a>, base: &'a Collection) -> Self {
+        Self { compiler, base, alias: compiler.alias(), joined: Vec::new() }
+    }
+
+    /// The alias of the collection itself.
+    pub(in crate::data) fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The column that a path leads to; that of an association is its key.
+    pub(in crate::data) fn column(&mut self, path: &str) -> Result<(Expr, &'a Field), DataError> {
+        let (mut collection, mut alias, mut walked) = (self.base, self.alias.clone(), String::new());
+        for step in path.split('.') {
+            let Some(association) = collection.associated(step) else {
+                // The last step, or none at all: what follows a column is nothing.
+                let field = collection.known(step)?;
+                let rest = path.strip_prefix(&walked).unwrap_or(path).trim_start_matches('.');
+                if rest != step {
+                    return Err(collection.unknown(rest));
+                }
+                return Ok((Expr::col((alias, field.column().to_owned())), field));
+            };
+            if !walked.is_empty() {
+                walked.push('.');
+            }
+            walked.push_str(step);
+            (alias, collection) = self.join(&walked, collection, &alias, association)?;
+        }
+        let key = collection.single_key()?;
+        Ok((Expr::col((alias, key.column().to_owned())), key))
+    }
+
+    fn join(
+        &mut self,
+        path: &str,
+        from: &'a Collection,
+        from_alias: &str,
+        association: &'a Association,
+    ) -> Result<(String, &'a Collection), DataError> {
+        if let Some(known) = self.joined.iter().find(|joined| joined.path == path) {
+            return Ok((known.alias.clone(), known.collection));
+        }
+        let compiler = self.compiler;
+        let catalog = compiler.catalog;
+        let target = catalog.target(association)?;
+        let alias = compiler.alias();
+        let column = |alias: &str, collection: &Collection, field: &str| -> Result<Expr, DataError> {
+            Ok(Expr::col((alias.to_owned(), collection.known(field)?.column().to_owned())))
+        };
+        let mut through = None;
+        let on =
+            match association.kind {
+                AssociationKind::BelongsTo => column(&alias, target, &association.target_key)?
+                    .equals_to(column(from_alias, from, &association.foreign_key)?),
+                AssociationKind::HasOne | AssociationKind::HasMany => column(
+                    &alias,
+                    target,
+                    &association.foreign_key,
+                )?
+                .equals_to(column(from_alias, from, &association.source_key)?),
+                AssociationKind::BelongsToMany => {
+                    let (between, other_key) = catalog.through(association)?;
+                    let link = compiler.alias();
+                    let on = column(&link, between, &association.foreign_key)?.equals_to(column(
+                        from_alias,
+                        from,
+                        &association.source_key,
+                    )?);
+                    let on_target = column(&alias, target, &association.target_key)?
+                        .equals_to(column(&link, between, other_key)?);
+                    let table = table::table(between, compiler.namespace).alias(link.clone());
+                    through = Some((table, link, Condition::all().add(on)));
+                    on_target
+                }
+            };
+        let mut on = Condition::all().add(on);
+        // What somebody may not see is not there.
+        if let Some(scope) = compiler.scope(target, Action::View)? {
+            on = on.add(compiler.unguarded().condition(target, Some(&alias), &scope)?);
+        }
+        self.joined.push(Joined {
+            path: path.to_owned(),
+            alias: alias.clone(),
+            collection: target,
+            through,
+            on,
+        });
+        Ok((alias, target))
+    }
+
+    /// Adds the collection and all that are joined to it to a statement.
+    pub(in crate::data) fn add_to(self, statement: &mut SelectStatement) {
+        let namespace = self.compiler.namespace;
+        statement.from(table::table(self.base, namespace).alias(self.alias));
+        for joined in self.joined {
+            if let Some((table, _, on)) = joined.through {
+                statement.join(JoinType::LeftJoin, table, on);
+            }
+            let table = table::table(joined.collection, namespace).alias(joined.alias);
+            statement.join(JoinType::LeftJoin, table.into_table_ref(), joined.on);
+        }
+    }
+}
+
+/// Comparing one column with another.
+trait EqualsTo {
+    fn equals_to(self, other: Expr) -> Expr;
+}
+
+impl EqualsTo for Expr {
+    fn equals_to(self, other: Expr) -> Expr {
+        ExprTrait::eq(self, other)
+    }
+}

@@ -1,0 +1,215 @@
+//! Filters as they come: JSON in NocoBase's notation.
+//!
+//! `{"title": "x", "views": {"$gt": 3}}`, `{"author.name": {"$includes": "a"}}`,
+//! `{"author": {"name": …}}`, `{"$or": […]}`, `{"views.$gt": 3}` and any mixture of them.
+
+use serde_json::{Map, Value};
+
+use super::{Filter, Operator};
+use crate::data::DataError;
+
+/// How deep a filter may go, and how many conditions it may have: one that goes further is no
+/// question that somebody has.
+const DEEPEST: usize = 32;
+const MOST: usize = 1000;
+
+/// Reads a filter.
+pub(super) fn filter(given: &Value) -> Result<Filter, DataError> {
+    let mut reader = Reader { conditions: 0 };
+    match given {
+        Value::Null => Ok(Filter::All),
+        Value::Object(parts) => reader.object(parts, "", 0),
+        Value::Array(parts) => reader.parts(parts, "", 0).map(Filter::And),
+        other => Err(refused(format!("a filter is an object, not {}", shown(other)))),
+    }
+}
+
+struct Reader {
+    conditions: usize,
+}
+
+impl Reader {
+    fn object(&mut self, parts: &Map<String, Value>, path: &str, depth: usize) -> Result<Filter, DataError> {
+        let mut all = Vec::with_capacity(parts.len());
+        for (key, value) in parts {
+            match self.entry(key, value, path, depth + 1)? {
+                Filter::All => {}
+                part => all.push(part),
+            }
+        }
+        Ok(match all.len() {
+            0 => Filter::All,
+            1 => all.remove(0),
+            _ => Filter::And(all),
+        })
+    }
+
+    /// One key with its value. A key may have several steps: `author.name.$eq`.
+    fn entry(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
+        if depth > DEEPEST {
+            return Err(refused(format!("a filter is nested deeper than {DEEPEST}")));
+        }
+        let Some((first, rest)) = split(key) else { return self.step(key, value, path, depth) };
+        if first.starts_with('$') {
+            let inner = Map::from_iter([(rest.to_owned(), value.clone())]);
+            return self.step(first, &Value::Object(inner), path, depth);
+        }
+        self.entry(rest, value, &join(path, first), depth + 1)
+    }
+
+    fn step(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
+        match key {
+            "$and" => Ok(Filter::And(self.list(key, value, path, depth)?)),
+            "$or" => {
+                let parts = self.list(key, value, path, depth)?;
+                // As recorded: nothing to choose from is no condition.
+                Ok(if parts.is_empty() { Filter::All } else { Filter::Or(parts) })
+            }
+            "$not" if path.is_empty() || value.is_object() => {
+                let inner = match value {
+                    Value::Object(parts) => self.object(parts, path, depth)?,
+                    Value::Array(parts) => Filter::And(self.parts(parts, path, depth)?),
+                    other => return Err(refused(format!("$not is given a filter, not {}", shown(other)))),
+                };
+                Ok(Filter::Not(Box::new(inner)))
+            }
+            _ if key.starts_with('$') => {
+                let Some(operator) = Operator::named(key) else {
+                    return Err(refused(format!("there is no operator {key}")));
+                };
+                if path.is_empty() {
+                    return Err(refused(format!("{key} is of no field")));
+                }
+                self.condition(path, operator, value)
+            }
+            _ => {
+                let path = join(path, key);
+                match value {
+                    Value::Object(parts) if parts.is_empty() => Ok(Filter::All),
+                    Value::Object(parts) => self.object(parts, &path, depth),
+                    other => self.condition(&path, Operator::Eq, other),
+                }
+            }
+        }
+    }
+
+    fn condition(&mut self, path: &str, operator: Operator, value: &Value) -> Result<Filter, DataError> {
+        self.conditions += 1;
+        if self.conditions > MOST {
+            return Err(refused(format!("a filter has more than {MOST} conditions")));
+        }
+        Ok(Filter::on(path, operator, value.clone()))
+    }
+
+    fn list(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Vec<Filter>, DataError> {
+        match value {
+            Value::Array(parts) => self.parts(parts, path, depth),
+            Value::Object(parts) if parts.is_empty() => Ok(Vec::new()),
+            Value::Object(parts) => Ok(vec![self.object(parts, path, depth)?]),
+            other => Err(refused(format!("{key} is given a list of filters, not {}", shown(other)))),
+        }
+    }
+
+    fn parts(&mut self, parts: &[Value], path: &str, depth: usize) -> Result<Vec<Filter>, DataError> {
+        let mut filters = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Value::Object(part) => filters.push(self.object(part, path, depth + 1)?),
+                other => {
+                    return Err(refused(format!("a part of a filter is an object, not {}", shown(other))));
+                }
+            }
+        }
+        Ok(filters)
+    }
+}
+
+/// The first step of a key and what follows; `None` for a single step.
+fn split(key: &str) -> Option<(&str, &str)> {
+    key.split_once('.').filter(|(first, rest)| !first.is_empty() && !rest.is_empty())
+}
+
+fn join(path: &str, step: &str) -> String {
+    if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
+}
+
+fn refused(sentence: String) -> DataError {
+    DataError::Refused(sentence)
+}
+
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_notation_says_the_same() {
+        let expected = Filter::on("author.name", Operator::Includes, "a");
+        for given in [
+            json!({"author.name": {"$includes": "a"}}),
+            json!({"author": {"name": {"$includes": "a"}}}),
+            json!({"author.name.$includes": "a"}),
+            json!({"author": {"name.$includes": "a"}}),
+        ] {
+            assert_eq!(filter(&given).unwrap(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_said_is_read() {
+        let one = || Filter::eq("a", 1);
+        for (given, expected) in [
+            (json!({}), Filter::All),
+            (json!(null), Filter::All),
+            (json!({"a": {}}), Filter::All),
+            (json!({"$or": []}), Filter::All),
+            (json!({"$and": [{"a": 1}]}), Filter::And(vec![one()])),
+            (json!({"$or": [{"a": 1}, {"b": null}]}), Filter::Or(vec![one(), Filter::eq("b", Value::Null)])),
+            (json!({"$not": {"a": 1}}), Filter::Not(Box::new(one()))),
+            (json!({"a": {"$not": null}}), Filter::on("a", Operator::Not, Value::Null)),
+            (json!({"a": {"$not": {"$gt": 1}}}), Filter::Not(Box::new(Filter::on("a", Operator::Gt, 1)))),
+            (
+                json!({"a": {"$or": [{"$gt": 1}, {"$lt": 0}]}}),
+                Filter::Or(vec![Filter::on("a", Operator::Gt, 1), Filter::on("a", Operator::Lt, 0)]),
+            ),
+            (
+                json!({"a": {"$gt": 1, "$lt": 5}}),
+                Filter::And(vec![Filter::on("a", Operator::Gt, 1), Filter::on("a", Operator::Lt, 5)]),
+            ),
+            (
+                json!({"a": {"$dateOn": {"type": "today"}}}),
+                Filter::on("a", Operator::DateOn, json!({"type": "today"})),
+            ),
+        ] {
+            assert_eq!(filter(&given).unwrap(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let mut deep = json!({"a": 1});
+        for _ in 0..40 {
+            deep = json!({"$not": deep});
+        }
+        let many: Vec<Value> = (0..1001).map(|number| json!({"a": number})).collect();
+        for given in [
+            json!("x"),
+            json!(1),
+            json!({"$nosuch": []}),
+            json!({"a": {"$nosuch": 1}}),
+            json!({"$gt": 3}),
+            json!({"$and": 1}),
+            json!({"$or": [1]}),
+            json!([1]),
+            deep,
+            json!({"$or": many}),
+        ] {
+            assert!(filter(&given).is_err(), "{given}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What a filter leaves open until it is used: who asks, and when.
+//!
+//! A filter that is stored with a block or a role says `{{ $user.id }}` or `{{ $nDate.today }}` instead
+//! of a value. Before such a filter is read, [`resolve`] puts the values of the request in their places;
+//! what reads the filter afterwards sees no variables. A text is a variable only as a whole: `Hello
+//! {{ $user.id }}` is what it says.
+//!
+//! | variable | value |
+//! |---|---|
+//! | `$user`, `currentUser`, `ctx.state.currentUser` | the user, or what is at a path: `$user.team.id` |
+//! | `$nRole`, `currentRole`, `ctx.state.currentRole` | the role's name |
+//! | `$nDate.today`, `$date.today` and so on | the day, week, month … as a date with its zone |
+//! | `$nDate.now`, `$date.now`, `$system.now` | the instant, in UTC |
+
+use std::fmt;
+
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use serde_json::{Map, Value};
+
+use super::calendar::RelativeDate;
+
+/// What the variables of a filter stand for in one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables<'a> {
+    /// The user who asks, with whatever relations were loaded; none for a visitor. Everything in it can
+    /// be compared with: a password's hash must not be.
+    pub user: Option<&'a Map<String, Value>>,
+    /// The name of the role that the request is made in.
+    pub role: Option<&'a str>,
+    /// The zone that days, weeks and months start in.
+    pub timezone: FixedOffset,
+    /// When the request came.
+    pub now: DateTime<Utc>,
+}
+
+/// A filter asks for a variable that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// What stands between the braces.
+    pub name: String,
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a filter has no variable \"{}\"", self.name)
+    }
+}
+
+impl std::error::Error for UnknownVariable {}
+
+/// A filter with every variable in it, at any depth, replaced by its value.
+///
+/// A variable without value in this request (nobody is logged in, the user has no such field) is null.
+/// A path that leads through a list gives the list of what it finds in each item: `$user.roles.name` is
+/// the names of all roles, without those that are null.
+///
+/// # Errors
+///
+/// [`UnknownVariable`] for the first variable that does not exist, whatever the request.
+pub fn resolve(filter: &Value, variables: &Variables<'_>) -> Result<Value, UnknownVariable> {
+    Ok(match filter {
+        Value::String(text) => match name(text) {
+            Some(name) => value(name, variables).ok_or_else(|| UnknownVariable { name: name.to_owned() })?,
+            None => filter.clone(),
+        },
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| resolve(item, variables)).collect::<Result<_, _>>()?)
+        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, inner)| Ok((key.clone(), resolve(inner, variables)?)))
+                .collect::<Result<_, _>>()?,
+        ),
+        other => other.clone(),
+    })
+}
+
+/// The variable that a text is, if it is one: what stands between its braces.
+fn name(text: &str) -> Option<&str> {
+    Some(text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())
+}
+
+/// A variable's value in a request; none when there is no such variable.
+fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
+    // Two variables in a text are not one.
+    if name.contains(['{', '}']) {
+        return None;
+    }
+    if let Some(path) = below(name, &["ctx.state.currentUser", "currentUser", "$user"]) {
+        return user(path, variables.user);
+    }
+    if matches!(name, "ctx.state.currentRole" | "currentRole" | "$nRole") {
+        return Some(variables.role.map_or(Value::Null, Value::from));
+    }
+    if matches!(name, "$system.now" | "$date.now" | "$nDate.now") {
+        return Some(Value::from(variables.now.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    }
+    let date = RelativeDate::named(below(name, &["$date", "$nDate"])?.strip_prefix('.')?)?;
+    // A clock at the end of all calendars has no tomorrow: the variable exists, its value does not.
+    Some(date.value(variables.timezone, variables.now).unwrap_or(Value::Null))
+}
+
+/// What follows one of these names in a path, with its dot; empty when the path is the name.
+fn below<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
+    names
+        .iter()
+        .filter_map(|name| path.strip_prefix(name))
+        .find(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// What a user has at a path such as `.team.id`; none when the path has an empty step.
+fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
+    // The path is empty or starts with a dot, so the first step is always empty.
+    let steps: Vec<&str> = path.split('.').skip(1).collect();
+    if steps.iter().any(|step| step.trim().is_empty()) {
+        return None;
+    }
+    let Some(user) = user else {
+        return Some(Value::Null);
+    };
+    match steps.split_first() {
+        Some((first, rest)) => Some(user.get(*first).map_or(Value::Null, |value| at(value, rest))),
+        None => Some(Value::Object(user.clone())),
+    }
+}
+
+/// What a value has at these steps; null where there is nothing.
+fn at(value: &Value, steps: &[&str]) -> Value {
+    let Some((first, rest)) = steps.split_first() else {
+        return value.clone();
+    };
+    match value {
+        Value::Object(fields) => fields.get(*first).map_or(Value::Null, |inner| at(inner, rest)),
+        Value::Array(items) => {
+            let mut found = Vec::new();
+            for item in items {
+                match at(item, steps) {
+                    Value::Null => {}
+                    // Lists in lists become one: the permissions of all roles.
+                    Value::Array(inner) => found.extend(inner.into_iter().filter(|value| !value.is_null())),
+                    other => found.push(other),
+                }
+            }
+            Value::Array(found)
+        }
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resolved(filter: &Value, user: Option<&Value>, role: Option<&str>) -> Result<Value, UnknownVariable> {
+        let variables = Variables {
+            user: user.and_then(Value::as_object),
+            role,
+            timezone: FixedOffset::east_opt(8 * 3600).unwrap(),
+            now: "2022-12-31T16:00:00.5Z".parse().unwrap(),
+        };
+        resolve(filter, &variables)
+    }
+
+    fn user() -> Value {
+        json!({
+            "id": 1,
+            "nickname": null,
+            "note": "{{ $user.id }}",
+            "team": {"id": 2, "tags": ["a", "b"]},
+            "roles": [
+                {"name": "admin", "rules": [{"id": 1}, {"id": 2}]},
+                {"name": null, "rules": []},
+                {"name": "member", "rules": [{"id": 3}]},
+            ],
+            "groups": [],
+        })
+    }
+
+    #[test]
+    fn variables_have_the_values_of_the_request() {
+        for (text, expected) in [
+            ("{{ctx.state.currentUser.id}}", json!(1)),
+            ("{{ currentUser.id}}", json!(1)),
+            (" {{\n$user.id }} ", json!(1)),
+            ("{{$user.team.id}}", json!(2)),
+            ("{{$user.team.tags}}", json!(["a", "b"])),
+            ("{{$user.team}}", json!({"id": 2, "tags": ["a", "b"]})),
+            ("{{$user.roles.name}}", json!(["admin", "member"])),
+            ("{{$user.roles.rules.id}}", json!([1, 2, 3])),
+            ("{{$user.groups.name}}", json!([])),
+            ("{{$user.nickname}}", json!(null)),
+            ("{{$user.absent}}", json!(null)),
+            ("{{$user.id.deeper}}", json!(null)),
+            ("{{$user.absent.name}}", json!(null)),
+            ("{{$user}}", user()),
+            // A value is not read as a variable again.
+            ("{{$user.note}}", json!("{{ $user.id }}")),
+            ("{{ $nRole }}", json!("admin")),
+            ("{{ ctx.state.currentRole }}", json!("admin")),
+            ("{{ currentRole }}", json!("admin")),
+            ("{{ $nDate.today }}", json!("2023-01-01+08:00")),
+            ("{{ $date.thisMonth }}", json!("2023-01+08:00")),
+            ("{{ $date.thisWeek }}", json!("2023w01+08:00")),
+            ("{{ $nDate.next7Days }}", json!(["2023-01-02", "2023-01-09", "[)", "+08:00"])),
+            ("{{ $nDate.now }}", json!("2022-12-31T16:00:00.500Z")),
+            ("{{$system.now}}", json!("2022-12-31T16:00:00.500Z")),
+            // These are no variables.
+            ("Hello {{ $user.id }}", json!("Hello {{ $user.id }}")),
+            ("{ $user.id }", json!("{ $user.id }")),
+            ("$user.id", json!("$user.id")),
+            ("{{", json!("{{")),
+            ("", json!("")),
+        ] {
+            assert_eq!(resolved(&json!(text), Some(&user()), Some("admin")), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_visitor_has_null() {
+        for text in
+            ["{{$user}}", "{{$user.roles.name}}", "{{currentUser.id}}", "{{$nRole}}", "{{currentRole}}"]
+        {
+            assert_eq!(resolved(&json!(text), None, None), Ok(json!(null)), "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_are_found_at_any_depth_and_nothing_else_changes() {
+        let filter = json!({
+            "$and": [
+                {"owner": {"id": {"$eq": "{{$user.id}}"}}},
+                {"$or": [{"role.$in": ["{{ $nRole }}", "guest"]}, {"count.$gt": 3, "{{key}}": null}]},
+            ],
+        });
+        let expected = json!({
+            "$and": [
+                {"owner": {"id": {"$eq": 1}}},
+                {"$or": [{"role.$in": ["admin", "guest"]}, {"count.$gt": 3, "{{key}}": null}]},
+            ],
+        });
+        assert_eq!(resolved(&filter, Some(&user()), Some("admin")), Ok(expected));
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named() {
+        for name in [
+            "",
+            "$users.id",
+            "$user.",
+            "$user..id",
+            "$user. .id",
+            "User.id",
+            "ctx.state",
+            "ctx.state.currentUsers",
+            "ctx.state.token",
+            "$nRole.name",
+            "$nDate",
+            "$nDate.",
+            "$nDate.someday",
+            "$nDate.today.start",
+            "$dates.today",
+            "$system.title",
+            "$nForm.name",
+            "$user.id}} and {{$user.id",
+        ] {
+            let filter = json!({"$and": [{"a.$eq": format!("{{{{ {name} }}}}")}]});
+            // It is unknown to a visitor too, so that no filter works by chance.
+            for user in [Some(&user()), None] {
+                let error = resolved(&filter, user, Some("admin")).unwrap_err();
+                assert_eq!(error.to_string(), format!("a filter has no variable \"{name}\""));
+            }
+        }
+    }
+
+    #[test]
+    fn the_dates_can_be_read() {
+        let now = "2022-12-31T16:00:00Z".parse().unwrap();
+        let utc = FixedOffset::east_opt(0).unwrap();
+        for name in
+            ["today", "thisWeek", "lastIsoWeek", "nextMonth", "thisQuarter", "lastYear", "last90Days", "now"]
+        {
+            let value = resolved(&json!(format!("{{{{$nDate.{name}}}}}")), None, None).unwrap();
+            assert!(super::super::dates::parse(&value, utc, now).is_ok(), "{name}: {value}");
+        }
+    }
+}

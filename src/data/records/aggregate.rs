@@ -1,0 +1,387 @@
+//! Sums, counts and the like over records, by groups.
+
+use chrono::Offset as _;
+use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, SelectStatement};
+use serde_json::Value as Json;
+
+use super::read::page;
+use super::value;
+use crate::data::access::Action;
+use crate::data::filter::{Clock, Compiler, Joins};
+use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
+use crate::database::{Engine, Executor, StoredMoment, Value};
+
+/// Groups that an answer has at most, where nothing else is said.
+const MOST: u64 = 2000;
+/// Groups that an answer has at most, whatever is said.
+const LARGEST: u64 = 100_000;
+
+/// What is summed up.
+#[derive(Debug, Clone, Default)]
+pub struct Aggregation {
+    /// What is counted, summed …
+    pub measures: Vec<Measure>,
+    /// By what the records are divided.
+    pub dimensions: Vec<Dimension>,
+    /// In which order the groups are given.
+    pub orders: Vec<Ordering>,
+    /// Of which groups: conditions on the names of measures and dimensions.
+    pub having: Filter,
+    /// At most so many.
+    pub limit: Option<u64>,
+    /// Leaving out so many first.
+    pub offset: u64,
+}
+
+/// A function over the values of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// How many have a value.
+    Count,
+    /// Their sum.
+    Sum,
+    /// Their average.
+    Average,
+    /// The least.
+    Minimum,
+    /// The greatest.
+    Maximum,
+}
+
+impl Function {
+    /// The function of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "count" => Self::Count,
+            "sum" => Self::Sum,
+            "avg" => Self::Average,
+            "min" => Self::Minimum,
+            "max" => Self::Maximum,
+            _ => return None,
+        })
+    }
+}
+
+/// One value of a group.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// The field, behind associations.
+    pub path: String,
+    /// The function; without one, the value itself.
+    pub function: Option<Function>,
+    /// Each value once.
+    pub distinct: bool,
+    /// Its name in the answer.
+    pub alias: String,
+}
+
+/// One value that divides the records.
+#[derive(Debug, Clone)]
+pub struct Dimension {
+    /// The field, behind associations.
+    pub path: String,
+    /// A part of a date: `YYYY-MM`.
+    pub format: Option<String>,
+    /// Its name in the answer.
+    pub alias: String,
+}
+
+/// One step of the order of groups.
+#[derive(Debug, Clone)]
+pub struct Ordering {
+    /// The name of a measure or a dimension, or a field.
+    pub name: String,
+    /// From the greatest to the least.
+    pub descending: bool,
+    /// Whether groups without a value come first; as a server has it, where nothing is said.
+    pub nulls_first: Option<bool>,
+}
+
+/// One column of the answer.
+struct Column<'a> {
+    alias: String,
+    path: String,
+    expression: Expr,
+    field: &'a Field,
+    function: Option<Function>,
+    is_formatted: bool,
+}
+
+/// Sums up the records that fit a query.
+pub(in crate::data) async fn aggregate<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    query: &Query,
+    wanted: &Aggregation,
+) -> Result<Vec<Record>, DataError> {
+    if wanted.measures.is_empty() && wanted.dimensions.is_empty() {
+        return Err(DataError::Refused("say what is asked for: measures or dimensions".to_owned()));
+    }
+    let (columns, statement) = {
+        let compiler = super::read::compiler(executor, catalog, query);
+        let columns_and_statement = statement(&compiler, collection, query, wanted)?;
+        let (columns, statement) = columns_and_statement;
+        let kept: Vec<(String, Field, Option<Function>, bool)> = columns
+            .into_iter()
+            .map(|column| (column.alias, column.field.clone(), column.function, column.is_formatted))
+            .collect();
+        (kept, statement)
+    };
+    let rows = executor.query(&statement).await?;
+    rows.into_iter()
+        .map(|row| {
+            let values = columns.iter().zip(row.into_values());
+            values
+                .map(|((alias, field, function, is_formatted), stored)| {
+                    Ok((alias.clone(), shown(collection, field, *function, *is_formatted, stored)?))
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn statement<'a>(
+    compiler: &'a Compiler<'a>,
+    collection: &'a Collection,
+    query: &Query,
+    wanted: &Aggregation,
+) -> Result<(Vec<Column<'a>>, SelectStatement), DataError> {
+    let mut joins = Joins::new(compiler, collection);
+    let columns = columns(compiler, collection, &mut joins, query.clock, wanted)?;
+    let mut statement = Statement::select();
+    for column in &columns {
+        statement.expr(column.expression.clone());
+    }
+    let aggregated = columns.iter().any(|column| column.function.is_some());
+    let base = joins.alias().to_owned();
+    for path in query.filter.paths() {
+        compiler.check_path(collection, path)?;
+    }
+    statement.cond_where(compiler.condition(collection, Some(&base), &query.filter)?);
+    if let Some(scope) = compiler.scope(collection, Action::View)? {
+        statement.cond_where(compiler.unguarded().condition(collection, Some(&base), &scope)?);
+    }
+    if aggregated {
+        for (place, column) in columns.iter().enumerate() {
+            if column.function.is_none() {
+                statement.add_group_by([ordinal(place)]);
+            }
+        }
+    }
+    having(&mut statement, &columns, &wanted.having)?;
+    for order in &wanted.orders {
+        let place = columns.iter().position(|column| column.alias == order.name || column.path == order.name);
+        let expression = match place {
+            Some(place) => columns.get(place).map(|column| column.expression.clone()),
+            None if aggregated => None,
+            None => {
+                compiler.check_path(collection, &order.name)?;
+                Some(joins.column(&order.name)?.0)
+            }
+        };
+        let Some(expression) = expression else {
+            return Err(DataError::Refused(format!("{} is neither a measure nor a dimension", order.name)));
+        };
+        let (direction, nulls_first) = match order.descending {
+            false => (Order::Asc, order.nulls_first.unwrap_or(false)),
+            true => (Order::Desc, order.nulls_first.unwrap_or(true)),
+        };
+        let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
+        // By its place, so that what is bound in it is the same; MySQL says where nulls go by the
+        // expression itself.
+        let by = match place {
+            Some(place) if compiler.namespace.engine != Engine::Mysql => ordinal(place),
+            _ => expression,
+        };
+        statement.order_by_expr_with_nulls(by, direction, nulls);
+    }
+    if !aggregated || !wanted.dimensions.is_empty() {
+        page(&mut statement, Some(std::cmp::min(wanted.limit.unwrap_or(MOST), LARGEST)), wanted.offset);
+    }
+    joins.add_to(&mut statement);
+    Ok((columns, statement))
+}
+
+/// The place of a column in the answer, as `GROUP BY` and `ORDER BY` say it.
+fn ordinal(place: usize) -> Expr {
+    Expr::cust((place + 1).to_string())
+}
+
+fn columns<'a>(
+    compiler: &Compiler<'a>,
+    collection: &'a Collection,
+    joins: &mut Joins<'a>,
+    clock: Clock,
+    wanted: &Aggregation,
+) -> Result<Vec<Column<'a>>, DataError> {
+    let engine = compiler.namespace.engine;
+    let mut columns = Vec::with_capacity(wanted.measures.len() + wanted.dimensions.len());
+    for measure in &wanted.measures {
+        compiler.check_path(collection, &measure.path)?;
+        let (column, field) = joins.column(&measure.path)?;
+        let expression = match measure.function {
+            Some(function) => apply(engine, function, column, field, measure.distinct)?,
+            None => column,
+        };
+        columns.push(Column {
+            alias: measure.alias.clone(),
+            path: measure.path.clone(),
+            expression,
+            field,
+            function: measure.function,
+            is_formatted: false,
+        });
+    }
+    for dimension in &wanted.dimensions {
+        compiler.check_path(collection, &dimension.path)?;
+        let (column, field) = joins.column(&dimension.path)?;
+        if matches!(field.kind(), FieldType::Json | FieldType::Array | FieldType::Set) {
+            return Err(value::invalid(field, "JSON documents and lists divide nothing"));
+        }
+        let stored = dimension.format.as_ref().and_then(|format| Some((format, stored_moment(field)?)));
+        let is_formatted = stored.is_some();
+        let expression = match stored {
+            Some((format, stored)) => {
+                let minutes = clock.timezone.fix().local_minus_utc() / 60;
+                engine
+                    .format_moment(column, stored, format, minutes)
+                    .map_err(|error| DataError::Refused(error.to_string()))?
+            }
+            None => column,
+        };
+        let (alias, path) = (dimension.alias.clone(), dimension.path.clone());
+        columns.push(Column { alias, path, expression, field, function: None, is_formatted });
+    }
+    Ok(columns)
+}
+
+fn stored_moment(field: &Field) -> Option<StoredMoment> {
+    Some(match field.kind() {
+        FieldType::DateTime => StoredMoment::Moment,
+        FieldType::DateTimeNoTz => StoredMoment::NoTz,
+        FieldType::DateOnly => StoredMoment::Date,
+        FieldType::Time => StoredMoment::Time,
+        FieldType::UnixTimestamp { milliseconds: false } => StoredMoment::UnixSeconds,
+        FieldType::UnixTimestamp { milliseconds: true } => StoredMoment::UnixMilliseconds,
+        _ => return None,
+    })
+}
+
+fn apply(
+    engine: Engine,
+    function: Function,
+    column: Expr,
+    field: &Field,
+    distinct: bool,
+) -> Result<Expr, DataError> {
+    let is_decimal = matches!(field.kind(), FieldType::Decimal { .. });
+    let is_number =
+        is_decimal || field.kind().is_whole() || matches!(field.kind(), FieldType::Float | FieldType::Double);
+    if matches!(function, Function::Sum | Function::Average) && !is_number {
+        return Err(value::invalid(field, "only numbers have a sum"));
+    }
+    let comparable = !matches!(
+        field.kind(),
+        FieldType::Json | FieldType::Array | FieldType::Set | FieldType::Boolean | FieldType::Uuid
+    );
+    if matches!(function, Function::Minimum | Function::Maximum) && !comparable {
+        return Err(value::invalid(field, "it has neither a least nor a greatest"));
+    }
+    Ok(match (function, distinct) {
+        (Function::Count, false) => Func::count(column).into(),
+        (Function::Count, true) => Func::count_distinct(column).into(),
+        (Function::Sum | Function::Average, true) => {
+            return Err(DataError::Refused("distinct is for counts".to_owned()));
+        }
+        (Function::Sum, false) => engine.sum(column, is_decimal),
+        (Function::Average, false) => engine.average(column, is_decimal),
+        (Function::Minimum, _) => Func::min(column).into(),
+        (Function::Maximum, _) => Func::max(column).into(),
+    })
+}
+
+fn having(statement: &mut SelectStatement, columns: &[Column<'_>], filter: &Filter) -> Result<(), DataError> {
+    let parts = match filter {
+        Filter::All => return Ok(()),
+        Filter::And(parts) => parts.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for part in parts {
+        let condition = having_part(columns, part)?;
+        statement.cond_having(condition);
+    }
+    Ok(())
+}
+
+fn having_part(columns: &[Column<'_>], filter: &Filter) -> Result<sea_query::Condition, DataError> {
+    let all = |parts: &[Filter], mut condition: sea_query::Condition| {
+        for part in parts {
+            condition = condition.add(having_part(columns, part)?);
+        }
+        Ok(condition)
+    };
+    let condition = match filter {
+        Filter::And(parts) => return all(parts, sea_query::Cond::all()),
+        Filter::Or(parts) => return all(parts, sea_query::Cond::any()),
+        Filter::Condition(condition) => condition,
+        Filter::All | Filter::Not(_) => {
+            return Err(DataError::Refused("having takes conditions on measures".to_owned()));
+        }
+    };
+    let column = columns.iter().find(|column| column.alias == condition.path && !column.is_formatted);
+    let Some(column) = column else {
+        return Err(DataError::Refused(format!("having: there is no measure {}", condition.path)));
+    };
+    let number = |given: &Json| match given.as_f64().or_else(|| given.as_str()?.parse().ok()) {
+        Some(number) => Ok(match value::exact(number) {
+            Some(whole) => sea_query::Value::from(Value::Integer(whole)),
+            None => sea_query::Value::from(Value::Real(number)),
+        }),
+        None => Err(DataError::Refused(format!("having: {given} is no number"))),
+    };
+    let operand = match column.function {
+        Some(Function::Count | Function::Sum | Function::Average) => number(&condition.value)?,
+        _ => value::operand(column.field, &condition.value)?,
+    };
+    let expression = column.expression.clone();
+    let compared = match condition.operator {
+        Operator::Eq => expression.eq(operand),
+        Operator::Ne => expression.ne(operand),
+        Operator::Gt => expression.gt(operand),
+        Operator::Gte => expression.gte(operand),
+        Operator::Lt => expression.lt(operand),
+        Operator::Lte => expression.lte(operand),
+        other => return Err(DataError::Refused(format!("having knows no {}", other.name()))),
+    };
+    Ok(sea_query::Cond::all().add(compared))
+}
+
+/// A value of the answer: numbers are numbers, whatever they are exact to.
+fn shown(
+    collection: &Collection,
+    field: &Field,
+    function: Option<Function>,
+    is_formatted: bool,
+    stored: Value,
+) -> Result<Json, DataError> {
+    let number = |stored: Value| match stored {
+        Value::Integer(number) => Some(value::whole_to_json(number)),
+        Value::Decimal(number) => value::real_to_json(Value::Real(number.to_string().parse().ok()?)),
+        Value::Text(text) => value::real_to_json(Value::Real(text.parse().ok()?)),
+        other => value::real_to_json(other),
+    };
+    let unreadable = || value::unreadable(collection, field.name(), "number");
+    match (function, stored) {
+        (_, Value::Null) => Ok(Json::Null),
+        (None, Value::Text(text)) if is_formatted => Ok(Json::String(text)),
+        (Some(Function::Count | Function::Sum | Function::Average), stored) => {
+            number(stored).ok_or_else(unreadable)
+        }
+        (_, stored) if matches!(field.kind(), FieldType::Decimal { .. }) => {
+            number(stored).ok_or_else(unreadable)
+        }
+        (_, stored) => value::to_json(collection, field, stored),
+    }
+}

@@ -1,0 +1,316 @@
+//! Links between records: which belong to which.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::raw;
+use super::read::key_text;
+use super::writer::{Origin, Writer, keyed};
+use crate::data::access::Action;
+use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
+
+impl Writer<'_> {
+    /// Makes records refer to another one by a field, or to none.
+    pub(super) async fn link(
+        &mut self,
+        target: &Collection,
+        filter: Filter,
+        foreign_key: &str,
+        value: Json,
+    ) -> Result<(), DataError> {
+        self.transaction.note(target.name());
+        let changes = Record::from_iter([(foreign_key.to_owned(), value)]);
+        let catalog = Arc::clone(&self.catalog);
+        raw::update(&mut &mut self.transaction.inner, &catalog, target, &filter, &changes).await.map(drop)
+    }
+
+    /// Ends all links of a record but those with some others.
+    pub(super) async fn unlink_others(
+        &mut self,
+        target: &Collection,
+        association: &Association,
+        source: &Json,
+        kept: &[Record],
+    ) -> Result<(), DataError> {
+        let keys =
+            |name: &str| kept.iter().filter_map(|record| record.get(name).cloned()).collect::<Vec<_>>();
+        let own = Filter::eq(&*association.foreign_key, source.clone());
+        match association.kind {
+            AssociationKind::BelongsToMany => {
+                let catalog = Arc::clone(&self.catalog);
+                let (between, other_key) = catalog.through(association)?;
+                let others = own.and(Filter::on(
+                    other_key,
+                    crate::data::Operator::NotIn,
+                    keys(&association.target_key),
+                ));
+                self.transaction.note(between.name());
+                raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &others).await.map(drop)
+            }
+            _ => {
+                let key = target.single_key()?.name();
+                let others = own.and(Filter::on(key, crate::data::Operator::NotIn, keys(key)));
+                self.link(target, others, &association.foreign_key, Json::Null).await
+            }
+        }
+    }
+
+    /// Links a record with another, once; `link` has further values of what is between the two.
+    pub(super) async fn link_one(
+        &mut self,
+        target: &Collection,
+        association: &Association,
+        source: &Json,
+        found: &Record,
+        link: Option<Json>,
+    ) -> Result<(), DataError> {
+        if association.kind != AssociationKind::BelongsToMany {
+            let one = keyed(target, std::slice::from_ref(found));
+            return self.link(target, one, &association.foreign_key, source.clone()).await;
+        }
+        let catalog = Arc::clone(&self.catalog);
+        let (between, other_key) = catalog.through(association)?;
+        let other = found.get(&*association.target_key).cloned().unwrap_or(Json::Null);
+        let pair =
+            Filter::eq(&*association.foreign_key, source.clone()).and(Filter::eq(other_key, other.clone()));
+        let further = match link {
+            Some(Json::Object(values)) => values,
+            _ => Record::new(),
+        };
+        let known = self.whole(between, pair.clone()).await?;
+        if known.is_empty() {
+            let mut values = further;
+            values.insert(association.foreign_key.to_string(), source.clone());
+            values.insert(other_key.to_owned(), other);
+            // Whoever may change the record may link it.
+            return self
+                .unguarded(async |writer| writer.make(between, values, Record::new(), Origin::top()).await)
+                .await
+                .map(drop);
+        }
+        let mut changes = further;
+        changes.retain(|name, _| between.get(name).is_some());
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.transaction.note(between.name());
+        raw::update(&mut &mut self.transaction.inner, &catalog, between, &pair, &changes).await.map(drop)
+    }
+
+    /// Does something as the host itself.
+    async fn unguarded<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Writer<'_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let options = super::WriteOptions {
+            user: self.options.user,
+            clock: self.options.clock,
+            ..super::WriteOptions::default()
+        };
+        let mut writer = Writer {
+            transaction: &mut *self.transaction,
+            catalog: Arc::clone(&self.catalog),
+            options: &options,
+        };
+        work(&mut writer).await
+    }
+
+    /// The record whose links are to change, when whoever asks may change it.
+    async fn source(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        key: &Json,
+    ) -> Result<Record, DataError> {
+        let filter = Filter::eq(collection.single_key()?.name(), key.clone());
+        let filter = match self.access(collection, Action::Update)? {
+            Some(access) if !access.allows(collection, &association.name) => {
+                return Err(DataError::Forbidden(format!("your roles do not open {}", association.name)));
+            }
+            Some(access) => filter.and(access.scope),
+            None => filter,
+        };
+        let found = self.whole(collection, filter).await?.into_iter().next();
+        found.ok_or_else(|| DataError::Refused(format!("{} has no record {key}", collection.name())))
+    }
+
+    /// Links a record with others, by their keys or by objects with keys; the links that it has stay
+    /// (`add`), or end (`set`).
+    pub(in crate::data) async fn associate(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        key: &Json,
+        others: Vec<Json>,
+        replace: bool,
+    ) -> Result<(), DataError> {
+        let record = self.source(collection, association, key).await?;
+        let catalog = Arc::clone(&self.catalog);
+        let target = catalog.target(association)?;
+        let hooks = self.hooks(collection);
+        if association.kind == AssociationKind::BelongsTo {
+            let given = others.into_iter().next().unwrap_or(Json::Null);
+            let referred =
+                self.refer(collection, association, key_of(association, given), &Origin::top()).await?;
+            let (value, _) = referred.ok_or_else(|| missing(target))?;
+            let one = keyed(collection, std::slice::from_ref(&record));
+            self.link(collection, one, &association.foreign_key, value).await?;
+        } else {
+            let source = self.source_value(collection, &record, association)?;
+            let mut found = Vec::with_capacity(others.len());
+            let name = association.through.as_ref().map(|through| Arc::clone(&through.collection));
+            for other in others {
+                let link = name.as_ref().and_then(|name| other.get(&**name)).cloned();
+                let other = key_of(association, other);
+                let record = self.visible(target, &association.target_key, &other).await?;
+                found.push((record.ok_or_else(|| missing(target))?, link));
+            }
+            if replace || association.kind == AssociationKind::HasOne {
+                let kept: Vec<Record> = found.iter().map(|(record, _)| record.clone()).collect();
+                self.unlink_others(target, association, &source, &kept).await?;
+            }
+            for (other, link) in found {
+                self.link_one(target, association, &source, &other, link).await?;
+            }
+        }
+        for hook in hooks {
+            hook.after_update(self.transaction, collection, &record).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends links of a record with others; without any, with what a single one names.
+    pub(in crate::data) async fn dissociate(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        key: &Json,
+        others: Vec<Json>,
+    ) -> Result<(), DataError> {
+        let record = self.source(collection, association, key).await?;
+        let catalog = Arc::clone(&self.catalog);
+        let target = catalog.target(association)?;
+        let hooks = self.hooks(collection);
+        let others: Vec<Json> = others.into_iter().map(|other| key_of(association, other)).collect();
+        match association.kind {
+            AssociationKind::BelongsTo => {
+                let one = keyed(collection, std::slice::from_ref(&record));
+                self.link(collection, one, &association.foreign_key, Json::Null).await?;
+            }
+            AssociationKind::BelongsToMany => {
+                let source = self.source_value(collection, &record, association)?;
+                let (between, other_key) = catalog.through(association)?;
+                let links =
+                    Filter::eq(&*association.foreign_key, source).and(Filter::one_of(other_key, others));
+                self.transaction.note(between.name());
+                raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &links).await?;
+            }
+            AssociationKind::HasOne | AssociationKind::HasMany => {
+                let source = self.source_value(collection, &record, association)?;
+                let own = Filter::eq(&*association.foreign_key, source);
+                let ended = if association.kind == AssociationKind::HasOne {
+                    own
+                } else {
+                    own.and(Filter::one_of(&*association.target_key, others))
+                };
+                self.link(target, ended, &association.foreign_key, Json::Null).await?;
+            }
+        }
+        for hook in hooks {
+            hook.after_update(self.transaction, collection, &record).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the links that there are and makes those that there are not.
+    pub(in crate::data) async fn toggle(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        key: &Json,
+        others: Vec<Json>,
+    ) -> Result<(), DataError> {
+        if association.kind != AssociationKind::BelongsToMany {
+            return Err(DataError::Refused(format!(
+                "{} is no association of many with many",
+                association.name
+            )));
+        }
+        let record = self.source(collection, association, key).await?;
+        let catalog = Arc::clone(&self.catalog);
+        let (between, other_key) = catalog.through(association)?;
+        let source = self.source_value(collection, &record, association)?;
+        let links = self.whole(between, Filter::eq(&*association.foreign_key, source)).await?;
+        let linked: HashSet<String> =
+            links.iter().filter_map(|link| link.get(other_key).and_then(key_text)).collect();
+        let (ended, begun): (Vec<Json>, Vec<Json>) = others.into_iter().partition(|other| {
+            let key = key_of(association, other.clone());
+            key_text(&key).is_some_and(|text| linked.contains(&text))
+        });
+        if !ended.is_empty() {
+            self.dissociate(collection, association, key, ended).await?;
+        }
+        if !begun.is_empty() {
+            self.associate(collection, association, key, begun, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a record that belongs to another one.
+    pub(in crate::data) async fn create_associated(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        key: &Json,
+        given: Record,
+    ) -> Result<Record, DataError> {
+        let filter = Filter::eq(collection.single_key()?.name(), key.clone());
+        // It belongs to what may be seen; making it is decided by its own collection.
+        let query = self.query(filter.clone());
+        let catalog = Arc::clone(&self.catalog);
+        let seen = super::count(&mut &mut self.transaction.inner, &catalog, collection, &query).await?;
+        let found = self.whole(collection, filter).await?.into_iter().next().filter(|_| seen > 0);
+        let Some(record) = found else {
+            return Err(DataError::Refused(format!("{} has no record {key}", collection.name())));
+        };
+        let target = catalog.target(association)?;
+        let origin = Origin { path: String::new(), from: Some(association.clone()) };
+        let mut made = match association.kind {
+            AssociationKind::BelongsTo => {
+                self.access(collection, Action::Update)?;
+                let made = self.make(target, given, Record::new(), origin).await?;
+                let one = keyed(collection, std::slice::from_ref(&record));
+                let value = made.get(&*association.target_key).cloned().unwrap_or(Json::Null);
+                self.link(collection, one, &association.foreign_key, value).await?;
+                made
+            }
+            kind => {
+                let source = self.source_value(collection, &record, association)?;
+                if kind == AssociationKind::HasOne {
+                    self.unlink_others(target, association, &source, &[]).await?;
+                }
+                let link =
+                    association.through.as_ref().and_then(|through| given.get(&*through.collection).cloned());
+                self.make_linked(target, association, &source, given, link, &origin).await?
+            }
+        };
+        self.censor(target, &mut made);
+        Ok(made)
+    }
+}
+
+/// The key that an item is, or has.
+fn key_of(association: &Association, item: Json) -> Json {
+    match item {
+        Json::Object(mut object) => object.remove(&*association.target_key).unwrap_or(Json::Null),
+        // A key with further values of the link: `[1, {…}]`.
+        Json::Array(items) => items.into_iter().next().unwrap_or(Json::Null),
+        other => other,
+    }
+}
+
+fn missing(target: &Collection) -> DataError {
+    DataError::Refused(format!("{} has no such record", target.name()))
+}

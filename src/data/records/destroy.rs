@@ -1,0 +1,145 @@
+//! Removing records, and what becomes of those that refer to them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::raw;
+use super::writer::{Writer, keyed};
+use crate::data::access::Action;
+use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
+
+/// How far one removal may lead to another.
+const FARTHEST: u32 = 32;
+
+impl Writer<'_> {
+    /// Removes the records that fit and are open; gives their number.
+    pub(in crate::data) async fn destroy(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+    ) -> Result<u64, DataError> {
+        for path in filter.paths() {
+            self.compiler().check_path(collection, path)?;
+        }
+        let filter = match self.access(collection, Action::Destroy)? {
+            Some(access) => filter.and(access.scope),
+            None => filter,
+        };
+        self.remove(collection, filter, 0).await
+    }
+
+    fn remove<'b>(
+        &'b mut self,
+        collection: &'b Collection,
+        filter: Filter,
+        depth: u32,
+    ) -> Pin<Box<dyn Future<Output = Result<u64, DataError>> + Send + 'b>> {
+        Box::pin(async move {
+            if depth > FARTHEST {
+                return Err(DataError::Refused(format!(
+                    "removing this would go {FARTHEST} associations far"
+                )));
+            }
+            let hooks = self.hooks(collection);
+            let catalog = Arc::clone(&self.catalog);
+            if collection.primary_key().next().is_none() {
+                // Nothing can refer to what has no key.
+                return raw::destroy(&mut &mut self.transaction.inner, &catalog, collection, &filter).await;
+            }
+            let records = self.whole(collection, filter).await?;
+            for record in &records {
+                for hook in &hooks {
+                    hook.before_destroy(self.transaction, collection, record).await?;
+                }
+            }
+            let mut removed = 0;
+            for records in records.chunks(1000) {
+                self.release(collection, records, depth).await?;
+                let keys = keyed(collection, records);
+                removed +=
+                    raw::destroy(&mut &mut self.transaction.inner, &catalog, collection, &keys).await?;
+            }
+            for record in &records {
+                for hook in &hooks {
+                    hook.after_destroy(self.transaction, collection, record).await?;
+                }
+            }
+            Ok(removed)
+        })
+    }
+
+    /// Does what was decided with the records that refer to these.
+    async fn release(
+        &mut self,
+        collection: &Collection,
+        records: &[Record],
+        depth: u32,
+    ) -> Result<(), DataError> {
+        let catalog = Arc::clone(&self.catalog);
+        for reference in catalog.references(collection) {
+            // Where the other side is not (yet) what the association says, nothing refers.
+            if reference.from.get(&reference.foreign_key).is_none() {
+                continue;
+            }
+            let keys: Vec<Json> = records
+                .iter()
+                .filter_map(|record| record.get(&*reference.key).filter(|key| !key.is_null()).cloned())
+                .collect();
+            if keys.is_empty() {
+                continue;
+            }
+            let referring = Filter::one_of(&*reference.foreign_key, keys);
+            match (reference.on_delete, reference.is_link) {
+                (OnDelete::Restrict, _) => {
+                    let query = Query::filter(referring);
+                    let count =
+                        super::count(&mut &mut self.transaction.inner, &catalog, reference.from, &query)
+                            .await?;
+                    if count > 0 {
+                        return Err(DataError::Refused(format!(
+                            "{count} records of {} refer to it by {}: remove them first",
+                            reference.from.name(),
+                            reference.foreign_key
+                        )));
+                    }
+                }
+                (_, true) => {
+                    self.transaction.note(reference.from.name());
+                    raw::destroy(&mut &mut self.transaction.inner, &catalog, reference.from, &referring)
+                        .await?;
+                }
+                (OnDelete::Cascade, false) => {
+                    self.remove(reference.from, referring, depth + 1).await?;
+                }
+                (OnDelete::SetNull, false) => {
+                    let nullable =
+                        reference.from.get(&reference.foreign_key).is_some_and(|field| !field.not_null);
+                    if nullable {
+                        self.link(reference.from, referring, &reference.foreign_key, Json::Null).await?;
+                    }
+                }
+                (OnDelete::Nothing, false) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes records that belong to another one, of those that fit.
+    pub(in crate::data) async fn destroy_associated(
+        &mut self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+    ) -> Result<u64, DataError> {
+        for path in filter.paths() {
+            self.compiler().check_path(target, path)?;
+        }
+        let open = match self.access(target, Action::Destroy)? {
+            Some(access) => access.scope,
+            None => Filter::All,
+        };
+        self.remove(target, belonging.and(filter).and(open), 0).await
+    }
+}

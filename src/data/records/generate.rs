@@ -1,0 +1,21 @@
+//! Values that a new record is given where nobody gives it one.
+
+use rand::seq::IndexedRandom as _;
+use serde_json::Value as Json;
+
+use crate::data::Generator;
+use crate::data::snowflake;
+
+/// A value that needs nothing but chance or a clock; `None` for a place in an order.
+pub(super) fn value(generator: &Generator) -> Option<Json> {
+    match generator {
+        Generator::Uuid => Some(Json::String(uuid::Uuid::new_v4().hyphenated().to_string())),
+        Generator::Nanoid { size, alphabet } => {
+            let mut random = rand::rng();
+            Some(Json::String((0..*size).filter_map(|_| alphabet.choose(&mut random)).collect()))
+        }
+        Generator::Uid { prefix } => Some(Json::String(format!("{prefix}{}", snowflake::random_uid()))),
+        Generator::Snowflake => Some(Json::from(snowflake::next_snowflake())),
+        Generator::Position { .. } => None,
+    }
+}

@@ -1,0 +1,290 @@
+//! Records within records: values given for an association when a record is made or changed.
+//!
+//! A value is a key, an object with a key, an object without one (a new record), or for the many a
+//! list of those. What is there already is linked; it is changed only where that is asked for.
+
+use serde_json::Value as Json;
+
+use super::writer::{Origin, Writer, keyed};
+use crate::data::access::Action;
+use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
+
+/// What a nested value names.
+enum Named {
+    /// A record that is there, and what is shown of it.
+    Known(Record, Json),
+    /// A record that is to be made of this.
+    New(Record),
+    /// A record that is not there: as recorded, that is let go.
+    Nothing,
+}
+
+impl Writer<'_> {
+    /// The record that a record is to belong to: the key by which it does, and the record as it is
+    /// shown with it. `None` when there is no such record: as recorded, that changes nothing.
+    pub(super) async fn refer(
+        &mut self,
+        collection: &Collection,
+        association: &Association,
+        given: Json,
+        origin: &Origin,
+    ) -> Result<Option<(Json, Option<Json>)>, DataError> {
+        let catalog = std::sync::Arc::clone(&self.catalog);
+        let target = catalog.target(association)?;
+        let key = &*association.target_key;
+        match given {
+            Json::Null => Ok(Some((Json::Null, Some(Json::Null)))),
+            Json::Object(given) => {
+                let named = given.get(key).filter(|value| !value.is_null());
+                if let Some(named) = named
+                    && let Some(record) = self.visible(target, key, named).await?
+                {
+                    let shown = self.change_nested(target, &record, given.clone(), origin).await?;
+                    return Ok(Some((record.get(key).cloned().unwrap_or(Json::Null), shown)));
+                }
+                let made = self.make(target, given, Record::new(), origin.clone()).await?;
+                let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {
+                    return Err(DataError::Refused(format!(
+                        "a record of {} has no {key}, by which {} belongs to it",
+                        target.name(),
+                        collection.name()
+                    )));
+                };
+                Ok(Some((value, Some(self.shown_nested(target, made)))))
+            }
+            Json::Array(_) | Json::Bool(_) => Err(DataError::Refused(format!(
+                "{} is one record: give its key, or an object",
+                association.name
+            ))),
+            scalar => {
+                let found = self.visible(target, key, &scalar).await?;
+                Ok(found.map(|record| (record.get(key).cloned().unwrap_or(scalar), None)))
+            }
+        }
+    }
+
+    /// Sets what belongs to a record, and gives it as it is shown with the record.
+    pub(super) async fn set_nested(
+        &mut self,
+        collection: &Collection,
+        record: &Record,
+        association: &Association,
+        given: Json,
+        origin: &Origin,
+    ) -> Result<Option<Json>, DataError> {
+        match association.kind {
+            AssociationKind::BelongsTo => Ok(None),
+            AssociationKind::HasOne => self.set_one(collection, record, association, given, origin).await,
+            AssociationKind::HasMany | AssociationKind::BelongsToMany => {
+                let items = match given {
+                    Json::Null => Vec::new(),
+                    Json::Array(items) => items.into_iter().filter(|item| !item.is_null()).collect(),
+                    one => vec![one],
+                };
+                self.set_many(collection, record, association, items, origin).await.map(Some)
+            }
+        }
+    }
+
+    async fn set_one(
+        &mut self,
+        collection: &Collection,
+        record: &Record,
+        association: &Association,
+        given: Json,
+        origin: &Origin,
+    ) -> Result<Option<Json>, DataError> {
+        let catalog = std::sync::Arc::clone(&self.catalog);
+        let target = catalog.target(association)?;
+        let source = self.source_value(collection, record, association)?;
+        let foreign_key = association.foreign_key.to_string();
+        let key = target.single_key()?.name();
+        let (found, given) = match given {
+            Json::Null => (None, None),
+            Json::Object(object) => {
+                let found = match object.get(key).filter(|value| !value.is_null()).cloned() {
+                    Some(named) => self.visible(target, key, &named).await?,
+                    None => None,
+                };
+                (found, Some(object))
+            }
+            Json::Array(_) | Json::Bool(_) => {
+                return Err(DataError::Refused(format!(
+                    "{} is one record: give its key, or an object",
+                    association.name
+                )));
+            }
+            scalar => match self.visible(target, key, &scalar).await? {
+                Some(found) => (Some(found), None),
+                None => return Ok(None),
+            },
+        };
+        // Whatever belonged to it before does so no longer.
+        let before = Filter::eq(&*foreign_key, source.clone());
+        let others = match found.as_ref().and_then(|record| record.get(key)) {
+            Some(kept) => before.and(Filter::ne(key, kept.clone())),
+            None => before,
+        };
+        self.link(target, others, &foreign_key, Json::Null).await?;
+        match (found, given) {
+            (Some(found), given) => {
+                self.link(target, keyed(target, std::slice::from_ref(&found)), &foreign_key, source).await?;
+                match given {
+                    Some(mut given) => {
+                        given.remove(&foreign_key);
+                        self.change_nested(target, &found, given, origin).await
+                    }
+                    None => Ok(None),
+                }
+            }
+            (None, Some(given)) => {
+                let belonging = Record::from_iter([(foreign_key, source)]);
+                let made = self.make(target, given, belonging, origin.clone()).await?;
+                Ok(Some(self.shown_nested(target, made)))
+            }
+            (None, None) => Ok(Some(Json::Null)),
+        }
+    }
+
+    async fn set_many(
+        &mut self,
+        collection: &Collection,
+        record: &Record,
+        association: &Association,
+        items: Vec<Json>,
+        origin: &Origin,
+    ) -> Result<Json, DataError> {
+        let catalog = std::sync::Arc::clone(&self.catalog);
+        let target = catalog.target(association)?;
+        let source = self.source_value(collection, record, association)?;
+        let mut linked = Vec::new();
+        let mut made = Vec::new();
+        let mut shown = Vec::new();
+        for item in items {
+            let link = item.get(link_name(association)).cloned();
+            match self.named(target, association, item, origin).await? {
+                Named::Known(found, given) => {
+                    shown.push(given);
+                    linked.push((found, link));
+                }
+                Named::New(given) => made.push((given, link)),
+                Named::Nothing => {}
+            }
+        }
+        let known: Vec<Record> = linked.iter().map(|(record, _)| record.clone()).collect();
+        self.unlink_others(target, association, &source, &known).await?;
+        for (found, link) in linked {
+            self.link_one(target, association, &source, &found, link).await?;
+        }
+        for (given, link) in made {
+            let new = self.make_linked(target, association, &source, given, link, origin).await?;
+            shown.push(self.shown_nested(target, new));
+        }
+        Ok(Json::Array(shown))
+    }
+
+    /// What an item names.
+    async fn named(
+        &mut self,
+        target: &Collection,
+        association: &Association,
+        item: Json,
+        origin: &Origin,
+    ) -> Result<Named, DataError> {
+        let key = &*association.target_key;
+        match item {
+            Json::Object(given) => {
+                let Some(named) = given.get(key).filter(|value| !value.is_null()).cloned() else {
+                    return Ok(Named::New(given));
+                };
+                let Some(found) = self.visible(target, key, &named).await? else {
+                    return Ok(Named::New(given));
+                };
+                let mut changes = given;
+                if association.kind == AssociationKind::HasMany {
+                    changes.remove(&*association.foreign_key);
+                }
+                let shown = self.change_nested(target, &found, changes, origin).await?;
+                // As recorded: of what was only linked, its key.
+                let shown =
+                    shown.unwrap_or_else(|| Json::Object(Record::from_iter([(key.to_owned(), named)])));
+                Ok(Named::Known(found, shown))
+            }
+            Json::Array(_) | Json::Bool(_) | Json::Null => Err(DataError::Refused(format!(
+                "{} are records: give their keys, or objects",
+                association.name
+            ))),
+            scalar => match self.visible(target, key, &scalar).await? {
+                Some(found) => {
+                    let shown = Json::Object(found.clone());
+                    Ok(Named::Known(found, shown))
+                }
+                None => Ok(Named::Nothing),
+            },
+        }
+    }
+
+    /// Makes a record that belongs to another by an association.
+    pub(super) async fn make_linked(
+        &mut self,
+        target: &Collection,
+        association: &Association,
+        source: &Json,
+        given: Record,
+        link: Option<Json>,
+        origin: &Origin,
+    ) -> Result<Record, DataError> {
+        if association.kind == AssociationKind::BelongsToMany {
+            let made = self.make(target, given, Record::new(), origin.clone()).await?;
+            self.link_one(target, association, source, &made, link).await?;
+            return Ok(made);
+        }
+        let belonging = Record::from_iter([(association.foreign_key.to_string(), source.clone())]);
+        self.make(target, given, belonging, origin.clone()).await
+    }
+
+    /// Changes a nested record where that is asked for; gives it as it is then.
+    async fn change_nested(
+        &mut self,
+        target: &Collection,
+        record: &Record,
+        given: Record,
+        origin: &Origin,
+    ) -> Result<Option<Json>, DataError> {
+        if !self.updates(origin) {
+            return Ok(None);
+        }
+        self.access(target, Action::Update)?;
+        let filter = keyed(target, std::slice::from_ref(record));
+        let changed = self.change(target, filter, given, origin.clone()).await?;
+        Ok(changed.into_iter().next().map(Json::Object))
+    }
+
+    fn shown_nested(&self, target: &Collection, mut record: Record) -> Json {
+        self.censor(target, &mut record);
+        Json::Object(record)
+    }
+
+    /// The value by which others belong to a record.
+    pub(super) fn source_value(
+        &self,
+        collection: &Collection,
+        record: &Record,
+        association: &Association,
+    ) -> Result<Json, DataError> {
+        let value = record.get(&*association.source_key).filter(|value| !value.is_null());
+        value.cloned().ok_or_else(|| {
+            DataError::Refused(format!(
+                "the record of {} has no {}, by which {} belong to it",
+                collection.name(),
+                association.source_key,
+                association.name
+            ))
+        })
+    }
+}
+
+/// The name under which an item says what is between it and the record.
+fn link_name(association: &Association) -> &str {
+    association.through.as_ref().map_or("", |through| &through.collection)
+}

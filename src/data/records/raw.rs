@@ -1,0 +1,112 @@
+//! Writing records by one statement, without hooks and without what is nested in them: for the
+//! host's own records.
+
+use chrono::{SubsecRound, Utc};
+use sea_query::{Expr, Query as Statement};
+use serde_json::Value as Json;
+
+use super::value;
+use crate::data::collection::{CREATED_AT, UPDATED_AT};
+use crate::data::filter::condition;
+use crate::data::{Catalog, Collection, DataError, Field, Filter, Query, Record, table};
+use crate::database::{Executor, Value};
+
+/// Now, as it is stored.
+pub(in crate::data) fn now() -> Value {
+    Value::DateTime(Utc::now().trunc_subsecs(3))
+}
+
+/// Writes a new record, and gives it as it is stored.
+pub(in crate::data) async fn insert<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    mut given: Record,
+) -> Result<Record, DataError> {
+    let now = now();
+    let mut columns = Vec::with_capacity(collection.fields().len());
+    let mut values = Vec::with_capacity(collection.fields().len());
+    for field in collection.fields() {
+        let value = match given.remove(field.name()) {
+            // The database is to make the key.
+            None | Some(Json::Null) if field.auto_increment => continue,
+            Some(value) => value::to_storage(field, &value)?,
+            None if matches!(field.name(), CREATED_AT | UPDATED_AT) => now.clone(),
+            None => {
+                field.default.as_ref().map_or(Ok(Value::Null), |value| value::to_storage(field, value))?
+            }
+        };
+        columns.push(field);
+        values.push(value);
+    }
+    if let Some(unknown) = given.keys().next() {
+        collection.known(unknown)?;
+    }
+    insert_values(executor, collection, columns, values).await
+}
+
+/// Writes one row; gives it as a record without hidden fields.
+pub(super) async fn insert_values<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    columns: Vec<&Field>,
+    values: Vec<Value>,
+) -> Result<Record, DataError> {
+    let mut statement = Statement::insert();
+    statement.into_table(table::table(collection, executor.namespace())).or_default_values();
+    statement.columns(columns.iter().map(|field| field.column().to_owned()));
+    if !values.is_empty() {
+        statement.values_panic(values.iter().cloned().map(|value| Expr::val(sea_query::Value::from(value))));
+    }
+    let key = collection.generated_key().filter(|key| columns.iter().all(|field| field.name() != key.name()));
+    let generated = executor.insert(&statement, key.map(Field::column)).await?;
+
+    // Through the same conversion as a record that is read, so that both look the same.
+    let stored = columns.into_iter().zip(values).chain(key.zip(generated.map(Value::Integer)));
+    stored
+        .filter(|(field, _)| !field.is_hidden())
+        .map(|(field, raw)| Ok((field.name().to_owned(), value::to_json(collection, field, raw)?)))
+        .collect()
+}
+
+/// Changes the records that fit; gives their number.
+pub(in crate::data) async fn update<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    filter: &Filter,
+    changes: &Record,
+) -> Result<u64, DataError> {
+    let touched = collection.get(UPDATED_AT).is_some() && !changes.contains_key(UPDATED_AT);
+    if changes.is_empty() && !touched {
+        return super::count(executor, catalog, collection, &Query::filter(filter.clone())).await;
+    }
+    let mut statement = Statement::update();
+    let namespace = executor.namespace();
+    statement
+        .table(table::table(collection, namespace))
+        .cond_where(condition(catalog, namespace, collection, filter)?);
+    for (name, given) in changes {
+        let field = collection.known(name)?;
+        statement.value(field.column().to_owned(), Expr::val(value::from_json(field, given)?));
+    }
+    if touched {
+        let column = collection.known(UPDATED_AT)?.column().to_owned();
+        statement.value(column, Expr::val(sea_query::Value::from(now())));
+    }
+    Ok(executor.execute(&statement).await?)
+}
+
+/// Removes the records that fit; gives their number.
+pub(in crate::data) async fn destroy<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    filter: &Filter,
+) -> Result<u64, DataError> {
+    let namespace = executor.namespace();
+    let statement = Statement::delete()
+        .from_table(table::table(collection, namespace))
+        .cond_where(condition(catalog, namespace, collection, filter)?)
+        .to_owned();
+    Ok(executor.execute(&statement).await?)
+}

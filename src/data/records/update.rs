@@ -1,0 +1,222 @@
+//! Changing records, with what is nested in them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::raw;
+use super::writer::{Origin, Values, Writer, keyed};
+use crate::data::access::Action;
+use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
+use crate::data::{AssociationKind, Collection, DataError, Filter, Generator, Query, Record};
+
+impl Writer<'_> {
+    /// Changes the records that fit and are open; gives them as they are then.
+    pub(in crate::data) async fn update(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+        given: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        for path in filter.paths() {
+            self.compiler().check_path(collection, path)?;
+        }
+        let filter = match self.access(collection, Action::Update)? {
+            Some(access) => filter.and(access.scope),
+            None => filter,
+        };
+        self.change(collection, filter, given, Origin::top()).await
+    }
+
+    /// Changes records that were chosen.
+    pub(super) fn change<'b>(
+        &'b mut self,
+        collection: &'b Collection,
+        filter: Filter,
+        given: Record,
+        origin: Origin,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'b>> {
+        Box::pin(async move {
+            let access = self.access(collection, Action::Update)?;
+            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin);
+            // What fills itself is not given by anybody.
+            for name in [CREATED_AT, UPDATED_AT] {
+                own.remove(name);
+            }
+            if let Some(user) = self.options.user {
+                own.remove(CREATED_BY);
+                if collection.get(UPDATED_BY).is_some() {
+                    own.insert(UPDATED_BY.to_owned(), Json::from(user));
+                }
+            }
+            let before = self.whole(collection, filter).await?;
+            let hooks = self.hooks(collection);
+            if before.is_empty() {
+                return Ok(Vec::new());
+            }
+            let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
+            if alike {
+                self.write(collection, &before, &own).await?;
+            } else {
+                for record in &before {
+                    let mut changes = own.clone();
+                    for hook in &hooks {
+                        hook.before_update(self.transaction, collection, record, &mut changes).await?;
+                    }
+                    self.change_one(collection, record, changes, &nested, &origin).await?;
+                }
+            }
+            if !hooks.is_empty() {
+                for record in self.whole(collection, changed_keys(collection, &before, &own)).await? {
+                    for hook in &hooks {
+                        hook.after_update(self.transaction, collection, &record).await?;
+                    }
+                }
+            }
+            self.seen(collection, changed_keys(collection, &before, &own)).await
+        })
+    }
+
+    /// The records as whoever changed them may see them: at least their keys.
+    async fn seen(&mut self, collection: &Collection, filter: Filter) -> Result<Vec<Record>, DataError> {
+        match self.shown(collection, filter.clone()).await {
+            Err(DataError::Forbidden(_)) => {
+                let mut records = self.whole(collection, filter).await?;
+                records.iter_mut().for_each(|record| self.censor(collection, record));
+                Ok(records)
+            }
+            other => other,
+        }
+    }
+
+    async fn change_one(
+        &mut self,
+        collection: &Collection,
+        record: &Record,
+        mut changes: Record,
+        nested: &[(crate::data::Association, Json)],
+        origin: &Origin,
+    ) -> Result<(), DataError> {
+        for (association, value) in nested {
+            if association.kind == AssociationKind::BelongsTo {
+                let place = origin.behind(association);
+                if let Some((key, _)) = self.refer(collection, association, value.clone(), &place).await? {
+                    changes.insert(association.foreign_key.to_string(), key);
+                }
+            }
+        }
+        self.reorder(collection, record, &mut changes).await?;
+        self.write(collection, std::slice::from_ref(record), &changes).await?;
+        let mut now = record.clone();
+        now.extend(changes);
+        for (association, value) in nested {
+            if association.kind != AssociationKind::BelongsTo {
+                let place = origin.behind(association);
+                self.set_nested(collection, &now, association, value.clone(), &place).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &mut self,
+        collection: &Collection,
+        records: &[Record],
+        changes: &Record,
+    ) -> Result<(), DataError> {
+        let catalog = Arc::clone(&self.catalog);
+        for records in records.chunks(1000) {
+            let filter = keyed(collection, records);
+            raw::update(&mut &mut self.transaction.inner, &catalog, collection, &filter, changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether changes move records into another order.
+    fn changes_order(&self, collection: &Collection, changes: &Record) -> bool {
+        orders(collection).any(|(_, scope)| changes.contains_key(scope))
+    }
+
+    /// A record that comes into another order comes in at its end.
+    async fn reorder(
+        &mut self,
+        collection: &Collection,
+        record: &Record,
+        changes: &mut Record,
+    ) -> Result<(), DataError> {
+        for (field, scope) in orders(collection) {
+            let Some(value) = changes.get(scope).filter(|value| record.get(scope) != Some(value)).cloned()
+            else {
+                continue;
+            };
+            if !changes.contains_key(field.name()) {
+                let scope = Some((scope.to_owned(), value));
+                let place = self.next_position(collection, field, scope).await?;
+                changes.insert(field.name().to_owned(), Json::from(place));
+            }
+        }
+        Ok(())
+    }
+
+    /// The record that has the same values in some fields.
+    pub(super) async fn first_by(
+        &mut self,
+        collection: &Collection,
+        keys: &[String],
+        given: &Record,
+    ) -> Result<Option<Record>, DataError> {
+        if keys.is_empty() {
+            return Err(DataError::Refused(
+                "say by which fields a record is found: filterKeys is missing".to_owned(),
+            ));
+        }
+        let parts =
+            keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or(Json::Null)));
+        let query: Query = self.query(Filter::And(parts.collect()));
+        let catalog = Arc::clone(&self.catalog);
+        super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await
+    }
+
+    /// Changes the record that has the same values in some fields, or makes one: the records that
+    /// were changed, or the one that was made.
+    pub(in crate::data) async fn update_or_create(
+        &mut self,
+        collection: &Collection,
+        keys: &[String],
+        given: Record,
+    ) -> Result<Result<Vec<Record>, Record>, DataError> {
+        match self.first_by(collection, keys, &given).await? {
+            Some(found) => {
+                let filter = keyed(collection, std::slice::from_ref(&found));
+                self.update(collection, filter, given).await.map(Ok)
+            }
+            None => self.create(collection, given).await.map(Err),
+        }
+    }
+}
+
+/// The fields that hold an order within others, and which.
+fn orders(collection: &Collection) -> impl Iterator<Item = (&crate::data::Field, &str)> {
+    collection.fields().iter().filter_map(|field| match &field.generator {
+        Some(Generator::Position { scope: Some(scope) }) => Some((field, &**scope)),
+        _ => None,
+    })
+}
+
+/// The filter for records after their change, which may have changed the key.
+fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Filter {
+    let moved = collection.primary_key().any(|field| changes.contains_key(field.name()));
+    if !moved {
+        return keyed(collection, before);
+    }
+    let after: Vec<Record> = before
+        .iter()
+        .map(|record| {
+            let mut record = record.clone();
+            record.extend(changes.clone());
+            record
+        })
+        .collect();
+    keyed(collection, &after)
+}

@@ -1,0 +1,95 @@
+//! Records that belong to another one: `posts/1/tags`.
+
+use std::collections::HashMap;
+
+use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
+use serde_json::Value as Json;
+
+use super::read::key_text;
+use super::value;
+use crate::data::filter::Compiler;
+use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
+use crate::database::Executor;
+
+/// The condition that records belong to the one that a query names.
+pub(super) fn condition(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    query: &Query,
+) -> Result<Condition, DataError> {
+    let Some(within) = &query.within else { return Ok(Cond::all()) };
+    let association = &within.association;
+    let column = |field: &Field| Expr::col(field.column().to_owned());
+    let equals = |field: &Field| -> Result<Condition, DataError> {
+        if within.value == Json::Null {
+            // To nothing belongs nothing.
+            return Ok(Cond::all().add(Expr::val(1).eq(0)));
+        }
+        Ok(Cond::all().add(column(field).eq(value::operand(field, &within.value)?)))
+    };
+    match association.kind {
+        AssociationKind::BelongsTo => equals(collection.known(&association.target_key)?),
+        AssociationKind::HasOne | AssociationKind::HasMany => {
+            equals(collection.known(&association.foreign_key)?)
+        }
+        AssociationKind::BelongsToMany => {
+            let (between, other_key) = compiler.catalog.through(association)?;
+            let mut links = Statement::select();
+            links
+                .column(between.known(other_key)?.column().to_owned())
+                .from(table::table(between, compiler.namespace))
+                .cond_where(equals(between.known(&association.foreign_key)?)?);
+            let key = collection.known(&association.target_key)?;
+            Ok(Cond::all().add(column(key).in_subquery(links)))
+        }
+    }
+}
+
+/// The field of the records by which their links are found, where there are links.
+pub(super) fn key<'a>(
+    catalog: &Catalog,
+    collection: &'a Collection,
+    query: &Query,
+) -> Result<Option<&'a Field>, DataError> {
+    match &query.within {
+        Some(within) if within.association.kind == AssociationKind::BelongsToMany => {
+            catalog.through(&within.association)?;
+            collection.known(&within.association.target_key).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Adds to each record what is between it and the one that it belongs to.
+pub(super) async fn add_links<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    query: &Query,
+    records: &mut [Record],
+) -> Result<(), DataError> {
+    let Some(within) = &query.within else { return Ok(()) };
+    let association = &within.association;
+    if association.kind != AssociationKind::BelongsToMany || records.is_empty() {
+        return Ok(());
+    }
+    let (between, other_key) = catalog.through(association)?;
+    let target_key = &*association.target_key;
+    let mut found: HashMap<String, Record> = HashMap::new();
+    for records in records.chunks(1000) {
+        let keys = records.iter().filter_map(|record| record.get(target_key).cloned()).collect();
+        let links =
+            Filter::eq(&*association.foreign_key, within.value.clone()).and(Filter::one_of(other_key, keys));
+        for link in super::plain(executor, catalog, between, links).await? {
+            if let Some(key) = link.get(other_key).and_then(key_text) {
+                found.insert(key, link);
+            }
+        }
+    }
+    for record in records {
+        let link = record.get(target_key).and_then(key_text).and_then(|key| found.remove(&key));
+        if let Some(link) = link {
+            record.insert(between.name().to_owned(), Json::Object(link));
+        }
+    }
+    Ok(())
+}

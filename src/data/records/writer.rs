@@ -1,0 +1,238 @@
+//! What changes records: for whom, with which fields, in which transaction.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::data::access::{Access, Action, Guard};
+use crate::data::filter::{Clock, Compiler};
+use crate::data::hooks::Hook;
+use crate::data::{Association, Catalog, Collection, DataError, Filter, Query, Record, Transaction};
+
+/// How records are written.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    /// These fields only, which may be those of associations (`comments.text`).
+    pub whitelist: Option<Vec<String>>,
+    /// Not these.
+    pub blacklist: Vec<String>,
+    /// Associations whose records are changed too, and not only linked.
+    pub update_associations: Vec<String>,
+    /// Who decides what is open; `None` opens everything.
+    pub guard: Option<Arc<dyn Guard>>,
+    /// The user who does it.
+    pub user: Option<i64>,
+    /// What time it is for whoever does it.
+    pub clock: Clock,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            whitelist: None,
+            blacklist: Vec::new(),
+            update_associations: Vec::new(),
+            guard: None,
+            user: None,
+            clock: Clock::utc(),
+        }
+    }
+}
+
+/// Changes records in a transaction.
+pub(in crate::data) struct Writer<'a> {
+    pub(super) transaction: &'a mut Transaction,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) options: &'a WriteOptions,
+}
+
+/// A record's values: its own, and those of associations, by their place in the collection.
+pub(super) struct Values {
+    pub(super) own: Record,
+    pub(super) nested: Vec<(Association, Json)>,
+}
+
+/// Where in what was given something is: nowhere, or behind an association.
+#[derive(Clone)]
+pub(super) struct Origin {
+    /// The names that lead there: `comments.author`.
+    pub(super) path: String,
+    /// The association that led there, seen from the other side.
+    pub(super) from: Option<Association>,
+}
+
+impl Origin {
+    pub(super) fn top() -> Self {
+        Self { path: String::new(), from: None }
+    }
+
+    pub(super) fn behind(&self, association: &Association) -> Self {
+        Self { path: self.path_of(&association.name), from: Some(association.clone()) }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+impl<'a> Writer<'a> {
+    pub(in crate::data) fn new(transaction: &'a mut Transaction, options: &'a WriteOptions) -> Self {
+        let catalog = Arc::clone(&transaction.catalog);
+        Self { transaction, catalog, options }
+    }
+
+    /// A query of whoever writes.
+    pub(super) fn query(&self, filter: Filter) -> Query {
+        Query { filter, guard: self.options.guard.clone(), clock: self.options.clock, ..Query::default() }
+    }
+
+    pub(super) fn compiler(&self) -> Compiler<'_> {
+        let namespace = self.transaction.inner.namespace();
+        Compiler::new(&self.catalog, namespace, self.options.guard.as_deref(), self.options.clock)
+    }
+
+    /// What of a collection is open for an action; `None` for all of it.
+    pub(super) fn access(
+        &self,
+        collection: &Collection,
+        action: Action,
+    ) -> Result<Option<Access>, DataError> {
+        let Some(guard) = &self.options.guard else { return Ok(None) };
+        let access = guard.access(collection.name(), action);
+        access.map(Some).ok_or_else(|| {
+            DataError::Forbidden(format!(
+                "your roles do not allow this in the collection {}",
+                collection.name()
+            ))
+        })
+    }
+
+    /// The hooks that are concerned, and a note that records of it change.
+    pub(super) fn hooks(&mut self, collection: &Collection) -> Vec<Arc<dyn Hook>> {
+        self.transaction.note(collection.name());
+        self.transaction.hooks.of(collection.name())
+    }
+
+    /// Divides what was given into the record's own values and those of associations, without what
+    /// nobody may write and what the collection does not have: as recorded, that is let go.
+    pub(super) fn values(
+        &self,
+        collection: &Collection,
+        given: Record,
+        access: Option<&Access>,
+        origin: &Origin,
+    ) -> Values {
+        let mut own = Record::new();
+        let mut nested = Vec::new();
+        for (name, value) in given {
+            let path = origin.path_of(&name);
+            if !self.is_listed(&path) || access.is_some_and(|access| !access.allows(collection, &name)) {
+                continue;
+            }
+            if collection.get(&name).is_some() {
+                own.insert(name, value);
+            } else if let Some(association) = collection.associated(&name) {
+                let is_way_back = origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from));
+                if !is_way_back {
+                    nested.push((association.clone(), value));
+                }
+            }
+        }
+        // In the order of the definition, so that the same request does the same.
+        nested.sort_by_key(|(association, _)| {
+            collection.associations().iter().position(|known| known.name == association.name)
+        });
+        Values { own, nested }
+    }
+
+    fn is_listed(&self, path: &str) -> bool {
+        let below = |listed: &String| {
+            listed == path || listed.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let above =
+            |listed: &String| path.strip_prefix(listed.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let allowed = self
+            .options
+            .whitelist
+            .as_ref()
+            .is_none_or(|list| list.iter().any(|name| below(name) || above(name)));
+        allowed && !self.options.blacklist.iter().any(|name| name == path)
+    }
+
+    /// Whether records behind an association are changed, and not only linked.
+    pub(super) fn updates(&self, origin: &Origin) -> bool {
+        self.options.update_associations.iter().any(|name| *name == origin.path)
+    }
+
+    /// Reads records for what is done with them, with what of them may be shown.
+    pub(super) async fn shown(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+    ) -> Result<Vec<Record>, DataError> {
+        let mut query = self.query(filter);
+        query.sort =
+            collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
+        let catalog = Arc::clone(&self.catalog);
+        super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
+    }
+
+    /// Reads a record by one of its fields, when it may be seen.
+    pub(super) async fn visible(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        key: &Json,
+    ) -> Result<Option<Record>, DataError> {
+        let query = self.query(Filter::eq(field, key.clone()));
+        let catalog = Arc::clone(&self.catalog);
+        match super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await {
+            // Who may see none of it sees nothing.
+            Err(DataError::Forbidden(_)) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Reads all of the records that fit, whoever may see them.
+    pub(super) async fn whole(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+    ) -> Result<Vec<Record>, DataError> {
+        let mut query = Query::filter(filter);
+        query.sort =
+            collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
+        let catalog = Arc::clone(&self.catalog);
+        super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
+    }
+
+    /// Takes out of a record what whoever wrote it may not see.
+    pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
+        let Some(guard) = &self.options.guard else { return };
+        match guard.access(collection.name(), Action::View) {
+            Some(access) => record.retain(|name, _| access.allows(collection, name)),
+            None => {
+                let keys: Vec<&str> = collection.key().iter().map(|field| field.name()).collect();
+                record.retain(|name, _| keys.contains(&name.as_str()));
+            }
+        }
+    }
+}
+
+/// The filter for the records with these keys.
+pub(super) fn keyed(collection: &Collection, records: &[Record]) -> Filter {
+    let keys: Vec<&str> = collection.primary_key().map(|field| field.name()).collect();
+    let value = |record: &Record, name: &str| record.get(name).cloned().unwrap_or(Json::Null);
+    match keys.as_slice() {
+        [] => Filter::never(),
+        [key] => Filter::one_of(*key, records.iter().map(|record| value(record, key)).collect()),
+        keys => Filter::Or(
+            records
+                .iter()
+                .map(|record| {
+                    Filter::And(keys.iter().map(|key| Filter::eq(*key, value(record, key))).collect())
+                })
+                .collect(),
+        ),
+    }
+}

@@ -1,0 +1,304 @@
+//! A data source: a database with what is known of its collections.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::Value as Json;
+
+use super::records::{self, Aggregation, Writer};
+use super::{
+    Association, Catalog, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
+    WriteOptions, table,
+};
+use crate::database::Database;
+
+/// A database with what is known of its collections. Cheap to clone; all clones know the same.
+#[derive(Debug, Clone)]
+pub struct DataSource {
+    database: Database,
+    catalog: Arc<ArcSwap<Catalog>>,
+    hooks: Hooks,
+}
+
+impl DataSource {
+    /// Over an open database.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database, catalog: Arc::default(), hooks: Hooks::default() }
+    }
+
+    /// The same database with a catalog and hooks of its own.
+    #[must_use]
+    pub fn with(self, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
+        Self { catalog: Arc::new(ArcSwap::new(catalog)), hooks, ..self }
+    }
+
+    /// The database below.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// All collections, as they are known now.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// From now on these are all collections.
+    pub fn set_catalog(&self, catalog: Arc<Catalog>) {
+        self.catalog.store(catalog);
+    }
+
+    /// Makes a collection's table, with its indexes, where it is missing.
+    pub async fn create_table(&self, collection: &Collection) -> Result<(), DataError> {
+        let mut transaction = self.begin().await?;
+        transaction.create_table(collection).await?;
+        transaction.commit().await
+    }
+
+    /// Removes a collection's table with its records, where there is one.
+    pub async fn drop_table(&self, collection: &Collection) -> Result<(), DataError> {
+        let mut statement = sea_query::Table::drop();
+        statement.table(table::table(collection, self.database.namespace())).if_exists();
+        Ok(self.database.execute(&statement).await.map(drop)?)
+    }
+
+    /// Whether the collection has a table.
+    pub async fn has_table(&self, collection: &Collection) -> Result<bool, DataError> {
+        Ok(self.database.has_table(&table::name(collection, self.database.namespace())).await?)
+    }
+
+    /// Reads records.
+    pub async fn find(&self, collection: &Collection, query: Query) -> Result<Vec<Record>, DataError> {
+        records::find(&mut &self.database, &self.catalog.load(), collection, &query).await
+    }
+
+    /// Reads the first record.
+    pub async fn find_one(&self, collection: &Collection, query: Query) -> Result<Option<Record>, DataError> {
+        records::find_one(&mut &self.database, &self.catalog.load(), collection, query).await
+    }
+
+    /// Counts the records that fit.
+    pub async fn count(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        self.count_of(collection, &Query::filter(filter.clone())).await
+    }
+
+    /// Counts the records of a query, whatever its page.
+    pub async fn count_of(&self, collection: &Collection, query: &Query) -> Result<u64, DataError> {
+        records::count(&mut &self.database, &self.catalog.load(), collection, query).await
+    }
+
+    /// Sums up the records of a query.
+    pub async fn aggregate(
+        &self,
+        collection: &Collection,
+        query: &Query,
+        wanted: &Aggregation,
+    ) -> Result<Vec<Record>, DataError> {
+        records::aggregate(&mut &self.database, &self.catalog.load(), collection, query, wanted).await
+    }
+
+    /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
+    /// its key, and without hidden fields. No hook is asked.
+    pub async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        records::raw::insert(&mut &self.database, collection, values).await
+    }
+
+    /// Changes those of the host's own records that fit; gives their number. No hook is asked.
+    pub async fn update(
+        &self,
+        collection: &Collection,
+        filter: &Filter,
+        changes: Record,
+    ) -> Result<u64, DataError> {
+        let catalog = self.catalog.load();
+        records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await
+    }
+
+    /// Removes those of the host's own records that fit; gives their number. No hook is asked.
+    pub async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        records::raw::destroy(&mut &self.database, &self.catalog.load(), collection, filter).await
+    }
+
+    /// Begins a transaction that may write; it waits for the one before it. Dropped without
+    /// [`Transaction::commit`], it is rolled back.
+    pub async fn begin(&self) -> Result<Transaction, DataError> {
+        Ok(Transaction::new(self.database.begin().await?, self.catalog.load_full(), self.hooks.clone()))
+    }
+
+    /// Makes a record with what is nested in it, and gives it with what was made with it.
+    pub async fn create(
+        &self,
+        collection: &Collection,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        self.write(async |transaction| transaction.create(collection, values, options).await).await
+    }
+
+    /// Makes several records, all or none.
+    pub async fn create_many(
+        &self,
+        collection: &Collection,
+        all: Vec<Record>,
+        options: &WriteOptions,
+    ) -> Result<Vec<Record>, DataError> {
+        self.write(async |transaction| {
+            let mut made = Vec::with_capacity(all.len());
+            for values in all {
+                made.push(transaction.create(collection, values, options).await?);
+            }
+            Ok(made)
+        })
+        .await
+    }
+
+    /// Changes the records that fit, with what is nested in them; gives them as they are then.
+    pub async fn change(
+        &self,
+        collection: &Collection,
+        filter: Filter,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Vec<Record>, DataError> {
+        self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
+    }
+
+    /// Removes the records that fit, and does what was decided with those that refer to them; gives
+    /// their number.
+    pub async fn remove(
+        &self,
+        collection: &Collection,
+        filter: Filter,
+        options: &WriteOptions,
+    ) -> Result<u64, DataError> {
+        self.write(async |transaction| Writer::new(transaction, options).destroy(collection, filter).await)
+            .await
+    }
+
+    /// The first record with the same values in some fields, or a new one.
+    pub async fn first_or_create(
+        &self,
+        collection: &Collection,
+        keys: &[String],
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).first_or_create(collection, keys, values).await
+        })
+        .await
+    }
+
+    /// Changes the first record with the same values in some fields (the records that were changed),
+    /// or makes one (the record).
+    pub async fn update_or_create(
+        &self,
+        collection: &Collection,
+        keys: &[String],
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Result<Vec<Record>, Record>, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).update_or_create(collection, keys, values).await
+        })
+        .await
+    }
+
+    /// Moves a record within an order.
+    pub async fn move_record(
+        &self,
+        collection: &Collection,
+        change: &Move,
+        options: &WriteOptions,
+    ) -> Result<(), DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).move_record(collection, change).await
+        })
+        .await
+    }
+
+    /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
+    /// end.
+    pub async fn associate(
+        &self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+        replace: bool,
+        options: &WriteOptions,
+    ) -> Result<(), DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).associate(collection, association, key, others, replace).await
+        })
+        .await
+    }
+
+    /// Ends links of a record, by its key, with others by theirs.
+    pub async fn dissociate(
+        &self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+        options: &WriteOptions,
+    ) -> Result<(), DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).dissociate(collection, association, key, others).await
+        })
+        .await
+    }
+
+    /// Ends the links that there are and makes those that there are not.
+    pub async fn toggle(
+        &self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+        options: &WriteOptions,
+    ) -> Result<(), DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).toggle(collection, association, key, others).await
+        })
+        .await
+    }
+
+    /// Makes a record that belongs to another one.
+    pub async fn create_associated(
+        &self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).create_associated(collection, association, key, values).await
+        })
+        .await
+    }
+
+    /// Removes records that belong to another one, of those that fit; gives their number.
+    pub async fn remove_associated(
+        &self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+        options: &WriteOptions,
+    ) -> Result<u64, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).destroy_associated(target, belonging, filter).await
+        })
+        .await
+    }
+
+    /// Does something in a transaction, whole or not at all.
+    async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Transaction) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let mut transaction = self.begin().await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,151 @@
+//! A collection's table: how it is made and changed.
+
+use sea_query::{
+    ColumnDef, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableAlterStatement,
+    TableCreateStatement, TableRef,
+};
+
+use super::records::value;
+use super::{Collection, DataError, Field};
+use crate::database::Namespace;
+
+/// Bytes of an identifier that every engine takes.
+const LONGEST_NAME: usize = 60;
+
+/// The table, for a statement.
+pub(super) fn table(collection: &Collection, namespace: Namespace<'_>) -> TableRef {
+    named(&name(collection, namespace), namespace)
+}
+
+fn named(name: &str, namespace: Namespace<'_>) -> TableRef {
+    match namespace.schema {
+        Some(schema) => (schema.to_owned(), name.to_owned()).into_table_ref(),
+        None => name.to_owned().into_table_ref(),
+    }
+}
+
+/// The table's name.
+pub(super) fn name(collection: &Collection, namespace: Namespace<'_>) -> String {
+    format!("{}{}", namespace.table_prefix, collection.table())
+}
+
+/// The statement that makes the table where it is missing.
+pub(super) fn create(
+    collection: &Collection,
+    namespace: Namespace<'_>,
+) -> Result<TableCreateStatement, DataError> {
+    let mut statement = Table::create();
+    statement.table(table(collection, namespace)).if_not_exists();
+    let single_key = collection.primary_key().count() == 1;
+    for field in collection.fields() {
+        let mut column = column(field, namespace)?;
+        if field.primary_key && single_key {
+            column.primary_key();
+        }
+        statement.col(&mut column);
+    }
+    if !single_key && collection.primary_key().next().is_some() {
+        let mut key = Index::create();
+        for field in collection.primary_key() {
+            key.col(field.column().to_owned());
+        }
+        statement.primary_key(&mut key);
+    }
+    Ok(statement)
+}
+
+fn column(field: &Field, namespace: Namespace<'_>) -> Result<ColumnDef, DataError> {
+    let kind = namespace.engine.column_type(field.kind.column_type());
+    let mut column = ColumnDef::new_with_type(field.column().to_owned(), kind);
+    if field.not_null {
+        column.not_null();
+    }
+    if field.auto_increment {
+        column.auto_increment();
+    }
+    if let Some(default) = &field.default {
+        column.default(Expr::val(value::from_json(field, default)?));
+    }
+    Ok(column)
+}
+
+/// The statement that adds a field's column. In a table with records they get its default.
+pub(super) fn add_column(
+    collection: &Collection,
+    field: &Field,
+    namespace: Namespace<'_>,
+) -> Result<TableAlterStatement, DataError> {
+    let mut column = column(field, namespace)?;
+    let mut statement = Table::alter();
+    statement.table(table(collection, namespace)).add_column(&mut column);
+    Ok(statement)
+}
+
+/// The statement that removes a field's column.
+pub(super) fn drop_column(
+    collection: &Collection,
+    field: &Field,
+    namespace: Namespace<'_>,
+) -> TableAlterStatement {
+    let mut statement = Table::alter();
+    statement.table(table(collection, namespace)).drop_column(field.column().to_owned());
+    statement
+}
+
+/// The index that a field asks for, if any.
+pub(super) fn index(
+    collection: &Collection,
+    field: &Field,
+    namespace: Namespace<'_>,
+) -> Option<IndexCreateStatement> {
+    if field.primary_key || !(field.unique || field.indexed) {
+        return None;
+    }
+    let mut index = Index::create();
+    index.name(index_name(collection, field, field.unique, namespace)).table(table(collection, namespace));
+    index.col(field.column().to_owned()).if_not_exists();
+    if field.unique {
+        index.unique();
+    }
+    Some(index)
+}
+
+/// The indexes of all fields.
+pub(super) fn indexes(collection: &Collection, namespace: Namespace<'_>) -> Vec<IndexCreateStatement> {
+    collection.fields().iter().filter_map(|field| index(collection, field, namespace)).collect()
+}
+
+/// The name of a field's index. One that is too long for an engine ends in a hash of all of it.
+pub(super) fn index_name(
+    collection: &Collection,
+    field: &Field,
+    unique: bool,
+    namespace: Namespace<'_>,
+) -> String {
+    use sha2::{Digest, Sha256};
+    let kind = if unique { "unique" } else { "index" };
+    let whole = format!("{}_{}_{kind}", name(collection, namespace), field.column());
+    if whole.len() <= LONGEST_NAME {
+        return whole;
+    }
+    let hash = Sha256::digest(&whole);
+    let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let mut end = LONGEST_NAME - hash.len() - 1;
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{hash}", &whole[..end])
+}
+
+/// The statement that removes a field's index.
+pub(super) fn drop_index(
+    collection: &Collection,
+    field: &Field,
+    unique: bool,
+    namespace: Namespace<'_>,
+) -> sea_query::IndexDropStatement {
+    let index = index_name(collection, field, unique, namespace);
+    let mut statement = Index::drop();
+    statement.name(index).table(table(collection, namespace));
+    statement
+}

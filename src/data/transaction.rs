@@ -1,0 +1,170 @@
+//! A transaction of a data source.
+
+use std::sync::Arc;
+
+use super::records::{self, Writer};
+use super::{Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table};
+use crate::database;
+
+/// A transaction with the same operations as [`DataSource`](super::DataSource).
+#[derive(Debug)]
+pub struct Transaction {
+    pub(super) inner: database::Transaction,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) hooks: Hooks,
+    changed: Vec<Arc<str>>,
+}
+
+impl Transaction {
+    pub(super) fn new(inner: database::Transaction, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
+        Self { inner, catalog, hooks, changed: Vec::new() }
+    }
+
+    /// Records of a collection are changed: the hooks hear of it when it is on the disk.
+    pub(super) fn note(&mut self, collection: &str) {
+        if !self.changed.iter().any(|known| &**known == collection) {
+            self.changed.push(collection.into());
+        }
+    }
+
+    /// All collections, as they are known to it.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// From now on, for this transaction alone, these are all collections.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        self.catalog = catalog;
+    }
+
+    /// Makes a collection's table; see [`DataSource::create_table`](super::DataSource::create_table).
+    pub async fn create_table(&mut self, collection: &Collection) -> Result<(), DataError> {
+        let namespace = self.inner.namespace();
+        let (statement, indexes) =
+            (table::create(collection, namespace)?, table::indexes(collection, namespace));
+        self.inner.execute(&statement).await?;
+        for index in indexes {
+            self.inner.execute(&index).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a collection's table with its records, where there is one.
+    pub async fn drop_table(&mut self, collection: &Collection) -> Result<(), DataError> {
+        let mut statement = sea_query::Table::drop();
+        statement.table(table::table(collection, self.inner.namespace())).if_exists();
+        Ok(self.inner.execute(&statement).await.map(drop)?)
+    }
+
+    /// Adds a field's column and its index to a collection's table, where it is missing. Records that
+    /// are there get its default.
+    pub async fn add_column(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        let namespace = self.inner.namespace();
+        let column = table::add_column(collection, field, namespace)?;
+        let index = table::index(collection, field, namespace);
+        self.inner.execute(&column).await?;
+        match index {
+            Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a field's column and its index from a collection's table, where it is there.
+    pub async fn drop_column(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        self.drop_index(collection, field).await?;
+        let statement = table::drop_column(collection, field, self.inner.namespace());
+        Ok(self.inner.execute(&statement).await.map(drop)?)
+    }
+
+    /// Makes the index that a field asks for, where it is missing.
+    pub async fn create_index(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        match table::index(collection, field, self.inner.namespace()) {
+            Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the index that a field asked for.
+    pub async fn drop_index(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        if field.primary_key || !(field.unique || field.indexed) {
+            return Ok(());
+        }
+        let statement = table::drop_index(collection, field, field.unique, self.inner.namespace());
+        Ok(self.inner.execute(&statement).await.map(drop)?)
+    }
+
+    /// Whether the collection has a table.
+    pub async fn has_table(&mut self, collection: &Collection) -> Result<bool, DataError> {
+        let name = table::name(collection, self.inner.namespace());
+        Ok(self.inner.has_table(&name).await?)
+    }
+
+    /// Reads records.
+    pub async fn find(&mut self, collection: &Collection, query: Query) -> Result<Vec<Record>, DataError> {
+        records::find(&mut &mut self.inner, &self.catalog, collection, &query).await
+    }
+
+    /// Reads the first record.
+    pub async fn find_one(
+        &mut self,
+        collection: &Collection,
+        query: Query,
+    ) -> Result<Option<Record>, DataError> {
+        records::find_one(&mut &mut self.inner, &self.catalog, collection, query).await
+    }
+
+    /// Counts records.
+    pub async fn count(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        let query = Query::filter(filter.clone());
+        records::count(&mut &mut self.inner, &self.catalog, collection, &query).await
+    }
+
+    /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
+    pub async fn insert(&mut self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        records::raw::insert(&mut &mut self.inner, collection, values).await
+    }
+
+    /// Changes the records that fit; see [`DataSource::update`](super::DataSource::update).
+    pub async fn update(
+        &mut self,
+        collection: &Collection,
+        filter: &Filter,
+        changes: Record,
+    ) -> Result<u64, DataError> {
+        records::raw::update(&mut &mut self.inner, &self.catalog, collection, filter, &changes).await
+    }
+
+    /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
+    pub async fn destroy(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
+    }
+
+    /// Makes a record; see [`DataSource::create`](super::DataSource::create).
+    pub async fn create(
+        &mut self,
+        collection: &Collection,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        Writer::new(self, options).create(collection, values).await
+    }
+
+    /// Changes records; see [`DataSource::change`](super::DataSource::change).
+    pub async fn change(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Vec<Record>, DataError> {
+        Writer::new(self, options).update(collection, filter, values).await
+    }
+
+    /// Makes everything it did last: when this returns, it survives a power failure.
+    pub async fn commit(self) -> Result<(), DataError> {
+        self.inner.commit().await?;
+        self.hooks.committed(&self.changed);
+        Ok(())
+    }
+}
