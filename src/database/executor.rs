@@ -25,6 +25,13 @@ pub trait Executor: Send {
         statement: &InsertStatement,
         generated: Option<&str>,
     ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
+
+    /// Inserts several rows; see [`Database::insert_many`].
+    fn insert_many(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<i64>, DatabaseError>> + Send;
 }
 
 impl Executor for &Database {
@@ -47,6 +54,14 @@ impl Executor for &Database {
     ) -> Result<Option<i64>, DatabaseError> {
         Database::insert(self, statement, generated).await
     }
+
+    async fn insert_many(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        Database::insert_many(self, statement, generated).await
+    }
 }
 
 impl Executor for &mut Transaction {
@@ -68,5 +83,13 @@ impl Executor for &mut Transaction {
         generated: Option<&str>,
     ) -> Result<Option<i64>, DatabaseError> {
         Transaction::insert(self, statement, generated).await
+    }
+
+    async fn insert_many(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        Transaction::insert_many(self, statement, generated).await
     }
 }

@@ -239,7 +239,8 @@ impl Database {
         }
     }
 
-    /// Inserts one row, and gives the value that the engine made for the column `generated`.
+    /// Inserts one row, and gives the value that the engine made for the column `generated`. A value
+    /// is never made twice: what a refused or undone insertion was given is used up.
     pub async fn insert(
         &self,
         statement: &InsertStatement,
@@ -256,6 +257,35 @@ impl Database {
                 mysql.handle().insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
             }
         }
+    }
+
+    /// Inserts several rows, and gives the values that the engine made for the column `generated`,
+    /// in the order of the rows; nothing where none is named. The statement must be of rows that
+    /// are all inserted (`VALUES`, without `ON CONFLICT`), none of which gives that column a value,
+    /// and may bind 32,766 values at most.
+    pub async fn insert_many(
+        &self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        let rendered = Rendered::insertions(statement, generated, self.engine());
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.insert_many(rendered).await,
+            EngineDatabase::Postgres(postgres) => postgres.handle().insert_many(&rendered).await,
+            EngineDatabase::Mysql(mysql) => mysql.handle().insert_many(&rendered).await,
+        }
+    }
+
+    /// The names of a table's columns in their order; none when there is no such table.
+    pub async fn columns_of(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
+        let rows = match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.query(sqlite::columns_of(table)).await?,
+            EngineDatabase::Postgres(postgres) => {
+                postgres.handle().query(&postgres::columns_of(postgres.schema(), table)).await?
+            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().query(&mysql::columns_of(table)).await?,
+        };
+        Ok(names(rows))
     }
 
     /// Whether it has a table of this name.
@@ -282,11 +312,8 @@ impl Database {
             }
             EngineDatabase::Mysql(mysql) => mysql.handle().query(&mysql::table_names()).await?,
         };
-        let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
-            Some(Value::Text(name)) => name.strip_prefix(&*self.table_prefix).map(str::to_owned),
-            _ => None,
-        });
-        Ok(names.collect())
+        let without_prefix = |name: String| name.strip_prefix(&*self.table_prefix).map(str::to_owned);
+        Ok(names(rows).into_iter().filter_map(without_prefix).collect())
     }
 
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
@@ -311,6 +338,15 @@ impl Database {
             EngineDatabase::Mysql(mysql) => mysql.handle().close().await,
         }
     }
+}
+
+/// The texts that rows begin with.
+fn names(rows: Vec<Row>) -> Vec<String> {
+    let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
+        Some(Value::Text(name)) => Some(name),
+        _ => None,
+    });
+    names.collect()
 }
 
 #[cfg(test)]

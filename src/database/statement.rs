@@ -20,8 +20,10 @@ pub struct Rendered {
     pub(super) repeated: bool,
     /// Whether what it makes may be there already.
     pub(super) if_missing: bool,
-    /// Whether the server makes a value that is asked for.
-    pub(super) generated: bool,
+    /// The column whose value the engine makes and is asked for.
+    pub(super) generated: Option<Box<str>>,
+    /// Whether it inserts several rows.
+    pub(super) many: bool,
 }
 
 const IF_MISSING: &str = " IF NOT EXISTS ";
@@ -36,7 +38,20 @@ impl Rendered {
             }
             _ => statement.render(engine),
         };
-        Self { generated: generated.is_some(), ..rendered }
+        Self { generated: generated.map(Into::into), ..rendered }
+    }
+
+    /// An insertion of several rows that gives what the engine makes for the column `generated`
+    /// of each.
+    pub(super) fn insertions(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
+        let rendered = match generated {
+            // MySQL cannot say it, and MariaDB says it in its own way.
+            Some(column) if engine != Engine::Mysql => {
+                statement.clone().returning_col(column.to_owned()).render(engine)
+            }
+            _ => statement.render(engine),
+        };
+        Self { generated: generated.map(Into::into), many: true, ..rendered }
     }
 }
 
@@ -113,7 +128,7 @@ macro_rules! data_statements {
                     Engine::Mysql => self.build_collect_any_into(&MysqlQueryBuilder, &mut writer),
                 }
                 let Writer { sql, values, .. } = writer;
-                Rendered { sql, values, repeated: true, if_missing: false, generated: false }
+                Rendered { sql, values, repeated: true, if_missing: false, generated: None, many: false }
             }
         }
     )+ };
@@ -132,7 +147,7 @@ macro_rules! schema_statements {
                 // MySQL cannot say this of an index: there it is known from what the others say.
                 let if_missing = sql.contains(IF_MISSING)
                     || engine == Engine::Mysql && self.build(SqliteQueryBuilder).contains(IF_MISSING);
-                Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: false }
+                Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: None, many: false }
             }
         }
         impl Change for $statement {}

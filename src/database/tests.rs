@@ -5,6 +5,7 @@ use sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Order, Query, Table, Tab
 use super::*;
 
 mod expressions;
+mod keys;
 
 struct Place {
     folder: tempfile::TempDir,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use sea_query::{InsertStatement, SelectStatement};
 
-use super::{Change, DatabaseError, Engine, Namespace, Rendered, Row, Statement, mysql, postgres, sqlite};
+use super::{
+    Change, DatabaseError, Engine, Namespace, Rendered, Row, Statement, mysql, names, postgres, sqlite,
+};
 
 /// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
 /// that fails ends it: everything is rolled back, and what comes after is refused. After a savepoint
@@ -80,6 +82,32 @@ impl Transaction {
                 mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
             }
         }
+    }
+
+    /// Inserts several rows; see [`Database::insert_many`].
+    pub async fn insert_many(
+        &mut self,
+        statement: &InsertStatement,
+        generated: Option<&str>,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        let rendered = Rendered::insertions(statement, generated, self.namespace().engine);
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.insert_many(rendered).await,
+            EngineTransaction::Postgres(postgres) => postgres.insert_many(&rendered).await,
+            EngineTransaction::Mysql(mysql) => mysql.insert_many(&rendered).await,
+        }
+    }
+
+    /// The names of a table's columns in their order; none when there is no such table.
+    pub async fn columns_of(&mut self, table: &str) -> Result<Vec<String>, DatabaseError> {
+        let rows = match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.query(sqlite::columns_of(table)).await?,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&postgres::columns_of(postgres.schema(), table)).await?
+            }
+            EngineTransaction::Mysql(mysql) => mysql.query(&mysql::columns_of(table)).await?,
+        };
+        Ok(names(rows))
     }
 
     /// Whether there is a table of this name.

@@ -42,6 +42,19 @@ pub(in crate::database) struct MysqlConnection {
     connection: Conn,
     /// How new tables compare texts, once it was asked for.
     collation: Option<String>,
+    /// How it tells the keys it generates, once it was asked for.
+    generation: Option<Generation>,
+}
+
+/// How a server tells the keys that it generates for several rows.
+#[derive(Debug, Clone, Copy)]
+enum Generation {
+    /// MariaDB since 10.5: it returns each.
+    Returned,
+    /// MySQL: it tells the first. Those of an insertion whose rows are counted beforehand follow it
+    /// in steps of so much, whatever `innodb_autoinc_lock_mode` is
+    /// (<https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html>).
+    Consecutive(u64),
 }
 
 /// How to connect; `name` leaves the database open where it is `None`.
@@ -91,7 +104,7 @@ impl MysqlConnection {
             }
             other => other?,
         };
-        Ok(Self { connection, collation: None })
+        Ok(Self { connection, collation: None, generation: None })
     }
 
     fn parameters(statement: &Rendered) -> Params {
@@ -109,6 +122,19 @@ impl MysqlConnection {
         // What is older than both ends texts where their last spaces begin.
         let found: Option<String> = self.connection.query_first(question).await?;
         Ok(self.collation.insert(found.unwrap_or_else(|| "utf8mb4_bin".to_owned())).clone())
+    }
+
+    async fn generation(&mut self) -> Result<Generation, Error> {
+        if let Some(generation) = self.generation {
+            return Ok(generation);
+        }
+        let question = "SELECT version(), @@session.auto_increment_increment";
+        let said = self.connection.query_first::<(String, u64), _>(question).await?;
+        let (version, step) = said.unwrap_or_default();
+        let returns = version.contains("MariaDB") && self.connection.server_version() >= (10, 5, 0);
+        let generation = if returns { Generation::Returned } else { Generation::Consecutive(step.max(1)) };
+        self.generation = Some(generation);
+        Ok(generation)
     }
 
     async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
@@ -223,8 +249,24 @@ impl Connection for MysqlConnection {
 
     async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Error> {
         self.run(statement).await?;
-        let made = self.connection.last_insert_id().filter(|_| statement.generated);
+        let made = self.connection.last_insert_id().filter(|_| statement.generated.is_some());
         Ok(made.and_then(|made| i64::try_from(made).ok()))
+    }
+
+    async fn insert_many(&mut self, statement: &Rendered) -> Result<Vec<i64>, Error> {
+        let Some(column) = &statement.generated else {
+            return self.run(statement).await.map(|()| Vec::new());
+        };
+        let step = match self.generation().await? {
+            Generation::Returned => {
+                let sql = format!("{} RETURNING `{}`", statement.sql, column.replace('`', "``"));
+                return self.connection.exec(sql, Self::parameters(statement)).await;
+            }
+            Generation::Consecutive(step) => step,
+        };
+        self.run(statement).await?;
+        let (first, count) = (self.connection.last_insert_id().unwrap_or(0), self.connection.affected_rows());
+        Ok((0..count).filter_map(|row| i64::try_from(first + row * step).ok()).collect())
     }
 
     async fn batch(&mut self, sql: &str) -> Result<(), Error> {

@@ -45,6 +45,18 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .render(Engine::Mysql)
 }
 
+/// The question for the columns of a table.
+pub(super) fn columns_of(table: &str) -> Rendered {
+    Query::select()
+        .expr_as(Expr::col("column_name"), "name")
+        .from((Alias::new("information_schema"), Alias::new("columns")))
+        .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
+        .and_where(Expr::col("table_name").eq(table))
+        .order_by("ordinal_position", Order::Asc)
+        .to_owned()
+        .render(Engine::Mysql)
+}
+
 impl Mysql {
     /// Makes the database and opens it.
     pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {

@@ -191,6 +191,15 @@ impl Connection for PostgresConnection {
         })
     }
 
+    async fn insert_many(&mut self, statement: &Rendered) -> Result<Vec<i64>, Failure> {
+        let rows = self.query(statement).await?;
+        let made = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
+            Some(Value::Integer(made)) => Some(made),
+            _ => None,
+        });
+        Ok(made.collect())
+    }
+
     async fn batch(&mut self, sql: &str) -> Result<(), Failure> {
         Ok(self.client.batch_execute(sql).await?)
     }

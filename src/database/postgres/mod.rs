@@ -44,6 +44,19 @@ pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
         .render(Engine::Postgres)
 }
 
+/// The question for the columns of a table in a schema; without one, in that which new tables go to.
+pub(super) fn columns_of(schema: Option<&str>, table: &str) -> Rendered {
+    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
+    Query::select()
+        .expr_as(Expr::col("column_name").cast_as("text"), "name")
+        .from(("information_schema", "columns"))
+        .and_where(Expr::col("table_schema").eq(schema))
+        .and_where(Expr::col("table_name").eq(table))
+        .order_by("ordinal_position", Order::Asc)
+        .to_owned()
+        .render(Engine::Postgres)
+}
+
 impl Postgres {
     /// Makes the database and opens it; the user must have the right `CREATEDB`.
     pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {

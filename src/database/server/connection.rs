@@ -63,6 +63,13 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
         statement: &Rendered,
     ) -> impl Future<Output = Result<Option<i64>, Self::Error>> + Send;
 
+    /// Runs an insertion of several rows; gives the value made for each in the column that it says
+    /// is generated.
+    fn insert_many(
+        &mut self,
+        statement: &Rendered,
+    ) -> impl Future<Output = Result<Vec<i64>, Self::Error>> + Send;
+
     /// Runs SQL that binds nothing and gives nothing.
     fn batch(&mut self, sql: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
 

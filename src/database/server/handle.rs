@@ -96,6 +96,16 @@ impl<C: Connection> Handle<C> {
             .await
     }
 
+    pub(in crate::database) async fn insert_many(
+        &self,
+        statement: &Rendered,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        self.lease()
+            .await?
+            .statement(statement, async |on: &mut C, statement| on.insert_many(statement).await)
+            .await
+    }
+
     pub(in crate::database) fn stream(&self, statement: Rendered) -> Rows {
         let (sender, rows) = Rows::channel();
         let handle = self.clone();

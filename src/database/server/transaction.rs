@@ -59,6 +59,13 @@ impl<C: Connection> Transaction<C> {
         self.run(statement, async |on: &mut C, statement| on.insert(statement).await).await
     }
 
+    pub(in crate::database) async fn insert_many(
+        &mut self,
+        statement: &Rendered,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        self.run(statement, async |on: &mut C, statement| on.insert_many(statement).await).await
+    }
+
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
         if self.savepoints.is_failed() {

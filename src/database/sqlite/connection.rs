@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
-use super::{error, functions};
+use super::{error, functions, keys};
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
 /// What a connection is for.
@@ -156,7 +156,15 @@ pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Rolls back; whether that succeeded.
 pub(super) fn roll_back(connection: &Connection) -> bool {
-    connection.execute_batch("ROLLBACK").is_ok()
+    undo(connection, "ROLLBACK").is_ok()
+}
+
+/// Runs what undoes changes, but leaves the keys used up that were generated for them.
+pub(super) fn undo(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let counts = keys::counts(connection);
+    connection.execute_batch(sql)?;
+    keys::keep(connection, &counts);
+    Ok(())
 }
 
 /// Reads all rows.
@@ -191,7 +199,9 @@ pub(super) fn read(
 /// Changes something and gives the number of rows.
 pub(super) fn execute(connection: &Connection, statement: &Rendered) -> rusqlite::Result<u64> {
     let changed = if statement.repeated {
-        connection.prepare_cached(&statement.sql)?.execute(bound(statement))?
+        let changed =
+            connection.prepare_cached(&statement.sql).and_then(|mut one| one.execute(bound(statement)));
+        changed.inspect_err(|failed| count_failed(connection, statement, failed))?
     } else {
         // What `execute` gives here is a number left from the statement before.
         connection.prepare(&statement.sql)?.execute(bound(statement))?;
@@ -208,6 +218,26 @@ pub(super) fn insert(
 ) -> rusqlite::Result<Option<i64>> {
     execute(connection, statement)?;
     Ok(generated.then(|| connection.last_insert_rowid()))
+}
+
+/// Inserts rows and gives what the statement says to return of each.
+pub(super) fn insert_many(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<i64>> {
+    let inserted = connection.prepare_cached(&statement.sql).and_then(|mut prepared| {
+        let mut rows = prepared.query(bound(statement))?;
+        let mut made = Vec::new();
+        while let Some(row) = rows.next()? {
+            made.push(row.get(0)?);
+        }
+        Ok(made)
+    });
+    inserted.inspect_err(|failed| count_failed(connection, statement, failed))
+}
+
+/// Uses up the keys of an insertion that a constraint refused.
+fn count_failed(connection: &Connection, statement: &Rendered, failed: &rusqlite::Error) {
+    if failed.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+        keys::use_up(connection, statement);
+    }
 }
 
 fn bound(statement: &Rendered) -> impl rusqlite::Params {

@@ -8,6 +8,7 @@
 mod connection;
 mod error;
 pub(super) mod functions;
+mod keys;
 mod parking;
 mod transaction;
 
@@ -61,6 +62,16 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .from("sqlite_master")
         .and_where(sea_query::Expr::col("type").eq("table"))
         .and_where(sea_query::Expr::col("name").eq(name))
+        .to_owned()
+        .render(Engine::Sqlite)
+}
+
+/// The question for the columns of a table.
+pub(super) fn columns_of(table: &str) -> Rendered {
+    Query::select()
+        .column("name")
+        .from_function(sea_query::Func::cust("pragma_table_info").arg(table), "columns")
+        .order_by("cid", sea_query::Order::Asc)
         .to_owned()
         .render(Engine::Sqlite)
 }
@@ -151,6 +162,10 @@ impl Sqlite {
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
         self.run(Role::Writer, move |connection| connection::insert(connection, &statement, generated)).await
+    }
+
+    pub(super) async fn insert_many(&self, statement: Rendered) -> Result<Vec<i64>, DatabaseError> {
+        self.run(Role::Writer, move |connection| connection::insert_many(connection, &statement)).await
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {

@@ -63,6 +63,13 @@ impl Transaction {
         self.run(move |connection| connection::insert(connection, &statement, generated)).await
     }
 
+    pub(in crate::database) async fn insert_many(
+        &mut self,
+        statement: Rendered,
+    ) -> Result<Vec<i64>, DatabaseError> {
+        self.run(move |connection| connection::insert_many(connection, &statement)).await
+    }
+
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
         self.run(|connection| connection::commit(connection)).await
     }
@@ -84,7 +91,15 @@ impl Transaction {
                 self.parking.path().display()
             )));
         };
-        self.run_always(move |connection| connection.execute_batch(&statements.join("; "))).await?;
+        let statements = statements.join("; ");
+        self.run_always(move |connection| {
+            if keep {
+                connection.execute_batch(&statements)
+            } else {
+                connection::undo(connection, &statements)
+            }
+        })
+        .await?;
         self.savepoints.has_ended();
         Ok(())
     }

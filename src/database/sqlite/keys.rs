@@ -1,0 +1,132 @@
+//! No key is generated twice. Servers count up outside of transactions: what a failed or undone
+//! insertion was given is used up. SQLite counts in a table of its own (`sqlite_sequence`), which it
+//! undoes with everything else; here the counts are raised again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::database::Rendered;
+
+/// The last number that each table was given, by the table's name.
+pub(super) type Counts = Vec<(String, i64)>;
+
+/// The counts of all tables; none before the first table that counts.
+pub(super) fn counts(connection: &Connection) -> Counts {
+    let read = || {
+        let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Counts>>()
+    };
+    read().unwrap_or_default()
+}
+
+/// After something was undone: no table counts from less than it did before.
+pub(super) fn keep(connection: &Connection, before: &Counts) {
+    if before.is_empty() {
+        return;
+    }
+    let now = counts(connection);
+    for (table, count) in before {
+        let undone = now.iter().find(|(name, _)| name == table).is_none_or(|(_, now)| now < count);
+        if undone && let Err(error) = raise(connection, table, *count) {
+            tracing::warn!(table, %error, "keys that were undone may be given again");
+        }
+    }
+}
+
+fn raise(connection: &Connection, table: &str, count: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1";
+    if connection.prepare_cached(sql)?.execute(params![table, count])? > 0 {
+        return Ok(());
+    }
+    // It was never given one that lasted. Where the table was undone as well, there is nothing.
+    let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT name, ?2 FROM sqlite_master \
+               WHERE type = 'table' AND name = ?1";
+    connection.prepare_cached(sql)?.execute(params![table, count]).map(drop)
+}
+
+/// After an insertion failed: uses up a number for each of its rows.
+pub(super) fn use_up(connection: &Connection, statement: &Rendered) {
+    let Some(insertion) = Insertion::read(&statement.sql) else { return };
+    let rows = match insertion.columns.len() {
+        columns if columns > 0 && statement.many => statement.values.len() / columns,
+        _ => 1,
+    };
+    let rows = i64::try_from(rows).unwrap_or(1).max(1);
+    if let Err(error) = insertion.use_up(connection, rows) {
+        tracing::warn!(table = insertion.table, %error, "a key that was tried may be given again");
+    }
+}
+
+/// Where an insertion's rows go.
+#[derive(Debug, PartialEq, Eq)]
+struct Insertion {
+    table: String,
+    columns: Vec<String>,
+}
+
+impl Insertion {
+    /// From how the query builder begins: `INSERT INTO "table" ("column", "column")`.
+    fn read(sql: &str) -> Option<Self> {
+        let (table, mut rest) = identifier(sql.strip_prefix("INSERT INTO ")?)?;
+        let mut columns = Vec::new();
+        if let Some(list) = rest.strip_prefix(" (") {
+            rest = list;
+            while let Some((column, after)) = identifier(rest) {
+                columns.push(column);
+                rest = after.strip_prefix(", ").unwrap_or("");
+            }
+        }
+        Some(Self { table, columns })
+    }
+
+    fn use_up(&self, connection: &Connection, rows: i64) -> rusqlite::Result<()> {
+        let sql = "SELECT name FROM pragma_table_info(?1) WHERE pk = 1";
+        let key = connection.query_row(sql, [&self.table], |row| row.get::<_, String>(0)).optional()?;
+        if key.is_none_or(|key| self.columns.contains(&key)) {
+            return Ok(());
+        }
+        let sql = "UPDATE sqlite_sequence SET seq = seq + ?2 WHERE name = ?1";
+        if connection.execute(sql, params![self.table, rows])? > 0 {
+            return Ok(());
+        }
+        let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT name, ?2 FROM sqlite_master \
+                   WHERE type = 'table' AND name = ?1 AND sql LIKE '%AUTOINCREMENT%'";
+        connection.execute(sql, params![self.table, rows]).map(drop)
+    }
+}
+
+/// The quoted identifier that a text begins with, and what comes after it.
+fn identifier(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text.strip_prefix('"')?;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        name.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_insertion_says_where_its_rows_go() {
+        let read = |sql| Insertion::read(sql).map(|insertion| (insertion.table, insertion.columns));
+        let found = |table: &str, columns: &[&str]| {
+            Some((table.to_owned(), columns.iter().map(|&column| column.to_owned()).collect()))
+        };
+        assert_eq!(read(r#"INSERT INTO "a" ("b", "c") VALUES (?, ?)"#), found("a", &["b", "c"]));
+        assert_eq!(
+            read(r#"INSERT INTO "a ""b""" ("c, "") (") VALUES (?)"#),
+            found(r#"a "b""#, &["c, \") ("])
+        );
+        assert_eq!(read(r#"INSERT INTO "a" DEFAULT VALUES"#), found("a", &[]));
+        assert_eq!(read(r#"UPDATE "a" SET "b" = ?"#), None);
+    }
+}
