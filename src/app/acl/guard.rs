@@ -64,7 +64,7 @@ pub fn check_role_update(name: &str) -> Result<(), GuardError> {
     if name == ROOT { Err(GuardError::RootIsFixed) } else { Ok(()) }
 }
 
-/// Whether a role may be given to a user.
+/// Whether a role may be given to a user who does not have it yet.
 pub fn check_role_given(name: &str) -> Result<(), GuardError> {
     if name == ROOT { Err(GuardError::RootIsNotGiven) } else { Ok(()) }
 }
@@ -78,7 +78,8 @@ pub fn check_role_taken(name: &str, acts_as_root: bool, root_users: u64) -> Resu
     }
 }
 
-/// Whether a user may be changed: its password, its names, its roles.
+/// Whether a user may be changed: its password, its names, its roles. NocoBase lets every user of
+/// `users:update` set the root user's password.
 pub fn check_user_change(has_root: bool, acts_as_root: bool) -> Result<(), GuardError> {
     if has_root && !acts_as_root { Err(GuardError::RootUser) } else { Ok(()) }
 }

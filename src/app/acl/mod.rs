@@ -1,21 +1,24 @@
 //! What a role may do, decided from memory.
 //!
-//! An [`Acl`] holds all roles of one application as they are stored; it is replaced as a whole when
-//! a role changes. A request first finds out in which of its user's roles
+//! An [`Acl`] holds all roles of one application as they are stored: `load.rs` reads it, and it is
+//! replaced as a whole when a role changes. A request first finds out in which of its user's roles
 //! it acts ([`choose`]), then asks [`Acl::permission`] for its resource and action; the answer says
 //! which fields and which records that reaches, and the query is built from it. Everything is
 //! worked out when the [`Acl`] is made (`grants.rs`), so that asking costs a few look-ups.
 //!
 //! What belongs to the management of an application (`management.rs`: roles, collections, tokens,
 //! settings) no strategy opens, only a role's snippets do. `describe.rs` tells a client what it may
-//! do, `guard.rs` has the rules that no permission can set aside.
+//! do, `guard.rs` has the rules that no permission can set aside, `store.rs` writes what an
+//! administrator changes.
 
 mod active;
 mod describe;
 mod grants;
 mod guard;
+mod load;
 mod management;
 mod permission;
+pub mod store;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +31,7 @@ pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choos
 pub use describe::{action_alias, available_actions};
 pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
 pub use guard::{check_scope_change, check_user_change, check_user_destroy};
+pub use load::MAIN_DATA_SOURCE;
 pub use management::{Openness, openness};
 pub use permission::{AssociationPermission, Permission};
 
@@ -187,7 +191,7 @@ impl Acl {
         }
         if grants::links(action) {
             // What a role could not write itself it cannot link either.
-            if matches!(management::reach(target), Reach::Management) {
+            if !self.may_link_to(roles, target) {
                 return None;
             }
             let source = self.updating_association(roles, source, association)?;
@@ -201,6 +205,23 @@ impl Acl {
             role.permission(source, "view").filter(|permission| permission.allows(association))
         })?;
         Some(AssociationPermission { source: Some(viewed), target })
+    }
+
+    /// Whether an association may be written inside its source's record (`users:create` with
+    /// `roles`), where the permission on the source [allows](Permission::allows) it: what belongs to
+    /// the management needs the snippet that opens it.
+    #[must_use]
+    pub fn may_nest(&self, roles: &[&str], source: &str, association: &str, target: &str) -> bool {
+        let resource = format!("{source}.{association}");
+        if self.is_root(roles) || self.opened(roles, &resource, "set").is_some() {
+            return true;
+        }
+        !management::is_managed(&resource) && self.may_link_to(roles, target)
+    }
+
+    /// Whether records of a collection may be linked to others: to link is to write, on either side.
+    fn may_link_to(&self, roles: &[&str], target: &str) -> bool {
+        management::reach(target) != Reach::Management || self.opened(roles, target, "update").is_some()
     }
 
     fn is_root(&self, roles: &[&str]) -> bool {

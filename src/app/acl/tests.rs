@@ -324,6 +324,7 @@ fn linking_needs_the_update_of_the_association() {
         assert_eq!(&*linked.source.unwrap().scopes, [own()]);
         // A collection with an association to roles does not give them.
         assert_eq!(acl.association(&["editor"], "notes", "tags", "roles", action), None);
+        assert!(acl.association(&["admin"], "notes", "tags", "roles", action).is_some());
     }
 }
 
@@ -344,6 +345,27 @@ fn associations_are_decided_by_what_they_lead_to() {
     let managed = acl.association(&["admin"], "roles", "users", "users", "add").unwrap();
     assert_eq!(managed, AssociationPermission { source: None, target: Permission::default() });
     assert!(acl.association(&["root"], "rolesUsers", "user", "users", "list").is_some());
+}
+
+#[test]
+fn roles_are_not_given_inside_a_users_record_without_their_snippet() {
+    let acl = acl();
+    for (role, source, association, target, expected) in [
+        ("root", "users", "roles", "roles", true),
+        ("admin", "users", "roles", "roles", true),
+        ("people", "users", "roles", "roles", true),
+        ("member", "users", "roles", "roles", false),
+        ("editor", "posts", "reviewers", "roles", false),
+        ("admin", "posts", "reviewers", "roles", true),
+        ("people", "posts", "reviewers", "roles", false),
+        ("admin", "roles", "users", "users", true),
+        ("people", "roles", "users", "users", false),
+        ("editor", "posts", "tags", "tags", true),
+        ("editor", "posts", "author", "users", true),
+    ] {
+        let found = acl.may_nest(&[role], source, association, target);
+        assert_eq!(found, expected, "{role} {source}.{association}");
+    }
 }
 
 #[test]
