@@ -33,7 +33,8 @@ pub(super) const AVERAGE_DECIMALS: u8 = 16;
 /// With so many decimals come sums of whole numbers, which servers widen to exact numbers: more
 /// than any column has there, and none of them says anything.
 pub(super) const COUNTED_ON_POSTGRES: u16 = 383;
-/// The same; MySQL has no more than 30.
+/// The same; MySQL has no more than 30, and who gives a column as many as this reads whole numbers
+/// where there is no fraction.
 pub(super) const COUNTED_ON_MYSQL: u16 = 29;
 
 /// An exact number, or the whole number it is when it has the decimals of a sum of whole numbers.

@@ -185,6 +185,17 @@ async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
             ["Integer(2) -9.9950000000000000 -19.99", "Integer(1) 1.6666666666666667 5.00"],
             "{engine:?}"
         );
+        let counted = Query::select()
+            .column("whole")
+            .expr_as(engine.sum(Expr::col("small"), false), "sum")
+            .from("numbers")
+            .group_by_col("whole")
+            .order_by("sum", Order::Desc)
+            .to_owned();
+        let expected = [[Value::Integer(2), Value::Integer(4)], [Value::Integer(1), Value::Integer(3)]];
+        assert_eq!(values(&database, &counted).await, expected);
+        let outer = Query::select().column("sum").from_subquery(counted, "counted").limit(1).to_owned();
+        assert!(matches!(values(&database, &outer).await[0][..], [Value::Integer(3 | 4)]));
         let real = one(&database, engine.average(Expr::col("whole"), false), "numbers").await;
         assert_eq!(real, Value::Real(1.4));
     })
