@@ -12,21 +12,19 @@ use super::Value;
 /// holds more, and a few characters must not become a gigabyte.
 const LONGEST: i64 = 2000;
 
-/// The number as engines read it, with all its decimals: `-12.50`.
-pub(super) fn text(value: &BigDecimal) -> String {
-    let (_, decimals) = value.as_bigint_and_exponent();
-    if (-LONGEST..=LONGEST).contains(&decimals) {
-        value.to_plain_string()
-    } else {
-        value.to_scientific_notation()
-    }
+/// Whether a number is of a size that is ever stored.
+pub(super) fn is_storable(value: &BigDecimal) -> bool {
+    (-LONGEST..=LONGEST).contains(&value.fractional_digit_count())
 }
 
-/// The number that a text is, as far as one of its size is ever stored.
+/// The number as engines read it, with all its decimals: `-12.50`.
+pub(super) fn text(value: &BigDecimal) -> String {
+    if is_storable(value) { value.to_plain_string() } else { value.to_scientific_notation() }
+}
+
+/// The number that a text is, when it is one of a size that is ever stored.
 pub(super) fn parse(text: &str) -> Option<BigDecimal> {
-    let value = BigDecimal::from_str(text.trim()).ok()?;
-    let (_, decimals) = value.as_bigint_and_exponent();
-    (-LONGEST..=LONGEST).contains(&decimals).then_some(value)
+    BigDecimal::from_str(text.trim()).ok().filter(is_storable)
 }
 
 /// Decimals of an average of exact numbers.
@@ -35,7 +33,8 @@ pub(super) const AVERAGE_DECIMALS: u8 = 16;
 /// With so many decimals come sums of whole numbers, which servers widen to exact numbers: more
 /// than any column has there, and none of them says anything.
 pub(super) const COUNTED_ON_POSTGRES: u16 = 383;
-/// The same; MySQL has no more than 30.
+/// The same; MySQL has no more than 30, and who gives a column as many as this reads whole numbers
+/// where there is no fraction.
 pub(super) const COUNTED_ON_MYSQL: u16 = 29;
 
 /// An exact number, or the whole number it is when it has the decimals of a sum of whole numbers.

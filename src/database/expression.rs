@@ -50,6 +50,9 @@ impl Engine {
     /// exact numbers: a `Value::Decimal` (a text on SQLite) with the column's decimals. Without, a
     /// `Value::Integer` for whole numbers, and a `Value::Real` for those with a fraction. A sum of
     /// whole numbers beyond 64 bits is a `Value::Decimal` on servers, and fails on SQLite.
+    ///
+    /// To be selected, compared and sorted by as it is; what is calculated from it further, or made
+    /// a text, shows the decimals by which it is told from others.
     #[must_use]
     pub fn sum(self, column: Expr, decimal: bool) -> Expr {
         match (self, decimal) {

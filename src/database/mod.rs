@@ -3,7 +3,8 @@
 //! [`Database`] is an open database of any engine: statements come in as trees of the query
 //! builder and are put into the engine's words here ([`Statement`]); rows go out as [`Row`]s of
 //! [`Value`]s. Above this room there is no SQL text, no engine's own type and no question which
-//! engine it is.
+//! engine it is: what engines can only say in words of their own, sums of exact numbers, lists in
+//! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`).
 //!
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
 //! `Transaction`. SQLite does its work on the threads of `workers.rs`, which all databases share.

@@ -79,9 +79,15 @@ impl SqlWriter for Writer {
     fn push_param<T: QueryBuilder>(&mut self, value: sea_query::Value, _: &T) {
         let number = self.values.len() + 1;
         match (self.engine, &value) {
-            // An exact number that is bound as what it is compared with would be cut to fit.
+            // Bound as what it is compared with, which a column of integers would not hold.
             (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => {
                 self.sql.push_str(&format!("CAST(${number} AS numeric)"));
+            }
+            (Engine::Postgres, sea_query::Value::Double(Some(value))) if value.fract() != 0.0 => {
+                self.sql.push_str(&format!("CAST(${number} AS float8)"));
+            }
+            (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
+                self.sql.push_str(&format!("CAST(${number} AS bigint)"));
             }
             // It is bound as a text, which is compared with numbers as an inexact one.
             (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {

@@ -13,6 +13,9 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let Some(said) = error.as_db_error() else {
         // No answer of the server: it could not be reached, or the connection broke.
         let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        if is_of_a_value(error) {
+            return DatabaseError::Failed(format!("{at}: a value does not fit: {reason}"));
+        }
         return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
     };
     let message = said.message();
@@ -52,6 +55,13 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
     }
+}
+
+/// Whether the driver could not write or read a value: nothing is wrong with the connection. It says
+/// so in its sentence alone.
+fn is_of_a_value(error: &Error) -> bool {
+    let said = error.to_string();
+    said.starts_with("error serializing parameter") || said.starts_with("error deserializing column")
 }
 
 /// The columns in `Key (email, name)=(a, b) already exists.`, or `… is not present in table "users".`

@@ -292,7 +292,11 @@ impl ToSql for Bound<'_> {
             Given::ChronoDateTime(value) => value.map_or_else(null, |at| text(at.format(NO_TZ).to_string())),
             Given::ChronoDate(value) => value.map_or_else(null, |date| text(date.format(DATE).to_string())),
             Given::ChronoTime(value) => value.map_or_else(null, |time| text(time.format(TIME).to_string())),
-            Given::BigDecimal(value) => value.as_ref().map_or_else(null, |value| text(decimal::text(value))),
+            Given::BigDecimal(None) => null(),
+            Given::BigDecimal(Some(value)) if !decimal::is_storable(value) => {
+                return Err(refused("a number has too many digits"));
+            }
+            Given::BigDecimal(Some(value)) => text(decimal::text(value)),
             Given::Uuid(value) => value.map_or_else(null, |uuid| text(uuid.hyphenated().to_string())),
             other => return Err(refused(format!("SQLite is not given values like {other:?}"))),
         })

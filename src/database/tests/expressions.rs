@@ -81,6 +81,9 @@ async fn exact_numbers_are_compared_as_numbers() {
             (Expr::col("exact").between(Value::Decimal(decimal("0")), Value::Decimal(decimal("1e2"))), 3),
             (Expr::col("exact").is_in([Value::Decimal(decimal("0.1")), Value::Decimal(decimal("100"))]), 2),
             (Expr::col("whole").lt(Value::Decimal(decimal("1.5"))), 6),
+            (Expr::col("small").lt(Value::Integer(i64::MAX)), 6),
+            (Expr::col("small").gt(Value::Real(0.5)), 6),
+            (Expr::col("exact").eq(Value::Real(-10.5)), 1),
             (Expr::col("double").lt(Value::Decimal(decimal("-0.5"))), 0),
         ] {
             let shown = format!("{condition:?}");
@@ -89,6 +92,32 @@ async fn exact_numbers_are_compared_as_numbers() {
         }
         let most = one(&database, Expr::col("exact").max(), "numbers").await;
         assert_eq!(as_decimal(&most), decimal("1000000000000000.02"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_fits_no_column_is_no_lost_connection() {
+    everywhere(async |at| {
+        let database = numbers(&at, &[(1, 0.0, "0.00")]).await;
+        let mut wrong = Query::select();
+        wrong.column("whole").from("numbers").and_where(Expr::col("whole").eq("no number"));
+        match (at.engine(), database.query(&wrong).await) {
+            (Engine::Postgres, answer) => {
+                assert!(matches!(&answer, Err(DatabaseError::Failed(_))), "{answer:?}");
+            }
+            // The others find nothing.
+            (_, answer) => assert_eq!(answer, Ok(vec![])),
+        }
+        // A number that no engine holds is refused, not written out.
+        let endless = Value::Decimal(decimal("1e999999999"));
+        let row = Query::insert()
+            .into_table("numbers")
+            .columns(["exact"])
+            .values_panic([Expr::val(endless)])
+            .to_owned();
+        let answer = database.insert(&row, None).await;
+        assert!(matches!(&answer, Err(DatabaseError::Failed(_))), "{answer:?}");
     })
     .await;
 }
@@ -156,6 +185,17 @@ async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
             ["Integer(2) -9.9950000000000000 -19.99", "Integer(1) 1.6666666666666667 5.00"],
             "{engine:?}"
         );
+        let counted = Query::select()
+            .column("whole")
+            .expr_as(engine.sum(Expr::col("small"), false), "sum")
+            .from("numbers")
+            .group_by_col("whole")
+            .order_by("sum", Order::Desc)
+            .to_owned();
+        let expected = [[Value::Integer(2), Value::Integer(4)], [Value::Integer(1), Value::Integer(3)]];
+        assert_eq!(values(&database, &counted).await, expected);
+        let outer = Query::select().column("sum").from_subquery(counted, "counted").limit(1).to_owned();
+        assert!(matches!(values(&database, &outer).await[0][..], [Value::Integer(3 | 4)]));
         let real = one(&database, engine.average(Expr::col("whole"), false), "numbers").await;
         assert_eq!(real, Value::Real(1.4));
     })

@@ -36,6 +36,25 @@ async fn a_key_of_a_refused_row_is_used_up() {
         wrong.into_table("posts").columns(["nosuch"]).values_panic([5.into()]);
         assert!(database.insert(&wrong, None).await.is_err());
         assert_eq!(next_key(&database, "seven").await, 7);
+        // One that leaves out what is there already tried.
+        let skipped = sea_query::OnConflict::column("title").do_nothing_on(["title"]).to_owned();
+        database.execute(insert("one").on_conflict(skipped)).await.unwrap();
+        assert_eq!(next_key(&database, "nine").await, 9);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_a_row_that_lacks_a_value_is_used_up() {
+    everywhere(async |at| {
+        let database = table_at(&at).await;
+        let mut empty = Query::insert();
+        empty.into_table("posts").columns(["title"]).values_panic([Expr::val(Option::<String>::None)]);
+        let refused = database.insert(&empty, Some("id")).await;
+        assert!(matches!(refused, Err(DatabaseError::NotNull { .. })), "{refused:?}");
+        // MySQL and MariaDB look at the values before they count.
+        let next = if at.engine() == Engine::Mysql { 1 } else { 2 };
+        assert_eq!(next_key(&database, "next").await, next);
     })
     .await;
 }
