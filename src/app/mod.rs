@@ -6,15 +6,21 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
 
-use crate::data::{DataSource, Filter, Query, Record, Sort};
+use crate::data::{DataError, DataSource, Filter, Hook, Hooks, Query, Record, Sort};
 
 pub mod acl;
 pub mod api;
 pub mod auth;
+mod collections;
+mod hooks;
+mod passwords;
 pub mod system;
 #[cfg(test)]
 mod test_place;
@@ -100,6 +106,12 @@ pub struct App {
     source: DataSource,
     auth: auth::Auth,
     resources: Vec<Arc<dyn api::Resource>>,
+    /// What roles may do, once somebody who is not root has asked.
+    acl: ArcSwapOption<acl::Acl>,
+    /// Counts the changes of roles, so that what was read before one is not kept after it.
+    acl_changes: AtomicU64,
+    /// Definitions of collections are changed one after the other.
+    definitions: Mutex<()>,
 }
 
 /// What requests need of `systemSettings`.
@@ -107,6 +119,7 @@ pub struct App {
 struct Settings {
     title: Arc<str>,
     language: Arc<str>,
+    role_mode: acl::RoleMode,
 }
 
 impl std::fmt::Debug for App {
@@ -121,9 +134,55 @@ impl App {
     pub async fn open(options: AppOptions) -> Result<Arc<Self>, AppError> {
         let AppOptions { name, jwt_secret, source, resources } = options;
         system::check(&source).await?;
+        let housekeeping = Arc::new(hooks::Housekeeping::default());
+        let hooks = Hooks::new(vec![Arc::clone(&housekeeping) as Arc<dyn Hook>]);
+        let source = source.with(collections::base(), hooks);
+        source.set_catalog(collections::load(&source).await?);
         let settings = Settings::read(&source, &name).await?;
         let auth = auth::Auth::open(source.clone(), &jwt_secret).await?;
-        Ok(Arc::new(Self { name, settings: ArcSwap::from_pointee(settings), source, auth, resources }))
+        let app = Arc::new(Self {
+            name,
+            settings: ArcSwap::from_pointee(settings),
+            source,
+            auth,
+            resources,
+            acl: ArcSwapOption::empty(),
+            acl_changes: AtomicU64::new(0),
+            definitions: Mutex::new(()),
+        });
+        housekeeping.serve(&app);
+        Ok(app)
+    }
+
+    /// What roles may do.
+    async fn acl(&self) -> Result<Arc<acl::Acl>, DataError> {
+        if let Some(known) = self.acl.load_full() {
+            return Ok(known);
+        }
+        let before = self.acl_changes.load(Ordering::SeqCst);
+        let read = Arc::new(acl::Acl::load(&self.source, acl::MAIN_DATA_SOURCE).await?);
+        self.acl.store(Some(Arc::clone(&read)));
+        // A change since the reading may have come before it was stored.
+        if self.acl_changes.load(Ordering::SeqCst) != before {
+            self.acl.store(None);
+        }
+        Ok(read)
+    }
+
+    /// Roles were changed: what memory knows of them is forgotten.
+    fn forget_acl(&self) {
+        self.acl_changes.fetch_add(1, Ordering::SeqCst);
+        self.acl.store(None);
+    }
+
+    /// Whether users act in one role or in all of theirs.
+    fn role_mode(&self) -> acl::RoleMode {
+        self.settings.load().role_mode
+    }
+
+    /// The turn to change definitions of collections.
+    async fn definitions(&self) -> MutexGuard<'_, ()> {
+        self.definitions.lock().await
     }
 
     /// Its ID.
@@ -177,12 +236,14 @@ impl App {
 
 impl Settings {
     async fn read(source: &DataSource, name: &Arc<str>) -> Result<Self, AppError> {
-        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&["title", "appLang"]);
+        let query =
+            Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&["title", "appLang", "roleMode"]);
         let record = source.find_one(&system::SYSTEM_SETTINGS, query).await?.unwrap_or_default();
         let text = |field: &str| record.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Self {
             title: text("title").map_or_else(|| Arc::clone(name), Arc::from),
             language: text("appLang").unwrap_or("en-US").into(),
+            role_mode: text("roleMode").and_then(acl::RoleMode::parse).unwrap_or_default(),
         })
     }
 }

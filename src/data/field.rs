@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sea_query::ColumnType;
 use serde_json::Value;
 
+use super::{DataError, records};
+
 /// The type of a field, in NocoBase's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
@@ -158,6 +160,8 @@ pub enum Generator {
     },
     /// A number larger than those before it.
     Snowflake,
+    /// The moment at which the record is made.
+    Now,
     /// The place behind all others, or behind those with the same value in a field.
     Position {
         /// That field.
@@ -304,6 +308,24 @@ impl Field {
         self
     }
 
+    /// A value may be missing in the table, whatever the field's own rule: what records that are
+    /// there have none of.
+    #[must_use]
+    pub fn nullable(mut self) -> Self {
+        self.not_null = false;
+        self
+    }
+
+    /// A value as a record of it would show it.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] when it does not fit.
+    pub fn check(&self, value: &Value) -> Result<Value, DataError> {
+        let stored = records::value::to_storage(self, value)?;
+        // What is hidden is shown to nobody, but it is a default all the same.
+        records::value::to_json(&super::Collection::new(""), self, stored)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -332,6 +354,18 @@ impl Field {
     #[must_use]
     pub const fn is_primary_key(&self) -> bool {
         self.primary_key
+    }
+
+    /// Whether it always has a value.
+    #[must_use]
+    pub const fn is_not_null(&self) -> bool {
+        self.not_null
+    }
+
+    /// Whether records are found by it without looking at all of them.
+    #[must_use]
+    pub const fn is_indexed(&self) -> bool {
+        self.indexed
     }
 
     /// Whether no two records have the same value.

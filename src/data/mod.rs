@@ -24,7 +24,7 @@ mod transaction;
 
 use serde_json::{Map, Value};
 
-pub use crate::database::DatabaseError;
+pub use crate::database::{DatabaseError, Engine};
 pub use access::{Access, Action, Guard};
 pub use association::{Association, AssociationKind, OnDelete, Through};
 pub use catalog::Catalog;

@@ -63,7 +63,10 @@ impl Transaction {
         let namespace = self.inner.namespace();
         let column = table::add_column(collection, field, namespace)?;
         let index = table::index(collection, field, namespace);
-        self.inner.execute(&column).await?;
+        let name = table::name(collection, namespace);
+        if !self.inner.columns_of(&name).await?.iter().any(|known| known == field.column()) {
+            self.inner.execute(&column).await?;
+        }
         match index {
             Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
             None => Ok(()),
@@ -72,6 +75,10 @@ impl Transaction {
 
     /// Removes a field's column and its index from a collection's table, where it is there.
     pub async fn drop_column(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        let name = table::name(collection, self.inner.namespace());
+        if !self.inner.columns_of(&name).await?.iter().any(|known| known == field.column()) {
+            return Ok(());
+        }
         self.drop_index(collection, field).await?;
         let statement = table::drop_column(collection, field, self.inner.namespace());
         Ok(self.inner.execute(&statement).await.map(drop)?)
@@ -92,6 +99,34 @@ impl Transaction {
         }
         let statement = table::drop_index(collection, field, field.unique, self.inner.namespace());
         Ok(self.inner.execute(&statement).await.map(drop)?)
+    }
+
+    /// Gives records that are there places in an order: the order of their keys.
+    pub async fn fill_positions(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
+        let key = collection.single_key()?;
+        if key.kind().is_whole() {
+            let statement = sea_query::Query::update()
+                .table(table::table(collection, self.inner.namespace()))
+                .value(field.column().to_owned(), sea_query::Expr::col(key.column().to_owned()))
+                .to_owned();
+            return Ok(self.inner.execute(&statement).await.map(drop)?);
+        }
+        let query = Query::default().fields(&[key.name()]).sort(super::Sort::ascending(key.name()));
+        for (place, record) in (1_i64..).zip(self.find(collection, query).await?) {
+            let one = Filter::eq(key.name(), record.get(key.name()).cloned().unwrap_or_default());
+            let statement = sea_query::Query::update()
+                .table(table::table(collection, self.inner.namespace()))
+                .value(field.column().to_owned(), place)
+                .cond_where(super::filter::condition(
+                    &self.catalog,
+                    self.inner.namespace(),
+                    collection,
+                    &one,
+                )?)
+                .to_owned();
+            self.inner.execute(&statement).await?;
+        }
+        Ok(())
     }
 
     /// Whether the collection has a table.

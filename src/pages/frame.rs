@@ -132,6 +132,8 @@ mod tests {
             username: Some("ada".into()),
             email: Some("ada@example.com".into()),
             roles: Vec::new(),
+            default_role: None,
+            record: Default::default(),
         };
         assert_eq!(display_name(&user), "Ada");
         user.nickname = Some(" ".into());

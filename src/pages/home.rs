@@ -76,6 +76,8 @@ mod tests {
             username: None,
             email: None,
             roles: vec!["root".into()],
+            default_role: None,
+            record: Default::default(),
         };
         let frame = Frame::new("CRM & more", "", "Overview").signed_in(&user, "f0rm", "/admin/");
         let name = display_name(&user);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Answer, ApiError, Call};
-use crate::data::{Collection, Filter, Query, Record, Sort};
+use super::ApiError;
+use crate::data::Sort;
 
 /// Records a page, where nothing else is said.
 const PAGE_SIZE: u64 = 20;
@@ -46,29 +46,6 @@ impl ListParameters {
         });
         Ok(Self { page, page_size, sort: sort.collect(), fields: words(params, "fields")? })
     }
-
-    /// As a query of the records that fit. Hidden fields can be neither asked for nor sorted by:
-    /// an order tells something of a value too.
-    pub fn query(self, collection: &Collection, filter: Filter) -> Result<Query, ApiError> {
-        visible(collection, self.fields.iter().chain(self.sort.iter().map(|sort| &sort.field)))?;
-        Ok(Query {
-            filter,
-            sort: self.sort,
-            limit: Some(self.page_size),
-            offset: (self.page - 1).saturating_mul(self.page_size),
-            fields: self.fields,
-            ..Query::default()
-        })
-    }
-}
-
-/// Refuses fields that the collection does not have or does not show.
-fn visible<'a>(collection: &Collection, mut names: impl Iterator<Item = &'a String>) -> Result<(), ApiError> {
-    let unknown = names.find(|name| collection.get(name).is_none_or(|field| field.is_hidden()));
-    match unknown {
-        Some(name) => Err(ApiError::bad_request(format!("{} has no field {name}", collection.name()))),
-        None => Ok(()),
-    }
 }
 
 fn number(params: &Value, name: &str) -> Result<Option<u64>, ApiError> {
@@ -91,33 +68,6 @@ fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError> {
     };
     let words = given.iter().flat_map(|text| text.split(',')).map(str::trim);
     Ok(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
-}
-
-/// Answers a list of a collection's records.
-pub(super) async fn list(call: &Call<'_>, collection: &Collection) -> Result<Answer, ApiError> {
-    call.only(&ListParameters::NAMES)?;
-    let parameters = ListParameters::parse(&call.params)?;
-    let (page, page_size) = (parameters.page, parameters.page_size);
-    let mut query = parameters.query(collection, Filter::All)?;
-    if query.sort.is_empty() {
-        // Pages mean something only in an order.
-        query.sort = collection.primary_key().map(|field| Sort::ascending(field.name())).collect();
-    }
-    let source = call.app.source();
-    let count = source.count(collection, &query.filter).await?;
-    let found = source.find(collection, query).await?;
-    Ok(Answer::List { data: found.into_iter().map(Value::Object).collect(), count, page, page_size })
-}
-
-/// Answers one record by its key, `null` where there is none.
-pub(super) async fn get(call: &Call<'_>, collection: &Collection, key: &str) -> Result<Answer, ApiError> {
-    call.only(&["filterByTk", "fields"])?;
-    let fields = words(&call.params, "fields")?;
-    visible(collection, fields.iter())?;
-    let filter = Filter::eq(key, call.filter_by_tk()?);
-    let found: Option<Record> =
-        call.app.source().find_one(collection, Query { fields, ..Query::filter(filter) }).await?;
-    Ok(Answer::Data(found.map_or(Value::Null, Value::Object)))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The HTTP API: `resource:action`.
 //!
 //! A request goes through `target.rs` (which resource and action), the body and the query string
-//! (`query_string.rs`), the resource (`actions/` for those every application has, [`AppOptions`]
-//! for those it alone has), the token ([`super::auth`]), the action, and out as JSON (`answer.rs`).
-//! An unknown resource or action is 404 before anybody is asked for a token.
+//! (`query_string.rs`), what answers it (`actions/` for the resources with rules of their own,
+//! [`AppOptions`] for those that this application alone has, `records/` for every collection), the
+//! token ([`super::auth`]), the roles (`requester.rs`, [`super::acl`]), the action, and out as JSON
+//! (`answer.rs`). An unknown resource or action is 404 before anybody is asked for a token.
 //!
 //! [`AppOptions`]: super::AppOptions
 
@@ -15,13 +16,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
+use super::acl::{self, Openness};
 use super::{App, auth::Session};
+use crate::data::Clock;
 
 mod actions;
 mod answer;
 mod error;
 mod list;
 mod query_string;
+mod records;
+mod requester;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -37,6 +42,8 @@ mod tests_on_postgres;
 pub use answer::Answer;
 pub use error::ApiError;
 pub use list::ListParameters;
+use records::Place;
+pub use requester::Requester;
 use target::Target;
 
 /// A request as the gateway hands it over.
@@ -66,12 +73,21 @@ pub struct Call<'a> {
     pub body: Value,
     /// Who calls; actions that are not public always have one.
     pub session: Option<Arc<Session>>,
+    /// For whom records are read and changed.
+    pub requester: Requester,
+    /// The record that an association is of: `posts` in `collections/posts/fields:list`.
+    pub source_key: Option<&'a str>,
 }
 
 impl Call<'_> {
     /// Who calls. An action that is not public always has one.
     pub fn session(&self) -> Result<&Arc<Session>, ApiError> {
         self.session.as_ref().ok_or_else(|| super::auth::AuthError::EmptyToken.into())
+    }
+
+    /// The record that the association is of.
+    pub fn source_key(&self) -> Result<&str, ApiError> {
+        self.source_key.ok_or_else(|| ApiError::not_found("say which record the association is of"))
     }
 
     /// A parameter of the query string that is a text.
@@ -107,8 +123,8 @@ pub enum Access {
     Public,
     /// Whoever is signed in.
     SignedIn,
-    /// Users with the role `root` or `admin`.
-    Administrators,
+    /// Those whose roles open it.
+    ByPermission,
 }
 
 /// What an action gives, later.
@@ -119,12 +135,23 @@ pub trait Resource: Send + Sync {
     /// Its name in the URL.
     fn name(&self) -> &'static str;
 
-    /// Whether it has this action; others are answered with 404.
+    /// Whether it has this action.
     fn has(&self, action: &str) -> bool;
 
-    /// Who may call this action; whoever is signed in, where it says nothing else.
-    fn access(&self, _action: &str) -> Access {
-        Access::SignedIn
+    /// Whether the actions that it does not have are those of the collection of its name, as all
+    /// collections have them; where not, they are answered with 404.
+    fn has_records(&self) -> bool {
+        false
+    }
+
+    /// Who may call this action; where it says nothing else, what is open to everybody and what
+    /// roles open ([`super::acl`]).
+    fn access(&self, action: &str) -> Access {
+        match acl::openness(self.name(), action) {
+            Openness::Public => Access::Public,
+            Openness::SignedIn => Access::SignedIn,
+            Openness::ByPermission => Access::ByPermission,
+        }
     }
 
     /// Does one action.
@@ -142,7 +169,7 @@ pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Respon
 async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError> {
     let target = Target::parse(&request.target)?;
     let body = body(request)?;
-    let resource = find(app, &target)?;
+    let found = find(app, &target)?;
     if request.method == Method::GET && !reads(&target.action) {
         return Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -150,37 +177,92 @@ async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError
         ));
     }
     let params = Value::Object(query_string::parse(&request.query)?);
-    let access = resource.access(&target.action);
-    let session = match access {
-        Access::Public => None,
-        Access::SignedIn | Access::Administrators => {
-            Some(app.auth().authenticate(bearer(&request.headers)).await?)
+    let clock = clock(&request.headers)?;
+    let access = match &found {
+        Found::Resource(resource) => resource.access(&target.action),
+        Found::Records(_) => Access::ByPermission,
+    };
+    let (session, requester) = match access {
+        Access::Public => (None, Requester::anybody(clock)),
+        Access::SignedIn | Access::ByPermission => {
+            let session = app.auth().authenticate(bearer(&request.headers)).await?;
+            let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
+            let requester = requester::of(app, &session, wanted, clock).await?;
+            (Some(session), requester)
         }
     };
-    let administrator =
-        session.as_ref().is_some_and(|session| session.is_root() || session.user.has_role("admin"));
-    if access == Access::Administrators && !administrator {
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow this"));
+    if access == Access::ByPermission {
+        requester.check(&target, found.place())?;
     }
-    resource.call(Call { app, action: &target.action, params, body, session }).await
+    let source_key = target.association.as_ref().map(|(key, _)| key.as_str());
+    let call = Call { app, action: &target.action, params, body, session, requester, source_key };
+    match &found {
+        Found::Resource(resource) => resource.call(call).await,
+        // In a box: what waits is large, and most of a connection's life it waits for nothing.
+        Found::Records(place) => Box::pin(records::answer(&call, place)).await,
+    }
 }
 
-fn find<'a>(app: &'a App, target: &Target) -> Result<&'a dyn Resource, ApiError> {
+/// The header that names the role in which a request acts.
+const ROLE: &str = "x-role";
+/// The header that names the zone that a client is in.
+const TIMEZONE: &str = "x-timezone";
+
+/// What answers a request.
+enum Found<'a> {
+    /// A resource with rules of its own.
+    Resource(&'a dyn Resource),
+    /// The records of a collection.
+    Records(Box<Place>),
+}
+
+impl Found<'_> {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Records(place) => Some(place),
+            Self::Resource(_) => None,
+        }
+    }
+}
+
+fn find<'a>(app: &'a App, target: &Target) -> Result<Found<'a>, ApiError> {
+    let name = target.name();
     let built_in = actions::BUILT_IN.into_iter();
     let own = app.resources.iter().map(|resource| &**resource as &dyn Resource);
-    let mut all = built_in.map(|resource| resource as &dyn Resource).chain(own);
-    let found = all.find(|resource| resource.name() == target.resource && target.association.is_none());
-    match found {
-        Some(resource) if resource.has(&target.action) => Ok(resource),
-        Some(_) => Err(ApiError::not_found(format!("{} has no action {}", target.resource, target.action))),
-        None => Err(ApiError::not_found(format!("there is no resource {}", target.path()))),
+    let resource =
+        built_in.map(|resource| resource as &dyn Resource).chain(own).find(|one| one.name() == name);
+    if let Some(resource) = resource
+        && resource.has(&target.action)
+    {
+        return Ok(Found::Resource(resource));
+    }
+    let association = target.association.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
+    let place = match resource {
+        Some(resource) if !resource.has_records() => None,
+        _ => Place::find(&app.source().catalog(), &target.resource, association),
+    };
+    match place {
+        Some(place) if place.has(&target.action) => Ok(Found::Records(Box::new(place))),
+        None if resource.is_none() => {
+            Err(ApiError::not_found(format!("there is no resource {}", target.path())))
+        }
+        _ => Err(ApiError::not_found(format!("{} has no action {}", target.path(), target.action))),
+    }
+}
+
+/// What time it is for the client, in the zone that it says it is in.
+fn clock(headers: &HeaderMap) -> Result<Clock, ApiError> {
+    match headers.get(TIMEZONE).map(|zone| zone.to_str().unwrap_or("?").trim()) {
+        None | Some("") => Ok(Clock::utc()),
+        Some(zone) => Clock::of(zone)
+            .ok_or_else(|| ApiError::bad_request(format!("{TIMEZONE}: {zone} is no zone like +08:00"))),
     }
 }
 
 /// Whether an action only reads, by its name: a link or an image in a page can make a browser send
 /// any GET.
 fn reads(action: &str) -> bool {
-    ["list", "get", "check"].iter().any(|start| action.starts_with(start))
+    ["list", "get", "check", "publicList"].iter().any(|start| action.starts_with(start))
 }
 
 /// The token of the `Authorization` header, empty where there is none.

@@ -35,6 +35,14 @@ impl Target {
         Ok(Self { resource, association, action })
     }
 
+    /// The name under which what answers it is known: `posts`, `posts.tags`.
+    pub(super) fn name(&self) -> String {
+        match &self.association {
+            Some((_, name)) => format!("{}.{name}", self.resource),
+            None => self.resource.clone(),
+        }
+    }
+
     /// The resource as it was asked for.
     pub(super) fn path(&self) -> String {
         match &self.association {

@@ -43,6 +43,10 @@ pub struct User {
     pub email: Option<String>,
     /// Names of its roles.
     pub roles: Vec<String>,
+    /// The role that it begins with, where one is marked.
+    pub default_role: Option<String>,
+    /// All of it that may be shown: what filters mean by `{{ $user.… }}`.
+    pub record: Record,
 }
 
 impl User {
@@ -54,6 +58,15 @@ impl User {
             .filter_map(Option::as_deref)
             .find(|name| !name.is_empty())
             .unwrap_or("?")
+    }
+
+    /// What filters mean by `$user`: the user, with its roles.
+    #[must_use]
+    pub fn variables(&self) -> Record {
+        let mut variables = self.record.clone();
+        let roles = self.roles.iter().map(|name| json!({"name": name}));
+        variables.insert("roles".to_owned(), roles.collect());
+        variables
     }
 
     /// Whether it has a role.
@@ -246,6 +259,11 @@ impl Auth {
     /// A user or its roles were changed or removed: what memory knows of it is forgotten.
     pub fn forget_user(&self, id: i64) {
         self.sessions.forget(id);
+    }
+
+    /// Users or roles were changed, and it is not known whose: all of them are forgotten.
+    pub fn forget_users(&self) {
+        self.sessions.forget_all();
     }
 
     /// A new token for a user.

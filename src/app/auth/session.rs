@@ -84,6 +84,12 @@ impl Sessions {
         Ok(Some(known))
     }
 
+    /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
+    pub(super) fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.users.pin().clear();
+    }
+
     /// The user was changed: what is known of it is forgotten.
     pub(super) fn forget(&self, id: i64) {
         self.changes.fetch_add(1, Ordering::SeqCst);
@@ -92,12 +98,16 @@ impl Sessions {
 }
 
 async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
-    let fields = ["id", "nickname", "username", "email", "passwordChangeTz"];
-    let found = source.find_one(&USERS, Query::filter(Filter::eq("id", id)).fields(&fields)).await?;
+    // With the fields that were added to users: filters may ask for them.
+    let catalog = source.catalog();
+    let users = catalog.get(USERS.name()).unwrap_or(&USERS);
+    let found = source.find_one(users, Query::filter(Filter::eq("id", id))).await?;
     let Some(record) = found else { return Ok(None) };
-    let roles =
-        Query::filter(Filter::eq("userId", id)).sort(Sort::ascending("roleName")).fields(&["roleName"]);
+    let roles = Query::filter(Filter::eq("userId", id))
+        .sort(Sort::ascending("roleName"))
+        .fields(&["roleName", "default"]);
     let roles = source.find(&ROLES_USERS, roles).await?;
+    let default = roles.iter().find(|role| role.get("default") == Some(&Value::Bool(true)));
     let text = |record: &Record, field: &str| record.get(field).and_then(Value::as_str).map(str::to_owned);
     let user = User {
         id,
@@ -105,7 +115,10 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> 
         username: text(&record, "username"),
         email: text(&record, "email"),
         roles: roles.iter().filter_map(|role| text(role, "roleName")).collect(),
+        default_role: default.and_then(|role| text(role, "roleName")),
+        record: Record::new(),
     };
     let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
+    let user = User { record, ..user };
     Ok(Some(Known { user: Arc::new(user), password_changed }))
 }

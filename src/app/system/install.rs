@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     AUTHENTICATORS, COLLECTIONS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES,
-    ROLES, ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USERS, VERSION,
+    ROLES, ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USER_COLLECTIONS, USERS,
+    VERSION,
 };
 use crate::app::auth::password;
-use crate::app::{AppError, Install, SYSTEM_VERSION};
+use crate::app::{AppError, Install, SYSTEM_VERSION, collections};
 use crate::data::{
     Collection, DataError, DataSource, Query, Record, Transaction, next_snowflake, random_uid,
 };
@@ -34,9 +35,18 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppEr
     Ok(())
 }
 
-/// Removes the system tables that there are; gives their number.
+/// Removes the tables of the collections that users made, and the system tables, as far as they are
+/// there; gives their number.
 pub async fn uninstall(source: &DataSource) -> Result<usize, DataError> {
     let mut removed = 0;
+    if source.has_table(&USER_COLLECTIONS).await? {
+        for collection in collections::tables(source).await? {
+            if source.has_table(&collection).await? {
+                source.drop_table(&collection).await?;
+                removed += 1;
+            }
+        }
+    }
     // The version goes last: as long as it is there, there is something to remove.
     for collection in COLLECTIONS.iter() {
         if source.has_table(collection).await? {

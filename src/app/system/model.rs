@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use crate::data::{Collection, Field};
+use crate::data::{Collection, Field, Generator};
 
 /// The databases an application works on; `main` is its own. `options` may hold passwords.
 pub static DATA_SOURCES: LazyLock<Collection> = LazyLock::new(|| {
@@ -28,7 +28,8 @@ pub static USER_COLLECTIONS: LazyLock<Collection> = LazyLock::new(|| {
         .field(Field::boolean("hidden").default_value(false))
         .field(Field::json("options").default_value(json!({})))
         .field(Field::string("description"))
-        .field(Field::big_int("sort"))
+        .field(Field::sort("sort"))
+        .named_by(&["name"])
 });
 
 /// Their fields; `options` holds what has no column. `key` is 11 random characters.
@@ -39,9 +40,9 @@ pub static USER_FIELDS: LazyLock<Collection> = LazyLock::new(|| {
         .field(Field::string("type"))
         .field(Field::string("interface"))
         .field(Field::string("description"))
-        .field(Field::string("collectionName"))
+        .field(Field::string("collectionName").indexed())
         .field(Field::string("parentKey"))
         .field(Field::string("reverseKey"))
         .field(Field::json("options").default_value(json!({})))
-        .field(Field::big_int("sort"))
+        .field(Field::sort("sort").generated(Generator::Position { scope: Some("collectionName".into()) }))
 });

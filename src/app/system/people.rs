@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use crate::data::{Collection, Field};
+use crate::data::{Association, Collection, Field};
 
 /// People. `password` is an argon2id hash in the PHC format; `passwordChangeTz` is in milliseconds.
 pub static USERS: LazyLock<Collection> = LazyLock::new(|| {
@@ -15,14 +15,18 @@ pub static USERS: LazyLock<Collection> = LazyLock::new(|| {
         .field(Field::string("username").unique())
         .field(Field::string("email").unique())
         .field(Field::string("phone").unique())
-        .field(Field::string("password").hidden())
+        .field(Field::password("password"))
         .field(Field::big_int("passwordChangeTz"))
         .field(Field::string("appLang"))
         .field(Field::string("resetToken").unique().hidden())
         .field(Field::json("systemSettings").default_value(json!({})))
         .field(Field::big_int("sort"))
-        .field(Field::big_int("createdById"))
-        .field(Field::big_int("updatedById"))
+        .created_by()
+        .updated_by()
+        .association(
+            Association::belongs_to_many("roles", "roles", "rolesUsers", "userId", "roleName")
+                .target_key("name"),
+        )
 });
 
 /// How people may sign in. What is in `options.public` is shown to everybody; the rest, secrets among it,

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use crate::data::{Collection, Field};
+use crate::data::{Association, Collection, Field};
 
 /// What users may do.
 pub static ROLES: LazyLock<Collection> = LazyLock::new(|| {
@@ -22,6 +22,10 @@ pub static ROLES: LazyLock<Collection> = LazyLock::new(|| {
         .field(Field::big_int("sort"))
         .field(Field::boolean("allowNewMobileMenu"))
         .field(Field::boolean("allowNewAiEmployee"))
+        .association(
+            Association::belongs_to_many("users", "users", "rolesUsers", "roleName", "userId")
+                .source_key("name"),
+        )
 });
 
 /// Which user has which role; `default` marks the one that a sign-in begins with.

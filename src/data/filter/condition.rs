@@ -14,6 +14,9 @@ use crate::data::records::value;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::{self, Namespace};
 
+/// Finds the column that a path leads to.
+type FindColumn<'a> = dyn FnMut(&str) -> Result<(Expr, Field), DataError> + 'a;
+
 /// What conditions are written with.
 pub(in crate::data) struct Compiler<'a> {
     pub(in crate::data) catalog: &'a Catalog,
@@ -133,11 +136,7 @@ impl<'a> Compiler<'a> {
         Ok(Cond::all().add(column(qualifier, key).in_subquery(fitting)))
     }
 
-    fn build(
-        &self,
-        filter: &Filter,
-        find: &mut dyn FnMut(&str) -> Result<(Expr, Field), DataError>,
-    ) -> Result<Condition, DataError> {
+    fn build(&self, filter: &Filter, find: &mut FindColumn<'_>) -> Result<Condition, DataError> {
         match filter {
             Filter::All => Ok(Cond::all()),
             Filter::Condition(condition) => {
@@ -158,7 +157,7 @@ impl<'a> Compiler<'a> {
         &self,
         mut condition: Condition,
         parts: &[Filter],
-        find: &mut dyn FnMut(&str) -> Result<(Expr, Field), DataError>,
+        find: &mut FindColumn<'_>,
     ) -> Result<Condition, DataError> {
         for part in parts {
             let built = self.build(part, find)?;

@@ -16,6 +16,9 @@ pub(super) fn value(generator: &Generator) -> Option<Json> {
         }
         Generator::Uid { prefix } => Some(Json::String(format!("{prefix}{}", snowflake::random_uid()))),
         Generator::Snowflake => Some(Json::from(snowflake::next_snowflake())),
+        Generator::Now => {
+            Some(Json::String(chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
+        }
         Generator::Position { .. } => None,
     }
 }

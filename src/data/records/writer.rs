@@ -161,7 +161,7 @@ impl<'a> Writer<'a> {
 
     /// Whether records behind an association are changed, and not only linked.
     pub(super) fn updates(&self, origin: &Origin) -> bool {
-        self.options.update_associations.iter().any(|name| *name == origin.path)
+        self.options.update_associations.contains(&origin.path)
     }
 
     /// Reads records for what is done with them, with what of them may be shown.

@@ -226,7 +226,7 @@ async fn read(source: &DataSource, query: Query, appends: &[&str]) -> Result<Vec
     let with_scopes = appends.contains(&"actions.scope");
     if with_scopes || appends.contains(&"actions") {
         let ids = resources.iter().map(|resource| stored_id(resource).into()).collect();
-        let its = Filter::In("rolesResourceId".into(), ids);
+        let its = Filter::one_of("rolesResourceId", ids);
         let mut actions = source.find(&ACTIONS, Query::filter(its).sort(Sort::ascending("id"))).await?;
         if with_scopes {
             append_scopes(source, &mut actions).await?;
@@ -243,7 +243,7 @@ async fn read(source: &DataSource, query: Query, appends: &[&str]) -> Result<Vec
 
 async fn append_scopes(source: &DataSource, actions: &mut [Record]) -> Result<(), DataError> {
     let ids = actions.iter().filter_map(|action| action.get("scopeId")).filter(|id| !id.is_null());
-    let used = Filter::In("id".into(), ids.cloned().collect());
+    let used = Filter::one_of("id", ids.cloned().collect());
     let scopes = source.find(&SCOPES, Query::filter(used)).await?;
     let scopes: HashMap<i64, Record> = scopes.into_iter().map(|scope| (stored_id(&scope), scope)).collect();
     for action in actions {
@@ -270,8 +270,8 @@ pub(super) async fn destroy(transaction: &mut Transaction, filter: Filter) -> Re
         return Ok(0);
     }
     let ids: Vec<Json> = found.iter().map(|resource| stored_id(resource).into()).collect();
-    transaction.destroy(&ACTIONS, &Filter::In("rolesResourceId".into(), ids.clone())).await?;
-    transaction.destroy(&RESOURCES, &Filter::In("id".into(), ids)).await
+    transaction.destroy(&ACTIONS, &Filter::one_of("rolesResourceId", ids.clone())).await?;
+    transaction.destroy(&RESOURCES, &Filter::one_of("id", ids)).await
 }
 
 /// `roles/<role>/collections:list`: each collection, with whether the role has a configuration of
@@ -368,8 +368,7 @@ async fn change_fields(
         return Ok(());
     }
     let ids = resources.iter().map(|resource| stored_id(resource).into()).collect();
-    let actions =
-        transaction.find(&ACTIONS, Query::filter(Filter::In("rolesResourceId".into(), ids))).await?;
+    let actions = transaction.find(&ACTIONS, Query::filter(Filter::one_of("rolesResourceId", ids))).await?;
     for action in actions {
         let name = action.get("name").and_then(Json::as_str).unwrap_or_default();
         let mut fields = action.get("fields").and_then(Json::as_array).cloned().unwrap_or_default();

@@ -117,7 +117,7 @@ pub async fn role_saved(transaction: &mut Transaction, role: &str) -> Result<(),
     checked_strategy(&strategy)?;
     write_strategy(transaction, MAIN_DATA_SOURCE, role, Some(strategy)).await?;
     if saved.get("default") == Some(&Json::Bool(true)) {
-        let others = Filter::Ne("name".into(), role.into()).and(Filter::eq("default", true));
+        let others = Filter::ne("name", role).and(Filter::eq("default", true));
         transaction.update(&ROLES, &others, record(json!({"default": false}))).await?;
     }
     Ok(())

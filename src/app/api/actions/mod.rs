@@ -2,11 +2,18 @@
 
 mod app;
 mod auth;
+mod collections;
 mod roles;
 mod users;
 
 use super::Resource;
 
 /// All of them.
-pub(super) static BUILT_IN: [&(dyn Resource + 'static); 4] =
-    [&app::Application, &auth::SignIn, &users::Users, &roles::Roles];
+pub(super) static BUILT_IN: [&(dyn Resource + 'static); 6] = [
+    &app::Application,
+    &auth::SignIn,
+    &users::Users,
+    &roles::Roles,
+    &collections::Collections,
+    &collections::Fields,
+];

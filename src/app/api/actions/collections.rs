@@ -1,0 +1,272 @@
+//! `collections:*` and `collections/<name>/fields:*`: the definitions that users make.
+
+use serde_json::{Map, Value, json};
+
+use crate::app::api::records::Parameters;
+use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::collections;
+use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
+use crate::data::{Collection, Filter, Move, Query, Record, Sort};
+
+/// The collections.
+pub(super) struct Collections;
+
+/// The fields of one collection.
+pub(super) struct Fields;
+
+impl Resource for Collections {
+    fn name(&self) -> &'static str {
+        "collections"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "listMeta" | "setFields" | "move")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            match call.action {
+                "list" => list(&call, &USER_COLLECTIONS, Filter::All, collections::collection_shape).await,
+                "get" => get(&call).await,
+                "listMeta" => list_meta(&call).await,
+                "create" => create(&call).await,
+                "update" => update(&call).await,
+                "destroy" => destroy(&call).await,
+                "setFields" => set_fields(&call).await,
+                _ => move_row(&call, &USER_COLLECTIONS, "name", Filter::All).await,
+            }
+        })
+    }
+}
+
+impl Resource for Fields {
+    fn name(&self) -> &'static str {
+        "collections.fields"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "move")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            let collection = call.source_key()?.to_owned();
+            if call.app.source().catalog().get(&collection).is_none() {
+                return Err(ApiError::not_found(format!("there is no collection {collection}")));
+            }
+            let of_it = Filter::eq("collectionName", collection.as_str());
+            match call.action {
+                "list" => list(&call, &USER_FIELDS, of_it, collections::field_shape).await,
+                "get" => {
+                    let row = field_row(&call, of_it).await?;
+                    Ok(Answer::Data(
+                        row.map_or(Value::Null, |row| shown(&call, collections::field_shape(&row))),
+                    ))
+                }
+                "create" => create_field(&call, &collection).await,
+                "update" => update_field(&call, &collection).await,
+                "destroy" => destroy_fields(&call, &collection).await,
+                _ => move_row(&call, &USER_FIELDS, "name", of_it).await,
+            }
+        })
+    }
+}
+
+/// The collections' rows as they are asked for, in the shape that clients see.
+async fn list(
+    call: &Call<'_>,
+    table: &Collection,
+    within: Filter,
+    shape: fn(&Record) -> Map<String, Value>,
+) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let page = parameters.page()?;
+    let mut query =
+        Query::filter(within.and(parameters.by_key(table)?.unwrap_or_default()).and(parameters.filter()?));
+    query.sort = parameters.sort()?;
+    for usual in ["sort", "key"] {
+        if !query.sort.iter().any(|sort| sort.field == usual) {
+            query.sort.push(Sort::ascending(usual));
+        }
+    }
+    let source = call.app.source();
+    let counted = query.clone();
+    if let Some(page) = &page {
+        query.limit = Some(page.size);
+        query.offset = (page.number - 1).saturating_mul(page.size);
+    }
+    let rows = source.find(table, query).await?;
+    let with_fields = parameters.words("appends")?.iter().any(|name| name == "fields");
+    let mut data = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut record = shape(&row);
+        if with_fields {
+            record.insert("fields".to_owned(), fields_of(call, &row).await?);
+        }
+        data.push(shown(call, record));
+    }
+    Ok(match page {
+        None => Answer::Data(Value::Array(data)),
+        Some(page) => {
+            let count = source.count_of(table, &counted).await?;
+            Answer::List { data, count, page: page.number, page_size: page.size }
+        }
+    })
+}
+
+async fn fields_of(call: &Call<'_>, row: &Record) -> Result<Value, ApiError> {
+    let name = row.get("name").cloned().unwrap_or_default();
+    let query = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
+    let rows = call.app.source().find(&USER_FIELDS, query).await?;
+    Ok(rows.iter().map(|row| Value::Object(collections::field_shape(row))).collect())
+}
+
+/// The part of a definition that was asked for.
+fn shown(call: &Call<'_>, mut record: Map<String, Value>) -> Value {
+    let parameters = Parameters::of(call);
+    let names = |name: &str| parameters.words(name).unwrap_or_default();
+    let (fields, except) = (names("fields"), names("except"));
+    if !fields.is_empty() {
+        record.retain(|name, _| fields.contains(name) || name == "fields");
+    }
+    record.retain(|name, _| !except.contains(name));
+    Value::Object(record)
+}
+
+fn body(call: &Call<'_>) -> Result<Map<String, Value>, ApiError> {
+    match &call.body {
+        Value::Object(body) => Ok(body.clone()),
+        _ => Err(ApiError::bad_request("the body must be an object: a definition")),
+    }
+}
+
+async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let filter = parameters.meant(&USER_COLLECTIONS)?;
+    let Some(row) = call.app.source().find_one(&USER_COLLECTIONS, Query::filter(filter)).await? else {
+        return Ok(Answer::Data(Value::Null));
+    };
+    let mut record = collections::collection_shape(&row);
+    if parameters.words("appends")?.iter().any(|name| name == "fields") {
+        record.insert("fields".to_owned(), fields_of(call, &row).await?);
+    }
+    Ok(Answer::Data(shown(call, record)))
+}
+
+async fn list_meta(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let source = call.app.source();
+    let rows =
+        |table: &'static Collection| source.find(table, Query::default().sort(Sort::ascending("sort")));
+    let (definitions, fields) = (rows(&USER_COLLECTIONS).await?, rows(&USER_FIELDS).await?);
+    Ok(Answer::Data(collections::meta(&source.catalog(), &definitions, &fields)))
+}
+
+async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let given = body(call)?;
+    let _turn = call.app.definitions().await;
+    let row = collections::create(call.app.source(), given).await?;
+    Ok(Answer::Data(Value::Object(collections::collection_shape(&row))))
+}
+
+async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (filter, given) = (Parameters::of(call).meant(&USER_COLLECTIONS)?, body(call)?);
+    let _turn = call.app.definitions().await;
+    let rows = collections::update(call.app.source(), &filter, given).await?;
+    let shown = rows.iter().map(|row| Value::Object(collections::collection_shape(row)));
+    Ok(Answer::Data(shown.collect()))
+}
+
+async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let filter = Parameters::of(call).meant(&USER_COLLECTIONS)?;
+    let _turn = call.app.definitions().await;
+    Ok(Answer::Data(json!(collections::destroy(call.app.source(), &filter).await?)))
+}
+
+async fn set_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let name = call.filter_by_tk()?.to_owned();
+    let _turn = call.app.definitions().await;
+    collections::set_fields(call.app.source(), &name, &call.body).await?;
+    Ok(Answer::Data(Value::Null))
+}
+
+async fn create_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
+    let given = body(call)?;
+    let _turn = call.app.definitions().await;
+    let row = collections::create_field(call.app.source(), collection, given).await?;
+    Ok(Answer::Data(Value::Object(collections::field_shape(&row))))
+}
+
+/// The one field that is meant, by its name.
+async fn field_row(call: &Call<'_>, of_it: Filter) -> Result<Option<Record>, ApiError> {
+    let parameters = Parameters::of(call);
+    let by_name = match call.param("filterByTk").filter(|name| !name.is_empty()) {
+        Some(name) => Filter::eq("name", name),
+        None => match parameters.filter()? {
+            Filter::All => {
+                return Err(ApiError::bad_request("say which field is meant: filterByTk is missing"));
+            }
+            filter => filter,
+        },
+    };
+    Ok(call.app.source().find_one(&USER_FIELDS, Query::filter(of_it.and(by_name))).await?)
+}
+
+async fn update_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
+    let (name, given) = (call.filter_by_tk()?.to_owned(), body(call)?);
+    let _turn = call.app.definitions().await;
+    let row = collections::update_field(call.app.source(), collection, &name, given).await?;
+    Ok(Answer::Data(json!([collections::field_shape(&row)])))
+}
+
+async fn destroy_fields(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
+    let names: Vec<String> = match call.params.get("filterByTk") {
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        }
+        _ => vec![call.filter_by_tk()?.to_owned()],
+    };
+    let _turn = call.app.definitions().await;
+    Ok(Answer::Data(json!(collections::destroy_field(call.app.source(), collection, &names).await?)))
+}
+
+/// Puts a definition in the place of another one in the order in which they are shown.
+async fn move_row(
+    call: &Call<'_>,
+    table: &Collection,
+    named_by: &str,
+    within: Filter,
+) -> Result<Answer, ApiError> {
+    let given = |name: &str| {
+        call.param(name).map(str::to_owned).or_else(|| Some(call.body.get(name)?.as_str()?.to_owned()))
+    };
+    let source = call.app.source();
+    let _turn = call.app.definitions().await;
+    let key = async |name: &str| -> Result<Value, ApiError> {
+        let Some(given) = given(name) else {
+            return Err(ApiError::bad_request(format!("say what is moved, and where to: {name} is missing")));
+        };
+        let either =
+            Filter::Or(vec![Filter::eq(named_by, given.as_str()), Filter::eq("key", given.as_str())]);
+        let row = source.find_one(table, Query::filter(within.clone().and(either))).await?;
+        row.and_then(|row| row.get("key").cloned())
+            .ok_or_else(|| ApiError::bad_request(format!("there is no {given}")))
+    };
+    let change = Move {
+        source: key("sourceId").await?,
+        target: Some(key("targetId").await?),
+        after: given("method").as_deref() == Some("insertAfter"),
+        field: "sort".to_owned(),
+        scope: None,
+        first: false,
+    };
+    let mut options = Parameters::of(call).write_options()?;
+    // Who may define may order.
+    options.guard = None;
+    source.move_record(&by_key(table), &change, &options).await?;
+    Ok(Answer::Data(json!("ok")))
+}
+
+/// The table with its rows named by their own keys: names are those of a collection's fields only.
+fn by_key(table: &Collection) -> Collection {
+    table.clone().named_by(&["key"])
+}

@@ -1,0 +1,117 @@
+//! What is done with the records of every collection: `posts:list`, `posts/1/tags:add`.
+//!
+//! `parameters.rs` reads what was asked for, `read.rs`, `write.rs` and `links.rs` do it through
+//! [`crate::data`], for whom [`super::Requester`] says. Collections with rules of their own add
+//! actions beside these ([`super::Resource`]), or hooks beneath them ([`crate::app::hooks`]).
+
+use serde_json::Value;
+
+use super::{Answer, ApiError, Call};
+use crate::data::{Association, AssociationKind, Catalog, Collection, Filter, Query, Within};
+
+mod links;
+mod parameters;
+mod read;
+mod write;
+
+pub(super) use parameters::Parameters;
+
+/// Collections whose records are the host's own: the definitions of others, and what it notes down.
+const INTERNAL: [&str; 8] = [
+    "applicationPlugins",
+    "applicationVersion",
+    "collections",
+    "fields",
+    "issuedTokens",
+    "migrations",
+    "tokenBlacklist",
+    "usersAuthenticators",
+];
+
+/// The records that a request is about.
+pub(super) struct Place {
+    pub(super) collection: Collection,
+    /// Of one record, those that belong to it by an association, and that association's target.
+    pub(super) behind: Option<Behind>,
+}
+
+pub(super) struct Behind {
+    pub(super) key: Value,
+    pub(super) association: Association,
+    pub(super) target: Collection,
+}
+
+impl Place {
+    /// The place that a path names, when there is one.
+    pub(super) fn find(catalog: &Catalog, resource: &str, association: Option<(&str, &str)>) -> Option<Self> {
+        let collection = catalog.get(resource).filter(|_| !INTERNAL.contains(&resource))?.clone();
+        let Some((key, name)) = association else { return Some(Self { collection, behind: None }) };
+        let association = collection.associated(name)?.clone();
+        let target = catalog.target(&association).ok()?.clone();
+        if INTERNAL.contains(&target.name()) {
+            return None;
+        }
+        Some(Self { collection, behind: Some(Behind { key: Value::from(key), association, target }) })
+    }
+
+    /// Whether its records know this action.
+    pub(super) fn has(&self, action: &str) -> bool {
+        match action {
+            "list" | "get" | "create" | "update" | "destroy" => true,
+            "firstOrCreate" | "updateOrCreate" | "query" => self.behind.is_none(),
+            "move" => true,
+            "add" | "set" | "remove" | "toggle" => self.behind.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The collection whose records are read or changed.
+    pub(super) fn records(&self) -> &Collection {
+        self.behind.as_ref().map_or(&self.collection, |behind| &behind.target)
+    }
+}
+
+/// Does an action.
+pub(super) async fn answer(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    match call.action {
+        "list" => read::list(call, place).await,
+        "get" => read::get(call, place).await,
+        "query" => read::query(call, place).await,
+        "create" => write::create(call, place).await,
+        "update" => write::update(call, place).await,
+        "destroy" => write::destroy(call, place).await,
+        "firstOrCreate" => write::first_or_create(call, place).await,
+        "updateOrCreate" => write::update_or_create(call, place).await,
+        "move" => write::move_record(call, place).await,
+        "add" | "set" | "remove" | "toggle" => links::change(call, place).await,
+        other => Err(ApiError::not_found(format!("{} has no action {other}", place.collection.name()))),
+    }
+}
+
+/// What a query is limited to: the records that belong to the one that is named. `None` when that
+/// one does not exist, or may not be seen.
+async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Option<Within>>, ApiError> {
+    let Some(behind) = &place.behind else { return Ok(Some(None)) };
+    let association = &behind.association;
+    let key = place.collection.single_key()?;
+    let by_key = association.kind != AssociationKind::BelongsTo && *association.source_key == *key.name();
+    if by_key && call.requester.guard().is_none() {
+        // Its key says it all: whether it exists, the answer shows.
+        let value = behind.key.clone();
+        return Ok(Some(Some(Within { association: association.clone(), value })));
+    }
+    let name = if association.kind == AssociationKind::BelongsTo {
+        &association.foreign_key
+    } else {
+        &association.source_key
+    };
+    let mut query = Query::filter(Filter::eq(key.name(), behind.key.clone())).fields(&[name]);
+    query.guard = call.requester.guard();
+    let found = match call.app.source().find_one(&place.collection, query).await {
+        // A key that no record could have is of no record.
+        Err(crate::data::DataError::Invalid { .. }) => None,
+        other => other?,
+    };
+    let value = found.map(|record| record.get(&**name).cloned().unwrap_or(behind.key.clone()));
+    Ok(value.map(|value| Some(Within { association: association.clone(), value })))
+}

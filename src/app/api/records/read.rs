@@ -1,0 +1,171 @@
+//! Reading: `list`, `get`, `query`.
+
+use serde_json::{Map, Value};
+
+use super::{Parameters, Place, within};
+use crate::app::api::{Answer, ApiError, Call};
+use crate::data::{Aggregation, Collection, Dimension, Filter, Function, Measure, Ordering, Query, Sort};
+
+/// Adds the key to an order: pages mean something only where no two records are in the same place.
+fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
+    let keys: Vec<Sort> = collection
+        .key()
+        .iter()
+        .filter(|key| !sort.iter().any(|known| known.field == key.name()))
+        .map(|key| Sort::ascending(key.name()))
+        .collect();
+    sort.extend(keys);
+}
+
+pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let records = place.records();
+    let page = parameters.page()?;
+    let filter = parameters.by_key(records)?.unwrap_or_default().and(parameters.filter()?);
+    let mut query = parameters.query(filter)?;
+    query.sort = parameters.sort()?;
+    in_full_order(records, &mut query.sort);
+    let source = call.app.source();
+    let Some(limited) = within(call, place).await? else {
+        return Ok(match page {
+            Some(page) => {
+                Answer::List { data: Vec::new(), count: 0, page: page.number, page_size: page.size }
+            }
+            None => Answer::Data(Value::Array(Vec::new())),
+        });
+    };
+    query.within = limited;
+    let Some(page) = page else {
+        let found = source.find(records, query).await?;
+        return Ok(Answer::Data(found.into_iter().map(Value::Object).collect()));
+    };
+    query.limit = Some(page.size);
+    query.offset = (page.number - 1).saturating_mul(page.size);
+    let counted = Query { limit: None, offset: 0, ..query.clone() };
+    let found = source.find(records, query).await?;
+    // A page that is not full says how many there are.
+    let before = (page.number - 1).saturating_mul(page.size);
+    let count = match u64::try_from(found.len()) {
+        Ok(length) if length < page.size && (length > 0 || before == 0) => before + length,
+        _ => source.count_of(records, &counted).await?,
+    };
+    let data = found.into_iter().map(Value::Object).collect();
+    Ok(Answer::List { data, count, page: page.number, page_size: page.size })
+}
+
+pub(super) async fn get(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let records = place.records();
+    let by_key = parameters.by_key(records)?;
+    let one_of_many = place.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
+    let filter = parameters.filter()?;
+    if by_key.is_none() && filter == Filter::All && one_of_many && records.name() != "systemSettings" {
+        return Err(ApiError::bad_request("say which record is meant: filterByTk is missing"));
+    }
+    let mut query = parameters.query(by_key.unwrap_or_default().and(filter))?;
+    query.sort = parameters.sort()?;
+    in_full_order(records, &mut query.sort);
+    let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
+    query.within = limited;
+    let found = call.app.source().find_one(records, query).await?;
+    Ok(Answer::Data(found.map_or(Value::Null, Value::Object)))
+}
+
+pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let Value::Object(body) = &call.body else {
+        return Err(ApiError::bad_request("the body must be an object with measures or dimensions"));
+    };
+    let filter = match body.get("filter") {
+        Some(filter) => call.requester.filter(filter)?,
+        None => Filter::All,
+    };
+    let query =
+        Query { filter, guard: call.requester.guard(), clock: call.requester.clock(), ..Query::default() };
+    let wanted = aggregation(body)?;
+    let found = call.app.source().aggregate(&place.collection, &query, &wanted).await?;
+    Ok(Answer::Data(found.into_iter().map(Value::Object).collect()))
+}
+
+fn aggregation(body: &Map<String, Value>) -> Result<Aggregation, ApiError> {
+    let mut wanted = Aggregation::default();
+    for item in items(body, "measures")? {
+        let path = path(item)?;
+        let function = match text(item, "aggregation")? {
+            None | Some("") => None,
+            Some(name) => Some(Function::named(name).ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "there is no aggregation {name}: it is count, sum, avg, min or max"
+                ))
+            })?),
+        };
+        let distinct = item.get("distinct").and_then(Value::as_bool).unwrap_or(false);
+        let alias = text(item, "alias")?.filter(|alias| !alias.is_empty()).unwrap_or(&path).to_owned();
+        wanted.measures.push(Measure { path, function, distinct, alias });
+    }
+    for item in items(body, "dimensions")? {
+        let path = path(item)?;
+        let format = text(item, "format")?.filter(|format| !format.is_empty()).map(str::to_owned);
+        let alias = text(item, "alias")?.filter(|alias| !alias.is_empty()).unwrap_or(&path).to_owned();
+        wanted.dimensions.push(Dimension { path, format, alias });
+    }
+    for item in items(body, "orders")? {
+        let name = match text(item, "alias")? {
+            Some(alias) if !alias.is_empty() => alias.to_owned(),
+            _ => path(item)?,
+        };
+        let descending = text(item, "order")?.is_some_and(|order| order.eq_ignore_ascii_case("desc"));
+        let nulls_first = match text(item, "nulls")? {
+            Some("first") => Some(true),
+            Some("last") => Some(false),
+            _ => None,
+        };
+        wanted.orders.push(Ordering { name, descending, nulls_first });
+    }
+    if let Some(having) = body.get("having") {
+        wanted.having = Filter::parse(having)?;
+    }
+    let number = |name: &str| match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(given) => given
+            .as_u64()
+            .or_else(|| given.as_str()?.parse().ok())
+            .map(Some)
+            .ok_or_else(|| ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
+    };
+    wanted.limit = number("limit")?;
+    wanted.offset = number("offset")?.unwrap_or(0);
+    Ok(wanted)
+}
+
+fn items<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a Map<String, Value>>, ApiError> {
+    let refused = || ApiError::bad_request(format!("{name} must be a list of objects"));
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            items.iter().map(Value::as_object).collect::<Option<_>>().ok_or_else(refused)
+        }
+        Some(_) => Err(refused()),
+    }
+}
+
+fn text<'a>(item: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, ApiError> {
+    match item.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(ApiError::bad_request(format!("{name} must be a text, not {other}"))),
+    }
+}
+
+/// A field, as `"author.name"` or as `["author", "name"]`.
+fn path(item: &Map<String, Value>) -> Result<String, ApiError> {
+    let refused = || ApiError::bad_request("field must be the name of a field, or a list of names");
+    let path = match item.get("field") {
+        Some(Value::String(path)) => path.clone(),
+        Some(Value::Array(steps)) => {
+            let steps: Option<Vec<&str>> = steps.iter().map(Value::as_str).collect();
+            steps.ok_or_else(refused)?.join(".")
+        }
+        _ => return Err(refused()),
+    };
+    if path.is_empty() { Err(refused()) } else { Ok(path) }
+}

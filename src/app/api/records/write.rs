@@ -1,0 +1,202 @@
+//! Writing: `create`, `update`, `destroy`, `firstOrCreate`, `updateOrCreate`, `move`.
+
+use serde_json::{Value, json};
+
+use super::{Parameters, Place, within};
+use crate::app::api::{Answer, ApiError, Call};
+use crate::app::passwords;
+use crate::data::{AssociationKind, Collection, Filter, Move, Record, Within};
+
+/// Records that one request makes at most.
+const MOST_AT_ONCE: usize = 10_000;
+
+/// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
+/// no transaction.
+async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
+    passwords::hashed(&call.app.source().catalog(), collection, given).await
+}
+
+pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let options = parameters.write_options()?;
+    let source = call.app.source();
+    let records = place.records();
+    if let Value::Array(items) = &call.body {
+        if items.len() > MOST_AT_ONCE {
+            return Err(ApiError::bad_request(format!("more than {MOST_AT_ONCE} records at once")));
+        }
+        let mut all = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::Object(item) = item else {
+                return Err(ApiError::bad_request("the body must be a list of objects: records' values"));
+            };
+            all.push(values(call, records, item.clone()).await?);
+        }
+        let made = match &place.behind {
+            None => source.create_many(records, all, &options).await?,
+            Some(behind) => {
+                let to = (&place.collection, &behind.association);
+                let mut made = Vec::with_capacity(all.len());
+                for values in all {
+                    made.push(source.create_associated(to, &behind.key, values, &options).await?);
+                }
+                made
+            }
+        };
+        return Ok(Answer::Data(made.into_iter().map(Value::Object).collect()));
+    }
+    let given = values(call, records, parameters.values()?).await?;
+    let made = match &place.behind {
+        None => source.create(records, given, &options).await?,
+        Some(behind) => {
+            let to = (&place.collection, &behind.association);
+            source.create_associated(to, &behind.key, given, &options).await?
+        }
+    };
+    Ok(Answer::Data(Value::Object(made)))
+}
+
+/// The filter for the records that belong to the one that a query is limited to.
+async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Filter, ApiError> {
+    let association = &within.association;
+    let target = place.records();
+    Ok(match association.kind {
+        AssociationKind::BelongsTo => Filter::eq(&*association.target_key, within.value.clone()),
+        AssociationKind::HasOne | AssociationKind::HasMany => {
+            Filter::eq(&*association.foreign_key, within.value.clone())
+        }
+        AssociationKind::BelongsToMany => {
+            let query = crate::data::Query {
+                within: Some(within.clone()),
+                guard: call.requester.guard(),
+                ..crate::data::Query::default()
+            };
+            let key = target.single_key()?.name();
+            let found = call.app.source().find(target, query).await?;
+            let keys = found.into_iter().filter_map(|mut record| record.remove(key)).collect();
+            Filter::one_of(key, keys)
+        }
+    })
+}
+
+pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let options = parameters.write_options()?;
+    let records = place.records();
+    let source = call.app.source();
+    if let (Value::Array(items), None) = (&call.body, &place.behind) {
+        return update_each(call, records, items, &options).await;
+    }
+    let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
+    let mut filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    match within(call, place).await? {
+        Some(Some(limit)) => filter = filter.and(belonging(call, place, &limit).await?),
+        Some(None) => {}
+        None => return Ok(Answer::Data(json!([]))),
+    }
+    let given = values(call, records, parameters.values()?).await?;
+    let changed = source.change(records, filter, given, &options).await?;
+    Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
+}
+
+/// Changes several records, each to values of its own that name it.
+async fn update_each(
+    call: &Call<'_>,
+    collection: &Collection,
+    items: &[Value],
+    options: &crate::data::WriteOptions,
+) -> Result<Answer, ApiError> {
+    let key = collection.single_key()?.name();
+    if items.len() > MOST_AT_ONCE {
+        return Err(ApiError::bad_request(format!("more than {MOST_AT_ONCE} records at once")));
+    }
+    let mut all = Vec::with_capacity(items.len());
+    for item in items {
+        let named = item.get(key).filter(|value| !value.is_null()).cloned();
+        let (Value::Object(item), Some(named)) = (item, named) else {
+            return Err(ApiError::bad_request(format!("each record of the body must have its {key}")));
+        };
+        all.push((named, values(call, collection, item.clone()).await?));
+    }
+    let mut transaction = call.app.source().begin().await?;
+    let mut changed = Vec::with_capacity(all.len());
+    for (named, values) in all {
+        changed.extend(transaction.change(collection, Filter::eq(key, named), values, options).await?);
+    }
+    transaction.commit().await?;
+    Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
+}
+
+pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let options = parameters.write_options()?;
+    let records = place.records();
+    let source = call.app.source();
+    let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
+    let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    let removed = match within(call, place).await? {
+        Some(Some(limit)) => {
+            let belonging = belonging(call, place, &limit).await?;
+            source.remove_associated(records, belonging, filter, &options).await?
+        }
+        Some(None) => source.remove(records, filter, &options).await?,
+        None => 0,
+    };
+    Ok(Answer::Data(json!(removed)))
+}
+
+pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
+    let given = values(call, &place.collection, parameters.values()?).await?;
+    let found = call.app.source().first_or_create(&place.collection, &keys, given, &options).await?;
+    Ok(Answer::Data(Value::Object(found)))
+}
+
+pub(super) async fn update_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
+    let given = values(call, &place.collection, parameters.values()?).await?;
+    let done = call.app.source().update_or_create(&place.collection, &keys, given, &options).await?;
+    Ok(Answer::Data(match done {
+        Ok(changed) => changed.into_iter().map(Value::Object).collect(),
+        Err(made) => Value::Object(made),
+    }))
+}
+
+pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    let options = Parameters::of(call).write_options()?;
+    let given = |name: &str| {
+        let value = call.params.get(name).or_else(|| call.body.get(name)).filter(|value| !value.is_null());
+        value.cloned()
+    };
+    let Some(source) = given("sourceId") else {
+        return Err(ApiError::bad_request("say which record is moved: sourceId is missing"));
+    };
+    let method = given("method");
+    let method = method.as_ref().and_then(Value::as_str);
+    let field = given("sortField").and_then(|name| name.as_str().map(str::to_owned));
+    let default = match &place.behind {
+        Some(behind) => format!("{}Sort", behind.association.foreign_key),
+        None => "sort".to_owned(),
+    };
+    let scope = match given("targetScope") {
+        Some(Value::Object(scope)) => Some(scope),
+        Some(Value::String(text)) => serde_json::from_str(&text).ok(),
+        _ => None,
+    };
+    let truth = |value: Value| value == Value::Bool(true) || value.as_str() == Some("true");
+    let change = Move {
+        source,
+        target: given("targetId"),
+        after: method == Some("insertAfter"),
+        field: field.unwrap_or(default),
+        scope,
+        first: method == Some("prepend") || given("sticky").is_some_and(truth),
+    };
+    if change.target.is_none() && change.scope.is_none() && !change.first {
+        return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
+    }
+    call.app.source().move_record(place.records(), &change, &options).await?;
+    Ok(Answer::Data(json!("ok")))
+}

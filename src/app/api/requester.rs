@@ -1,0 +1,192 @@
+//! For whom a request is answered: who it is, in which roles, at what time of day.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use http::StatusCode;
+
+use super::records::Place;
+use super::target::Target;
+use super::{ApiError, App};
+use crate::app::acl::{Acl, HeldRole, choose};
+use crate::app::auth::Session;
+use crate::data::{Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, resolve};
+
+/// For whom a request is answered.
+#[derive(Debug, Clone)]
+pub struct Requester {
+    /// Who; nobody, where everybody may.
+    session: Option<Arc<Session>>,
+    clock: Clock,
+    /// `None` opens everything: the role root, or the host itself.
+    guard: Option<Arc<RoleGuard>>,
+    role: Option<String>,
+}
+
+/// The requester of a session: in which of the user's roles it acts is decided here.
+pub(super) async fn of(
+    app: &Arc<App>,
+    session: &Arc<Session>,
+    wanted: Option<&str>,
+    clock: Clock,
+) -> Result<Requester, ApiError> {
+    let held: Vec<HeldRole<'_>> = session
+        .user
+        .roles
+        .iter()
+        .map(|role| HeldRole { name: role, default: session.user.default_role.as_ref() == Some(role) })
+        .collect();
+    let active = choose(&held, wanted, app.role_mode())
+        .map_err(|error| ApiError::new(StatusCode::UNAUTHORIZED, error.to_string()).code(error.code()))?;
+    let guard = if active.has_root() {
+        None
+    } else {
+        let roles = active.names().iter().map(|name| (*name).to_owned()).collect();
+        Some(Arc::new(RoleGuard {
+            acl: app.acl().await?,
+            catalog: app.source().catalog(),
+            roles,
+            role: active.current().to_owned(),
+            user: session.user.variables(),
+            clock,
+        }))
+    };
+    Ok(Requester {
+        session: Some(Arc::clone(session)),
+        clock,
+        guard,
+        role: Some(active.current().to_owned()),
+    })
+}
+
+impl Requester {
+    /// Refuses what the roles do not open.
+    pub(super) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let roles: Vec<&str> = guard.roles.iter().map(String::as_str).collect();
+        let open = match (place.and_then(|place| place.behind.as_ref()), &target.association) {
+            (Some(behind), _) => {
+                let name = &behind.association.name;
+                let target_name = behind.target.name();
+                guard.acl.association(&roles, &target.resource, name, target_name, &target.action).is_some()
+            }
+            _ => guard.acl.permission(&roles, &target.name(), &target.action).is_some(),
+        };
+        if open {
+            return Ok(());
+        }
+        Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow this"))
+    }
+
+    /// The roles in which it acts, and the one name that clients know them by.
+    #[must_use]
+    pub fn roles(&self) -> (Vec<&str>, &str) {
+        let current = self.role.as_deref().unwrap_or_default();
+        match &self.guard {
+            Some(guard) => (guard.roles.iter().map(String::as_str).collect(), current),
+            None => (vec![current], current),
+        }
+    }
+
+    /// Nobody in particular.
+    pub(super) fn anybody(clock: Clock) -> Self {
+        Self { session: None, clock, guard: None, role: None }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    /// The user's key.
+    #[must_use]
+    pub fn user_id(&self) -> Option<i64> {
+        self.session.as_ref().map(|session| session.user.id)
+    }
+
+    /// What time it is there.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Who decides what is open.
+    #[must_use]
+    pub fn guard(&self) -> Option<Arc<dyn Guard>> {
+        self.guard.clone().map(|guard| guard as Arc<dyn Guard>)
+    }
+
+    /// Whether everything is open.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.guard.is_none() && self.session.is_some()
+    }
+
+    /// Reads a filter with its variables: `{{ $user.id }}`, `{{ $nDate.today }}`.
+    pub(super) fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
+        let user = self.session.as_ref().map(|session| session.user.variables());
+        let variables = Variables {
+            user: user.as_ref(),
+            role: self.role.as_deref(),
+            timezone: self.clock.timezone,
+            now: self.clock.now,
+        };
+        let resolved =
+            resolve(given, &variables).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(Filter::parse(&resolved)?)
+    }
+}
+
+/// What some roles open, for one user at one time.
+#[derive(Debug)]
+pub(super) struct RoleGuard {
+    acl: Arc<Acl>,
+    catalog: Arc<Catalog>,
+    roles: Vec<String>,
+    role: String,
+    user: Map<String, Value>,
+    clock: Clock,
+}
+
+impl RoleGuard {
+    fn scope(&self, given: &Value) -> Result<Filter, DataError> {
+        let variables = Variables {
+            user: Some(&self.user),
+            role: Some(&self.role),
+            timezone: self.clock.timezone,
+            now: self.clock.now,
+        };
+        let resolved = resolve(given, &variables).map_err(|error| DataError::Refused(error.to_string()))?;
+        Filter::parse(&resolved)
+    }
+}
+
+impl Guard for RoleGuard {
+    fn access(&self, collection: &str, action: Action) -> Option<Access> {
+        let name = match action {
+            Action::View => "list",
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Destroy => "destroy",
+        };
+        let roles: Vec<&str> = self.roles.iter().map(String::as_str).collect();
+        let permission = self.acl.permission(&roles, collection, name)?;
+        let known = self.catalog.get(collection);
+        let permission = if known.is_some_and(|known| known.get("createdById").is_none()) {
+            permission.without_creators()?
+        } else {
+            permission
+        };
+        let scope = match permission.filter() {
+            None => Filter::All,
+            Some(given) => self.scope(&given).unwrap_or_else(|error| {
+                // What cannot be read opens nothing.
+                tracing::warn!(%error, collection, "the scope of a role cannot be read");
+                Filter::never()
+            }),
+        };
+        Some(Access { fields: permission.fields, scope })
+    }
+}

@@ -1,0 +1,291 @@
+//! Making, changing and removing collections: rows, tables and catalog together.
+//!
+//! Where the engine has transactions of the schema, all of it happens or nothing; MySQL and MariaDB
+//! make a table for good, so that there it is removed again when what comes after fails.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::catalog::{self, whole};
+use super::definition::{self, Defined, text, truth};
+use super::{fields, names};
+use crate::app::acl::store;
+use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
+use crate::data::{
+    Catalog, Collection, DataError, DataSource, Filter, Query, Record, Sort, Transaction, random_uid,
+};
+
+/// What is in columns of `collections`; the rest is in `options`.
+const COLUMNS: [&str; 7] = ["key", "name", "title", "inherit", "hidden", "description", "sort"];
+/// What a definition is given with and is no part of it.
+const NOT_OPTIONS: [&str; 2] = ["fields", "options"];
+
+pub(super) fn refused(sentence: impl Into<String>) -> DataError {
+    DataError::Refused(sentence.into())
+}
+
+/// Divides a definition into its columns and its options.
+pub(super) fn row(given: Map<String, Value>, columns: &[&str], left_out: &[&str]) -> Record {
+    let mut options = match given.get("options") {
+        Some(Value::Object(options)) => options.clone(),
+        _ => Map::new(),
+    };
+    let mut row = Record::new();
+    for (name, value) in given {
+        if columns.contains(&name.as_str()) {
+            row.insert(name, value);
+        } else if !left_out.contains(&name.as_str()) {
+            options.insert(name, value);
+        }
+    }
+    row.insert("options".to_owned(), Value::Object(options));
+    row
+}
+
+/// The next place in an order.
+pub(super) async fn next_place(
+    transaction: &mut Transaction,
+    table: &Collection,
+    within: Filter,
+) -> Result<i64, DataError> {
+    let last = Query { limit: Some(1), ..Query::filter(within).sort(Sort::descending("sort")) };
+    let last = transaction.find_one(table, last).await?;
+    Ok(last.and_then(|row| row.get("sort")?.as_i64()).unwrap_or(0) + 1)
+}
+
+/// Reads a collection as it is written down now, and lets the transaction know it.
+pub(super) async fn refresh(transaction: &mut Transaction, name: &str) -> Result<Collection, DataError> {
+    let row = transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?;
+    let fields = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
+    let fields = transaction.find(&USER_FIELDS, fields.sort(Sort::ascending("key"))).await?;
+    let built = catalog::build(row.as_slice(), &fields);
+    let collection = built.get(name).cloned().unwrap_or_else(|| Collection::new(name));
+    let known = Arc::new(transaction.catalog().with(collection.clone()));
+    transaction.set_catalog(known);
+    Ok(collection)
+}
+
+/// Makes what was changed in a transaction known to everybody.
+pub(super) async fn publish(
+    source: &DataSource,
+    transaction: Transaction,
+) -> Result<Arc<Catalog>, DataError> {
+    let catalog = Arc::clone(transaction.catalog());
+    transaction.commit().await?;
+    source.set_catalog(Arc::clone(&catalog));
+    Ok(catalog)
+}
+
+/// Makes a collection; gives its row.
+pub(in crate::app) async fn create(
+    source: &DataSource,
+    mut given: Map<String, Value>,
+) -> Result<Record, DataError> {
+    let name = match given.get("name") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(name)) => name.clone(),
+        Some(other) => return Err(refused(format!("{other} is no name for a collection"))),
+    };
+    let name = if name.is_empty() { format!("t_{}", random_uid()) } else { name };
+    names::check("collection", &name)?;
+    let fields = field_definitions(&mut given)?;
+    // As recorded: the fields that fill themselves are there when they are listed.
+    for preset in ["createdAt", "updatedAt", "createdBy", "updatedBy"] {
+        let listed = fields.iter().any(|field| text(field, "name") == Some(preset));
+        given.entry(preset).or_insert(Value::Bool(listed));
+    }
+    given.insert("name".to_owned(), Value::from(name.clone()));
+    let mut transaction = source.begin().await?;
+    if transaction.catalog().get(&name).is_some() {
+        return Err(refused(format!("there is a collection {name} already")));
+    }
+    let collection = first_shape(&name, &given, &fields)?;
+    if transaction.has_table(&collection).await? {
+        return Err(refused(format!("there is a table {name} already, which is no collection's")));
+    }
+    transaction.create_table(&collection).await?;
+    match fill(&mut transaction, &name, given, fields).await {
+        Ok(row) => {
+            publish(source, transaction).await?;
+            Ok(row)
+        }
+        Err(error) => {
+            drop(transaction);
+            if source.database().engine() == crate::data::Engine::Mysql {
+                source.drop_table(&collection).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The definitions of fields that a definition is given with.
+fn field_definitions(given: &mut Map<String, Value>) -> Result<Vec<Map<String, Value>>, DataError> {
+    let not_fields = || refused("fields must be a list of definitions");
+    match given.remove("fields") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::Object(field) => Ok(field),
+                _ => Err(not_fields()),
+            })
+            .collect(),
+        Some(_) => Err(not_fields()),
+    }
+}
+
+/// The collection with its columns; associations come when there is something to associate.
+fn first_shape(
+    name: &str,
+    options: &Map<String, Value>,
+    fields: &[Map<String, Value>],
+) -> Result<Collection, DataError> {
+    let mut defined: Vec<Defined> = Vec::new();
+    for field in fields {
+        let is_association =
+            text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some());
+        if is_association {
+            continue;
+        }
+        let field = definition::field(field)?;
+        if defined.iter().any(|known| known.name() == field.name()) {
+            return Err(refused(format!("the field {} is defined twice", field.name())));
+        }
+        defined.push(field);
+    }
+    let collection = catalog::collection(name, options, defined);
+    if collection.fields().is_empty() {
+        return Err(refused(format!("the collection {name} would have no field")));
+    }
+    Ok(collection)
+}
+
+async fn fill(
+    transaction: &mut Transaction,
+    name: &str,
+    given: Map<String, Value>,
+    given_fields: Vec<Map<String, Value>>,
+) -> Result<Record, DataError> {
+    let mut new = row(given, &COLUMNS, &NOT_OPTIONS);
+    new.insert("key".to_owned(), Value::from(random_uid()));
+    let place = next_place(transaction, &USER_COLLECTIONS, Filter::All).await?;
+    new.insert("sort".to_owned(), Value::from(place));
+    let row = transaction.insert(&USER_COLLECTIONS, new).await?;
+    let (associations, columns): (Vec<_>, Vec<_>) = given_fields.into_iter().partition(|field| {
+        text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some())
+    });
+    for (place, field) in (1_i64..).zip(columns) {
+        fields::write(transaction, name, field, place).await?;
+    }
+    refresh(transaction, name).await?;
+    for field in associations {
+        fields::add(transaction, name, field).await?;
+    }
+    Ok(row)
+}
+
+/// Reads the rows of the collections that are meant.
+async fn meant(transaction: &mut Transaction, filter: &Filter) -> Result<Vec<Record>, DataError> {
+    transaction.find(&USER_COLLECTIONS, Query::filter(filter.clone()).sort(Sort::ascending("sort"))).await
+}
+
+/// Changes the options of collections; gives their rows.
+pub(in crate::app) async fn update(
+    source: &DataSource,
+    filter: &Filter,
+    given: Map<String, Value>,
+) -> Result<Vec<Record>, DataError> {
+    let mut transaction = source.begin().await?;
+    let rows = meant(&mut transaction, filter).await?;
+    let mut changed = Vec::with_capacity(rows.len());
+    for before in rows {
+        let name = text(&before, "name").unwrap_or_default().to_owned();
+        let mut changes = row(given.clone(), &COLUMNS, &["fields", "options", "key", "name", "sort"]);
+        for fixed in ["key", "name", "sort"] {
+            changes.remove(fixed);
+        }
+        let mut options = before.get("options").cloned().unwrap_or_else(|| json!({}));
+        merge(&mut options, changes.remove("options"));
+        changes.insert("options".to_owned(), options);
+        let old = transaction.catalog().get(&name).cloned();
+        transaction.update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
+        let new = refresh(&mut transaction, &name).await?;
+        for field in new.fields() {
+            if old.as_ref().is_some_and(|old| old.get(field.name()).is_none()) {
+                transaction.add_column(&new, &field.clone().nullable()).await?;
+            }
+        }
+        let after = Query::filter(Filter::eq("name", name));
+        changed.extend(transaction.find_one(&USER_COLLECTIONS, after).await?);
+    }
+    publish(source, transaction).await?;
+    Ok(changed)
+}
+
+/// Puts options over others.
+pub(super) fn merge(options: &mut Value, over: Option<Value>) {
+    if let (Value::Object(options), Some(Value::Object(over))) = (options, over) {
+        options.extend(over);
+    }
+}
+
+/// Removes collections with their records; gives their number.
+pub(in crate::app) async fn destroy(source: &DataSource, filter: &Filter) -> Result<u64, DataError> {
+    let mut transaction = source.begin().await?;
+    let rows = meant(&mut transaction, filter).await?;
+    for before in &rows {
+        let name = text(before, "name").unwrap_or_default();
+        if truth(&whole(before), "uiManageable") {
+            return Err(refused(format!("the collection {name} belongs to the system")));
+        }
+        let Some(collection) = transaction.catalog().get(name).cloned() else { continue };
+        // MySQL and MariaDB remove a table for good: its row goes first.
+        fields::forget_collection(&mut transaction, name).await?;
+        transaction.destroy(&USER_FIELDS, &Filter::eq("collectionName", name)).await?;
+        transaction.destroy(&USER_COLLECTIONS, &Filter::eq("name", name)).await?;
+        store::collection_destroyed(&mut transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
+            .await
+            .map_err(|error| refused(error.to_string()))?;
+        let left = Arc::new(transaction.catalog().without(name));
+        transaction.set_catalog(left);
+        transaction.drop_table(&collection).await?;
+    }
+    publish(source, transaction).await?;
+    Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+}
+
+/// Makes the fields of a collection those that are listed: new ones are added, others changed, the
+/// rest removed.
+pub(in crate::app) async fn set_fields(
+    source: &DataSource,
+    name: &str,
+    given: &Value,
+) -> Result<(), DataError> {
+    let mut wrapped = match given {
+        Value::Object(given) if given.contains_key("fields") => given.clone(),
+        other => Map::from_iter([("fields".to_owned(), other.clone())]),
+    };
+    let listed = field_definitions(&mut wrapped)?;
+    let mut transaction = source.begin().await?;
+    if transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?.is_none() {
+        return Err(refused(format!("there is no collection {name} that fields could be set of")));
+    }
+    let known = transaction.find(&USER_FIELDS, Query::filter(Filter::eq("collectionName", name))).await?;
+    let is_listed = |row: &Record| listed.iter().any(|field| text(field, "name") == text(row, "name"));
+    let superfluous: Vec<&str> =
+        known.iter().filter(|row| !is_listed(row)).filter_map(|row| text(row, "name")).collect();
+    fields::remove(&mut transaction, name, &superfluous).await?;
+    for mut field in listed {
+        field.remove("key");
+        let known = known.iter().find(|row| text(row, "name") == text(&field, "name"));
+        match known {
+            Some(before) => fields::change(&mut transaction, name, before, field).await?,
+            None => {
+                fields::add(&mut transaction, name, field).await?;
+            }
+        }
+    }
+    publish(source, transaction).await.map(drop)
+}

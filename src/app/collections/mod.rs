@@ -1,0 +1,18 @@
+//! The collections that users make: how they are written down, and what becomes of them.
+//!
+//! `definition.rs` reads a definition in NocoBase's words, `catalog.rs` makes of all that are
+//! written down (the tables `collections` and `fields`) the catalog that records are read and
+//! written by, `change.rs` and `fields.rs` change them: rows, tables and catalog together.
+//! `shape.rs` gives them the shape in which clients see them.
+
+mod catalog;
+mod change;
+mod definition;
+mod fields;
+mod names;
+mod shape;
+
+pub(super) use catalog::{base, load, tables};
+pub(super) use change::{create, destroy, set_fields, update};
+pub(super) use fields::{create as create_field, destroy as destroy_field, update as update_field};
+pub(super) use shape::{collection as collection_shape, field as field_shape, meta};
