@@ -106,6 +106,7 @@ pub struct App {
 struct Settings {
     title: Arc<str>,
     language: Arc<str>,
+    rules: auth::AccountRules,
 }
 
 impl std::fmt::Debug for App {
@@ -121,8 +122,25 @@ impl App {
         let AppOptions { name, jwt_secret, source, resources } = options;
         system::check(&source).await?;
         let settings = Settings::read(&source, &name).await?;
-        let auth = auth::Auth::open(source.clone(), &jwt_secret).await?;
-        Ok(Arc::new(Self { name, settings: ArcSwap::from_pointee(settings), source, auth, resources }))
+        let auth = auth::Auth::open(source.clone(), &jwt_secret, settings.rules).await?;
+        let settings = ArcSwap::from_pointee(settings);
+        let app = Arc::new(Self { name, settings, source, auth, resources });
+        Ok(app)
+    }
+
+    /// Forgets what was read of its database, and reads it again: what somebody else changed there
+    /// counts from now on.
+    pub async fn reload(&self) -> Result<(), AppError> {
+        self.auth.reload().await?;
+        self.reload_settings().await
+    }
+
+    /// Reads the settings again, after they were changed.
+    pub async fn reload_settings(&self) -> Result<(), AppError> {
+        let settings = Settings::read(&self.source, &self.name).await?;
+        self.auth.set_rules(settings.rules);
+        self.settings.store(Arc::new(settings));
+        Ok(())
     }
 
     /// Its ID.
@@ -147,8 +165,7 @@ impl App {
     pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
         let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
         self.source.update(&system::SYSTEM_SETTINGS, &Filter::All, changes).await?;
-        self.settings.store(Arc::new(Settings::read(&self.source, &self.name).await?));
-        Ok(())
+        self.reload_settings().await
     }
 
     /// Its main data source.
@@ -176,12 +193,14 @@ impl App {
 
 impl Settings {
     async fn read(source: &DataSource, name: &Arc<str>) -> Result<Self, AppError> {
-        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&["title", "appLang"]);
+        let fields = ["title", "appLang", "options", "enableEditProfile", "enableChangePassword"];
+        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&fields);
         let record = source.find_one(&system::SYSTEM_SETTINGS, query).await?.unwrap_or_default();
         let text = |field: &str| record.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Self {
             title: text("title").map_or_else(|| Arc::clone(name), Arc::from),
             language: text("appLang").unwrap_or("en-US").into(),
+            rules: auth::AccountRules::of(&record),
         })
     }
 }

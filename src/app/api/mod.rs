@@ -8,11 +8,12 @@
 //! [`AppOptions`]: super::AppOptions
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::{App, auth::Session};
@@ -52,6 +53,8 @@ pub struct ApiRequest {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// A call of one action.
@@ -64,6 +67,10 @@ pub struct Call<'a> {
     pub params: Value,
     /// The body as JSON, `{}` where there is none.
     pub body: Value,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
     /// Who calls; actions that are not public always have one.
     pub session: Option<Arc<Session>>,
 }
@@ -78,6 +85,26 @@ impl Call<'_> {
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)?.as_str()
+    }
+
+    /// A header that is a text and not empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// A text of the body, empty where there is none.
+    pub fn text(&self, name: &str) -> Result<&str, ApiError> {
+        match self.body.get(name) {
+            None | Some(Value::Null) => Ok(""),
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(ApiError::bad_request(format!("{name} must be a text"))),
+        }
+    }
+
+    /// The body as an object.
+    pub fn values(&self) -> Result<&Map<String, Value>, ApiError> {
+        self.body.as_object().ok_or_else(|| ApiError::bad_request("the body must be an object"))
     }
 
     /// The key of the record that is meant (`filterByTk`).
@@ -131,15 +158,29 @@ pub trait Resource: Send + Sync {
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a>;
 }
 
+/// Where a client finds the token that replaces its own, as in NocoBase.
+const NEW_TOKEN: &str = "x-new-token";
+
 /// Answers a request.
 pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Response<Bytes> {
-    match handle(app, request).await {
+    let mut session = None;
+    let mut response = match handle(app, request, &mut session).await {
         Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
+    };
+    // Also with an error: the client's own token has ended.
+    let renewed = session.as_ref().and_then(|session| session.renewed.as_ref());
+    if let Some(token) = renewed.and_then(|renewed| HeaderValue::from_str(&renewed.token).ok()) {
+        response.headers_mut().insert(NEW_TOKEN, token);
     }
+    response
 }
 
-async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError> {
+async fn handle(
+    app: &Arc<App>,
+    request: &ApiRequest,
+    session: &mut Option<Arc<Session>>,
+) -> Result<Answer, ApiError> {
     let target = Target::parse(&request.target)?;
     let body = body(request)?;
     let resource = find(app, &target)?;
@@ -151,18 +192,26 @@ async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError
     }
     let params = Value::Object(query_string::parse(&request.query)?);
     let access = resource.access(&target.action);
-    let session = match access {
-        Access::Public => None,
-        Access::SignedIn | Access::Administrators => {
-            Some(app.auth().authenticate(bearer(&request.headers)).await?)
-        }
-    };
+    if access != Access::Public {
+        *session = Some(authenticate(app, &request.headers).await?);
+    }
     let administrator =
         session.as_ref().is_some_and(|session| session.is_root() || session.user.has_role("admin"));
     if access == Access::Administrators && !administrator {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow this"));
     }
-    resource.call(Call { app, action: &target.action, params, body, session }).await
+    let (headers, client, session) = (&request.headers, request.client, session.clone());
+    resource.call(Call { app, action: &target.action, params, body, headers, client, session }).await
+}
+
+async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
+    let token = bearer(headers);
+    let stream = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
+    let session = match stream {
+        true => app.auth().authenticate_stream(token).await,
+        false => app.auth().authenticate(token).await,
+    };
+    Ok(session?)
 }
 
 fn find<'a>(app: &'a App, target: &Target) -> Result<&'a dyn Resource, ApiError> {
@@ -180,7 +229,7 @@ fn find<'a>(app: &'a App, target: &Target) -> Result<&'a dyn Resource, ApiError>
 /// Whether an action only reads, by its name: a link or an image in a page can make a browser send
 /// any GET.
 fn reads(action: &str) -> bool {
-    ["list", "get", "check"].iter().any(|start| action.starts_with(start))
+    ["list", "get", "check", "publicList"].iter().any(|start| action.starts_with(start))
 }
 
 /// The token of the `Authorization` header, empty where there is none.

@@ -22,6 +22,7 @@ async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Valu
             query: query.into(),
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            client: None,
         })
         .await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json; charset=utf-8");
@@ -239,6 +240,7 @@ async fn a_body_that_is_not_json_is_refused_by_its_type() {
         query: String::new(),
         headers,
         body: Bytes::from_static(b"account=nocobase"),
+        client: None,
     };
     assert_eq!(app.api(request).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }

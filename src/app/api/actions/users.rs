@@ -1,7 +1,12 @@
-//! `users`: who there is.
+//! `users`: who there is, and what people say of themselves.
 
-use crate::app::api::{Access, Answering, Call, Resource, list};
+use serde_json::{Value, json};
+
+use super::{changed, settable};
+use crate::app::api::{Access, Answer, Answering, ApiError, Call, Resource, list};
+use crate::app::auth::{AuthError, take_password};
 use crate::app::system::USERS;
+use crate::data::{Filter, Record};
 
 pub(super) struct Users;
 
@@ -11,19 +16,49 @@ impl Resource for Users {
     }
 
     fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "get")
+        matches!(action, "list" | "get" | "updateProfile" | "updateLang")
     }
 
-    fn access(&self, _action: &str) -> Access {
-        Access::Administrators
+    fn access(&self, action: &str) -> Access {
+        if action.starts_with("update") { Access::SignedIn } else { Access::Administrators }
     }
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
             match call.action {
+                "updateProfile" => update_profile(&call).await,
+                "updateLang" => {
+                    let language = Value::from(call.text("appLang")?);
+                    update_own(&call, Record::from_iter([("appLang".to_owned(), language)])).await?;
+                    Ok(Answer::Bare(json!({})))
+                }
                 "get" => list::get(&call, &USERS, "id").await,
                 _ => list::list(&call, &USERS).await,
             }
         })
     }
+}
+
+/// What NocoBase's form for the own profile has in it; the user name must not be left out there.
+async fn update_profile(call: &Call<'_>) -> Result<Answer, ApiError> {
+    if !call.app.auth().rules().edit_profile {
+        return Err(AuthError::Forbidden("the settings do not allow changing the profile").into());
+    }
+    let mut values = settable(call, &["nickname", "username", "email", "phone"])?;
+    if call.text("username")?.is_empty() {
+        return Err(ApiError::bad_request("username must have a value"));
+    }
+    take_password(&mut values)?;
+    Ok(Answer::Data(update_own(call, values).await?.into()))
+}
+
+/// Changes the caller's own record; gives it as it is then.
+async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, ApiError> {
+    let id = call.session()?.user.id;
+    let own = Filter::eq("id", id);
+    values.insert("updatedById".into(), id.into());
+    let updated = call.app.source().update(&USERS, &own, values).await;
+    call.app.auth().forget_user(id);
+    updated?;
+    Ok(changed(call, &USERS, own, "id").await?)
 }
