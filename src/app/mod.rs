@@ -14,6 +14,7 @@ use crate::data::{DataSource, Filter, Query, Record, Sort};
 
 pub mod api;
 pub mod auth;
+pub mod plugin;
 pub mod system;
 #[cfg(test)]
 mod test_place;
@@ -90,6 +91,8 @@ pub struct AppOptions {
     pub source: DataSource,
     /// Resources that only this application has (the main application's `applications`).
     pub resources: Vec<Arc<dyn api::Resource>>,
+    /// The plugins that the host knows.
+    pub plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
 /// A running application.
@@ -99,6 +102,7 @@ pub struct App {
     source: DataSource,
     auth: auth::Auth,
     resources: Vec<Arc<dyn api::Resource>>,
+    plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
 /// What requests need of `systemSettings`.
@@ -119,12 +123,13 @@ impl App {
     /// Opens an installed application: checks its version, loads what its requests need. An error
     /// leaves its data untouched.
     pub async fn open(options: AppOptions) -> Result<Arc<Self>, AppError> {
-        let AppOptions { name, jwt_secret, source, resources } = options;
+        let AppOptions { name, jwt_secret, source, resources, plugins } = options;
         system::check(&source).await?;
         let settings = Settings::read(&source, &name).await?;
         let auth = auth::Auth::open(source.clone(), &jwt_secret, settings.rules).await?;
         let settings = ArcSwap::from_pointee(settings);
-        let app = Arc::new(Self { name, settings, source, auth, resources });
+        let app = Arc::new(Self { name, settings, source, auth, resources, plugins });
+        plugin::begin(&app).await?;
         Ok(app)
     }
 
@@ -141,6 +146,12 @@ impl App {
         self.auth.set_rules(settings.rules);
         self.settings.store(Arc::new(settings));
         Ok(())
+    }
+
+    /// The plugins that the host knows.
+    #[must_use]
+    pub fn plugins(&self) -> &[Arc<dyn plugin::Plugin>] {
+        &self.plugins
     }
 
     /// Its ID.

@@ -65,6 +65,6 @@ impl Place {
     ) -> Result<Arc<App>, AppError> {
         let source = self.source.clone();
         let (name, jwt_secret) = ("crm".into(), secret.into());
-        App::open(AppOptions { name, jwt_secret, source, resources }).await
+        App::open(AppOptions { name, jwt_secret, source, resources, plugins: vec![] }).await
     }
 }

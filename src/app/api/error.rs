@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::answer::json_response;
 use crate::app::AppError;
 use crate::app::auth::AuthError;
+use crate::app::plugin::PluginError;
 use crate::data::{DataError, DatabaseError};
 
 /// When a client may ask again what is not available now.
@@ -103,6 +104,16 @@ impl From<AppError> for ApiError {
         match error {
             AppError::Data(error) => error.into(),
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<PluginError> for ApiError {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Unknown(_) => Self::not_found(error.to_string()),
+            PluginError::Refused { .. } => Self::bad_request(error.to_string()),
+            PluginError::Data(error) => error.into(),
         }
     }
 }

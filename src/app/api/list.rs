@@ -94,10 +94,19 @@ fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError> {
 
 /// Answers a list of a collection's records.
 pub(super) async fn list(call: &Call<'_>, collection: &Collection) -> Result<Answer, ApiError> {
+    list_of(call, collection, Filter::All).await
+}
+
+/// Answers a list of those records of a collection that fit.
+pub(super) async fn list_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    filter: Filter,
+) -> Result<Answer, ApiError> {
     call.only(&ListParameters::NAMES)?;
     let parameters = ListParameters::parse(&call.params)?;
     let (page, page_size) = (parameters.page, parameters.page_size);
-    let mut query = parameters.query(collection, Filter::All)?;
+    let mut query = parameters.query(collection, filter)?;
     if query.sort.is_empty() {
         // Pages mean something only in an order.
         query.sort = collection.primary_key().map(|field| Sort::ascending(field.name())).collect();
@@ -110,10 +119,20 @@ pub(super) async fn list(call: &Call<'_>, collection: &Collection) -> Result<Ans
 
 /// Answers one record by its key, `null` where there is none.
 pub(super) async fn get(call: &Call<'_>, collection: &Collection, key: &str) -> Result<Answer, ApiError> {
+    get_of(call, collection, key, Filter::All).await
+}
+
+/// Answers one record by its key among those that fit.
+pub(super) async fn get_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    key: &str,
+    among: Filter,
+) -> Result<Answer, ApiError> {
     call.only(&["filterByTk", "fields"])?;
     let fields = words(&call.params, "fields")?;
     visible(collection, fields.iter())?;
-    let filter = Filter::eq(key, call.filter_by_tk()?);
+    let filter = Filter::eq(key, call.filter_by_tk()?).and(among);
     let found: Option<Record> =
         call.app.source().find_one(collection, Query { fields, ..Query::filter(filter) }).await?;
     Ok(Answer::Data(found.map_or(Value::Null, Value::Object)))

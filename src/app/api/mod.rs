@@ -35,6 +35,17 @@ mod tests_on_mariadb;
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod tests_on_postgres;
 
+#[cfg(test)]
+mod access_tests;
+#[cfg(test)]
+#[path = "access_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod access_tests_on_mariadb;
+#[cfg(test)]
+#[path = "access_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod access_tests_on_postgres;
+
 pub use answer::Answer;
 pub use error::ApiError;
 pub use list::ListParameters;

@@ -1,16 +1,32 @@
 //! The resources that every application has, one file each.
 
+mod api_keys;
 mod app;
 mod auth;
+mod authenticators;
+mod data_sources;
+mod plugins;
 mod roles;
+mod settings;
+mod token_policy;
 mod users;
 
 use super::{ApiError, Call, Resource};
 use crate::data::{Collection, DataError, Filter, Query, Record, Sort};
 
 /// All of them.
-pub(super) static BUILT_IN: [&(dyn Resource + 'static); 4] =
-    [&app::Application, &auth::SignIn, &users::Users, &roles::Roles];
+pub(super) static BUILT_IN: [&(dyn Resource + 'static); 10] = [
+    &app::Application,
+    &auth::SignIn,
+    &authenticators::Authenticators,
+    &api_keys::ApiKeys,
+    &token_policy::TokenPolicy,
+    &users::Users,
+    &roles::Roles,
+    &settings::SystemSettings,
+    &data_sources::DataSources,
+    &plugins::Plugins,
+];
 
 /// The values of the body that a client may set: those of these fields. Others are left out, as
 /// clients send back whole records with what the host set in them.
