@@ -1,5 +1,6 @@
 //! What people do with accounts: change a password, sign up, be removed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::accounts::{is_email, is_username};
-use super::{Auth, AuthError, EMAIL_PASSWORD, Session, object, password, to_its_end};
+use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, object, password, to_its_end};
 use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
 use crate::data::{DataError, Filter, Query, Record, Sort, Transaction};
 
@@ -73,31 +74,18 @@ impl Auth {
     }
 
     /// Signs somebody up, as the authenticator's form asks; gives the new user.
-    pub async fn sign_up(&self, authenticator: Option<&str>, given: &Record) -> Result<Record, AuthError> {
+    pub async fn sign_up(
+        &self,
+        authenticator: Option<&str>,
+        client: Option<IpAddr>,
+        given: &Record,
+    ) -> Result<Record, AuthError> {
         let authenticator = self.authenticator(authenticator).await?;
         if authenticator.auth_type != EMAIL_PASSWORD || !authenticator.allows_sign_up() {
             return Err(AuthError::Forbidden("signing up is not allowed here"));
         }
-        let mut user = Record::new();
-        for asked in authenticator.form() {
-            let value = match given.get(&asked.field) {
-                None | Some(Value::Null) => "",
-                Some(Value::String(text)) => text,
-                Some(_) => return Err(AuthError::Invalid(format!("{} must be a text", asked.field))),
-            };
-            let good = match (value, &*asked.field) {
-                ("", _) => !asked.required,
-                (name, "username") => is_username(name),
-                (address, "email") => is_email(address),
-                _ => true,
-            };
-            if !good {
-                return Err(AuthError::Invalid(format!("give a valid {}", asked.field)));
-            }
-            if !value.is_empty() && SIGN_UP_FIELDS.contains(&&*asked.field) {
-                user.insert(asked.field, value.into());
-            }
-        }
+        self.throttle.sign_up(client, Instant::now()).map_err(AuthError::TooManyAttempts)?;
+        let mut user = profile(&authenticator, given)?;
         let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("password") != text("confirm_password") {
             return Err(AuthError::Invalid("the two passwords are not the same".into()));
@@ -136,3 +124,28 @@ impl Auth {
 
 /// What somebody who signs up may say of themselves, whatever the form asks: not the role.
 const SIGN_UP_FIELDS: [&str; 4] = ["username", "email", "phone", "nickname"];
+
+/// What the form asks for, of what was given.
+fn profile(authenticator: &Authenticator, given: &Record) -> Result<Record, AuthError> {
+    let mut user = Record::new();
+    for asked in authenticator.form() {
+        let value = match given.get(&asked.field) {
+            None | Some(Value::Null) => "",
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(AuthError::Invalid(format!("{} must be a text", asked.field))),
+        };
+        let good = match (value, &*asked.field) {
+            ("", _) => !asked.required,
+            (name, "username") => is_username(name),
+            (address, "email") => is_email(address),
+            _ => true,
+        };
+        if !good {
+            return Err(AuthError::Invalid(format!("give a valid {}", asked.field)));
+        }
+        if !value.is_empty() && SIGN_UP_FIELDS.contains(&&*asked.field) {
+            user.insert(asked.field, value.into());
+        }
+    }
+    Ok(user)
+}

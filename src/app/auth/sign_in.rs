@@ -11,7 +11,7 @@ use super::accounts::LONGEST_PASSWORD;
 use super::token::Claims;
 use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, object, password, ticket};
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS};
-use crate::data::{DataError, Filter, Query, Record, Sort};
+use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort};
 
 /// What somebody signs in with.
 #[derive(Clone, Copy)]
@@ -125,12 +125,23 @@ impl Auth {
             "signInTime": claims.sign_in_time, "issuedTime": claims.sign_in_time,
         });
         let ended = Filter::Lt("signInTime".into(), (now - policy.session).timestamp_millis().into());
-        let mut transaction = self.source.begin().await?;
-        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id).and(ended)).await?;
-        transaction.insert(&ISSUED_TOKENS, object(issued)).await?;
-        transaction.commit().await?;
+        match self.remember(Filter::eq("userId", id).and(ended), object(issued)).await {
+            // Whoever makes room again must get in. The token counts; it is not replaced.
+            Err(error) if matches!(error.database(), Some(DatabaseError::Storage(_))) => {
+                tracing::warn!(%error, user = id, "a session cannot be renewed later");
+            }
+            done => done?,
+        }
         let token = self.keys.load().sign(&claims)?;
         Ok(SignedIn { user: Arc::clone(&known.user), token, expires: claims.expires() })
+    }
+
+    /// Writes down a session, in the place of those that have ended.
+    async fn remember(&self, ended: Filter, issued: Record) -> Result<(), DataError> {
+        let mut transaction = self.source.begin().await?;
+        transaction.destroy(&ISSUED_TOKENS, &ended).await?;
+        transaction.insert(&ISSUED_TOKENS, issued).await?;
+        transaction.commit().await
     }
 
     /// The user of a user name or an e-mail address; where one's name is another's address, the

@@ -30,6 +30,9 @@ const ACCOUNT: Limit = Limit { burst: 100, every: Duration::from_secs(10) };
 /// From one address on any account: an office may share one.
 const CLIENT: Limit = Limit { burst: 100, every: Duration::from_secs(5) };
 
+/// Signing up from one address, right or wrong: each hashes a password and may leave a user.
+const SIGN_UP: Limit = Limit { burst: 100, every: Duration::from_secs(2) };
+
 /// What failed sign-ins of one application have used up.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
@@ -59,20 +62,37 @@ impl Throttle {
         let of_client = client.map(|client| (self.hasher.hash_one(("client", client)), CLIENT));
         let attempt = Attempt { pair, others: [Some(of_account), of_client] };
 
+        self.count(attempt.counted(), now)?;
+        Ok(attempt)
+    }
+
+    /// Lets somebody try to sign up and counts it; else says how long to wait.
+    pub(super) fn sign_up(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
+        let client = client.map(network);
+        let key = client.map(|client| (self.hasher.hash_one(("sign-up", client)), SIGN_UP));
+        self.count(key.into_iter(), now)
+    }
+
+    /// Counts one for each if all of them have room.
+    fn count(
+        &self,
+        counted: impl Iterator<Item = (u64, Limit)> + Clone,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let mut counters = self.counters.lock();
-        let wait = attempt.counted().filter_map(|(key, limit)| {
+        let wait = counted.clone().filter_map(|(key, limit)| {
             let drained = counters.get(&key).map_or(now, |drained| *drained.max(&now));
             (drained + limit.every).checked_duration_since(now + limit.every * limit.burst)
         });
         if let Some(wait) = wait.max().filter(|wait| !wait.is_zero()) {
             return Err(wait);
         }
-        for (key, limit) in attempt.counted() {
+        for (key, limit) in counted {
             let drained = counters.entry(key).or_insert(now);
             *drained = (*drained).max(now) + limit.every;
         }
         make_room(&mut counters, now);
-        Ok(attempt)
+        Ok(())
     }
 
     /// It was right: what this account failed from this address is forgotten. The other counters
@@ -90,7 +110,7 @@ impl Throttle {
 }
 
 impl Attempt {
-    fn counted(&self) -> impl Iterator<Item = (u64, Limit)> + use<> {
+    fn counted(&self) -> impl Iterator<Item = (u64, Limit)> + Clone + use<> {
         [Some((self.pair, PAIR))].into_iter().chain(self.others).flatten()
     }
 }
@@ -192,6 +212,16 @@ mod tests {
             }
         }
         assert!(throttle.begin("next", client, now).is_err());
+    }
+
+    #[test]
+    fn signing_up_is_counted_by_address_and_apart_from_signing_in() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        while throttle.sign_up(ip("192.0.2.1"), now).is_ok() {}
+        assert_eq!(throttle.counters.lock().len(), 1);
+        assert!(throttle.sign_up(ip("192.0.2.1"), now + SIGN_UP.every).is_ok());
+        assert!(throttle.sign_up(ip("192.0.2.2"), now).is_ok());
+        assert!(throttle.begin("ann", ip("192.0.2.1"), now).is_ok());
     }
 
     #[test]

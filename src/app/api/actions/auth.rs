@@ -33,7 +33,8 @@ impl Resource for SignIn {
             match call.action {
                 "signIn" => sign_in(&call).await,
                 "signUp" => {
-                    call.app.auth().sign_up(call.header(AUTHENTICATOR), call.values()?).await?;
+                    let authenticator = call.header(AUTHENTICATOR);
+                    call.app.auth().sign_up(authenticator, call.client, call.values()?).await?;
                     Ok(Answer::Bare(json!({})))
                 }
                 "signOut" => {
