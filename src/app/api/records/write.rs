@@ -96,6 +96,10 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
     }
     let given = values(call, records, parameters.values()?).await?;
     let changed = source.change(records, filter, given, &options).await?;
+    if to_one {
+        // As NocoBase has it: the one record, and not a list of it.
+        return Ok(Answer::Data(changed.into_iter().next().map_or(Value::Null, Value::Object)));
+    }
     Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
 }
 
@@ -134,15 +138,16 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     let source = call.app.source();
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant(records)? };
-    let removed = match within(call, place).await? {
+    match within(call, place).await? {
         Some(Some(limit)) => {
             let belonging = belonging(call, place, &limit).await?;
-            source.remove_associated(records, belonging, filter, &options).await?
+            source.remove_associated(records, belonging, filter, &options).await?;
+            // As NocoBase has it: not their number.
+            Ok(Answer::Data(json!(true)))
         }
-        Some(None) => source.remove(records, filter, &options).await?,
-        None => 0,
-    };
-    Ok(Answer::Data(json!(removed)))
+        Some(None) => Ok(Answer::Data(json!(source.remove(records, filter, &options).await?))),
+        None => Ok(Answer::Data(json!(true))),
+    }
 }
 
 pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
