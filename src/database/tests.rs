@@ -6,6 +6,7 @@ use super::*;
 
 mod expressions;
 mod keys;
+mod cancelling;
 
 struct Place {
     folder: tempfile::TempDir,
