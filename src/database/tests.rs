@@ -7,6 +7,7 @@ use super::*;
 mod expressions;
 mod keys;
 mod cancelling;
+mod sharing;
 
 struct Place {
     folder: tempfile::TempDir,

@@ -8,6 +8,7 @@ mod lease;
 mod lending;
 mod limits;
 mod transaction;
+mod turns;
 
 use std::fmt;
 use std::time::Duration;
