@@ -92,13 +92,13 @@ impl Mysql {
         Ok(mysql)
     }
 
-    /// Removes the database; connections that others still have to it find it gone.
+    /// Removes the database; connections that others still have to it are ended.
     pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
         on_server(at, async |server| {
             if !server.has_database(&at.name).await? {
                 return Ok(Vec::new());
             }
-            server.drop_database(&quoted(&at.name)?).await?;
+            server.drop_by_force(&at.name).await?;
             Ok(vec![format!("database {at}")])
         })
         .await
@@ -110,7 +110,7 @@ impl Mysql {
             if server.mark_of(&at.name).await? != Some(mark(owner)) {
                 return Ok(Vec::new());
             }
-            server.drop_database(&quoted(&at.name)?).await?;
+            server.drop_by_force(&at.name).await?;
             Ok(vec![format!("database {at}")])
         })
         .await
@@ -126,6 +126,22 @@ impl Mysql {
             DatabaseError::Denied(_) => error::denied(at),
             other => other,
         })
+    }
+
+    /// Removes a database, by force: whoever has it open would keep it for as long as a transaction.
+    async fn drop_by_force(&self, name: &str) -> Result<(), DatabaseError> {
+        let question = Query::select()
+            .column("id")
+            .from((Alias::new("information_schema"), Alias::new("processlist")))
+            .and_where(Expr::col("db").eq(name))
+            .to_owned();
+        for row in self.handle.query(&question.render(Engine::Mysql)).await? {
+            if let Some(Value::Integer(id)) = row.get("id") {
+                // It may have ended by itself, or be one that this user may not end.
+                let _ = self.handle.batch(&format!("KILL {id}")).await;
+            }
+        }
+        self.drop_database(&quoted(name)?).await
     }
 
     async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error, Statement};
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
-use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
+use crate::database::server::{Allowance, Connection, PATIENCE, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
 /// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
@@ -35,6 +35,12 @@ impl PostgresConnection {
         self.prepared.put(sql.into(), statement.clone());
         Ok(statement)
     }
+}
+
+/// The same change of a schema, which gives up when others hold what it changes for too long. It
+/// stands before all who come later, and they would wait with it.
+pub(super) fn within_patience(sql: &str) -> String {
+    format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
 }
 
 fn columns(prepared: &Statement) -> Arc<[Box<str>]> {
@@ -176,7 +182,7 @@ impl Connection for PostgresConnection {
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
         if !statement.repeated {
-            return Ok(self.client.batch_execute(&statement.sql).await.map(|()| 0)?);
+            return Ok(self.client.batch_execute(&within_patience(&statement.sql)).await.map(|()| 0)?);
         }
         let prepared = self.prepare(&statement.sql).await?;
         Ok(self.client.execute_raw(&prepared, statement.values.iter().map(Parameter)).await?)

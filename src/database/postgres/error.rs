@@ -47,9 +47,10 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
             DatabaseError::Corrupt(format!("{at} is damaged: {message}"))
         }
-        SqlState::OBJECT_IN_USE | SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
-            DatabaseError::Busy(format!("{at}: {message}"))
-        }
+        SqlState::OBJECT_IN_USE
+        | SqlState::LOCK_NOT_AVAILABLE
+        | SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {message}")),
         SqlState::INSUFFICIENT_PRIVILEGE => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", at.server.user))
         }

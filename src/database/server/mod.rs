@@ -26,8 +26,8 @@ pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection is waited for, or a lock of others on what is to be changed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to change a schema, or make or remove a database.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long reading may take whose pace the reader sets.
