@@ -7,6 +7,7 @@ use super::*;
 mod expressions;
 mod keys;
 mod cancelling;
+mod changing;
 mod removing;
 mod sharing;
 
