@@ -171,6 +171,11 @@ impl Mysql {
         }))
     }
 
+    /// Whether it carries somebody's mark.
+    pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
+        Ok(self.mark_of(&self.at().name).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
+    }
+
     /// What statements, transactions and closing go through.
     pub(super) fn handle(&self) -> &Handle<MysqlConnection> {
         &self.handle

@@ -75,7 +75,7 @@ impl Postgres {
 }
 
 /// The question for a schema of this name, and its comment.
-fn comment_of(schema: &str) -> Rendered {
+pub(super) fn comment_of(schema: &str) -> Rendered {
     let comment = Expr::cust("obj_description(oid, 'pg_namespace')");
     let mut question = Query::select();
     question.expr_as(comment, "comment").from("pg_namespace").and_where(Expr::col("nspname").eq(schema));

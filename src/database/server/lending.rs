@@ -31,7 +31,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// since a connection ends with the runtime that drives it.
 #[derive(PartialEq, Eq)]
 struct Key {
-    host: String,
+    machine: String,
     port: u16,
     runtime: tokio::runtime::Id,
 }
@@ -47,7 +47,7 @@ impl<C: Connection> Servers<C> {
     /// The budget of a server; nothing is connected yet.
     pub(super) fn budget(&self, server: &Server) -> Arc<Budget<C>> {
         let runtime = tokio::runtime::Handle::current().id();
-        let key = Key { host: server.host.clone(), port: server.port, runtime };
+        let key = Key { machine: server.machine(), port: server.port, runtime };
         let mut known = self.0.lock();
         if let Some(budget) =
             known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
