@@ -53,7 +53,12 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
         // Also where there is no such database: who may not use it is not told.
         1044 => denied(at),
-        1142 | 1143 | 1227 | 1370 | 1410 => {
+        1142 | 1143 => DatabaseError::Denied(format!(
+            "the user {} may not do that in {at}: {message}; an administrator allows it with: {}",
+            server.user,
+            grant(at)
+        )),
+        1227 | 1370 | 1410 => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
@@ -71,11 +76,19 @@ pub(super) fn is_missing_table(error: &Error) -> bool {
 /// The user has no right to the database.
 pub(super) fn denied(at: &ServerDatabase) -> DatabaseError {
     DatabaseError::Denied(format!(
-        "the user {user} may not use or create the database {at}; an administrator allows it with: \
-         GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%'",
-        user = at.server.user,
-        name = at.name.replace('`', "``"),
+        "the user {} may not use or create the database {at}; an administrator allows it with: {}",
+        at.server.user,
+        grant(at)
     ))
+}
+
+/// What gives every right to the database.
+fn grant(at: &ServerDatabase) -> String {
+    format!(
+        "GRANT ALL PRIVILEGES ON `{}`.* TO '{}'@'%'",
+        at.name.replace('`', "``"),
+        at.server.user.replace('\'', "''")
+    )
 }
 
 /// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
