@@ -229,6 +229,36 @@ async fn a_statement_that_nobody_waits_for_ends_on_its_server() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_has_gone_ends_on_the_server() {
+    let server = OwnServer::postgres(50);
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", connected("crm", &server.url("counted")));
+    let token = sign_in(&daemon, Some("crm")).await;
+    let (locker, connection) =
+        tokio_postgres::connect(&server.url("counted"), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    locker.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'counted' AND wait_event_type = 'Lock'";
+    let begun = std::time::Instant::now();
+    {
+        let mut asking = std::pin::pin!(ask(&daemon, "crm", &token));
+        let mut begins = std::pin::pin!(async { while count(&server, waiting).await == 0 {} });
+        tokio::select! {
+            answer = asking.as_mut() => panic!("{answer:?}"),
+            () = begins.as_mut() => {}
+        }
+    }
+    while count(&server, waiting).await > 0 {
+        // Well before the statement's own time is over.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the statement goes on");
+    }
+    locker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(ask(&daemon, "crm", &token).await.0, 200);
+}
+
 /// Statements that sleep on the server.
 async fn sleepers(server: &OwnServer) -> i64 {
     if server.is_postgres() {
