@@ -187,7 +187,8 @@ impl Location {
     }
 
     /// The database that a schema is in; `None` for what is no schema.
-    pub(super) fn around(&self) -> Option<Self> {
+    #[must_use]
+    pub fn around(&self) -> Option<Self> {
         match self {
             Self::Postgres(at) if at.schema.is_some() => Some(Self::Postgres(at.beside(&at.name))),
             _ => None,

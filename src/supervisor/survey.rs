@@ -40,6 +40,27 @@ async fn check_unmarked(database: &Database, id: &AppId) -> Result<(), RpcError>
         .hint("two applications never share a database: give it one of its own; nothing was changed"))
 }
 
+/// Whether the database that a schema is to be in is there, and no application's.
+async fn check_around(around: &Location, id: &AppId) -> Result<(), RpcError> {
+    let database = match Database::open(around).await {
+        Ok(database) => database,
+        Err(error) => {
+            let missing = matches!(error, DatabaseError::Missing(_));
+            let error = error.while_doing(format!("connecting \"{id}\" to its database"));
+            return Err(match missing {
+                true => error.hint(
+                    "make the database first, or leave --db-schema out: with --create-database the whole \
+                     database is made for the application",
+                ),
+                false => error,
+            });
+        }
+    };
+    let unmarked = check_unmarked(&database, id).await;
+    database.close().await;
+    unmarked
+}
+
 impl Supervisor {
     /// Looks whether the database of another service can be the application's, before anything is
     /// made; gives what is wanted with the answer whether the host is to make it.
@@ -50,6 +71,9 @@ impl Supervisor {
             .check_names()
             .map_err(|error| error.while_doing(format!("connecting \"{id}\" to its database")))?;
         self.check_unshared(id, &location).await?;
+        if let Some(around) = location.around() {
+            check_around(&around, id).await?;
+        }
         let create = match Database::open(&location).await {
             Ok(database) => {
                 let database = database.with_table_prefix(prefix);

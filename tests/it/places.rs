@@ -169,6 +169,40 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
 }
 
 #[tokio::test]
+async fn a_schema_in_another_applications_database_is_refused() {
+    // It would go with that database.
+    let environment = TestEnvironment::of("_on_postgres");
+    let daemon = environment.daemon();
+    let url = servers::postgres(&servers::fresh_name());
+    let connection = |id: &str, url: &str, schema: Option<&str>| {
+        let database = json!({"mode": "connection", "url": url, "schema": schema, "create_database": true});
+        json!({"id": id, "database": database})
+    };
+    daemon.call("app.create", connection("crm", &url, None));
+    let name = servers::fresh_name();
+    daemon.call("app.create", named("shop", &name));
+    on_postgres(&url, "CREATE SCHEMA found").await;
+    for (url, schema) in [(&url, "made"), (&url, "found"), (&servers::postgres(&name), "made")] {
+        let refused = error_of(&daemon, connection("hr", url, Some(schema)));
+        assert_eq!(refused["data"]["kind"], "conflict", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("made by nbapps"), "{refused}");
+    }
+    // In a database that is nobody's, schemas are applications' own.
+    let missing = servers::postgres(&servers::fresh_name());
+    let refused = error_of(&daemon, connection("hr", &missing, Some("made")));
+    assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
+    assert!(refused["data"]["hint"].as_str().unwrap().contains("--db-schema"), "{refused}");
+    make(&Location::parse(&missing).unwrap(), &[]).await;
+    daemon.call("app.create", connection("hr", &missing, Some("made")));
+    daemon.call("app.create", connection("stock", &missing, None));
+    for id in ["hr", "stock"] {
+        sign_in(&daemon, Some(id)).await;
+        daemon.call("app.delete", json!({"id": id, "purge": true}));
+    }
+    assert!(exists(&Location::parse(&missing).unwrap()).await);
+}
+
+#[tokio::test]
 async fn names_are_taken_as_they_are_on_mariadb_too() {
     let environment = TestEnvironment::of("_on_mariadb");
     let daemon = environment.daemon();
