@@ -46,7 +46,14 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         1053 | 1077 | 1079 | 1927 | 3169 | 4031 => {
             DatabaseError::Unreachable(format!("the server {server} is not ready: {message}"))
         }
-        1021 | 1030 | 1041 | 1114 | 1026 => {
+        1 | 3 | 20 | 1004 | 1021 | 1026 | 1030 | 1041 | 1114 => {
+            DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
+        }
+        // Whatever it was doing, the system or the storage engine says that nothing more fits.
+        _ if [": 28 ", ": 30 ", ": 122 ", ": 135 "].iter().any(|number| {
+            message.contains(&format!("rrcode{number}")) || message.contains(&format!("rrno{number}"))
+        }) =>
+        {
             DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
@@ -141,6 +148,23 @@ fn between_quotes(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_whoever_meets_it() {
+        let at = ServerDatabase::parse(crate::database::Engine::Mysql, "mysql://u@h/crm").unwrap();
+        let said = |code, message: &str| {
+            said_by_server(&at, &ServerError { code, message: message.to_owned(), state: "HY000".to_owned() })
+        };
+        for (code, message) in [
+            (1021, "Disk full (/tmp/x); waiting for someone to free some space..."),
+            (3, "Error writing file './crm/a.frm' (Errcode: 28 \"No space left on device\")"),
+            (1005, "Can't create table `crm`.`roles` (errno: 135 \"No more room in record file\")"),
+        ] {
+            assert!(matches!(said(code, message), DatabaseError::Storage(_)), "{message}");
+        }
+        let other = said(1005, "Can't create table `crm`.`a` (errno: 150 \"Foreign key constraint\")");
+        assert!(matches!(other, DatabaseError::Failed(_)), "{other:?}");
+    }
 
     #[test]
     fn the_table_is_read_from_the_statement() {

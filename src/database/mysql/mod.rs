@@ -8,7 +8,7 @@ mod value;
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 use connection::MysqlConnection;
 
 pub(super) type Transaction = server::Transaction<MysqlConnection>;
@@ -130,13 +130,9 @@ impl Mysql {
 
     /// Removes a database, by force: whoever has it open would keep it for as long as a transaction.
     async fn drop_by_force(&self, name: &str) -> Result<(), DatabaseError> {
-        let question = Query::select()
-            .column("id")
-            .from((Alias::new("information_schema"), Alias::new("processlist")))
-            .and_where(Expr::col("db").eq(name))
-            .to_owned();
-        for row in self.handle.query(&question.render(Engine::Mysql)).await? {
-            if let Some(Value::Integer(id)) = row.get("id") {
+        let holds = |row: &Row| matches!(row.get("db"), Some(Value::Text(db)) if db == name);
+        for row in self.handle.query(&shown("SHOW PROCESSLIST".to_owned())).await?.into_iter().filter(holds) {
+            if let Some(Value::Integer(id)) = row.get("Id") {
                 // It may have ended by itself, or be one that this user may not end.
                 let _ = self.handle.batch(&format!("KILL {id}")).await;
             }
@@ -158,17 +154,19 @@ impl Mysql {
     }
 
     async fn mark_of(&self, name: &str) -> Result<Option<String>, DatabaseError> {
-        let question = Query::select()
-            .expr_as(Expr::col("table_comment"), "comment")
-            .from((Alias::new("information_schema"), Alias::new("tables")))
-            .and_where(Expr::col("table_schema").eq(name))
-            .and_where(Expr::col("table_name").eq(MARK_TABLE))
-            .to_owned();
-        let row = self.handle.query(&question.render(Engine::Mysql)).await?.into_iter().next();
-        Ok(row.and_then(|row| match row.get("comment") {
-            Some(Value::Text(comment)) => Some(comment.clone()),
+        let (database, table) = (quoted(name)?, quoted(MARK_TABLE)?);
+        let found = shown(format!("SHOW TABLES FROM {database} LIKE '\\{MARK_TABLE}'"));
+        match self.handle.query(&found).await {
+            Ok(tables) if tables.is_empty() => return Ok(None),
+            Err(DatabaseError::Missing(_)) => return Ok(None),
+            found => found?,
+        };
+        let rows = self.handle.query(&shown(format!("SHOW CREATE TABLE {database}.{table}"))).await?;
+        let made = rows.first().and_then(|row| match row.get("Create Table") {
+            Some(Value::Text(made)) => made.rsplit_once(" COMMENT='"),
             _ => None,
-        }))
+        });
+        Ok(made.map(|(_, comment)| comment.trim_end_matches('\'').replace("''", "'")))
     }
 
     /// Whether it carries somebody's mark.
@@ -198,6 +196,11 @@ impl Mysql {
             other => Err(DatabaseError::Failed(format!("{}: its size is {other:?}", self.at()))),
         }
     }
+}
+
+/// A question that the server answers without a temporary table, also when its disk is full.
+fn shown(sql: String) -> Rendered {
+    Rendered { sql, values: Vec::new(), repeated: false, if_missing: false, generated: false }
 }
 
 /// Does something on the server, in none of its databases.
