@@ -4,10 +4,10 @@ use sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Order, Query, Table, Tab
 
 use super::*;
 
-mod expressions;
-mod keys;
 mod cancelling;
 mod changing;
+mod expressions;
+mod keys;
 mod removing;
 mod sharing;
 

@@ -8,8 +8,8 @@
 mod connection;
 mod error;
 pub(super) mod functions;
-mod keys;
 mod giving_up;
+mod keys;
 mod parking;
 mod transaction;
 
