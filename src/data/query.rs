@@ -146,7 +146,10 @@ impl Selection {
         for path in &query.appends {
             // Options behind a name, as in `tags(recursively=true)`, are for trees.
             let path = path.split_once('(').map_or(path.as_str(), |(path, _)| path);
-            selection.add(path, catalog, collection, true)?;
+            // As NocoBase has it: what is not there cannot be appended, and the rest is.
+            if is_known(path, catalog, collection) {
+                selection.add(path, catalog, collection, true)?;
+            }
         }
         for path in &query.except {
             selection.remove(path);
@@ -211,4 +214,17 @@ impl Selection {
             }
         }
     }
+}
+
+/// Whether a path leads over associations to one, or to a field at its end.
+fn is_known(path: &str, catalog: &super::Catalog, collection: &Collection) -> bool {
+    let (mut collection, mut walked) = (collection, false);
+    for step in path.split('.') {
+        match collection.associated(step).map(|association| catalog.target(association)) {
+            Some(Ok(target)) => (collection, walked) = (target, true),
+            Some(Err(_)) => return false,
+            None => return walked && collection.get(step).is_some(),
+        }
+    }
+    true
 }
