@@ -11,7 +11,7 @@ use super::system::{ROLES, ROLES_USERS};
 use crate::data::{Collection, DataError, Filter, Hook, Hooking, Query, Record, Sort, Transaction};
 
 /// Collections of which memory keeps something.
-const REMEMBERED: [&str; 9] = [
+const REMEMBERED: [&str; 10] = [
     "apiKeys",
     "dataSourcesRoles",
     "dataSourcesRolesResources",
@@ -19,6 +19,7 @@ const REMEMBERED: [&str; 9] = [
     "dataSourcesRolesResourcesScopes",
     "roles",
     "rolesUsers",
+    "systemSettings",
     "users",
     "usersAuthenticators",
 ];
@@ -141,6 +142,9 @@ impl Hook for Housekeeping {
         app.auth().forget_users();
         if collections.iter().any(|name| name.contains("oles")) {
             app.forget_acl();
+        }
+        if collections.iter().any(|name| &**name == "systemSettings") {
+            app.forget_settings();
         }
     }
 }

@@ -20,7 +20,8 @@ impl Transaction {
         Self { inner, catalog, hooks, changed: Vec::new() }
     }
 
-    /// Records of a collection are changed: the hooks hear of it when it is on the disk.
+    /// Records of a collection are changed: the hooks hear of it when it is on the disk. Whatever
+    /// writes comes by here, so that nobody can forget to say so.
     pub(super) fn note(&mut self, collection: &str) {
         if !self.changed.iter().any(|known| &**known == collection) {
             self.changed.push(collection.into());
@@ -157,6 +158,7 @@ impl Transaction {
 
     /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
     pub async fn insert(&mut self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        self.note(collection.name());
         records::raw::insert(&mut &mut self.inner, collection, values).await
     }
 
@@ -167,11 +169,13 @@ impl Transaction {
         filter: &Filter,
         changes: Record,
     ) -> Result<u64, DataError> {
+        self.note(collection.name());
         records::raw::update(&mut &mut self.inner, &self.catalog, collection, filter, &changes).await
     }
 
     /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
     pub async fn destroy(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        self.note(collection.name());
         records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
     }
 

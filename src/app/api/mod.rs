@@ -27,6 +27,8 @@ mod list;
 mod query_string;
 mod records;
 mod requester;
+#[cfg(test)]
+mod role_tests;
 mod target;
 #[cfg(test)]
 mod tests;

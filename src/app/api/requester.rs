@@ -37,8 +37,8 @@ pub(super) async fn of(
         .iter()
         .map(|role| HeldRole { name: role, default: session.user.default_role.as_ref() == Some(role) })
         .collect();
-    let active = choose(&held, wanted, app.role_mode())
-        .map_err(|error| ApiError::new(StatusCode::UNAUTHORIZED, error.to_string()).code(error.code()))?;
+    let mode = app.role_mode().await.map_err(ApiError::internal)?;
+    let active = choose(&held, wanted, mode)?;
     let guard = if active.has_root() {
         None
     } else {

@@ -17,7 +17,7 @@ impl Resource for Users {
     }
 
     fn has(&self, action: &str) -> bool {
-        action == "updateProfile"
+        matches!(action, "updateProfile" | "setDefaultRole")
     }
 
     fn has_records(&self) -> bool {
@@ -26,6 +26,9 @@ impl Resource for Users {
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
+            if call.action == "setDefaultRole" {
+                return super::roles::set_default_role(&call).await;
+            }
             let id = call.session()?.user.id;
             let Some(body) = call.body.as_object() else {
                 return Err(ApiError::bad_request("the body must be an object"));

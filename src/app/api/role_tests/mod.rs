@@ -1,0 +1,11 @@
+//! What roles open over the API, as tables of requests by users of different roles.
+
+mod world;
+
+mod resources;
+#[path = "resources.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod resources_on_mariadb;
+#[path = "resources.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod resources_on_postgres;
