@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use serde_json::{Value, json};
 
-use super::App;
 use super::acl::{self, store};
-use super::system::{ROLES, ROLES_USERS};
-use crate::data::{Collection, DataError, Filter, Hook, Hooking, Query, Record, Sort, Transaction};
+use super::system::{ISSUED_TOKENS, ROLES_USERS};
+use super::{App, auth};
+use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, Transaction};
 
 /// Collections of which memory keeps something.
 const REMEMBERED: [&str; 10] = [
@@ -35,6 +35,15 @@ impl Housekeeping {
     pub(super) fn serve(&self, app: &Arc<App>) {
         // It is called once, when the application is opened.
         let _ = self.app.set(Arc::downgrade(app));
+    }
+}
+
+impl Housekeeping {
+    /// Removes what else is kept of a user who is removed.
+    async fn remove_traces(&self, transaction: &mut Transaction, user: &Record) -> Result<(), DataError> {
+        let app = self.app.get().and_then(Weak::upgrade);
+        let (Some(app), Some(id)) = (app, user.get("id").and_then(Value::as_i64)) else { return Ok(()) };
+        app.auth().remove_traces(transaction, id).await.map_err(refused)
     }
 }
 
@@ -72,7 +81,7 @@ impl Hook for Housekeeping {
 
     fn before_update<'a>(
         &'a self,
-        _transaction: &'a mut Transaction,
+        transaction: &'a mut Transaction,
         collection: &'a Collection,
         record: &'a Record,
         changes: &'a mut Record,
@@ -83,7 +92,8 @@ impl Hook for Housekeeping {
                 "users" if changes.contains_key("password") => {
                     let now = chrono::Utc::now().timestamp_millis();
                     changes.insert("passwordChangeTz".to_owned(), json!(now));
-                    Ok(())
+                    let id = record.get("id").cloned().unwrap_or_default();
+                    transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await.map(drop)
                 }
                 "roles" => acl::check_role_update(text(record, "name")).map_err(forbidden),
                 _ => Ok(()),
@@ -113,7 +123,10 @@ impl Hook for Housekeeping {
     ) -> Hooking<'a> {
         Box::pin(async move {
             match collection.name() {
-                "users" => check_not_last_root(transaction, record).await,
+                "users" => {
+                    check_not_last_root(transaction, record).await?;
+                    self.remove_traces(transaction, record).await
+                }
                 "roles" => {
                     let is_default = record.get("default") == Some(&Value::Bool(true));
                     acl::check_role_destroy(text(record, "name"), is_default).map_err(refused)
@@ -155,12 +168,9 @@ async fn give_default_role(transaction: &mut Transaction, user: &Record) -> Resu
     if transaction.count(&ROLES_USERS, &Filter::eq("userId", id.clone())).await? > 0 {
         return Ok(());
     }
-    let defaults = Query::filter(Filter::eq("default", true)).sort(Sort::ascending("name"));
-    if let Some(role) = transaction.find_one(&ROLES, defaults).await? {
-        let link = json!({"roleName": text(&role, "name"), "userId": id});
-        if let Value::Object(link) = link {
-            transaction.insert(&ROLES_USERS, link).await?;
-        }
+    if let Some(role) = auth::default_role(transaction).await? {
+        let link = Record::from_iter([("roleName".to_owned(), json!(role)), ("userId".to_owned(), id)]);
+        transaction.insert(&ROLES_USERS, link).await?;
     }
     Ok(())
 }

@@ -89,6 +89,11 @@ impl Requester {
         }
     }
 
+    /// The same, with everything open.
+    pub(super) fn as_host(&self) -> Self {
+        Self { guard: None, ..self.clone() }
+    }
+
     /// Nobody in particular.
     pub(super) fn anybody(clock: Clock) -> Self {
         Self { session: None, clock, guard: None, role: None }

@@ -23,6 +23,8 @@ pub(in crate::data) struct Compiler<'a> {
     pub(in crate::data) namespace: Namespace<'a>,
     guard: Option<&'a dyn Guard>,
     clock: Clock,
+    /// Whether hidden fields may be looked at: for what the host needs to know itself.
+    hidden: bool,
     aliases: Cell<u32>,
 }
 
@@ -33,13 +35,25 @@ impl<'a> Compiler<'a> {
         guard: Option<&'a dyn Guard>,
         clock: Clock,
     ) -> Self {
-        Self { catalog, namespace, guard, clock, aliases: Cell::new(0) }
+        Self { catalog, namespace, guard, clock, hidden: false, aliases: Cell::new(0) }
+    }
+
+    /// The same, for the host itself, which may look at hidden fields.
+    pub(in crate::data) fn looking_at_hidden(self, hidden: bool) -> Self {
+        Self { hidden, ..self }
     }
 
     /// The same, for what was decided and not asked for: it may look at everything.
     pub(in crate::data) fn unguarded(&self) -> Self {
         let aliases = Cell::new(self.aliases.get() + 1000);
-        Self { catalog: self.catalog, namespace: self.namespace, guard: None, clock: self.clock, aliases }
+        Self {
+            catalog: self.catalog,
+            namespace: self.namespace,
+            guard: None,
+            clock: self.clock,
+            hidden: self.hidden,
+            aliases,
+        }
     }
 
     /// A name for a table that no other has in the same statement.
@@ -90,7 +104,7 @@ impl<'a> Compiler<'a> {
             match collection.associated(step) {
                 Some(association) => collection = self.catalog.target(association)?,
                 // Secrets are nothing to look for, whoever looks.
-                None if collection.get(step).is_some_and(Field::is_hidden) => {
+                None if !self.hidden && collection.get(step).is_some_and(Field::is_hidden) => {
                     return Err(collection.unknown(step));
                 }
                 None => {}

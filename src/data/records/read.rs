@@ -79,6 +79,7 @@ pub(super) fn compiler<'a, E: Executor>(
     query: &'a Query,
 ) -> Compiler<'a> {
     Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
+        .looking_at_hidden(query.hidden)
 }
 
 /// The condition for the records that fit and are open: what a filter looks at must be open too.

@@ -71,6 +71,27 @@ impl Place {
     }
 }
 
+/// Answers a list of those records of a collection that are meant: for resources with rules of their
+/// own, which have decided who may ask.
+pub(super) async fn list_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    among: Filter,
+) -> Result<Answer, ApiError> {
+    let place = Place { collection: collection.clone(), behind: None };
+    read::list_among(&call.as_host(), &place, among).await
+}
+
+/// Answers one record of a collection of those that are meant; see [`list_of`].
+pub(super) async fn get_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    among: Filter,
+) -> Result<Answer, ApiError> {
+    let place = Place { collection: collection.clone(), behind: None };
+    read::get_among(&call.as_host(), &place, among).await
+}
+
 /// Does an action.
 pub(super) async fn answer(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     match call.action {

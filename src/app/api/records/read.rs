@@ -18,10 +18,14 @@ fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
 }
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    list_among(call, place, Filter::All).await
+}
+
+pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let records = place.records();
     let page = parameters.page()?;
-    let filter = parameters.by_key(records)?.unwrap_or_default().and(parameters.filter()?);
+    let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
     in_full_order(records, &mut query.sort);
@@ -54,15 +58,19 @@ pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiEr
 }
 
 pub(super) async fn get(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    get_among(call, place, Filter::All).await
+}
+
+pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let records = place.records();
     let by_key = parameters.by_key(records)?;
     let one_of_many = place.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
     let filter = parameters.filter()?;
-    if by_key.is_none() && filter == Filter::All && one_of_many && records.name() != "systemSettings" {
+    if by_key.is_none() && filter == Filter::All && one_of_many {
         return Err(ApiError::bad_request("say which record is meant: filterByTk is missing"));
     }
-    let mut query = parameters.query(by_key.unwrap_or_default().and(filter))?;
+    let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = parameters.sort()?;
     in_full_order(records, &mut query.sort);
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };

@@ -13,7 +13,7 @@ const MOST_AT_ONCE: usize = 10_000;
 /// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
 /// no transaction.
 async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
-    passwords::hashed(&call.app.source().catalog(), collection, given).await
+    passwords::hashed(call.app, collection, given).await
 }
 
 pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {

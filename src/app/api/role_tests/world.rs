@@ -96,6 +96,7 @@ impl World {
             query: query.into(),
             headers,
             body: Bytes::from(body),
+            client: None,
         };
         let response = self.app.api(request).await;
         let text = String::from_utf8(response.body().to_vec()).unwrap();
