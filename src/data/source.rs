@@ -178,6 +178,21 @@ impl DataSource {
         self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
     }
 
+    /// The same of those alone that belong to another record.
+    pub async fn change_associated(
+        &self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Vec<Record>, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).update_among(target, belonging, filter, values).await
+        })
+        .await
+    }
+
     /// Removes the records that fit, and does what was decided with those that refer to them; gives
     /// their number.
     pub async fn remove(

@@ -13,11 +13,23 @@ pub struct Transaction {
     pub(super) catalog: Arc<Catalog>,
     pub(super) hooks: Hooks,
     changed: Vec<Arc<str>>,
+    guarded: bool,
 }
 
 impl Transaction {
     pub(super) fn new(inner: database::Transaction, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
-        Self { inner, catalog, hooks, changed: Vec::new() }
+        Self { inner, catalog, hooks, changed: Vec::new(), guarded: false }
+    }
+
+    /// Whether somebody changes records in it for whom not everything is open.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    pub(super) fn set_guarded(&mut self, guarded: bool) {
+        // Once it is, it stays so: also while hooks do more in it.
+        self.guarded |= guarded;
     }
 
     /// Records of a collection are changed: the hooks hear of it when it is on the disk. Whatever

@@ -251,7 +251,7 @@ async fn handle(
         Found::Resource(resource) => resource.access(&target.action),
         Found::Records(_) => Access::ByPermission,
     };
-    let requester = match access {
+    let mut requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
             let checked = session.insert(authenticate(app, &request.headers).await?);

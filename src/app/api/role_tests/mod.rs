@@ -9,3 +9,11 @@ mod resources_on_mariadb;
 #[path = "resources.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod resources_on_postgres;
+
+mod reach;
+#[path = "reach.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod reach_on_mariadb;
+#[path = "reach.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod reach_on_postgres;
