@@ -17,3 +17,19 @@ mod reach_on_mariadb;
 #[path = "reach.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod reach_on_postgres;
+
+mod management;
+#[path = "management.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod management_on_mariadb;
+#[path = "management.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod management_on_postgres;
+
+mod secrets;
+#[path = "secrets.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod secrets_on_mariadb;
+#[path = "secrets.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod secrets_on_postgres;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::app::api::ApiRequest;
 use crate::app::test_place::{PASSWORD, Place};
+use crate::data::DataSource;
 
 /// An application, and the tokens of those who are signed in to it.
 pub(super) struct World {
@@ -52,6 +53,11 @@ impl World {
         let mut world = Self { app, _place: place, tokens: HashMap::new() };
         world.sign_in("root", "nocobase", PASSWORD).await;
         world
+    }
+
+    /// Its database, as the host reads and writes it.
+    pub(super) fn source(&self) -> &DataSource {
+        self.app.source()
     }
 
     async fn sign_in(&mut self, name: &str, account: &str, password: &str) {
