@@ -38,6 +38,8 @@ mod list;
 mod query_string;
 mod records;
 mod requester;
+#[cfg(test)]
+mod role_tests;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -259,7 +261,7 @@ async fn handle(
         Found::Resource(resource) => resource.access(&target.action),
         Found::Records(_) => Access::ByPermission,
     };
-    let requester = match access {
+    let mut requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
             let checked = session.insert(authenticate(app, &request.headers).await?);
