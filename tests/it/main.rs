@@ -38,6 +38,11 @@ mod pages;
 mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
+mod properties;
+#[path = "properties.rs"]
+mod properties_on_mariadb;
+#[path = "properties.rs"]
+mod properties_on_postgres;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;
