@@ -39,6 +39,11 @@ mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
 mod places;
+mod properties;
+#[path = "properties.rs"]
+mod properties_on_mariadb;
+#[path = "properties.rs"]
+mod properties_on_postgres;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;

@@ -35,6 +35,8 @@ mod cases_on_mariadb;
 mod cases_on_postgres;
 mod error;
 mod list;
+#[cfg(test)]
+mod properties;
 mod query_string;
 mod records;
 mod requester;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::whole;
 use super::change::{merge, next_place, publish, refresh, refused, row};
 use super::definition::{self, Defined, text};
+use super::names;
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
@@ -83,6 +84,11 @@ pub(super) async fn add(
     };
     if taken {
         return Err(refused(format!("the collection {name} has a field {field_name} already")));
+    }
+    if collection.get(&field_name).is_none() {
+        let associations = collection.associations().iter().map(|association| &*association.name);
+        let known = collection.fields().iter().flat_map(|field| [field.name(), field.column()]);
+        names::check_new("field", &field_name, known.chain(associations))?;
     }
     match &defined {
         Defined::Column(field) => add_column(transaction, &collection, field).await?,
@@ -228,6 +234,7 @@ async fn refer(
             collection.name()
         )));
     }
+    names::check_new("field", name, collection.fields().iter().map(Field::column))?;
     let given = referring(name, referred);
     let Defined::Column(field) = definition::field(&given)? else { return Ok(()) };
     add_column(transaction, collection, &field).await?;
@@ -241,6 +248,7 @@ async fn make_between(
     name: &str,
     pair: [(&str, &Field); 2],
 ) -> Result<(), DataError> {
+    names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
     let options = json!({"isThrough": true, "autoGenId": false, "createdAt": true, "updatedAt": true, "sortable": false});
     let place = next_place(transaction, &USER_COLLECTIONS, Filter::All).await?;
     let new = json!({
