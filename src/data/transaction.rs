@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::records::{self, Writer};
-use super::{Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table};
+use super::{
+    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
+};
 use crate::database;
 
 /// A transaction with the same operations as [`DataSource`](super::DataSource).
@@ -199,6 +201,18 @@ impl Transaction {
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
         Writer::new(self, options).create(collection, values).await
+    }
+
+    /// Makes a record that belongs to another one; see
+    /// [`DataSource::create_associated`](super::DataSource::create_associated).
+    pub async fn create_associated(
+        &mut self,
+        (collection, association): (&Collection, &Association),
+        key: &serde_json::Value,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        Writer::new(self, options).create_associated(collection, association, key, values).await
     }
 
     /// Changes records; see [`DataSource::change`](super::DataSource::change).

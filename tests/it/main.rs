@@ -38,12 +38,18 @@ mod pages;
 mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
+mod places;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;
 #[path = "sagas.rs"]
 mod sagas_on_postgres;
 mod schemas;
+mod sdk;
+#[path = "sdk.rs"]
+mod sdk_on_mariadb;
+#[path = "sdk.rs"]
+mod sdk_on_postgres;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;

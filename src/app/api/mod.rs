@@ -23,6 +23,16 @@ use crate::data::Clock;
 
 mod actions;
 mod answer;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+#[path = "cases.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod cases_on_mariadb;
+#[cfg(test)]
+#[path = "cases.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod cases_on_postgres;
 mod error;
 mod list;
 mod query_string;
@@ -236,16 +246,16 @@ async fn handle(
     request: &ApiRequest,
     session: &mut Option<Arc<Session>>,
 ) -> Result<Answer, ApiError> {
-    let target = Target::parse(&request.target)?;
+    let target = Target::parse(&request.method, &request.target)?;
     let body = body(request)?;
     let found = find(app, &target)?;
-    if request.method == Method::GET && !reads(&target.action) {
+    if request.method.is_safe() && !reads(&target.action) {
         return Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{}:{} changes something: use POST", target.resource, target.action),
         ));
     }
-    let params = Value::Object(query_string::parse(&request.query)?);
+    let params = params(request, &target)?;
     let clock = clock(&request.headers)?;
     let access = match &found {
         Found::Resource(resource) => resource.access(&target.action),
@@ -352,6 +362,17 @@ fn bearer(headers: &HeaderMap) -> &str {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => "",
     }
+}
+
+/// The parameters of the query string, with the record that the path names.
+fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
+    let mut params = query_string::parse(&request.query)?;
+    if let Some(key) = &target.key
+        && params.insert("filterByTk".to_owned(), Value::from(key.as_str())).is_some()
+    {
+        return Err(ApiError::bad_request("the path and filterByTk both say which record is meant"));
+    }
+    Ok(Value::Object(params))
 }
 
 fn body(request: &ApiRequest) -> Result<Value, ApiError> {

@@ -220,7 +220,10 @@ impl Writer<'_> {
             let mut found = Vec::with_capacity(others.len());
             let name = association.through.as_ref().map(|through| Arc::clone(&through.collection));
             for other in others {
-                let link = name.as_ref().and_then(|name| other.get(&**name)).cloned();
+                let link = match &other {
+                    Json::Array(items) => items.get(1).cloned(),
+                    other => name.as_ref().and_then(|name| other.get(&**name)).cloned(),
+                };
                 let other = key_of(association, other);
                 let record = self.visible(target, &association.target_key, &other).await?;
                 found.push((record.ok_or_else(|| missing(target))?, link));

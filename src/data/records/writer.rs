@@ -233,13 +233,13 @@ impl<'a> Writer<'a> {
         Ok(records)
     }
 
-    /// Reads all of the records that fit, whoever may see them.
+    /// Reads all of the records that fit, whoever may see them; nobody else changes them meanwhile.
     pub(super) async fn whole(
         &mut self,
         collection: &Collection,
         filter: Filter,
     ) -> Result<Vec<Record>, DataError> {
-        let mut query = Query::filter(filter);
+        let mut query = Query { lock: true, ..Query::filter(filter) };
         query.sort =
             collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
         let catalog = Arc::clone(&self.catalog);

@@ -60,7 +60,10 @@ impl Place {
     pub(super) fn has(&self, action: &str) -> bool {
         match action {
             "list" | "get" | "create" | "update" | "destroy" => true,
-            "firstOrCreate" | "updateOrCreate" | "query" => self.behind.is_none(),
+            "query" => self.behind.is_none(),
+            "firstOrCreate" | "updateOrCreate" => {
+                self.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many())
+            }
             "move" => true,
             "add" | "set" | "remove" | "toggle" => self.behind.is_some(),
             _ => false,
