@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::records::Place;
 use super::target::Target;
 use super::{ApiError, App};
-use crate::app::acl::{self, Acl, HeldRole, choose};
+use crate::app::acl::{self, Acl, ActiveRoles, HeldRole, choose};
 use crate::app::auth::Session;
 use crate::data::{Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, resolve};
 
@@ -21,6 +21,9 @@ pub struct Requester {
     clock: Clock,
     /// `None` opens everything: the role root, or the host itself.
     guard: Option<Arc<RoleGuard>>,
+    /// The roles in which it acts.
+    roles: Vec<String>,
+    /// The one name by which clients know them.
     role: Option<String>,
 }
 
@@ -37,12 +40,16 @@ pub(super) async fn of(
         .iter()
         .map(|role| HeldRole { name: role, default: session.user.default_role.as_ref() == Some(role) })
         .collect();
-    let mode = app.role_mode().await.map_err(ApiError::internal)?;
-    let active = choose(&held, wanted, mode)?;
+    let active = match &session.key_role {
+        // A key acts in its role alone, whatever is asked for.
+        Some(role) => ActiveRoles::One([role]),
+        None => choose(&held, wanted, app.role_mode().await.map_err(ApiError::internal)?)?,
+    };
+    let roles: Vec<String> = active.names().iter().map(|name| (*name).to_owned()).collect();
     let guard = if active.has_root() {
         None
     } else {
-        let roles = active.names().iter().map(|name| (*name).to_owned()).collect();
+        let roles = roles.clone();
         Some(Arc::new(RoleGuard {
             acl: app.acl().await?,
             catalog: app.source().catalog(),
@@ -57,6 +64,7 @@ pub(super) async fn of(
         session: Some(Arc::clone(session)),
         clock,
         guard,
+        roles,
         role: Some(active.current().to_owned()),
     })
 }
@@ -92,11 +100,7 @@ impl Requester {
     /// The roles in which it acts, and the one name that clients know them by.
     #[must_use]
     pub fn roles(&self) -> (Vec<&str>, &str) {
-        let current = self.role.as_deref().unwrap_or_default();
-        match &self.guard {
-            Some(guard) => (guard.roles.iter().map(String::as_str).collect(), current),
-            None => (vec![current], current),
-        }
+        (self.roles.iter().map(String::as_str).collect(), self.role.as_deref().unwrap_or_default())
     }
 
     /// The same, with everything open.
@@ -106,7 +110,7 @@ impl Requester {
 
     /// Nobody in particular.
     pub(super) fn anybody(clock: Clock) -> Self {
-        Self { session: None, clock, guard: None, role: None }
+        Self { session: None, clock, guard: None, roles: Vec::new(), role: None }
     }
 
     /// Who asks.

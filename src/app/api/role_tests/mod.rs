@@ -33,3 +33,11 @@ mod secrets_on_mariadb;
 #[path = "secrets.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod secrets_on_postgres;
+
+mod matrix;
+#[path = "matrix.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod matrix_on_mariadb;
+#[path = "matrix.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod matrix_on_postgres;

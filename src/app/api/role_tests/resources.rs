@@ -168,3 +168,27 @@ async fn a_user_acts_in_the_role_that_it_chooses() {
         ])
         .await;
 }
+
+#[tokio::test]
+async fn a_key_acts_in_its_role_alone() {
+    let mut world = with_posts(module_path!()).await;
+    world.did("root", "POST posts:create", &json!({"title": "x"})).await;
+    world.key("own", "root", "member").await;
+    world.key("all", "root", "root").await;
+    let mode = |mode: &str| json!({"roleMode": mode});
+    for name in ["default", "allow-use-union", "only-use-union"] {
+        world
+            .go_through(&[
+                ("root", "POST roles:setSystemRoleMode", mode(name), 200, "", NONE),
+                ("own", "GET roles:check", NONE, 200, "data.role", json!("member")),
+                ("own", "GET posts:list", NONE, 200, "meta.count", json!(1)),
+                ("own", "POST posts:update?filterByTk=1", json!({"title": "y"}), 403, "", NONE),
+                ("own", "GET roles:list", NONE, 403, "", NONE),
+                ("own as __union__", "GET roles:list", NONE, 403, "", NONE),
+                ("own as root", "GET roles:list", NONE, 403, "", NONE),
+                ("all", "GET roles:check", NONE, 200, "data.allowAll", json!(true)),
+                ("root", "GET roles:check", NONE, 200, "data.allowAll", json!(true)),
+            ])
+            .await;
+    }
+}

@@ -74,6 +74,13 @@ impl World {
         id.as_i64().unwrap()
     }
 
+    /// Makes a key of a user's for a role, under a name of its own.
+    pub(super) async fn key(&mut self, name: &str, who: &str, role: &str) {
+        let body = json!({"name": name, "role": {"name": role}, "expiresIn": "1d"});
+        let token = self.did(who, "POST apiKeys:create", &body).await.at("data.token");
+        self.tokens.insert(name.to_owned(), token.as_str().expect(name).to_owned());
+    }
+
     /// Makes a role with a strategy of these actions.
     pub(super) async fn role(&self, name: &str, actions: &[&str]) {
         let body = json!({"name": name, "title": name, "strategy": {"actions": actions},
