@@ -9,73 +9,18 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::{self, whole};
 use super::definition::{self, Defined, text, truth};
+use super::rows::{merge, next_place, publish, refresh, refused, row};
 use super::{fields, names};
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
-    Catalog, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
+    Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
 };
 
 /// What is in columns of `collections`; the rest is in `options`.
 const COLUMNS: [&str; 7] = ["key", "name", "title", "inherit", "hidden", "description", "sort"];
 /// What a definition is given with and is no part of it.
 const NOT_OPTIONS: [&str; 2] = ["fields", "options"];
-
-pub(super) fn refused(sentence: impl Into<String>) -> DataError {
-    DataError::Refused(sentence.into())
-}
-
-/// Divides a definition into its columns and its options.
-pub(super) fn row(given: Map<String, Value>, columns: &[&str], left_out: &[&str]) -> Record {
-    let mut options = match given.get("options") {
-        Some(Value::Object(options)) => options.clone(),
-        _ => Map::new(),
-    };
-    let mut row = Record::new();
-    for (name, value) in given {
-        if columns.contains(&name.as_str()) {
-            row.insert(name, value);
-        } else if !left_out.contains(&name.as_str()) {
-            options.insert(name, value);
-        }
-    }
-    row.insert("options".to_owned(), Value::Object(options));
-    row
-}
-
-/// The next place in an order.
-pub(super) async fn next_place(
-    transaction: &mut Transaction,
-    table: &Collection,
-    within: Filter,
-) -> Result<i64, DataError> {
-    let last = Query { limit: Some(1), ..Query::filter(within).sort(Sort::descending("sort")) };
-    let last = transaction.find_one(table, last).await?;
-    Ok(last.and_then(|row| row.get("sort")?.as_i64()).unwrap_or(0) + 1)
-}
-
-/// Reads a collection as it is written down now, and lets the transaction know it.
-pub(super) async fn refresh(transaction: &mut Transaction, name: &str) -> Result<Collection, DataError> {
-    let row = transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?;
-    let fields = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
-    let fields = transaction.find(&USER_FIELDS, fields.sort(Sort::ascending("key"))).await?;
-    let built = catalog::build(row.as_slice(), &fields);
-    let collection = built.get(name).cloned().unwrap_or_else(|| Collection::new(name));
-    let known = Arc::new(transaction.catalog().with(collection.clone()));
-    transaction.set_catalog(known);
-    Ok(collection)
-}
-
-/// Makes what was changed in a transaction known to everybody.
-pub(super) async fn publish(
-    source: &DataSource,
-    transaction: Transaction,
-) -> Result<Arc<Catalog>, DataError> {
-    let catalog = Arc::clone(transaction.catalog());
-    transaction.commit().await?;
-    source.set_catalog(Arc::clone(&catalog));
-    Ok(catalog)
-}
 
 /// Makes a collection; gives its row.
 pub(in crate::app) async fn create(
@@ -226,13 +171,6 @@ pub(in crate::app) async fn update(
     }
     publish(source, transaction).await?;
     Ok(changed)
-}
-
-/// Puts options over others.
-pub(super) fn merge(options: &mut Value, over: Option<Value>) {
-    if let (Value::Object(options), Some(Value::Object(over))) = (options, over) {
-        options.extend(over);
-    }
 }
 
 /// Removes collections with their records; gives their number.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::catalog::whole;
-use super::change::{merge, next_place, publish, refresh, refused, row};
 use super::definition::{self, Defined, text};
 use super::names;
+use super::rows::{merge, next_place, publish, refresh, refused, row};
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{

@@ -249,7 +249,7 @@ impl<'a> Compiler<'a> {
         given: &Value,
     ) -> Result<Condition, DataError> {
         if !field.kind.is_list() {
-            return Err(invalid_operand(field, format!("{} is for lists, and it is none", operator.name())));
+            return Err(value::invalid(field, format!("{} is for lists, and it is none", operator.name())));
         }
         let engine = self.namespace.engine;
         let values = match given {
@@ -257,7 +257,7 @@ impl<'a> Compiler<'a> {
             other => vec![other.clone()],
         };
         if values.iter().any(|value| value.is_array() || value.is_object()) {
-            return Err(invalid_operand(
+            return Err(value::invalid(
                 field,
                 "what is looked for in a list is a text, a number or a truth value",
             ));
@@ -281,10 +281,10 @@ impl<'a> Compiler<'a> {
         given: &Value,
     ) -> Result<Condition, DataError> {
         if !field.kind.is_date() {
-            return Err(invalid_operand(field, format!("{} is for dates, and it is none", operator.name())));
+            return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
         }
         let expression = dates::parse(given, self.clock.timezone, self.clock.now)
-            .map_err(|error| invalid_operand(field, error.to_string()))?;
+            .map_err(|error| value::invalid(field, error.to_string()))?;
         // What is of no zone is compared with what a clock on the wall shows: of whoever asks.
         let on_the_wall = |at: DateTime<Utc>| match field.kind {
             FieldType::DateOnly | FieldType::DateTimeNoTz => {
@@ -344,13 +344,9 @@ fn never() -> Condition {
     Cond::all().add(Expr::val(1).eq(0))
 }
 
-pub(super) fn invalid_operand(field: &Field, problem: impl Into<String>) -> DataError {
-    value::invalid(field, problem)
-}
-
 fn comparable(field: &Field) -> Result<(), DataError> {
     if field.kind == FieldType::Json || field.kind.is_list() {
-        return Err(invalid_operand(field, "JSON documents and lists cannot be compared"));
+        return Err(value::invalid(field, "JSON documents and lists cannot be compared"));
     }
     Ok(())
 }
@@ -359,7 +355,7 @@ fn comparable(field: &Field) -> Result<(), DataError> {
 fn operands(field: &Field, given: &[Value]) -> Result<Vec<sea_query::Value>, DataError> {
     comparable(field)?;
     if given.len() > MOST_VALUES {
-        return Err(invalid_operand(field, format!("it is compared with more than {MOST_VALUES} values")));
+        return Err(value::invalid(field, format!("it is compared with more than {MOST_VALUES} values")));
     }
     let known = given.iter().filter(|value| !value.is_null());
     known.map(|value| value::operand(field, value)).collect()
@@ -413,19 +409,19 @@ fn compared(
 ) -> Result<Condition, DataError> {
     comparable(field)?;
     if given.is_null() {
-        return Err(invalid_operand(field, "nothing is less or greater than null"));
+        return Err(value::invalid(field, "nothing is less or greater than null"));
     }
     Ok(Cond::all().add(compare(column.clone(), value::operand(field, given)?)))
 }
 
 fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
     let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
-        return Err(invalid_operand(field, "between takes two values"));
+        return Err(value::invalid(field, "between takes two values"));
     };
     let [low, high] =
         [operands(field, std::slice::from_ref(low))?, operands(field, std::slice::from_ref(high))?];
     let (Some(low), Some(high)) = (low.into_iter().next(), high.into_iter().next()) else {
-        return Err(invalid_operand(field, "nothing is less or greater than null"));
+        return Err(value::invalid(field, "nothing is less or greater than null"));
     };
     let column = column.clone();
     Ok(Cond::all().add(if wanted { column.between(low, high) } else { column.not_between(low, high) }))
@@ -433,7 +429,7 @@ fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<C
 
 fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
     if field.kind != FieldType::Boolean {
-        return Err(invalid_operand(field, "it is neither true nor false"));
+        return Err(value::invalid(field, "it is neither true nor false"));
     }
     let yes =
         matches!(given, Value::Bool(true)) || given.as_str().is_some_and(|text| matches!(text, "true" | "1"));

@@ -3,7 +3,7 @@
 use sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use serde_json::Value;
 
-use super::condition::invalid_operand;
+use crate::data::records::value;
 use crate::data::{DataError, Field};
 use crate::database::Engine;
 
@@ -89,7 +89,7 @@ fn searched(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataErr
     } else if kind.is_whole() || matches!(kind, crate::data::FieldType::Decimal { .. }) {
         Ok(engine.as_text(column))
     } else {
-        Err(invalid_operand(field, "it is no text, in which others could be looked for"))
+        Err(value::invalid(field, "it is no text, in which others could be looked for"))
     }
 }
 
@@ -98,7 +98,7 @@ fn operand(field: &Field, given: &Value) -> Result<String, DataError> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(value) => Ok(value.to_string()),
-        _ => Err(invalid_operand(field, "only a text can be looked for in a text")),
+        _ => Err(value::invalid(field, "only a text can be looked for in a text")),
     }
 }
 

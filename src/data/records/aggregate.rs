@@ -120,7 +120,7 @@ pub(in crate::data) async fn aggregate<E: Executor>(
         return Err(DataError::Refused("say what is asked for: measures or dimensions".to_owned()));
     }
     let (columns, statement) = {
-        let compiler = super::read::compiler(executor, catalog, query);
+        let compiler = super::plan::compiler(executor, catalog, query);
         let columns_and_statement = statement(&compiler, collection, query, wanted)?;
         let (columns, statement) = columns_and_statement;
         let kept: Vec<(String, Field, Option<Function>, bool)> = columns

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use sea_query::{Cond, Expr, ExprTrait, JoinType, Order, Query as Statement, SelectStatement};
 use serde_json::Value as Json;
 
-use super::read::{Plan, compiler, key_text};
+use super::plan::{Plan, compiler, key_here};
 use super::value;
+use super::value::key_text;
 use super::within::open_between;
 use crate::data::access::Action;
 use crate::data::filter::Compiler;
@@ -19,14 +20,6 @@ use crate::database::{Executor, Row};
 
 /// Keys that one statement asks for; engines bind so many values at least.
 const KEYS_AT_ONCE: usize = 1000;
-
-/// The field of the record itself by which an association finds the others.
-pub(super) fn key_here(association: &Association) -> &str {
-    match association.kind {
-        AssociationKind::BelongsTo => &association.foreign_key,
-        _ => &association.source_key,
-    }
-}
 
 /// Reads the associated records and puts them into the records.
 pub(super) fn load<'a, E: Executor>(

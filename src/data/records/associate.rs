@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::raw;
-use super::read::key_text;
+use super::value::key_text;
 use super::writer::{Origin, Writer, keyed};
 use crate::data::access::Action;
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};

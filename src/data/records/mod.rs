@@ -13,6 +13,7 @@ mod create;
 mod destroy;
 mod generate;
 mod nested;
+mod plan;
 mod position;
 pub(super) mod raw;
 mod read;

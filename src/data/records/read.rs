@@ -1,14 +1,14 @@
 //! Reading records.
 
 use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statement, SelectStatement};
-use serde_json::Value as Json;
 
+use super::plan::{Plan, compiler};
 use super::value;
 use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
-use crate::data::{Association, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
-use crate::database::{Executor, Row, Value};
+use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
+use crate::database::{Executor, Value};
 
 /// Reads the records a query asks for.
 pub(in crate::data) async fn find<E: Executor>(
@@ -73,15 +73,6 @@ pub(in crate::data) async fn count<E: Executor>(
     }
 }
 
-pub(super) fn compiler<'a, E: Executor>(
-    executor: &'a E,
-    catalog: &'a Catalog,
-    query: &'a Query,
-) -> Compiler<'a> {
-    Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
-        .looking_at_hidden(query.hidden)
-}
-
 /// The condition for the records that fit and are open: what a filter looks at must be open too.
 pub(in crate::data) fn fitting(
     compiler: &Compiler<'_>,
@@ -97,93 +88,6 @@ pub(in crate::data) fn fitting(
         Some(scope) => Ok(condition.add(compiler.unguarded().condition(collection, None, &scope)?)),
         None => Ok(condition),
     }
-}
-
-/// What is read of a collection's records.
-pub(super) struct Plan<'a> {
-    /// The columns; those behind the first `shown` serve the associations alone.
-    pub(super) columns: Vec<&'a Field>,
-    shown: usize,
-    pub(super) associations: Vec<(&'a Association, Selection)>,
-}
-
-impl<'a> Plan<'a> {
-    pub(super) fn new(
-        compiler: &Compiler<'_>,
-        collection: &'a Collection,
-        selection: &Selection,
-        hidden: bool,
-    ) -> Result<Self, DataError> {
-        let access = compiler.access(collection, Action::View)?;
-        let open = |name: &str| access.as_ref().is_none_or(|access| access.allows(collection, name));
-        let mut columns: Vec<&Field> = match &selection.fields {
-            None => {
-                let shown = collection.fields().iter().filter(|field| !field.is_hidden());
-                shown.filter(|field| !selection.except.iter().any(|name| name == field.name())).collect()
-            }
-            Some(names) => {
-                let named = names.iter().map(|name| match collection.known(name) {
-                    Ok(field) if field.is_hidden() && !hidden => Err(collection.unknown(name)),
-                    other => other,
-                });
-                named.collect::<Result<_, _>>()?
-            }
-        };
-        columns.retain(|field| open(field.name()));
-        let shown = columns.len();
-        let mut associations = Vec::new();
-        for (name, inner) in &selection.associations {
-            let association = collection.known_association(name)?;
-            if !open(name) || !is_open(compiler, association)? {
-                continue;
-            }
-            let key = collection.known(super::append::key_here(association))?;
-            if !columns.contains(&key) {
-                columns.push(key);
-            }
-            associations.push((association, inner.clone()));
-        }
-        // A statement reads something, even if nothing of it is shown.
-        if columns.is_empty() {
-            columns.extend(collection.fields().first());
-        }
-        Ok(Self { columns, shown, associations })
-    }
-
-    /// Reads a column for what comes after, whether it is shown or not.
-    fn needs(&mut self, field: &'a Field) {
-        if !self.columns.contains(&field) {
-            self.columns.push(field);
-        }
-    }
-
-    pub(super) fn record(&self, collection: &Collection, row: Row) -> Result<Record, DataError> {
-        record(collection, &self.columns, row)
-    }
-
-    /// Takes out what served the associations alone.
-    pub(super) fn tidy(&self, records: &mut [Record]) {
-        for field in self.columns.iter().skip(self.shown) {
-            for record in records.iter_mut() {
-                record.remove(field.name());
-            }
-        }
-    }
-}
-
-/// Whether whoever asks may see records at the other end of an association.
-fn is_open(compiler: &Compiler<'_>, association: &Association) -> Result<bool, DataError> {
-    match compiler.access(compiler.catalog.target(association)?, Action::View) {
-        Err(DataError::Forbidden(_)) => Ok(false),
-        other => other.map(|_| true),
-    }
-}
-
-pub(super) fn record(collection: &Collection, fields: &[&Field], row: Row) -> Result<Record, DataError> {
-    let values = fields.iter().zip(row.into_values());
-    values
-        .map(|(field, raw)| Ok((field.name().to_owned(), value::to_json(collection, field, raw)?)))
-        .collect()
 }
 
 fn select(
@@ -260,13 +164,4 @@ fn order(
         NullOrdering::Last,
     );
     Ok(())
-}
-
-/// A key as texts compare it: `1` and `"1"` are one key.
-pub(super) fn key_text(key: &Json) -> Option<String> {
-    match key {
-        Json::Null => None,
-        Json::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
 }

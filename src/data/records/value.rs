@@ -386,6 +386,15 @@ fn time_to_json(kind: FieldType, stored: Value) -> Option<Json> {
     }
 }
 
+/// A key as texts compare it: `1` and `"1"` are one key.
+pub(in crate::data) fn key_text(key: &Json) -> Option<String> {
+    match key {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
 fn clock_to_json(at: NaiveDateTime) -> Json {
     Json::String(at.format("%Y-%m-%d %H:%M:%S").to_string())
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value as Json;
 
-use super::read::key_text;
 use super::value;
+use super::value::key_text;
 use crate::data::access::Action;
 use crate::data::filter::Compiler;
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
@@ -94,7 +94,7 @@ pub(super) async fn add_links<E: Executor>(
     let (between, other_key) = catalog.through(association)?;
     let target_key = &*association.target_key;
     let open: Vec<&str> = {
-        let compiler = super::read::compiler(executor, catalog, query);
+        let compiler = super::plan::compiler(executor, catalog, query);
         open_between(&compiler, association, between, other_key).into_iter().map(Field::name).collect()
     };
     let mut found: HashMap<String, Record> = HashMap::new();

@@ -1,0 +1,113 @@
+//! What is read of each record: the columns of what is shown, and of what finds the associations.
+
+use super::value;
+use crate::data::access::Action;
+use crate::data::filter::Compiler;
+use crate::data::query::Selection;
+use crate::data::{Association, AssociationKind, Catalog, Collection, DataError, Field, Query, Record};
+use crate::database::{Executor, Row};
+
+/// What the conditions of a query are written with.
+pub(super) fn compiler<'a, E: Executor>(
+    executor: &'a E,
+    catalog: &'a Catalog,
+    query: &'a Query,
+) -> Compiler<'a> {
+    Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
+        .looking_at_hidden(query.hidden)
+}
+
+/// The field of the record itself by which an association finds the others.
+pub(super) fn key_here(association: &Association) -> &str {
+    match association.kind {
+        AssociationKind::BelongsTo => &association.foreign_key,
+        _ => &association.source_key,
+    }
+}
+
+/// What is read of a collection's records.
+pub(super) struct Plan<'a> {
+    /// The columns; those behind the first `shown` serve the associations alone.
+    pub(super) columns: Vec<&'a Field>,
+    shown: usize,
+    pub(super) associations: Vec<(&'a Association, Selection)>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        compiler: &Compiler<'_>,
+        collection: &'a Collection,
+        selection: &Selection,
+        hidden: bool,
+    ) -> Result<Self, DataError> {
+        let access = compiler.access(collection, Action::View)?;
+        let open = |name: &str| access.as_ref().is_none_or(|access| access.allows(collection, name));
+        let mut columns: Vec<&Field> = match &selection.fields {
+            None => {
+                let shown = collection.fields().iter().filter(|field| !field.is_hidden());
+                shown.filter(|field| !selection.except.iter().any(|name| name == field.name())).collect()
+            }
+            Some(names) => {
+                let named = names.iter().map(|name| match collection.known(name) {
+                    Ok(field) if field.is_hidden() && !hidden => Err(collection.unknown(name)),
+                    other => other,
+                });
+                named.collect::<Result<_, _>>()?
+            }
+        };
+        columns.retain(|field| open(field.name()));
+        let shown = columns.len();
+        let mut associations = Vec::new();
+        for (name, inner) in &selection.associations {
+            let association = collection.known_association(name)?;
+            if !open(name) || !is_open(compiler, association)? {
+                continue;
+            }
+            let key = collection.known(key_here(association))?;
+            if !columns.contains(&key) {
+                columns.push(key);
+            }
+            associations.push((association, inner.clone()));
+        }
+        // A statement reads something, even if nothing of it is shown.
+        if columns.is_empty() {
+            columns.extend(collection.fields().first());
+        }
+        Ok(Self { columns, shown, associations })
+    }
+
+    /// Reads a column for what comes after, whether it is shown or not.
+    pub(super) fn needs(&mut self, field: &'a Field) {
+        if !self.columns.contains(&field) {
+            self.columns.push(field);
+        }
+    }
+
+    pub(super) fn record(&self, collection: &Collection, row: Row) -> Result<Record, DataError> {
+        record(collection, &self.columns, row)
+    }
+
+    /// Takes out what served the associations alone.
+    pub(super) fn tidy(&self, records: &mut [Record]) {
+        for field in self.columns.iter().skip(self.shown) {
+            for record in records.iter_mut() {
+                record.remove(field.name());
+            }
+        }
+    }
+}
+
+/// Whether whoever asks may see records at the other end of an association.
+fn is_open(compiler: &Compiler<'_>, association: &Association) -> Result<bool, DataError> {
+    match compiler.access(compiler.catalog.target(association)?, Action::View) {
+        Err(DataError::Forbidden(_)) => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+pub(super) fn record(collection: &Collection, fields: &[&Field], row: Row) -> Result<Record, DataError> {
+    let values = fields.iter().zip(row.into_values());
+    values
+        .map(|(field, raw)| Ok((field.name().to_owned(), value::to_json(collection, field, raw)?)))
+        .collect()
+}
