@@ -21,6 +21,7 @@ pub mod auth;
 mod collections;
 mod hooks;
 mod passwords;
+pub mod plugin;
 pub mod system;
 #[cfg(test)]
 mod test_place;
@@ -97,12 +98,20 @@ pub struct AppOptions {
     pub source: DataSource,
     /// Resources that only this application has (the main application's `applications`).
     pub resources: Vec<Arc<dyn api::Resource>>,
+    /// The plugins that the host knows.
+    pub plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
 /// A running application.
 pub struct App {
     name: Arc<str>,
     settings: ArcSwap<Settings>,
+    /// Counts the changes of the settings.
+    settings_changes: AtomicU64,
+    /// How many of them there were when the settings were read last.
+    settings_known: AtomicU64,
+    /// They are read by one at a time, so that the last who reads has read the last of them.
+    settings_turn: Mutex<()>,
     source: DataSource,
     auth: auth::Auth,
     resources: Vec<Arc<dyn api::Resource>>,
@@ -112,6 +121,7 @@ pub struct App {
     acl_changes: AtomicU64,
     /// Definitions of collections are changed one after the other.
     definitions: Mutex<()>,
+    plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
 /// What requests need of `systemSettings`.
@@ -120,6 +130,7 @@ struct Settings {
     title: Arc<str>,
     language: Arc<str>,
     role_mode: acl::RoleMode,
+    rules: auth::AccountRules,
 }
 
 impl std::fmt::Debug for App {
@@ -132,25 +143,30 @@ impl App {
     /// Opens an installed application: checks its version, loads what its requests need. An error
     /// leaves its data untouched.
     pub async fn open(options: AppOptions) -> Result<Arc<Self>, AppError> {
-        let AppOptions { name, jwt_secret, source, resources } = options;
+        let AppOptions { name, jwt_secret, source, resources, plugins } = options;
         system::check(&source).await?;
         let housekeeping = Arc::new(hooks::Housekeeping::default());
         let hooks = Hooks::new(vec![Arc::clone(&housekeeping) as Arc<dyn Hook>]);
         let source = source.with(collections::base(), hooks);
         source.set_catalog(collections::load(&source).await?);
         let settings = Settings::read(&source, &name).await?;
-        let auth = auth::Auth::open(source.clone(), &jwt_secret).await?;
+        let auth = auth::Auth::open(source.clone(), &jwt_secret, settings.rules).await?;
         let app = Arc::new(Self {
             name,
             settings: ArcSwap::from_pointee(settings),
+            settings_changes: AtomicU64::new(0),
+            settings_known: AtomicU64::new(0),
+            settings_turn: Mutex::new(()),
             source,
             auth,
             resources,
             acl: ArcSwapOption::empty(),
             acl_changes: AtomicU64::new(0),
             definitions: Mutex::new(()),
+            plugins,
         });
         housekeeping.serve(&app);
+        plugin::begin(&app).await?;
         Ok(app)
     }
 
@@ -175,14 +191,49 @@ impl App {
         self.acl.store(None);
     }
 
+    /// The settings were changed: who needs what is decided by them reads them again.
+    fn forget_settings(&self) {
+        self.settings_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Whether users act in one role or in all of theirs.
-    fn role_mode(&self) -> acl::RoleMode {
-        self.settings.load().role_mode
+    async fn role_mode(&self) -> Result<acl::RoleMode, AppError> {
+        let changes = self.settings_changes.load(Ordering::SeqCst);
+        if self.settings_known.load(Ordering::SeqCst) < changes {
+            self.reload_settings().await?;
+        }
+        Ok(self.settings.load().role_mode)
     }
 
     /// The turn to change definitions of collections.
     async fn definitions(&self) -> MutexGuard<'_, ()> {
         self.definitions.lock().await
+    }
+
+    /// Forgets what was read of its database, and reads it again: what somebody else changed there
+    /// counts from now on.
+    pub async fn reload(&self) -> Result<(), AppError> {
+        self.auth.reload().await?;
+        self.forget_acl();
+        self.source.set_catalog(collections::load(&self.source).await?);
+        self.reload_settings().await
+    }
+
+    /// Reads the settings again, after they were changed.
+    pub async fn reload_settings(&self) -> Result<(), AppError> {
+        let _turn = self.settings_turn.lock().await;
+        let changes = self.settings_changes.load(Ordering::SeqCst);
+        let settings = Settings::read(&self.source, &self.name).await?;
+        self.auth.set_rules(settings.rules);
+        self.settings.store(Arc::new(settings));
+        self.settings_known.store(changes, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The plugins that the host knows.
+    #[must_use]
+    pub fn plugins(&self) -> &[Arc<dyn plugin::Plugin>] {
+        &self.plugins
     }
 
     /// Its ID.
@@ -207,8 +258,7 @@ impl App {
     pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
         let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
         self.source.update(&system::SYSTEM_SETTINGS, &Filter::All, changes).await?;
-        self.settings.store(Arc::new(Settings::read(&self.source, &self.name).await?));
-        Ok(())
+        self.reload_settings().await
     }
 
     /// Its main data source.
@@ -236,14 +286,15 @@ impl App {
 
 impl Settings {
     async fn read(source: &DataSource, name: &Arc<str>) -> Result<Self, AppError> {
-        let query =
-            Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&["title", "appLang", "roleMode"]);
+        let fields = ["title", "appLang", "options", "roleMode", "enableEditProfile", "enableChangePassword"];
+        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&fields);
         let record = source.find_one(&system::SYSTEM_SETTINGS, query).await?.unwrap_or_default();
         let text = |field: &str| record.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Self {
             title: text("title").map_or_else(|| Arc::clone(name), Arc::from),
             language: text("appLang").unwrap_or("en-US").into(),
             role_mode: text("roleMode").and_then(acl::RoleMode::parse).unwrap_or_default(),
+            rules: auth::AccountRules::of(&record),
         })
     }
 }

@@ -4,50 +4,48 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
+use super::App;
 use super::api::ApiError;
-use super::auth::password;
-use crate::data::{Catalog, Collection, FieldType, Record};
-
-/// Characters that a password has at most: hashing takes longer the longer it is.
-const LONGEST: usize = 255;
+use super::auth::take_password;
+use super::system::USERS;
+use crate::data::{Collection, FieldType, Record};
 
 /// The values of a record with its passwords hashed, and those of the records nested in it.
 pub(super) fn hashed<'a>(
-    catalog: &'a Catalog,
+    app: &'a App,
     collection: &'a Collection,
     mut given: Record,
 ) -> Pin<Box<dyn Future<Output = Result<Record, ApiError>> + Send + 'a>> {
     Box::pin(async move {
-        for field in collection.fields().iter().filter(|field| field.kind() == FieldType::Password) {
-            let Some(value) = given.get_mut(field.name()) else { continue };
-            match value {
-                Value::Null => {}
-                Value::String(text) if text.is_empty() => {
-                    return Err(ApiError::bad_request(format!(
-                        "{}: a password cannot be empty",
-                        field.name()
-                    )));
-                }
-                Value::String(text) if text.chars().count() > LONGEST => {
-                    return Err(ApiError::bad_request(format!(
-                        "{}: a password has at most {LONGEST} characters",
-                        field.name()
-                    )));
-                }
-                Value::String(text) => *value = Value::from(password::hash(std::mem::take(text)).await?),
-                _ => return Err(ApiError::bad_request(format!("{}: a password is a text", field.name()))),
+        if collection.name() == USERS.name() {
+            // An empty one is none: forms send all of their fields.
+            if let Some(password) = take_password(&mut given)? {
+                given.insert("password".to_owned(), Value::from(password));
             }
         }
+        for field in collection.fields().iter().filter(|field| field.kind() == FieldType::Password) {
+            match given.get_mut(field.name()) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(text)) => {
+                    let hash = app.auth().hash_password(std::mem::take(text)).await?;
+                    given.insert(field.name().to_owned(), Value::from(hash));
+                }
+                Some(_) => {
+                    return Err(ApiError::bad_request(format!("{}: a password is a text", field.name())));
+                }
+            }
+        }
+        let catalog = app.source().catalog();
         for association in collection.associations() {
             let Some(target) = catalog.get(&association.target) else { continue };
             let Some(value) = given.remove(&*association.name) else { continue };
             let value = match value {
-                Value::Object(record) => Value::Object(hashed(catalog, target, record).await?),
+                Value::Object(record) => Value::Object(hashed(app, target, record).await?),
                 Value::Array(items) => {
                     let mut done = Vec::with_capacity(items.len());
                     for item in items {
                         done.push(match item {
-                            Value::Object(record) => Value::Object(hashed(catalog, target, record).await?),
+                            Value::Object(record) => Value::Object(hashed(app, target, record).await?),
                             other => other,
                         });
                     }

@@ -64,6 +64,7 @@ impl Place {
         resources: Vec<Arc<dyn api::Resource>>,
     ) -> Result<Arc<App>, AppError> {
         let source = self.source.clone();
-        App::open(AppOptions { name: "crm".into(), jwt_secret: secret.into(), source, resources }).await
+        let (name, jwt_secret) = ("crm".into(), secret.into());
+        App::open(AppOptions { name, jwt_secret, source, resources, plugins: vec![] }).await
     }
 }

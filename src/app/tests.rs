@@ -139,6 +139,7 @@ async fn a_closed_application_refuses() {
         query: String::new(),
         headers: http::HeaderMap::new(),
         body: json!({"account": "nocobase", "password": PASSWORD}).to_string().into(),
+        client: None,
     };
     assert_eq!(app.api(request).await.status(), http::StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -59,6 +59,8 @@ pub struct Query {
     pub appends: Vec<String>,
     /// Whether hidden fields may be named: for what the host needs to know itself.
     pub hidden: bool,
+    /// Whether nobody else may change the records before the transaction ends.
+    pub lock: bool,
     /// Who decides what is open; `None` opens everything.
     pub guard: Option<Arc<dyn Guard>>,
     /// What time it is for whoever asks.
@@ -77,6 +79,7 @@ impl Default for Query {
             except: Vec::new(),
             appends: Vec::new(),
             hidden: false,
+            lock: false,
             guard: None,
             clock: Clock::utc(),
         }
@@ -119,6 +122,9 @@ impl Query {
         self
     }
 }
+
+/// How far associations of associations go: what is nested deeper grows beyond all measure.
+const DEEPEST: usize = 8;
 
 /// What of a record is wanted: its own fields and those of associations, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -164,6 +170,9 @@ impl Selection {
         collection: &Collection,
         association_only: bool,
     ) -> Result<(), DataError> {
+        if path.split('.').count() > DEEPEST {
+            return Err(DataError::Refused(format!("{path} goes further than {DEEPEST} associations")));
+        }
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let Some(association) = collection.associated(first) else {
             if association_only || rest.is_some() {

@@ -27,6 +27,17 @@ impl Location {
     }
 }
 
+/// A file by its own name, or by that of its directory where there is no such file yet.
+fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| {
+        let directory = path.parent().and_then(|directory| std::fs::canonicalize(directory).ok());
+        match (directory, path.file_name()) {
+            (Some(directory), Some(name)) => directory.join(name),
+            _ => path.to_owned(),
+        }
+    })
+}
+
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -112,11 +123,22 @@ impl Location {
         }
     }
 
+    /// The same place by its own name: a file without links and `..` on the way to it.
+    #[must_use]
+    pub fn resolved(self) -> Self {
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(resolved(&path)),
+            on_server => on_server,
+        }
+    }
+
     /// Whether both are the same place, as far as their names tell.
     #[must_use]
     pub fn same_place(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Sqlite(one), Self::Sqlite(other)) => one == other,
+            (Self::Sqlite(one), Self::Sqlite(other)) => {
+                one == other || one.file_name() == other.file_name() && resolved(one) == resolved(other)
+            }
             (Self::Postgres(one), Self::Postgres(other)) | (Self::Mysql(one), Self::Mysql(other)) => {
                 one.same_place(other)
             }
@@ -165,7 +187,8 @@ impl Location {
     }
 
     /// The database that a schema is in; `None` for what is no schema.
-    pub(super) fn around(&self) -> Option<Self> {
+    #[must_use]
+    pub fn around(&self) -> Option<Self> {
         match self {
             Self::Postgres(at) if at.schema.is_some() => Some(Self::Postgres(at.beside(&at.name))),
             _ => None,

@@ -114,6 +114,15 @@ impl Database {
         }
     }
 
+    /// Whether it was made for an owner, whoever that is; no SQLite file says so.
+    pub async fn is_owned(&self) -> Result<bool, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(_) => Ok(false),
+            EngineDatabase::Postgres(postgres) => postgres.is_owned().await,
+            EngineDatabase::Mysql(mysql) => mysql.is_owned().await,
+        }
+    }
+
     /// As [`Database::remove`], when it was made for this owner, as far as making it came; one of
     /// somebody else is left alone.
     pub async fn remove_owned(at: &Location, owner: &str) -> Result<Vec<String>, DatabaseError> {

@@ -155,9 +155,7 @@ macro_rules! schema_statements {
                     Engine::Postgres => self.build(PostgresQueryBuilder),
                     Engine::Mysql => self.build(MysqlQueryBuilder),
                 };
-                // MySQL cannot say this of an index: there it is known from what the others say.
-                let if_missing = sql.contains(IF_MISSING)
-                    || engine == Engine::Mysql && self.build(SqliteQueryBuilder).contains(IF_MISSING);
+                let if_missing = sql.contains(IF_MISSING);
                 Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: None, many: false }
             }
         }
@@ -165,13 +163,28 @@ macro_rules! schema_statements {
     )+ };
 }
 
+impl sealed::Sealed for IndexCreateStatement {}
+impl Statement for IndexCreateStatement {
+    fn render(&self, engine: Engine) -> Rendered {
+        let postgres = self.build(PostgresQueryBuilder);
+        // MySQL cannot say it of an index: there it is known from what PostgreSQL is told.
+        let if_missing = postgres.contains(IF_MISSING);
+        let sql = match engine {
+            Engine::Sqlite => self.build(SqliteQueryBuilder),
+            Engine::Postgres => postgres,
+            Engine::Mysql => self.build(MysqlQueryBuilder),
+        };
+        Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: None, many: false }
+    }
+}
+impl Change for IndexCreateStatement {}
+
 data_statements!(SelectStatement, InsertStatement, UpdateStatement, DeleteStatement);
 schema_statements!(
     TableCreateStatement,
     TableAlterStatement,
     TableDropStatement,
     TableRenameStatement,
-    IndexCreateStatement,
     IndexDropStatement
 );
 impl Change for InsertStatement {}

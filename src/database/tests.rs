@@ -4,8 +4,12 @@ use sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Order, Query, Table, Tab
 
 use super::*;
 
+mod cancelling;
+mod changing;
 mod expressions;
 mod keys;
+mod removing;
+mod sharing;
 
 struct Place {
     folder: tempfile::TempDir,

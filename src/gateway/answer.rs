@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::directory::Host;
 use super::errors::{self, Refusal};
-use super::peer::{Network, Reached};
+use super::peer::{Network, Reached, client};
 use super::selector::{Named, Place, Selected, select};
 use super::{body, cors, layers};
 use crate::app::api::ApiRequest;
@@ -77,7 +77,7 @@ impl Shared {
             Place::Api(_) | Place::Health if parts.method == Method::OPTIONS => {
                 Ok(cors::options(&parts.headers))
             }
-            Place::Api(offset) => self.api(selected, offset, parts, body).await,
+            Place::Api(offset) => self.api(selected, offset, peer, parts, body).await,
             Place::Page(_) if leads_elsewhere(selected, &parts.method) => Ok(to_own_pages(selected, &parts)),
             Place::Page(offset) => self.page(selected, offset, peer, parts, body).await,
             Place::Nowhere => Err(Refusal::nowhere()),
@@ -93,6 +93,7 @@ impl Shared {
         &self,
         selected: &Selected,
         offset: usize,
+        peer: IpAddr,
         mut parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
@@ -102,12 +103,14 @@ impl Shared {
         // The API knows the `Authorization` header alone. Without cookies, no other website can
         // make a browser use it in its user's name.
         parts.headers.remove(COOKIE);
+        let client = Some(client(&parts.headers, peer, &self.trusted_proxies));
         let request = ApiRequest {
             method: if parts.method == Method::HEAD { Method::GET } else { parts.method },
             target: parts.uri.path()[offset..].to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             body,
+            client,
         };
         let answered = timeout_at(deadline, visit.api(request)).await;
         answered.map_err(|_| Refusal::too_slow(&selected.app, self.request_timeout))
@@ -137,6 +140,7 @@ impl Shared {
             directory: &Host(&self.supervisor),
         };
         let request = PageRequest {
+            client: Some(client(&parts.headers, peer, &self.trusted_proxies)),
             path: parts.uri.path()[offset..].to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             method: parts.method,

@@ -37,7 +37,7 @@ pub(super) fn allow(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("content-disposition, retry-after, x-request-id"),
+        HeaderValue::from_static("content-disposition, retry-after, x-new-token, x-request-id"),
     );
 }
 

@@ -102,6 +102,27 @@ impl<'a> Reached<'a> {
     }
 }
 
+/// The client's address: the connection's, or behind configured proxies the last one that none of
+/// them has (`X-Forwarded-For`).
+pub(super) fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
+    let trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
+    if !trusted(peer) {
+        return peer;
+    }
+    // Each proxy adds the address it was reached from at the end, in a line of its own or not.
+    let lines = headers.get_all("x-forwarded-for").into_iter().filter_map(|line| line.to_str().ok());
+    let added: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let known = added.iter().rev().map_while(|address| address.parse().ok());
+    let mut nearest = peer;
+    for address in known {
+        nearest = address;
+        if !trusted(address) {
+            break;
+        }
+    }
+    nearest
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -151,6 +172,28 @@ mod tests {
         assert_eq!(reached("10.1.2.3", &sent), (true, Some("crm.example.com".into())));
         assert_eq!(reached("192.0.2.1", &sent), (false, Some("internal".into())));
         assert_eq!(reached("10.1.2.3", &[("host", "a.example")]), (false, Some("a.example".into())));
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_is_no_proxy_of_ours() {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        for (peer, sent, expected) in [
+            ("192.0.2.1", vec!["203.0.113.9"], "192.0.2.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec!["203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.1.1.1, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.1.1.1", "203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", vec!["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", vec!["1.1.1.1, nonsense, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", vec!["nonsense"], "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in &sent {
+                headers.append("x-forwarded-for", HeaderValue::from_static(line));
+            }
+            let found = client(&headers, peer.parse().unwrap(), &proxies);
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {sent:?}");
+        }
     }
 
     #[test]

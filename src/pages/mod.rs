@@ -18,13 +18,15 @@
 //! | `GET /assets/<name>` | stylesheet and icon, see [`asset`] |
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::app::App;
+use crate::app::auth::SignedIn;
 
 mod answer;
 mod applications;
@@ -53,6 +55,8 @@ pub struct PageRequest {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// The visitor's address, where it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// How the visitor reached the application.
@@ -128,8 +132,8 @@ pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest
     if !page.allows(&request.method) {
         return answer::wrong_method(view.prefix, page.methods());
     }
-    let page_call = PageCall { app, view, request: &request, title: app.title() };
-    match page {
+    let page_call = PageCall { app, view, request: &request, title: app.title(), renewed: OnceLock::new() };
+    let mut response = match page {
         Page::Home => home::show(&page_call).await,
         Page::SignIn if request.method == Method::POST => sign_in::submit(&page_call).await,
         Page::SignIn => sign_in::show(&page_call).await,
@@ -138,7 +142,9 @@ pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest
         Page::Password if request.method == Method::POST => password::submit(&page_call).await,
         Page::Password => password::show(&page_call).await,
         Page::Application(id, change) => applications::submit(&page_call, id, change).await,
-    }
+    };
+    session::renew(&mut response, &page_call);
+    response
 }
 
 /// One call of one page: what all pages need at hand.
@@ -148,6 +154,8 @@ struct PageCall<'a> {
     request: &'a PageRequest,
     /// The application's title.
     title: Arc<str>,
+    /// The session's new token, where the one in the cookie has ended.
+    renewed: OnceLock<SignedIn>,
 }
 
 impl PageCall<'_> {

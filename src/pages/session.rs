@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use http::header::{COOKIE, HeaderValue};
+use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response};
 
 use super::{PageCall, PageContext};
@@ -23,6 +23,9 @@ pub(super) async fn current(call: &PageCall<'_>) -> Option<Current> {
     let token = cookie(&call.request.headers, &cookie_name(call.app.name()))?;
     match call.app.auth().authenticate(token).await {
         Ok(session) => {
+            if let Some(renewed) = &session.renewed {
+                call.renewed.get_or_init(|| renewed.clone());
+            }
             let form_token = call.app.auth().form_token(&session);
             Some(Current { session, form_token })
         }
@@ -39,6 +42,13 @@ pub(super) fn begin<B>(response: &mut Response<B>, call: &PageCall<'_>, signed_i
     set(response, &begin_cookie(&name, &signed_in.token, signed_in.expires, Utc::now(), call.view));
 }
 
+/// Adds the cookie of a session whose token was replaced, where nothing was said of it yet.
+pub(super) fn renew<B>(response: &mut Response<B>, call: &PageCall<'_>) {
+    if let Some(renewed) = call.renewed.get().filter(|_| !response.headers().contains_key(SET_COOKIE)) {
+        begin(response, call, renewed);
+    }
+}
+
 /// Takes the cookie away.
 pub(super) fn end<B>(response: &mut Response<B>, call: &PageCall<'_>) {
     set(response, &end_cookie(&cookie_name(call.app.name()), call.view));
@@ -48,7 +58,7 @@ fn set<B>(response: &mut Response<B>, cookie: &str) {
     // A token is of URL-safe characters and an ID of `a-z0-9_-`: this cannot fail, and without the
     // cookie nobody is signed in.
     if let Ok(value) = HeaderValue::from_str(cookie) {
-        response.headers_mut().append(http::header::SET_COOKIE, value);
+        response.headers_mut().append(SET_COOKIE, value);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::{Method, Response, StatusCode};
 
 use super::PageCall;
@@ -9,6 +10,7 @@ use super::answer::{Problem, page, problem, see_other};
 use super::form::Form;
 use super::frame::{Frame, Notice};
 use super::{guard, session};
+use crate::app::auth::{AuthError, Credentials};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -71,7 +73,8 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
         let notice = Notice::bad("Enter your user name or e-mail address and your password.");
         return form(call, StatusCode::BAD_REQUEST, Some(notice), account, redirect);
     }
-    match call.app.auth().sign_in(account, password).await {
+    let credentials = Credentials { client: call.request.client, ..Credentials::new(account, password) };
+    match call.app.auth().sign_in(&credentials).await {
         Ok(signed_in) => {
             tracing::info!(user = signed_in.user.id, "signed in on the page");
             let mut response = see_other(redirect.unwrap_or(&call.address("/admin/")));
@@ -82,7 +85,11 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
         Err(error) => {
             tracing::info!(%error, "a sign-in on the page was refused");
             let notice = Notice::bad(format!("You could not be signed in: {error}"));
-            form(call, StatusCode::UNAUTHORIZED, Some(notice), account, redirect)
+            let mut response = form(call, error.status(), Some(notice), account, redirect);
+            if let AuthError::TooManyAttempts(wait) = error {
+                response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+            }
+            response
         }
     }
 }

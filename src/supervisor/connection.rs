@@ -122,7 +122,9 @@ pub(crate) fn wanted(request: &DatabaseRequest, main: Engine) -> Result<Wanted, 
 fn connection(request: &DatabaseRequest) -> Result<Wanted, RpcError> {
     let location = match &request.url {
         Some(url) => {
-            let parsed = Location::parse(url).map_err(|error| invalid(format!("--db-url: {error}")))?;
+            let parsed = Location::parse(url).map_err(|error| {
+                invalid(format!("--db-url: {error}")).hint("examples are in: nbapps create --help")
+            })?;
             let in_url = parsed.server_database().and_then(|at| at.server.password.clone());
             parsed.with_password(request.password.clone().or(in_url))
         }

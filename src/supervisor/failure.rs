@@ -43,9 +43,10 @@ impl Failure for DatabaseError {
                 ErrorKind::PermissionDenied,
                 "give the user that right, or let the host connect as another one",
             ),
-            Self::Storage(_) => {
-                (ErrorKind::Storage, "free space on the disk, or check the permissions of the data directory")
-            }
+            Self::Storage(_) => (
+                ErrorKind::Storage,
+                "free space on the disk that the database is on, or check whether its files may be written",
+            ),
             Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the database back from a backup"),
             _ => (ErrorKind::DatabaseFailed, "the daemon's log has the details"),
         };

@@ -129,7 +129,8 @@ impl Supervisor {
         if entry.id.is_main() {
             resources.push(Arc::new(Applications::new(self)));
         }
-        let options = AppOptions { name: entry.id.as_str().into(), jwt_secret, source, resources };
+        let options =
+            AppOptions { name: entry.id.as_str().into(), jwt_secret, source, resources, plugins: Vec::new() };
         match App::open(options).await {
             Ok(app) => Ok(app),
             Err(error) => {

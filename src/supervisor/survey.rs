@@ -1,6 +1,8 @@
 //! Whether a database of another service can be an application's: looked at before anything is made,
 //! and taken when it is.
 
+use futures_util::TryFutureExt as _;
+
 use crate::database::{Database, DatabaseError, Location};
 use crate::protocol::{AppId, ErrorKind, RpcError};
 
@@ -26,19 +28,56 @@ pub(crate) async fn check_unused(database: &Database, id: &AppId) -> Result<(), 
     Err(RpcError::new(ErrorKind::Conflict, format!("{} holds {what}", database.location())).hint(hint))
 }
 
+/// Whether nbapps has not made the database for an application, of this host or of another: that one
+/// has all of it, whatever its tables' names begin with, and takes it along when it goes.
+async fn check_unmarked(database: &Database, id: &AppId) -> Result<(), RpcError> {
+    let owned = database.is_owned().await;
+    if !owned.map_err(|error| error.while_doing(format!("looking into the database for \"{id}\"")))? {
+        return Ok(());
+    }
+    let sentence = format!("{} was made by nbapps for an application of its own", database.location());
+    Err(RpcError::new(ErrorKind::Conflict, sentence)
+        .hint("two applications never share a database: give it one of its own; nothing was changed"))
+}
+
+/// Whether the database that a schema is to be in is there, and no application's.
+async fn check_around(around: &Location, id: &AppId) -> Result<(), RpcError> {
+    let database = match Database::open(around).await {
+        Ok(database) => database,
+        Err(error) => {
+            let missing = matches!(error, DatabaseError::Missing(_));
+            let error = error.while_doing(format!("connecting \"{id}\" to its database"));
+            return Err(match missing {
+                true => error.hint(
+                    "make the database first, or leave --db-schema out: with --create-database the whole \
+                     database is made for the application",
+                ),
+                false => error,
+            });
+        }
+    };
+    let unmarked = check_unmarked(&database, id).await;
+    database.close().await;
+    unmarked
+}
+
 impl Supervisor {
     /// Looks whether the database of another service can be the application's, before anything is
     /// made; gives what is wanted with the answer whether the host is to make it.
     pub(super) async fn survey(&self, id: &AppId, wanted: Wanted, prefix: &str) -> Result<Wanted, RpcError> {
         let Wanted::Connection { location, create: may_create } = wanted else { return Ok(wanted) };
+        let location = location.resolved();
         location
             .check_names()
             .map_err(|error| error.while_doing(format!("connecting \"{id}\" to its database")))?;
         self.check_unshared(id, &location).await?;
+        if let Some(around) = location.around() {
+            check_around(&around, id).await?;
+        }
         let create = match Database::open(&location).await {
             Ok(database) => {
                 let database = database.with_table_prefix(prefix);
-                let unused = check_unused(&database, id).await;
+                let unused = check_unmarked(&database, id).and_then(|()| check_unused(&database, id)).await;
                 database.close().await;
                 unused?;
                 false

@@ -358,15 +358,20 @@ async fn a_servers_full_disk_is_said_and_leaves_nothing_half_made() {
     let mariadb = servers::mariadb(&servers::fresh_name());
     daemon.call("app.create", create_missing(&mariadb));
     let token = sign_in(&daemon, Some("crm")).await;
-    let full = "CREATE TRIGGER full_disk BEFORE UPDATE ON users FOR EACH ROW \
-                SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'";
-    in_mariadb(&mariadb, full).await;
+    for (name, when) in [("full_disk", "UPDATE ON users"), ("full_sessions", "INSERT ON issuedTokens")] {
+        let full = format!(
+            "CREATE TRIGGER {name} BEFORE {when} FOR EACH ROW \
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'"
+        );
+        in_mariadb(&mariadb, &full).await;
+    }
     let change =
         json!({"oldPassword": ROOT_PASSWORD, "newPassword": "another-1", "confirmPassword": "another-1"});
     let (status, said) =
         http(&daemon, "POST", "/api/auth:changePassword", Some("crm"), Some(&token), Some(change)).await;
     assert_eq!(status, 503, "{said}");
     assert!(said.to_string().contains("cannot be written now"), "{said}");
+    // Also where the session cannot be written down: somebody has to make room.
     sign_in(&daemon, Some("crm")).await;
 }
 

@@ -38,6 +38,7 @@ mod pages;
 mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
+mod places;
 mod properties;
 #[path = "properties.rs"]
 mod properties_on_mariadb;

@@ -58,7 +58,9 @@ async fn an_expired_token_is_refused() {
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     };
     assert_eq!(check(&daemon, "crm", &sign(now + 100)).await.0, 200);
-    assert_eq!(check(&daemon, "crm", &sign(now - 1)).await, (401, json!("EXPIRED_TOKEN")));
+    // Of no session that could go on; and too late even for one.
+    assert_eq!(check(&daemon, "crm", &sign(now - 1)).await, (401, json!("TOKEN_RENEW_FAILED")));
+    assert_eq!(check(&daemon, "crm", &sign(now - 90_000)).await, (401, json!("EXPIRED_SESSION")));
 }
 
 #[tokio::test]

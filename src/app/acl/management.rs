@@ -108,7 +108,7 @@ static SNIPPETS: &[Snippet] = &[
     },
     Snippet {
         name: "pm.api-keys.configuration",
-        actions: &[("apiKeys", "list"), ("apiKeys", "create"), ("apiKeys", "destroy")],
+        actions: &[("apiKeys", "list"), ("apiKeys", "get"), ("apiKeys", "create"), ("apiKeys", "destroy")],
     },
     Snippet { name: "pm.auth.authenticators", actions: &[("authenticators", "*")] },
     Snippet {

@@ -238,8 +238,8 @@ fn snippets_open_the_management() {
         ("admin", "pm", "list enable", "all"),
         ("admin", "systemSettings", "update put", "all"),
         ("admin", "tokenControlConfig", "update", "all"),
-        ("admin", "apiKeys", "list create destroy", "own"),
-        ("admin", "apiKeys", "get update", "-"),
+        ("admin", "apiKeys", "list get create destroy", "own"),
+        ("admin", "apiKeys", "update", "-"),
         // `app` does not begin with `pm`: NocoBase gives it to no role but root.
         ("admin", "app", "restart clearCache", "-"),
         ("admin", "systemSettings", "destroy", "-"),

@@ -180,6 +180,7 @@ impl Follower {
             query: query.into(),
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            client: None,
         };
         let response = self.app.api(request).await;
         self.requests += 1;

@@ -6,11 +6,13 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::json_response;
+use crate::app::AppError;
 use crate::app::auth::AuthError;
+use crate::app::plugin::PluginError;
 use crate::data::{DataError, DatabaseError};
 
 /// When a client may ask again what is not available now.
-const SECONDS_TO_WAIT: &str = "5";
+const SECONDS_TO_WAIT: u64 = 5;
 
 /// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -22,12 +24,14 @@ pub struct ApiError {
     pub message: String,
     /// NocoBase's code, where it has one.
     pub code: Option<&'static str>,
+    /// After how many seconds it makes sense to ask again.
+    pub retry_after: Option<u64>,
 }
 
 impl ApiError {
     /// An error with its status and sentence.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), code: None }
+        Self { status, message: message.into(), code: None, retry_after: None }
     }
 
     /// 400: the request is wrong, and the sentence says what of it.
@@ -59,8 +63,9 @@ impl ApiError {
             error["code"] = Value::from(code);
         }
         let mut response = json_response(self.status, &json!({"errors": [error]}));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(SECONDS_TO_WAIT));
+        let unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.retry_after.or(unavailable.then_some(SECONDS_TO_WAIT)) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -71,7 +76,13 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Data(error) => error.into(),
             AuthError::Failed(reason) => Self::internal(reason),
-            other => Self { status: other.status(), message: other.to_string(), code: other.code() },
+            other => {
+                let retry_after = match other {
+                    AuthError::TooManyAttempts(wait) => Some(wait.as_secs().max(1)),
+                    _ => None,
+                };
+                Self { status: other.status(), message: other.to_string(), code: other.code(), retry_after }
+            }
         }
     }
 }
@@ -85,6 +96,25 @@ impl From<DataError> for ApiError {
                 Self::bad_request(error.to_string())
             }
             DataError::Unreadable { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Data(error) => error.into(),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<PluginError> for ApiError {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Unknown(_) => Self::not_found(error.to_string()),
+            PluginError::Refused { .. } => Self::bad_request(error.to_string()),
+            PluginError::Data(error) => error.into(),
         }
     }
 }

@@ -10,6 +10,15 @@ const PAGE_SIZE: u64 = 20;
 /// Records a page at most.
 const LARGEST_PAGE: u64 = 10_000;
 
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Page {
+    /// From 1.
+    pub(super) number: u64,
+    /// Records a page.
+    pub(super) size: u64,
+}
+
 /// The parameters of a list: `page`, `pageSize`, `sort`, `fields`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListParameters {
@@ -24,50 +33,79 @@ pub struct ListParameters {
 }
 
 impl ListParameters {
-    /// The parameters' names.
-    pub const NAMES: [&'static str; 4] = ["page", "pageSize", "sort", "fields"];
-
     /// Reads them from a query string's parameters.
     pub fn parse(params: &Value) -> Result<Self, ApiError> {
-        let page = number(params, "page")?.unwrap_or(1);
-        let page_size = match number(params, "pageSize")? {
-            None | Some(0) => PAGE_SIZE,
-            Some(size) if size <= LARGEST_PAGE => size,
-            Some(_) => {
-                return Err(ApiError::bad_request(format!("pageSize is at most {LARGEST_PAGE}")));
-            }
-        };
-        if page == 0 {
-            return Err(ApiError::bad_request("pages are counted from 1"));
-        }
-        let sort = words(params, "sort")?.into_iter().map(|word| match word.strip_prefix('-') {
-            Some(field) => Sort::descending(field),
-            None => Sort::ascending(word),
-        });
-        Ok(Self { page, page_size, sort: sort.collect(), fields: words(params, "fields")? })
+        let page = page(params)?;
+        let (sort, fields) = (sort(params)?, words(params, "fields")?);
+        Ok(Self { page: page.number, page_size: page.size, sort, fields })
     }
+}
+
+/// Reads `page` and `pageSize`.
+pub(super) fn page(params: &Value) -> Result<Page, ApiError> {
+    let number = number(params, "page")?.unwrap_or(1);
+    if number == 0 {
+        return Err(ApiError::bad_request("pages are counted from 1"));
+    }
+    let size = match self::number(params, "pageSize")? {
+        None | Some(0) => PAGE_SIZE,
+        Some(size) if size <= LARGEST_PAGE => size,
+        Some(_) => return Err(ApiError::bad_request(format!("pageSize is at most {LARGEST_PAGE}"))),
+    };
+    Ok(Page { number, size })
+}
+
+/// Reads `sort`: fields, those from the greatest to the least with a `-` before them.
+pub(super) fn sort(params: &Value) -> Result<Vec<Sort>, ApiError> {
+    let words = words(params, "sort")?;
+    let sort = words.iter().map(|word| match word.strip_prefix('-') {
+        Some(field) => Sort::descending(field),
+        None => Sort::ascending(word.as_str()),
+    });
+    Ok(sort.collect())
 }
 
 fn number(params: &Value, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(given) = params.get(name) else { return Ok(None) };
-    match given.as_str().and_then(|text| text.parse::<u32>().ok()) {
-        Some(number) => Ok(Some(number.into())),
-        None => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
+    match given.as_str().map(str::trim) {
+        Some("") => Ok(None),
+        text => match text.and_then(|text| text.parse::<u32>().ok()) {
+            Some(number) => Ok(Some(number.into())),
+            None => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
+        },
     }
 }
 
 /// A list of words: `a,b`, or an array of such.
-fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError> {
-    let given = match params.get(name) {
-        None => return Ok(Vec::new()),
+pub(super) fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError> {
+    let texts: Option<Vec<&str>> = match params.get(name) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(texts)) => texts.iter().map(Value::as_str).collect(),
         Some(other) => other.as_str().map(|text| vec![text]),
     };
-    let Some(given): Option<Vec<&str>> = given else {
-        return Err(ApiError::bad_request(format!("{name} must be a list of fields")));
+    let Some(texts) = texts else {
+        return Err(ApiError::bad_request(format!("{name} must be a list of names")));
     };
-    let words = given.iter().flat_map(|text| text.split(',')).map(str::trim);
+    let words = texts.iter().flat_map(|text| split(text)).map(str::trim);
     Ok(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
+}
+
+/// A list at its commas, but for those within brackets: options behind a name.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut begin) = (Vec::new(), 0_i32, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                parts.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[begin..]);
+    parts
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@
 //! [`AppOptions`]: super::AppOptions
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::acl::{self, Openness};
@@ -39,6 +40,8 @@ mod properties;
 mod query_string;
 mod records;
 mod requester;
+#[cfg(test)]
+mod role_tests;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -50,6 +53,17 @@ mod tests_on_mariadb;
 #[path = "tests.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod tests_on_postgres;
+
+#[cfg(test)]
+mod access_tests;
+#[cfg(test)]
+#[path = "access_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod access_tests_on_mariadb;
+#[cfg(test)]
+#[path = "access_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod access_tests_on_postgres;
 
 pub use answer::Answer;
 pub use error::ApiError;
@@ -71,6 +85,8 @@ pub struct ApiRequest {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// A call of one action.
@@ -83,6 +99,10 @@ pub struct Call<'a> {
     pub params: Value,
     /// The body as JSON, `{}` where there is none.
     pub body: Value,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
     /// Who calls; actions that are not public always have one.
     pub session: Option<Arc<Session>>,
     /// For whom records are read and changed.
@@ -97,6 +117,21 @@ impl Call<'_> {
         self.session.as_ref().ok_or_else(|| super::auth::AuthError::EmptyToken.into())
     }
 
+    /// The same call, of the host itself: who may do it has been decided.
+    fn as_host(&self) -> Call<'_> {
+        Call {
+            app: self.app,
+            action: self.action,
+            params: self.params.clone(),
+            body: self.body.clone(),
+            headers: self.headers,
+            client: self.client,
+            session: self.session.clone(),
+            requester: self.requester.as_host(),
+            source_key: self.source_key,
+        }
+    }
+
     /// The record that the association is of.
     pub fn source_key(&self) -> Result<&str, ApiError> {
         self.source_key.ok_or_else(|| ApiError::not_found("say which record the association is of"))
@@ -106,6 +141,26 @@ impl Call<'_> {
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)?.as_str()
+    }
+
+    /// A header that is a text and not empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// A text of the body, empty where there is none.
+    pub fn text(&self, name: &str) -> Result<&str, ApiError> {
+        match self.body.get(name) {
+            None | Some(Value::Null) => Ok(""),
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(ApiError::bad_request(format!("{name} must be a text"))),
+        }
+    }
+
+    /// The body as an object.
+    pub fn values(&self) -> Result<&Map<String, Value>, ApiError> {
+        self.body.as_object().ok_or_else(|| ApiError::bad_request("the body must be an object"))
     }
 
     /// The key of the record that is meant (`filterByTk`).
@@ -170,15 +225,29 @@ pub trait Resource: Send + Sync {
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a>;
 }
 
+/// Where a client finds the token that replaces its own, as in NocoBase.
+const NEW_TOKEN: &str = "x-new-token";
+
 /// Answers a request.
 pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Response<Bytes> {
-    match handle(app, request).await {
+    let mut session = None;
+    let mut response = match handle(app, request, &mut session).await {
         Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
+    };
+    // Also with an error: the client's own token has ended.
+    let renewed = session.as_ref().and_then(|session| session.renewed.as_ref());
+    if let Some(token) = renewed.and_then(|renewed| HeaderValue::from_str(&renewed.token).ok()) {
+        response.headers_mut().insert(NEW_TOKEN, token);
     }
+    response
 }
 
-async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError> {
+async fn handle(
+    app: &Arc<App>,
+    request: &ApiRequest,
+    session: &mut Option<Arc<Session>>,
+) -> Result<Answer, ApiError> {
     let target = Target::parse(&request.method, &request.target)?;
     let body = body(request)?;
     let found = find(app, &target)?;
@@ -194,25 +263,36 @@ async fn handle(app: &Arc<App>, request: &ApiRequest) -> Result<Answer, ApiError
         Found::Resource(resource) => resource.access(&target.action),
         Found::Records(_) => Access::ByPermission,
     };
-    let (session, requester) = match access {
-        Access::Public => (None, Requester::anybody(clock)),
+    let mut requester = match access {
+        Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
-            let session = app.auth().authenticate(bearer(&request.headers)).await?;
+            let checked = session.insert(authenticate(app, &request.headers).await?);
             let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
-            let requester = requester::of(app, &session, wanted, clock).await?;
-            (Some(session), requester)
+            requester::of(app, checked, wanted, clock).await?
         }
     };
     if access == Access::ByPermission {
         requester.check(&target, found.place())?;
     }
     let source_key = target.association.as_ref().map(|(key, _)| key.as_str());
-    let call = Call { app, action: &target.action, params, body, session, requester, source_key };
+    let (headers, client, session) = (&request.headers, request.client, session.clone());
+    let action = &*target.action;
+    let call = Call { app, action, params, body, headers, client, session, requester, source_key };
     match &found {
         Found::Resource(resource) => resource.call(call).await,
         // In a box: what waits is large, and most of a connection's life it waits for nothing.
         Found::Records(place) => Box::pin(records::answer(&call, place)).await,
     }
+}
+
+async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
+    let token = bearer(headers);
+    let stream = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
+    let session = match stream {
+        true => app.auth().authenticate_stream(token).await,
+        false => app.auth().authenticate(token).await,
+    };
+    Ok(session?)
 }
 
 /// The header that names the role in which a request acts.

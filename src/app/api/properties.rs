@@ -50,6 +50,7 @@ impl World {
             query: query.to_owned(),
             headers,
             body: Bytes::from(body.to_string()),
+            client: None,
         };
         let response = self.app.api(request).await;
         (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())

@@ -7,7 +7,7 @@ use super::*;
 use crate::app::test_place::{PASSWORD, Place};
 
 /// Sends a request; the status and the body.
-async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {
+pub(super) async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {
     let (method, path) = line.split_once(' ').unwrap();
     let (target, query) = path.split_once('?').unwrap_or((path, ""));
     let mut headers = HeaderMap::new();
@@ -22,6 +22,7 @@ async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Valu
             query: query.into(),
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            client: None,
         })
         .await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json; charset=utf-8");
@@ -32,7 +33,7 @@ async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Valu
     (response.status().as_u16(), serde_json::from_str(&text).unwrap())
 }
 
-async fn sign_in(app: &Arc<App>) -> String {
+pub(super) async fn sign_in(app: &Arc<App>) -> String {
     let body = json!({"account": "nocobase", "password": PASSWORD}).to_string();
     let (status, answer) = send(app, "POST auth:signIn", "", &body).await;
     assert_eq!(status, 200, "{answer}");
@@ -41,7 +42,7 @@ async fn sign_in(app: &Arc<App>) -> String {
 }
 
 /// The first place where `answer` does not have what `expected` has.
-fn missing(expected: &Value, answer: &Value, path: &str) -> Option<String> {
+pub(super) fn missing(expected: &Value, answer: &Value, path: &str) -> Option<String> {
     match (expected, answer) {
         (Value::Object(expected), Value::Object(answer)) => expected.iter().find_map(|(name, value)| {
             missing(value, answer.get(name).unwrap_or(&json!("<missing>")), &format!("{path}.{name}"))
@@ -272,6 +273,7 @@ async fn a_body_that_is_not_json_is_refused_by_its_type() {
         query: String::new(),
         headers,
         body: Bytes::from_static(b"account=nocobase"),
+        client: None,
     };
     assert_eq!(app.api(request).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }

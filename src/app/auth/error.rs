@@ -1,5 +1,7 @@
 //! Why somebody is not let in.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::data::DataError;
@@ -14,9 +16,18 @@ pub enum AuthError {
     /// A token that this application did not sign, or that a changed password ended.
     #[error("your session is not valid, sign in again")]
     InvalidToken,
-    /// A token past its time.
+    /// A session past its time, or a token that came too late to be renewed.
     #[error("your session has expired, sign in again")]
-    ExpiredToken,
+    ExpiredSession,
+    /// A token past its time that was renewed before, or whose session is gone.
+    #[error("your session has expired, sign in again")]
+    RenewFailed,
+    /// A token past its time on a stream, where a new one could not be handed over.
+    #[error("your session must be renewed before a stream is opened")]
+    SkipRenew,
+    /// An API key for a role that its user does not have any more.
+    #[error("this API key is for a role that its user does not have")]
+    RoleGone,
     /// A token that was signed out.
     #[error("your session was ended, sign in again")]
     BlockedToken,
@@ -34,7 +45,19 @@ pub enum AuthError {
     WrongPassword,
     /// A new password that cannot be one.
     #[error("{0}")]
-    UnusablePassword(&'static str),
+    UnusablePassword(String),
+    /// What was given cannot be, and the sentence says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// A setting forbids it.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Too many failures; how long to wait.
+    #[error("there were too many attempts, try again in {} s", .0.as_secs().max(1))]
+    TooManyAttempts(Duration),
+    /// There is no way to sign in under this name, nor any other.
+    #[error("there is no authenticator {0} that is enabled")]
+    NoAuthenticator(String),
     /// An operator named a user who does not exist.
     #[error("there is no user {0}")]
     NoSuchUser(String),
@@ -56,7 +79,11 @@ impl AuthError {
         match self {
             Self::EmptyToken => Some("EMPTY_TOKEN"),
             Self::InvalidToken => Some("INVALID_TOKEN"),
-            Self::ExpiredToken => Some("EXPIRED_TOKEN"),
+            Self::ExpiredSession => Some("EXPIRED_SESSION"),
+            Self::RenewFailed => Some("TOKEN_RENEW_FAILED"),
+            Self::SkipRenew => Some("SKIP_TOKEN_RENEW"),
+            Self::RoleGone => Some("ROLE_NOT_FOUND_FOR_USER"),
+            Self::TooManyAttempts(_) => Some("TOO_MANY_ATTEMPTS"),
             Self::BlockedToken => Some("BLOCKED_TOKEN"),
             Self::UserGone => Some("NOT_EXIST_USER"),
             _ => None,
@@ -67,7 +94,12 @@ impl AuthError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::MissingCredentials | Self::UnusablePassword(_) => StatusCode::BAD_REQUEST,
+            Self::MissingCredentials
+            | Self::UnusablePassword(_)
+            | Self::Invalid(_)
+            | Self::NoAuthenticator(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSuchUser(_) => StatusCode::NOT_FOUND,
             Self::Data(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNAUTHORIZED,

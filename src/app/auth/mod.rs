@@ -1,31 +1,49 @@
 //! Who is asking: sign-in, tokens, sessions.
 //!
-//! `password.rs` hashes, `token.rs` signs and checks, `session.rs` remembers users and ended
-//! tokens, `ticket.rs` lets an operator sign somebody in; [`Auth`] puts them together. A request
-//! with a good token of a known user is let in without asking the database.
+//! `sign_in.rs` lets people in, as an authenticator of the application allows (`authenticator.rs`)
+//! and no faster than `throttle.rs` lets anybody guess; `account.rs` changes passwords and signs
+//! people up by the rules in `accounts.rs`; `api_keys.rs` lets programs in. `token.rs` signs and
+//! checks, `policy.rs` judges how long that counts, `renewal.rs` replaces what has ended, and
+//! `session.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
+//! in. A request with a good token of a known user is let in without asking the database.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::system::{ROLES_USERS, TOKEN_BLACKLIST, USERS};
-use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
+use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
+use crate::data::{DataError, DataSource, Filter, Record};
 
+mod account;
+mod accounts;
+mod api_keys;
+mod authenticator;
 mod error;
 pub(in crate::app) mod password;
+mod policy;
+mod renewal;
 mod session;
+mod sign_in;
+mod throttle;
 mod ticket;
 mod token;
 
+pub use account::default_role;
+pub use accounts::{AccountRules, take_password};
+pub use api_keys::NewApiKey;
+pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};
 pub use error::AuthError;
+use policy::{Standing, TokenPolicy};
+use renewal::Renewals;
 use session::{Known, Sessions};
+pub use sign_in::Credentials;
+use throttle::Throttle;
 use ticket::Tickets;
-use token::{Claims, Keys};
+use token::Keys;
 
 /// What form tokens are keyed for.
 const FORM: &str = "form";
@@ -85,6 +103,11 @@ pub struct Session {
     pub token_id: String,
     /// When the token ends.
     pub expires: DateTime<Utc>,
+    /// The token that replaces the one that was checked, because that one has ended. Whoever sent
+    /// it must be told: it is taken for a few seconds more, and then refused.
+    pub renewed: Option<SignedIn>,
+    /// That it is an API key, and the role it acts in; the user has no other then.
+    pub key_role: Option<String>,
 }
 
 impl Session {
@@ -118,16 +141,56 @@ impl std::fmt::Debug for SignedIn {
 pub struct Auth {
     source: DataSource,
     keys: ArcSwap<Keys>,
+    policy: ArcSwap<TokenPolicy>,
+    rules: ArcSwap<AccountRules>,
     sessions: Arc<Sessions>,
+    renewals: Renewals,
+    throttle: Throttle,
     tickets: Tickets,
 }
 
 impl Auth {
     /// Of an application that starts.
-    pub(super) async fn open(source: DataSource, secret: &[u8]) -> Result<Self, DataError> {
+    pub(super) async fn open(
+        source: DataSource,
+        secret: &[u8],
+        rules: AccountRules,
+    ) -> Result<Self, DataError> {
         let sessions = Arc::new(Sessions::load(&source, Utc::now()).await?);
-        let keys = ArcSwap::from_pointee(Keys::new(secret));
-        Ok(Self { source, keys, sessions, tickets: Tickets::default() })
+        let policy = ArcSwap::from_pointee(TokenPolicy::read(&source).await?);
+        Ok(Self {
+            source,
+            keys: ArcSwap::from_pointee(Keys::new(secret)),
+            policy,
+            rules: ArcSwap::from_pointee(rules),
+            sessions,
+            renewals: Renewals::default(),
+            throttle: Throttle::default(),
+            tickets: Tickets::default(),
+        })
+    }
+
+    /// Forgets what was read of users, keys and the token policy, to read it again.
+    pub(super) async fn reload(&self) -> Result<(), DataError> {
+        self.sessions.forget_all();
+        self.policy.store(Arc::new(TokenPolicy::read(&self.source).await?));
+        Ok(())
+    }
+
+    /// What the settings say of accounts, from now on.
+    pub(super) fn set_rules(&self, rules: AccountRules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// What the settings say of accounts.
+    #[must_use]
+    pub fn rules(&self) -> AccountRules {
+        **self.rules.load()
+    }
+
+    /// Whether a value of `tokenControlConfig` is one.
+    pub fn check_token_policy(config: &Value) -> Result<(), AuthError> {
+        TokenPolicy::parse(config).map(drop)
     }
 
     /// Takes another secret: every token and form token signed before is refused from now on.
@@ -135,38 +198,51 @@ impl Auth {
         self.keys.store(Arc::new(Keys::new(secret)));
     }
 
-    /// Checks account (user name or e-mail) and password.
-    pub async fn sign_in(&self, account: &str, password: &str) -> Result<SignedIn, AuthError> {
-        if account.is_empty() || password.is_empty() {
-            return Err(AuthError::MissingCredentials);
-        }
-        let found = self.find_account(account, &["id", "password"]).await?;
-        let id = found.as_ref().and_then(|record| record.get("id")?.as_i64());
-        let hash = found.as_ref().and_then(|record| record.get("password")?.as_str());
-        let right = password::verify(password.to_owned(), hash.map(str::to_owned)).await?;
-        match id {
-            Some(id) if right => self.signed_in(id).await,
-            _ => Err(AuthError::WrongCredentials),
-        }
+    /// Checks a token. One that has ended a short while ago is replaced: see [`Session::renewed`].
+    pub async fn authenticate(&self, token: &str) -> Result<Arc<Session>, AuthError> {
+        self.check(token, true, Utc::now()).await
     }
 
-    /// Checks a token.
-    pub async fn authenticate(&self, token: &str) -> Result<Arc<Session>, AuthError> {
+    /// Checks a token, of a request that could not be given another one: a stream.
+    pub async fn authenticate_stream(&self, token: &str) -> Result<Arc<Session>, AuthError> {
+        self.check(token, false, Utc::now()).await
+    }
+
+    async fn check(
+        &self,
+        token: &str,
+        may_renew: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Session>, AuthError> {
         if token.is_empty() {
             return Err(AuthError::EmptyToken);
         }
         let claims = self.keys.load().check(token)?;
+        let known = self.sessions.user(&self.source, claims.user_id).await?;
+        let Some(Known { user, password_changed }) = known else { return Err(AuthError::UserGone) };
         if self.sessions.is_blocked(claims.jti) {
             return Err(AuthError::BlockedToken);
         }
-        let known = self.sessions.user(&self.source, claims.user_id).await?;
-        let Some(Known { user, password_changed }) = known else { return Err(AuthError::UserGone) };
-        // Seconds against milliseconds, as NocoBase does: what was signed within the second of the
-        // change counts as signed before it, whichever it was.
-        if password_changed.is_some_and(|changed| claims.iat.saturating_mul(1000) < changed) {
-            return Err(AuthError::InvalidToken);
+        if !claims.temp {
+            return self.check_key(claims, &user, now).await;
         }
-        Ok(Arc::new(Session { user, token_id: claims.jti.to_string(), expires: claims.expires() }))
+        let policy = **self.policy.load();
+        let (claims, renewed) = match policy.judge(&claims, password_changed, now)? {
+            Standing::Good => (claims, None),
+            Standing::Renewable if !may_renew => return Err(AuthError::SkipRenew),
+            Standing::Renewable => {
+                let new = self.renewals.renew(&self.source, &claims, policy.token, now).await?;
+                // Signed out meanwhile.
+                if self.sessions.is_blocked(new.jti) {
+                    return Err(AuthError::BlockedToken);
+                }
+                let token = self.keys.load().sign(&new)?;
+                let renewed = SignedIn { user: Arc::clone(&user), token, expires: new.expires() };
+                (new, Some(renewed))
+            }
+        };
+        let (token_id, expires) = (claims.jti.to_string(), claims.expires());
+        Ok(Arc::new(Session { user, token_id, expires, renewed, key_role: None }))
     }
 
     /// Ends a session: its token is refused from now on, also after a restart.
@@ -178,6 +254,7 @@ impl Auth {
             "expiration": session.expires.to_rfc3339_opts(SecondsFormat::Millis, true),
         });
         let ended = Filter::less("expiration", now.to_rfc3339());
+        let issued = Filter::eq("jti", session.token_id.as_str());
         // First here: should the database fail, the token is refused until a restart at least.
         self.sessions.forget_ended(now);
         self.sessions.block(token, session.expires.timestamp());
@@ -186,62 +263,11 @@ impl Auth {
             let mut transaction = source.begin().await?;
             transaction.destroy(&TOKEN_BLACKLIST, &ended).await?;
             transaction.insert(&TOKEN_BLACKLIST, object(entry)).await?;
+            // Nor can it be replaced by another when it has ended.
+            transaction.destroy(&ISSUED_TOKENS, &issued).await?;
             Ok(transaction.commit().await?)
         })
         .await
-    }
-
-    /// Changes the password; all tokens of the user end.
-    pub async fn change_password(&self, session: &Session, old: &str, new: &str) -> Result<(), AuthError> {
-        if new.is_empty() {
-            return Err(AuthError::UnusablePassword("the new password is empty"));
-        }
-        let own = Filter::eq("id", session.user.id);
-        let found = self.source.find_one(&USERS, Query::filter(own.clone()).fields(&["password"])).await?;
-        let Some(record) = found else { return Err(AuthError::UserGone) };
-        let hash = record.get("password").and_then(Value::as_str).map(str::to_owned);
-        if !password::verify(old.to_owned(), hash.clone()).await? {
-            return Err(AuthError::WrongPassword);
-        }
-        let changes = json!({
-            "password": password::hash(new.to_owned()).await?,
-            "passwordChangeTz": Utc::now().timestamp_millis(),
-            "updatedById": session.user.id,
-        });
-        // Of two changes at once, the second has the wrong old password.
-        let unchanged = own.and(Filter::eq("password", hash));
-        let (source, sessions, id) = (self.source.clone(), Arc::clone(&self.sessions), session.user.id);
-        to_its_end(async move {
-            let changed = source.update(&USERS, &unchanged, object(changes)).await;
-            sessions.forget(id);
-            if changed? == 0 { Err(AuthError::WrongPassword) } else { Ok(()) }
-        })
-        .await
-    }
-
-    /// Makes a ticket that signs `user` in (user name or e-mail; `None`: the first root user),
-    /// once, within a minute.
-    pub async fn issue_ticket(&self, user: Option<&str>) -> Result<(String, DateTime<Utc>), AuthError> {
-        let id = match user {
-            Some(account) => {
-                self.find_account(account, &["id"]).await?.and_then(|user| user.get("id")?.as_i64())
-            }
-            None => {
-                let roots = Query::filter(Filter::eq("roleName", "root")).sort(Sort::ascending("userId"));
-                self.source.find_one(&ROLES_USERS, roots).await?.and_then(|link| link.get("userId")?.as_i64())
-            }
-        };
-        let Some(id) = id else {
-            return Err(AuthError::NoSuchUser(user.unwrap_or("with the role root").to_owned()));
-        };
-        let life = TimeDelta::from_std(ticket::LIFE).unwrap_or_default();
-        Ok((self.tickets.issue(id, Instant::now()), Utc::now() + life))
-    }
-
-    /// Signs in by a ticket; a second time is refused.
-    pub async fn redeem_ticket(&self, ticket: &str) -> Result<SignedIn, AuthError> {
-        let id = self.tickets.redeem(ticket, Instant::now()).ok_or(AuthError::InvalidTicket)?;
-        self.signed_in(id).await
     }
 
     /// A form token bound to this session: keyed hash of `token_id` under the JWT secret.
@@ -265,26 +291,6 @@ impl Auth {
     pub fn forget_users(&self) {
         self.sessions.forget_all();
     }
-
-    /// A new token for a user.
-    async fn signed_in(&self, id: i64) -> Result<SignedIn, AuthError> {
-        let known = self.sessions.user(&self.source, id).await?.ok_or(AuthError::UserGone)?;
-        let claims = Claims::new(id, Utc::now());
-        let token = self.keys.load().sign(&claims)?;
-        Ok(SignedIn { user: known.user, token, expires: claims.expires() })
-    }
-
-    /// The user of a user name or an e-mail address; where one's name is another's address, the
-    /// one who was there first.
-    async fn find_account(&self, account: &str, fields: &[&str]) -> Result<Option<Record>, DataError> {
-        let either = ["username", "email"].map(|field| Filter::eq(field, account)).to_vec();
-        let query = Query::filter(Filter::Or(either)).sort(Sort::ascending("id")).fields(fields);
-        match self.source.find_one(&USERS, query).await {
-            // What no field could hold is nobody's name.
-            Err(DataError::Invalid { .. }) => Ok(None),
-            found => found,
-        }
-    }
 }
 
 /// Does what changes both the database and memory, also when nobody waits for it any more: a
@@ -300,6 +306,17 @@ fn object(value: Value) -> Record {
     match value {
         Value::Object(record) => record,
         _ => Record::new(),
+    }
+}
+
+#[cfg(test)]
+impl Auth {
+    /// A token as if it had been signed so long before.
+    pub(in crate::app) fn aged(&self, token: &str, by: chrono::TimeDelta) -> String {
+        let mut claims = self.keys.load().check(token).unwrap();
+        claims.iat -= by.num_seconds();
+        claims.exp -= by.num_seconds();
+        self.keys.load().sign(&claims).unwrap()
     }
 }
 

@@ -8,12 +8,12 @@ use papaya::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::system::{ROLES_USERS, TOKEN_BLACKLIST, USERS};
+use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
 use super::User;
 
-/// Users kept in memory; beyond that all are forgotten and read again as they come.
+/// Users kept in memory, and API keys; beyond that all are forgotten and read again as they come.
 const LARGEST: usize = 10_000;
 
 /// A user, and since when tokens count.
@@ -27,8 +27,11 @@ pub(super) struct Known {
 /// Users and blocked tokens of one application, read and written by many at once without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    users: HashMap<i64, Known>,
-    /// Counts the changes of users, so that what was read before one is not kept after it.
+    /// `None`: there is no such user.
+    users: HashMap<i64, Option<Known>>,
+    /// API keys by their tokens' IDs, and whether there is such a key.
+    keys: HashMap<Uuid, bool>,
+    /// Counts the changes of both, so that what was read before one is not kept after it.
     changes: AtomicU64,
     /// Tokens that were signed out, and when they would have ended (in seconds).
     blocked: HashMap<Uuid, i64>,
@@ -68,32 +71,54 @@ impl Sessions {
     /// The user, from memory or else from the database; `None` when there is none.
     pub(super) async fn user(&self, source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
         if let Some(known) = self.users.pin().get(&id) {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
         let before = self.changes.load(Ordering::SeqCst);
-        let Some(known) = read(source, id).await? else { return Ok(None) };
-        let users = self.users.pin();
-        if users.len() >= LARGEST {
-            users.clear();
-        }
-        users.insert(id, known.clone());
-        // A change since the reading may have looked for it here before it was in.
-        if self.changes.load(Ordering::SeqCst) != before {
-            users.remove(&id);
-        }
-        Ok(Some(known))
+        let known = read(source, id).await?;
+        self.keep(&self.users, id, known.clone(), before);
+        Ok(known)
     }
 
-    /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
-    pub(super) fn forget_all(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        self.users.pin().clear();
+    /// Whether there is an API key with this token, from memory or else from the database.
+    pub(super) async fn has_key(&self, source: &DataSource, token: Uuid) -> Result<bool, DataError> {
+        if let Some(there) = self.keys.pin().get(&token) {
+            return Ok(*there);
+        }
+        let before = self.changes.load(Ordering::SeqCst);
+        let query = Query::filter(Filter::eq("token", token.to_string())).fields(&["id"]);
+        let there = source.find_one(&API_KEYS, query).await?.is_some();
+        self.keep(&self.keys, token, there, before);
+        Ok(there)
+    }
+
+    fn keep<K: Copy + Eq + std::hash::Hash, V>(&self, all: &HashMap<K, V>, key: K, value: V, before: u64) {
+        let all = all.pin();
+        if all.len() >= LARGEST {
+            all.clear();
+        }
+        all.insert(key, value);
+        // A change since the reading may have looked for it here before it was in.
+        if self.changes.load(Ordering::SeqCst) != before {
+            all.remove(&key);
+        }
     }
 
     /// The user was changed: what is known of it is forgotten.
     pub(super) fn forget(&self, id: i64) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.users.pin().remove(&id);
+    }
+
+    /// API keys were made or removed: what is known of them is forgotten.
+    pub(super) fn forget_keys(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.keys.pin().clear();
+    }
+
+    /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
+    pub(super) fn forget_all(&self) {
+        self.forget_keys();
+        self.users.pin().clear();
     }
 }
 

@@ -1,7 +1,19 @@
 //! Sign-in against a real application's tables.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+
+use super::token::Claims;
 use super::*;
+use crate::app::App;
+use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
 use crate::app::test_place::{PASSWORD, Place};
+use crate::data::Query;
+
+/// A day: how long tokens are good by default.
+const DAY: TimeDelta = TimeDelta::days(1);
 
 fn code(result: Result<Arc<Session>, AuthError>) -> &'static str {
     match result {
@@ -15,7 +27,7 @@ async fn an_account_is_a_user_name_or_an_address() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     for account in ["nocobase", "admin@nocobase.com"] {
-        let signed_in = app.auth().sign_in(account, PASSWORD).await.unwrap();
+        let signed_in = app.auth().sign_in(&Credentials::new(account, PASSWORD)).await.unwrap();
         assert_eq!(signed_in.user.roles, ["admin", "member", "root"]);
         let session = app.auth().authenticate(&signed_in.token).await.unwrap();
         assert!(session.is_root());
@@ -29,7 +41,7 @@ async fn an_account_is_a_user_name_or_an_address() {
         ("", PASSWORD, 400),
         ("nocobase", "", 400),
     ] {
-        let refused = app.auth().sign_in(account, password).await.unwrap_err();
+        let refused = app.auth().sign_in(&Credentials::new(account, password)).await.unwrap_err();
         assert_eq!(refused.status(), status, "{account}: {refused}");
     }
 }
@@ -38,8 +50,8 @@ async fn an_account_is_a_user_name_or_an_address() {
 async fn nobody_learns_from_a_refusal_whether_the_account_exists() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
-    let known = app.auth().sign_in("nocobase", "wrong").await.unwrap_err().to_string();
-    let unknown = app.auth().sign_in("nobody", "wrong").await.unwrap_err().to_string();
+    let known = app.auth().sign_in(&Credentials::new("nocobase", "wrong")).await.unwrap_err().to_string();
+    let unknown = app.auth().sign_in(&Credentials::new("nobody", "wrong")).await.unwrap_err().to_string();
     assert_eq!(known, unknown);
 }
 
@@ -48,22 +60,32 @@ async fn tokens_are_refused_with_the_right_word() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
-    let token = auth.sign_in("nocobase", PASSWORD).await.unwrap().token;
+    let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let now = Utc::now();
     let keys = Keys::new(b"secret");
     for (what, given, expected) in [
         ("good", token.clone(), "let in"),
         ("none", String::new(), "EMPTY_TOKEN"),
         ("nonsense", "not.a.token".into(), "INVALID_TOKEN"),
-        ("another application's", Keys::new(b"other").sign(&Claims::new(1, now)).unwrap(), "INVALID_TOKEN"),
-        ("expired", keys.sign(&Claims::new(1, now - TimeDelta::days(2))).unwrap(), "EXPIRED_TOKEN"),
-        ("nobody's", keys.sign(&Claims::new(99, now)).unwrap(), "NOT_EXIST_USER"),
+        (
+            "another application's",
+            Keys::new(b"other").sign(&Claims::new(1, now, DAY)).unwrap(),
+            "INVALID_TOKEN",
+        ),
+        ("ended, of no session", keys.sign(&Claims::new(1, now - DAY, DAY)).unwrap(), "TOKEN_RENEW_FAILED"),
+        ("ended long ago", keys.sign(&Claims::new(1, now - DAY * 3, DAY)).unwrap(), "EXPIRED_SESSION"),
+        (
+            "of a session of last week",
+            keys.sign(&Claims::new(1, now - DAY * 8, DAY * 9)).unwrap(),
+            "EXPIRED_SESSION",
+        ),
+        ("nobody's", keys.sign(&Claims::new(99, now, DAY)).unwrap(), "NOT_EXIST_USER"),
     ] {
         assert_eq!(code(auth.authenticate(&given).await), expected, "{what}");
     }
     auth.replace_secret(b"new");
     assert_eq!(code(auth.authenticate(&token).await), "INVALID_TOKEN");
-    let token = auth.sign_in("nocobase", PASSWORD).await.unwrap().token;
+    let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     assert_eq!(code(auth.authenticate(&token).await), "let in");
 }
 
@@ -71,7 +93,8 @@ async fn tokens_are_refused_with_the_right_word() {
 async fn a_signed_out_token_is_refused_also_after_a_restart() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
-    let [first, second] = [(); 2].map(|()| app.auth().sign_in("nocobase", PASSWORD));
+    let credentials = Credentials::new("nocobase", PASSWORD);
+    let [first, second] = [(); 2].map(|()| app.auth().sign_in(&credentials));
     let (first, second) = (first.await.unwrap().token, second.await.unwrap().token);
     let session = app.auth().authenticate(&first).await.unwrap();
     app.auth().sign_out(&session).await.unwrap();
@@ -87,7 +110,7 @@ async fn ended_tokens_leave_the_blacklist() {
     let app = place.open().await.unwrap();
     let old = json!({"token": Uuid::new_v4(), "expiration": "2020-01-01T00:00:00.000Z"});
     place.source.insert(&TOKEN_BLACKLIST, object(old)).await.unwrap();
-    let token = app.auth().sign_in("nocobase", PASSWORD).await.unwrap().token;
+    let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = app.auth().authenticate(&token).await.unwrap();
     app.auth().sign_out(&session).await.unwrap();
     let left = place.source.find(&TOKEN_BLACKLIST, Query::default()).await.unwrap();
@@ -100,7 +123,7 @@ async fn a_changed_password_ends_every_session() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
-    let token = auth.sign_in("nocobase", PASSWORD).await.unwrap().token;
+    let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = auth.authenticate(&token).await.unwrap();
     for (old, new, status) in [("wrong", "n3w", 401), (PASSWORD, "", 400)] {
         let refused = auth.change_password(&session, old, new).await.unwrap_err();
@@ -109,10 +132,10 @@ async fn a_changed_password_ends_every_session() {
     assert_eq!(code(auth.authenticate(&token).await), "let in");
     auth.change_password(&session, PASSWORD, "n3w").await.unwrap();
     assert_eq!(code(auth.authenticate(&token).await), "INVALID_TOKEN");
-    assert_eq!(auth.sign_in("nocobase", PASSWORD).await.unwrap_err().status(), 401);
-    auth.sign_in("nocobase", "n3w").await.unwrap();
-    // Signed in the second after the change.
-    let later = Claims::new(1, Utc::now() + TimeDelta::seconds(1));
+    assert_eq!(auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap_err().status(), 401);
+    auth.sign_in(&Credentials::new("nocobase", "n3w")).await.unwrap();
+    // Signed in two seconds after the change.
+    let later = Claims::new(1, Utc::now() + TimeDelta::seconds(2), DAY);
     let token = Keys::new(b"secret").sign(&later).unwrap();
     assert_eq!(code(auth.authenticate(&token).await), "let in");
 }
@@ -121,11 +144,249 @@ async fn a_changed_password_ends_every_session() {
 async fn what_memory_knows_of_a_user_is_forgotten_with_a_change() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
-    let token = app.auth().sign_in("nocobase", PASSWORD).await.unwrap().token;
+    let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     place.source.destroy(&USERS, &Filter::All).await.unwrap();
     assert_eq!(code(app.auth().authenticate(&token).await), "let in", "answered from memory");
     app.auth().forget_user(1);
     assert_eq!(code(app.auth().authenticate(&token).await), "NOT_EXIST_USER");
+    let statements = async || app.auth().authenticate(&token).await;
+    place.source.database().close().await;
+    assert_eq!(code(statements().await), "NOT_EXIST_USER", "also from memory");
+}
+
+/// A token that ended so long ago.
+fn ended(app: &App, token: &str, ago: TimeDelta) -> String {
+    app.auth().aged(token, DAY + ago)
+}
+
+#[tokio::test]
+async fn an_ended_token_is_replaced_once() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let auth = app.auth();
+    let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
+    let old = ended(&app, &token, TimeDelta::hours(1));
+    assert!(matches!(auth.authenticate_stream(&old).await, Err(AuthError::SkipRenew)));
+
+    let at_once = (0..8).map(|_| {
+        let (app, old) = (Arc::clone(&app), old.clone());
+        tokio::spawn(async move { app.auth().authenticate(&old).await.unwrap() })
+    });
+    let mut ids = HashSet::new();
+    let mut new = String::new();
+    for session in at_once.collect::<Vec<_>>() {
+        let session = session.await.unwrap();
+        let renewed = session.renewed.as_ref().unwrap();
+        assert!(renewed.expires > Utc::now() + TimeDelta::hours(23));
+        new.clone_from(&renewed.token);
+        ids.insert(session.token_id.clone());
+    }
+    assert_eq!(ids.len(), 1, "all of them were given the same");
+    assert!(auth.authenticate(&new).await.unwrap().renewed.is_none());
+    assert_eq!(code(auth.authenticate(&old).await), "let in", "for a few seconds more");
+    let restarted = place.open().await.unwrap();
+    assert_eq!(code(restarted.auth().authenticate(&old).await), "TOKEN_RENEW_FAILED");
+    assert_eq!(code(restarted.auth().authenticate(&new).await), "let in");
+    // A session goes on like this until it ends.
+    let old = ended(&app, &new, TimeDelta::hours(2));
+    assert!(restarted.auth().authenticate(&old).await.unwrap().renewed.is_some());
+    assert_eq!(place.source.count(&ISSUED_TOKENS, &Filter::All).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_ended_a_session_keeps_its_token_from_being_replaced() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let auth = app.auth();
+    let sign_in = async |password| auth.sign_in(&Credentials::new("nocobase", password)).await.unwrap().token;
+
+    let signed_out = sign_in(PASSWORD).await;
+    let session = auth.authenticate(&signed_out).await.unwrap();
+    auth.sign_out(&session).await.unwrap();
+    let old = ended(&app, &signed_out, TimeDelta::minutes(1));
+    assert_eq!(code(auth.authenticate(&old).await), "BLOCKED_TOKEN");
+
+    // Signed out with a token that had ended: the new one is refused too.
+    let token = sign_in(PASSWORD).await;
+    let old = ended(&app, &token, TimeDelta::minutes(1));
+    let session = auth.authenticate(&old).await.unwrap();
+    auth.sign_out(&session).await.unwrap();
+    let new = &session.renewed.as_ref().unwrap().token;
+    for token in [new, &old] {
+        assert_eq!(code(auth.authenticate(token).await), "BLOCKED_TOKEN");
+    }
+
+    let other = sign_in(PASSWORD).await;
+    let session = auth.authenticate(&sign_in(PASSWORD).await).await.unwrap();
+    auth.change_password(&session, PASSWORD, "n3w").await.unwrap();
+    assert_eq!(place.source.count(&ISSUED_TOKENS, &Filter::All).await.unwrap(), 0);
+    let old = ended(&app, &other, TimeDelta::minutes(1));
+    assert_eq!(code(auth.authenticate(&old).await), "INVALID_TOKEN");
+
+    let kept = sign_in("n3w").await;
+    auth.end_sessions(1).await.unwrap();
+    let claims = auth.keys.load().check(&kept).unwrap();
+    let known = auth.renewals.renew(&place.source, &claims, DAY, Utc::now()).await;
+    assert!(matches!(known, Err(AuthError::RenewFailed)));
+}
+
+#[tokio::test]
+async fn the_policy_of_the_application_counts() {
+    let place = Place::installed(module_path!()).await;
+    let config = json!({"config": {
+        "tokenExpirationTime": "2h", "sessionExpirationTime": "3h", "expiredTokenRenewLimit": "10m",
+    }});
+    place.source.update(&TOKEN_CONTROL_CONFIG, &Filter::All, object(config)).await.unwrap();
+    let app = place.open().await.unwrap();
+    let signed_in = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap();
+    let left = signed_in.expires - Utc::now();
+    assert!(left > TimeDelta::minutes(119) && left <= TimeDelta::hours(2), "{left}");
+    for (minutes, expected) in
+        [(100, "let in"), (125, "let in"), (135, "EXPIRED_SESSION"), (185, "EXPIRED_SESSION")]
+    {
+        let later = Utc::now() + TimeDelta::minutes(minutes);
+        assert_eq!(code(app.auth().check(&signed_in.token, true, later).await), expected, "{minutes}");
+    }
+    // What cannot be read locks nobody out.
+    let broken = object(json!({"config": {"tokenExpirationTime": "soon"}}));
+    place.source.update(&TOKEN_CONTROL_CONFIG, &Filter::All, broken).await.unwrap();
+    app.auth().reload().await.unwrap();
+    let signed_in = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap();
+    assert!(signed_in.expires > Utc::now() + TimeDelta::hours(23));
+}
+
+#[tokio::test]
+async fn who_fails_too_often_waits_and_nobody_else() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let client = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+    let attempt = async |account: &str, password: &str, n: u8| {
+        let credentials = Credentials { client: client(n), ..Credentials::new(account, password) };
+        app.auth().sign_in(&credentials).await.map(|_| ())
+    };
+    // Many at once gain nothing.
+    let at_once = (0..20).map(|_| {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            let wrong = Credentials { client: client(1), ..Credentials::new("nocobase", "wrong") };
+            app.auth().sign_in(&wrong).await.unwrap_err().status().as_u16()
+        })
+    });
+    let mut counted = [0, 0];
+    for status in at_once.collect::<Vec<_>>() {
+        counted[usize::from(status.await.unwrap() == 429)] += 1;
+    }
+    assert_eq!(counted, [10, 10]);
+    let refused = attempt("nocobase", PASSWORD, 1).await.unwrap_err();
+    assert_eq!((refused.status().as_u16(), refused.code()), (429, Some("TOO_MANY_ATTEMPTS")));
+    attempt("nocobase", PASSWORD, 2).await.unwrap();
+    assert_eq!(attempt("nobody", "wrong", 1).await.unwrap_err().status(), 401);
+
+    // A right password starts over.
+    for _ in 0..3 {
+        for _ in 0..9 {
+            assert_eq!(attempt("nocobase", "wrong", 3).await.unwrap_err().status(), 401);
+        }
+        attempt("nocobase", PASSWORD, 3).await.unwrap();
+    }
+    // Another application has counters of its own, and these end with a restart.
+    let other = place.open().await.unwrap();
+    let again = Credentials { client: client(1), ..Credentials::new("nocobase", PASSWORD) };
+    other.auth().sign_in(&again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stolen_session_cannot_guess_the_password() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
+    let session = app.auth().authenticate(&token).await.unwrap();
+    let mut last = 401;
+    for _ in 0..11 {
+        last = app.auth().change_password(&session, "wrong", "n3w").await.unwrap_err().status().as_u16();
+    }
+    assert_eq!(last, 429);
+}
+
+async fn key(app: &App, session: &Session, role: &str, expires_in: Value) -> Result<String, AuthError> {
+    let new = NewApiKey { name: "ci".into(), role: role.into(), expires_in };
+    app.auth().create_api_key(session, new).await
+}
+
+#[tokio::test]
+async fn an_api_key_acts_in_its_role_until_it_is_removed() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let auth = app.auth();
+    let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
+    let session = auth.authenticate(&token).await.unwrap();
+    let member = key(&app, &session, "member", json!("30d")).await.unwrap();
+    let root = key(&app, &session, "root", json!("never")).await.unwrap();
+    for (key, role) in [(&member, "member"), (&root, "root")] {
+        let session = auth.authenticate(key).await.unwrap();
+        assert_eq!((&session.user.roles[..], session.user.id), (&[role.to_owned()][..], 1));
+        assert_eq!(session.key_role.as_deref(), Some(role));
+        assert_eq!(session.is_root(), role == "root");
+    }
+    // A key makes no key for another role, and changes no password.
+    let as_member = auth.authenticate(&member).await.unwrap();
+    assert_eq!(key(&app, &as_member, "root", json!("1d")).await.unwrap_err().status(), 400);
+    assert_eq!(auth.change_password(&as_member, PASSWORD, "n3w").await.unwrap_err().status(), 403);
+
+    let (year, day) = (Utc::now() + TimeDelta::days(365), Utc::now() + TimeDelta::days(31));
+    assert_eq!(code(auth.check(&root, true, year).await), "let in");
+    assert_eq!(code(auth.check(&member, true, day).await), "INVALID_TOKEN", "it has ended");
+    assert_eq!(auth.destroy_api_keys(&session, Filter::eq("roleName", "root")).await.unwrap(), 1);
+    for app in [&app, &place.open().await.unwrap()] {
+        assert_eq!(code(app.auth().authenticate(&root).await), "BLOCKED_TOKEN");
+        assert_eq!(code(app.auth().authenticate(&member).await), "let in");
+    }
+    let stored = place.source.find(&API_KEYS, Query::default().fields(&["token"])).await.unwrap();
+    assert!(!member.contains(stored[0]["token"].as_str().unwrap()), "only its ID is kept");
+    // The role is taken from the user.
+    place.source.destroy(&ROLES_USERS, &Filter::eq("roleName", "member")).await.unwrap();
+    auth.forget_user(1);
+    assert_eq!(code(auth.authenticate(&member).await), "ROLE_NOT_FOUND_FOR_USER");
+}
+
+#[tokio::test]
+async fn a_known_key_is_let_in_without_the_database() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
+    let session = app.auth().authenticate(&token).await.unwrap();
+    let [kept, removed] =
+        [key(&app, &session, "root", json!("1d")), key(&app, &session, "root", json!("1d"))];
+    let (kept, removed) = (kept.await.unwrap(), removed.await.unwrap());
+    app.auth().destroy_api_keys(&session, Filter::eq("id", 2)).await.unwrap();
+    for (key, expected) in [(&kept, "let in"), (&removed, "BLOCKED_TOKEN")] {
+        assert_eq!(code(app.auth().authenticate(key).await), expected);
+    }
+    place.source.database().close().await;
+    for (key, expected) in [(&kept, "let in"), (&removed, "BLOCKED_TOKEN"), (&token, "let in")] {
+        assert_eq!(code(app.auth().authenticate(key).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_a_removed_user_leaves_goes_with_it() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
+    let session = app.auth().authenticate(&token).await.unwrap();
+    let key = key(&app, &session, "root", json!("never")).await.unwrap();
+    assert_eq!(code(app.auth().authenticate(&key).await), "let in");
+    let mut transaction = place.source.begin().await.unwrap();
+    app.auth().remove_traces(&mut transaction, 1).await.unwrap();
+    transaction.destroy(&USERS, &Filter::eq("id", 1)).await.unwrap();
+    transaction.commit().await.unwrap();
+    app.auth().forget_user(1);
+    for token in [&token, &key] {
+        assert_eq!(code(app.auth().authenticate(token).await), "NOT_EXIST_USER");
+    }
+    for collection in [&*ISSUED_TOKENS, &*API_KEYS, &*ROLES_USERS] {
+        assert_eq!(place.source.count(collection, &Filter::All).await.unwrap(), 0, "{}", collection.name());
+    }
 }
 
 #[tokio::test]
@@ -148,7 +409,7 @@ async fn a_form_token_is_of_its_session() {
     let place = Place::installed(module_path!()).await;
     let app = place.open().await.unwrap();
     let [first, second] = [(); 2].map(|()| async {
-        let token = app.auth().sign_in("nocobase", PASSWORD).await.unwrap().token;
+        let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
         app.auth().authenticate(&token).await.unwrap()
     });
     let (first, second) = (first.await, second.await);

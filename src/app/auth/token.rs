@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, Mac};
-use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -14,16 +13,17 @@ use uuid::Uuid;
 
 use super::AuthError;
 
-/// How long a token is good.
-pub(super) const LIFE: TimeDelta = TimeDelta::days(1);
-
 /// What a token says; the names are NocoBase's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Claims {
     /// Whose it is.
     pub(super) user_id: i64,
-    /// That it ends by itself; an API key does not.
+    /// The only role it acts in: an API key's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role_name: Option<String>,
+    /// That it is of a session; an API key is not.
+    #[serde(default)]
     pub(super) temp: bool,
     /// When it was signed, in seconds.
     pub(super) iat: i64,
@@ -31,21 +31,39 @@ pub(super) struct Claims {
     pub(super) exp: i64,
     /// Its own ID.
     pub(super) jti: Uuid,
+    /// The ID of its session, which goes on when it is replaced: the key in `issuedTokens`. This
+    /// one is ours.
+    #[serde(default)]
+    pub(super) sid: Uuid,
     /// When its user signed in, in milliseconds.
+    #[serde(default)]
     pub(super) sign_in_time: i64,
 }
 
 impl Claims {
     /// For a user who signs in now.
-    pub(super) fn new(user_id: i64, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(user_id: i64, now: DateTime<Utc>, life: TimeDelta) -> Self {
+        let id = Uuid::new_v4();
         Self {
             user_id,
+            role_name: None,
             temp: true,
             iat: now.timestamp(),
-            exp: (now + LIFE).timestamp(),
-            jti: Uuid::new_v4(),
+            exp: ends(now, life),
+            jti: id,
+            sid: id,
             sign_in_time: now.timestamp_millis(),
         }
+    }
+
+    /// For a program that acts for a user in one of its roles.
+    pub(super) fn api_key(user_id: i64, role: String, now: DateTime<Utc>, life: TimeDelta) -> Self {
+        Self { role_name: Some(role), temp: false, ..Self::new(user_id, now, life) }
+    }
+
+    /// For the same session, from now on.
+    pub(super) fn renewed(&self, now: DateTime<Utc>, life: TimeDelta) -> Self {
+        Self { jti: Uuid::new_v4(), iat: now.timestamp(), exp: ends(now, life), ..self.clone() }
     }
 
     /// When it ends.
@@ -54,10 +72,15 @@ impl Claims {
     }
 }
 
+fn ends(now: DateTime<Utc>, life: TimeDelta) -> i64 {
+    now.timestamp().saturating_add(life.num_seconds())
+}
+
 static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
     // The algorithm is ours to choose, never the token's.
     let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = 0;
+    // Whether it has ended is judged where that has consequences: see `policy.rs`.
+    validation.validate_exp = false;
     validation
 });
 
@@ -84,13 +107,10 @@ impl Keys {
             .map_err(|_| AuthError::Failed("the token could not be signed"))
     }
 
-    /// What a token says, when it was signed with this secret and has not ended.
+    /// What a token says, when it was signed with this secret; it may have ended.
     pub(super) fn check(&self, token: &str) -> Result<Claims, AuthError> {
-        match jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION) {
-            Ok(token) => Ok(token.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => Err(AuthError::ExpiredToken),
-            Err(_) => Err(AuthError::InvalidToken),
-        }
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION);
+        decoded.map(|token| token.claims).map_err(|_| AuthError::InvalidToken)
     }
 
     /// A keyed hash of `text`, for `purpose` only: one for another purpose is another.
@@ -113,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_signed_here_or_has_ended_is_refused() {
+    fn what_was_not_signed_here_is_refused() {
         let keys = Keys::new(b"secret");
         let now = Utc::now();
-        let claims = Claims::new(7, now);
+        let claims = Claims::new(7, now, TimeDelta::days(1));
         let good = keys.sign(&claims).unwrap();
         assert_eq!(keys.check(&good).unwrap(), claims);
 
@@ -147,10 +167,24 @@ mod tests {
             assert!(matches!(keys.check(&token), Err(AuthError::InvalidToken)), "{what}");
         }
 
-        let ended = Claims::new(7, now - LIFE - TimeDelta::seconds(1));
-        assert!(matches!(keys.check(&keys.sign(&ended).unwrap()), Err(AuthError::ExpiredToken)));
+        let ended = Claims::new(7, now - TimeDelta::days(2), TimeDelta::days(1));
+        assert_eq!(keys.check(&keys.sign(&ended).unwrap()).unwrap(), ended, "its end is judged later");
         let of_another = Keys::new(b"other").sign(&ended).unwrap();
-        assert!(matches!(keys.check(&of_another), Err(AuthError::InvalidToken)), "the signature comes first");
+        assert!(matches!(keys.check(&of_another), Err(AuthError::InvalidToken)));
+    }
+
+    #[test]
+    fn a_renewed_token_is_of_the_same_session_and_a_key_of_none() {
+        let (start, day) = (Utc::now(), TimeDelta::days(1));
+        let first = Claims::new(7, start, day);
+        let second = first.renewed(start + day, day);
+        assert_eq!((second.sid, second.sign_in_time), (first.sid, first.sign_in_time));
+        assert_eq!(second.iat - first.iat, 86_400);
+        assert_eq!(second.exp - first.exp, 86_400);
+        assert_ne!(second.jti, first.jti);
+        let key = Claims::api_key(7, "member".into(), start, TimeDelta::days(365_250));
+        assert!(!key.temp && key.role_name.as_deref() == Some("member"));
+        assert_eq!(chrono::Datelike::year(&key.expires()), chrono::Datelike::year(&start) + 1000);
     }
 
     #[test]

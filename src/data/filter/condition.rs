@@ -14,6 +14,9 @@ use crate::data::records::value;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::{self, Namespace};
 
+/// Values that a field is compared with at once: every engine binds so many.
+const MOST_VALUES: usize = 30_000;
+
 /// Finds the column that a path leads to.
 type FindColumn<'a> = dyn FnMut(&str) -> Result<(Expr, Field), DataError> + 'a;
 
@@ -23,6 +26,8 @@ pub(in crate::data) struct Compiler<'a> {
     pub(in crate::data) namespace: Namespace<'a>,
     guard: Option<&'a dyn Guard>,
     clock: Clock,
+    /// Whether hidden fields may be looked at: for what the host needs to know itself.
+    hidden: bool,
     aliases: Cell<u32>,
 }
 
@@ -33,13 +38,25 @@ impl<'a> Compiler<'a> {
         guard: Option<&'a dyn Guard>,
         clock: Clock,
     ) -> Self {
-        Self { catalog, namespace, guard, clock, aliases: Cell::new(0) }
+        Self { catalog, namespace, guard, clock, hidden: false, aliases: Cell::new(0) }
+    }
+
+    /// The same, for the host itself, which may look at hidden fields.
+    pub(in crate::data) fn looking_at_hidden(self, hidden: bool) -> Self {
+        Self { hidden, ..self }
     }
 
     /// The same, for what was decided and not asked for: it may look at everything.
     pub(in crate::data) fn unguarded(&self) -> Self {
         let aliases = Cell::new(self.aliases.get() + 1000);
-        Self { catalog: self.catalog, namespace: self.namespace, guard: None, clock: self.clock, aliases }
+        Self {
+            catalog: self.catalog,
+            namespace: self.namespace,
+            guard: None,
+            clock: self.clock,
+            hidden: self.hidden,
+            aliases,
+        }
     }
 
     /// A name for a table that no other has in the same statement.
@@ -90,7 +107,7 @@ impl<'a> Compiler<'a> {
             match collection.associated(step) {
                 Some(association) => collection = self.catalog.target(association)?,
                 // Secrets are nothing to look for, whoever looks.
-                None if collection.get(step).is_some_and(Field::is_hidden) => {
+                None if !self.hidden && collection.get(step).is_some_and(Field::is_hidden) => {
                     return Err(collection.unknown(step));
                 }
                 None => {}
@@ -363,6 +380,9 @@ fn comparable(field: &Field) -> Result<(), DataError> {
 /// Values as they are compared with a field.
 fn operands(field: &Field, given: &[Value]) -> Result<Vec<sea_query::Value>, DataError> {
     comparable(field)?;
+    if given.len() > MOST_VALUES {
+        return Err(invalid_operand(field, format!("it is compared with more than {MOST_VALUES} values")));
+    }
     let known = given.iter().filter(|value| !value.is_null());
     known.map(|value| value::operand(field, value)).collect()
 }

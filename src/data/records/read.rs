@@ -79,6 +79,7 @@ pub(super) fn compiler<'a, E: Executor>(
     query: &'a Query,
 ) -> Compiler<'a> {
     Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
+        .looking_at_hidden(query.hidden)
 }
 
 /// The condition for the records that fit and are open: what a filter looks at must be open too.
@@ -202,6 +203,10 @@ fn select(
         order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
     }
     page(&mut statement, query.limit, query.offset);
+    if query.lock {
+        // SQLite has no need of it: its transactions that write come one after the other.
+        statement.lock_exclusive();
+    }
     Ok(statement)
 }
 

@@ -46,14 +46,26 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         1053 | 1077 | 1079 | 1927 | 3169 | 4031 => {
             DatabaseError::Unreachable(format!("the server {server} is not ready: {message}"))
         }
-        1021 | 1030 | 1041 | 1114 | 1026 => {
+        1 | 3 | 20 | 1004 | 1021 | 1026 | 1030 | 1041 | 1114 => {
+            DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
+        }
+        // Whatever it was doing, the system or the storage engine says that nothing more fits.
+        _ if [": 28 ", ": 30 ", ": 122 ", ": 135 "].iter().any(|number| {
+            message.contains(&format!("rrcode{number}")) || message.contains(&format!("rrno{number}"))
+        }) =>
+        {
             DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
         1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
         // Also where there is no such database: who may not use it is not told.
         1044 => denied(at),
-        1142 | 1143 | 1227 | 1370 | 1410 => {
+        1142 | 1143 => DatabaseError::Denied(format!(
+            "the user {} may not do that in {at}: {message}; an administrator allows it with: {}",
+            server.user,
+            grant(at)
+        )),
+        1227 | 1370 | 1410 => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
@@ -71,11 +83,19 @@ pub(super) fn is_missing_table(error: &Error) -> bool {
 /// The user has no right to the database.
 pub(super) fn denied(at: &ServerDatabase) -> DatabaseError {
     DatabaseError::Denied(format!(
-        "the user {user} may not use or create the database {at}; an administrator allows it with: \
-         GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%'",
-        user = at.server.user,
-        name = at.name.replace('`', "``"),
+        "the user {} may not use or create the database {at}; an administrator allows it with: {}",
+        at.server.user,
+        grant(at)
     ))
+}
+
+/// What gives every right to the database.
+fn grant(at: &ServerDatabase) -> String {
+    format!(
+        "GRANT ALL PRIVILEGES ON `{}`.* TO '{}'@'%'",
+        at.name.replace('`', "``"),
+        at.server.user.replace('\'', "''")
+    )
 }
 
 /// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
@@ -128,6 +148,23 @@ fn between_quotes(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_whoever_meets_it() {
+        let at = ServerDatabase::parse(crate::database::Engine::Mysql, "mysql://u@h/crm").unwrap();
+        let said = |code, message: &str| {
+            said_by_server(&at, &ServerError { code, message: message.to_owned(), state: "HY000".to_owned() })
+        };
+        for (code, message) in [
+            (1021, "Disk full (/tmp/x); waiting for someone to free some space..."),
+            (3, "Error writing file './crm/a.frm' (Errcode: 28 \"No space left on device\")"),
+            (1005, "Can't create table `crm`.`roles` (errno: 135 \"No more room in record file\")"),
+        ] {
+            assert!(matches!(said(code, message), DatabaseError::Storage(_)), "{message}");
+        }
+        let other = said(1005, "Can't create table `crm`.`a` (errno: 150 \"Foreign key constraint\")");
+        assert!(matches!(other, DatabaseError::Failed(_)), "{other:?}");
+    }
 
     #[test]
     fn the_table_is_read_from_the_statement() {

@@ -8,7 +8,7 @@ mod value;
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 use connection::MysqlConnection;
 
 pub(super) type Transaction = server::Transaction<MysqlConnection>;
@@ -92,13 +92,13 @@ impl Mysql {
         Ok(mysql)
     }
 
-    /// Removes the database; connections that others still have to it find it gone.
+    /// Removes the database; connections that others still have to it are ended.
     pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
         on_server(at, async |server| {
             if !server.has_database(&at.name).await? {
                 return Ok(Vec::new());
             }
-            server.drop_database(&quoted(&at.name)?).await?;
+            server.drop_by_force(&at.name).await?;
             Ok(vec![format!("database {at}")])
         })
         .await
@@ -110,7 +110,7 @@ impl Mysql {
             if server.mark_of(&at.name).await? != Some(mark(owner)) {
                 return Ok(Vec::new());
             }
-            server.drop_database(&quoted(&at.name)?).await?;
+            server.drop_by_force(&at.name).await?;
             Ok(vec![format!("database {at}")])
         })
         .await
@@ -128,6 +128,18 @@ impl Mysql {
         })
     }
 
+    /// Removes a database, by force: whoever has it open would keep it for as long as a transaction.
+    async fn drop_by_force(&self, name: &str) -> Result<(), DatabaseError> {
+        let holds = |row: &Row| matches!(row.get("db"), Some(Value::Text(db)) if db == name);
+        for row in self.handle.query(&shown("SHOW PROCESSLIST".to_owned())).await?.into_iter().filter(holds) {
+            if let Some(Value::Integer(id)) = row.get("Id") {
+                // It may have ended by itself, or be one that this user may not end.
+                let _ = self.handle.batch(&format!("KILL {id}")).await;
+            }
+        }
+        self.drop_database(&quoted(name)?).await
+    }
+
     async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
         self.handle.batch(&format!("DROP DATABASE IF EXISTS {quoted}")).await
     }
@@ -142,17 +154,24 @@ impl Mysql {
     }
 
     async fn mark_of(&self, name: &str) -> Result<Option<String>, DatabaseError> {
-        let question = Query::select()
-            .expr_as(Expr::col("table_comment"), "comment")
-            .from((Alias::new("information_schema"), Alias::new("tables")))
-            .and_where(Expr::col("table_schema").eq(name))
-            .and_where(Expr::col("table_name").eq(MARK_TABLE))
-            .to_owned();
-        let row = self.handle.query(&question.render(Engine::Mysql)).await?.into_iter().next();
-        Ok(row.and_then(|row| match row.get("comment") {
-            Some(Value::Text(comment)) => Some(comment.clone()),
+        let (database, table) = (quoted(name)?, quoted(MARK_TABLE)?);
+        let found = shown(format!("SHOW TABLES FROM {database} LIKE '\\{MARK_TABLE}'"));
+        match self.handle.query(&found).await {
+            Ok(tables) if tables.is_empty() => return Ok(None),
+            Err(DatabaseError::Missing(_)) => return Ok(None),
+            found => found?,
+        };
+        let rows = self.handle.query(&shown(format!("SHOW CREATE TABLE {database}.{table}"))).await?;
+        let made = rows.first().and_then(|row| match row.get("Create Table") {
+            Some(Value::Text(made)) => made.rsplit_once(" COMMENT='"),
             _ => None,
-        }))
+        });
+        Ok(made.map(|(_, comment)| comment.trim_end_matches('\'').replace("''", "'")))
+    }
+
+    /// Whether it carries somebody's mark.
+    pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
+        Ok(self.mark_of(&self.at().name).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
     }
 
     /// What statements, transactions and closing go through.
@@ -177,6 +196,11 @@ impl Mysql {
             other => Err(DatabaseError::Failed(format!("{}: its size is {other:?}", self.at()))),
         }
     }
+}
+
+/// A question that the server answers without a temporary table, also when its disk is full.
+fn shown(sql: String) -> Rendered {
+    Rendered { sql, values: Vec::new(), repeated: false, if_missing: false, generated: None, many: false }
 }
 
 /// Does something on the server, in none of its databases.

@@ -7,12 +7,12 @@ use futures_util::TryStreamExt;
 use lru::LruCache;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{Client, Error, RowStream, Statement};
 
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
-use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
+use crate::database::server::{Allowance, Connection, PATIENCE, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
 /// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
@@ -35,6 +35,38 @@ impl PostgresConnection {
         self.prepared.put(sql.into(), statement.clone());
         Ok(statement)
     }
+
+    /// Sends a statement; gives its columns and the rows as they come.
+    async fn send(&mut self, statement: &Rendered) -> Result<(Statement, RowStream), Error> {
+        let prepared = self.prepare(&statement.sql).await?;
+        let values = || statement.values.iter().map(Parameter);
+        match self.client.query_raw(&prepared, values()).await {
+            Err(error) if is_outdated(&error) => {
+                // It was not run. Others on the same table are outdated too.
+                self.prepared.clear();
+                let again = self.prepare(&statement.sql).await;
+                let Ok(prepared) = again else { return Err(error) };
+                // In a transaction the first failure has ended it, and is the one to be told.
+                let rows = self.client.query_raw(&prepared, values()).await.map_err(|_| error)?;
+                Ok((prepared, rows))
+            }
+            sent => Ok((prepared, sent?)),
+        }
+    }
+}
+
+/// Whether a table was changed since a statement on it was prepared: "cached plan must not change
+/// result type".
+fn is_outdated(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        *said.code() == SqlState::FEATURE_NOT_SUPPORTED && said.routine() == Some("RevalidateCachedQuery")
+    })
+}
+
+/// The same change of a schema, which gives up when others hold what it changes for too long. It
+/// stands before all who come later, and they would wait with it.
+pub(super) fn within_patience(sql: &str) -> String {
+    format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
 }
 
 fn columns(prepared: &Statement) -> Arc<[Box<str>]> {
@@ -129,15 +161,14 @@ impl Connection for PostgresConnection {
         &mut self,
         at: &ServerDatabase,
         failure: Failure,
-        statement: &Rendered,
+        _statement: &Rendered,
     ) -> DatabaseError {
-        if let Failure::Driver(error) = &failure
-            && error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
-        {
-            // "cached plan must not change result type": the table was changed meanwhile.
-            self.prepared.pop(&*statement.sql);
+        match &failure {
+            Failure::Driver(error) if is_outdated(error) => {
+                DatabaseError::Busy(format!("{at}: a table was changed meanwhile"))
+            }
+            failure => Self::describe(at, failure),
         }
-        Self::describe(at, &failure)
     }
 
     fn is_broken(&self, failure: &Failure) -> bool {
@@ -150,9 +181,8 @@ impl Connection for PostgresConnection {
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
-        let prepared = self.prepare(&statement.sql).await?;
+        let (prepared, stream) = self.send(statement).await?;
         let columns = columns(&prepared);
-        let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();
         while let Some(row) = stream.try_next().await? {
@@ -162,9 +192,8 @@ impl Connection for PostgresConnection {
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {
-        let prepared = self.prepare(&statement.sql).await?;
+        let (prepared, stream) = self.send(statement).await?;
         let columns = columns(&prepared);
-        let stream = self.client.query_raw(&prepared, statement.values.iter().map(Parameter)).await?;
         let mut stream = std::pin::pin!(stream);
         while let Some(row) = stream.try_next().await? {
             if rows.send(Ok(received(&columns, &row)?)).await.is_err() {
@@ -176,10 +205,12 @@ impl Connection for PostgresConnection {
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
         if !statement.repeated {
-            return Ok(self.client.batch_execute(&statement.sql).await.map(|()| 0)?);
+            return Ok(self.client.batch_execute(&within_patience(&statement.sql)).await.map(|()| 0)?);
         }
-        let prepared = self.prepare(&statement.sql).await?;
-        Ok(self.client.execute_raw(&prepared, statement.values.iter().map(Parameter)).await?)
+        let (_, stream) = self.send(statement).await?;
+        let mut stream = std::pin::pin!(stream);
+        while stream.try_next().await?.is_some() {}
+        Ok(stream.rows_affected().unwrap_or(0))
     }
 
     async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Failure> {

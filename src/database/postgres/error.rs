@@ -6,6 +6,7 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::quoted;
 use crate::database::{DatabaseError, ServerDatabase};
 
 /// What went wrong with a connection or a statement.
@@ -47,12 +48,15 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
             DatabaseError::Corrupt(format!("{at} is damaged: {message}"))
         }
-        SqlState::OBJECT_IN_USE | SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
-            DatabaseError::Busy(format!("{at}: {message}"))
-        }
-        SqlState::INSUFFICIENT_PRIVILEGE => {
-            DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", at.server.user))
-        }
+        SqlState::OBJECT_IN_USE
+        | SqlState::LOCK_NOT_AVAILABLE
+        | SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {message}")),
+        SqlState::INSUFFICIENT_PRIVILEGE => DatabaseError::Denied(format!(
+            "the user {} may not do that in {at}: {message}{}",
+            at.server.user,
+            right(at, message).map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"))
+        )),
         _ => DatabaseError::Failed(format!("{at}: {message}")),
     }
 }
@@ -62,6 +66,19 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
 fn is_of_a_value(error: &Error) -> bool {
     let said = error.to_string();
     said.starts_with("error serializing parameter") || said.starts_with("error deserializing column")
+}
+
+/// What gives the right that "permission denied for schema public" speaks of.
+fn right(at: &ServerDatabase, message: &str) -> Option<String> {
+    let (kind, name) = message.strip_prefix("permission denied for ")?.split_once(' ')?;
+    let (rights, kind) = match kind {
+        "schema" => ("USAGE, CREATE", "SCHEMA"),
+        "database" => ("CONNECT, CREATE", "DATABASE"),
+        "table" => ("ALL", "TABLE"),
+        _ => return None,
+    };
+    let (name, role) = (quoted(name.trim_matches('"')).ok()?, quoted(&at.server.user).ok()?);
+    Some(format!("GRANT {rights} ON {kind} {name} TO {role}"))
 }
 
 /// The columns in `Key (email, name)=(a, b) already exists.`, or `… is not present in table "users".`

@@ -157,6 +157,15 @@ impl Postgres {
         }))
     }
 
+    /// Whether it carries somebody's mark.
+    pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
+        let question = match &self.at().schema {
+            Some(schema) => schema::comment_of(schema),
+            None => comment_of(&self.at().name),
+        };
+        Ok(self.comment(&question).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
+    }
+
     async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
         self.run_alone(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await
     }

@@ -3,6 +3,7 @@
 
 use sea_query::{Expr, ExprTrait, Query};
 
+use super::connection::within_patience;
 use super::{Postgres, literal, mark, quoted};
 use crate::database::server::ServerDatabase;
 use crate::database::{DatabaseError, Engine, Rendered, Statement};
@@ -63,7 +64,8 @@ impl Postgres {
             if !fits(&comment) {
                 return Ok(Vec::new());
             }
-            postgres.run_alone(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).await?;
+            postgres.handle.query(&end_transactions_in(schema)).await?;
+            postgres.run_alone(&within_patience(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))).await?;
             Ok(vec![at.to_string()])
         };
         let removed = removed.await;
@@ -73,11 +75,21 @@ impl Postgres {
 }
 
 /// The question for a schema of this name, and its comment.
-fn comment_of(schema: &str) -> Rendered {
+pub(super) fn comment_of(schema: &str) -> Rendered {
     let comment = Expr::cust("obj_description(oid, 'pg_namespace')");
     let mut question = Query::select();
     question.expr_as(comment, "comment").from("pg_namespace").and_where(Expr::col("nspname").eq(schema));
     question.render(Engine::Postgres)
+}
+
+/// Ends the connections whose transactions hold something in a schema, as `DROP DATABASE` does by
+/// force with all that are in the database.
+fn end_transactions_in(schema: &str) -> Rendered {
+    let ended = "pg_terminate_backend(pid) FROM (SELECT DISTINCT l.pid FROM pg_locks l \
+                 JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 AND l.pid <> pg_backend_pid() AND n.nspname = $1) AS holding";
+    Query::select().expr(Expr::cust_with_values(ended, [schema])).to_owned().render(Engine::Postgres)
 }
 
 /// Bytes of everything in a schema.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use super::lease::Lease;
 use super::lending::{Budget, Place};
 use super::transaction::Transaction;
+use super::turns::Turns;
 use super::{Connection, PATIENCE, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows};
 
-/// Connections that one application has at a time: it slows itself, not its neighbours.
+/// Connections that one application has at a time.
 const TURNS: u32 = 8;
 /// The same for one in a schema: it is one of many in its database.
 const TURNS_IN_SCHEMA: u32 = 4;
@@ -25,12 +25,7 @@ struct Shared<C: Connection> {
     place: Arc<Place>,
     /// Given back when this is closed.
     budget: Mutex<Option<Arc<Budget<C>>>>,
-    /// How many connections it has at a time.
-    turns: u32,
-    /// A permit for each of them.
-    semaphore: Arc<Semaphore>,
-    /// The same for all in its database together.
-    in_database: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl<C: Connection> Clone for Handle<C> {
@@ -51,14 +46,12 @@ impl<C: Connection> Handle<C> {
         let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { TURNS };
         let around = Arc::new(ServerDatabase { schema: None, ..at.clone() });
         let budget = C::servers().budget(&at.server);
-        let in_database = budget.turns_in(&around);
+        let turns = Turns::new(turns, budget.gates(&around));
         Self {
             shared: Arc::new(Shared {
                 place: Arc::new(Place { at: at.clone(), around }),
                 budget: Mutex::new(Some(budget)),
                 turns,
-                semaphore: Arc::new(Semaphore::new(turns as usize)),
-                in_database,
             }),
         }
     }
@@ -69,7 +62,7 @@ impl<C: Connection> Handle<C> {
 
     /// Connections in use now.
     pub(in crate::database) fn in_use(&self) -> usize {
-        (self.shared.turns as usize).saturating_sub(self.shared.semaphore.available_permits())
+        self.shared.turns.taken()
     }
 
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
@@ -140,32 +133,26 @@ impl<C: Connection> Handle<C> {
     /// share close when they have been idle for a while.
     pub(in crate::database) async fn close(&self) {
         let shared = &self.shared;
-        let all = shared.semaphore.acquire_many(shared.turns).await;
-        shared.semaphore.close();
+        shared.turns.close().await;
         let budget = shared.budget.lock().take();
         if let Some(budget) = budget.filter(|_| shared.place.at.schema.is_none()) {
             budget.forget(&shared.place.around);
         }
-        drop(all);
     }
 
     async fn lease(&self) -> Result<Lease<C>, DatabaseError> {
         let shared = &self.shared;
-        let turns = async {
-            let own = Arc::clone(&shared.semaphore).acquire_owned().await?;
-            Ok([own, Arc::clone(&shared.in_database).acquire_owned().await?])
-        };
-        let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| {
+        let turn = tokio::time::timeout(PATIENCE, shared.turns.take()).await.map_err(|_| {
             DatabaseError::Busy(format!(
-                "no connection to {} became free in {} s: too much is asked of it",
+                "no connection to {} became free in {} s: too much is asked of it, or of its server",
                 shared.place.at,
                 PATIENCE.as_secs()
             ))
         })?;
         let closed = || DatabaseError::Closed(shared.place.at.to_string());
-        let turns = turns.map_err(|_: tokio::sync::AcquireError| closed())?;
+        let turn = turn.map_err(|_| closed())?;
         let budget = shared.budget.lock().clone().ok_or_else(closed)?;
         let lent = Box::pin(budget.lend(&shared.place.around)).await?;
-        Ok(Lease::new(lent, budget, Arc::clone(&shared.place), turns))
+        Ok(Lease::new(lent, budget, Arc::clone(&shared.place), turn))
     }
 }

@@ -3,33 +3,27 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::lending::{Budget, Lent, Place};
+use super::lending::{Budget, Place};
 use super::limits::limits;
+use super::turns::Turn;
 use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered};
 
 /// A connection that is given back when this is dropped.
 pub(super) struct Lease<C: Connection> {
-    lent: Option<Lent<C>>,
+    lent: Option<C>,
     budget: Arc<Budget<C>>,
     place: Arc<Place>,
     /// A statement was begun and has not come to its end.
     under_way: bool,
     /// After the connection, so that who waits for a turn finds it free.
-    _turns: [OwnedSemaphorePermit; 2],
+    _turn: Turn,
 }
 
 impl<C: Connection> Lease<C> {
-    pub(super) fn new(
-        lent: Lent<C>,
-        budget: Arc<Budget<C>>,
-        place: Arc<Place>,
-        turns: [OwnedSemaphorePermit; 2],
-    ) -> Self {
-        Self { lent: Some(lent), budget, place, under_way: false, _turns: turns }
+    pub(super) fn new(lent: C, budget: Arc<Budget<C>>, place: Arc<Place>, turn: Turn) -> Self {
+        Self { lent: Some(lent), budget, place, under_way: false, _turn: turn }
     }
 
     /// Runs a statement to its end.
@@ -85,9 +79,9 @@ impl<C: Connection> Lease<C> {
         work: impl AsyncFnOnce(&mut C) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
         let at = &self.place.at;
-        let Some(lent) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
+        let Some(connection) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
         self.under_way = true;
-        let Ok(done) = tokio::time::timeout(timeout, work(&mut lent.connection)).await else {
+        let Ok(done) = tokio::time::timeout(timeout, work(connection)).await else {
             // What is under way is thrown away with the connection.
             let late = DatabaseError::Busy(format!("{at} did not answer in {} s", timeout.as_secs()));
             self.throw_away();
@@ -100,7 +94,7 @@ impl<C: Connection> Lease<C> {
             }
             Err(error) => error,
         };
-        if lent.connection.is_broken(&error) {
+        if connection.is_broken(&error) {
             let described = C::describe(at, &error);
             self.under_way = false;
             self.lent = None;
@@ -110,7 +104,7 @@ impl<C: Connection> Lease<C> {
         let described = match statement {
             Some(statement) => {
                 let plain = C::describe(at, &error);
-                let explained = lent.connection.explain(at, error, statement);
+                let explained = connection.explain(at, error, statement);
                 match tokio::time::timeout(limits().statement_timeout, explained).await {
                     Ok(explained) => explained,
                     Err(_) => {
@@ -127,8 +121,8 @@ impl<C: Connection> Lease<C> {
 
     fn throw_away(&mut self) {
         self.under_way = false;
-        if let Some(lent) = self.lent.take() {
-            lent.connection.abandon(&self.place.at);
+        if let Some(connection) = self.lent.take() {
+            connection.abandon(&self.place.at);
         }
     }
 }
@@ -137,8 +131,8 @@ impl<C: Connection> Drop for Lease<C> {
     fn drop(&mut self) {
         if self.under_way {
             self.throw_away();
-        } else if let Some(lent) = self.lent.take() {
-            self.budget.take_back(&self.place.around, lent);
+        } else if let Some(connection) = self.lent.take() {
+            self.budget.take_back(&self.place.around, connection);
         }
     }
 }

@@ -1,27 +1,23 @@
 //! The connections to a server, lent to whoever needs one for a statement or a transaction.
 //!
 //! A server has one budget for all of its databases: a connection in use holds a part of it, and
-//! idle ones fill at most what is left. Whoever waits is served in order of arrival; since nobody
-//! may hold or wait for more than a few at a time (`handle.rs`), nobody can starve the others.
+//! idle ones fill at most what is left. Who may have one is settled before (`turns.rs`).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::limits;
-use super::{CONNECT_TIMEOUT, Connection, PATIENCE, Server, ServerDatabase};
+use super::turns::Gate;
+use super::{CONNECT_TIMEOUT, Connection, Server, ServerDatabase};
 use crate::database::DatabaseError;
 
 /// Connections to one server at the most, whatever it allows.
 const MOST: u32 = 64;
 /// Connections to one of its databases at the most, however many schemas are in it.
-const MOST_IN_DATABASE: usize = 16;
-/// Connections before it is known how many the server allows.
-const AT_FIRST: u32 = 2;
+const MOST_IN_DATABASE: u32 = 16;
 /// Of what the server allows, one in this many is left to others, and at least [`LEAST_RESERVE`].
 const RESERVE: u32 = 10;
 const LEAST_RESERVE: u32 = 3;
@@ -35,7 +31,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// since a connection ends with the runtime that drives it.
 #[derive(PartialEq, Eq)]
 struct Key {
-    host: String,
+    machine: String,
     port: u16,
     runtime: tokio::runtime::Id,
 }
@@ -51,7 +47,7 @@ impl<C: Connection> Servers<C> {
     /// The budget of a server; nothing is connected yet.
     pub(super) fn budget(&self, server: &Server) -> Arc<Budget<C>> {
         let runtime = tokio::runtime::Handle::current().id();
-        let key = Key { host: server.host.clone(), port: server.port, runtime };
+        let key = Key { machine: server.machine(), port: server.port, runtime };
         let mut known = self.0.lock();
         if let Some(budget) =
             known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
@@ -83,44 +79,6 @@ pub(super) struct Place {
     pub(super) around: Arc<ServerDatabase>,
 }
 
-/// Lets a number of connections be in use at a time; how many, the server says to the first.
-struct Gate {
-    permits: Arc<Semaphore>,
-    /// 0 while the server was not asked.
-    size: AtomicU32,
-}
-
-impl Gate {
-    fn new() -> Self {
-        Self { permits: Arc::new(Semaphore::new(AT_FIRST as usize)), size: AtomicU32::new(0) }
-    }
-
-    async fn pass(&self, at: &ServerDatabase) -> Result<OwnedSemaphorePermit, DatabaseError> {
-        match tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(DatabaseError::Busy(format!(
-                "no connection to {} became free in {} s: all {} are in use",
-                at.server,
-                PATIENCE.as_secs(),
-                self.size.load(Ordering::Relaxed).max(AT_FIRST),
-            ))),
-        }
-    }
-
-    fn is_sized(&self) -> bool {
-        self.size.load(Ordering::Relaxed) != 0
-    }
-
-    fn set_size(&self, size: u32) {
-        if size >= AT_FIRST {
-            self.permits.add_permits((size - AT_FIRST) as usize);
-        } else {
-            self.permits.forget_permits((AT_FIRST - size) as usize);
-        }
-        self.size.store(size, Ordering::Relaxed);
-    }
-}
-
 /// How many connections a server allows.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::database) struct Allowance {
@@ -132,13 +90,13 @@ pub(in crate::database) struct Allowance {
 
 /// The connections to one server.
 pub(super) struct Budget<C> {
-    all: Gate,
+    all: Arc<Gate>,
     /// Of each user, by name: a server may allow one less than the others.
     users: Mutex<Vec<(String, Arc<Gate>)>>,
     /// Those that nobody uses, the longest unused first.
     idle: Mutex<VecDeque<Idle<C>>>,
-    /// A permit for each connection that may be in use in a database, by database.
-    databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Semaphore>)>>,
+    /// Of each database.
+    databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Gate>)>>,
     /// Taken by whoever asks the server for its limit.
     asking: tokio::sync::Mutex<()>,
 }
@@ -149,16 +107,10 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// A connection in use, with its part of the budget.
-pub(super) struct Lent<C> {
-    pub(super) connection: C,
-    pub(super) permits: [OwnedSemaphorePermit; 2],
-}
-
 impl<C: Connection> Budget<C> {
     fn new() -> Self {
         Self {
-            all: Gate::new(),
+            all: Arc::new(Gate::of_unknown_size()),
             users: Mutex::default(),
             idle: Mutex::default(),
             databases: Mutex::default(),
@@ -166,35 +118,23 @@ impl<C: Connection> Budget<C> {
         }
     }
 
-    /// What all who are in one database wait for together, before they wait for the server.
-    pub(super) fn turns_in(&self, at: &Arc<ServerDatabase>) -> Arc<Semaphore> {
-        let mut databases = self.databases.lock();
-        if let Some(turns) =
-            databases.iter().find(|(known, _)| known == at).and_then(|(_, turns)| turns.upgrade())
-        {
-            return turns;
-        }
-        databases.retain(|(_, turns)| turns.strong_count() > 0);
-        let turns = Arc::new(Semaphore::new(MOST_IN_DATABASE));
-        databases.push((Arc::clone(at), Arc::downgrade(&turns)));
-        turns
+    /// What a connection to a database has to pass: the gates of all who are in it, of all that the
+    /// server knows as its user, and of all.
+    pub(super) fn gates(&self, at: &Arc<ServerDatabase>) -> [Arc<Gate>; 3] {
+        [self.database(at), self.user(&at.server.user), Arc::clone(&self.all)]
     }
 
-    /// Lends a connection to a database.
-    pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<Lent<C>, DatabaseError> {
-        let user = self.user(&at.server.user);
-        let permits = [user.pass(at).await?, self.all.pass(at).await?];
-        while let Some(mut idle) = self.take_idle(at) {
-            if idle.connection.is_usable(idle.since.elapsed()).await {
-                return Ok(Lent { connection: idle.connection, permits });
-            }
+    fn database(&self, at: &Arc<ServerDatabase>) -> Arc<Gate> {
+        let mut databases = self.databases.lock();
+        if let Some(gate) =
+            databases.iter().find(|(known, _)| known == at).and_then(|(_, gate)| gate.upgrade())
+        {
+            return gate;
         }
-        self.make_room(&at.server.user, &user);
-        let mut connection = self.connect(at).await?;
-        if !user.is_sized() {
-            self.ask_for_limits(&mut connection, at, &user).await?;
-        }
-        Ok(Lent { connection, permits })
+        databases.retain(|(_, gate)| gate.strong_count() > 0);
+        let gate = Arc::new(Gate::of_size(MOST_IN_DATABASE));
+        databases.push((Arc::clone(at), Arc::downgrade(&gate)));
+        gate
     }
 
     fn user(&self, name: &str) -> Arc<Gate> {
@@ -202,17 +142,30 @@ impl<C: Connection> Budget<C> {
         if let Some((_, gate)) = users.iter().find(|(known, _)| known == name) {
             return Arc::clone(gate);
         }
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(Gate::of_unknown_size());
         users.push((name.to_owned(), Arc::clone(&gate)));
         gate
     }
 
+    /// Lends a connection to a database, to somebody who has passed its gates.
+    pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<C, DatabaseError> {
+        while let Some(mut idle) = self.take_idle(at) {
+            if idle.connection.is_usable(idle.since.elapsed()).await {
+                return Ok(idle.connection);
+            }
+        }
+        let user = self.user(&at.server.user);
+        self.make_room(&at.server.user, &user);
+        let mut connection = self.connect(at).await?;
+        if !user.is_sized() {
+            self.ask_for_limits(&mut connection, at, &user).await?;
+        }
+        Ok(connection)
+    }
+
     /// Takes a connection back that can be lent again.
-    pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, lent: Lent<C>) {
-        let Lent { connection, permits } = lent;
+    pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, connection: C) {
         self.idle.lock().push_back(Idle { at: Arc::clone(at), connection, since: Instant::now() });
-        // After it, so that whoever waits finds the connection.
-        drop(permits);
     }
 
     /// Closes what is unused of a database.
@@ -250,13 +203,11 @@ impl<C: Connection> Budget<C> {
     fn make_room(&self, user: &str, gate: &Gate) {
         let mut closed = Vec::new();
         let mut idle = self.idle.lock();
-        while idle.iter().filter(|idle| idle.at.server.user == user).count()
-            > gate.permits.available_permits()
-        {
+        while idle.iter().filter(|idle| idle.at.server.user == user).count() > gate.free() {
             let first = idle.iter().position(|idle| idle.at.server.user == user);
             closed.extend(first.and_then(|first| idle.remove(first)));
         }
-        while idle.len() > self.all.permits.available_permits() {
+        while idle.len() > self.all.free() {
             closed.extend(idle.pop_front());
         }
         drop(idle);

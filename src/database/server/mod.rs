@@ -8,6 +8,7 @@ mod lease;
 mod lending;
 mod limits;
 mod transaction;
+mod turns;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection is waited for, or a lock of others on what is to be changed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to change a schema, or make or remove a database.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long reading may take whose pace the reader sets.
@@ -167,7 +168,7 @@ impl ServerDatabase {
     /// Whether both are the same place, as far as their names tell: the user does not matter.
     pub(super) fn same_place(&self, other: &Self) -> bool {
         let place = |at: &Self| {
-            let host = at.server.host.to_ascii_lowercase();
+            let host = at.server.machine();
             // Where no schema is named, tables are in PostgreSQL's `public`; MySQL names none.
             let schema = at.schema.clone().unwrap_or_else(|| "public".to_owned());
             (host, at.server.port, at.name.clone(), schema)
@@ -183,6 +184,19 @@ impl ServerDatabase {
     /// A schema in the same database.
     pub(super) fn within(&self, schema: &str) -> Self {
         Self { schema: Some(schema.to_owned()), ..self.clone() }
+    }
+}
+
+impl Server {
+    /// The machine, by one name where it has several: this one is `localhost`, also by its socket.
+    pub(super) fn machine(&self) -> String {
+        let name = self.host.trim_end_matches('.').to_ascii_lowercase();
+        let address: Option<std::net::IpAddr> = name.parse().ok();
+        let here = address.map_or_else(
+            || name == "localhost" || name.starts_with('/'),
+            |address| address.to_canonical().is_loopback(),
+        );
+        if here { "localhost".to_owned() } else { name }
     }
 }
 
@@ -230,6 +244,21 @@ mod tests {
             again.server.password = database.server.password.clone();
             assert_eq!(again, database);
             assert!(again.same_place(&database) && !again.same_place(&database.beside("x")));
+        }
+    }
+
+    #[test]
+    fn a_server_is_the_same_by_its_other_names() {
+        let one = parse("postgres://ada@localhost/crm").unwrap();
+        for other in ["127.0.0.1", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]", "x/crm?host=/run/postgresql#"]
+        {
+            let other = parse(&format!("postgres://eve:secret@{other}/crm").replace("#/crm", "")).unwrap();
+            assert!(one.same_place(&other), "{other:?}");
+        }
+        for other in
+            ["postgres://ada@db/crm", "postgres://ada@localhost:5433/crm", "postgres://ada@localhost/hr"]
+        {
+            assert!(!one.same_place(&parse(other).unwrap()), "{other}");
         }
     }
 

@@ -8,6 +8,7 @@
 mod connection;
 mod error;
 pub(super) mod functions;
+mod giving_up;
 mod keys;
 mod parking;
 mod transaction;
@@ -135,19 +136,27 @@ impl Sqlite {
                 Err(error) => return drop(sender.send(Err(error)).await),
             };
             let parking = Arc::clone(&sqlite.shared.parking);
+            let (job, _waiting) = giving_up::work();
+            let rows = sender.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 // Declared before the lease, so that it is given back after it.
                 let _turn = turn;
                 let read = Lease::take(&parking, Role::Reader).and_then(|mut lease| {
-                    let pass_on = |row| sender.blocking_send(Ok(row)).is_ok();
-                    connection::read(lease.connection(), &statement, pass_on)
-                        .map_err(|error| error::describe(parking.path(), error))
+                    let pass_on = |row| rows.blocking_send(Ok(row)).is_ok();
+                    let read =
+                        |connection: &mut Connection| connection::read(connection, &statement, pass_on);
+                    let read = job.run(lease.connection(), read).unwrap_or(Ok(()));
+                    read.map_err(|error| error::describe(parking.path(), error))
                 });
                 if let Err(error) = read {
-                    let _ = sender.blocking_send(Err(error));
+                    let _ = rows.blocking_send(Err(error));
                 }
             });
-            let _ = reading.await;
+            tokio::select! {
+                _ = reading => {}
+                // Given up, maybe before the first row was found.
+                () = sender.closed() => {}
+            }
         });
         rows
     }
@@ -197,8 +206,8 @@ impl Sqlite {
         Ok(turn)
     }
 
-    /// Waits for a turn, then has `work` done with a connection. Once begun, it is done to its end,
-    /// and the turn kept until then, even when the caller goes away.
+    /// Waits for a turn, then has `work` done with a connection. When the caller goes away, it is
+    /// interrupted, which undoes it; the turn is kept until then.
     async fn run<T: Send + 'static>(
         &self,
         role: Role,
@@ -206,11 +215,13 @@ impl Sqlite {
     ) -> Result<T, DatabaseError> {
         let turn = self.turn(role).await?;
         let parking = Arc::clone(&self.shared.parking);
+        let (job, _waiting) = giving_up::work();
         workers::run(move || {
             // Declared before the lease, so that it is given back after it.
             let _turn = turn;
             let mut lease = Lease::take(&parking, role)?;
-            work(lease.connection()).map_err(|error| error::describe(parking.path(), error))
+            let done = job.run(lease.connection(), work).ok_or_else(|| parking.closed())?;
+            done.map_err(|error| error::describe(parking.path(), error))
         })
         .await
         .unwrap_or_else(|| Err(error::panicked(self.path())))

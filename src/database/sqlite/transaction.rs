@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{self, Role};
-use super::error;
 use super::parking::{Lease, Parking};
+use super::{error, giving_up};
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row, workers};
 
@@ -119,14 +119,16 @@ impl Transaction {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
+        let (job, _waiting) = giving_up::work();
         let done = workers::run(move || {
             // SQLite ends a transaction by itself on some errors, a full disk for one.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
             }
-            let result = work(held.lease.connection());
-            let result = result.map_err(|failed| error::describe(held.lease.path(), failed));
-            (held, Some(result))
+            let result = job.run(held.lease.connection(), work);
+            let path = held.lease.path();
+            let result = result.map(|result| result.map_err(|failed| error::describe(path, failed)));
+            (held, result)
         });
         let Some((held, result)) = done.await else { return Err(error::panicked(self.parking.path())) };
         match result {

@@ -1,11 +1,14 @@
-//! `auth`: signing in and out.
+//! `auth`: signing in, up and out.
 
 use serde_json::{Map, Value, json};
 
-use crate::app::api::{Access, Answer, Answering, ApiError, Call, Resource};
-use crate::app::auth::AuthError;
+use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::auth::{AuthError, Credentials};
 use crate::app::system::{ROLES, ROLES_USERS, USERS};
 use crate::data::{Filter, Query, Record, Sort};
+
+/// The header that names the way to sign in.
+const AUTHENTICATOR: &str = "x-authenticator";
 
 pub(super) struct SignIn;
 
@@ -15,68 +18,83 @@ impl Resource for SignIn {
     }
 
     fn has(&self, action: &str) -> bool {
-        matches!(action, "signIn" | "signOut" | "check" | "changePassword")
-    }
-
-    fn access(&self, action: &str) -> Access {
-        if action == "signIn" { Access::Public } else { Access::SignedIn }
+        matches!(action, "signIn" | "signUp" | "signOut" | "check" | "changePassword" | "lostPassword")
     }
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
             match call.action {
-                "signIn" => sign_in(call).await,
+                "signIn" => sign_in(&call).await,
+                "signUp" => {
+                    let authenticator = call.header(AUTHENTICATOR);
+                    call.app.auth().sign_up(authenticator, call.client, call.values()?).await?;
+                    Ok(Answer::Bare(json!({})))
+                }
                 "signOut" => {
                     call.app.auth().sign_out(call.session()?).await?;
-                    Ok(Answer::Data(json!({})))
+                    Ok(Answer::Bare(json!({})))
                 }
-                "changePassword" => change_password(call).await,
+                "changePassword" => change_password(&call).await,
+                "lostPassword" => lost_password(&call),
                 _ => Ok(Answer::Data(user(&call, call.session()?.user.id).await?)),
             }
         })
     }
 }
 
-/// A text of the body, empty where there is none.
-fn text<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a str, ApiError> {
-    match call.body.get(name) {
-        None | Some(Value::Null) => Ok(""),
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(ApiError::bad_request(format!("{name} must be a text"))),
-    }
-}
-
-async fn sign_in(call: Call<'_>) -> Result<Answer, ApiError> {
+async fn sign_in(call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut account = "";
     for name in ["account", "email", "username"] {
         if account.is_empty() {
-            account = text(&call, name)?;
+            account = call.text(name)?;
         }
     }
-    let signed_in = call.app.auth().sign_in(account, text(&call, "password")?).await?;
-    Ok(Answer::Data(json!({"user": user(&call, signed_in.user.id).await?, "token": signed_in.token})))
+    let credentials = Credentials {
+        account,
+        password: call.text("password")?,
+        authenticator: call.header(AUTHENTICATOR),
+        client: call.client,
+    };
+    let signed_in = call.app.auth().sign_in(&credentials).await?;
+    Ok(Answer::Data(json!({"user": user(call, signed_in.user.id).await?, "token": signed_in.token})))
 }
 
-async fn change_password(call: Call<'_>) -> Result<Answer, ApiError> {
-    let [old, new, confirmed] =
-        ["oldPassword", "newPassword", "confirmPassword"].map(|name| text(&call, name));
-    let (old, new, confirmed) = (old?, new?, confirmed?);
+async fn change_password(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (old, new) = (call.text("oldPassword")?, call.text("newPassword")?);
     if old.is_empty() || new.is_empty() {
         return Err(ApiError::bad_request("give oldPassword, newPassword and confirmPassword"));
     }
-    if new != confirmed {
+    if new != call.text("confirmPassword")? {
         return Err(ApiError::bad_request("newPassword and confirmPassword are not the same"));
     }
-    call.app.auth().change_password(call.session()?, old, new).await?;
-    Ok(Answer::Data(json!({})))
+    let session = call.session()?;
+    call.app.auth().change_password(session, old, new).await?;
+    Ok(Answer::Data(user(call, session.user.id).await?))
+}
+
+/// Nobody is sent a link here: there is no mail. The address is not looked for, so that nobody
+/// learns whose there are.
+fn lost_password(call: &Call<'_>) -> Result<Answer, ApiError> {
+    if call.header(AUTHENTICATOR).is_none() {
+        return Err(ApiError::bad_request("the header X-Authenticator is missing"));
+    }
+    if call.text("email")?.is_empty() {
+        return Err(ApiError::bad_request("give your e-mail address"));
+    }
+    Err(AuthError::Forbidden("resetting passwords is not enabled here").into())
 }
 
 /// A user with its roles, and with each role how the user has it.
 async fn user(call: &Call<'_>, id: i64) -> Result<Value, ApiError> {
     let source = call.app.source();
+    let key_role = call.session.as_ref().and_then(|session| session.key_role.as_deref());
     let mut found = source.find_one(&USERS, Query::filter(Filter::eq("id", id))).await?;
     let user = found.as_mut().ok_or(AuthError::UserGone)?;
-    let links = Query::filter(Filter::eq("userId", id)).sort(Sort::ascending("roleName"));
+    let mut links = Filter::eq("userId", id);
+    if let Some(role) = key_role {
+        links = links.and(Filter::eq("roleName", role));
+    }
+    let links = Query::filter(links).sort(Sort::ascending("roleName"));
     let links = source.find(&ROLES_USERS, links).await?;
     let names = links.iter().filter_map(|link| link.get("roleName").cloned()).collect();
     let roles = Query::filter(Filter::one_of("name", names)).sort(Sort::ascending("name"));

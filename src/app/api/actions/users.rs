@@ -1,13 +1,12 @@
-//! `users`: what people do with their own record, beside what is done with every record.
+//! `users`: who there is, and what people say of themselves.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::{changed, settable};
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::auth::{AuthError, take_password};
 use crate::app::system::USERS;
-use crate::data::Filter;
-
-/// What a user may change of itself.
-const OWN: [&str; 7] = ["nickname", "username", "email", "phone", "appLang", "systemSettings", "avatar"];
+use crate::data::{Filter, Record};
 
 pub(super) struct Users;
 
@@ -17,7 +16,7 @@ impl Resource for Users {
     }
 
     fn has(&self, action: &str) -> bool {
-        action == "updateProfile"
+        matches!(action, "updateProfile" | "updateLang" | "setDefaultRole")
     }
 
     fn has_records(&self) -> bool {
@@ -26,17 +25,39 @@ impl Resource for Users {
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
-            let id = call.session()?.user.id;
-            let Some(body) = call.body.as_object() else {
-                return Err(ApiError::bad_request("the body must be an object"));
-            };
-            let own = body.iter().filter(|(name, _)| OWN.contains(&name.as_str()));
-            let changes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-            let source = call.app.source();
-            let options =
-                crate::data::WriteOptions { user: Some(id), ..crate::data::WriteOptions::default() };
-            let changed = source.change(&USERS, Filter::eq("id", id), changes, &options).await?;
-            Ok(Answer::Data(json!(changed.into_iter().next())))
+            match call.action {
+                "setDefaultRole" => super::roles::set_default_role(&call).await,
+                "updateProfile" => update_profile(&call).await,
+                _ => {
+                    let language = Value::from(call.text("appLang")?);
+                    update_own(&call, Record::from_iter([("appLang".to_owned(), language)])).await?;
+                    Ok(Answer::Bare(json!({})))
+                }
+            }
         })
     }
+}
+
+/// What NocoBase's form for the own profile has in it; the user name must not be left out there.
+async fn update_profile(call: &Call<'_>) -> Result<Answer, ApiError> {
+    if !call.app.auth().rules().edit_profile {
+        return Err(AuthError::Forbidden("the settings do not allow changing the profile").into());
+    }
+    let mut values = settable(call, &["nickname", "username", "email", "phone"])?;
+    if call.text("username")?.is_empty() {
+        return Err(ApiError::bad_request("username must have a value"));
+    }
+    take_password(&mut values)?;
+    Ok(Answer::Data(update_own(call, values).await?.into()))
+}
+
+/// Changes the caller's own record; gives it as it is then.
+async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, ApiError> {
+    let id = call.session()?.user.id;
+    let own = Filter::eq("id", id);
+    values.insert("updatedById".into(), id.into());
+    let updated = call.app.source().update(&USERS, &own, values).await;
+    call.app.auth().forget_user(id);
+    updated?;
+    Ok(changed(call, &USERS, own, "id").await?)
 }

@@ -7,7 +7,9 @@
 use serde_json::Value;
 
 use super::{Answer, ApiError, Call};
-use crate::data::{Association, AssociationKind, Catalog, Collection, Filter, Query, Within};
+use crate::data::{
+    Association, AssociationKind, Catalog, Collection, DataError, Filter, Query, Record, Within,
+};
 
 mod links;
 mod parameters;
@@ -74,6 +76,27 @@ impl Place {
     }
 }
 
+/// Answers a list of those records of a collection that are meant: for resources with rules of their
+/// own, which have decided who may ask.
+pub(super) async fn list_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    among: Filter,
+) -> Result<Answer, ApiError> {
+    let place = Place { collection: collection.clone(), behind: None };
+    read::list_among(&call.as_host(), &place, among).await
+}
+
+/// Answers one record of a collection of those that are meant; see [`list_of`].
+pub(super) async fn get_of(
+    call: &Call<'_>,
+    collection: &Collection,
+    among: Filter,
+) -> Result<Answer, ApiError> {
+    let place = Place { collection: collection.clone(), behind: None };
+    read::get_among(&call.as_host(), &place, among).await
+}
+
 /// Does an action.
 pub(super) async fn answer(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     match call.action {
@@ -108,13 +131,23 @@ async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Option<Within>>
     } else {
         &association.source_key
     };
-    let mut query = Query::filter(Filter::eq(key.name(), behind.key.clone())).fields(&[name]);
-    query.guard = call.requester.guard();
-    let found = match call.app.source().find_one(&place.collection, query).await {
-        // A key that no record could have is of no record.
-        Err(crate::data::DataError::Invalid { .. }) => None,
-        other => other?,
-    };
-    let value = found.map(|record| record.get(&**name).cloned().unwrap_or(behind.key.clone()));
+    let (source, named) = (call.app.source(), Filter::eq(key.name(), behind.key.clone()));
+    if let Some(guard) = call.requester.guard() {
+        let seen = Query { guard: Some(guard), ..Query::filter(named.clone()).fields(&[key.name()]) };
+        if known(source.find_one(&place.collection, seen).await)?.is_none() {
+            return Ok(None);
+        }
+    }
+    // Whoever may see the association need not see the field that it is kept in.
+    let found = known(source.find_one(&place.collection, Query::filter(named).fields(&[name])).await)?;
+    let value = found.and_then(|mut record| record.remove(&**name));
     Ok(value.map(|value| Some(Within { association: association.clone(), value })))
+}
+
+/// A key that no record could have is of no record.
+fn known(found: Result<Option<Record>, DataError>) -> Result<Option<Record>, ApiError> {
+    match found {
+        Err(DataError::Invalid { .. }) => Ok(None),
+        other => Ok(other?),
+    }
 }

@@ -2,23 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{ApiError, Call};
+use crate::app::api::list::{self, Page};
+use crate::app::api::{ApiError, Call};
 use crate::data::{Collection, Filter, Query, Record, Sort, WriteOptions};
-
-/// Records a page, where nothing else is said.
-const PAGE_SIZE: u64 = 20;
-/// Records a page at most.
-const LARGEST_PAGE: u64 = 10_000;
 
 /// The parameters of the query string, each read when it is asked for.
 pub(in crate::app::api) struct Parameters<'a> {
     call: &'a Call<'a>,
-}
-
-/// Which page of a list.
-pub(in crate::app::api) struct Page {
-    pub(in crate::app::api) number: u64,
-    pub(in crate::app::api) size: u64,
 }
 
 impl<'a> Parameters<'a> {
@@ -32,32 +22,7 @@ impl<'a> Parameters<'a> {
 
     /// A list of words: `a,b`, or an array of such.
     pub(in crate::app::api) fn words(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        let refused = || ApiError::bad_request(format!("{name} must be a list of names"));
-        let texts: Vec<&str> = match self.get(name) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
-            Some(Value::Array(texts)) => {
-                texts.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(refused)?
-            }
-            // Beyond so many, `qs` makes an object of an array.
-            Some(Value::Object(texts)) => {
-                texts.values().map(Value::as_str).collect::<Option<_>>().ok_or_else(refused)?
-            }
-            Some(other) => vec![other.as_str().ok_or_else(refused)?],
-        };
-        let words = texts.iter().flat_map(|text| split(text)).map(str::trim);
-        Ok(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
-    }
-
-    fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        let Some(given) = self.get(name) else { return Ok(None) };
-        match given.as_str().map(str::trim) {
-            Some("") => Ok(None),
-            Some(text) => match text.parse::<u32>() {
-                Ok(number) => Ok(Some(number.into())),
-                Err(_) => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
-            },
-            None => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
-        }
+        list::words(&self.call.params, name)
     }
 
     /// Which page; `None` for all records (`paginate=false`).
@@ -65,28 +30,12 @@ impl<'a> Parameters<'a> {
         if self.call.param("paginate") == Some("false") {
             return Ok(None);
         }
-        let number = self.number("page")?.unwrap_or(1);
-        if number == 0 {
-            return Err(ApiError::bad_request("pages are counted from 1"));
-        }
-        let size = match self.number("pageSize")? {
-            None | Some(0) => PAGE_SIZE,
-            Some(size) if size <= LARGEST_PAGE => size,
-            Some(_) => return Err(ApiError::bad_request(format!("pageSize is at most {LARGEST_PAGE}"))),
-        };
-        Ok(Some(Page { number, size }))
+        list::page(&self.call.params).map(Some)
     }
 
     /// The order.
     pub(in crate::app::api) fn sort(&self) -> Result<Vec<Sort>, ApiError> {
-        let words = self.words("sort")?;
-        Ok(words
-            .iter()
-            .map(|word| match word.strip_prefix('-') {
-                Some(field) => Sort::descending(field),
-                None => Sort::ascending(word.as_str()),
-            })
-            .collect())
+        list::sort(&self.call.params)
     }
 
     /// The records that are meant by `filter`, as JSON or as parameters, with its variables.
@@ -219,22 +168,4 @@ fn structured(given: &Value) -> Option<Value> {
         return None;
     }
     serde_json::from_str(text).ok()
-}
-
-/// A list at its commas, but for those within brackets: options behind a name.
-fn split(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut begin) = (Vec::new(), 0_i32, 0);
-    for (at, character) in text.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth <= 0 => {
-                parts.push(&text[begin..at]);
-                begin = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[begin..]);
-    parts
 }

@@ -6,6 +6,9 @@ use super::{Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{Aggregation, Collection, Dimension, Filter, Function, Measure, Ordering, Query, Sort};
 
+/// Records that are given without pages at most.
+const MOST_WITHOUT_PAGES: u64 = 100_000;
+
 /// Adds the key to an order: pages mean something only where no two records are in the same place.
 fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
     let keys: Vec<Sort> = collection
@@ -18,10 +21,14 @@ fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
 }
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    list_among(call, place, Filter::All).await
+}
+
+pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let records = place.records();
     let page = parameters.page()?;
-    let filter = parameters.by_key(records)?.unwrap_or_default().and(parameters.filter()?);
+    let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
     in_full_order(records, &mut query.sort);
@@ -36,7 +43,13 @@ pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiEr
     };
     query.within = limited;
     let Some(page) = page else {
+        query.limit = Some(MOST_WITHOUT_PAGES + 1);
         let found = source.find(records, query).await?;
+        if u64::try_from(found.len()).is_ok_and(|length| length > MOST_WITHOUT_PAGES) {
+            return Err(ApiError::bad_request(format!(
+                "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
+            )));
+        }
         return Ok(Answer::Data(found.into_iter().map(Value::Object).collect()));
     };
     query.limit = Some(page.size);
@@ -54,15 +67,19 @@ pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiEr
 }
 
 pub(super) async fn get(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    get_among(call, place, Filter::All).await
+}
+
+pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let records = place.records();
     let by_key = parameters.by_key(records)?;
     let one_of_many = place.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
     let filter = parameters.filter()?;
-    if by_key.is_none() && filter == Filter::All && one_of_many && records.name() != "systemSettings" {
+    if by_key.is_none() && filter == Filter::All && one_of_many {
         return Err(ApiError::bad_request("say which record is meant: filterByTk is missing"));
     }
-    let mut query = parameters.query(by_key.unwrap_or_default().and(filter))?;
+    let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = parameters.sort()?;
     in_full_order(records, &mut query.sort);
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };

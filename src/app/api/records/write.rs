@@ -1,11 +1,12 @@
 //! Writing: `create`, `update`, `destroy`, `firstOrCreate`, `updateOrCreate`, `move`.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Behind, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{AssociationKind, Collection, Filter, Move, Record, Within};
+use crate::data::{Action, AssociationKind, Collection, Filter, Move, Record, Within};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -13,7 +14,7 @@ const MOST_AT_ONCE: usize = 10_000;
 /// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
 /// no transaction.
 async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
-    passwords::hashed(&call.app.source().catalog(), collection, given).await
+    passwords::hashed(call.app, collection, given).await
 }
 
 pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
@@ -90,15 +91,15 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         return update_each(call, records, items, &options).await;
     }
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
-    let mut filter = if to_one { Filter::All } else { parameters.meant(records)? };
-    match within(call, place).await? {
-        Some(Some(limit)) => filter = filter.and(belonging(call, place, &limit).await?),
-        Some(None) => {}
+    let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    let belonging = match within(call, place).await? {
+        Some(Some(limit)) => belonging(call, place, &limit).await?,
+        Some(None) => Filter::All,
         None if to_one => return Err(ApiError::bad_request("there is no record to be changed")),
         None => return Ok(Answer::Data(json!([]))),
-    }
+    };
     let given = values(call, records, parameters.values()?).await?;
-    let changed = source.change(records, filter, given, &options).await?;
+    let changed = source.change_associated(records, belonging, filter, given, &options).await?;
     if to_one {
         let one = changed.into_iter().next();
         let one = one.ok_or_else(|| ApiError::bad_request("there is no record to be changed"))?;
@@ -148,9 +149,11 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     match within(call, place).await? {
         Some(Some(limit)) => {
             let belonging = belonging(call, place, &limit).await?;
+            check_reach(call, records, &belonging).await?;
             source.remove_associated(records, belonging, filter, &options).await?;
         }
         Some(None) => {
+            check_reach(call, records, &Filter::All).await?;
             return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
         }
         None => {}
@@ -198,6 +201,25 @@ async fn find_or_create(
     };
     transaction.commit().await?;
     Ok(Answer::Data(Value::Object(done)))
+}
+
+/// Refuses to remove a record that is named and not open, as NocoBase does: to answer that nothing
+/// was removed would look as if it were gone.
+async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) -> Result<(), ApiError> {
+    let (Some(guard), Some(named)) = (call.requester.guard(), Parameters::of(call).by_key(records)?) else {
+        return Ok(());
+    };
+    let scope = guard.access(records.name(), Action::Destroy).map(|access| access.scope);
+    if scope == Some(Filter::All) {
+        return Ok(());
+    }
+    let source = call.app.source();
+    let named = belonging.clone().and(named);
+    let open = named.clone().and(scope.unwrap_or_else(Filter::never));
+    if source.count(records, &named).await? > source.count(records, &open).await? {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow removing this record"));
+    }
+    Ok(())
 }
 
 pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {

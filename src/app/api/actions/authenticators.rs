@@ -1,0 +1,109 @@
+//! `authenticators`: the ways to sign in.
+
+use serde_json::{Value, json};
+
+use super::{changed, settable};
+use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
+use crate::app::auth::AUTH_TYPES;
+use crate::app::system::AUTHENTICATORS;
+use crate::data::{Filter, Query, Record, Sort, Transaction};
+
+pub(super) struct Authenticators;
+
+/// What a client may set.
+const FIELDS: [&str; 6] = ["name", "authType", "title", "description", "options", "enabled"];
+
+impl Resource for Authenticators {
+    fn name(&self) -> &'static str {
+        "authenticators"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "publicList" | "listTypes")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            match call.action {
+                "publicList" => {
+                    let all = call.app.auth().authenticators().await?;
+                    Ok(Answer::Data(all.iter().map(crate::app::auth::Authenticator::public).collect()))
+                }
+                "listTypes" => {
+                    let types = AUTH_TYPES.iter().map(|(name, title)| json!({"name": name, "title": title}));
+                    Ok(Answer::Data(types.collect()))
+                }
+                "create" => create(&call).await,
+                "update" => update(&call).await,
+                "destroy" => destroy(&call).await,
+                "get" => records::get_of(&call, &AUTHENTICATORS, Filter::All).await,
+                _ => records::list_of(&call, &AUTHENTICATORS, Filter::All).await,
+            }
+        })
+    }
+}
+
+async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let mut values = settable(call, &FIELDS)?;
+    for needed in ["name", "authType"] {
+        if values.get(needed).and_then(Value::as_str).is_none_or(|text| text.trim().is_empty()) {
+            return Err(ApiError::bad_request(format!("{needed} must be given")));
+        }
+    }
+    check(&values)?;
+    let user = call.session()?.user.id;
+    values.insert("createdById".into(), user.into());
+    values.insert("updatedById".into(), user.into());
+    let mut transaction = call.app.source().begin().await?;
+    let placed = Filter::ne("sort", Value::Null);
+    let last = Query::filter(placed).sort(Sort::descending("sort")).fields(&["sort"]);
+    let last = transaction.find_one(&AUTHENTICATORS, last).await?;
+    let last = last.and_then(|record| record.get("sort")?.as_i64()).unwrap_or(0);
+    values.insert("sort".into(), last.saturating_add(1).into());
+    let made = transaction.insert(&AUTHENTICATORS, values).await?;
+    transaction.commit().await?;
+    Ok(Answer::Data(Value::Object(made)))
+}
+
+async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let filter = Filter::eq("id", call.filter_by_tk()?);
+    let mut values = settable(call, &FIELDS)?;
+    check(&values)?;
+    values.insert("updatedById".into(), call.session()?.user.id.into());
+    let mut transaction = call.app.source().begin().await?;
+    transaction.update(&AUTHENTICATORS, &filter, values).await?;
+    keep_one(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Answer::Data(changed(call, &AUTHENTICATORS, filter, "id").await?.into()))
+}
+
+async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let filter = Filter::eq("id", call.filter_by_tk()?);
+    let mut transaction = call.app.source().begin().await?;
+    let removed = transaction.destroy(&AUTHENTICATORS, &filter).await?;
+    keep_one(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Answer::Data(removed.into()))
+}
+
+fn check(values: &Record) -> Result<(), ApiError> {
+    let unknown = |given: &&Value| !AUTH_TYPES.iter().any(|(name, _)| *given == name);
+    if let Some(given) = values.get("authType").filter(unknown) {
+        return Err(ApiError::bad_request(format!("there is no type of authenticators {given}")));
+    }
+    if values.get("options").is_some_and(|options| !options.is_object()) {
+        return Err(ApiError::bad_request("options must be an object"));
+    }
+    if values.get("name").is_some_and(|name| name.as_str().is_none_or(|name| name.trim().is_empty())) {
+        return Err(ApiError::bad_request("name must be a text that is not empty"));
+    }
+    Ok(())
+}
+
+/// Without a way to sign in, nobody could make one.
+async fn keep_one(transaction: &mut Transaction) -> Result<(), ApiError> {
+    match transaction.count(&AUTHENTICATORS, &Filter::eq("enabled", true)).await? {
+        0 => Err(ApiError::bad_request("at least one authenticator must stay enabled")),
+        _ => Ok(()),
+    }
+}

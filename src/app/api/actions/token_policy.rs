@@ -1,0 +1,44 @@
+//! `tokenControlConfig`: how long tokens and sessions last.
+
+use serde_json::Value;
+
+use super::changed;
+use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
+use crate::app::auth::Auth;
+use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
+use crate::data::{Filter, Record};
+
+pub(super) struct TokenPolicy;
+
+impl Resource for TokenPolicy {
+    fn name(&self) -> &'static str {
+        "tokenControlConfig"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "get" | "update")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            match call.action {
+                "update" => update(&call).await,
+                _ => records::get_of(&call, &TOKEN_CONTROL_CONFIG, Filter::All).await,
+            }
+        })
+    }
+}
+
+async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    if call.filter_by_tk()? != TOKEN_POLICY {
+        return Err(ApiError::not_found(format!("there is only one policy: {TOKEN_POLICY}")));
+    }
+    let config = call.values()?.get("config").cloned().unwrap_or_default();
+    Auth::check_token_policy(&config)?;
+    let user = Value::from(call.session()?.user.id);
+    let values = Record::from_iter([("config".to_owned(), config), ("updatedById".to_owned(), user)]);
+    let filter = Filter::eq("key", TOKEN_POLICY);
+    call.app.source().update(&TOKEN_CONTROL_CONFIG, &filter, values).await?;
+    call.app.auth().reload().await?;
+    Ok(Answer::Data(changed(call, &TOKEN_CONTROL_CONFIG, filter, "key").await?.into()))
+}

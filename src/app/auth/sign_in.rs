@@ -1,0 +1,158 @@
+//! Letting people in: by account and password, or by an operator's ticket.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::accounts::LONGEST_PASSWORD;
+use super::token::Claims;
+use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, object, password, ticket};
+use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS};
+use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort};
+
+/// What somebody signs in with.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// User name or e-mail address.
+    pub account: &'a str,
+    /// The password, in the clear.
+    pub password: &'a str,
+    /// The name of an authenticator; without one, or where there is none of that name, the first
+    /// one counts.
+    pub authenticator: Option<&'a str>,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
+}
+
+impl<'a> Credentials<'a> {
+    /// Account and password.
+    #[must_use]
+    pub fn new(account: &'a str, password: &'a str) -> Self {
+        Self { account, password, authenticator: None, client: None }
+    }
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Auth {
+    /// Checks account and password. Who has failed too often is refused before anything is looked
+    /// at: neither the database nor the hash are asked.
+    pub async fn sign_in(&self, credentials: &Credentials<'_>) -> Result<SignedIn, AuthError> {
+        let Credentials { account, password, authenticator, client } = *credentials;
+        if account.is_empty() || password.is_empty() {
+            return Err(AuthError::MissingCredentials);
+        }
+        let attempt = self.throttle.begin(account, client, Instant::now()).map_err(|wait| {
+            tracing::warn!(?client, "a sign-in was refused: too many attempts have failed");
+            AuthError::TooManyAttempts(wait)
+        })?;
+        match self.recognise(account, password, authenticator).await {
+            Ok(Some((id, authenticator))) => {
+                self.throttle.succeeded(attempt);
+                self.signed_in(id, Some(&authenticator)).await
+            }
+            Ok(None) => Err(AuthError::WrongCredentials),
+            Err(error) => {
+                self.throttle.undecided(attempt);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whose account and password these are, and the authenticator that counted.
+    async fn recognise(
+        &self,
+        account: &str,
+        password: &str,
+        authenticator: Option<&str>,
+    ) -> Result<Option<(i64, String)>, AuthError> {
+        let authenticator = self.authenticator(authenticator).await?;
+        if authenticator.auth_type != EMAIL_PASSWORD {
+            return Err(AuthError::NoAuthenticator(authenticator.name));
+        }
+        if password.len() > LONGEST_PASSWORD {
+            // Nobody has one of this length.
+            return Ok(None);
+        }
+        let found = self.find_account(account, &["id", "password"]).await?;
+        let id = found.as_ref().and_then(|record| record.get("id")?.as_i64());
+        let hash = found.as_ref().and_then(|record| record.get("password")?.as_str());
+        let right = password::verify(password.to_owned(), hash.map(str::to_owned)).await?;
+        Ok(id.filter(|_| right).map(|id| (id, authenticator.name)))
+    }
+
+    /// Makes a ticket that signs `user` in (user name or e-mail; `None`: the first root user),
+    /// once, within a minute.
+    pub async fn issue_ticket(&self, user: Option<&str>) -> Result<(String, DateTime<Utc>), AuthError> {
+        let id = match user {
+            Some(account) => {
+                self.find_account(account, &["id"]).await?.and_then(|user| user.get("id")?.as_i64())
+            }
+            None => {
+                let roots = Query::filter(Filter::eq("roleName", "root")).sort(Sort::ascending("userId"));
+                self.source.find_one(&ROLES_USERS, roots).await?.and_then(|link| link.get("userId")?.as_i64())
+            }
+        };
+        let Some(id) = id else {
+            return Err(AuthError::NoSuchUser(user.unwrap_or("with the role root").to_owned()));
+        };
+        let life = TimeDelta::from_std(ticket::LIFE).unwrap_or_default();
+        Ok((self.tickets.issue(id, Instant::now()), Utc::now() + life))
+    }
+
+    /// Signs in by a ticket; a second time is refused.
+    pub async fn redeem_ticket(&self, ticket: &str) -> Result<SignedIn, AuthError> {
+        let id = self.tickets.redeem(ticket, Instant::now()).ok_or(AuthError::InvalidTicket)?;
+        self.signed_in(id, None).await
+    }
+
+    /// A new session of a user.
+    async fn signed_in(&self, id: i64, authenticator: Option<&str>) -> Result<SignedIn, AuthError> {
+        // Read again: it may have been made a moment ago.
+        self.sessions.forget(id);
+        let known = self.sessions.user(&self.source, id).await?.ok_or(AuthError::UserGone)?;
+        let (now, policy) = (Utc::now(), **self.policy.load());
+        let claims = Claims::new(id, now, policy.token);
+        let issued = json!({
+            "id": claims.sid, "jti": claims.jti, "userId": id, "authenticator": authenticator,
+            "signInTime": claims.sign_in_time, "issuedTime": claims.sign_in_time,
+        });
+        let ended = Filter::less("signInTime", (now - policy.session).timestamp_millis());
+        match self.remember(Filter::eq("userId", id).and(ended), object(issued)).await {
+            // Whoever makes room again must get in. The token counts; it is not replaced.
+            Err(error) if matches!(error.database(), Some(DatabaseError::Storage(_))) => {
+                tracing::warn!(%error, user = id, "a session cannot be renewed later");
+            }
+            done => done?,
+        }
+        let token = self.keys.load().sign(&claims)?;
+        Ok(SignedIn { user: Arc::clone(&known.user), token, expires: claims.expires() })
+    }
+
+    /// Writes down a session, in the place of those that have ended.
+    async fn remember(&self, ended: Filter, issued: Record) -> Result<(), DataError> {
+        let mut transaction = self.source.begin().await?;
+        transaction.destroy(&ISSUED_TOKENS, &ended).await?;
+        transaction.insert(&ISSUED_TOKENS, issued).await?;
+        transaction.commit().await
+    }
+
+    /// The user of a user name or an e-mail address; where one's name is another's address, the
+    /// one who was there first.
+    async fn find_account(&self, account: &str, fields: &[&str]) -> Result<Option<Record>, DataError> {
+        let either = ["username", "email"].map(|field| Filter::eq(field, account)).to_vec();
+        let query = Query::filter(Filter::Or(either)).sort(Sort::ascending("id")).fields(fields);
+        match self.source.find_one(&USERS, query).await {
+            // What no field could hold is nobody's name.
+            Err(DataError::Invalid { .. }) => Ok(None),
+            found => found,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The contract between an application and the plugins that come with the host.
+//!
+//! The host hands every application the same plugins. Which of them are enabled is each
+//! application's own: a row in `applicationPlugins`, made when a plugin is enabled for the first
+//! time.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::system::APPLICATION_PLUGINS;
+use super::{App, AppError};
+use crate::data::{DataError, Filter, Query, Record};
+
+/// What a plugin does, later. The error is a sentence for whoever enables it.
+pub type Hook<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// A plugin.
+pub trait Plugin: Send + Sync {
+    /// Its name: `workflow`.
+    fn name(&self) -> &'static str;
+
+    /// The package it takes the place of: `@nocobase/plugin-workflow`.
+    fn package_name(&self) -> String {
+        format!("@nocobase/plugin-{}", self.name())
+    }
+
+    /// What people call it.
+    fn title(&self) -> &'static str;
+
+    /// What it is for, in a sentence.
+    fn description(&self) -> &'static str;
+
+    /// Its version.
+    fn version(&self) -> &'static str {
+        super::SYSTEM_VERSION
+    }
+
+    /// Makes it work in an application: when it is enabled, and each time an application opens that
+    /// has it. What it did before it finds done.
+    fn enable<'a>(&'a self, app: &'a Arc<App>) -> Hook<'a>;
+
+    /// Ends its work in an application. Its data stays.
+    fn disable<'a>(&'a self, app: &'a Arc<App>) -> Hook<'a>;
+}
+
+/// Why a plugin could not be enabled or disabled.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PluginError {
+    /// The host has no such plugin.
+    #[error("there is no plugin {0}")]
+    Unknown(String),
+    /// It refused or failed.
+    #[error("{name}: {reason}")]
+    Refused {
+        /// The plugin.
+        name: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// A plugin as an application has it.
+pub(super) struct Installed<'a> {
+    pub(super) plugin: &'a Arc<dyn Plugin>,
+    /// Its row, where it has been enabled before.
+    row: Option<Record>,
+}
+
+impl Installed<'_> {
+    pub(super) fn is_enabled(&self) -> bool {
+        self.row.as_ref().and_then(|row| row.get("enabled")?.as_bool()) == Some(true)
+    }
+
+    /// What its row has, made up where there is none.
+    pub(super) fn describe(&self) -> Value {
+        let plugin = self.plugin;
+        json!({
+            "name": plugin.name(), "packageName": plugin.package_name(), "displayName": plugin.title(),
+            "description": plugin.description(), "version": plugin.version(), "enabled": self.is_enabled(),
+            "installed": self.row.is_some(), "builtIn": true, "isCompatible": true, "removable": false,
+            "updatable": false, "options": self.row.as_ref().and_then(|row| row.get("options")),
+        })
+    }
+}
+
+/// Every plugin of the host, as this application has it.
+pub(super) async fn list(app: &App) -> Result<Vec<Installed<'_>>, DataError> {
+    if app.plugins().is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = app.source().find(&APPLICATION_PLUGINS, Query::default()).await?;
+    let mut rows: HashMap<String, Record> =
+        rows.into_iter().filter_map(|row| Some((row.get("name")?.as_str()?.to_owned(), row))).collect();
+    Ok(app.plugins().iter().map(|plugin| Installed { plugin, row: rows.remove(plugin.name()) }).collect())
+}
+
+/// Begins the work of the plugins that are enabled. One that fails is left out and logged: the
+/// application is worth more than the plugin.
+pub(super) async fn begin(app: &Arc<App>) -> Result<(), AppError> {
+    for installed in list(app).await? {
+        if !installed.is_enabled() {
+            continue;
+        }
+        if let Err(reason) = installed.plugin.enable(app).await {
+            tracing::error!(
+                app = app.name(),
+                plugin = installed.plugin.name(),
+                reason,
+                "a plugin failed to begin"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Enables or disables a plugin by its name or its package's.
+pub(super) async fn switch(app: &Arc<App>, name: &str, on: bool) -> Result<(), PluginError> {
+    let all = list(app).await?;
+    let found = all.iter().find(|one| one.plugin.name() == name || one.plugin.package_name() == name);
+    let Some(installed) = found else { return Err(PluginError::Unknown(name.to_owned())) };
+    if installed.is_enabled() == on {
+        return Ok(());
+    }
+    let plugin = installed.plugin;
+    let done = if on { plugin.enable(app).await } else { plugin.disable(app).await };
+    done.map_err(|reason| PluginError::Refused { name: plugin.name(), reason })?;
+    let state = json!({"enabled": on, "installed": true, "version": plugin.version()});
+    let Value::Object(mut state) = state else { return Ok(()) };
+    if installed.row.is_some() {
+        app.source().update(&APPLICATION_PLUGINS, &Filter::eq("name", plugin.name()), state).await?;
+    } else {
+        state.insert("name".into(), plugin.name().into());
+        state.insert("packageName".into(), plugin.package_name().into());
+        state.insert("builtIn".into(), true.into());
+        app.source().insert(&APPLICATION_PLUGINS, state).await?;
+    }
+    Ok(())
+}

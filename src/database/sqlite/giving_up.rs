@@ -1,0 +1,70 @@
+//! Ends work of a connection that nobody waits for any more, as servers are told to.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, InterruptHandle};
+
+/// How far the work has come.
+enum Progress {
+    /// It waits for a thread.
+    Waiting,
+    /// A thread is at it, and can be interrupted by this.
+    UnderWay(InterruptHandle),
+    /// It has come to its end: its connection may be somebody else's by now.
+    Ended,
+    /// Nobody waits for it.
+    GivenUp,
+}
+
+/// The worker's side.
+pub(super) struct Work(Arc<Mutex<Progress>>);
+
+/// The side of whoever waits; dropped, the work is given up.
+pub(super) struct Waiting(Arc<Mutex<Progress>>);
+
+/// Both sides of a piece of work that has not begun.
+pub(super) fn work() -> (Work, Waiting) {
+    let progress = Arc::new(Mutex::new(Progress::Waiting));
+    (Work(Arc::clone(&progress)), Waiting(progress))
+}
+
+impl Work {
+    /// Does it with a connection, until it ends or is interrupted; `None` when it was given up before.
+    pub(super) fn run<T>(
+        self,
+        connection: &mut Connection,
+        work: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        {
+            let mut progress = self.0.lock();
+            if matches!(*progress, Progress::GivenUp) {
+                return None;
+            }
+            *progress = Progress::UnderWay(connection.get_interrupt_handle());
+        }
+        // Also when the work panics: what comes after on this connection must not be interrupted.
+        let _ended = Ended(&self.0);
+        Some(work(connection))
+    }
+}
+
+struct Ended<'a>(&'a Mutex<Progress>);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = Progress::Ended;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut progress = self.0.lock();
+        match &*progress {
+            Progress::Waiting => *progress = Progress::GivenUp,
+            // Under the lock, so that it cannot meet the work after this one.
+            Progress::UnderWay(handle) => handle.interrupt(),
+            Progress::Ended | Progress::GivenUp => {}
+        }
+    }
+}

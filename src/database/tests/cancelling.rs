@@ -1,0 +1,70 @@
+//! Work that nobody waits for any more.
+
+use std::time::Duration;
+
+use sea_query::{Expr, Query, SelectStatement};
+
+use super::{Place, insert, read, titles, with_table};
+use crate::database::Database;
+
+/// Reads for as long as it is let, and gives nothing.
+fn endless() -> SelectStatement {
+    let counting = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c)";
+    Query::select().expr_as(Expr::cust(counting), "n").to_owned()
+}
+
+/// Begins some work, and goes away in the middle of it.
+async fn give_up<T>(work: impl Future<Output = T>) {
+    assert!(tokio::time::timeout(Duration::from_millis(50), work).await.is_err());
+}
+
+/// Whether both its readers and its writer are free again.
+async fn assert_usable(database: &Database) {
+    let usable = async {
+        let before = read(database).await.len();
+        database.insert(&insert(&format!("title {before}")), None).await.unwrap();
+        let mut reads = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let database = database.clone();
+            reads.spawn(async move { read(&database).await.len() });
+        }
+        assert_eq!(reads.join_all().await, [before + 1; 8]);
+    };
+    tokio::time::timeout(Duration::from_secs(20), usable).await.expect("what was given up goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_ends_on_sqlite_too() {
+    let place = Place::new();
+    let database = with_table(&place).await;
+    let endless = endless();
+    // As many as there are threads for it, and more.
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (database, endless) = (database.clone(), endless.clone());
+        all.spawn(async move { give_up(database.query(&endless)).await });
+    }
+    all.join_all().await;
+    assert_usable(&database).await;
+
+    let mut rows = database.stream(&endless);
+    give_up(rows.next()).await;
+    drop(rows);
+    assert_usable(&database).await;
+
+    let mut transaction = database.begin().await.unwrap();
+    transaction.insert(&insert("lost"), None).await.unwrap();
+    give_up(transaction.query(&endless)).await;
+    assert!(transaction.query(&titles()).await.is_err(), "nobody knows how far it came");
+    drop(transaction);
+    let remove = Query::delete()
+        .from_table("posts")
+        .and_where(Expr::cust(
+            "id < (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c)",
+        ))
+        .to_owned();
+    give_up(database.execute(&remove)).await;
+    assert_usable(&database).await;
+    assert!(!read(&database).await.contains(&"lost".to_owned()));
+    database.close().await;
+}
