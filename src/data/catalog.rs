@@ -9,7 +9,8 @@ use super::{Association, AssociationKind, Collection, DataError, OnDelete};
 /// so that whoever works with the old one finishes with it.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    collections: BTreeMap<Arc<str>, Collection>,
+    // Shared by the catalogs before and after a change, which differ in one.
+    collections: BTreeMap<Arc<str>, Arc<Collection>>,
 }
 
 /// Records that refer to those of a collection, and what becomes of them.
@@ -30,7 +31,7 @@ impl Catalog {
     /// Of these collections.
     #[must_use]
     pub fn new(collections: impl IntoIterator<Item = Collection>) -> Self {
-        let named = collections.into_iter().map(|collection| (Arc::from(collection.name()), collection));
+        let named = collections.into_iter().map(|one| (Arc::from(one.name()), Arc::new(one)));
         Self { collections: named.collect() }
     }
 
@@ -38,7 +39,7 @@ impl Catalog {
     #[must_use]
     pub fn with(&self, collection: Collection) -> Self {
         let mut collections = self.collections.clone();
-        collections.insert(Arc::from(collection.name()), collection);
+        collections.insert(Arc::from(collection.name()), Arc::new(collection));
         Self { collections }
     }
 
@@ -53,12 +54,12 @@ impl Catalog {
     /// The collection of this name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Collection> {
-        self.collections.get(name)
+        self.collections.get(name).map(|collection| &**collection)
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
-        self.collections.values()
+        self.collections.values().map(|collection| &**collection)
     }
 
     /// The collection at the other end of an association.

@@ -1,16 +1,22 @@
 //! A collection's table: how it is made and changed.
 
 use sea_query::{
-    ColumnDef, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableAlterStatement,
+    ColumnDef, ColumnType, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableAlterStatement,
     TableCreateStatement, TableRef,
 };
 
 use super::records::value;
 use super::{Collection, DataError, Field};
-use crate::database::Namespace;
+use crate::database::{Engine, Namespace};
 
 /// Bytes of an identifier that every engine takes.
 const LONGEST_NAME: usize = 60;
+
+/// Texts of limited length that a row of MySQL and MariaDB holds itself: all of them may have 64 KiB
+/// together. Beyond so many, the row says where they are.
+const TEXTS_IN_A_ROW: usize = 40;
+/// Characters of such a text that an index holds: all of them.
+const INDEXED_CHARACTERS: u32 = 255;
 
 /// The table, for a statement.
 pub(super) fn table(collection: &Collection, namespace: Namespace<'_>) -> TableRef {
@@ -38,7 +44,7 @@ pub(super) fn create(
     statement.table(table(collection, namespace)).if_not_exists();
     let single_key = collection.primary_key().count() == 1;
     for field in collection.fields() {
-        let mut column = column(field, namespace)?;
+        let mut column = column(collection, field, namespace)?;
         if field.primary_key && single_key {
             column.primary_key();
         }
@@ -54,8 +60,19 @@ pub(super) fn create(
     Ok(statement)
 }
 
-fn column(field: &Field, namespace: Namespace<'_>) -> Result<ColumnDef, DataError> {
-    let kind = namespace.engine.column_type(field.kind.column_type());
+/// Whether a field holds a text of limited length, on an engine that counts these.
+fn is_counted(field: &Field, namespace: Namespace<'_>) -> bool {
+    namespace.engine == Engine::Mysql && matches!(field.kind.column_type(), ColumnType::String(_))
+}
+
+fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> Result<ColumnDef, DataError> {
+    let others = collection.fields().iter().take_while(|other| other.name() != field.name());
+    let is_plain = !(field.primary_key || field.unique || field.indexed) && field.default.is_none();
+    let is_elsewhere = is_plain
+        && is_counted(field, namespace)
+        && others.filter(|other| is_counted(other, namespace)).count() >= TEXTS_IN_A_ROW;
+    let kind = if is_elsewhere { ColumnType::Text } else { field.kind.column_type() };
+    let kind = namespace.engine.column_type(kind);
     let mut column = ColumnDef::new_with_type(field.column().to_owned(), kind);
     if field.not_null {
         column.not_null();
@@ -75,7 +92,7 @@ pub(super) fn add_column(
     field: &Field,
     namespace: Namespace<'_>,
 ) -> Result<TableAlterStatement, DataError> {
-    let mut column = column(field, namespace)?;
+    let mut column = column(collection, field, namespace)?;
     let mut statement = Table::alter();
     statement.table(table(collection, namespace)).add_column(&mut column);
     Ok(statement)
@@ -103,7 +120,12 @@ pub(super) fn index(
     }
     let mut index = Index::create();
     index.name(index_name(collection, field, field.unique, namespace)).table(table(collection, namespace));
-    index.col(field.column().to_owned()).if_not_exists();
+    if is_counted(field, namespace) {
+        index.col((field.column().to_owned(), INDEXED_CHARACTERS));
+    } else {
+        index.col(field.column().to_owned());
+    }
+    index.if_not_exists();
     if field.unique {
         index.unique();
     }

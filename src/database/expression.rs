@@ -113,6 +113,23 @@ impl Engine {
         }
     }
 
+    /// Whether a text fits a regular expression, which is to be of what every engine reads the same;
+    /// with `exact`, upper and lower case are told apart. `NULL` stays `NULL`.
+    #[must_use]
+    pub fn matches(self, column: Expr, pattern: &str, exact: bool) -> Expr {
+        let either = if exact || self == Self::Postgres { "" } else { "(?i)" };
+        let pattern = Expr::val(format!("{either}{pattern}"));
+        match self {
+            Self::Sqlite => {
+                self.written(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, pattern])
+            }
+            Self::Postgres => {
+                self.written(if exact { "($1 ~ $2)" } else { "($1 ~* $2)" }, &[column, pattern])
+            }
+            Self::Mysql => self.written("($1 REGEXP $2)", &[column, pattern]),
+        }
+    }
+
     /// Whether a column's JSON array has one of the values (texts, numbers, `true`, `false`,
     /// `null`) as an element. Texts are compared letter by letter, and no text is a number. Never
     /// `NULL`: what is no array, or is not there, has none.

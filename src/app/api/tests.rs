@@ -199,6 +199,34 @@ async fn users_and_roles_are_for_administrators() {
     }
 }
 
+#[tokio::test]
+async fn a_collection_has_a_hundred_texts() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let root = &*sign_in(&app).await;
+    let fields: Vec<Value> = (0..100).map(|at| json!({"name": format!("f{at}"), "type": "string"})).collect();
+    let definition = json!({"name": "wide", "fields": fields}).to_string();
+    let (status, answer) = send(&app, "POST collections:create", root, &definition).await;
+    assert_eq!(status, 200, "{answer}");
+    let more = json!({"name": "more", "type": "string"}).to_string();
+    assert_eq!(send(&app, "POST collections/wide/fields:create", root, &more).await.0, 200);
+    let values: Map<String, Value> =
+        (0..100).map(|at| (format!("f{at}"), Value::from("é".repeat(255)))).collect();
+    let values = Value::Object(values);
+    assert_eq!(send(&app, "POST wide:create", root, &values.to_string()).await.0, 200);
+    let (_, answer) = send(&app, "GET wide:get/1", root, "").await;
+    assert_eq!(missing(&json!({ "data": values }), &answer, "body"), None);
+    // The last of them are like the first: found by an index, and each value once.
+    for field in ["f0", "f99"] {
+        let update = format!("POST collections/wide/fields:update?filterByTk={field}");
+        let (status, answer) = send(&app, &update, root, r#"{"unique":true}"#).await;
+        assert_eq!(status, 200, "{field}: {answer}");
+        let other = json!({field: "é".repeat(254) + "e"}).to_string();
+        assert_eq!(send(&app, "POST wide:create", root, &other).await.0, 200, "{field}");
+        assert_eq!(send(&app, "POST wide:create", root, &other).await.0, 400, "{field}");
+    }
+}
+
 struct Echo;
 
 impl Resource for Echo {

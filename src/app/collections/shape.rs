@@ -1,5 +1,7 @@
 //! Definitions in the shape in which clients see them: what is beside the columns stands among them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::catalog::whole;
@@ -28,13 +30,16 @@ pub(in crate::app) fn field(row: &Record) -> Map<String, Value> {
 
 /// All definitions together, as a client reads them once: `collections:listMeta`.
 pub(in crate::app) fn meta(catalog: &Catalog, collections: &[Record], fields: &[Record]) -> Value {
+    let mut by_collection: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for row in fields {
+        if let Some(name) = row.get("collectionName").and_then(Value::as_str) {
+            by_collection.entry(name).or_default().push(Value::Object(field(row)));
+        }
+    }
     let shown = collections.iter().map(|row| {
         let mut shown = collection(row);
         let name = row.get("name").and_then(Value::as_str).unwrap_or_default();
-        let own =
-            fields.iter().filter(|field| field.get("collectionName").and_then(Value::as_str) == Some(name));
-        let own: Vec<Value> = own.map(|row| Value::Object(field(row))).collect();
-        shown.insert("fields".to_owned(), Value::Array(own));
+        shown.insert("fields".to_owned(), by_collection.remove(name).unwrap_or_default().into());
         if let Some(key) = catalog.get(name).map(|known| known.key()) {
             let key = match key.as_slice() {
                 [one] => json!(one.name()),

@@ -158,6 +158,13 @@ impl<'a> Compiler<'a> {
             Filter::All => Ok(Cond::all()),
             Filter::Condition(condition) => {
                 let (column, field) = find(&condition.path)?;
+                if condition.operator == Operator::Col {
+                    let Some(other) = condition.value.as_str() else {
+                        return Err(value::invalid(&field, "$col takes the name of another field"));
+                    };
+                    let (other, other_field) = find(other)?;
+                    return same(column, &field, other, &other_field);
+                }
                 self.leaf(column, &field, condition.operator, &condition.value)
             }
             Filter::And(parts) => self.join(Cond::all(), parts, find),
@@ -213,6 +220,10 @@ impl<'a> Compiler<'a> {
             Op::NotLike => like(true, false),
             Op::ILike => like(false, true),
             Op::NotILike => like(false, false),
+            Op::Regexp => text::matching(engine, column, field, given, true, true),
+            Op::NotRegexp => text::matching(engine, column, field, given, true, false),
+            Op::IRegexp => text::matching(engine, column, field, given, false, true),
+            Op::NotIRegexp => text::matching(engine, column, field, given, false, false),
             Op::IsTruly | Op::IsFalsy => truth(&column, field, given, operator == Op::IsTruly),
             Op::Exists => Ok(Cond::all().add(column.is_not_null())),
             Op::NotExists => Ok(Cond::all().add(column.is_null())),
@@ -334,6 +345,17 @@ fn column(qualifier: Option<&str>, field: &Field) -> Expr {
         Some(alias) => Expr::col((alias.to_owned(), field.column().to_owned())),
         None => Expr::col(field.column().to_owned()),
     }
+}
+
+/// The condition that two fields have the same value.
+fn same(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
+    comparable(field)?;
+    let (kind, other_kind) = (field.kind(), other_field.kind());
+    let alike = kind.is_text() && other_kind.is_text() || kind.is_whole() && other_kind.is_whole();
+    if !alike && kind != other_kind || other_field.is_hidden() {
+        return Err(value::invalid(field, format!("{} is of another type", other_field.name())));
+    }
+    Ok(Cond::all().add(ExprTrait::eq(column, other)))
 }
 
 fn always() -> Condition {

@@ -17,6 +17,7 @@ mod dates;
 mod joins;
 mod operator;
 mod parse;
+mod pattern;
 mod text;
 mod variables;
 
@@ -160,7 +161,12 @@ impl Filter {
     fn collect_paths<'a>(&'a self, found: &mut Vec<&'a str>) {
         match self {
             Self::All => {}
-            Self::Condition(condition) => found.push(&condition.path),
+            Self::Condition(condition) => {
+                found.push(&condition.path);
+                if condition.operator == Operator::Col {
+                    found.extend(condition.value.as_str());
+                }
+            }
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.collect_paths(found)),
             Self::Not(inner) => inner.collect_paths(found),
         }

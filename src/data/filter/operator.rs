@@ -70,6 +70,16 @@ operators! {
     ILike = "$iLike";
     /// Does not fit it.
     NotILike = "$notILike";
+    /// Fits a regular expression.
+    Regexp = "$regexp";
+    /// Does not fit it.
+    NotRegexp = "$notRegexp";
+    /// Fits a regular expression, upper or lower case.
+    IRegexp = "$iRegexp";
+    /// Does not fit it.
+    NotIRegexp = "$notIRegexp";
+    /// Has the same value as another field.
+    Col = "$col";
     /// Has no value, or an empty one.
     Empty = "$empty";
     /// Has a value that is not empty.

@@ -3,6 +3,7 @@
 use sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use serde_json::Value;
 
+use super::pattern;
 use crate::data::records::value;
 use crate::data::{DataError, Field};
 use crate::database::Engine;
@@ -79,6 +80,28 @@ pub(super) fn like(
         if exact { (text, pattern) } else { (Expr::expr(Func::lower(text)), pattern.to_lowercase()) };
     let pattern = LikeExpr::new(pattern).escape(ESCAPE);
     Ok(Condition::all().add(if wanted { text.like(pattern) } else { text.not_like(pattern) }))
+}
+
+/// Texts that fit a regular expression.
+pub(super) fn matching(
+    engine: Engine,
+    column: Expr,
+    field: &Field,
+    given: &Value,
+    exact: bool,
+    wanted: bool,
+) -> Result<Condition, DataError> {
+    if !field.kind().is_text() {
+        return Err(value::invalid(field, "it is no text, which could fit a pattern"));
+    }
+    let pattern = pattern::written(&operand(field, given)?, engine)
+        .map_err(|problem| value::invalid(field, format!("the pattern cannot be read: {problem}")))?;
+    // What is small when written may be large when it is read.
+    if regex::RegexBuilder::new(&pattern.replace(r"\z", "$")).size_limit(1 << 20).build().is_err() {
+        return Err(value::invalid(field, "the pattern is too large"));
+    }
+    let fits = engine.matches(column, &pattern, exact);
+    Ok(Condition::all().add(if wanted { fits } else { fits.not() }))
 }
 
 /// The column as a text; numbers as people write them.

@@ -20,6 +20,7 @@ pub(in crate::database) const DECIMAL_AVERAGE: &str = "decimal_average";
 pub(in crate::database) const AS_TEXT: &str = "as_text";
 pub(in crate::database) const HAS_ANY: &str = "json_has_any";
 pub(in crate::database) const SAME_SET: &str = "json_same_set";
+pub(in crate::database) const MATCHES: &str = "text_matches";
 pub(in crate::database) const FORMAT_MOMENT: &str = "format_moment";
 
 /// Teaches a connection all of it.
@@ -34,6 +35,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_aggregate_function(DECIMAL_SUM, 1, flags, Sum { average: false })?;
     connection.create_aggregate_function(DECIMAL_AVERAGE, 1, flags, Sum { average: true })?;
     connection.create_scalar_function(AS_TEXT, 1, flags, |call| Ok(as_text(call.get_raw(0))))?;
+    connection.create_scalar_function(MATCHES, 2, flags, |call| matches(call))?;
     connection.create_scalar_function(HAS_ANY, 2, flags, |call| {
         compare_arrays(call, |held, wanted| held.iter().any(|one| has(wanted, one)))
     })?;
@@ -43,6 +45,16 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
         })
     })?;
     connection.create_scalar_function(FORMAT_MOMENT, 4, flags, |call| format_moment(call))
+}
+
+/// Whether a text fits a pattern, which is read once for a statement.
+fn matches(call: &Context<'_>) -> rusqlite::Result<Option<bool>> {
+    let pattern =
+        call.get_or_create_aux(1, |pattern| -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(regex::Regex::new(pattern.as_str()?)?)
+        })?;
+    let text = call.get::<Option<String>>(0)?;
+    Ok(text.map(|text| pattern.is_match(&text)))
 }
 
 /// Exact sums and averages.

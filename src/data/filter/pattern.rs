@@ -1,0 +1,259 @@
+//! Regular expressions that mean the same on every engine.
+//!
+//! What engines have in common is read here and written again for each: characters, `.`, classes,
+//! groups, `|`, `^`, `$` and repetitions. What they read differently, or not at all (references to
+//! groups, looking ahead, boundaries of words), is refused.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use crate::database::Engine;
+
+/// Characters of a pattern at most.
+const LONGEST: usize = 500;
+/// Repetitions that can be counted: more are too many for PostgreSQL.
+const MOST_TIMES: u32 = 255;
+
+/// Writes a pattern in the words of an engine.
+///
+/// # Errors
+/// A sentence that says what of it cannot be read.
+pub(super) fn written(given: &str, engine: Engine) -> Result<String, String> {
+    if given.chars().count() > LONGEST {
+        return Err(format!("a pattern has at most {LONGEST} characters"));
+    }
+    // There `$` is before the last line's end too.
+    let end = if engine == Engine::Mysql { r"\z" } else { "$" };
+    let mut reader =
+        Reader { rest: given.chars().peekable(), out: String::new(), depth: 0, repeatable: false, end };
+    while let Some(next) = reader.rest.next() {
+        reader.step(next)?;
+    }
+    if reader.depth > 0 {
+        return Err("a group is not closed".to_owned());
+    }
+    Ok(reader.out)
+}
+
+struct Reader<'a> {
+    rest: Peekable<Chars<'a>>,
+    out: String,
+    depth: u32,
+    /// Whether a repetition may follow.
+    repeatable: bool,
+    end: &'static str,
+}
+
+impl Reader<'_> {
+    fn step(&mut self, next: char) -> Result<(), String> {
+        match next {
+            '(' => {
+                if self.rest.next_if_eq(&'?').is_some() && self.rest.next_if_eq(&':').is_none() {
+                    return Err("of groups that begin with (? only (?: is known".to_owned());
+                }
+                self.out.push_str("(?:");
+                self.depth += 1;
+                self.repeatable = false;
+            }
+            ')' => {
+                self.depth = self.depth.checked_sub(1).ok_or("a group is closed that was not opened")?;
+                self.out.push(')');
+                self.repeatable = true;
+            }
+            '|' | '^' => {
+                self.out.push(next);
+                self.repeatable = false;
+            }
+            '$' => {
+                self.out.push_str(self.end);
+                self.repeatable = false;
+            }
+            '*' | '+' | '?' => self.repeat(&next.to_string())?,
+            '{' => {
+                let times: String = std::iter::from_fn(|| self.rest.next_if(|next| *next != '}')).collect();
+                self.rest.next().ok_or("a repetition is not closed")?;
+                self.repeat(&repetition(&times)?)?;
+            }
+            '[' => self.class()?,
+            '.' => self.push("[^\n]"),
+            '\\' => {
+                let escaped = self.escaped()?;
+                match escaped {
+                    Escaped::Class(class, negated) => {
+                        let class = format!("[{}{class}]", if negated { "^" } else { "" });
+                        self.push(&class);
+                    }
+                    Escaped::Character(character) => self.literal(character),
+                }
+            }
+            other => self.literal(other),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, atom: &str) {
+        self.out.push_str(atom);
+        self.repeatable = true;
+    }
+
+    fn literal(&mut self, character: char) {
+        let escaped = escape(character);
+        self.push(&escaped);
+    }
+
+    fn repeat(&mut self, times: &str) -> Result<(), String> {
+        if !self.repeatable {
+            return Err(format!("{times} repeats nothing"));
+        }
+        // As few or as many as can be: whether it fits is the same.
+        self.rest.next_if_eq(&'?');
+        self.out.push_str(times);
+        self.repeatable = false;
+        Ok(())
+    }
+
+    fn escaped(&mut self) -> Result<Escaped, String> {
+        let next = self.rest.next().ok_or("nothing follows the last backslash")?;
+        let class = match next.to_ascii_lowercase() {
+            'd' => "0-9",
+            'w' => "A-Za-z0-9_",
+            's' => " \t\n\r",
+            _ => "",
+        };
+        Ok(match next {
+            _ if !class.is_empty() => Escaped::Class(class, next.is_ascii_uppercase()),
+            'n' => Escaped::Character('\n'),
+            't' => Escaped::Character('\t'),
+            'r' => Escaped::Character('\r'),
+            other if other.is_alphanumeric() => return Err(format!("\\{other} is not known")),
+            other => Escaped::Character(other),
+        })
+    }
+
+    /// What is between brackets, behind the first of them.
+    fn class(&mut self) -> Result<(), String> {
+        let mut class = String::from("[");
+        if self.rest.next_if_eq(&'^').is_some() {
+            class.push('^');
+        }
+        let empty = class.len();
+        loop {
+            let next = self.rest.next().ok_or("a class is not closed")?;
+            let from = match next {
+                ']' => break,
+                '[' if self.rest.peek().is_some_and(|next| matches!(next, ':' | '.' | '=')) => {
+                    return Err("classes by name are not known".to_owned());
+                }
+                '\\' => match self.escaped()? {
+                    Escaped::Class(inner, false) => {
+                        class.push_str(inner);
+                        continue;
+                    }
+                    Escaped::Class(_, true) => return Err("a class has no \\D, \\W or \\S in it".to_owned()),
+                    Escaped::Character(character) => character,
+                },
+                other => other,
+            };
+            class.push_str(&escape(from));
+            let mut ahead = self.rest.clone();
+            if ahead.next() == Some('-') && ahead.next().is_some_and(|to| to != ']') {
+                self.rest.next();
+                let to = match self.rest.next().ok_or("a class is not closed")? {
+                    '\\' => match self.escaped()? {
+                        Escaped::Character(character) => character,
+                        Escaped::Class(..) => return Err("a range ends with a character".to_owned()),
+                    },
+                    other => other,
+                };
+                if to < from {
+                    return Err(format!("{from}-{to} is no range"));
+                }
+                class.push('-');
+                class.push_str(&escape(to));
+            }
+        }
+        if class.len() == empty {
+            return Err("a class is empty".to_owned());
+        }
+        class.push(']');
+        self.push(&class);
+        Ok(())
+    }
+}
+
+/// What follows a backslash.
+enum Escaped {
+    /// A class, and whether all others are meant.
+    Class(&'static str, bool),
+    Character(char),
+}
+
+fn escape(character: char) -> String {
+    if character.is_ascii_punctuation() && !matches!(character, '<' | '>' | '_') {
+        format!("\\{character}")
+    } else {
+        character.to_string()
+    }
+}
+
+fn repetition(times: &str) -> Result<String, String> {
+    let number = |text: &str| match text.parse::<u32>() {
+        Ok(number) if number <= MOST_TIMES && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+        _ => Err(format!("{{{times}}} is no repetition: at most {{{MOST_TIMES}}}")),
+    };
+    Ok(match times.split_once(',') {
+        None => format!("{{{}}}", number(times)?),
+        Some((from, "")) => format!("{{{},}}", number(from)?),
+        Some((from, to)) if number(from)? <= number(to)? => format!("{{{},{}}}", number(from)?, number(to)?),
+        Some(_) => return Err(format!("{{{times}}} is no repetition")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_engines_have_in_common_is_written_for_each() {
+        for (given, expected) in [
+            ("^a.b$", "^a[^\n]b$"),
+            ("(a|b)+?", "(?:a|b)+"),
+            ("(?:a){2,3}", "(?:a){2,3}"),
+            (r"\d\W\.", r"[0-9][^A-Za-z0-9_]\."),
+            (r"[a-z\d\]-]", r"[a-z0-9\]\-]"),
+            ("[^x]", "[^x]"),
+            ("50%", r"50\%"),
+            ("日本", "日本"),
+        ] {
+            assert_eq!(written(given, Engine::Postgres).as_deref(), Ok(expected), "{given}");
+            assert!(regex::Regex::new(&written(given, Engine::Sqlite).unwrap()).is_ok(), "{given}");
+        }
+        assert_eq!(written("a$", Engine::Mysql).as_deref(), Ok(r"a\z"));
+    }
+
+    #[test]
+    fn what_they_read_differently_is_refused() {
+        for given in [
+            "(",
+            ")",
+            "*a",
+            "a**",
+            "[",
+            "[]",
+            "[z-a]",
+            "[[:alpha:]]",
+            "(?i)a",
+            "(?=a)",
+            "(a)\\1",
+            "\\b",
+            "a{300}",
+            "a{2,1}",
+            "a{",
+            "a{x}",
+            "\\",
+        ] {
+            assert!(written(given, Engine::Sqlite).is_err(), "{given}");
+        }
+        assert!(written(&"a".repeat(501), Engine::Sqlite).is_err());
+    }
+}
