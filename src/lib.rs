@@ -13,8 +13,8 @@
 //! | [`gateway`] | HTTP in front of all applications | supervisor, pages, app, protocol |
 //! | [`pages`] | what a browser sees | app |
 //! | [`supervisor`] | applications as a whole: registry, states, making and dropping | app, data, database, protocol |
-//! | [`app`] | one application while it runs: API, sign-in, settings | data |
-//! | [`data`] | the data model: collections, fields, filters, records | database |
+//! | [`app`] | one application while it runs: API, sign-in, roles, collections, settings | data |
+//! | [`data`] | the data model: collections, fields, associations, filters, records | database |
 //! | [`database`] | the database engines behind one type | - |
 //! | [`protocol`] | requests, answers, events and errors of the control socket | - |
 //!
@@ -34,9 +34,11 @@
 //!
 //! `GET /api/__app/crm/posts:list`: `gateway/listener.rs` accepts, `gateway/selector.rs` reads
 //! which application is meant, [`supervisor::Supervisor::visit`] gives it (starting it on the
-//! first visit), and [`app::App::api`] finds resource and action (`app/api/`), checks the token
-//! (`app/auth/`), reads records through [`data`], which builds the query and runs it on
-//! [`database`]; the answer goes back through the gateway's layers.
+//! first visit), and [`app::App::api`] finds the collection and the action (`app/api/`), checks the
+//! token (`app/auth/`) and what its roles open (`app/acl/`), and reads what is asked for
+//! (`app/api/records/`). [`data`] makes a statement of it (`data/filter/`, `data/records/`), keeping
+//! to what the roles open, and runs it on [`database`]; the answer goes back through the gateway's
+//! layers.
 
 pub mod app;
 pub mod cli;

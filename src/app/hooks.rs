@@ -11,7 +11,7 @@ use super::{App, auth};
 use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, Transaction};
 
 /// Collections of which memory keeps something.
-const REMEMBERED: [&str; 9] = [
+const REMEMBERED: [&str; 10] = [
     "apiKeys",
     "dataSourcesRoles",
     "dataSourcesRolesResources",
@@ -19,6 +19,7 @@ const REMEMBERED: [&str; 9] = [
     "dataSourcesRolesResourcesScopes",
     "roles",
     "rolesUsers",
+    "systemSettings",
     "users",
     "usersAuthenticators",
 ];
@@ -54,6 +55,11 @@ fn forbidden(error: impl std::fmt::Display) -> DataError {
     DataError::Forbidden(error.to_string())
 }
 
+/// As the rule says: forbidden to everybody, or a question of doing something else first.
+fn guarded(error: acl::GuardError) -> DataError {
+    if error.status() == http::StatusCode::FORBIDDEN { forbidden(error) } else { refused(error) }
+}
+
 fn text<'a>(record: &'a Record, name: &str) -> &'a str {
     record.get(name).and_then(Value::as_str).unwrap_or_default()
 }
@@ -61,6 +67,27 @@ fn text<'a>(record: &'a Record, name: &str) -> &'a str {
 impl Hook for Housekeeping {
     fn concerns(&self, collection: &str) -> bool {
         REMEMBERED.contains(&collection)
+    }
+
+    fn before_create<'a>(
+        &'a self,
+        transaction: &'a mut Transaction,
+        collection: &'a Collection,
+        values: &'a mut Record,
+    ) -> Hooking<'a> {
+        Box::pin(async move {
+            match collection.name() {
+                "users" => {
+                    NOT_GIVEN.iter().for_each(|name| drop(values.remove(*name)));
+                    Ok(())
+                }
+                "rolesUsers" => {
+                    acl::check_role_given(text(values, "roleName")).map_err(forbidden)?;
+                    check_user_change(transaction, values.get("userId")).await
+                }
+                _ => Ok(()),
+            }
+        })
     }
 
     fn after_create<'a>(
@@ -87,12 +114,16 @@ impl Hook for Housekeeping {
     ) -> Hooking<'a> {
         Box::pin(async move {
             match collection.name() {
-                // Tokens that were signed before count no longer.
-                "users" if changes.contains_key("password") => {
-                    let now = chrono::Utc::now().timestamp_millis();
-                    changes.insert("passwordChangeTz".to_owned(), json!(now));
-                    let id = record.get("id").cloned().unwrap_or_default();
-                    transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await.map(drop)
+                "users" => change_user(transaction, record, changes).await,
+                "rolesUsers" => {
+                    let root = text(record, "roleName") == acl::ROOT;
+                    let moved = ["roleName", "userId"].iter().any(|name| changes.contains_key(*name));
+                    if root && moved {
+                        return Err(forbidden(acl::GuardError::RootIsFixed));
+                    }
+                    acl::check_role_given(if root { "" } else { text(changes, "roleName") })
+                        .map_err(forbidden)?;
+                    check_user_change(transaction, record.get("userId")).await
                 }
                 "roles" => acl::check_role_update(text(record, "name")).map_err(forbidden),
                 _ => Ok(()),
@@ -123,12 +154,13 @@ impl Hook for Housekeeping {
         Box::pin(async move {
             match collection.name() {
                 "users" => {
+                    check_user_change(transaction, record.get("id")).await?;
                     check_not_last_root(transaction, record).await?;
                     self.remove_traces(transaction, record).await
                 }
                 "roles" => {
                     let is_default = record.get("default") == Some(&Value::Bool(true));
-                    acl::check_role_destroy(text(record, "name"), is_default).map_err(refused)
+                    acl::check_role_destroy(text(record, "name"), is_default).map_err(guarded)
                 }
                 _ => Ok(()),
             }
@@ -143,6 +175,14 @@ impl Hook for Housekeeping {
     ) -> Hooking<'a> {
         Box::pin(async move {
             match collection.name() {
+                // Of several that are removed at once, each alone was not the last one.
+                "users" => check_root_is_left(transaction).await,
+                "rolesUsers" => {
+                    let left = count_roots(transaction).await?;
+                    acl::check_role_taken(text(record, "roleName"), !transaction.is_guarded(), left + 1)
+                        .map_err(forbidden)?;
+                    check_user_change(transaction, record.get("userId")).await
+                }
                 "roles" => store::role_destroyed(transaction, text(record, "name")).await.map_err(refused),
                 _ => Ok(()),
             }
@@ -154,6 +194,9 @@ impl Hook for Housekeeping {
         app.auth().forget_users();
         if collections.iter().any(|name| name.contains("oles")) {
             app.forget_acl();
+        }
+        if collections.iter().any(|name| &**name == "systemSettings") {
+            app.forget_settings();
         }
     }
 }
@@ -171,13 +214,56 @@ async fn give_default_role(transaction: &mut Transaction, user: &Record) -> Resu
     Ok(())
 }
 
-/// Without a root user nobody could look after the application any more.
-async fn check_not_last_root(transaction: &mut Transaction, user: &Record) -> Result<(), DataError> {
-    let roots = Filter::eq("roleName", "root");
-    let own = roots.clone().and(Filter::eq("userId", user.get("id").cloned().unwrap_or_default()));
-    if transaction.count(&ROLES_USERS, &own).await? == 0 {
+/// What is not given by whoever writes a user: a token that was given would set the password anew.
+const NOT_GIVEN: [&str; 2] = ["resetToken", "passwordChangeTz"];
+
+async fn change_user(
+    transaction: &mut Transaction,
+    user: &Record,
+    changes: &mut Record,
+) -> Result<(), DataError> {
+    let id = user.get("id").cloned().unwrap_or_default();
+    check_user_change(transaction, Some(&id)).await?;
+    NOT_GIVEN.iter().for_each(|name| drop(changes.remove(*name)));
+    if changes.contains_key("password") {
+        // Tokens that were signed before count no longer.
+        changes.insert("passwordChangeTz".to_owned(), json!(chrono::Utc::now().timestamp_millis()));
+        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+    }
+    Ok(())
+}
+
+/// A user who is root is changed by root alone.
+async fn check_user_change(transaction: &mut Transaction, user: Option<&Value>) -> Result<(), DataError> {
+    // Most of what changes users is of root, or of the host.
+    if !transaction.is_guarded() {
         return Ok(());
     }
-    let all = transaction.count(&ROLES_USERS, &roots).await?;
+    let has_root = has_root(transaction, user).await?;
+    acl::check_user_change(has_root, false).map_err(forbidden)
+}
+
+async fn has_root(transaction: &mut Transaction, user: Option<&Value>) -> Result<bool, DataError> {
+    let own = Filter::eq("userId", user.cloned().unwrap_or_default()).and(Filter::eq("roleName", acl::ROOT));
+    Ok(transaction.count(&ROLES_USERS, &own).await? > 0)
+}
+
+async fn count_roots(transaction: &mut Transaction) -> Result<u64, DataError> {
+    transaction.count(&ROLES_USERS, &Filter::eq("roleName", acl::ROOT)).await
+}
+
+/// Without a root user nobody could look after the application any more.
+async fn check_not_last_root(transaction: &mut Transaction, user: &Record) -> Result<(), DataError> {
+    if !has_root(transaction, user.get("id")).await? {
+        return Ok(());
+    }
+    let all = count_roots(transaction).await?;
     acl::check_user_destroy(true, true, all).map_err(forbidden)
+}
+
+async fn check_root_is_left(transaction: &mut Transaction) -> Result<(), DataError> {
+    match count_roots(transaction).await? {
+        0 => Err(forbidden(acl::GuardError::LastRootUser)),
+        _ => Ok(()),
+    }
 }

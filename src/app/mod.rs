@@ -108,6 +108,12 @@ pub struct AppOptions {
 pub struct App {
     name: Arc<str>,
     settings: ArcSwap<Settings>,
+    /// Counts the changes of the settings.
+    settings_changes: AtomicU64,
+    /// How many of them there were when the settings were read last.
+    settings_known: AtomicU64,
+    /// They are read by one at a time, so that the last who reads has read the last of them.
+    settings_turn: Mutex<()>,
     source: DataSource,
     auth: auth::Auth,
     resources: Vec<Arc<dyn api::Resource>>,
@@ -150,6 +156,9 @@ impl App {
         let app = Arc::new(Self {
             name,
             settings: ArcSwap::from_pointee(settings),
+            settings_changes: AtomicU64::new(0),
+            settings_known: AtomicU64::new(0),
+            settings_turn: Mutex::new(()),
             source,
             auth,
             resources,
@@ -184,9 +193,18 @@ impl App {
         self.acl.store(None);
     }
 
+    /// The settings were changed: who needs what is decided by them reads them again.
+    fn forget_settings(&self) {
+        self.settings_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Whether users act in one role or in all of theirs.
-    fn role_mode(&self) -> acl::RoleMode {
-        self.settings.load().role_mode
+    async fn role_mode(&self) -> Result<acl::RoleMode, AppError> {
+        let changes = self.settings_changes.load(Ordering::SeqCst);
+        if self.settings_known.load(Ordering::SeqCst) < changes {
+            self.reload_settings().await?;
+        }
+        Ok(self.settings.load().role_mode)
     }
 
     /// The turn to change definitions of collections.
@@ -205,9 +223,12 @@ impl App {
 
     /// Reads the settings again, after they were changed.
     pub async fn reload_settings(&self) -> Result<(), AppError> {
+        let _turn = self.settings_turn.lock().await;
+        let changes = self.settings_changes.load(Ordering::SeqCst);
         let settings = Settings::read(&self.source, &self.name).await?;
         self.auth.set_rules(settings.rules);
         self.settings.store(Arc::new(settings));
+        self.settings_known.store(changes, Ordering::SeqCst);
         Ok(())
     }
 

@@ -44,10 +44,21 @@ impl Access {
                 || collection.key().iter().any(|field| field.name() == name)
         })
     }
+
+    /// Whether a field or an association may be set. Unlike what may be seen, nothing may be set
+    /// because every record has it: neither a key nor a place in an order.
+    #[must_use]
+    pub fn may_set(&self, name: &str) -> bool {
+        self.fields.as_ref().is_none_or(|fields| fields.contains(name))
+    }
 }
 
 /// Who decides what of which collection is open.
 pub trait Guard: Send + Sync + std::fmt::Debug {
     /// What of a collection may be seen or changed; `None` for nothing.
     fn access(&self, collection: &str, action: Action) -> Option<Access>;
+
+    /// Whether values for an association may be given inside a record, where its fields allow it:
+    /// who may change a user need not be one who may give roles.
+    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool;
 }

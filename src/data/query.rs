@@ -59,6 +59,8 @@ pub struct Query {
     pub appends: Vec<String>,
     /// Whether hidden fields may be named: for what the host needs to know itself.
     pub hidden: bool,
+    /// Whether nobody else may change the records before the transaction ends.
+    pub lock: bool,
     /// Who decides what is open; `None` opens everything.
     pub guard: Option<Arc<dyn Guard>>,
     /// What time it is for whoever asks.
@@ -77,6 +79,7 @@ impl Default for Query {
             except: Vec::new(),
             appends: Vec::new(),
             hidden: false,
+            lock: false,
             guard: None,
             clock: Clock::utc(),
         }
@@ -120,6 +123,9 @@ impl Query {
     }
 }
 
+/// How far associations of associations go: what is nested deeper grows beyond all measure.
+const DEEPEST: usize = 8;
+
 /// What of a record is wanted: its own fields and those of associations, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selection {
@@ -146,7 +152,10 @@ impl Selection {
         for path in &query.appends {
             // Options behind a name, as in `tags(recursively=true)`, are for trees.
             let path = path.split_once('(').map_or(path.as_str(), |(path, _)| path);
-            selection.add(path, catalog, collection, true)?;
+            // As NocoBase has it: what is not there cannot be appended, and the rest is.
+            if is_known(path, catalog, collection) {
+                selection.add(path, catalog, collection, true)?;
+            }
         }
         for path in &query.except {
             selection.remove(path);
@@ -161,6 +170,9 @@ impl Selection {
         collection: &Collection,
         association_only: bool,
     ) -> Result<(), DataError> {
+        if path.split('.').count() > DEEPEST {
+            return Err(DataError::Refused(format!("{path} goes further than {DEEPEST} associations")));
+        }
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let Some(association) = collection.associated(first) else {
             if association_only || rest.is_some() {
@@ -211,4 +223,17 @@ impl Selection {
             }
         }
     }
+}
+
+/// Whether a path leads over associations to one, or to a field at its end.
+fn is_known(path: &str, catalog: &super::Catalog, collection: &Collection) -> bool {
+    let (mut collection, mut walked) = (collection, false);
+    for step in path.split('.') {
+        match collection.associated(step).map(|association| catalog.target(association)) {
+            Some(Ok(target)) => (collection, walked) = (target, true),
+            Some(Err(_)) => return false,
+            None => return walked && collection.get(step).is_some(),
+        }
+    }
+    true
 }

@@ -100,9 +100,11 @@ impl DataSource {
     }
 
     /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
-    /// its key, and without hidden fields. No hook is asked.
+    /// its key, and without hidden fields. No hook is asked; they hear of it when it is done.
     pub async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        records::raw::insert(&mut &self.database, collection, values).await
+        let inserted = records::raw::insert(&mut &self.database, collection, values).await?;
+        self.changed(collection);
+        Ok(inserted)
     }
 
     /// Changes those of the host's own records that fit; gives their number. No hook is asked.
@@ -113,12 +115,23 @@ impl DataSource {
         changes: Record,
     ) -> Result<u64, DataError> {
         let catalog = self.catalog.load();
-        records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await
+        let updated =
+            records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await?;
+        self.changed(collection);
+        Ok(updated)
     }
 
     /// Removes those of the host's own records that fit; gives their number. No hook is asked.
     pub async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
-        records::raw::destroy(&mut &self.database, &self.catalog.load(), collection, filter).await
+        let catalog = self.catalog.load();
+        let destroyed = records::raw::destroy(&mut &self.database, &catalog, collection, filter).await?;
+        self.changed(collection);
+        Ok(destroyed)
+    }
+
+    /// Tells the hooks that records of a collection are changed.
+    fn changed(&self, collection: &Collection) {
+        self.hooks.committed(&[collection.name().into()]);
     }
 
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
@@ -163,6 +176,21 @@ impl DataSource {
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
         self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
+    }
+
+    /// The same of those alone that belong to another record.
+    pub async fn change_associated(
+        &self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Vec<Record>, DataError> {
+        self.write(async |transaction| {
+            Writer::new(transaction, options).update_among(target, belonging, filter, values).await
+        })
+        .await
     }
 
     /// Removes the records that fit, and does what was decided with those that refer to them; gives

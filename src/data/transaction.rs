@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::records::{self, Writer};
-use super::{Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table};
+use super::{
+    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
+};
 use crate::database;
 
 /// A transaction with the same operations as [`DataSource`](super::DataSource).
@@ -13,14 +15,27 @@ pub struct Transaction {
     pub(super) catalog: Arc<Catalog>,
     pub(super) hooks: Hooks,
     changed: Vec<Arc<str>>,
+    guarded: bool,
 }
 
 impl Transaction {
     pub(super) fn new(inner: database::Transaction, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
-        Self { inner, catalog, hooks, changed: Vec::new() }
+        Self { inner, catalog, hooks, changed: Vec::new(), guarded: false }
     }
 
-    /// Records of a collection are changed: the hooks hear of it when it is on the disk.
+    /// Whether somebody changes records in it for whom not everything is open.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    pub(super) fn set_guarded(&mut self, guarded: bool) {
+        // Once it is, it stays so: also while hooks do more in it.
+        self.guarded |= guarded;
+    }
+
+    /// Records of a collection are changed: the hooks hear of it when it is on the disk. Whatever
+    /// writes comes by here, so that nobody can forget to say so.
     pub(super) fn note(&mut self, collection: &str) {
         if !self.changed.iter().any(|known| &**known == collection) {
             self.changed.push(collection.into());
@@ -157,6 +172,7 @@ impl Transaction {
 
     /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
     pub async fn insert(&mut self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        self.note(collection.name());
         records::raw::insert(&mut &mut self.inner, collection, values).await
     }
 
@@ -167,11 +183,13 @@ impl Transaction {
         filter: &Filter,
         changes: Record,
     ) -> Result<u64, DataError> {
+        self.note(collection.name());
         records::raw::update(&mut &mut self.inner, &self.catalog, collection, filter, &changes).await
     }
 
     /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
     pub async fn destroy(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        self.note(collection.name());
         records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
     }
 
@@ -183,6 +201,18 @@ impl Transaction {
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
         Writer::new(self, options).create(collection, values).await
+    }
+
+    /// Makes a record that belongs to another one; see
+    /// [`DataSource::create_associated`](super::DataSource::create_associated).
+    pub async fn create_associated(
+        &mut self,
+        (collection, association): (&Collection, &Association),
+        key: &serde_json::Value,
+        values: Record,
+        options: &WriteOptions,
+    ) -> Result<Record, DataError> {
+        Writer::new(self, options).create_associated(collection, association, key, values).await
     }
 
     /// Changes records; see [`DataSource::change`](super::DataSource::change).

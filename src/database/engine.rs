@@ -1,6 +1,6 @@
 //! The database engines there are.
 
-use sea_query::ColumnType;
+use sea_query::{ColumnType, Expr, ExprTrait, Query, SelectStatement};
 
 /// SQLite's name for the order of exact numbers, which every connection is taught.
 pub(super) const DECIMAL_COLLATION: &str = "decimal";
@@ -67,6 +67,31 @@ impl Engine {
             }
             (_, general) => general,
         }
+    }
+
+    /// The statement that sees to it that a column which counts by itself goes on behind a key that
+    /// a row brought with it. `None` where the engine does so anyway.
+    #[must_use]
+    pub fn count_on(
+        self,
+        schema: Option<&str>,
+        table: &str,
+        column: &str,
+        key: i64,
+    ) -> Option<SelectStatement> {
+        if self != Self::Postgres {
+            return None;
+        }
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let table = match schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(table)),
+            None => quoted(table),
+        };
+        let sequence =
+            Expr::cust_with_values("pg_get_serial_sequence($1, $2)::regclass", [table, column.to_owned()]);
+        let set = Expr::cust_with_exprs("setval($1, $2)", [sequence.clone(), Expr::val(key)]);
+        let last = Expr::cust_with_exprs("coalesce(pg_sequence_last_value($1), 0)", [sequence]);
+        Some(Query::select().expr(set).and_where(Expr::val(key).gt(last)).to_owned())
     }
 
     /// The port its servers listen on; 0 for SQLite, which has none.

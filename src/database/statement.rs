@@ -83,7 +83,9 @@ impl SqlWriter for Writer {
             (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => {
                 self.sql.push_str(&format!("CAST(${number} AS numeric)"));
             }
-            (Engine::Postgres, sea_query::Value::Double(Some(value))) if value.fract() != 0.0 => {
+            (Engine::Postgres, sea_query::Value::Double(Some(value)))
+                if value.fract() != 0.0 || value.abs() >= BEYOND_INTEGERS =>
+            {
                 self.sql.push_str(&format!("CAST(${number} AS float8)"));
             }
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
@@ -104,6 +106,9 @@ impl SqlWriter for Writer {
         self
     }
 }
+
+/// From here on, no number is one that a column of integers could hold.
+const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 /// Decimals of an exact number in MySQL at most.
 const MYSQL_DECIMALS: i64 = 30;

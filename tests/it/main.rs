@@ -39,12 +39,22 @@ mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
 mod places;
+mod properties;
+#[path = "properties.rs"]
+mod properties_on_mariadb;
+#[path = "properties.rs"]
+mod properties_on_postgres;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;
 #[path = "sagas.rs"]
 mod sagas_on_postgres;
 mod schemas;
+mod sdk;
+#[path = "sdk.rs"]
+mod sdk_on_mariadb;
+#[path = "sdk.rs"]
+mod sdk_on_postgres;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;

@@ -38,7 +38,8 @@ pub(super) fn views(action: &str) -> bool {
 }
 
 /// Whether an action links or unlinks the records of an association.
-pub(super) fn links(action: &str) -> bool {
+#[must_use]
+pub fn links(action: &str) -> bool {
     matches!(action, "add" | "set" | "remove" | "toggle")
 }
 

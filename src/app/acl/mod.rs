@@ -29,6 +29,7 @@ use serde_json::Value as Json;
 
 pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choose};
 pub use describe::{action_alias, available_actions};
+pub use grants::links;
 pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
 pub use guard::{check_scope_change, check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
@@ -217,6 +218,12 @@ impl Acl {
             return true;
         }
         !management::is_managed(&resource) && self.may_link_to(roles, target)
+    }
+
+    /// Whether the roles' snippets open an action of the management by themselves.
+    #[must_use]
+    pub fn opens(&self, roles: &[&str], resource: &str, action: &str) -> bool {
+        self.opened(roles, resource, action).is_some()
     }
 
     /// Whether records of a collection may be linked to others: to link is to write, on either side.

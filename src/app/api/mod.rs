@@ -24,11 +24,25 @@ use crate::data::Clock;
 
 mod actions;
 mod answer;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+#[path = "cases.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod cases_on_mariadb;
+#[cfg(test)]
+#[path = "cases.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod cases_on_postgres;
 mod error;
 mod list;
+#[cfg(test)]
+mod properties;
 mod query_string;
 mod records;
 mod requester;
+#[cfg(test)]
+mod role_tests;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -235,23 +249,23 @@ async fn handle(
     request: &ApiRequest,
     session: &mut Option<Arc<Session>>,
 ) -> Result<Answer, ApiError> {
-    let target = Target::parse(&request.target)?;
+    let target = Target::parse(&request.method, &request.target)?;
     let body = body(app, request).await?;
     panic_point(&request.target);
     let found = find(app, &target)?;
-    if request.method == Method::GET && !reads(&target.action) {
+    if request.method.is_safe() && !reads(&target.action) {
         return Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{}:{} changes something: use POST", target.resource, target.action),
         ));
     }
-    let params = Value::Object(query_string::parse(&request.query)?);
+    let params = params(request, &target)?;
     let clock = clock(&request.headers)?;
     let access = match &found {
         Found::Resource(resource) => resource.access(&target.action),
         Found::Records(_) => Access::ByPermission,
     };
-    let requester = match access {
+    let mut requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
             let checked = session.insert(authenticate(app, &request.headers).await?);
@@ -352,6 +366,17 @@ fn bearer(headers: &HeaderMap) -> &str {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => "",
     }
+}
+
+/// The parameters of the query string, with the record that the path names.
+fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
+    let mut params = query_string::parse(&request.query)?;
+    if let Some(key) = &target.key
+        && params.insert("filterByTk".to_owned(), Value::from(key.as_str())).is_some()
+    {
+        return Err(ApiError::bad_request("the path and filterByTk both say which record is meant"));
+    }
+    Ok(Value::Object(params))
 }
 
 /// A body that is longer keeps a thread busy for long enough to be read elsewhere, in bytes.

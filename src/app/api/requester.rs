@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::records::Place;
 use super::target::Target;
 use super::{ApiError, App};
-use crate::app::acl::{Acl, HeldRole, choose};
+use crate::app::acl::{self, Acl, ActiveRoles, HeldRole, choose};
 use crate::app::auth::Session;
 use crate::data::{Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, resolve};
 
@@ -21,6 +21,9 @@ pub struct Requester {
     clock: Clock,
     /// `None` opens everything: the role root, or the host itself.
     guard: Option<Arc<RoleGuard>>,
+    /// The roles in which it acts.
+    roles: Vec<String>,
+    /// The one name by which clients know them.
     role: Option<String>,
 }
 
@@ -37,12 +40,16 @@ pub(super) async fn of(
         .iter()
         .map(|role| HeldRole { name: role, default: session.user.default_role.as_ref() == Some(role) })
         .collect();
-    let active = choose(&held, wanted, app.role_mode())
-        .map_err(|error| ApiError::new(StatusCode::UNAUTHORIZED, error.to_string()).code(error.code()))?;
+    let active = match &session.key_role {
+        // A key acts in its role alone, whatever is asked for.
+        Some(role) => ActiveRoles::One([role]),
+        None => choose(&held, wanted, app.role_mode().await.map_err(ApiError::internal)?)?,
+    };
+    let roles: Vec<String> = active.names().iter().map(|name| (*name).to_owned()).collect();
     let guard = if active.has_root() {
         None
     } else {
-        let roles = active.names().iter().map(|name| (*name).to_owned()).collect();
+        let roles = roles.clone();
         Some(Arc::new(RoleGuard {
             acl: app.acl().await?,
             catalog: app.source().catalog(),
@@ -50,28 +57,39 @@ pub(super) async fn of(
             role: active.current().to_owned(),
             user: session.user.variables(),
             clock,
+            managed: None,
         }))
     };
     Ok(Requester {
         session: Some(Arc::clone(session)),
         clock,
         guard,
+        roles,
         role: Some(active.current().to_owned()),
     })
 }
 
 impl Requester {
     /// Refuses what the roles do not open.
-    pub(super) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
+    pub(super) fn check(&mut self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        let roles: Vec<&str> = guard.roles.iter().map(String::as_str).collect();
-        let open = match (place.and_then(|place| place.behind.as_ref()), &target.association) {
-            (Some(behind), _) => {
-                let name = &behind.association.name;
-                let target_name = behind.target.name();
-                guard.acl.association(&roles, &target.resource, name, target_name, &target.action).is_some()
+        let (roles, action) = (guard.roles(), &*target.action);
+        let open = match place.and_then(|place| place.behind.as_ref()) {
+            Some(behind) => {
+                let (name, other) = (&*behind.association.name, behind.target.name());
+                let managed = guard.acl.opens(&roles, &target.name(), action).then(|| Managed {
+                    source: target.resource.clone(),
+                    association: name.to_owned(),
+                    target: other.to_owned(),
+                    links: acl::links(action),
+                });
+                let open = guard.acl.association(&roles, &target.resource, name, other, action).is_some();
+                if managed.is_some() {
+                    self.guard = Some(Arc::new(RoleGuard { managed, ..RoleGuard::clone(guard) }));
+                }
+                open
             }
-            _ => guard.acl.permission(&roles, &target.name(), &target.action).is_some(),
+            None => guard.acl.permission(&roles, &target.name(), action).is_some(),
         };
         if open {
             return Ok(());
@@ -82,11 +100,7 @@ impl Requester {
     /// The roles in which it acts, and the one name that clients know them by.
     #[must_use]
     pub fn roles(&self) -> (Vec<&str>, &str) {
-        let current = self.role.as_deref().unwrap_or_default();
-        match &self.guard {
-            Some(guard) => (guard.roles.iter().map(String::as_str).collect(), current),
-            None => (vec![current], current),
-        }
+        (self.roles.iter().map(String::as_str).collect(), self.role.as_deref().unwrap_or_default())
     }
 
     /// The same, with everything open.
@@ -96,7 +110,7 @@ impl Requester {
 
     /// Nobody in particular.
     pub(super) fn anybody(clock: Clock) -> Self {
-        Self { session: None, clock, guard: None, role: None }
+        Self { session: None, clock, guard: None, roles: Vec::new(), role: None }
     }
 
     /// Who asks.
@@ -145,7 +159,7 @@ impl Requester {
 }
 
 /// What some roles open, for one user at one time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
@@ -153,9 +167,38 @@ pub(super) struct RoleGuard {
     role: String,
     user: Map<String, Value>,
     clock: Clock,
+    managed: Option<Managed>,
+}
+
+/// An association of the management that a snippet opens for this request: who may give roles may
+/// see to whom, whatever its strategy says of users.
+#[derive(Debug, Clone)]
+struct Managed {
+    source: String,
+    association: String,
+    target: String,
+    /// Whether the request links.
+    links: bool,
+}
+
+impl Managed {
+    fn access(&self, collection: &str, action: Action) -> Option<Access> {
+        match action {
+            Action::View if collection == self.source || collection == self.target => Some(Access::default()),
+            Action::Update if self.links && collection == self.source => {
+                let association = [self.association.clone()].into_iter().collect();
+                Some(Access { fields: Some(Arc::new(association)), scope: Filter::All })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl RoleGuard {
+    fn roles(&self) -> Vec<&str> {
+        self.roles.iter().map(String::as_str).collect()
+    }
+
     fn scope(&self, given: &Value) -> Result<Filter, DataError> {
         let variables = Variables {
             user: Some(&self.user),
@@ -176,8 +219,14 @@ impl Guard for RoleGuard {
             Action::Update => "update",
             Action::Destroy => "destroy",
         };
-        let roles: Vec<&str> = self.roles.iter().map(String::as_str).collect();
-        let permission = self.acl.permission(&roles, collection, name)?;
+        if let Some(access) = self.managed.as_ref().and_then(|managed| managed.access(collection, action)) {
+            return Some(access);
+        }
+        let permission = self.acl.permission(&self.roles(), collection, name)?;
+        if action == Action::Create {
+            // What is not there yet is in no scope.
+            return Some(Access { fields: permission.fields, scope: Filter::All });
+        }
         let known = self.catalog.get(collection);
         let permission = if known.is_some_and(|known| known.get("createdById").is_none()) {
             permission.without_creators()?
@@ -193,5 +242,9 @@ impl Guard for RoleGuard {
             }),
         };
         Some(Access { fields: permission.fields, scope })
+    }
+
+    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
+        self.acl.may_nest(&self.roles(), source, association, target)
     }
 }

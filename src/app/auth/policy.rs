@@ -79,9 +79,10 @@ impl TokenPolicy {
         if now.saturating_sub(claims.sign_in_time) > self.session.num_milliseconds() {
             return Err(AuthError::ExpiredSession);
         }
-        // Seconds against milliseconds, as NocoBase does: what was signed within the second of the
-        // change counts as signed before it, whichever it was.
-        if password_changed.is_some_and(|changed| issued < changed) {
+        // Tokens say the second alone: what was signed within that of the change counts as signed
+        // before it, as in NocoBase. So does that of the next one, so that it is no matter of chance
+        // what becomes of whoever signs in at once.
+        if password_changed.is_some_and(|changed| issued < changed.saturating_add(1000)) {
             return Err(AuthError::InvalidToken);
         }
         // Also when the setting was shortened after the token was signed.

@@ -134,8 +134,8 @@ async fn a_changed_password_ends_every_session() {
     assert_eq!(code(auth.authenticate(&token).await), "INVALID_TOKEN");
     assert_eq!(auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap_err().status(), 401);
     auth.sign_in(&Credentials::new("nocobase", "n3w")).await.unwrap();
-    // Signed in the second after the change.
-    let later = Claims::new(1, Utc::now() + TimeDelta::seconds(1), DAY);
+    // Signed in two seconds after the change.
+    let later = Claims::new(1, Utc::now() + TimeDelta::seconds(2), DAY);
     let token = Keys::new(b"secret").sign(&later).unwrap();
     assert_eq!(code(auth.authenticate(&token).await), "let in");
 }

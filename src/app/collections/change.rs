@@ -13,7 +13,7 @@ use super::{fields, names};
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
-    Catalog, Collection, DataError, DataSource, Filter, Query, Record, Sort, Transaction, random_uid,
+    Catalog, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
 };
 
 /// What is in columns of `collections`; the rest is in `options`.
@@ -97,10 +97,11 @@ pub(in crate::app) async fn create(
     }
     given.insert("name".to_owned(), Value::from(name.clone()));
     let mut transaction = source.begin().await?;
-    if transaction.catalog().get(&name).is_some() {
-        return Err(refused(format!("there is a collection {name} already")));
-    }
+    names::check_new("collection", &name, transaction.catalog().iter().map(Collection::name))?;
     let collection = first_shape(&name, &given, &fields)?;
+    if let Some(table) = text(&given, "tableName") {
+        names::check("table", table)?;
+    }
     if transaction.has_table(&collection).await? {
         return Err(refused(format!("there is a table {name} already, which is no collection's")));
     }
@@ -150,12 +151,15 @@ fn first_shape(
             continue;
         }
         let field = definition::field(field)?;
-        if defined.iter().any(|known| known.name() == field.name()) {
-            return Err(refused(format!("the field {} is defined twice", field.name())));
-        }
+        names::check_new("field", field.name(), defined.iter().map(Defined::name))?;
         defined.push(field);
     }
     let collection = catalog::collection(name, options, defined);
+    // With those that fill themselves, and by the columns that they are in.
+    for (place, field) in collection.fields().iter().enumerate() {
+        let before = collection.fields().iter().take(place).map(Field::column);
+        names::check_new("field", field.column(), before)?;
+    }
     if collection.fields().is_empty() {
         return Err(refused(format!("the collection {name} would have no field")));
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::whole;
 use super::change::{merge, next_place, publish, refresh, refused, row};
 use super::definition::{self, Defined, text};
+use super::names;
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
@@ -71,7 +72,7 @@ pub(super) async fn add(
         Some(Value::Object(reverse)) => Some(reverse.clone()),
         _ => None,
     };
-    let given = with_defaults(&collection, given);
+    let given = with_defaults(transaction, &collection, given);
     let defined = definition::field(&given)?;
     let field_name = defined.name().to_owned();
     let taken = match &defined {
@@ -83,6 +84,11 @@ pub(super) async fn add(
     };
     if taken {
         return Err(refused(format!("the collection {name} has a field {field_name} already")));
+    }
+    if collection.get(&field_name).is_none() {
+        let associations = collection.associations().iter().map(|association| &*association.name);
+        let known = collection.fields().iter().flat_map(|field| [field.name(), field.column()]);
+        names::check_new("field", &field_name, known.chain(associations))?;
     }
     match &defined {
         Defined::Column(field) => add_column(transaction, &collection, field).await?,
@@ -122,9 +128,14 @@ async fn add_column(
 }
 
 /// A definition with what NocoBase fills in.
-fn with_defaults(collection: &Collection, mut given: Map<String, Value>) -> Map<String, Value> {
+fn with_defaults(
+    transaction: &Transaction,
+    collection: &Collection,
+    mut given: Map<String, Value>,
+) -> Map<String, Value> {
     let kind = text(&given, "type").and_then(definition::association_kind);
     let Some(kind) = kind else { return given };
+    let target = text(&given, "target").and_then(|target| transaction.catalog().get(target)).cloned();
     let mut usual = |name: &str, value: String| {
         if text(&given, name).is_none() {
             given.insert(name.to_owned(), Value::from(value));
@@ -135,6 +146,11 @@ fn with_defaults(collection: &Collection, mut given: Map<String, Value>) -> Map<
     usual("foreignKey", random("f"));
     if kind != AssociationKind::BelongsTo {
         usual("sourceKey", key(collection));
+    }
+    if kind != AssociationKind::HasOne
+        && let Some(target) = &target
+    {
+        usual("targetKey", key(target));
     }
     if kind == AssociationKind::BelongsToMany {
         usual("through", random("t"));
@@ -170,6 +186,9 @@ async fn prepare(
             let own = key(collection, &association.source_key)?;
             let other = key(&target, &association.target_key)?;
             let Some(through) = &association.through else { return Ok(()) };
+            if association.foreign_key == through.other_key {
+                return Err(refused(format!("{}: two records need two keys between them", association.name)));
+            }
             if transaction.catalog().get(&through.collection).is_none() {
                 let pair = [(&*association.foreign_key, &own), (&*through.other_key, &other)];
                 return make_between(transaction, &through.collection, pair).await;
@@ -215,6 +234,7 @@ async fn refer(
             collection.name()
         )));
     }
+    names::check_new("field", name, collection.fields().iter().map(Field::column))?;
     let given = referring(name, referred);
     let Defined::Column(field) = definition::field(&given)? else { return Ok(()) };
     add_column(transaction, collection, &field).await?;
@@ -228,6 +248,7 @@ async fn make_between(
     name: &str,
     pair: [(&str, &Field); 2],
 ) -> Result<(), DataError> {
+    names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
     let options = json!({"isThrough": true, "autoGenId": false, "createdAt": true, "updatedAt": true, "sortable": false});
     let place = next_place(transaction, &USER_COLLECTIONS, Filter::All).await?;
     let new = json!({
@@ -378,6 +399,26 @@ pub(in crate::app) async fn destroy(
     Ok(removed)
 }
 
+/// Refuses to remove a field by whose values records of associations are found.
+fn check_unneeded(transaction: &Transaction, name: &str, field: &str) -> Result<(), DataError> {
+    for source in transaction.catalog().iter() {
+        for association in source.associations() {
+            let here = association.kind != AssociationKind::BelongsTo && source.name() == name;
+            let there =
+                matches!(association.kind, AssociationKind::BelongsTo | AssociationKind::BelongsToMany)
+                    && *association.target == *name;
+            if here && *association.source_key == *field || there && *association.target_key == *field {
+                return Err(refused(format!(
+                    "the field {field} is needed by {} of {}: remove that one first",
+                    association.name,
+                    source.name()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes fields of a collection.
 pub(super) async fn remove(
     transaction: &mut Transaction,
@@ -385,7 +426,12 @@ pub(super) async fn remove(
     fields: &[&str],
 ) -> Result<u64, DataError> {
     let mut removed = 0;
-    for field_name in fields {
+    // Associations first: what they need may go after them.
+    let (associations, columns): (Vec<&str>, Vec<&str>) = {
+        let collection = known(transaction, name)?;
+        fields.iter().partition(|field| collection.associated(field).is_some())
+    };
+    for field_name in associations.iter().chain(&columns) {
         let filter = Filter::eq("collectionName", name).and(Filter::eq("name", *field_name));
         let Some(row) = transaction.find_one(&USER_FIELDS, Query::filter(filter.clone())).await? else {
             continue;
@@ -399,6 +445,9 @@ pub(super) async fn remove(
             return Err(refused(format!(
                 "{field_name} is the key of {name}: it stays as long as the collection"
             )));
+        }
+        if column.is_some() {
+            check_unneeded(transaction, name, field_name)?;
         }
         // MySQL and MariaDB remove a column for good: its row goes first.
         transaction.destroy(&USER_FIELDS, &filter).await?;

@@ -14,6 +14,9 @@ use crate::data::records::value;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::{self, Namespace};
 
+/// Values that a field is compared with at once: every engine binds so many.
+const MOST_VALUES: usize = 30_000;
+
 /// Finds the column that a path leads to.
 type FindColumn<'a> = dyn FnMut(&str) -> Result<(Expr, Field), DataError> + 'a;
 
@@ -355,6 +358,9 @@ fn comparable(field: &Field) -> Result<(), DataError> {
 /// Values as they are compared with a field.
 fn operands(field: &Field, given: &[Value]) -> Result<Vec<sea_query::Value>, DataError> {
     comparable(field)?;
+    if given.len() > MOST_VALUES {
+        return Err(invalid_operand(field, format!("it is compared with more than {MOST_VALUES} values")));
+    }
     let known = given.iter().filter(|value| !value.is_null());
     known.map(|value| value::operand(field, value)).collect()
 }

@@ -12,10 +12,12 @@ use crate::data::DataError;
 /// question that somebody has.
 const DEEPEST: usize = 32;
 const MOST: usize = 1000;
+/// How many values it may have, those in lists counted each: no engine binds any number of them.
+const MOST_VALUES: usize = 10_000;
 
 /// Reads a filter.
 pub(super) fn filter(given: &Value) -> Result<Filter, DataError> {
-    let mut reader = Reader { conditions: 0 };
+    let mut reader = Reader { conditions: 0, values: 0 };
     match given {
         Value::Null => Ok(Filter::All),
         Value::Object(parts) => reader.object(parts, "", 0),
@@ -26,6 +28,7 @@ pub(super) fn filter(given: &Value) -> Result<Filter, DataError> {
 
 struct Reader {
     conditions: usize,
+    values: usize,
 }
 
 impl Reader {
@@ -97,6 +100,10 @@ impl Reader {
         self.conditions += 1;
         if self.conditions > MOST {
             return Err(refused(format!("a filter has more than {MOST} conditions")));
+        }
+        self.values += value.as_array().map_or(1, Vec::len);
+        if self.values > MOST_VALUES {
+            return Err(refused(format!("a filter has more than {MOST_VALUES} values")));
         }
         Ok(Filter::on(path, operator, value.clone()))
     }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::read::{Plan, compiler, key_text};
 use super::value;
+use super::within::open_between;
 use crate::data::access::Action;
 use crate::data::filter::Compiler;
 use crate::data::query::Selection;
@@ -90,20 +91,25 @@ impl Far<'_> {
             Some(_) => Some(self.catalog.through(self.association)?),
             None => None,
         };
-        let (plan, statement) = {
+        let (plan, link, statement) = {
             let compiler = compiler(executor, self.catalog, self.query);
             let plan = Plan::new(&compiler, self.target, self.selection, false)?;
+            let link = through.map_or_else(Vec::new, |(between, other_key)| {
+                open_between(&compiler, self.association, between, other_key)
+            });
             let statement = match through {
-                Some((between, other_key)) => self.linked(&compiler, &plan, between, other_key, keys)?,
+                Some(through) => self.linked(&compiler, &plan, through, &link, keys)?,
                 None => self.direct(&compiler, &plan, keys)?,
             };
-            (plan, statement)
+            (plan, link, statement)
         };
         let rows = executor.query(&statement).await?;
-        let key = self.key_there(through.map(|(between, _)| between))?;
+        let between = through.map(|(between, _)| between);
+        let key = self.key_there(between)?;
         let (mut texts, mut records) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
-            let (text, record) = self.taken_apart(&plan, key, through.map(|(between, _)| between), row)?;
+            let (text, record) =
+                self.taken_apart(&plan, key, between.map(|between| (between, &*link)), row)?;
             texts.push(text);
             records.push(record);
         }
@@ -132,7 +138,7 @@ impl Far<'_> {
         &self,
         plan: &Plan<'_>,
         (collection, key): (&Collection, &Field),
-        between: Option<&Collection>,
+        between: Option<(&Collection, &[&Field])>,
         row: Row,
     ) -> Result<(String, Record), DataError> {
         let mut values = row.into_values().into_iter();
@@ -143,9 +149,8 @@ impl Far<'_> {
         }
         let stored = values.next().unwrap_or(crate::database::Value::Null);
         let text = key_text(&value::to_json(collection, key, stored)?).unwrap_or_default();
-        if let Some(between) = between {
-            let shown = between.fields().iter().filter(|field| !field.is_hidden());
-            let link = shown.zip(values).map(|(field, stored)| {
+        if let Some((between, shown)) = between {
+            let link = shown.iter().zip(values).map(|(field, stored)| {
                 Ok((field.name().to_owned(), value::to_json(between, field, stored)?))
             });
             record.insert(between.name().to_owned(), Json::Object(link.collect::<Result<_, DataError>>()?));
@@ -178,8 +183,8 @@ impl Far<'_> {
         &self,
         compiler: &Compiler<'_>,
         plan: &Plan<'_>,
-        between: &Collection,
-        other_key: &str,
+        (between, other_key): (&Collection, &str),
+        shown: &[&Field],
         keys: &[sea_query::Value],
     ) -> Result<SelectStatement, DataError> {
         let (there, link) = (compiler.alias(), compiler.alias());
@@ -197,7 +202,7 @@ impl Far<'_> {
             statement.expr(column(&there, field));
         }
         statement.expr(column(&link, key));
-        for field in between.fields().iter().filter(|field| !field.is_hidden()) {
+        for field in shown {
             statement.expr(column(&link, field));
         }
         statement.and_where(column(&link, key).is_in(keys.to_vec()));

@@ -41,20 +41,73 @@ impl Writer<'_> {
             AssociationKind::BelongsToMany => {
                 let catalog = Arc::clone(&self.catalog);
                 let (between, other_key) = catalog.through(association)?;
-                let others = own.and(Filter::on(
+                let mut others = own.and(Filter::on(
                     other_key,
                     crate::data::Operator::NotIn,
                     keys(&association.target_key),
                 ));
-                self.transaction.note(between.name());
-                raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &others).await.map(drop)
+                if self.options.guard.is_some() {
+                    let links = self.whole(between, others.clone()).await?;
+                    let linked = links.into_iter().filter_map(|mut link| link.remove(other_key)).collect();
+                    let seen = self.seen_keys(target, &association.target_key, linked).await?;
+                    others = others.and(Filter::one_of(other_key, seen));
+                }
+                self.end_links(between, others).await
             }
             _ => {
                 let key = target.single_key()?.name();
                 let others = own.and(Filter::on(key, crate::data::Operator::NotIn, keys(key)));
+                let others = others.and(self.seen_scope(target));
                 self.link(target, others, &association.foreign_key, Json::Null).await
             }
         }
+    }
+
+    /// The records that whoever writes may see: a link to what one does not see is not one's to end.
+    pub(super) fn seen_scope(&self, target: &Collection) -> Filter {
+        match &self.options.guard {
+            None => Filter::All,
+            Some(guard) => {
+                guard.access(target.name(), Action::View).map_or_else(Filter::never, |access| access.scope)
+            }
+        }
+    }
+
+    /// Those of some keys whose records may be seen.
+    async fn seen_keys(
+        &mut self,
+        target: &Collection,
+        field: &str,
+        keys: Vec<Json>,
+    ) -> Result<Vec<Json>, DataError> {
+        if self.options.guard.is_none() {
+            return Ok(keys);
+        }
+        let mut seen = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(1000) {
+            let records = self.all_visible(target, field, keys.to_vec()).await?;
+            seen.extend(records.into_iter().filter_map(|mut record| record.remove(field)));
+        }
+        Ok(seen)
+    }
+
+    /// Removes records that are between two others.
+    async fn end_links(&mut self, between: &Collection, filter: Filter) -> Result<(), DataError> {
+        let hooks = self.hooks(between);
+        let catalog = Arc::clone(&self.catalog);
+        let links = if hooks.is_empty() { Vec::new() } else { self.whole(between, filter.clone()).await? };
+        for link in &links {
+            for hook in &hooks {
+                hook.before_destroy(self.transaction, between, link).await?;
+            }
+        }
+        raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &filter).await?;
+        for link in &links {
+            for hook in &hooks {
+                hook.after_destroy(self.transaction, between, link).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Links a record with another, once; `link` has further values of what is between the two.
@@ -75,10 +128,15 @@ impl Writer<'_> {
         let other = found.get(&*association.target_key).cloned().unwrap_or(Json::Null);
         let pair =
             Filter::eq(&*association.foreign_key, source.clone()).and(Filter::eq(other_key, other.clone()));
-        let further = match link {
+        let mut further = match link {
             Some(Json::Object(values)) => values,
             _ => Record::new(),
         };
+        // Which two it is between is not said by what is between them.
+        further.retain(|name, _| {
+            let is_key = between.get(name).is_some_and(|field| field.primary_key);
+            !is_key && *name != *association.foreign_key && name != other_key
+        });
         let known = self.whole(between, pair.clone()).await?;
         if known.is_empty() {
             let mut values = further;
@@ -126,7 +184,7 @@ impl Writer<'_> {
     ) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
         let filter = match self.access(collection, Action::Update)? {
-            Some(access) if !access.allows(collection, &association.name) => {
+            Some(access) if !access.may_set(&association.name) => {
                 return Err(DataError::Forbidden(format!("your roles do not open {}", association.name)));
             }
             Some(access) => filter.and(access.scope),
@@ -162,7 +220,10 @@ impl Writer<'_> {
             let mut found = Vec::with_capacity(others.len());
             let name = association.through.as_ref().map(|through| Arc::clone(&through.collection));
             for other in others {
-                let link = name.as_ref().and_then(|name| other.get(&**name)).cloned();
+                let link = match &other {
+                    Json::Array(items) => items.get(1).cloned(),
+                    other => name.as_ref().and_then(|name| other.get(&**name)).cloned(),
+                };
                 let other = key_of(association, other);
                 let record = self.visible(target, &association.target_key, &other).await?;
                 found.push((record.ok_or_else(|| missing(target))?, link));
@@ -202,10 +263,10 @@ impl Writer<'_> {
             AssociationKind::BelongsToMany => {
                 let source = self.source_value(collection, &record, association)?;
                 let (between, other_key) = catalog.through(association)?;
+                let others = self.seen_keys(target, &association.target_key, others).await?;
                 let links =
                     Filter::eq(&*association.foreign_key, source).and(Filter::one_of(other_key, others));
-                self.transaction.note(between.name());
-                raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &links).await?;
+                self.end_links(between, links).await?;
             }
             AssociationKind::HasOne | AssociationKind::HasMany => {
                 let source = self.source_value(collection, &record, association)?;
@@ -215,6 +276,7 @@ impl Writer<'_> {
                 } else {
                     own.and(Filter::one_of(&*association.target_key, others))
                 };
+                let ended = ended.and(self.seen_scope(target));
                 self.link(target, ended, &association.foreign_key, Json::Null).await?;
             }
         }
@@ -279,7 +341,7 @@ impl Writer<'_> {
         let origin = Origin { path: String::new(), from: Some(association.clone()) };
         let mut made = match association.kind {
             AssociationKind::BelongsTo => {
-                self.access(collection, Action::Update)?;
+                let record = self.source(collection, association, key).await?;
                 let made = self.make(target, given, Record::new(), origin).await?;
                 let one = keyed(collection, std::slice::from_ref(&record));
                 let value = made.get(&*association.target_key).cloned().unwrap_or(Json::Null);

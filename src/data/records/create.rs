@@ -33,7 +33,7 @@ impl Writer<'_> {
     ) -> Pin<Box<dyn Future<Output = Result<Record, DataError>> + Send + 'b>> {
         Box::pin(async move {
             let access = self.access(collection, Action::Create)?;
-            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin);
+            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin)?;
             own.extend(belonging);
             let hooks = self.hooks(collection);
             for hook in &hooks {

@@ -20,14 +20,7 @@ impl Writer<'_> {
         collection: &Collection,
         filter: Filter,
     ) -> Result<u64, DataError> {
-        for path in filter.paths() {
-            self.compiler().check_path(collection, path)?;
-        }
-        let filter = match self.access(collection, Action::Destroy)? {
-            Some(access) => filter.and(access.scope),
-            None => filter,
-        };
-        self.remove(collection, filter, 0).await
+        self.destroy_associated(collection, Filter::All, filter).await
     }
 
     fn remove<'b>(
@@ -133,13 +126,8 @@ impl Writer<'_> {
         belonging: Filter,
         filter: Filter,
     ) -> Result<u64, DataError> {
-        for path in filter.paths() {
-            self.compiler().check_path(target, path)?;
-        }
-        let open = match self.access(target, Action::Destroy)? {
-            Some(access) => access.scope,
-            None => Filter::All,
-        };
+        self.check_filter(target, &filter)?;
+        let open = self.access(target, Action::Destroy)?.map_or(Filter::All, |access| access.scope);
         self.remove(target, belonging.and(filter).and(open), 0).await
     }
 }

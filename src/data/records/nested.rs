@@ -120,7 +120,7 @@ impl Writer<'_> {
             },
         };
         // Whatever belonged to it before does so no longer.
-        let before = Filter::eq(&*foreign_key, source.clone());
+        let before = Filter::eq(&*foreign_key, source.clone()).and(self.seen_scope(target));
         let others = match found.as_ref().and_then(|record| record.get(key)) {
             Some(kept) => before.and(Filter::ne(key, kept.clone())),
             None => before,
@@ -254,8 +254,8 @@ impl Writer<'_> {
         if !self.updates(origin) {
             return Ok(None);
         }
-        self.access(target, Action::Update)?;
-        let filter = keyed(target, std::slice::from_ref(record));
+        let open = self.access(target, Action::Update)?.map_or(Filter::All, |access| access.scope);
+        let filter = keyed(target, std::slice::from_ref(record)).and(open);
         let changed = self.change(target, filter, given, origin.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))
     }

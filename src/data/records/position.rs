@@ -76,6 +76,7 @@ impl Writer<'_> {
                 return Err(DataError::Refused(format!("targetScope has no {scope}")));
             };
             if source.get(scope) != Some(value) {
+                self.check_settable(collection, scope)?;
                 let place =
                     self.next_position(collection, field, Some((scope.to_owned(), value.clone()))).await?;
                 let mut changes = Record::from_iter([(scope.to_owned(), value.clone())]);
@@ -88,6 +89,17 @@ impl Writer<'_> {
             self.place(collection, &source, before_all).await?;
         }
         Ok(())
+    }
+
+    /// To move a record into another order is to change the field that divides the orders.
+    fn check_settable(&self, collection: &Collection, name: &str) -> Result<(), DataError> {
+        match self.access(collection, Action::Update)? {
+            Some(access) if !access.may_set(name) => Err(DataError::Forbidden(format!(
+                "your roles do not let you set {name} of {}",
+                collection.name()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The record of a key, when whoever asks may change it.
@@ -128,6 +140,7 @@ impl Writer<'_> {
         if let Some(scope) = scope
             && source.get(scope) != target.get(scope)
         {
+            self.check_settable(collection, scope)?;
             // It comes in at the end of the other order, and is moved from there.
             let value = target.get(scope).cloned().unwrap_or(Json::Null);
             changes.insert(scope.to_owned(), value.clone());

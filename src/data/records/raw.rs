@@ -59,6 +59,14 @@ pub(super) async fn insert_values<E: Executor>(
     }
     let key = collection.generated_key().filter(|key| columns.iter().all(|field| field.name() != key.name()));
     let generated = executor.insert(&statement, key.map(Field::column)).await?;
+    if key.is_none()
+        && let Some(own) = collection.generated_key()
+    {
+        let at = columns.iter().position(|field| field.name() == own.name());
+        if let Some(Value::Integer(given)) = at.and_then(|at| values.get(at)) {
+            count_on(executor, collection, own, *given).await?;
+        }
+    }
 
     // Through the same conversion as a record that is read, so that both look the same.
     let stored = columns.into_iter().zip(values).chain(key.zip(generated.map(Value::Integer)));
@@ -66,6 +74,21 @@ pub(super) async fn insert_values<E: Executor>(
         .filter(|(field, _)| !field.is_hidden())
         .map(|(field, raw)| Ok((field.name().to_owned(), value::to_json(collection, field, raw)?)))
         .collect()
+}
+
+/// Sees to it that the next key that is made is none that a record brought with it.
+async fn count_on<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    key: &Field,
+    given: i64,
+) -> Result<(), DataError> {
+    let namespace = executor.namespace();
+    let name = table::name(collection, namespace);
+    match namespace.engine.count_on(namespace.schema, &name, key.column(), given) {
+        Some(statement) => Ok(executor.query(&statement).await.map(drop)?),
+        None => Ok(()),
+    }
 }
 
 /// Changes the records that fit; gives their number.

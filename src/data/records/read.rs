@@ -203,6 +203,10 @@ fn select(
         order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
     }
     page(&mut statement, query.limit, query.offset);
+    if query.lock {
+        // SQLite has no need of it: its transactions that write come one after the other.
+        statement.lock_exclusive();
+    }
     Ok(statement)
 }
 

@@ -19,14 +19,21 @@ impl Writer<'_> {
         filter: Filter,
         given: Record,
     ) -> Result<Vec<Record>, DataError> {
-        for path in filter.paths() {
-            self.compiler().check_path(collection, path)?;
-        }
-        let filter = match self.access(collection, Action::Update)? {
-            Some(access) => filter.and(access.scope),
-            None => filter,
-        };
-        self.change(collection, filter, given, Origin::top()).await
+        self.update_among(collection, Filter::All, filter, given).await
+    }
+
+    /// The same of those records alone that belong to another one: that they do is no question that
+    /// whoever changes them asks.
+    pub(in crate::data) async fn update_among(
+        &mut self,
+        collection: &Collection,
+        belonging: Filter,
+        filter: Filter,
+        given: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        self.check_filter(collection, &filter)?;
+        let open = self.access(collection, Action::Update)?.map_or(Filter::All, |access| access.scope);
+        self.change(collection, belonging.and(filter).and(open), given, Origin::top()).await
     }
 
     /// Changes records that were chosen.
@@ -39,7 +46,7 @@ impl Writer<'_> {
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'b>> {
         Box::pin(async move {
             let access = self.access(collection, Action::Update)?;
-            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin);
+            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin)?;
             // What fills itself is not given by anybody.
             for name in [CREATED_AT, UPDATED_AT] {
                 own.remove(name);

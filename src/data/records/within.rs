@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::read::key_text;
 use super::value;
+use crate::data::access::Action;
 use crate::data::filter::Compiler;
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
 use crate::database::Executor;
@@ -60,6 +61,24 @@ pub(super) fn key<'a>(
     }
 }
 
+/// The fields of what is between two records that whoever asks may see; those that link them are
+/// known from the two.
+pub(super) fn open_between<'a>(
+    compiler: &Compiler<'_>,
+    association: &crate::data::Association,
+    between: &'a Collection,
+    other_key: &str,
+) -> Vec<&'a Field> {
+    let access = compiler.access(between, Action::View);
+    let open = |name: &str| match &access {
+        Ok(access) => access.as_ref().is_none_or(|access| access.allows(between, name)),
+        Err(_) => false,
+    };
+    let links = |name: &str| *name == *association.foreign_key || name == other_key;
+    let shown = between.fields().iter().filter(|field| !field.is_hidden());
+    shown.filter(|field| links(field.name()) || open(field.name())).collect()
+}
+
 /// Adds to each record what is between it and the one that it belongs to.
 pub(super) async fn add_links<E: Executor>(
     executor: &mut E,
@@ -74,12 +93,17 @@ pub(super) async fn add_links<E: Executor>(
     }
     let (between, other_key) = catalog.through(association)?;
     let target_key = &*association.target_key;
+    let open: Vec<&str> = {
+        let compiler = super::read::compiler(executor, catalog, query);
+        open_between(&compiler, association, between, other_key).into_iter().map(Field::name).collect()
+    };
     let mut found: HashMap<String, Record> = HashMap::new();
     for records in records.chunks(1000) {
         let keys = records.iter().filter_map(|record| record.get(target_key).cloned()).collect();
         let links =
             Filter::eq(&*association.foreign_key, within.value.clone()).and(Filter::one_of(other_key, keys));
-        for link in super::plain(executor, catalog, between, links).await? {
+        for mut link in super::plain(executor, catalog, between, links).await? {
+            link.retain(|name, _| open.contains(&name.as_str()));
             if let Some(key) = link.get(other_key).and_then(key_text) {
                 found.insert(key, link);
             }

@@ -78,6 +78,7 @@ impl Origin {
 impl<'a> Writer<'a> {
     pub(in crate::data) fn new(transaction: &'a mut Transaction, options: &'a WriteOptions) -> Self {
         let catalog = Arc::clone(&transaction.catalog);
+        transaction.set_guarded(options.guard.is_some());
         Self { transaction, catalog, options }
     }
 
@@ -121,12 +122,12 @@ impl<'a> Writer<'a> {
         given: Record,
         access: Option<&Access>,
         origin: &Origin,
-    ) -> Values {
+    ) -> Result<Values, DataError> {
         let mut own = Record::new();
         let mut nested = Vec::new();
         for (name, value) in given {
             let path = origin.path_of(&name);
-            if !self.is_listed(&path) || access.is_some_and(|access| !access.allows(collection, &name)) {
+            if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(&name)) {
                 continue;
             }
             if collection.get(&name).is_some() {
@@ -134,6 +135,7 @@ impl<'a> Writer<'a> {
             } else if let Some(association) = collection.associated(&name) {
                 let is_way_back = origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from));
                 if !is_way_back {
+                    self.check_nested(collection, association)?;
                     nested.push((association.clone(), value));
                 }
             }
@@ -142,7 +144,28 @@ impl<'a> Writer<'a> {
         nested.sort_by_key(|(association, _)| {
             collection.associations().iter().position(|known| known.name == association.name)
         });
-        Values { own, nested }
+        Ok(Values { own, nested })
+    }
+
+    fn check_nested(&self, collection: &Collection, association: &Association) -> Result<(), DataError> {
+        let (source, name, target) = (collection.name(), &association.name, &association.target);
+        let open = self.options.guard.as_ref().is_none_or(|guard| guard.may_nest(source, name, target));
+        if open {
+            return Ok(());
+        }
+        Err(DataError::Forbidden(format!("your roles do not let you set {name} of {source}")))
+    }
+
+    /// Whether whoever writes may look at what a filter looks at. The key is what names a record to
+    /// those, too, who may change what they do not see.
+    pub(super) fn check_filter(&self, collection: &Collection, filter: &Filter) -> Result<(), DataError> {
+        let keys = collection.key();
+        for path in filter.paths() {
+            if keys.iter().all(|key| key.name() != path) {
+                self.compiler().check_path(collection, path)?;
+            }
+        }
+        Ok(())
     }
 
     fn is_listed(&self, path: &str) -> bool {
@@ -184,22 +207,39 @@ impl<'a> Writer<'a> {
         field: &str,
         key: &Json,
     ) -> Result<Option<Record>, DataError> {
-        let query = self.query(Filter::eq(field, key.clone()));
-        let catalog = Arc::clone(&self.catalog);
-        match super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await {
-            // Who may see none of it sees nothing.
-            Err(DataError::Forbidden(_)) => Ok(None),
-            other => other,
-        }
+        Ok(self.all_visible(collection, field, vec![key.clone()]).await?.into_iter().next())
     }
 
-    /// Reads all of the records that fit, whoever may see them.
+    /// Reads records by one of their fields, when they may be seen: what of them may be shown, and
+    /// that field.
+    pub(super) async fn all_visible(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        keys: Vec<Json>,
+    ) -> Result<Vec<Record>, DataError> {
+        let catalog = Arc::clone(&self.catalog);
+        let named = Filter::one_of(field, keys);
+        let Some(guard) = &self.options.guard else {
+            let query = self.query(named);
+            return super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await;
+        };
+        // Who may see none of it sees nothing.
+        let Some(access) = guard.access(collection.name(), Action::View) else { return Ok(Vec::new()) };
+        let mut records = self.whole(collection, named.and(access.scope.clone())).await?;
+        for record in &mut records {
+            record.retain(|name, _| name == field || access.allows(collection, name));
+        }
+        Ok(records)
+    }
+
+    /// Reads all of the records that fit, whoever may see them; nobody else changes them meanwhile.
     pub(super) async fn whole(
         &mut self,
         collection: &Collection,
         filter: Filter,
     ) -> Result<Vec<Record>, DataError> {
-        let mut query = Query::filter(filter);
+        let mut query = Query { lock: true, ..Query::filter(filter) };
         query.sort =
             collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
         let catalog = Arc::clone(&self.catalog);

@@ -58,13 +58,13 @@ pub(super) fn table_names() -> Rendered {
         .render(Engine::Sqlite)
 }
 
-/// The question whether a table exists.
+/// The question whether a table exists: upper and lower case are the same to it.
 pub(super) fn table_named(name: &str) -> Rendered {
     Query::select()
         .column("name")
         .from("sqlite_master")
         .and_where(sea_query::Expr::col("type").eq("table"))
-        .and_where(sea_query::Expr::col("name").eq(name))
+        .and_where(sea_query::Expr::cust_with_values("name = ? COLLATE NOCASE", [name]))
         .to_owned()
         .render(Engine::Sqlite)
 }

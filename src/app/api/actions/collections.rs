@@ -226,7 +226,8 @@ async fn destroy_fields(call: &Call<'_>, collection: &str) -> Result<Answer, Api
         _ => vec![call.filter_by_tk()?.to_owned()],
     };
     let _turn = call.app.definitions().await;
-    Ok(Answer::Data(json!(collections::destroy_field(call.app.source(), collection, &names).await?)))
+    collections::destroy_field(call.app.source(), collection, &names).await?;
+    Ok(Answer::Data(Value::Bool(true)))
 }
 
 /// Puts a definition in the place of another one in the order in which they are shown.

@@ -1,5 +1,9 @@
 //! `roles`: what users may do.
 
+use serde_json::Value;
+
+use super::in_transaction;
+use crate::app::acl::store;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 
 pub(super) struct Roles;
@@ -10,7 +14,7 @@ impl Resource for Roles {
     }
 
     fn has(&self, action: &str) -> bool {
-        action == "check"
+        matches!(action, "check" | "setDefaultRole" | "setSystemRoleMode")
     }
 
     fn has_records(&self) -> bool {
@@ -18,7 +22,19 @@ impl Resource for Roles {
     }
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move { check(&call).await })
+        Box::pin(async move {
+            match call.action {
+                "check" => check(&call).await,
+                "setDefaultRole" => set_default_role(&call).await,
+                _ => {
+                    in_transaction(&call, async |transaction| {
+                        store::set_role_mode(transaction, &call.body).await
+                    })
+                    .await?;
+                    Ok(Answer::Data(Value::Null))
+                }
+            }
+        })
     }
 }
 
@@ -32,5 +48,15 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
         collection.key().iter().map(|field| field.name()).chain(shown).map(str::to_owned).collect()
     };
     let acl = call.app.acl().await?;
-    Ok(Answer::Data(acl.describe(&roles, current, call.app.role_mode(), always_shown)))
+    let mode = call.app.role_mode().await.map_err(ApiError::internal)?;
+    Ok(Answer::Data(acl.describe(&roles, current, mode, always_shown)))
+}
+
+/// With which of its roles the caller begins from now on.
+pub(super) async fn set_default_role(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let user = call.session()?.user.id;
+    let set = in_transaction(call, async |transaction| {
+        store::set_default_role(transaction, user, &call.body).await
+    });
+    Ok(Answer::Data(set.await?))
 }

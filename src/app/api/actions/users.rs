@@ -16,7 +16,7 @@ impl Resource for Users {
     }
 
     fn has(&self, action: &str) -> bool {
-        matches!(action, "updateProfile" | "updateLang")
+        matches!(action, "updateProfile" | "updateLang" | "setDefaultRole")
     }
 
     fn has_records(&self) -> bool {
@@ -26,6 +26,7 @@ impl Resource for Users {
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
             match call.action {
+                "setDefaultRole" => super::roles::set_default_role(&call).await,
                 "updateProfile" => update_profile(&call).await,
                 _ => {
                     let language = Value::from(call.text("appLang")?);

@@ -7,7 +7,9 @@
 use serde_json::Value;
 
 use super::{Answer, ApiError, Call};
-use crate::data::{Association, AssociationKind, Catalog, Collection, Filter, Query, Within};
+use crate::data::{
+    Association, AssociationKind, Catalog, Collection, DataError, Filter, Query, Record, Within,
+};
 
 mod links;
 mod parameters;
@@ -58,7 +60,10 @@ impl Place {
     pub(super) fn has(&self, action: &str) -> bool {
         match action {
             "list" | "get" | "create" | "update" | "destroy" => true,
-            "firstOrCreate" | "updateOrCreate" | "query" => self.behind.is_none(),
+            "query" => self.behind.is_none(),
+            "firstOrCreate" | "updateOrCreate" => {
+                self.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many())
+            }
             "move" => true,
             "add" | "set" | "remove" | "toggle" => self.behind.is_some(),
             _ => false,
@@ -126,13 +131,23 @@ async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Option<Within>>
     } else {
         &association.source_key
     };
-    let mut query = Query::filter(Filter::eq(key.name(), behind.key.clone())).fields(&[name]);
-    query.guard = call.requester.guard();
-    let found = match call.app.source().find_one(&place.collection, query).await {
-        // A key that no record could have is of no record.
-        Err(crate::data::DataError::Invalid { .. }) => None,
-        other => other?,
-    };
-    let value = found.map(|record| record.get(&**name).cloned().unwrap_or(behind.key.clone()));
+    let (source, named) = (call.app.source(), Filter::eq(key.name(), behind.key.clone()));
+    if let Some(guard) = call.requester.guard() {
+        let seen = Query { guard: Some(guard), ..Query::filter(named.clone()).fields(&[key.name()]) };
+        if known(source.find_one(&place.collection, seen).await)?.is_none() {
+            return Ok(None);
+        }
+    }
+    // Whoever may see the association need not see the field that it is kept in.
+    let found = known(source.find_one(&place.collection, Query::filter(named).fields(&[name])).await)?;
+    let value = found.and_then(|mut record| record.remove(&**name));
     Ok(value.map(|value| Some(Within { association: association.clone(), value })))
+}
+
+/// A key that no record could have is of no record.
+fn known(found: Result<Option<Record>, DataError>) -> Result<Option<Record>, ApiError> {
+    match found {
+        Err(DataError::Invalid { .. }) => Ok(None),
+        other => Ok(other?),
+    }
 }

@@ -56,6 +56,8 @@ impl<'a> Parameters<'a> {
     /// The records that are meant by `filterByTk`: one key, several, or the parts of one.
     pub(in crate::app::api) fn by_key(&self, collection: &Collection) -> Result<Option<Filter>, ApiError> {
         let Some(given) = self.get("filterByTk").or_else(|| self.get("filterByTks")) else { return Ok(None) };
+        let parsed = structured(given);
+        let given = parsed.as_ref().unwrap_or(given);
         let keys = collection.key();
         let parts = |object: &Map<String, Value>| {
             let known = |name: &String| keys.iter().any(|key| key.name() == name);
@@ -83,11 +85,9 @@ impl<'a> Parameters<'a> {
                 Some(Filter::Or(each.collect::<Result<_, _>>()?))
             }
             Value::Array(items) => Some(Filter::one_of(single()?, items.clone())),
-            // A key of several parts, as JSON.
-            Value::String(text) if keys.len() > 1 => match serde_json::from_str(text) {
-                Ok(Value::Object(object)) => Some(parts(&object)?),
-                _ => return Err(ApiError::bad_request("filterByTk must have each part of the key")),
-            },
+            Value::String(_) if keys.len() > 1 => {
+                return Err(ApiError::bad_request("filterByTk must have each part of the key"));
+            }
             one => Some(Filter::eq(single()?, one.clone())),
         })
     }
@@ -134,6 +134,9 @@ impl<'a> Parameters<'a> {
     /// The keys of an action that links: of the query string, or of the body.
     pub(in crate::app::api) fn keys(&self) -> Result<Vec<Value>, ApiError> {
         let given = self.get("filterByTk").or_else(|| self.get("filterByTks"));
+        if let Some(Value::Array(items)) = given.and_then(structured) {
+            return Ok(items);
+        }
         Ok(match given.unwrap_or(&self.call.body) {
             Value::Array(items) => items.clone(),
             Value::Object(object) if object.is_empty() => Vec::new(),
@@ -156,4 +159,13 @@ impl<'a> Parameters<'a> {
             _ => Err(ApiError::bad_request("the body must be an object: a record's values")),
         }
     }
+}
+
+/// A key that is written as JSON: several, or one of several parts.
+fn structured(given: &Value) -> Option<Value> {
+    let text = given.as_str()?.trim();
+    if !text.starts_with(['[', '{']) {
+        return None;
+    }
+    serde_json::from_str(text).ok()
 }

@@ -6,6 +6,9 @@ use super::{Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{Aggregation, Collection, Dimension, Filter, Function, Measure, Ordering, Query, Sort};
 
+/// Records that are given without pages at most.
+const MOST_WITHOUT_PAGES: u64 = 100_000;
+
 /// Adds the key to an order: pages mean something only where no two records are in the same place.
 fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
     let keys: Vec<Sort> = collection
@@ -40,7 +43,13 @@ pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) ->
     };
     query.within = limited;
     let Some(page) = page else {
+        query.limit = Some(MOST_WITHOUT_PAGES + 1);
         let found = source.find(records, query).await?;
+        if u64::try_from(found.len()).is_ok_and(|length| length > MOST_WITHOUT_PAGES) {
+            return Err(ApiError::bad_request(format!(
+                "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
+            )));
+        }
         return Ok(Answer::Data(found.into_iter().map(Value::Object).collect()));
     };
     query.limit = Some(page.size);

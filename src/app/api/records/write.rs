@@ -1,11 +1,12 @@
 //! Writing: `create`, `update`, `destroy`, `firstOrCreate`, `updateOrCreate`, `move`.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Parameters, Place, within};
+use super::{Behind, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{AssociationKind, Collection, Filter, Move, Record, Within};
+use crate::data::{Action, AssociationKind, Collection, Filter, Move, Record, Within};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -36,10 +37,12 @@ pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, Api
             None => source.create_many(records, all, &options).await?,
             Some(behind) => {
                 let to = (&place.collection, &behind.association);
+                let mut transaction = source.begin().await?;
                 let mut made = Vec::with_capacity(all.len());
                 for values in all {
-                    made.push(source.create_associated(to, &behind.key, values, &options).await?);
+                    made.push(transaction.create_associated(to, &behind.key, values, &options).await?);
                 }
+                transaction.commit().await?;
                 made
             }
         };
@@ -88,22 +91,25 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         return update_each(call, records, items, &options).await;
     }
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
-    let mut filter = if to_one { Filter::All } else { parameters.meant(records)? };
-    match within(call, place).await? {
-        Some(Some(limit)) => filter = filter.and(belonging(call, place, &limit).await?),
-        Some(None) => {}
+    let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    let belonging = match within(call, place).await? {
+        Some(Some(limit)) => belonging(call, place, &limit).await?,
+        Some(None) => Filter::All,
+        None if to_one => return Err(ApiError::bad_request("there is no record to be changed")),
         None => return Ok(Answer::Data(json!([]))),
-    }
+    };
     let given = values(call, records, parameters.values()?).await?;
-    let changed = source.change(records, filter, given, &options).await?;
+    let changed = source.change_associated(records, belonging, filter, given, &options).await?;
     if to_one {
-        // As NocoBase has it: the one record, and not a list of it.
-        return Ok(Answer::Data(changed.into_iter().next().map_or(Value::Null, Value::Object)));
+        let one = changed.into_iter().next();
+        let one = one.ok_or_else(|| ApiError::bad_request("there is no record to be changed"))?;
+        return Ok(Answer::Data(Value::Object(one)));
     }
     Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
 }
 
-/// Changes several records, each to values of its own that name it.
+/// Changes several records, each to values of its own that name it. Each is answered with a list of
+/// its own, as by NocoBase.
 async fn update_each(
     call: &Call<'_>,
     collection: &Collection,
@@ -125,10 +131,11 @@ async fn update_each(
     let mut transaction = call.app.source().begin().await?;
     let mut changed = Vec::with_capacity(all.len());
     for (named, values) in all {
-        changed.extend(transaction.change(collection, Filter::eq(key, named), values, options).await?);
+        let records = transaction.change(collection, Filter::eq(key, named), values, options).await?;
+        changed.push(records.into_iter().map(Value::Object).collect());
     }
     transaction.commit().await?;
-    Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
+    Ok(Answer::Data(Value::Array(changed)))
 }
 
 pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
@@ -138,19 +145,87 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     let source = call.app.source();
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    // As NocoBase has it, those of an association are not counted.
     match within(call, place).await? {
         Some(Some(limit)) => {
             let belonging = belonging(call, place, &limit).await?;
+            check_reach(call, records, &belonging).await?;
             source.remove_associated(records, belonging, filter, &options).await?;
-            // As NocoBase has it: not their number.
-            Ok(Answer::Data(json!(true)))
         }
-        Some(None) => Ok(Answer::Data(json!(source.remove(records, filter, &options).await?))),
-        None => Ok(Answer::Data(json!(true))),
+        Some(None) => {
+            check_reach(call, records, &Filter::All).await?;
+            return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
+        }
+        None => {}
     }
+    Ok(Answer::Data(Value::Bool(true)))
+}
+
+/// The first record of an association with the same values in some fields: as it is, or changed;
+/// or a new one.
+async fn find_or_create(
+    call: &Call<'_>,
+    place: &Place,
+    behind: &Behind,
+    change: bool,
+) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
+    if keys.is_empty() {
+        return Err(ApiError::bad_request("say by which fields a record is found: filterKeys is missing"));
+    }
+    let records = place.records();
+    let given = values(call, records, parameters.values()?).await?;
+    let parts = keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or_default()));
+    let mut query = parameters.query(Filter::And(parts.collect()))?;
+    (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
+    let Some(limit) = within(call, place).await? else {
+        let name = place.collection.name();
+        return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
+    };
+    query.within = limit;
+    let mut transaction = call.app.source().begin().await?;
+    let found = transaction.find_one(records, query).await?;
+    let done = match found {
+        Some(found) if change => {
+            let key = records.single_key()?.name();
+            let one = Filter::eq(key, found.get(key).cloned().unwrap_or_default());
+            let changed = transaction.change(records, one, given, &options).await?;
+            changed.into_iter().next().unwrap_or(found)
+        }
+        Some(found) => found,
+        None => {
+            let to = (&place.collection, &behind.association);
+            transaction.create_associated(to, &behind.key, given, &options).await?
+        }
+    };
+    transaction.commit().await?;
+    Ok(Answer::Data(Value::Object(done)))
+}
+
+/// Refuses to remove a record that is named and not open, as NocoBase does: to answer that nothing
+/// was removed would look as if it were gone.
+async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) -> Result<(), ApiError> {
+    let (Some(guard), Some(named)) = (call.requester.guard(), Parameters::of(call).by_key(records)?) else {
+        return Ok(());
+    };
+    let scope = guard.access(records.name(), Action::Destroy).map(|access| access.scope);
+    if scope == Some(Filter::All) {
+        return Ok(());
+    }
+    let source = call.app.source();
+    let named = belonging.clone().and(named);
+    let open = named.clone().and(scope.unwrap_or_else(Filter::never));
+    if source.count(records, &named).await? > source.count(records, &open).await? {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow removing this record"));
+    }
+    Ok(())
 }
 
 pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    if let Some(behind) = &place.behind {
+        return find_or_create(call, place, behind, false).await;
+    }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = values(call, &place.collection, parameters.values()?).await?;
@@ -159,6 +234,9 @@ pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<An
 }
 
 pub(super) async fn update_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+    if let Some(behind) = &place.behind {
+        return find_or_create(call, place, behind, true).await;
+    }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = values(call, &place.collection, parameters.values()?).await?;

@@ -1,0 +1,217 @@
+//! What roles may do with collections: `roles/<role>/resources:*`, `roles/<role>/collections:list`,
+//! `dataSources/<key>/roles:*`, `availableActions:list`.
+
+use serde_json::{Map, Value, json};
+
+use super::{in_transaction, paged};
+use crate::app::acl::store::{self, CollectionTitle, Located};
+use crate::app::acl::{MAIN_DATA_SOURCE, available_actions};
+use crate::app::api::records::Parameters;
+use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::collections::field_shape;
+use crate::app::system::{DATA_SOURCES_ROLES_RESOURCES, USER_COLLECTIONS, USER_FIELDS};
+use crate::data::{Filter, Query, Record, Sort};
+
+/// A role's permissions on single collections, under one of their two names.
+pub(super) struct RoleResources(pub(super) &'static str);
+
+/// All collections, each with whether a role has permissions of its own there.
+pub(super) struct RoleCollections(pub(super) &'static str);
+
+/// The strategies of roles in one data source.
+pub(super) struct DataSourceRoles;
+
+/// The actions that permissions are given for.
+pub(super) struct AvailableActions;
+
+impl Resource for RoleResources {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "list" | "get" | "create" | "update" | "destroy")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            let role = call.source_key()?;
+            match call.action {
+                "list" => list(&call, role).await,
+                "get" => {
+                    let appends = Parameters::of(&call).words("appends")?;
+                    let appends: Vec<&str> = appends.iter().map(String::as_str).collect();
+                    let meant = Meant::of(&call)?;
+                    let found = store::get_resource(call.app.source(), role, meant.located(), &appends);
+                    Ok(Answer::Data(found.await?.unwrap_or_default()))
+                }
+                "create" => {
+                    let data_source = given_data_source(&call.body);
+                    let made = in_transaction(&call, async |transaction| {
+                        store::create_resource(transaction, data_source, role, &call.body).await
+                    });
+                    Ok(Answer::Data(made.await?))
+                }
+                "update" => {
+                    let meant = Meant::of(&call)?;
+                    let changed = in_transaction(&call, async |transaction| {
+                        store::update_resource(transaction, role, meant.located(), &call.body).await
+                    });
+                    Ok(Answer::Data(changed.await?))
+                }
+                _ => {
+                    let meant = Meant::of(&call)?;
+                    let removed = in_transaction(&call, async |transaction| {
+                        store::destroy_resources(transaction, role, meant.located()).await
+                    });
+                    Ok(Answer::Data(json!(removed.await?)))
+                }
+            }
+        })
+    }
+}
+
+/// Which resource of a role a request means.
+struct Meant {
+    id: Option<i64>,
+    data_source: String,
+    name: String,
+}
+
+impl Meant {
+    /// `filterByTk` is an ID or a collection's name; a filter has `name` and `dataSourceKey`.
+    fn of(call: &Call<'_>) -> Result<Self, ApiError> {
+        let filter = filter_parts(call)?;
+        let text = |name: &str| filter.get(name).and_then(Value::as_str);
+        let data_source = text("dataSourceKey").unwrap_or(MAIN_DATA_SOURCE).to_owned();
+        let key = call.param("filterByTk").filter(|key| !key.is_empty());
+        let (id, name) = match (key.map(str::parse), text("name")) {
+            (Some(Ok(id)), _) => (Some(id), ""),
+            (_, Some(name)) => (None, name),
+            (Some(Err(_)), None) => (None, key.unwrap_or_default()),
+            (None, None) => {
+                return Err(ApiError::bad_request("say which resource is meant: filterByTk is missing"));
+            }
+        };
+        Ok(Self { id, data_source, name: name.to_owned() })
+    }
+
+    fn located(&self) -> Located<'_> {
+        match self.id {
+            Some(id) => Located::Id(id),
+            None => Located::Collection { data_source: &self.data_source, name: &self.name },
+        }
+    }
+}
+
+/// The parts of a filter that is an object: `{"name": "posts", "dataSourceKey": "main"}`.
+fn filter_parts(call: &Call<'_>) -> Result<Map<String, Value>, ApiError> {
+    match call.params.get("filter") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(parts)) => Ok(parts.clone()),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(Map::new()),
+        Some(Value::String(text)) => serde_json::from_str(text)
+            .map_err(|error| ApiError::bad_request(format!("the filter is no object: {error}"))),
+        Some(_) => Err(ApiError::bad_request("the filter must be an object")),
+    }
+}
+
+fn given_data_source(body: &Value) -> &str {
+    body.get("dataSourceKey").and_then(Value::as_str).unwrap_or(MAIN_DATA_SOURCE)
+}
+
+async fn list(call: &Call<'_>, role: &str) -> Result<Answer, ApiError> {
+    let parameters = Parameters::of(call);
+    let by_key = parameters.by_key(&DATA_SOURCES_ROLES_RESOURCES)?.unwrap_or_default();
+    let filter = by_key.and(parameters.filter()?);
+    let appends = parameters.words("appends")?;
+    let appends: Vec<&str> = appends.iter().map(String::as_str).collect();
+    let found = store::list_resources(call.app.source(), role, filter, &appends).await?;
+    paged(call, found)
+}
+
+impl Resource for RoleCollections {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn has(&self, action: &str) -> bool {
+        action == "list"
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            let role = call.source_key()?;
+            // Which data source is no question to the collections themselves.
+            let mut parts = filter_parts(&call)?;
+            let data_source = parts.remove("dataSourceKey");
+            let data_source = data_source.as_ref().and_then(Value::as_str).unwrap_or(MAIN_DATA_SOURCE);
+            let filter = call.requester.filter(&Value::Object(parts))?;
+            let query = Query::filter(filter).sort(Sort::ascending("sort")).sort(Sort::ascending("key"));
+            let rows = call.app.source().find(&USER_COLLECTIONS, query).await?;
+            let text = |row: &Record, name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+            let titles: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "title"))).collect();
+            let titles: Vec<_> = titles
+                .iter()
+                .filter_map(|(name, title)| {
+                    Some(CollectionTitle { name: name.as_deref()?, title: title.as_deref() })
+                })
+                .collect();
+            let mut listed = store::role_collections(call.app.source(), data_source, role, &titles).await?;
+            if self.0 == "roles.dataSourcesCollections" {
+                add_fields(&call, &mut listed).await?;
+            }
+            paged(&call, listed)
+        })
+    }
+}
+
+/// Adds to each collection its fields, as the form for its permissions shows them.
+async fn add_fields(call: &Call<'_>, listed: &mut [Value]) -> Result<(), ApiError> {
+    let names = listed.iter().map(|row| row["name"].clone()).collect();
+    let query = Query::filter(Filter::one_of("collectionName", names)).sort(Sort::ascending("sort"));
+    let rows = call.app.source().find(&USER_FIELDS, query).await?;
+    for collection in listed {
+        let its = rows.iter().filter(|row| row.get("collectionName") == Some(&collection["name"]));
+        let its: Value = its.map(|row| Value::Object(field_shape(row))).collect();
+        collection["fields"] = its;
+    }
+    Ok(())
+}
+
+impl Resource for DataSourceRoles {
+    fn name(&self) -> &'static str {
+        "dataSources.roles"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        matches!(action, "get" | "update")
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
+            if call.action == "get" {
+                return Ok(Answer::Data(store::get_strategy(call.app.source(), data_source, role).await?));
+            }
+            let written = in_transaction(&call, async |transaction| {
+                store::update_strategy(transaction, data_source, role, &call.body).await
+            });
+            Ok(Answer::Data(written.await?))
+        })
+    }
+}
+
+impl Resource for AvailableActions {
+    fn name(&self) -> &'static str {
+        "availableActions"
+    }
+
+    fn has(&self, action: &str) -> bool {
+        action == "list"
+    }
+
+    fn call<'a>(&'a self, _call: Call<'a>) -> Answering<'a> {
+        Box::pin(async { Ok(Answer::Data(available_actions())) })
+    }
+}

@@ -1,0 +1,25 @@
+//! NocoBase's own client, as its users run it: Node and the package `@nocobase/sdk`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+
+#[test]
+fn a_client_written_for_nocobase_works_unchanged() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true}));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
+    assert!(folder.join("node_modules/@nocobase/sdk").exists(), "the client is missing: run tests/setup");
+    let mut command = Command::new("node");
+    command.arg(folder.join("client.cjs")).args([&daemon.url, "crm", ROOT_EMAIL, ROOT_PASSWORD]);
+    let did = environment.run(command).ok().json();
+    let refusals = json!({
+        "filter": 400, "operator": 400, "json": 400, "value": 400, "everything": 400, "action": 404, "resource": 404,
+    });
+    let once = json!({"filters": 9, "refusals": refusals});
+    assert_eq!(did, json!({"header": once, "path": once}));
+}
