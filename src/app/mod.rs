@@ -19,6 +19,8 @@ pub mod acl;
 pub mod api;
 pub mod auth;
 mod collections;
+mod crash;
+mod heavy;
 mod hooks;
 mod passwords;
 pub mod plugin;

@@ -22,7 +22,7 @@ use super::Cli;
 use crate::client::{Line, paths};
 use crate::protocol::methods::{AppList, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    Hello, ListApplications, Message, Nothing, PROTOCOL_VERSION, Request, RequestId, State,
+    Hello, Limit, ListApplications, Message, Nothing, PROTOCOL_VERSION, Request, RequestId, State,
 };
 
 /// The variable by which a shell asks for completion.
@@ -58,6 +58,14 @@ if [[ ${funcstack[1]} == _nbapps ]]; then
 else
     compdef _clap_dynamic_completer_nbapps nbapps
 fi";
+
+/// The limits, each as far as its value.
+pub(crate) fn limits() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let all = Limit::ALL.map(|limit| format!("{}=", limit.name()));
+        all.into_iter().filter(|name| begins(name, current)).map(CompletionCandidate::new).collect()
+    })
+}
 
 /// Any application.
 pub(crate) fn existing() -> ArgValueCompleter {

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
 use super::error::CliError;
-use crate::protocol::{AppId, Wait};
+use crate::protocol::{AppId, Limit, Wait};
 
 /// A parser that offers `words` and reads them as the protocol does.
 pub(crate) fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -44,6 +44,40 @@ pub(crate) fn idle_duration(text: &str) -> Result<Duration, String> {
         return Err("it must be at least one second".to_owned());
     }
     Ok(duration)
+}
+
+/// A limit and its value; `None` for that of all applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenLimit {
+    pub(crate) limit: Limit,
+    pub(crate) value: Option<u64>,
+}
+
+/// The help of the option that sets limits.
+pub(crate) const LIMITS_HELP: &str = "\
+Set a limit, or take it back with NAME=default; may be given several times:
+  in-flight             requests that it works on at a time [64]
+  queue                 requests that wait until it can work on them [256]
+  queue-time            how long they wait [5s]
+  request-time          how long a request may take; then its work is ended [1m]
+  statement-time        how long a statement may take; then it is cancelled [30s]
+  body                  the longest body of a request [10MiB]
+  connections           connections with a request for it [1000]
+  rate                  requests in a second, or none for as many as come [none]
+  database-connections  connections to its database [8; in a file or schema 4]";
+
+/// Reads `in-flight=64`; `default` takes a value back.
+pub(crate) fn limit(text: &str) -> Result<GivenLimit, String> {
+    let (name, value) = text.split_once('=').ok_or("give NAME=VALUE, such as in-flight=64")?;
+    let limit = Limit::named(name).ok_or_else(|| {
+        let names = Limit::ALL.map(Limit::name).join(", ");
+        format!("there is no limit \"{name}\"; there are {names}")
+    })?;
+    let value = match value {
+        "default" => None,
+        value => Some(limit.parse(value).map_err(|error| error.to_string())?),
+    };
+    Ok(GivenLimit { limit, value })
 }
 
 /// Reads a point in time: so long ago (`10m`, `2h 30m`), or a time as in RFC 3339.
@@ -125,7 +159,7 @@ impl SecretFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{DatabaseMode, LogLevel, StartMode, State, UpgradePolicy};
+    use crate::protocol::{DatabaseMode, Limits, LogLevel, StartMode, State, UpgradePolicy};
 
     fn all_read<T: DeserializeOwned>(words: &[&str]) {
         for word in words {
@@ -141,6 +175,28 @@ mod tests {
         all_read::<DatabaseMode>(DATABASE_MODES);
         all_read::<LogLevel>(LOG_LEVELS);
         assert_eq!(STATES, State::ALL.map(State::as_str));
+    }
+
+    #[test]
+    fn a_limit_is_a_name_and_a_value() {
+        let read = |text| limit(text).map(|given| (given.limit, given.value));
+        assert_eq!(read("in-flight=8"), Ok((Limit::InFlight, Some(8))));
+        assert_eq!(read("request-time=1m 30s"), Ok((Limit::RequestTimeMs, Some(90_000))));
+        assert_eq!(read("rate=none"), Ok((Limit::RequestsPerSecond, Some(0))));
+        assert_eq!(read("rate=default"), Ok((Limit::RequestsPerSecond, None)));
+        for (wrong, says) in
+            [("in-flight", "NAME=VALUE"), ("speed=1", "there is no limit \"speed\""), ("body=big", "10MiB")]
+        {
+            assert!(read(wrong).unwrap_err().contains(says), "{wrong}");
+        }
+        // The help is written by hand, so that each has a line of its own.
+        let lines: Vec<_> = LIMITS_HELP.lines().skip(1).collect();
+        assert_eq!(lines.len(), Limit::ALL.len());
+        for (line, limit) in lines.iter().zip(Limit::ALL) {
+            let usual = Limits::USUAL.of(limit);
+            assert!(line.trim_start().starts_with(limit.name()), "{line}");
+            assert!(line.contains(&format!("[{}", limit.written(usual))), "{line}");
+        }
     }
 
     #[test]

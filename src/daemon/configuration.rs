@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::client::paths;
 use crate::database::{Location, ServerLimits};
 use crate::gateway::GatewayOptions;
-use crate::protocol::RootUser;
+use crate::protocol::{Limit, LimitValues, RootUser};
 
 /// Everything the daemon needs to know to start.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Configuration {
     pub table_prefix: String,
     /// What may be asked of database servers.
     pub server_limits: ServerLimits,
+    /// What each application may take of the host, where it was not given limits of its own.
+    pub limits: LimitValues,
     /// The root user of applications that are not given one.
     pub root: RootUser,
     /// How long a deleted application's data is kept.
@@ -98,14 +100,17 @@ impl Settings {
                 .into_iter()
                 .map(|network| network.0)
                 .collect(),
-            body_limit: self.limits.body_bytes.unwrap_or(usual.body_limit),
-            header_read_timeout: seconds(self.limits.header_timeout, usual.header_read_timeout),
-            request_timeout: seconds(self.limits.request_timeout, usual.request_timeout),
-            drain_timeout: seconds(self.limits.drain_timeout, usual.drain_timeout),
-            max_connections: self.limits.connections.unwrap_or(usual.max_connections),
+            header_read_timeout: seconds(self.gateway.header_timeout, usual.header_read_timeout),
+            drain_timeout: seconds(self.gateway.drain_timeout, usual.drain_timeout),
+            max_connections: self.gateway.connections.unwrap_or(usual.max_connections),
         };
         let usual_file = data_directory.join("main").join("database.sqlite");
         let database = self.database;
+        let mut limits = self.limits;
+        if let Some(span) = database.statement_timeout {
+            let time = u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+            limits.entry(Limit::StatementTimeMs).or_insert(time);
+        }
         let main_location = main_location(database.url.as_deref(), database.schema.as_deref(), usual_file)?;
         Ok(Configuration {
             file,
@@ -123,9 +128,10 @@ impl Settings {
                     ServerLimits::default().statement_timeout,
                 ),
             },
+            limits,
             root: self.root_user.into(),
             keep_deleted: seconds(self.keep_deleted, Duration::from_secs(30 * 24 * 3600)),
-            visit_timeout: seconds(self.limits.visit_timeout, Duration::from_secs(20)),
+            visit_timeout: seconds(self.gateway.visit_timeout, Duration::from_secs(20)),
             log_level: self.log.level.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log.format.unwrap_or_default(),
             log_file_size: self.log.file_bytes.unwrap_or(10 * 1024 * 1024),
@@ -216,6 +222,10 @@ mod tests {
             ("[database]\nstatement_timeout = 30", &[], "statement_timeout"),
             ("", &[("NBAPPS_DATABASE_CONNECTIONS", "many")], "NBAPPS_DATABASE_CONNECTIONS"),
             ("[database]\nurl = 'postgres://u:secret@h/'", &[], "no database's name"),
+            ("[limits]\nspeed = 1", &[], "there is no limit `speed`"),
+            ("[limits]\nin_flight = 0", &[], "in-flight cannot be \"0\""),
+            ("[limits]\nrequest_time = 30", &[], "such as 30s"),
+            ("", &[("NBAPPS_LIMIT_BODY", "big")], "NBAPPS_LIMIT_BODY"),
             ("", &[("APP_PORT", "x")], "APP_PORT"),
             ("", &[("DB_DIALECT", "mysql")], "DB_USER"),
             ("", &[("DB_DIALECT", "oracle")], "DB_DIALECT"),
@@ -227,6 +237,24 @@ mod tests {
             assert!(said.contains(says), "{file} {environment:?}: {said}");
             assert!(!said.contains("secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn limits_of_all_applications_are_numbers_times_and_sizes() {
+        let file = "[limits]\nin_flight = 8\nrequest_time = '2s'\nbody = '1MiB'\nrate = 'none'\n\
+                    [gateway]\nconnections = 5\n[database]\nstatement_timeout = '7s'";
+        let all =
+            load(file, &[("NBAPPS_LIMIT_IN_FLIGHT", "9"), ("NBAPPS_LIMIT_QUEUE_TIME", "1s")], &[]).unwrap();
+        let expected = [
+            (Limit::InFlight, 9),
+            (Limit::QueueTimeMs, 1_000),
+            (Limit::RequestTimeMs, 2_000),
+            (Limit::StatementTimeMs, 7_000),
+            (Limit::BodyBytes, 1 << 20),
+            (Limit::RequestsPerSecond, 0),
+        ];
+        assert_eq!(all.limits, LimitValues::from(expected));
+        assert_eq!(all.gateway.max_connections, 5);
     }
 
     #[test]

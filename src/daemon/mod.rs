@@ -6,6 +6,7 @@ pub mod arguments;
 mod configuration;
 mod directory;
 mod error;
+mod limits;
 mod logging;
 mod readiness;
 mod settings;

@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::arguments::{Arguments, LogFormat};
 use super::error::ConfigurationError;
+use super::limits;
 use crate::database::Engine;
 use crate::gateway::Network;
-use crate::protocol::RootUser;
+use crate::protocol::{LimitValues, RootUser};
 
 /// What one source says. The names are the keys of the file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,7 +31,10 @@ pub(super) struct Settings {
     pub(super) database: DatabaseSettings,
     pub(super) root_user: RootUserSettings,
     pub(super) log: LogSettings,
-    pub(super) limits: LimitSettings,
+    pub(super) gateway: GatewaySettings,
+    /// `[limits]`: those of every application that has none of its own.
+    #[serde(deserialize_with = "limits::read")]
+    pub(super) limits: LimitValues,
     /// NocoBase's `APP_HOST` and `APP_PORT`, which may be said one without the other.
     #[serde(skip)]
     pub(super) app_host: Option<IpAddr>,
@@ -70,14 +74,12 @@ pub(super) struct LogSettings {
     pub(super) files: Option<usize>,
 }
 
-/// `[limits]`
+/// `[gateway]`: what holds for all applications together.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct LimitSettings {
-    pub(super) body_bytes: Option<usize>,
+pub(super) struct GatewaySettings {
     pub(super) connections: Option<usize>,
     pub(super) header_timeout: Option<Span>,
-    pub(super) request_timeout: Option<Span>,
     pub(super) visit_timeout: Option<Span>,
     pub(super) drain_timeout: Option<Span>,
 }
@@ -197,7 +199,8 @@ impl Settings {
                 format: log_format(get)?,
                 ..LogSettings::default()
             },
-            limits: LimitSettings::default(),
+            gateway: GatewaySettings::default(),
+            limits: limits::from_environment(get)?,
             app_host: parsed(get, "APP_HOST", "an IP address, such as 0.0.0.0")?,
             app_port: parsed(get, "APP_PORT", "a port from 0 to 65535")?,
         })
@@ -244,14 +247,13 @@ impl Settings {
                 file_bytes: self.log.file_bytes.or(weaker.log.file_bytes),
                 files: self.log.files.or(weaker.log.files),
             },
-            limits: LimitSettings {
-                body_bytes: self.limits.body_bytes.or(weaker.limits.body_bytes),
-                connections: self.limits.connections.or(weaker.limits.connections),
-                header_timeout: self.limits.header_timeout.or(weaker.limits.header_timeout),
-                request_timeout: self.limits.request_timeout.or(weaker.limits.request_timeout),
-                visit_timeout: self.limits.visit_timeout.or(weaker.limits.visit_timeout),
-                drain_timeout: self.limits.drain_timeout.or(weaker.limits.drain_timeout),
+            gateway: GatewaySettings {
+                connections: self.gateway.connections.or(weaker.gateway.connections),
+                header_timeout: self.gateway.header_timeout.or(weaker.gateway.header_timeout),
+                visit_timeout: self.gateway.visit_timeout.or(weaker.gateway.visit_timeout),
+                drain_timeout: self.gateway.drain_timeout.or(weaker.gateway.drain_timeout),
             },
+            limits: weaker.limits.into_iter().chain(self.limits).collect(),
             app_host: self.app_host.or(weaker.app_host),
             app_port: self.app_port.or(weaker.app_port),
         }

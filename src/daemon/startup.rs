@@ -23,6 +23,7 @@ use crate::supervisor::{Supervisor, SupervisorOptions};
 /// Runs the daemon until it is told to end.
 pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
     let started_at = crate::protocol::now();
+    raise_open_files();
     let directory = DataDirectory::take(&configuration.data_directory)?;
     let logs = open_logs(&configuration)?;
     let shutdown = CancellationToken::new();
@@ -72,6 +73,14 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     Ok(())
 }
 
+/// Connections are open files, and the usual limit is for programs that have a few: takes all that
+/// this process may have.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 fn open_logs(configuration: &Configuration) -> Result<Arc<LogFiles>, StartError> {
     let directory = configuration.data_directory.join("logs");
     let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files);
@@ -96,6 +105,7 @@ fn supervisor_options(
         main_url: main_url.to_owned(),
         root: configuration.root.clone(),
         keep_deleted: configuration.keep_deleted,
+        limits: configuration.limits.clone(),
         visit_timeout: configuration.visit_timeout,
         drain_timeout: configuration.gateway.drain_timeout,
         logs,

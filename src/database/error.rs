@@ -51,6 +51,9 @@ pub enum DatabaseError {
     /// Another process held it for too long.
     #[error("{0}")]
     Busy(String),
+    /// A statement took longer than it may, and was cancelled.
+    #[error("{0}")]
+    TooSlow(String),
     /// It was closed here.
     #[error("the database {0} is closed")]
     Closed(String),

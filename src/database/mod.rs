@@ -12,6 +12,7 @@
 //! transactions; such an engine adds its connection and how databases are made and removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_query::{InsertStatement, SelectStatement};
 use transaction::EngineTransaction;
@@ -24,6 +25,7 @@ mod executor;
 mod expression;
 mod location;
 mod mysql;
+mod places;
 mod postgres;
 mod rows;
 mod savepoints;
@@ -39,6 +41,7 @@ pub use error::DatabaseError;
 pub use executor::Executor;
 pub use expression::{InvalidFormat, StoredMoment};
 pub use location::Location;
+pub(crate) use places::{Place, Places};
 pub use rows::Rows;
 pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
@@ -202,6 +205,16 @@ impl Database {
             EngineDatabase::Sqlite(_) => None,
             EngineDatabase::Postgres(postgres) => Some(postgres.handle().in_use()),
             EngineDatabase::Mysql(mysql) => Some(mysql.handle().in_use()),
+        }
+    }
+
+    /// How many connections it may have at a time (on SQLite: that read), and how long a statement
+    /// may take; from now on.
+    pub fn set_limits(&self, connections: u32, statement_time: Duration) {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.set_limits(connections, statement_time),
+            EngineDatabase::Postgres(postgres) => postgres.handle().set_limits(connections, statement_time),
+            EngineDatabase::Mysql(mysql) => mysql.handle().set_limits(connections, statement_time),
         }
     }
 

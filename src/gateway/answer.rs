@@ -1,4 +1,5 @@
-//! The way of a request: select the application, read the body, borrow the application, hand over.
+//! The way of a request: select the application, let it in as far as its limits allow, read the
+//! body, borrow the application, hand over.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::{body, cors, layers};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
 use crate::protocol::{AppId, State};
-use crate::supervisor::{Supervisor, Unavailable, Visit};
+use crate::supervisor::{Arrival, Supervisor, Turn, Unavailable, Visit};
 
 /// What all requests share; nothing in it changes.
 pub(super) struct Shared {
@@ -27,8 +28,21 @@ pub(super) struct Shared {
     /// With a slash at both ends.
     pub(super) api_base: String,
     pub(super) trusted_proxies: Vec<Network>,
-    pub(super) body_limit: usize,
-    pub(super) request_timeout: Duration,
+}
+
+/// An application, lent to a request until this is dropped.
+struct Lent {
+    visit: Visit,
+    _turn: Turn,
+    arrival: Arrival,
+    /// When the request is to be done.
+    deadline: Instant,
+}
+
+impl Lent {
+    fn too_slow(&self, app: &str) -> Refusal {
+        Refusal::too_slow(app, Duration::from_millis(self.arrival.limits().request_time_ms))
+    }
 }
 
 /// Answers one request.
@@ -97,9 +111,7 @@ impl Shared {
         mut parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
-        let deadline = Instant::now() + self.request_timeout;
-        let body = self.body(&parts, body, deadline).await?;
-        let visit = self.visit(&selected.app, deadline).await?;
+        let (lent, body) = self.admit(&selected.app, body).await?;
         // The API knows the `Authorization` header alone. Without cookies, no other website can
         // make a browser use it in its user's name.
         parts.headers.remove(COOKIE);
@@ -112,8 +124,9 @@ impl Shared {
             body,
             client,
         };
-        let answered = timeout_at(deadline, visit.api(request)).await;
-        answered.map_err(|_| Refusal::too_slow(&selected.app, self.request_timeout))
+        // What does not come to its end is dropped, and its statement is cancelled with it.
+        let answered = timeout_at(lent.deadline, lent.visit.api(request)).await;
+        answered.map_err(|_| lent.too_slow(&selected.app))
     }
 
     /// One of the application's pages.
@@ -125,9 +138,7 @@ impl Shared {
         parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
-        let deadline = Instant::now() + self.request_timeout;
-        let body = self.body(&parts, body, deadline).await?;
-        let visit = self.visit(&selected.app, deadline).await?;
+        let (lent, body) = self.admit(&selected.app, body).await?;
         let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
         let host = reached.host.map(str::to_owned);
         let https = reached.https;
@@ -147,25 +158,32 @@ impl Shared {
             headers: parts.headers,
             body,
         };
-        let answered = timeout_at(deadline, pages::handle(&visit, &view, request)).await;
-        answered.map_err(|_| Refusal::too_slow(&selected.app, self.request_timeout))
+        let answered = timeout_at(lent.deadline, pages::handle(&lent.visit, &view, request)).await;
+        answered.map_err(|_| lent.too_slow(&selected.app))
     }
 
-    /// Read before the application is borrowed: a slow upload does not hold up its stop.
-    async fn body(&self, parts: &Parts, body: Incoming, deadline: Instant) -> Result<Bytes, Refusal> {
-        body::read(body, self.body_limit, self.request_timeout, deadline).await.map_err(|error| {
-            tracing::debug!(%error, version = ?parts.version, "a body was not read");
-            Refusal::body(&error)
-        })
-    }
-
-    /// The application, started if a visit may start it.
-    async fn visit(&self, app: &str, deadline: Instant) -> Result<Visit, Refusal> {
-        match timeout_at(deadline, self.supervisor.visit(app)).await {
-            Ok(Ok(visit)) => Ok(visit),
-            Ok(Err(unavailable)) => Err(Refusal::unavailable(&unavailable)),
-            Err(_) => Err(Refusal::too_slow(app, self.request_timeout)),
-        }
+    /// Lets a request in: reads its body, waits for its turn, and borrows the application, which is
+    /// started if a visit may start it.
+    async fn admit(&self, app: &str, body: Incoming) -> Result<(Lent, Bytes), Refusal> {
+        let arrived =
+            self.supervisor.arrive(app).map_err(|unavailable| Refusal::unavailable(&unavailable))?;
+        let mut arrival = arrived.map_err(|refused| Refusal::refused(app, &refused))?;
+        let time = Duration::from_millis(arrival.limits().request_time_ms);
+        let deadline = Instant::now() + time;
+        // Before the application is borrowed: a slow upload does not hold up its stop.
+        let body = body::read(body, &mut arrival, deadline).await.map_err(|error| {
+            tracing::debug!(%error, "a body was not read");
+            Refusal::body(app, &error)
+        })?;
+        let turn = match timeout_at(deadline, arrival.turn()).await {
+            Ok(turn) => turn.map_err(|refused| Refusal::refused(app, &refused))?,
+            Err(_) => return Err(Refusal::too_slow(app, time)),
+        };
+        let visit = match timeout_at(deadline, self.supervisor.visit(app)).await {
+            Ok(visit) => visit.map_err(|unavailable| Refusal::unavailable(&unavailable))?,
+            Err(_) => return Err(Refusal::too_slow(app, time)),
+        };
+        Ok((Lent { visit, _turn: turn, arrival, deadline }, body))
     }
 
     /// `ok` when the application runs. Asking does not start it.

@@ -1,30 +1,30 @@
-//! Reads a request's body, whole, bounded in size and time.
+//! Reads a request's body, whole, bounded in size and time, and counted while it is in memory.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
+
+use crate::supervisor::{Arrival, Refused};
 
 /// Why a body was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body is longer than the {limit} bytes that are allowed")]
-    TooLong { limit: usize },
-    #[error("the body did not come within {} seconds", .limit.as_secs())]
+    TooLong { limit: u64 },
+    #[error("the body did not come within {limit:?}")]
     TooSlow { limit: Duration },
     #[error("the body could not be read: {0}")]
     Broken(String),
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// The whole body. What is announced as too long is refused before a byte of it is read.
-pub(super) async fn read<B>(
-    body: B,
-    limit: usize,
-    time: Duration,
-    deadline: Instant,
-) -> Result<Bytes, BodyError>
+pub(super) async fn read<B>(body: B, arrival: &mut Arrival, deadline: Instant) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -32,20 +32,50 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    if body.size_hint().lower() > limit as u64 {
+    let (limit, time) = (arrival.limits().body_bytes, arrival.limits().request_time_ms);
+    let announced = body.size_hint().lower();
+    if announced > limit {
         return Err(BodyError::TooLong { limit });
     }
-    match timeout_at(deadline, Limited::new(body, limit).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLong { limit }),
-        Ok(Err(error)) => Err(BodyError::Broken(error.to_string())),
-        Err(_) => Err(BodyError::TooSlow { limit: time }),
+    arrival.hold(announced)?;
+    match timeout_at(deadline, collect(body, arrival, limit)).await {
+        Ok(whole) => whole,
+        Err(_) => Err(BodyError::TooSlow { limit: Duration::from_millis(time) }),
     }
+}
+
+async fn collect<B>(body: B, arrival: &mut Arrival, limit: u64) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    // Nearly all bodies come in one piece, which is not copied.
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::Broken(error.into().to_string()))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        let length = (first.len() + rest.len() + piece.len()) as u64;
+        if length > limit {
+            return Err(BodyError::TooLong { limit });
+        }
+        arrival.hold(length)?;
+        if first.is_empty() && rest.is_empty() {
+            first = piece;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&piece);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Limits;
     use http_body_util::Full;
     use std::convert::Infallible;
     use std::pin::Pin;
@@ -72,12 +102,12 @@ mod tests {
         }
     }
 
-    async fn read_within<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
+    async fn read_within<B>(body: B, limit: u64) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes, Error = Infallible>,
     {
-        let time = Duration::from_secs(5);
-        read(body, limit, time, Instant::now() + time).await
+        let mut arrival = Arrival::of(Limits { body_bytes: limit, ..Limits::USUAL });
+        read(body, &mut arrival, Instant::now() + Duration::from_secs(5)).await
     }
 
     #[tokio::test]
@@ -92,8 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_does_not_end_is_given_up() {
-        let time = Duration::from_secs(5);
-        let error = read(Chunks { left: 1, ends: false }, 10, time, Instant::now()).await.unwrap_err();
-        assert_eq!(error.to_string(), "the body did not come within 5 seconds");
+        let mut arrival = Arrival::of(Limits { request_time_ms: 5_000, ..Limits::USUAL });
+        let error = read(Chunks { left: 1, ends: false }, &mut arrival, Instant::now()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the body did not come within 5s");
     }
 }

@@ -85,6 +85,8 @@ mod tests {
             upgrade: UpgradePolicy::Auto,
             environment: "local".into(),
             idle_stop_seconds: None,
+            limits: crate::protocol::Limits::USUAL,
+            own_limits: Vec::new(),
             protected: false,
             pinned: false,
             icon: None,

@@ -8,14 +8,18 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::body::BodyError;
 use crate::pages::{self, Problem};
 use crate::protocol::State;
-use crate::supervisor::Unavailable;
+use crate::supervisor::{Refused, Unavailable};
+
+/// When it makes sense to ask again where requests wait, and where one took too long.
+const BUSY_SECONDS: u64 = 1;
+const SLOW_SECONDS: u64 = 5;
 
 /// Why the gateway answers by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub(super) struct Refusal {
     /// Whether a command such as an upgrade holds the application.
     maintaining: bool,
     retry_after: Option<u64>,
+    /// Whether its connection is closed: there are too many.
+    closes: bool,
     heading: &'static str,
     advice: &'static str,
     /// A command for whoever looks after the host.
@@ -100,6 +106,7 @@ impl Refusal {
             message: unavailable.message.clone(),
             maintaining: unavailable.state == State::Commanding,
             retry_after: unavailable.retry_after,
+            closes: false,
             heading,
             advice,
             command,
@@ -122,8 +129,9 @@ impl Refusal {
     }
 
     /// The body was not read.
-    pub(super) fn body(error: &BodyError) -> Self {
+    pub(super) fn body(app: &str, error: &BodyError) -> Self {
         let (status, code) = match error {
+            BodyError::Refused(refused) => return Self::refused(app, refused),
             BodyError::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
             BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
             BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "BODY_BROKEN"),
@@ -131,12 +139,38 @@ impl Refusal {
         Self::new(status, code, error.to_string())
     }
 
+    /// The application's limits do not let it in.
+    pub(super) fn refused(app: &str, refused: &Refused) -> Self {
+        let (status, code, heading, wait) = match refused {
+            Refused::Rate { wait, .. } => {
+                // Rounded up: who comes back then is let in.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                (StatusCode::TOO_MANY_REQUESTS, "APP_RATE_LIMITED", "Too many requests", seconds)
+            }
+            Refused::Connections { .. }
+            | Refused::Bodies { .. }
+            | Refused::Queue { .. }
+            | Refused::Waited { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "APP_BUSY", "This application is busy", BUSY_SECONDS)
+            }
+        };
+        Self {
+            heading,
+            advice: "Try again in a moment.",
+            retry_after: Some(wait.max(1)),
+            closes: matches!(refused, Refused::Connections { .. }),
+            ..Self::new(status, code, format!("the application \"{app}\" is busy: {refused}"))
+        }
+    }
+
     /// The application took too long.
     pub(super) fn too_slow(app: &str, limit: Duration) -> Self {
-        let message = format!("the application \"{app}\" did not answer within {} seconds", limit.as_secs());
+        let message = format!("the application \"{app}\" did not answer within {limit:?}");
         Self {
             advice: "It may be busy. Try again in a moment.",
-            ..Self::new(StatusCode::GATEWAY_TIMEOUT, "APP_TIMEOUT", message)
+            heading: "This application is slow",
+            retry_after: Some(SLOW_SECONDS),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "APP_TIMEOUT", message)
         }
     }
 
@@ -147,6 +181,7 @@ impl Refusal {
             message: message.into(),
             maintaining: false,
             retry_after: None,
+            closes: false,
             heading: status.canonical_reason().unwrap_or("Not possible"),
             advice: "",
             command: None,
@@ -165,12 +200,19 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        self.closing(response)
+    }
+
+    fn closing(&self, mut response: Response<Bytes>) -> Response<Bytes> {
+        if self.closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
     /// For a person.
     pub(super) fn html(&self) -> Response<Bytes> {
-        pages::problem(&Problem {
+        self.closing(pages::problem(&Problem {
             heading: self.heading,
             message: &capitalized(&self.message),
             advice: (!self.advice.is_empty()).then_some(self.advice),
@@ -178,7 +220,7 @@ impl Refusal {
             link: (self.code == "NOT_FOUND").then_some(("/admin/", "Go to the start page")),
             retry_after: self.retry_after,
             ..Problem::new(self.status)
-        })
+        }))
     }
 }
 
@@ -291,9 +333,9 @@ mod tests {
     #[test]
     fn what_cannot_be_passed_on_says_why() {
         for (refusal, status, says) in [
-            (Refusal::body(&BodyError::TooLong { limit: 7 }), 413, "longer than the 7 bytes"),
-            (Refusal::body(&BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9 seconds"),
-            (Refusal::too_slow("crm", Duration::from_secs(9)), 504, "\"crm\" did not answer within 9"),
+            (Refusal::body("crm", &BodyError::TooLong { limit: 7 }), 413, "longer than the 7 bytes"),
+            (Refusal::body("crm", &BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9s"),
+            (Refusal::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
             (Refusal::nowhere(), 404, "nothing at this address"),
             (Refusal::method(), 405, "GET and HEAD"),
         ] {
@@ -302,6 +344,30 @@ mod tests {
             let body: Value = serde_json::from_slice(response.body()).unwrap();
             assert!(body["error"]["message"].as_str().unwrap().contains(says), "{body}");
             assert_eq!(refusal.html().status(), status);
+        }
+    }
+
+    #[test]
+    fn what_a_limit_refuses_says_when_to_come_back() {
+        let wait = Duration::from_millis(1100);
+        for (refused, status, code, retry_after, says) in [
+            (Refused::Rate { limit: 9, wait }, 429, "APP_RATE_LIMITED", "2", "more than 9 requests"),
+            (Refused::Connections { limit: 9 }, 503, "APP_BUSY", "1", "9 connections"),
+            (Refused::Bodies { limit: 9 }, 503, "APP_BUSY", "1", "9 bytes"),
+            (Refused::Queue { in_flight: 9, queue: 8 }, 503, "APP_BUSY", "1", "9 requests, 8 more wait"),
+            (Refused::Waited { in_flight: 9, waited: wait }, 503, "APP_BUSY", "1", "within 1.1s"),
+        ] {
+            let refusal = Refusal::refused("crm", &refused);
+            let response = refusal.json();
+            assert_eq!((response.status().as_u16(), refusal.html().status().as_u16()), (status, status));
+            assert_eq!(response.headers()[RETRY_AFTER], retry_after);
+            assert_eq!(refusal.html().headers()[RETRY_AFTER], retry_after);
+            let closes = matches!(refused, Refused::Connections { .. });
+            assert_eq!(response.headers().contains_key(CONNECTION), closes);
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["error"]["code"], code);
+            let message = body["error"]["message"].as_str().unwrap();
+            assert!(message.contains("\"crm\"") && message.contains(says), "{message}");
         }
     }
 

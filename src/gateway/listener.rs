@@ -17,9 +17,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::seats::{Seat, Seats};
 
 /// What connections may cost.
 #[derive(Debug, Clone, Copy)]
@@ -54,20 +55,27 @@ pub(super) async fn serve<A, F, B>(
         .max_buf_size(LONGEST_HEAD)
         .pipeline_flush(true);
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
-    let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+    let mut seats = Seats::new(limits.max_connections);
     let connections = TaskTracker::new();
-    while let Some((stream, peer, slot)) = accept(&listener, &slots, &shutdown).await {
+    while let Some((stream, peer, seat)) = accept(&listener, &mut seats, &shutdown).await {
         let (http, answer) = (http.clone(), answer.clone());
         let (closing, ending) = (closing.clone(), ending.clone());
         connections.spawn(async move {
             let service = service_fn(|request| {
+                seat.is_busy();
                 let answer = answer(peer, request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                let seat = Arc::clone(&seat);
+                async move {
+                    let answer = answer.await;
+                    seat.is_idle();
+                    Ok::<_, Infallible>(answer)
+                }
             });
             let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
                 () = closing.cancelled() => None,
+                () = seat.is_wanted() => None,
             };
             let ended = match ended {
                 Some(ended) => ended,
@@ -76,13 +84,13 @@ pub(super) async fn serve<A, F, B>(
                     tokio::select! {
                         ended = connection.as_mut() => ended,
                         () = ending.cancelled() => Ok(()),
+                        () = seat.is_left() => Ok(()),
                     }
                 }
             };
             if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "a connection broke");
             }
-            drop(slot);
         });
     }
     // New connections are refused from here on, not left waiting for nobody.
@@ -96,20 +104,19 @@ pub(super) async fn serve<A, F, B>(
     }
 }
 
-/// The next connection with its slot; `None` once it is time to end.
+/// The next connection with its seat; `None` once it is time to end.
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    seats: &mut Seats,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, Arc<Seat>)> {
     let next = async {
-        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     // Answers are written whole; waiting to fill a packet only delays them.
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, peer, slot));
+                    return Some((stream, peer, seats.take().await?));
                 }
                 // The one that was to connect has gone again.
                 Err(error) if is_of_the_connection(&error) => {}

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::supervisor::Supervisor;
@@ -35,6 +35,7 @@ mod errors;
 mod layers;
 mod listener;
 mod peer;
+mod seats;
 mod selector;
 
 pub use peer::{InvalidNetwork, Network};
@@ -48,15 +49,11 @@ pub struct GatewayOptions {
     pub api_base_path: String,
     /// Proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
-    /// The longest body of a request, in bytes.
-    pub body_limit: usize,
     /// How long a connection may take to send a request's headers; also how long one may be idle.
     pub header_read_timeout: Duration,
-    /// How long a request may take, from its headers to the whole answer.
-    pub request_timeout: Duration,
     /// How long requests in flight may go on once the gateway is told to end.
     pub drain_timeout: Duration,
-    /// Connections at once; more wait until one closes.
+    /// Connections at once; of more, the one that has been idle the longest is closed.
     pub max_connections: usize,
 }
 
@@ -66,9 +63,7 @@ impl Default for GatewayOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 13000)),
             api_base_path: "/api/".to_owned(),
             trusted_proxies: Vec::new(),
-            body_limit: 10 * 1024 * 1024,
             header_read_timeout: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
             max_connections: 10_000,
         }
@@ -180,8 +175,6 @@ impl Gateway {
             supervisor,
             api_base: self.api_base,
             trusted_proxies: options.trusted_proxies,
-            body_limit: options.body_limit,
-            request_timeout: options.request_timeout,
         });
         let answer = move |peer: SocketAddr, request| {
             let shared = Arc::clone(&shared);
@@ -192,10 +185,18 @@ impl Gateway {
     }
 }
 
+/// Connections that the system keeps until they are accepted: a crowd that comes at once must not
+/// keep others out. The system may allow less (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
 /// Takes the address; with port 0 the system chooses one, hence the address beside the listener.
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
     let failed = |source| GatewayError::listen(address, source);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(failed)?;
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    let listener = socket.listen(BACKLOG).map_err(failed)?;
     let taken = listener.local_addr().map_err(failed)?;
     Ok((listener, taken))
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AppId;
+use super::{AppId, Limit, LimitChanges, LimitValues, Limits};
 
 /// Where an application stands, in NocoBase's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -255,6 +255,9 @@ pub struct CreateApplication {
     /// Stop an on-visit application after this many seconds without a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
+    /// What it may take of the host, where that is to differ from all others.
+    #[serde(skip_serializing_if = "LimitValues::is_empty")]
+    pub limits: LimitValues,
     /// Is an application of this ID there already, answer with it instead of an error.
     pub if_not_exists: bool,
     /// Start it once it is made.
@@ -308,6 +311,10 @@ pub struct Application {
     /// Seconds without a request after which it stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
+    /// What it may take of the host.
+    pub limits: Limits,
+    /// Which of the limits were set for it alone.
+    pub own_limits: Vec<Limit>,
     /// Whether it is protected against deletion.
     pub protected: bool,
     /// Whether it is pinned in the page's list.
@@ -525,6 +532,9 @@ pub struct Changes {
     /// Seconds without a request after which it stops; 0 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
+    /// Limits that change: a value each, or null for that of all applications.
+    #[serde(skip_serializing_if = "LimitChanges::is_empty")]
+    pub limits: LimitChanges,
     /// Whether deletion is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,

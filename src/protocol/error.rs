@@ -188,6 +188,12 @@ impl From<super::InvalidAppId> for RpcError {
     }
 }
 
+impl From<super::InvalidLimit> for RpcError {
+    fn from(error: super::InvalidLimit) -> Self {
+        Self::new(ErrorKind::InvalidSetting, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

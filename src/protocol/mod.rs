@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod host;
 mod id;
+mod limits;
 pub mod lines;
 mod message;
 pub mod methods;
@@ -23,6 +24,7 @@ pub use error::{ErrorData, ErrorKind, RpcError};
 pub use event::*;
 pub use host::*;
 pub use id::{AppId, InvalidAppId};
+pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
 

@@ -159,6 +159,8 @@ impl Supervisor {
             jwt_secret: String::new(),
         };
         registration.set_domains(&domains);
+        let limits = create.limits.into_iter().map(|(limit, value)| (limit, Some(value))).collect();
+        registration.change_limits(&limits)?;
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
         let table_prefix = create.database.table_prefix.unwrap_or_default();
         Ok(Plan { id, wanted, table_prefix, registration, account, jwt_secret, start: create.start })

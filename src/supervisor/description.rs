@@ -105,6 +105,8 @@ impl Supervisor {
             upgrade: registration.upgrade(),
             environment: "local".to_owned(),
             idle_stop_seconds: registration.idle_stop_seconds(),
+            limits: self.limits(registration, location),
+            own_limits: registration.limits().into_keys().collect(),
             protected: registration.protected(),
             pinned: registration.pinned == Some(true),
             icon: registration.icon.clone(),

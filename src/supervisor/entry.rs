@@ -11,10 +11,11 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use crate::app::App;
 use crate::database::Location;
-use crate::protocol::{AppId, Happening, State};
+use crate::protocol::{AppId, Happening, Limits, State};
 
 use super::events::Events;
 use super::lifecycle::{Standing, may_go};
+use super::limits::Admission;
 use super::registry::Registration;
 
 /// A registered application.
@@ -24,6 +25,8 @@ pub(crate) struct Entry {
     /// Where its database is.
     pub(crate) location: Location,
     pub(crate) registration: ArcSwap<Registration>,
+    /// What requests pass before they get to it.
+    pub(crate) admission: Arc<Admission>,
     standing: watch::Sender<Standing>,
     running: ArcSwapOption<Running>,
     /// Held by whatever changes its state: one command at a time.
@@ -31,11 +34,17 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(registration: Registration, location: Location, state: State) -> Arc<Self> {
+    pub(crate) fn new(
+        registration: Registration,
+        location: Location,
+        state: State,
+        limits: Limits,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id: registration.id.clone(),
             location,
             registration: ArcSwap::from_pointee(registration),
+            admission: Admission::new(limits),
             standing: watch::channel(Standing::now(state)).0,
             running: ArcSwapOption::empty(),
             command: Arc::default(),
@@ -87,7 +96,16 @@ impl Entry {
         if visit.running.closing.load(Ordering::SeqCst) { None } else { Some(visit) }
     }
 
+    /// From now on these limits hold, also in what runs.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.admission.set(limits);
+        if let Some(running) = self.running() {
+            limit(&running.app, &limits);
+        }
+    }
+
     pub(crate) fn set_running(&self, app: Arc<App>) {
+        limit(&app, &self.admission.limits());
         self.running.store(Some(Arc::new(Running {
             app,
             started_at: crate::protocol::now(),
@@ -113,6 +131,12 @@ impl Entry {
         }
         running.app.close().await;
     }
+}
+
+/// What of the limits its database keeps to.
+fn limit(app: &App, limits: &Limits) {
+    let statement_time = Duration::from_millis(limits.statement_time_ms);
+    app.source().database().set_limits(limits.database_connections, statement_time);
 }
 
 /// A running application.

@@ -4,7 +4,7 @@
 //! registry (`registry.rs`), its state (`lifecycle.rs`), and the running application while it
 //! runs. Commands change an entry one at a time: `creation.rs` and `deletion.rs` are sagas that a
 //! crash cannot leave half done, `starting.rs` starts, stops and lends applications to requests,
-//! `settings.rs` changes what is registered. Each runs as an operation (`operations.rs`), so that
+//! `settings.rs` changes what is registered, `limits.rs` keeps to what each may take of the host. Each runs as an operation (`operations.rs`), so that
 //! it goes on when its client has gone. `applications.rs` offers the same commands over HTTP.
 
 mod applications;
@@ -18,6 +18,7 @@ mod entry;
 mod events;
 mod failure;
 mod lifecycle;
+mod limits;
 pub mod logs;
 mod opening;
 mod operations;
@@ -46,6 +47,7 @@ use registry::{Registration, Registry};
 
 pub use entry::Visit;
 pub use events::Events;
+pub use limits::{Arrival, Refused, Turn};
 pub use opening::OpenError;
 pub use operations::Operations;
 pub use secrets::{SecretError, SecretKey};
@@ -70,6 +72,8 @@ pub struct SupervisorOptions {
     pub visit_timeout: Duration,
     /// How long a stop waits for requests in flight.
     pub drain_timeout: Duration,
+    /// What each application may take of the host, where that is configured.
+    pub limits: protocol::LimitValues,
     /// The applications' log files.
     pub logs: Arc<logs::LogFiles>,
 }
@@ -144,7 +148,14 @@ impl Supervisor {
     /// An application as the host keeps it in memory; from here on it has a log of its own.
     fn new_entry(&self, registration: Registration, location: Location, state: State) -> Arc<Entry> {
         self.options.logs.begin(&registration.id);
-        Entry::new(registration, location, state)
+        let limits = self.limits(&registration, &location);
+        Entry::new(registration, location, state, limits)
+    }
+
+    /// The limits of an application.
+    fn limits(&self, registration: &Registration, location: &Location) -> protocol::Limits {
+        let own_server = location.server_database().is_some_and(|at| at.schema.is_none());
+        limits::effective(&registration.limits(), &self.options.limits, !own_server)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Entry>> {

@@ -10,7 +10,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::data::{Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction};
-use crate::protocol::{AppId, StartMode, State, UpgradePolicy};
+use crate::protocol::{
+    AppId, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State, UpgradePolicy,
+};
 
 use super::provision::Provision;
 
@@ -56,7 +58,8 @@ pub(crate) struct Registration {
     pub(crate) pinned: Option<bool>,
     /// What was last written of its state: only what must survive the daemon.
     pub(crate) status: State,
-    /// NocoBase's options, and ours beside them: `idleStopSeconds`, `domains`, `protected`.
+    /// NocoBase's options, and ours beside them: `idleStopSeconds`, `domains`, `limits`,
+    /// `protected`.
     pub(crate) options: Map<String, Value>,
     pub(crate) sort: i64,
     pub(crate) created_at: DateTime<Utc>,
@@ -98,6 +101,33 @@ impl Registration {
 
     pub(crate) fn protected(&self) -> bool {
         self.options.get("protected") == Some(&Value::Bool(true))
+    }
+
+    /// The limits that were set for it alone; what is none, or cannot be, counts as not set.
+    pub(crate) fn limits(&self) -> LimitValues {
+        let all = self.options.get("limits").and_then(Value::as_object).into_iter().flatten();
+        let known = all.filter_map(|(name, value)| {
+            let limit: Limit = serde_json::from_value(Value::from(name.as_str())).ok()?;
+            Some((limit, limit.check(value.as_u64()?).ok()?))
+        });
+        known.collect()
+    }
+
+    /// Sets some of its limits, or takes them back; all or none.
+    pub(crate) fn change_limits(&mut self, changes: &LimitChanges) -> Result<(), InvalidLimit> {
+        let mut limits = self.limits();
+        for (&limit, value) in changes {
+            match value {
+                Some(value) => limits.insert(limit, limit.check(*value)?),
+                None => limits.remove(&limit),
+            };
+        }
+        if limits.is_empty() {
+            self.options.remove("limits");
+        } else {
+            self.options.insert("limits".into(), json!(limits));
+        }
+        Ok(())
     }
 
     /// Its domains: `cname` first, then the further ones of the options.

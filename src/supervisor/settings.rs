@@ -47,6 +47,7 @@ impl Supervisor {
         registration.updated_at = crate::protocol::now();
         let written = self.registry.update(&registration).await;
         written.map_err(|error| error.while_doing(format!("changing the settings of \"{id}\"")))?;
+        entry.set_limits(self.limits(&registration, &entry.location));
         entry.registration.store(Arc::new(registration));
         self.route_domains(id, &before.domains(), &domains);
         self.events.publish(id, Happening::Updated);
@@ -106,6 +107,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
     if let Some(seconds) = changes.idle_stop_seconds {
         registration.options.insert("idleStopSeconds".into(), json!(seconds));
     }
+    registration.change_limits(&changes.limits)?;
     if let Some(protected) = changes.protected {
         registration.options.insert("protected".into(), json!(protected));
     }

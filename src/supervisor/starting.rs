@@ -16,6 +16,7 @@ use crate::protocol::{
 use super::applications::Applications;
 use super::entry::{Entry, Visit};
 use super::failure::Failure;
+use super::limits::{Arrival, Refused};
 use super::opening::JWT_SECRET;
 use super::operations::Outcome;
 use super::{Supervisor, description::time_delta};
@@ -50,6 +51,12 @@ impl Supervisor {
             Some(visit) => Ok(visit),
             None => self.visit_at_rest(entry).await,
         }
+    }
+
+    /// Lets a request for an application in, from its headers on: the first of the limits.
+    pub fn arrive(&self, id: &str) -> Result<Result<Arrival, Refused>, Unavailable> {
+        let found = self.entries.pin().get(id).map(|entry| entry.admission.arrive());
+        found.ok_or_else(|| unavailable(id, State::NotFound, None))
     }
 
     async fn visit_at_rest(self: &Arc<Self>, entry: Arc<Entry>) -> Result<Visit, Unavailable> {

@@ -33,6 +33,11 @@ mod lifecycle;
 mod lifecycle_on_mariadb;
 #[path = "lifecycle.rs"]
 mod lifecycle_on_postgres;
+mod limits;
+#[path = "limits.rs"]
+mod limits_on_mariadb;
+#[path = "limits.rs"]
+mod limits_on_postgres;
 mod pages;
 #[path = "pages.rs"]
 mod pages_on_mariadb;

@@ -132,6 +132,11 @@ impl From<DatabaseError> for ApiError {
             DatabaseError::NotNull { column } => Self::bad_request(format!("{column} must have a value")),
             DatabaseError::ForeignKey { .. } => Self::bad_request(error.to_string().replace("row", "record")),
             DatabaseError::Closed(_) => unavailable("the application is stopping"),
+            DatabaseError::TooSlow(_) => {
+                tracing::warn!(%error, "a statement was cancelled");
+                unavailable("a statement took longer than the application's limit allows")
+                    .code("STATEMENT_TIMEOUT")
+            }
             DatabaseError::Storage(_) => {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be written now")

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::acl::{self, Openness};
+use super::crash::panic_point;
 use super::{App, auth::Session};
 use crate::data::Clock;
 
@@ -249,7 +250,8 @@ async fn handle(
     session: &mut Option<Arc<Session>>,
 ) -> Result<Answer, ApiError> {
     let target = Target::parse(&request.method, &request.target)?;
-    let body = body(request)?;
+    let body = body(app, request).await?;
+    panic_point(&request.target);
     let found = find(app, &target)?;
     if request.method.is_safe() && !reads(&target.action) {
         return Err(ApiError::new(
@@ -377,7 +379,10 @@ fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
     Ok(Value::Object(params))
 }
 
-fn body(request: &ApiRequest) -> Result<Value, ApiError> {
+/// A body that is longer keeps a thread busy for long enough to be read elsewhere, in bytes.
+const LONG: usize = 256 * 1024;
+
+async fn body(app: &App, request: &ApiRequest) -> Result<Value, ApiError> {
     if request.body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
@@ -388,6 +393,12 @@ fn body(request: &ApiRequest) -> Result<Value, ApiError> {
             "send the body as JSON, with Content-Type: application/json",
         ));
     }
-    serde_json::from_slice(&request.body)
-        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+    let read = if request.body.len() > LONG {
+        let body = request.body.clone();
+        let read = app.auth().heavy().run(move || serde_json::from_slice(&body)).await;
+        read.ok_or_else(|| ApiError::internal("there is no thread to read a long body"))?
+    } else {
+        serde_json::from_slice(&request.body)
+    };
+    read.map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
 }

@@ -24,7 +24,7 @@ impl Auth {
     /// who is there already sets `passwordChangeTz` beside it, and calls [`Auth::end_sessions`].
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
         self.rules().check_password(&password)?;
-        password::hash(password).await
+        password::hash(&self.heavy, password).await
     }
 
     /// Changes the password; all tokens of the user end.
@@ -44,12 +44,12 @@ impl Auth {
         let found = self.source.find_one(&USERS, Query::filter(own.clone()).fields(&["password"])).await?;
         let Some(record) = found else { return Err(AuthError::UserGone) };
         let hash = record.get("password").and_then(Value::as_str).map(str::to_owned);
-        if !password::verify(old.to_owned(), hash.clone()).await? {
+        if !password::verify(&self.heavy, old.to_owned(), hash.clone()).await? {
             return Err(AuthError::WrongPassword);
         }
         self.throttle.succeeded(attempt);
         let changes = json!({
-            "password": password::hash(new.to_owned()).await?,
+            "password": password::hash(&self.heavy, new.to_owned()).await?,
             "passwordChangeTz": Utc::now().timestamp_millis(),
             "updatedById": id,
         });

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::heavy::Line;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
 use crate::data::{DataError, DataSource, Filter, Record};
 
@@ -147,6 +148,7 @@ pub struct Auth {
     renewals: Renewals,
     throttle: Throttle,
     tickets: Tickets,
+    heavy: Line,
 }
 
 impl Auth {
@@ -167,7 +169,13 @@ impl Auth {
             renewals: Renewals::default(),
             throttle: Throttle::default(),
             tickets: Tickets::default(),
+            heavy: Line::default(),
         })
+    }
+
+    /// Where the application's heavy work waits.
+    pub(super) fn heavy(&self) -> &Line {
+        &self.heavy
     }
 
     /// Forgets what was read of users, keys and the token policy, to read it again.

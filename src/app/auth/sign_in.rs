@@ -84,7 +84,7 @@ impl Auth {
         let found = self.find_account(account, &["id", "password"]).await?;
         let id = found.as_ref().and_then(|record| record.get("id")?.as_i64());
         let hash = found.as_ref().and_then(|record| record.get("password")?.as_str());
-        let right = password::verify(password.to_owned(), hash.map(str::to_owned)).await?;
+        let right = password::verify(&self.heavy, password.to_owned(), hash.map(str::to_owned)).await?;
         Ok(id.filter(|_| right).map(|id| (id, authenticator.name)))
     }
 

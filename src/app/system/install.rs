@@ -8,6 +8,7 @@ use super::{
     VERSION,
 };
 use crate::app::auth::password;
+use crate::app::heavy::Line;
 use crate::app::{AppError, Install, SYSTEM_VERSION, collections};
 use crate::data::{
     Collection, DataError, DataSource, Query, Record, Transaction, next_snowflake, random_uid,
@@ -20,7 +21,7 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppEr
         return Ok(());
     }
     // Before the transaction: hashing takes its time, and nobody else could write meanwhile.
-    let hash = password::hash(install.root.password.clone())
+    let hash = password::hash(&Line::default(), install.root.password.clone())
         .await
         .map_err(|error| AppError::Invalid(error.to_string()))?;
     let mut transaction = source.begin().await?;

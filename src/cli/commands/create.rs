@@ -6,10 +6,13 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
+use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{Console, Format, application};
-use crate::cli::values::{self, DATABASE_MODES, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions};
+use crate::cli::values::{
+    self, DATABASE_MODES, GivenLimit, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions,
+};
 use crate::protocol::methods::AppCreate;
 use crate::protocol::{
     AppId, CreateApplication, Created, DatabaseMode, DatabaseRequest, RootUser, StartMode, State,
@@ -23,6 +26,7 @@ Examples:
   nbapps create crm --name \"Customer care\" --start
   nbapps create --id hr --start-mode with-main --domain hr.example.com
   nbapps create shop --admin-email ada@example.com --admin-password-file ./password
+  nbapps create crm --limit in-flight=16 --limit statement-time=5s
   nbapps create crm --db schema
   nbapps create hr --db connection --db-url postgres://hr@db.example.com/hr --db-password-file ./password
   nbapps create crm --if-not-exists --start -o json
@@ -47,6 +51,13 @@ pub(crate) struct Create {
     /// Stop it after this long without a request; the next visit starts it
     #[arg(long, value_name = "DURATION", value_parser = values::idle_duration)]
     idle_stop: Option<Duration>,
+
+    /// Set a limit, such as in-flight=16; may be given several times
+    #[arg(
+        long = "limit", value_name = "NAME=VALUE", long_help = values::LIMITS_HELP,
+        value_parser = values::limit, add = complete::limits(),
+    )]
+    limits: Vec<GivenLimit>,
 
     /// Answer at the root path of this host name too; may be given several times
     #[arg(long = "domain", value_name = "HOST", value_hint = ValueHint::Hostname)]
@@ -210,6 +221,7 @@ impl Create {
             },
             jwt_secret: secret("--jwt-secret-file", self.jwt_secret_file)?,
             idle_stop_seconds: self.idle_stop.map(|duration| duration.as_secs()),
+            limits: self.limits.iter().filter_map(|given| Some((given.limit, given.value?))).collect(),
             if_not_exists: self.if_not_exists,
             start: self.start,
             dry_run: self.dry_run,

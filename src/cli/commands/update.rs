@@ -9,7 +9,7 @@ use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::application;
-use crate::cli::values::{self, START_MODES, UPGRADE_POLICIES};
+use crate::cli::values::{self, GivenLimit, START_MODES, UPGRADE_POLICIES};
 use crate::protocol::methods::{AppRotateSecret, AppUpdate};
 use crate::protocol::{AppId, Changes, OneApplication, StartMode, UpdateApplication, UpgradePolicy};
 
@@ -20,6 +20,7 @@ Examples:
   nbapps update crm --name \"Customer care\" --start-mode with-main
   nbapps update crm --domain crm.example.com --domain www.example.com
   nbapps update crm --no-domains --no-idle-stop
+  nbapps update crm --limit in-flight=16 --limit rate=100 --limit queue=default
   nbapps update crm --protect
   nbapps update crm --rotate-secret")]
 pub(crate) struct Update {
@@ -46,6 +47,13 @@ pub(crate) struct Update {
     /// What to do when its system tables are older than the host
     #[arg(long, value_name = "POLICY", value_parser = values::word::<UpgradePolicy>(UPGRADE_POLICIES))]
     upgrade: Option<UpgradePolicy>,
+
+    /// Set a limit, such as in-flight=16; may be given several times
+    #[arg(
+        long = "limit", value_name = "NAME=VALUE", long_help = values::LIMITS_HELP,
+        value_parser = values::limit, add = complete::limits(),
+    )]
+    limits: Vec<GivenLimit>,
 
     /// Stop it after this long without a request; the next visit starts it
     #[arg(long, value_name = "DURATION", value_parser = values::idle_duration, conflicts_with = "no_idle_stop")]
@@ -92,6 +100,7 @@ impl Update {
                 Some(duration) => Some(duration.as_secs()),
                 None => self.no_idle_stop.then_some(0),
             },
+            limits: self.limits.iter().map(|given| (given.limit, given.value)).collect(),
             protected: either(self.protect, self.no_protect),
             pinned: either(self.pin, self.no_pin),
             icon: self.icon.clone(),

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::Cell;
 
 use super::table::{cell, columns, listing, optional, state};
-use crate::protocol::{Application, Created, Deleted, StateChanged};
+use crate::protocol::{Application, Created, Deleted, Limit, StateChanged};
 
 /// A time, to the second.
 pub(crate) fn time(time: DateTime<Utc>) -> String {
@@ -29,6 +29,15 @@ fn yes(value: bool) -> Cell {
 
 fn domains(application: &Application) -> Cell {
     optional((!application.domains.is_empty()).then(|| application.domains.join(", ")))
+}
+
+/// Its limits as they are given to `--limit`: those that were set for it alone, or the others.
+fn limits(application: &Application, own: bool) -> Cell {
+    let those = Limit::ALL.into_iter().filter(|limit| application.own_limits.contains(limit) == own);
+    let words: Vec<String> = those
+        .map(|limit| format!("{}={}", limit.name(), limit.written(application.limits.of(limit))))
+        .collect();
+    optional((!words.is_empty()).then(|| words.join(" ")))
 }
 
 fn database(application: &Application) -> String {
@@ -64,6 +73,7 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
             optional(application.database.connections.map(|connections| connections.to_string())),
             cell(application.upgrade.as_str()),
             optional(application.idle_stop_seconds.map(seconds)),
+            limits(application, true),
             yes(application.protected),
             optional(application.started_at.map(time)),
             cell(application.requests_in_flight.to_string()),
@@ -84,6 +94,7 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         "CONNECTIONS",
         "UPGRADE",
         "IDLE STOP",
+        "LIMITS",
         "PROTECTED",
         "RUNNING SINCE",
         "REQUESTS",
@@ -144,6 +155,8 @@ pub(crate) fn details(application: &Application) -> String {
         ("Size", optional(database.size.map(size))),
         ("Upgrade", cell(application.upgrade.as_str())),
         ("Environment", cell(&application.environment)),
+        ("Own limits", limits(application, true)),
+        ("Other limits", limits(application, false)),
         ("Protected", yes(application.protected)),
         ("Pinned", yes(application.pinned)),
         ("Icon", optional(application.icon.as_deref())),

@@ -1,6 +1,8 @@
 //! An open database on a server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -11,7 +13,7 @@ use super::turns::Turns;
 use super::{Connection, PATIENCE, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows};
 
-/// Connections that one application has at a time.
+/// Connections that one application has at a time, until somebody says another number.
 const TURNS: u32 = 8;
 /// The same for one in a schema: it is one of many in its database.
 const TURNS_IN_SCHEMA: u32 = 4;
@@ -49,7 +51,7 @@ impl<C: Connection> Handle<C> {
         let turns = Turns::new(turns, budget.gates(&around));
         Self {
             shared: Arc::new(Shared {
-                place: Arc::new(Place { at: at.clone(), around }),
+                place: Arc::new(Place { at: at.clone(), around, statement_ms: AtomicU64::new(0) }),
                 budget: Mutex::new(Some(budget)),
                 turns,
             }),
@@ -63,6 +65,13 @@ impl<C: Connection> Handle<C> {
     /// Connections in use now.
     pub(in crate::database) fn in_use(&self) -> usize {
         self.shared.turns.taken()
+    }
+
+    /// How many connections it has at a time, and how long a statement may take; from now on.
+    pub(in crate::database) fn set_limits(&self, connections: u32, statement_time: Duration) {
+        self.shared.turns.resize(connections);
+        let time = u64::try_from(statement_time.as_millis()).unwrap_or(u64::MAX);
+        self.shared.place.statement_ms.store(time, Ordering::Relaxed);
     }
 
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {

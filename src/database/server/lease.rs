@@ -32,7 +32,7 @@ impl<C: Connection> Lease<C> {
         statement: &Rendered,
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let timeout = if statement.repeated { limits().statement_timeout } else { CHANGE_TIMEOUT };
+        let timeout = if statement.repeated { self.place.statement_time() } else { CHANGE_TIMEOUT };
         let run =
             self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await);
         // The drivers' futures are large; boxed, no request carries their size while it waits.
@@ -83,7 +83,7 @@ impl<C: Connection> Lease<C> {
         self.under_way = true;
         let Ok(done) = tokio::time::timeout(timeout, work(connection)).await else {
             // What is under way is thrown away with the connection.
-            let late = DatabaseError::Busy(format!("{at} did not answer in {} s", timeout.as_secs()));
+            let late = DatabaseError::TooSlow(format!("{at} did not answer within {timeout:?}"));
             self.throw_away();
             return Err(late);
         };

@@ -4,6 +4,7 @@
 //! idle ones fill at most what is left. Who may have one is settled before (`turns.rs`).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,18 @@ pub(super) struct Place {
     pub(super) at: ServerDatabase,
     /// The database that it is in: connections are for databases, not for schemas.
     pub(super) around: Arc<ServerDatabase>,
+    /// How long a statement may take, in milliseconds; 0 for what holds for all servers.
+    pub(super) statement_ms: AtomicU64,
+}
+
+impl Place {
+    /// How long a statement may take.
+    pub(super) fn statement_time(&self) -> Duration {
+        match self.statement_ms.load(Ordering::Relaxed) {
+            0 => limits().statement_timeout,
+            time => Duration::from_millis(time),
+        }
+    }
 }
 
 /// How many connections a server allows.

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit as Permit, Semaphore};
 
+use crate::database::{Place, Places};
+
 /// Connections before it is known how many the server allows.
 const AT_FIRST: u32 = 2;
 
@@ -65,8 +67,7 @@ impl Gate {
 
 /// The connections that one application has at a time: it slows itself, not its neighbours.
 pub(super) struct Turns {
-    most: u32,
-    all: Arc<Semaphore>,
+    all: Arc<Places>,
     first: Arc<Semaphore>,
     gates: [Arc<Gate>; 3],
     /// Each turn has one of these; who still waits has none.
@@ -75,7 +76,7 @@ pub(super) struct Turns {
 
 /// A turn, given back when it is dropped.
 pub(super) struct Turn {
-    _own: Permit,
+    _own: Place,
     _rank: Rank,
     _places: [Permit; 3],
     _taken: Arc<()>,
@@ -89,8 +90,8 @@ enum Rank {
 
 impl Turns {
     pub(super) fn new(most: u32, gates: [Arc<Gate>; 3]) -> Self {
-        let all = Arc::new(Semaphore::new(most as usize));
-        Self { most, all, first: Arc::new(Semaphore::new(1)), gates, taken: Arc::new(()) }
+        let all = Arc::new(Places::new(most));
+        Self { all, first: Arc::new(Semaphore::new(1)), gates, taken: Arc::new(()) }
     }
 
     /// Turns that somebody has.
@@ -100,7 +101,7 @@ impl Turns {
 
     /// Waits for a turn; fails once they are closed.
     pub(super) async fn take(&self) -> Result<Turn, AcquireError> {
-        let own = Arc::clone(&self.all).acquire_owned().await?;
+        let own = self.all.take().await?;
         let rank = tokio::select! {
             biased;
             first = Arc::clone(&self.first).acquire_owned() => Rank::First(first?),
@@ -121,8 +122,13 @@ impl Turns {
 
     /// Waits until all turns were given back, and gives no more.
     pub(super) async fn close(&self) {
-        let _all = self.all.acquire_many(self.most).await;
-        self.all.close();
+        self.all.close().await;
+        self.all.refuse();
+    }
+
+    /// From now on there are so many.
+    pub(super) fn resize(&self, most: u32) {
+        self.all.resize(most.max(1));
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
-use super::{error, functions, keys};
+use super::{error, functions, keys, pace};
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
 /// What a connection is for.
@@ -47,9 +47,11 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError>
     // SQLite says no more than "unable to open": the reason is the operating system's.
     std::fs::metadata(path).map_err(|reason| unreachable(path, &reason))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
+    let mut connection =
         Connection::open_with_flags(path, flags).map_err(|failed| error::describe(path, failed))?;
-    set_up(path, &connection, role).map_err(|failed| error::describe(path, failed))?;
+    set_up(path, &connection, role)
+        .and_then(|()| pace::watch(&mut connection))
+        .map_err(|failed| error::describe(path, failed))?;
     Ok(connection)
 }
 

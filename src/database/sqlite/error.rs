@@ -18,6 +18,10 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             DatabaseError::Busy(format!("{shown} is held by another process: {error}"))
         }
+        // Nobody is told of those that were interrupted because nobody waits for them.
+        ErrorCode::OperationInterrupted => DatabaseError::TooSlow(format!(
+            "a statement in {shown} took longer than it may, and was cancelled"
+        )),
         ErrorCode::DiskFull => DatabaseError::Storage(format!("cannot write {shown}: the disk is full")),
         ErrorCode::ReadOnly => DatabaseError::Storage(format!("cannot write {shown}: it is read-only")),
         ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed => {

@@ -1,9 +1,12 @@
 //! Ends work of a connection that nobody waits for any more, as servers are told to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
+
+use super::pace;
 
 /// How far the work has come.
 enum Progress {
@@ -18,15 +21,18 @@ enum Progress {
 }
 
 /// The worker's side.
-pub(super) struct Work(Arc<Mutex<Progress>>);
+pub(super) struct Work {
+    progress: Arc<Mutex<Progress>>,
+    limit: Option<Duration>,
+}
 
 /// The side of whoever waits; dropped, the work is given up.
 pub(super) struct Waiting(Arc<Mutex<Progress>>);
 
-/// Both sides of a piece of work that has not begun.
-pub(super) fn work() -> (Work, Waiting) {
+/// Both sides of a piece of work that has not begun, and may take so long once it has.
+pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
     let progress = Arc::new(Mutex::new(Progress::Waiting));
-    (Work(Arc::clone(&progress)), Waiting(progress))
+    (Work { progress: Arc::clone(&progress), limit }, Waiting(progress))
 }
 
 impl Work {
@@ -37,14 +43,15 @@ impl Work {
         work: impl FnOnce(&mut Connection) -> T,
     ) -> Option<T> {
         {
-            let mut progress = self.0.lock();
+            let mut progress = self.progress.lock();
             if matches!(*progress, Progress::GivenUp) {
                 return None;
             }
             *progress = Progress::UnderWay(connection.get_interrupt_handle());
         }
         // Also when the work panics: what comes after on this connection must not be interrupted.
-        let _ended = Ended(&self.0);
+        let _ended = Ended(&self.progress);
+        let _running = pace::begin(self.limit);
         Some(work(connection))
     }
 }

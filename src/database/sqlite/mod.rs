@@ -10,23 +10,25 @@ mod error;
 pub(super) mod functions;
 mod giving_up;
 mod keys;
+mod pace;
 mod parking;
 mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{DatabaseError, Engine, Rendered, Row, Rows, Statement, workers};
+use super::workers::{self, Owner};
+use super::{DatabaseError, Engine, Place, Places, Rendered, Row, Rows, Statement};
 use connection::Role;
 use parking::{Lease, Parking};
 
 pub(super) use transaction::Transaction;
 
-/// Connections of one database that read at the same time.
+/// Connections of one database that read at the same time, until somebody says another number.
 const READERS: u32 = 4;
 
 /// An open SQLite database.
@@ -38,10 +40,10 @@ pub(super) struct Sqlite {
 #[derive(Debug)]
 struct Shared {
     parking: Arc<Parking>,
-    /// One permit: the turn to write.
-    write_turn: Arc<Semaphore>,
-    /// A permit for each connection that reads.
-    read_turns: Arc<Semaphore>,
+    /// One place: the turn to write.
+    write_turn: Arc<Places>,
+    /// A place for each connection that reads.
+    read_turns: Arc<Places>,
 }
 
 /// The question for all tables but SQLite's own.
@@ -100,12 +102,12 @@ impl Sqlite {
         let sqlite = Self {
             shared: Arc::new(Shared {
                 parking: Arc::new(Parking::new(path)),
-                write_turn: Arc::new(Semaphore::new(1)),
-                read_turns: Arc::new(Semaphore::new(READERS as usize)),
+                write_turn: Arc::new(Places::new(1)),
+                read_turns: Arc::new(Places::new(READERS)),
             }),
         };
         // The first connection shows whether this is a database at all.
-        sqlite.run(first, |connection| connection::check(connection)).await?;
+        sqlite.run(first, None, |connection| connection::check(connection)).await?;
         Ok(sqlite)
     }
 
@@ -123,7 +125,8 @@ impl Sqlite {
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.run(Role::Reader, move |connection| connection::query(connection, &statement)).await
+        let time = self.time_for(&statement);
+        self.run(Role::Reader, time, move |connection| connection::query(connection, &statement)).await
     }
 
     /// On a thread of its own: whoever reads slowly must not hold up those that share the workers.
@@ -136,7 +139,7 @@ impl Sqlite {
                 Err(error) => return drop(sender.send(Err(error)).await),
             };
             let parking = Arc::clone(&sqlite.shared.parking);
-            let (job, _waiting) = giving_up::work();
+            let (job, _waiting) = giving_up::work(None);
             let rows = sender.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 // Declared before the lease, so that it is given back after it.
@@ -162,7 +165,8 @@ impl Sqlite {
     }
 
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
-        self.run(Role::Writer, move |connection| connection::execute(connection, &statement)).await
+        let time = self.time_for(&statement);
+        self.run(Role::Writer, time, move |connection| connection::execute(connection, &statement)).await
     }
 
     pub(super) async fn insert(
@@ -170,11 +174,14 @@ impl Sqlite {
         statement: Rendered,
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
-        self.run(Role::Writer, move |connection| connection::insert(connection, &statement, generated)).await
+        let time = self.time_for(&statement);
+        self.run(Role::Writer, time, move |connection| connection::insert(connection, &statement, generated))
+            .await
     }
 
     pub(super) async fn insert_many(&self, statement: Rendered) -> Result<Vec<i64>, DatabaseError> {
-        self.run(Role::Writer, move |connection| connection::insert_many(connection, &statement)).await
+        let time = self.time_for(&statement);
+        self.run(Role::Writer, time, move |connection| connection::insert_many(connection, &statement)).await
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
@@ -187,19 +194,30 @@ impl Sqlite {
         let parking = &self.shared.parking;
         parking.close();
         // Having every turn means that nobody works with a connection any more.
-        let _write = self.shared.write_turn.acquire().await;
-        let _read = self.shared.read_turns.acquire_many(READERS).await;
+        for turns in [&self.shared.write_turn, &self.shared.read_turns] {
+            turns.close().await;
+            turns.refuse();
+        }
         let parking = Arc::clone(parking);
-        workers::run(move || parking.clear()).await;
+        workers::run(Owner::NOBODY, move || parking.clear()).await;
     }
 
-    async fn turn(&self, role: Role) -> Result<OwnedSemaphorePermit, DatabaseError> {
+    /// How many connections read at a time, and how long a statement may take; from now on.
+    pub(super) fn set_limits(&self, readers: u32, statement_time: Duration) {
+        self.shared.read_turns.resize(std::cmp::max(readers, 1));
+        self.shared.parking.set_statement_time(statement_time);
+    }
+
+    fn time_for(&self, statement: &Rendered) -> Option<Duration> {
+        self.shared.parking.time_for(statement)
+    }
+
+    async fn turn(&self, role: Role) -> Result<Place, DatabaseError> {
         let turns = match role {
             Role::Writer => &self.shared.write_turn,
             Role::Reader => &self.shared.read_turns,
         };
-        // These semaphores are never closed; if one were, the database would be.
-        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| self.shared.parking.closed())?;
+        let turn = turns.take().await.map_err(|_| self.shared.parking.closed())?;
         if self.shared.parking.is_closed() {
             return Err(self.shared.parking.closed());
         }
@@ -211,12 +229,13 @@ impl Sqlite {
     async fn run<T: Send + 'static>(
         &self,
         role: Role,
+        time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let turn = self.turn(role).await?;
         let parking = Arc::clone(&self.shared.parking);
-        let (job, _waiting) = giving_up::work();
-        workers::run(move || {
+        let (job, _waiting) = giving_up::work(time);
+        workers::run(self.shared.parking.owner(), move || {
             // Declared before the lease, so that it is given back after it.
             let _turn = turn;
             let mut lease = Lease::take(&parking, role)?;
@@ -240,5 +259,5 @@ async fn on_worker<T: Send + 'static>(
     work: impl FnOnce(&Path) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
     let owned = path.to_owned();
-    workers::run(move || work(&owned)).await.unwrap_or_else(|| Err(error::panicked(path)))
+    workers::run(Owner::NOBODY, move || work(&owned)).await.unwrap_or_else(|| Err(error::panicked(path)))
 }

@@ -1,6 +1,7 @@
 //! Where connections wait between statements, and are closed when they have waited too long.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::connection::{self, Role};
-use crate::database::{DatabaseError, workers};
+use crate::database::workers::{self, Owner};
+use crate::database::{DatabaseError, Rendered};
 
 /// A connection that was not used for this long is closed, and its memory given back.
 const IDLE: Duration = Duration::from_secs(20);
@@ -20,6 +22,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub(super) struct Parking {
     path: PathBuf,
     places: Mutex<Places>,
+    /// Whose the work with its connections is.
+    owner: Owner,
+    /// How long a statement may take, in milliseconds; 0 for as long as it does.
+    statement_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +45,21 @@ struct Parked {
 
 impl Parking {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, places: Mutex::default() }
+        Self { path, places: Mutex::default(), owner: Owner::new(), statement_ms: AtomicU64::new(0) }
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(super) fn set_statement_time(&self, time: Duration) {
+        self.statement_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long this statement may take. A change of the schema takes the time that it needs.
+    pub(super) fn time_for(&self, statement: &Rendered) -> Option<Duration> {
+        let time = self.statement_ms.load(Ordering::Relaxed);
+        (statement.repeated && time > 0).then(|| Duration::from_millis(time))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -110,7 +130,7 @@ impl Drop for Parking {
         let connections = self.empty();
         // The last connection of a database writes its log back when it is closed.
         if connections.0.is_some() || !connections.1.is_empty() {
-            workers::submit(move || drop(connections));
+            workers::submit(Owner::NOBODY, move || drop(connections));
         }
     }
 }

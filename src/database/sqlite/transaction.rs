@@ -1,15 +1,15 @@
 //! A transaction: the writing connection, held from `BEGIN` to `COMMIT`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{self, Role};
 use super::parking::{Lease, Parking};
 use super::{error, giving_up};
 use crate::database::savepoints::Savepoints;
-use crate::database::{DatabaseError, Rendered, Row, workers};
+use crate::database::{DatabaseError, Place, Rendered, Row, workers};
 
 /// A transaction. Dropped without a commit, it is rolled back on a worker.
 #[derive(Debug)]
@@ -25,16 +25,13 @@ pub(in crate::database) struct Transaction {
 #[derive(Debug)]
 struct Held {
     lease: Lease,
-    _turn: OwnedSemaphorePermit,
+    _turn: Place,
 }
 
 impl Transaction {
-    pub(super) async fn begin(
-        parking: Arc<Parking>,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<Self, DatabaseError> {
+    pub(super) async fn begin(parking: Arc<Parking>, turn: Place) -> Result<Self, DatabaseError> {
         let for_worker = Arc::clone(&parking);
-        let begun = workers::run(move || {
+        let begun = workers::run(parking.owner(), move || {
             let mut held = Held { lease: Lease::take(&for_worker, Role::Writer)?, _turn: turn };
             connection::begin(held.lease.connection())
                 .map_err(|failed| error::describe(for_worker.path(), failed))?;
@@ -48,11 +45,13 @@ impl Transaction {
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        self.run(move |connection| connection::query(connection, &statement)).await
+        let time = self.parking.time_for(&statement);
+        self.run(time, move |connection| connection::query(connection, &statement)).await
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: Rendered) -> Result<u64, DatabaseError> {
-        self.run(move |connection| connection::execute(connection, &statement)).await
+        let time = self.parking.time_for(&statement);
+        self.run(time, move |connection| connection::execute(connection, &statement)).await
     }
 
     pub(in crate::database) async fn insert(
@@ -60,23 +59,25 @@ impl Transaction {
         statement: Rendered,
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
-        self.run(move |connection| connection::insert(connection, &statement, generated)).await
+        let time = self.parking.time_for(&statement);
+        self.run(time, move |connection| connection::insert(connection, &statement, generated)).await
     }
 
     pub(in crate::database) async fn insert_many(
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<i64>, DatabaseError> {
-        self.run(move |connection| connection::insert_many(connection, &statement)).await
+        let time = self.parking.time_for(&statement);
+        self.run(time, move |connection| connection::insert_many(connection, &statement)).await
     }
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
-        self.run(|connection| connection::commit(connection)).await
+        self.run(None, |connection| connection::commit(connection)).await
     }
 
     pub(in crate::database) async fn savepoint(&mut self) -> Result<(), DatabaseError> {
         let statement = self.savepoints.set();
-        self.run(move |connection| connection.execute_batch(&statement)).await?;
+        self.run(None, move |connection| connection.execute_batch(&statement)).await?;
         self.savepoints.was_set();
         Ok(())
     }
@@ -92,7 +93,7 @@ impl Transaction {
             )));
         };
         let statements = statements.join("; ");
-        self.run_always(move |connection| {
+        self.run_always(None, move |connection| {
             if keep {
                 connection.execute_batch(&statements)
             } else {
@@ -106,21 +107,23 @@ impl Transaction {
 
     async fn run<T: Send + 'static>(
         &mut self,
+        time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         if self.savepoints.is_failed() {
             return Err(self.ended());
         }
-        self.run_always(work).await
+        self.run_always(time, work).await
     }
 
     async fn run_always<T: Send + 'static>(
         &mut self,
+        time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
-        let (job, _waiting) = giving_up::work();
-        let done = workers::run(move || {
+        let (job, _waiting) = giving_up::work(time);
+        let done = workers::run(self.parking.owner(), move || {
             // SQLite ends a transaction by itself on some errors, a full disk for one.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
@@ -142,7 +145,7 @@ impl Transaction {
                 Err(error)
             }
             Some(Err(error)) => {
-                workers::run(move || drop(held)).await;
+                workers::run(self.parking.owner(), move || drop(held)).await;
                 Err(error)
             }
             None => Err(self.ended()),
@@ -160,7 +163,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            workers::submit(move || drop(held));
+            workers::submit(self.parking.owner(), move || drop(held));
         }
     }
 }

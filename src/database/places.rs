@@ -1,0 +1,168 @@
+//! A number of places that can change while some of them are taken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+/// Places, given in the order of arrival. Taking one that is free takes no lock.
+#[derive(Debug)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    size: AtomicU32,
+    /// Places that are to go, and are still taken.
+    owed: AtomicU32,
+    closing: AtomicBool,
+}
+
+/// A place, given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// `None` only while this is dropped.
+    permit: Option<OwnedSemaphorePermit>,
+    places: Arc<Places>,
+}
+
+impl Places {
+    pub(crate) fn new(size: u32) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(size as usize)),
+            size: AtomicU32::new(size),
+            owed: AtomicU32::new(0),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Changes their number; who has one keeps it.
+    pub(crate) fn resize(&self, size: u32) {
+        let before = self.size.swap(size, Ordering::SeqCst);
+        if self.closing.load(Ordering::SeqCst) {
+            return;
+        }
+        if size < before {
+            self.owed.fetch_add(before - size, Ordering::SeqCst);
+            self.settle();
+            return;
+        }
+        let more = size - before;
+        let mut kept = 0;
+        let update = |owed: u32| {
+            kept = owed.min(more);
+            Some(owed - kept)
+        };
+        let _ = self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
+        self.free.add_permits((more - kept) as usize);
+    }
+
+    /// A place, if one is free and nobody waits for it.
+    pub(crate) fn try_take(self: &Arc<Self>) -> Result<Place, TryAcquireError> {
+        Arc::clone(&self.free).try_acquire_owned().map(|permit| self.place(permit))
+    }
+
+    /// Waits for a place; fails once they are closed.
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Place, AcquireError> {
+        Arc::clone(&self.free).acquire_owned().await.map(|permit| self.place(permit))
+    }
+
+    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+        Place { permit: Some(permit), places: Arc::clone(self) }
+    }
+
+    /// Waits until all were given back. Whoever asks from now on waits for ever, or until
+    /// [`Places::refuse`].
+    pub(crate) async fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        let size = self.size.load(Ordering::SeqCst);
+        if let Ok(all) = self.free.acquire_many(size).await {
+            all.forget();
+        }
+    }
+
+    /// Gives no more; those who wait are told.
+    pub(crate) fn refuse(&self) {
+        self.free.close();
+    }
+
+    /// Takes one of the places that are to go off the debt.
+    fn pay(&self) -> bool {
+        self.owed.load(Ordering::SeqCst) > 0
+            && self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |owed| owed.checked_sub(1)).is_ok()
+    }
+
+    /// Lets those go that are to go and are free.
+    fn settle(&self) {
+        while self.pay() {
+            if self.free.forget_permits(1) == 0 {
+                self.owed.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        if self.places.pay() {
+            return permit.forget();
+        }
+        drop(permit);
+        // The number may have been lowered just now.
+        self.places.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(places: &Arc<Places>) -> Vec<Place> {
+        std::iter::from_fn(|| places.try_take().ok()).collect()
+    }
+
+    #[test]
+    fn their_number_changes_while_some_are_taken() {
+        let places = Arc::new(Places::new(4));
+        let mut taken = count(&places);
+        assert_eq!(taken.len(), 4);
+        places.resize(2);
+        taken.truncate(2);
+        assert!(places.try_take().is_err(), "two of two are taken");
+        taken.pop();
+        assert_eq!(count(&places).len(), 1);
+        places.resize(1);
+        assert!(places.try_take().is_err());
+        places.resize(3);
+        assert_eq!(count(&places).len(), 2, "one of three is taken");
+        drop(taken);
+        assert_eq!(count(&places).len(), 3);
+        places.resize(1);
+        places.resize(2);
+        assert_eq!(count(&places).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_a_new_place_and_closing_waits_for_all() {
+        let places = Arc::new(Places::new(1));
+        let first = places.take().await.unwrap();
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.take().await }
+        });
+        tokio::task::yield_now().await;
+        places.resize(2);
+        let second = waiting.await.unwrap().unwrap();
+        let closing = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.close().await }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished());
+        drop(second);
+        closing.await.unwrap();
+        places.resize(5);
+        assert!(places.try_take().is_err(), "closed places do not grow");
+    }
+}

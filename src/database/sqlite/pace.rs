@@ -1,0 +1,56 @@
+//! Looks after a statement while it runs: ends it when its time is over, and lets others have the
+//! processor meanwhile.
+//!
+//! SQLite asks every few thousand steps whether it is to go on. Statements that are done before
+//! that, nearly all, pay for one look at the clock when they begin.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+/// After how many steps SQLite asks: a fraction of a millisecond.
+const STEPS: i32 = 2_000;
+/// A statement that has run for so long gives the processor up whenever it is asked, to whoever
+/// needs it: a short one that comes meanwhile does not wait for the end of a time slice.
+const SHORT: Duration = Duration::from_millis(2);
+
+#[derive(Clone, Copy)]
+struct Run {
+    began: Instant,
+    limit: Option<Duration>,
+}
+
+thread_local! {
+    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+}
+
+/// The time in which a statement runs on this thread; it ends when this is dropped.
+pub(super) struct Running(());
+
+/// A statement begins on this thread, and may take so long.
+pub(super) fn begin(limit: Option<Duration>) -> Running {
+    RUN.set(Some(Run { began: Instant::now(), limit }));
+    Running(())
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUN.set(None);
+    }
+}
+
+/// Has SQLite ask.
+pub(super) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.progress_handler(STEPS, Some(is_over))
+}
+
+/// Whether the statement on this thread is to end now.
+fn is_over() -> bool {
+    let Some(run) = RUN.get() else { return false };
+    let so_far = run.began.elapsed();
+    if so_far >= SHORT {
+        std::thread::yield_now();
+    }
+    run.limit.is_some_and(|limit| so_far >= limit)
+}
