@@ -58,12 +58,13 @@ pub(in crate::data) async fn count<E: Executor>(
 ) -> Result<u64, DataError> {
     let statement = {
         let compiler = compiler(executor, catalog, query);
-        Statement::select()
+        let mut statement = Statement::select();
+        statement
             .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-            .from(table::table(collection, compiler.namespace))
-            .cond_where(fitting(&compiler, collection, &query.filter, Action::View)?)
-            .cond_where(super::within::condition(&compiler, collection, query)?)
-            .to_owned()
+            .from(table::table(collection, compiler.namespace));
+        limit(&mut statement, fitting(&compiler, collection, &query.filter, Action::View)?);
+        limit(&mut statement, super::within::condition(&compiler, collection, query)?);
+        statement
     };
     let row = executor.query(&statement).await?.into_iter().next();
     match row.and_then(|row| row.into_values().into_iter().next()) {
@@ -196,14 +197,22 @@ fn select(
     statement
         .columns(plan.columns.iter().map(|field| field.column().to_owned()))
         .from(table::table(collection, compiler.namespace));
-    statement.cond_where(fitting(compiler, collection, &query.filter, Action::View)?);
-    statement.cond_where(super::within::condition(compiler, collection, query)?);
+    limit(&mut statement, fitting(compiler, collection, &query.filter, Action::View)?);
+    limit(&mut statement, super::within::condition(compiler, collection, query)?);
     for sort in &query.sort {
         compiler.check_path(collection, &sort.field)?;
         order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
     }
     page(&mut statement, query.limit, query.offset);
     Ok(statement)
+}
+
+/// Leaves out the rows that do not fit. A condition that all fit is not said: `WHERE TRUE` would keep
+/// SQLite from counting a table's pages, and have it look at each row.
+fn limit(statement: &mut SelectStatement, condition: Condition) {
+    if !condition.is_empty() {
+        statement.cond_where(condition);
+    }
 }
 
 /// Takes a part of the rows.
