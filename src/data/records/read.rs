@@ -4,6 +4,7 @@ use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statem
 use serde_json::Value as Json;
 
 use super::value;
+use super::written::Written;
 use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
@@ -17,16 +18,7 @@ pub(in crate::data) async fn find<E: Executor>(
     collection: &Collection,
     query: &Query,
 ) -> Result<Vec<Record>, DataError> {
-    let selection = Selection::of(query, catalog, collection)?;
-    let (plan, statement) = {
-        let compiler = compiler(executor, catalog, query);
-        let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
-        if let Some(key) = super::within::key(catalog, collection, query)? {
-            plan.needs(key);
-        }
-        let statement = select(&compiler, collection, &plan, query)?;
-        (plan, statement)
-    };
+    let (plan, statement) = prepare(executor, catalog, collection, query)?;
     let rows = executor.query(&statement).await?;
     let mut records =
         rows.into_iter().map(|row| plan.record(collection, row)).collect::<Result<Vec<_>, _>>()?;
@@ -36,6 +28,42 @@ pub(in crate::data) async fn find<E: Executor>(
     super::within::add_links(executor, catalog, query, &mut records).await?;
     plan.tidy(&mut records);
     Ok(records)
+}
+
+/// Reads the records a query asks for as the JSON that goes out. Where nothing is added to them, it
+/// is written straight from the rows.
+pub(in crate::data) async fn find_written<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    query: &Query,
+) -> Result<Written, DataError> {
+    let written = {
+        let (plan, statement) = prepare(executor, catalog, collection, query)?;
+        if plan.associations.is_empty() && query.within.is_none() {
+            let rows = executor.query(&statement).await?;
+            return Written::rows(collection, plan.columns.get(..plan.shown).unwrap_or_default(), rows);
+        }
+        find(executor, catalog, collection, query)
+    };
+    Ok(Written::records(&written.await?))
+}
+
+/// What is read for a query, and the statement that reads it.
+fn prepare<'a, E: Executor>(
+    executor: &E,
+    catalog: &'a Catalog,
+    collection: &'a Collection,
+    query: &Query,
+) -> Result<(Plan<'a>, SelectStatement), DataError> {
+    let selection = Selection::of(query, catalog, collection)?;
+    let compiler = compiler(executor, catalog, query);
+    let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
+    if let Some(key) = super::within::key(catalog, collection, query)? {
+        plan.needs(key);
+    }
+    let statement = select(&compiler, collection, &plan, query)?;
+    Ok((plan, statement))
 }
 
 /// Reads the first record a query asks for.
