@@ -139,6 +139,9 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
+        if records::alone::is_alone(collection, &self.hooks, &values) {
+            return records::alone::create(&mut &self.database, collection, values, options).await;
+        }
         self.write(async |transaction| transaction.create(collection, values, options).await).await
     }
 
@@ -167,6 +170,15 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
+        if records::alone::is_alone(collection, &self.hooks, &values) {
+            let catalog = self.catalog.load_full();
+            let executor = &mut &self.database;
+            let changed =
+                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
+            if let Some(changed) = changed {
+                return Ok(changed);
+            }
+        }
         self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
     }
 

@@ -161,6 +161,11 @@ impl Sqlite {
         rows
     }
 
+    /// Read to the last row, which is when SQLite has committed it.
+    pub(super) async fn change(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+        self.run(Role::Writer, move |connection| connection::query(connection, &statement)).await
+    }
+
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
         self.run(Role::Writer, move |connection| connection::execute(connection, &statement)).await
     }
