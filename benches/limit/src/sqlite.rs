@@ -158,6 +158,7 @@ async fn create(State(on): Shared, axum::Json(given): axum::Json<Written>) -> im
     json(&post.await)
 }
 
+/// At another time each time: SQLite does not write a row that is as it was.
 async fn update(
     State(on): Shared,
     Query(which): Query<Which>,
@@ -165,7 +166,7 @@ async fn update(
 ) -> impl IntoResponse {
     let post = write(on, move |on| {
         let sql = format!(
-            "update posts set title = ?, price = ?, updatedAt = '2026-01-02T00:00:00.000Z', updatedById = 1 \
+            "update posts set title = ?, price = ?, updatedAt = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updatedById = 1 \
              where id = ? returning {COLUMNS}"
         );
         on.prepare_cached(&sql).unwrap().query_row(params![given.title, given.price, which.id], row).unwrap()
