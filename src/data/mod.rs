@@ -34,7 +34,7 @@ pub use field::{Field, FieldType, Generator};
 pub use filter::{Clock, Condition, Filter, Operator, UnknownVariable, Variables, resolve};
 pub use hooks::{Hook, Hooking, Hooks};
 pub use query::{Query, Sort, Within};
-pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions};
+pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written};
 pub use snowflake::{next_snowflake, random_uid};
 pub use source::DataSource;
 pub use transaction::Transaction;

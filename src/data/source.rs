@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value as Json;
 
-use super::records::{self, Aggregation, Writer};
+use super::records::{self, Aggregation, Writer, Written};
 use super::{
     Association, Catalog, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
     WriteOptions, table,
@@ -72,6 +72,11 @@ impl DataSource {
     /// Reads records.
     pub async fn find(&self, collection: &Collection, query: Query) -> Result<Vec<Record>, DataError> {
         records::find(&mut &self.database, &self.catalog.load(), collection, &query).await
+    }
+
+    /// Reads records as the JSON that goes out.
+    pub async fn find_written(&self, collection: &Collection, query: &Query) -> Result<Written, DataError> {
+        records::find_written(&mut &self.database, &self.catalog.load(), collection, query).await
     }
 
     /// Reads the first record.
@@ -147,6 +152,9 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
+        if records::alone::is_alone(collection, &self.hooks, &values) {
+            return records::alone::create(&mut &self.database, collection, values, options).await;
+        }
         self.write(async |transaction| transaction.create(collection, values, options).await).await
     }
 
@@ -175,6 +183,15 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
+        if records::alone::is_alone(collection, &self.hooks, &values) {
+            let catalog = self.catalog.load_full();
+            let executor = &mut &self.database;
+            let changed =
+                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
+            if let Some(changed) = changed {
+                return Ok(changed);
+            }
+        }
         self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
     }
 

@@ -1,5 +1,7 @@
 //! The data model, tried on each engine.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -326,6 +328,118 @@ async fn a_transaction_has_the_same_operations_and_can_be_given_up() {
         assert!(transaction.commit().await.is_err());
         let found = source.find(&links, Query::default().fields(&["role"])).await.unwrap();
         assert_eq!(found, [object(json!({"role": "b"}))]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn records_are_written_as_they_are_read() {
+    let kinds = kinds();
+    everywhere(&kinds, async |source| {
+        let written = source.find_written(&kinds, &Query::default()).await.unwrap();
+        assert_eq!((written.number(), written.json(), written.one()), (0, &b"[]"[..], &b"null"[..]));
+        for values in [
+            json!({"title": "a \"quote\", a \\ and\na line 😀", "body": "\u{1}", "views": -1, "price": 0.5}),
+            json!({"title": null, "price": 7, "live": true, "extra": {"a": [1, null]}, "at": "2024-05-06T07:08:09.100Z"}),
+            json!({"code": "6f0c1a9e-7a3e-4c55-9d43-1e1f6f3a1b2c", "password": "secret", "views": null}),
+        ] {
+            source.insert(&kinds, object(values)).await.unwrap();
+        }
+        for query in [
+            Query::default(),
+            Query { fields: vec!["title".into(), "views".into()], ..Query::default() },
+            Query { except: vec!["createdAt".into(), "id".into()], ..Query::default() },
+            Query::filter(Filter::eq("id", 2)),
+            Query::filter(Filter::eq("id", 9)),
+        ] {
+            let query = query.sort(Sort::ascending("id"));
+            let written = source.find_written(&kinds, &query).await.unwrap();
+            let read = source.find(&kinds, query).await.unwrap();
+            assert_eq!(written.number(), read.len());
+            let one: Value = serde_json::from_slice(written.one()).unwrap_or_default();
+            assert!(read.len() != 1 || one == Value::Object(read[0].clone()), "{one}");
+            let all: Vec<Record> = serde_json::from_slice(written.json()).unwrap();
+            assert_eq!(all, read);
+        }
+    })
+    .await;
+}
+
+/// Opens what it is told to.
+#[derive(Debug)]
+struct Opening {
+    view: Option<Access>,
+    update: Filter,
+}
+
+impl Guard for Opening {
+    fn access(&self, _: &str, action: Action) -> Option<Access> {
+        match action {
+            Action::View => self.view.clone(),
+            _ => Some(Access { fields: None, scope: self.update.clone() }),
+        }
+    }
+
+    fn may_nest(&self, _: &str, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn one_statement_changes_what_a_transaction_changes() {
+    let kinds = kinds();
+    everywhere(&kinds, async |source| {
+        let plain = WriteOptions::default();
+        let few = std::collections::BTreeSet::from(["views".to_owned()]);
+        let all = || Some(Access::default());
+        let scope = |scope: Filter| Some(Access { fields: None, scope });
+        let low = || Filter::less("views", 5);
+        for (number, (view, update, changes)) in [
+            (all(), Filter::All, json!({"body": "new", "createdAt": "2000-01-01T00:00:00.000Z"})),
+            (all(), low(), json!({"views": 9})),
+            (scope(low()), low(), json!({"views": 9, "body": "left the scope"})),
+            (scope(low()), low(), json!({"body": "stays in it", "price": 2.5})),
+            (scope(Filter::eq("live", true)), low(), json!({"body": "unseen"})),
+            (Some(Access { fields: Some(few.into()), scope: Filter::All }), low(), json!({"body": "hidden"})),
+            (None, Filter::All, json!({"views": 3})),
+            (all(), Filter::All, json!({})),
+            (all(), Filter::All, json!({"live": null})),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            source.destroy(&kinds, &Filter::All).await.unwrap();
+            let mut ids = Vec::new();
+            for views in [1, 2, 8, 1, 2, 8] {
+                let made = source.create(&kinds, object(json!({"views": views})), &plain);
+                ids.push(made.await.unwrap()["id"].clone());
+            }
+            let guard: Arc<dyn Guard> = Arc::new(Opening { view, update });
+            let options = WriteOptions { guard: Some(guard), ..WriteOptions::default() };
+            let (alone, together) =
+                (Filter::one_of("id", ids[..3].to_vec()), Filter::one_of("id", ids[3..].to_vec()));
+            let first = source.change(&kinds, alone.clone(), object(changes.clone()), &options).await;
+            let mut transaction = source.begin().await.unwrap();
+            let second = transaction.change(&kinds, together.clone(), object(changes), &options).await;
+            if second.is_ok() {
+                transaction.commit().await.unwrap();
+            }
+            let bare = |records: Vec<Record>| -> Vec<Record> {
+                let own =
+                    |(name, _): &(String, Value)| !["id", "createdAt", "updatedAt"].contains(&name.as_str());
+                let mut bare: Vec<Record> =
+                    records.into_iter().map(|record| record.into_iter().filter(own).collect()).collect();
+                bare.sort_by_key(|record| json!(record).to_string());
+                bare
+            };
+            assert_eq!(first.map(bare), second.map(bare), "the answer of {number}");
+            let [first, second] = [alone, together].map(|which| source.find(&kinds, Query::filter(which)));
+            assert_eq!(
+                bare(first.await.unwrap()),
+                bare(second.await.unwrap()),
+                "what is there after {number}"
+            );
+        }
     })
     .await;
 }

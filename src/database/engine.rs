@@ -44,6 +44,13 @@ impl Engine {
         matches!(self, Self::Postgres)
     }
 
+    /// Whether a statement that changes rows can give them as they are then.
+    #[must_use]
+    pub const fn returns_changes(self) -> bool {
+        // Neither MySQL nor MariaDB has `UPDATE ... RETURNING`.
+        matches!(self, Self::Sqlite | Self::Postgres)
+    }
+
     /// The column type for what the builder's type stands for, where the builder's own would not
     /// hold all of it or not compare it as what it is. A `DateTime` is one without a time zone; a
     /// `Decimal` must say its digits and decimals, of which every engine has 65 and 30 at most.

@@ -1,6 +1,6 @@
 //! What runs statements.
 
-use sea_query::{InsertStatement, SelectStatement};
+use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 
 use super::{Change, Database, DatabaseError, Namespace, Row, Transaction};
 
@@ -18,6 +18,12 @@ pub trait Executor: Send {
     /// Changes something; see [`Database::execute`].
     fn execute(&mut self, statement: &impl Change)
     -> impl Future<Output = Result<u64, DatabaseError>> + Send;
+
+    /// Changes rows and reads what they are then; see [`Database::change`].
+    fn change(
+        &mut self,
+        statement: &UpdateStatement,
+    ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
 
     /// Inserts one row; see [`Database::insert`].
     fn insert(
@@ -45,6 +51,10 @@ impl Executor for &Database {
 
     async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         Database::execute(self, statement).await
+    }
+
+    async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        Database::change(self, statement).await
     }
 
     async fn insert(
@@ -75,6 +85,10 @@ impl Executor for &mut Transaction {
 
     async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         Transaction::execute(self, statement).await
+    }
+
+    async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        Transaction::change(self, statement).await
     }
 
     async fn insert(

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_query::{InsertStatement, SelectStatement};
+use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
 mod date_format;
@@ -259,6 +259,18 @@ impl Database {
                 postgres.handle().execute(&statement.render(Engine::Postgres)).await
             }
             EngineDatabase::Mysql(mysql) => mysql.handle().execute(&statement.render(Engine::Mysql)).await,
+        }
+    }
+
+    /// Changes rows, in a transaction of its own that is on the disk when this returns, and gives what
+    /// the statement says to return of each. Only where [`Engine::returns_changes`].
+    pub async fn change(&self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.change(statement.render(Engine::Sqlite)).await,
+            EngineDatabase::Postgres(postgres) => {
+                postgres.handle().query(&statement.render(Engine::Postgres)).await
+            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().query(&statement.render(Engine::Mysql)).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_query::{InsertStatement, SelectStatement};
+use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 
 use super::{
     Change, DatabaseError, Engine, Namespace, Rendered, Row, Statement, mysql, names, postgres, sqlite,
@@ -62,6 +62,17 @@ impl Transaction {
                 postgres.execute(&statement.render(Engine::Postgres)).await
             }
             EngineTransaction::Mysql(mysql) => mysql.execute(&statement.render(Engine::Mysql)).await,
+        }
+    }
+
+    /// Changes rows and reads what they are then; see [`Database::change`].
+    pub async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&statement.render(Engine::Postgres)).await
+            }
+            EngineTransaction::Mysql(mysql) => mysql.query(&statement.render(Engine::Mysql)).await,
         }
     }
 

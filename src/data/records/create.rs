@@ -8,8 +8,8 @@ use super::writer::{Origin, Values, Writer};
 use super::{generate, raw, value};
 use crate::data::access::Action;
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{AssociationKind, Collection, DataError, Field, Generator, Record};
-use crate::database::Value;
+use crate::data::{AssociationKind, Collection, DataError, Field, Generator, Record, WriteOptions};
+use crate::database::{Executor, Value};
 
 impl Writer<'_> {
     /// Makes a record, and gives it with what was made with it.
@@ -69,46 +69,22 @@ impl Writer<'_> {
 
     /// Writes the row with everything that fills itself.
     async fn insert(&mut self, collection: &Collection, mut own: Record) -> Result<Record, DataError> {
-        let now = raw::now();
-        let user = self.options.user;
-        let mut columns: Vec<&Field> = Vec::with_capacity(collection.fields().len());
-        let mut values = Vec::with_capacity(collection.fields().len());
+        let mut row = Row::of(collection, &mut own, self.options)?;
         // The fields that an order is divided by come before it is known where it ends.
-        let (ordered, others): (Vec<&Field>, Vec<&Field>) = collection
-            .fields()
-            .iter()
-            .partition(|field| matches!(field.generator, Some(Generator::Position { .. })));
-        for field in others.into_iter().chain(ordered) {
-            let given =
-                own.remove(field.name()).filter(|value| !value.is_null() || field.generator.is_none());
-            let stored = match (field.name(), given) {
-                (CREATED_AT | UPDATED_AT, _) if field.kind().is_date() => now.clone(),
-                // Nobody makes a record in somebody else's name.
-                (CREATED_BY | UPDATED_BY, _) if user.is_some() => user.map_or(Value::Null, Value::Integer),
-                (_, None | Some(Json::Null)) if field.auto_increment => continue,
-                (_, Some(given)) => value::to_storage(field, &given)?,
-                (_, None) => match (&field.generator, &field.default) {
-                    (Some(Generator::Position { scope }), _) => {
-                        let scope = scope.as_deref().and_then(|scope| {
-                            let at = columns.iter().position(|known| known.name() == scope)?;
-                            let stored = Value::clone(values.get(at)?);
-                            let value = value::to_json(collection, columns.get(at)?, stored).ok()?;
-                            Some((scope.to_owned(), value))
-                        });
-                        Value::Integer(self.next_position(collection, field, scope).await?)
-                    }
-                    (Some(generator), _) => match generate::value(generator) {
-                        Some(made) => value::to_storage(field, &made)?,
-                        None => Value::Null,
-                    },
-                    (None, Some(default)) => value::to_storage(field, default)?,
-                    (None, None) => value::to_storage(field, &Json::Null)?,
-                },
+        for field in collection.fields() {
+            let Some(Generator::Position { scope }) = &field.generator else { continue };
+            let given = own.remove(field.name()).filter(|value| !value.is_null());
+            let stored = match given {
+                Some(given) => value::to_storage(field, &given)?,
+                None => {
+                    let scope = scope.as_deref().and_then(|scope| row.value_of(collection, scope));
+                    Value::Integer(self.next_position(collection, field, scope).await?)
+                }
             };
-            columns.push(field);
-            values.push(stored);
+            row.columns.push(field);
+            row.values.push(stored);
         }
-        raw::insert_values(&mut &mut self.transaction.inner, collection, columns, values).await
+        row.write(&mut &mut self.transaction.inner, collection).await
     }
 
     /// The record by some of its fields, or a new one; whether it is new.
@@ -122,5 +98,63 @@ impl Writer<'_> {
             Some(found) => Ok(found),
             None => self.create(collection, given).await,
         }
+    }
+}
+
+/// A new record's row, with what fills itself but for its places in orders.
+pub(super) struct Row<'a> {
+    columns: Vec<&'a Field>,
+    values: Vec<Value>,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(
+        collection: &'a Collection,
+        own: &mut Record,
+        options: &WriteOptions,
+    ) -> Result<Self, DataError> {
+        let now = raw::now();
+        let user = options.user;
+        let mut columns: Vec<&Field> = Vec::with_capacity(collection.fields().len());
+        let mut values = Vec::with_capacity(collection.fields().len());
+        let ordered = |field: &&Field| matches!(field.generator, Some(Generator::Position { .. }));
+        for field in collection.fields().iter().filter(|field| !ordered(field)) {
+            let given =
+                own.remove(field.name()).filter(|value| !value.is_null() || field.generator.is_none());
+            let stored = match (field.name(), given) {
+                (CREATED_AT | UPDATED_AT, _) if field.kind().is_date() => now.clone(),
+                // Nobody makes a record in somebody else's name.
+                (CREATED_BY | UPDATED_BY, _) if user.is_some() => user.map_or(Value::Null, Value::Integer),
+                (_, None | Some(Json::Null)) if field.auto_increment => continue,
+                (_, Some(given)) => value::to_storage(field, &given)?,
+                (_, None) => match (&field.generator, &field.default) {
+                    (Some(generator), _) => match generate::value(generator) {
+                        Some(made) => value::to_storage(field, &made)?,
+                        None => Value::Null,
+                    },
+                    (None, Some(default)) => value::to_storage(field, default)?,
+                    (None, None) => value::to_storage(field, &Json::Null)?,
+                },
+            };
+            columns.push(field);
+            values.push(stored);
+        }
+        Ok(Self { columns, values })
+    }
+
+    /// A field's value, as its name and JSON.
+    fn value_of(&self, collection: &Collection, name: &str) -> Option<(String, Json)> {
+        let at = self.columns.iter().position(|known| known.name() == name)?;
+        let stored = Value::clone(self.values.get(at)?);
+        let value = value::to_json(collection, self.columns.get(at)?, stored).ok()?;
+        Some((name.to_owned(), value))
+    }
+
+    pub(super) async fn write<E: Executor>(
+        self,
+        executor: &mut E,
+        collection: &Collection,
+    ) -> Result<Record, DataError> {
+        raw::insert_values(executor, collection, self.columns, self.values).await
     }
 }

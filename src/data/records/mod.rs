@@ -1,12 +1,13 @@
 //! What is done with records.
 //!
-//! `read.rs` finds and counts, `append.rs` reads what belongs to what was found, `aggregate.rs`
+//! `read.rs` finds and counts, `written.rs` writes what was found as JSON, `append.rs` reads what belongs to what was found, `aggregate.rs`
 //! sums up. What changes records goes through a [`Writer`], in a transaction: `create.rs`,
 //! `update.rs`, `destroy.rs`, with the records nested in them (`nested.rs`), the links between
-//! records (`associate.rs`) and their order (`position.rs`). `raw.rs` is below all that: one
-//! statement, no more.
+//! records (`associate.rs`) and their order (`position.rs`). What needs none of that is one statement
+//! (`alone.rs`), and so is what `raw.rs` does for the host itself.
 
 mod aggregate;
+pub(super) mod alone;
 mod append;
 mod associate;
 mod create;
@@ -21,12 +22,14 @@ mod update;
 pub(super) mod value;
 mod within;
 mod writer;
+mod written;
 
 pub use aggregate::{Aggregation, Dimension, Function, Measure, Ordering};
 pub use position::Move;
-pub(super) use read::{count, find, find_one};
+pub(super) use read::{count, find, find_one, find_written};
 pub use writer::WriteOptions;
 pub(super) use writer::Writer;
+pub use written::Written;
 
 pub(super) use aggregate::aggregate;
 

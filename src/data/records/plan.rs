@@ -29,7 +29,7 @@ pub(super) fn key_here(association: &Association) -> &str {
 pub(super) struct Plan<'a> {
     /// The columns; those behind the first `shown` serve the associations alone.
     pub(super) columns: Vec<&'a Field>,
-    shown: usize,
+    pub(super) shown: usize,
     pub(super) associations: Vec<(&'a Association, Selection)>,
 }
 

@@ -4,6 +4,7 @@ use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statem
 
 use super::plan::{Plan, compiler};
 use super::value;
+use super::written::Written;
 use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
@@ -17,16 +18,7 @@ pub(in crate::data) async fn find<E: Executor>(
     collection: &Collection,
     query: &Query,
 ) -> Result<Vec<Record>, DataError> {
-    let selection = Selection::of(query, catalog, collection)?;
-    let (plan, statement) = {
-        let compiler = compiler(executor, catalog, query);
-        let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
-        if let Some(key) = super::within::key(catalog, collection, query)? {
-            plan.needs(key);
-        }
-        let statement = select(&compiler, collection, &plan, query)?;
-        (plan, statement)
-    };
+    let (plan, statement) = prepare(executor, catalog, collection, query)?;
     let rows = executor.query(&statement).await?;
     let mut records =
         rows.into_iter().map(|row| plan.record(collection, row)).collect::<Result<Vec<_>, _>>()?;
@@ -36,6 +28,42 @@ pub(in crate::data) async fn find<E: Executor>(
     super::within::add_links(executor, catalog, query, &mut records).await?;
     plan.tidy(&mut records);
     Ok(records)
+}
+
+/// Reads the records a query asks for as the JSON that goes out. Where nothing is added to them, it
+/// is written straight from the rows.
+pub(in crate::data) async fn find_written<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    query: &Query,
+) -> Result<Written, DataError> {
+    let written = {
+        let (plan, statement) = prepare(executor, catalog, collection, query)?;
+        if plan.associations.is_empty() && query.within.is_none() {
+            let rows = executor.query(&statement).await?;
+            return Written::rows(collection, plan.columns.get(..plan.shown).unwrap_or_default(), rows);
+        }
+        find(executor, catalog, collection, query)
+    };
+    Ok(Written::records(&written.await?))
+}
+
+/// What is read for a query, and the statement that reads it.
+fn prepare<'a, E: Executor>(
+    executor: &E,
+    catalog: &'a Catalog,
+    collection: &'a Collection,
+    query: &Query,
+) -> Result<(Plan<'a>, SelectStatement), DataError> {
+    let selection = Selection::of(query, catalog, collection)?;
+    let compiler = compiler(executor, catalog, query);
+    let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
+    if let Some(key) = super::within::key(catalog, collection, query)? {
+        plan.needs(key);
+    }
+    let statement = select(&compiler, collection, &plan, query)?;
+    Ok((plan, statement))
 }
 
 /// Reads the first record a query asks for.
@@ -58,12 +86,13 @@ pub(in crate::data) async fn count<E: Executor>(
 ) -> Result<u64, DataError> {
     let statement = {
         let compiler = compiler(executor, catalog, query);
-        Statement::select()
+        let mut statement = Statement::select();
+        statement
             .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-            .from(table::table(collection, compiler.namespace))
-            .cond_where(fitting(&compiler, collection, &query.filter, Action::View)?)
-            .cond_where(super::within::condition(&compiler, collection, query)?)
-            .to_owned()
+            .from(table::table(collection, compiler.namespace));
+        limit(&mut statement, fitting(&compiler, collection, &query.filter, Action::View)?);
+        limit(&mut statement, super::within::condition(&compiler, collection, query)?);
+        statement
     };
     let row = executor.query(&statement).await?.into_iter().next();
     match row.and_then(|row| row.into_values().into_iter().next()) {
@@ -100,8 +129,8 @@ fn select(
     statement
         .columns(plan.columns.iter().map(|field| field.column().to_owned()))
         .from(table::table(collection, compiler.namespace));
-    statement.cond_where(fitting(compiler, collection, &query.filter, Action::View)?);
-    statement.cond_where(super::within::condition(compiler, collection, query)?);
+    limit(&mut statement, fitting(compiler, collection, &query.filter, Action::View)?);
+    limit(&mut statement, super::within::condition(compiler, collection, query)?);
     for sort in &query.sort {
         compiler.check_path(collection, &sort.field)?;
         order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
@@ -112,6 +141,14 @@ fn select(
         statement.lock_exclusive();
     }
     Ok(statement)
+}
+
+/// Leaves out the rows that do not fit. A condition that all fit is not said: `WHERE TRUE` would keep
+/// SQLite from counting a table's pages, and have it look at each row.
+fn limit(statement: &mut SelectStatement, condition: Condition) {
+    if !condition.is_empty() {
+        statement.cond_where(condition);
+    }
 }
 
 /// Takes a part of the rows.

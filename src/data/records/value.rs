@@ -314,6 +314,47 @@ pub(in crate::data) fn to_json(
     found.ok_or_else(|| unreadable(collection, field.name(), field.kind.as_str()))
 }
 
+/// Writes a stored value as JSON of the field's type: what [`to_json`] gives, without making it first
+/// where it is a text or a whole number already.
+pub(in crate::data) fn write(
+    out: &mut Vec<u8>,
+    collection: &Collection,
+    field: &Field,
+    stored: Value,
+) -> Result<(), DataError> {
+    match (field.kind, stored) {
+        (
+            FieldType::String
+            | FieldType::Text
+            | FieldType::Nanoid
+            | FieldType::Uid
+            | FieldType::Password
+            // Texts of SQLite, in the form that goes out.
+            | FieldType::DateTime
+            | FieldType::DateOnly
+            | FieldType::Uuid,
+            Value::Text(text),
+        ) => write_text(out, &text),
+        (
+            FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort,
+            Value::Integer(number),
+        ) if number.unsigned_abs() <= SAFE_INTEGER.unsigned_abs() => write_json(out, &number),
+        (_, stored) => write_json(out, &to_json(collection, field, stored)?),
+    }
+    Ok(())
+}
+
+/// Writes a text as JSON.
+pub(in crate::data) fn write_text(out: &mut Vec<u8>, text: &str) {
+    write_json(out, text);
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Into memory, and of types that are JSON.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
+}
+
 fn text_to_json(stored: Value) -> Option<Json> {
     match stored {
         Value::Text(text) => Some(Json::String(text)),

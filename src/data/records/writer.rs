@@ -39,6 +39,89 @@ impl Default for WriteOptions {
     }
 }
 
+impl WriteOptions {
+    /// What of a collection is open for an action; `None` for all of it.
+    pub(super) fn access(
+        &self,
+        collection: &Collection,
+        action: Action,
+    ) -> Result<Option<Access>, DataError> {
+        let Some(guard) = &self.guard else { return Ok(None) };
+        let access = guard.access(collection.name(), action);
+        access.map(Some).ok_or_else(|| {
+            DataError::Forbidden(format!(
+                "your roles do not allow this in the collection {}",
+                collection.name()
+            ))
+        })
+    }
+
+    /// Divides what was given into the record's own values and those of associations, without what
+    /// nobody may write and what the collection does not have: as recorded, that is let go.
+    pub(super) fn values(
+        &self,
+        collection: &Collection,
+        given: Record,
+        access: Option<&Access>,
+        origin: &Origin,
+    ) -> Result<Values, DataError> {
+        let mut own = Record::new();
+        let mut nested = Vec::new();
+        for (name, value) in given {
+            let path = origin.path_of(&name);
+            if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(&name)) {
+                continue;
+            }
+            if collection.get(&name).is_some() {
+                own.insert(name, value);
+            } else if let Some(association) = collection.associated(&name) {
+                let is_way_back = origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from));
+                if !is_way_back {
+                    self.check_nested(collection, association)?;
+                    nested.push((association.clone(), value));
+                }
+            }
+        }
+        // In the order of the definition, so that the same request does the same.
+        nested.sort_by_key(|(association, _)| {
+            collection.associations().iter().position(|known| known.name == association.name)
+        });
+        Ok(Values { own, nested })
+    }
+
+    fn check_nested(&self, collection: &Collection, association: &Association) -> Result<(), DataError> {
+        let (source, name, target) = (collection.name(), &association.name, &association.target);
+        let open = self.guard.as_ref().is_none_or(|guard| guard.may_nest(source, name, target));
+        if open {
+            return Ok(());
+        }
+        Err(DataError::Forbidden(format!("your roles do not let you set {name} of {source}")))
+    }
+
+    fn is_listed(&self, path: &str) -> bool {
+        let below = |listed: &String| {
+            listed == path || listed.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let above =
+            |listed: &String| path.strip_prefix(listed.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let allowed =
+            self.whitelist.as_ref().is_none_or(|list| list.iter().any(|name| below(name) || above(name)));
+        allowed && !self.blacklist.iter().any(|name| name == path)
+    }
+
+    /// Takes out of a record what whoever wrote it may not see.
+    pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
+        let Some(guard) = &self.guard else { return };
+        match guard.access(collection.name(), Action::View) {
+            Some(access) => record.retain(|name, _| access.allows(collection, name)),
+            None => {
+                let keys: Vec<&str> = collection.key().iter().map(|field| field.name()).collect();
+                record.retain(|name, _| keys.contains(&name.as_str()));
+            }
+        }
+    }
+}
+
 /// Changes records in a transaction.
 pub(in crate::data) struct Writer<'a> {
     pub(super) transaction: &'a mut Transaction,
@@ -98,14 +181,7 @@ impl<'a> Writer<'a> {
         collection: &Collection,
         action: Action,
     ) -> Result<Option<Access>, DataError> {
-        let Some(guard) = &self.options.guard else { return Ok(None) };
-        let access = guard.access(collection.name(), action);
-        access.map(Some).ok_or_else(|| {
-            DataError::Forbidden(format!(
-                "your roles do not allow this in the collection {}",
-                collection.name()
-            ))
-        })
+        self.options.access(collection, action)
     }
 
     /// The hooks that are concerned, and a note that records of it change.
@@ -114,8 +190,7 @@ impl<'a> Writer<'a> {
         self.transaction.hooks.of(collection.name())
     }
 
-    /// Divides what was given into the record's own values and those of associations, without what
-    /// nobody may write and what the collection does not have: as recorded, that is let go.
+    /// See [`WriteOptions::values`].
     pub(super) fn values(
         &self,
         collection: &Collection,
@@ -123,37 +198,7 @@ impl<'a> Writer<'a> {
         access: Option<&Access>,
         origin: &Origin,
     ) -> Result<Values, DataError> {
-        let mut own = Record::new();
-        let mut nested = Vec::new();
-        for (name, value) in given {
-            let path = origin.path_of(&name);
-            if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(&name)) {
-                continue;
-            }
-            if collection.get(&name).is_some() {
-                own.insert(name, value);
-            } else if let Some(association) = collection.associated(&name) {
-                let is_way_back = origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from));
-                if !is_way_back {
-                    self.check_nested(collection, association)?;
-                    nested.push((association.clone(), value));
-                }
-            }
-        }
-        // In the order of the definition, so that the same request does the same.
-        nested.sort_by_key(|(association, _)| {
-            collection.associations().iter().position(|known| known.name == association.name)
-        });
-        Ok(Values { own, nested })
-    }
-
-    fn check_nested(&self, collection: &Collection, association: &Association) -> Result<(), DataError> {
-        let (source, name, target) = (collection.name(), &association.name, &association.target);
-        let open = self.options.guard.as_ref().is_none_or(|guard| guard.may_nest(source, name, target));
-        if open {
-            return Ok(());
-        }
-        Err(DataError::Forbidden(format!("your roles do not let you set {name} of {source}")))
+        self.options.values(collection, given, access, origin)
     }
 
     /// Whether whoever writes may look at what a filter looks at. The key is what names a record to
@@ -166,20 +211,6 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(())
-    }
-
-    fn is_listed(&self, path: &str) -> bool {
-        let below = |listed: &String| {
-            listed == path || listed.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
-        };
-        let above =
-            |listed: &String| path.strip_prefix(listed.as_str()).is_some_and(|rest| rest.starts_with('.'));
-        let allowed = self
-            .options
-            .whitelist
-            .as_ref()
-            .is_none_or(|list| list.iter().any(|name| below(name) || above(name)));
-        allowed && !self.options.blacklist.iter().any(|name| name == path)
     }
 
     /// Whether records behind an association are changed, and not only linked.
@@ -246,16 +277,9 @@ impl<'a> Writer<'a> {
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
-    /// Takes out of a record what whoever wrote it may not see.
+    /// See [`WriteOptions::censor`].
     pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
-        let Some(guard) = &self.options.guard else { return };
-        match guard.access(collection.name(), Action::View) {
-            Some(access) => record.retain(|name, _| access.allows(collection, name)),
-            None => {
-                let keys: Vec<&str> = collection.key().iter().map(|field| field.name()).collect();
-                record.retain(|name, _| keys.contains(&name.as_str()));
-            }
-        }
+        self.options.censor(collection, record);
     }
 }
 

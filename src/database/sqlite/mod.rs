@@ -164,6 +164,12 @@ impl Sqlite {
         rows
     }
 
+    /// Read to the last row, which is when SQLite has committed it.
+    pub(super) async fn change(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+        let time = self.time_for(&statement);
+        self.run(Role::Writer, time, move |connection| connection::query(connection, &statement)).await
+    }
+
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
         let time = self.time_for(&statement);
         self.run(Role::Writer, time, move |connection| connection::execute(connection, &statement)).await

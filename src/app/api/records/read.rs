@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Parameters, Place, within};
+use crate::app::api::list::Page;
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{Aggregation, Collection, Dimension, Filter, Function, Measure, Ordering, Query, Sort};
 
@@ -21,19 +22,20 @@ fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
 }
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    list_among(call, place, Filter::All).await
+    let (page, asked) = asked(call, place, Filter::All).await?;
+    let source = call.app.source();
+    let (Some(page), Some(query)) = (page, asked) else {
+        return list_among(call, place, Filter::All).await;
+    };
+    let data = source.find_written(place.records(), &query).await?;
+    let count = count(call, place, page, query, data.number()).await?;
+    Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
 }
 
 pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
-    let parameters = Parameters::of(call);
-    let records = place.records();
-    let page = parameters.page()?;
-    let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
-    let mut query = parameters.query(filter)?;
-    query.sort = parameters.sort()?;
-    in_full_order(records, &mut query.sort);
+    let (page, asked) = asked(call, place, among).await?;
     let source = call.app.source();
-    let Some(limited) = within(call, place).await? else {
+    let Some(mut query) = asked else {
         return Ok(match page {
             Some(page) => {
                 Answer::List { data: Vec::new(), count: 0, page: page.number, page_size: page.size }
@@ -41,10 +43,9 @@ pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) ->
             None => Answer::Data(Value::Array(Vec::new())),
         });
     };
-    query.within = limited;
     let Some(page) = page else {
         query.limit = Some(MOST_WITHOUT_PAGES + 1);
-        let found = source.find(records, query).await?;
+        let found = source.find(place.records(), query).await?;
         if u64::try_from(found.len()).is_ok_and(|length| length > MOST_WITHOUT_PAGES) {
             return Err(ApiError::bad_request(format!(
                 "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
@@ -52,18 +53,51 @@ pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) ->
         }
         return Ok(Answer::Data(found.into_iter().map(Value::Object).collect()));
     };
-    query.limit = Some(page.size);
-    query.offset = (page.number - 1).saturating_mul(page.size);
-    let counted = Query { limit: None, offset: 0, ..query.clone() };
-    let found = source.find(records, query).await?;
-    // A page that is not full says how many there are.
-    let before = (page.number - 1).saturating_mul(page.size);
-    let count = match u64::try_from(found.len()) {
-        Ok(length) if length < page.size && (length > 0 || before == 0) => before + length,
-        _ => source.count_of(records, &counted).await?,
-    };
+    let found = source.find(place.records(), query.clone()).await?;
+    let count = count(call, place, page, query, found.len()).await?;
     let data = found.into_iter().map(Value::Object).collect();
     Ok(Answer::List { data, count, page: page.number, page_size: page.size })
+}
+
+/// Which page of which records a list is asked for; `None` for records of one that does not exist.
+async fn asked(
+    call: &Call<'_>,
+    place: &Place,
+    among: Filter,
+) -> Result<(Option<Page>, Option<Query>), ApiError> {
+    let parameters = Parameters::of(call);
+    let records = place.records();
+    let page = parameters.page()?;
+    let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
+    let mut query = parameters.query(filter)?;
+    query.sort = parameters.sort()?;
+    in_full_order(records, &mut query.sort);
+    let Some(limited) = within(call, place).await? else { return Ok((page, None)) };
+    query.within = limited;
+    if let Some(page) = page {
+        query.limit = Some(page.size);
+        query.offset = (page.number - 1).saturating_mul(page.size);
+    }
+    Ok((page, Some(query)))
+}
+
+/// All records that fit a query whose page has so many.
+async fn count(
+    call: &Call<'_>,
+    place: &Place,
+    page: Page,
+    query: Query,
+    found: usize,
+) -> Result<u64, ApiError> {
+    // A page that is not full says how many there are.
+    let before = query.offset;
+    match u64::try_from(found) {
+        Ok(length) if length < page.size && (length > 0 || before == 0) => Ok(before + length),
+        _ => {
+            let counted = Query { limit: None, offset: 0, ..query };
+            Ok(call.app.source().count_of(place.records(), &counted).await?)
+        }
+    }
 }
 
 pub(super) async fn get(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
@@ -84,8 +118,8 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     in_full_order(records, &mut query.sort);
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
     query.within = limited;
-    let found = call.app.source().find_one(records, query).await?;
-    Ok(Answer::Data(found.map_or(Value::Null, Value::Object)))
+    query.limit = Some(1);
+    Ok(Answer::Written(call.app.source().find_written(records, &query).await?))
 }
 
 pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {

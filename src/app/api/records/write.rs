@@ -99,7 +99,11 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         None => return Ok(Answer::Data(json!([]))),
     };
     let given = values(call, records, parameters.values()?).await?;
-    let changed = source.change_associated(records, belonging, filter, given, &options).await?;
+    let changed = if belonging == Filter::All {
+        source.change(records, filter, given, &options).await?
+    } else {
+        source.change_associated(records, belonging, filter, given, &options).await?
+    };
     if to_one {
         let one = changed.into_iter().next();
         let one = one.ok_or_else(|| ApiError::bad_request("there is no record to be changed"))?;

@@ -1,0 +1,106 @@
+//! Beside the limit: a host's endpoints and hand-written ones on the same work.
+//!
+//! Builds the limit (`benches/limit`, or the directory in `NBAPPS_LIMIT`), runs it and a host with as
+//! many rows, and puts the same load on both, in turns, so that what the machine does meanwhile
+//! falls on both. The host's requests are signed in and their permissions are checked: as root, and
+//! in a role that may see and change what its user made. PostgreSQL and MariaDB run as private
+//! servers that keep what they acknowledge, both sides on the same one.
+//!
+//! `cargo bench --bench endpoints` prints the medians of the turns and the ratios with their spread,
+//! and writes them to `benches/results`; `-- --quick` takes a minute. `NBAPPS_ROWS` rows (10,000).
+//! `NBAPPS_ENGINES=sqlite,pg,mariadb` and `NBAPPS_WORK=list,get` choose. `NBAPPS_BEFORE` names another
+//! build of `nbappsd`, which is measured as root beside this one: what a change gave.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark prints, and ends when it cannot go on"
+)]
+
+mod limit;
+mod report;
+#[allow(dead_code, reason = "what the tests need beside it")]
+#[path = "../../tests/servers/mod.rs"]
+mod servers;
+mod sides;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use limit::Limit;
+use report::Compared;
+use sides::{Engine, Side, Work};
+use support::figures::Results;
+use support::host::Host;
+use support::load::{Load, Measured};
+use support::{Mode, run, with_durable_servers};
+
+/// Rows of the table.
+fn rows() -> usize {
+    std::env::var("NBAPPS_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(10_000)
+}
+
+/// Whether something is among what a variable chooses; without it, everything is.
+fn chosen(variable: &str, name: &str) -> bool {
+    std::env::var(variable).map_or(true, |all| all.split(',').any(|one| one.trim() == name))
+}
+
+/// Measures every side in each turn.
+async fn turns(sides: &[Side], work: Work) -> Vec<(Side, Vec<Measured>)> {
+    let mode = Mode::asked();
+    let (turns, time) = (mode.choose(2, 7), Duration::from_millis(mode.choose(300, 2_000)));
+    let able: Vec<&Side> = sides.iter().filter(|side| side.does(work)).collect();
+    let mut all: Vec<(Side, Vec<Measured>)> =
+        able.into_iter().map(|side| (side.clone(), Vec::new())).collect();
+    for _ in 0..turns {
+        for (side, measured) in &mut all {
+            measured.push(Load::new(side.address, side.requests(work)).measure(time).await);
+        }
+    }
+    all
+}
+
+async fn measure(results: &mut Results) {
+    let directory = tempfile::tempdir().unwrap();
+    let engines: Vec<Engine> =
+        Engine::ALL.into_iter().filter(|engine| chosen("NBAPPS_ENGINES", engine.name())).collect();
+    let limit = Limit::build();
+    let normal = limit.run(directory.path(), "normal", &engines).await;
+    let durable = limit.run(directory.path(), "full", &[]).await;
+    let host = Host::start(&directory.path().join("host")).await;
+    let before = match std::env::var("NBAPPS_BEFORE") {
+        Ok(program) => Some(Host::run(&program, &directory.path().join("before"), None).await),
+        Err(_) => None,
+    };
+    let mut compared = Vec::new();
+    for engine in engines {
+        let mut sides = sides::prepare(&host, engine, &normal, &durable).await;
+        if let Some(before) = &before {
+            sides.push(sides::before(before, engine).await);
+        }
+        for work in Work::ALL.into_iter().filter(|work| chosen("NBAPPS_WORK", work.name())) {
+            let comparison = Compared::of(engine, work, turns(&sides, work).await);
+            comparison.print();
+            compared.push(comparison.json());
+        }
+    }
+    results.set("compared", compared);
+    host.stop().await;
+    if let Some(before) = before {
+        before.stop().await;
+    }
+}
+
+fn main() {
+    with_durable_servers();
+    let mut results = Results::new("endpoints");
+    results.set("rows", rows());
+    results.set("connections", support::load::CONNECTIONS);
+    results.set("durability", report::DURABILITY);
+    report::print_head();
+    run(measure(&mut results));
+    results.write();
+}

@@ -1,0 +1,239 @@
+//! Who is measured, and by which requests.
+
+use std::net::SocketAddr;
+
+use nbapps::protocol::{DatabaseMode, DatabaseRequest};
+use serde_json::json;
+
+use crate::limit::Running;
+use crate::support::host::{Api, Host, PASSWORD};
+use crate::support::load::{Connection, request};
+use crate::{rows, servers};
+
+/// The requests of a load, so that no two connections ask for the same row at the same time.
+const REQUESTS: usize = 64;
+/// Who acts in a role with a record scope.
+const WRITER: &str = "writer@example.com";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+    Mariadb,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mariadb];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "pg",
+            Self::Mariadb => "mariadb",
+        }
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::Mariadb => "MariaDB",
+        }
+    }
+
+    fn database(self, name: &str) -> DatabaseRequest {
+        let at = |url: String| DatabaseRequest {
+            mode: DatabaseMode::Connection,
+            url: Some(url),
+            create_database: true,
+            ..DatabaseRequest::default()
+        };
+        match self {
+            Self::Sqlite => DatabaseRequest::default(),
+            Self::Postgres => at(servers::postgres(name)),
+            Self::Mariadb => at(servers::mariadb(name)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    List,
+    Get,
+    Filtered,
+    Update,
+    Create,
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 5] = [Self::List, Self::Get, Self::Filtered, Self::Update, Self::Create];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Filtered => "filtered",
+            Self::Update => "update",
+            Self::Create => "create",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Limit,
+    /// The limit, with what it acknowledges on the disk.
+    DurableLimit,
+    /// The limit, listing by a scope as the role does.
+    ScopedLimit,
+    Root,
+    Role,
+    /// Another build of the host.
+    Before,
+}
+
+impl Who {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::DurableLimit => "limit, synchronous=FULL",
+            Self::ScopedLimit => "limit, with the scope",
+            Self::Root => "host, as root",
+            Self::Role => "host, as a role with a scope",
+            Self::Before => "another host, as root",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    pub(crate) who: Who,
+    pub(crate) address: SocketAddr,
+    engine: Engine,
+    /// Of the host.
+    api: Option<Api>,
+    /// What another limit does not do.
+    lacks: Vec<&'static str>,
+}
+
+impl Side {
+    /// Whether it is measured at this work.
+    pub(crate) fn does(&self, work: Work) -> bool {
+        let writes = matches!(work, Work::Update | Work::Create);
+        let able = match self.who {
+            Who::DurableLimit => self.engine == Engine::Sqlite && writes,
+            Who::ScopedLimit => work == Work::List,
+            Who::Limit | Who::Root | Who::Role | Who::Before => true,
+        };
+        able && !self.lacks.contains(&work.name())
+    }
+
+    pub(crate) fn requests(&self, work: Work) -> Vec<Vec<u8>> {
+        (0..REQUESTS).map(|number| self.request(work, number)).collect()
+    }
+
+    fn request(&self, work: Work, number: usize) -> Vec<u8> {
+        let row = 1 + number * rows() / REQUESTS;
+        let new =
+            json!({"title": "bench", "body": "lorem ipsum", "views": 3, "published": false, "price": 2.25});
+        let change = json!({"title": "bench", "body": "world", "views": 3, "published": true, "price": 2.25});
+        let Some(api) = &self.api else {
+            let at = |action: &str| format!("/{}/{action}", self.engine.name());
+            return match work {
+                Work::List if self.who == Who::ScopedLimit => request("GET", &at("list?scope=1"), None, None),
+                Work::List => request("GET", &at("list"), None, None),
+                Work::Get => request("GET", &at(&format!("get?id={row}")), None, None),
+                Work::Filtered => request("GET", &at("filtered"), None, None),
+                Work::Update => request("POST", &at(&format!("update?id={row}")), None, Some(&change)),
+                Work::Create => request("POST", &at("create"), None, Some(&new)),
+            };
+        };
+        let change = json!({"title": "bench", "price": 2.25});
+        match work {
+            Work::List => api.request("GET", "posts:list", None),
+            Work::Get => api.request("GET", &format!("posts:get?filterByTk={row}"), None),
+            Work::Filtered => {
+                let filter = "posts:list?filter=%7B%22views%22%3A7%7D&appends%5B%5D=createdBy";
+                api.request("GET", filter, None)
+            }
+            Work::Update => api.request("POST", &format!("posts:update?filterByTk={row}"), Some(&change)),
+            Work::Create => api.request("POST", "created:create", Some(&new)),
+        }
+    }
+
+    /// Asks once for everything: what is missing is not measured.
+    async fn check(mut self) -> Self {
+        for work in Work::ALL {
+            let mut connection = Connection::open(self.address).await;
+            let answer = connection.send(&self.request(work, 1)).await;
+            match answer.status {
+                200 => {}
+                404 if self.api.is_none() => self.lacks.push(work.name()),
+                other => panic!("{} {}: {other} {}", self.who.name(), work.name(), answer.text()),
+            }
+        }
+        self
+    }
+}
+
+/// Makes an application with the limit's table and rows; gives everybody who is measured on this
+/// engine.
+pub(crate) async fn prepare(host: &Host, engine: Engine, limit: &Running, durable: &Running) -> Vec<Side> {
+    let (root, writer) = application(host, engine, "endpoints").await;
+    let side = |who, address, api| Side { who, address, engine, api, lacks: Vec::new() };
+    let mut sides = vec![
+        side(Who::Limit, limit.address, None).check().await,
+        side(Who::ScopedLimit, limit.address, None),
+        side(Who::Root, root.address, Some(root)).check().await,
+        side(Who::Role, writer.address, Some(writer)).check().await,
+    ];
+    if engine == Engine::Sqlite {
+        sides.insert(1, side(Who::DurableLimit, durable.address, None).check().await);
+    }
+    sides
+}
+
+/// Another build of the host, with an application like the one that is measured.
+pub(crate) async fn before(host: &Host, engine: Engine) -> Side {
+    let (root, _) = application(host, engine, "before").await;
+    let side = Side { who: Who::Before, address: root.address, engine, api: Some(root), lacks: Vec::new() };
+    side.check().await
+}
+
+/// An application with the limit's table and rows, as its root user and as the one of the role.
+async fn application(host: &Host, engine: Engine, database: &str) -> (Api, Api) {
+    let app = format!("bench-{}", engine.name());
+    host.create(&app, engine.database(database)).await;
+    let root = host.api(&app).await;
+    root.make_posts("posts").await;
+    root.make_posts("created").await;
+    make_writer(&root).await;
+    let writer = Api::sign_in(root.address, &app, WRITER).await;
+    // Made by the user of the role, whose scope they are in.
+    writer.fill_posts("posts", rows()).await;
+    (root, writer)
+}
+
+/// A user in a role that sees and changes what its user made. Where the host has permissions for
+/// single collections, the role also names the fields that it may see and write.
+async fn make_writer(root: &Api) {
+    let role = json!({"name": "writer", "title": "Writer", "strategy": {"actions": ["view", "create"]}});
+    root.call("POST", "roles:create", Some(role)).await;
+    let own = json!({"name": "mine", "resourceName": "posts", "scope": {"createdById": "{{ctx.state.currentUser.id}}"}});
+    let (_, scope) = root.send("POST", "rolesResourcesScopes:create", Some(own)).await;
+    let scope = &scope["data"]["id"];
+    let seen = ["title", "body", "views", "published", "price", "createdBy", "updatedBy"];
+    let written = ["title", "body", "views", "published", "price"];
+    let resource = json!({"name": "posts", "usingActionsConfig": true, "actions": [
+        {"name": "view", "fields": seen, "scopeId": scope},
+        {"name": "create", "fields": written},
+        {"name": "update", "fields": written, "scopeId": scope},
+    ]});
+    let (status, _) = root.send("POST", "roles/writer/resources:create", Some(resource)).await;
+    if status != 200 {
+        let own = json!({"strategy": {"actions": ["view:own", "create", "update:own"]}});
+        root.call("POST", "roles:update?filterByTk=writer", Some(own)).await;
+    }
+    let user = json!({"username": "writer", "email": WRITER, "password": PASSWORD, "roles": ["writer"]});
+    root.call("POST", "users:create", Some(user)).await;
+}

@@ -1,0 +1,103 @@
+//! Writing that is one statement: of records without hooks, places in an order or anything nested in
+//! them. Each engine does such a statement whole or not at all and makes it last, so that there is
+//! nothing for a transaction to hold together, and nothing to be said around it.
+
+use sea_query::{Expr, Query as Statement, Returning};
+
+use super::create::Row;
+use super::plan::{Plan, record};
+use super::read::fitting;
+use super::writer::{Origin, Values, WriteOptions};
+use super::{raw, value};
+use crate::data::access::{Access, Action};
+use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
+use crate::data::filter::Compiler;
+use crate::data::query::Selection;
+use crate::data::{Catalog, Collection, DataError, Filter, Generator, Hooks, Record, table};
+use crate::database::Executor;
+
+/// Whether writing these values is one statement.
+pub(in crate::data) fn is_alone(collection: &Collection, hooks: &Hooks, given: &Record) -> bool {
+    let ordered = |field: &crate::data::Field| matches!(field.generator, Some(Generator::Position { .. }));
+    !collection.fields().iter().any(ordered)
+        && given.keys().all(|name| collection.associated(name).is_none())
+        && hooks.of(collection.name()).is_empty()
+}
+
+/// Makes a record.
+pub(in crate::data) async fn create<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    given: Record,
+    options: &WriteOptions,
+) -> Result<Record, DataError> {
+    let access = options.access(collection, Action::Create)?;
+    let Values { mut own, .. } = options.values(collection, given, access.as_ref(), &Origin::top())?;
+    let mut made = Row::of(collection, &mut own, options)?.write(executor, collection).await?;
+    options.censor(collection, &mut made);
+    Ok(made)
+}
+
+/// Changes the records that fit and are open, and gives them as they are then; `None`, and nothing is
+/// done, where the engine does not say what it changed, or somebody may change what they may not see.
+pub(in crate::data) async fn change<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    filter: &Filter,
+    given: &Record,
+    options: &WriteOptions,
+) -> Result<Option<Vec<Record>>, DataError> {
+    let namespace = executor.namespace();
+    if !namespace.engine.returns_changes() || collection.primary_key().next().is_none() {
+        return Ok(None);
+    }
+    let access = options.access(collection, Action::Update)?;
+    if let Some(access) = &access {
+        // Not all of what is changed may be seen, or may be seen when it is changed.
+        let seen = options.access(collection, Action::View).ok().flatten();
+        let open = |seen: Access| {
+            seen.scope == Filter::All || (seen.scope == access.scope && !looks_at(&seen.scope, given))
+        };
+        if !seen.is_some_and(open) {
+            return Ok(None);
+        }
+    }
+    let compiler = Compiler::new(catalog, namespace, options.guard.as_deref(), options.clock);
+    let plan = Plan::new(&compiler, collection, &Selection::default(), false)?;
+    let mut statement = Statement::update();
+    statement.table(table::table(collection, namespace));
+    let condition = fitting(&compiler, collection, filter, Action::Update)?;
+    if !condition.is_empty() {
+        statement.cond_where(condition);
+    }
+    let Values { own, .. } = options.values(collection, given.clone(), access.as_ref(), &Origin::top())?;
+    for (name, given) in &own {
+        let itself = matches!(name.as_str(), CREATED_AT | UPDATED_AT)
+            || (options.user.is_some() && matches!(name.as_str(), CREATED_BY | UPDATED_BY));
+        if !itself {
+            let field = collection.known(name)?;
+            statement.value(field.column().to_owned(), Expr::val(value::from_json(field, given)?));
+        }
+    }
+    if let (Some(user), Some(field)) = (options.user, collection.get(UPDATED_BY)) {
+        statement.value(field.column().to_owned(), user);
+    }
+    if let Some(field) = collection.get(UPDATED_AT) {
+        statement.value(field.column().to_owned(), Expr::val(sea_query::Value::from(raw::now())));
+    }
+    if statement.get_values().is_empty() {
+        return Ok(None);
+    }
+    let shown: Vec<_> = plan.columns.iter().map(|field| field.column().to_owned()).collect();
+    statement.returning(Returning::new().columns(shown));
+    let rows = executor.change(&statement).await?;
+    rows.into_iter().map(|row| record(collection, &plan.columns, row)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Whether a filter looks at what is changed, so that a record may leave it; or at other records.
+fn looks_at(filter: &Filter, given: &Record) -> bool {
+    let of_itself = [UPDATED_AT, UPDATED_BY];
+    let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path);
+    filter.paths().into_iter().any(|path| path.contains('.') || may_change(path))
+}
