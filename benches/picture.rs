@@ -22,7 +22,7 @@ use support::figures::directory;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 190.0;
-const RIGHT: f64 = 70.0;
+const RIGHT: f64 = 120.0;
 const BAR: f64 = 14.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 64.0;
