@@ -28,7 +28,7 @@ use flood::{Answers, Flood, Kind};
 use http::Request;
 use nbapps::client::{Address, Client};
 use nbapps::protocol::methods::{AppCreate, HostInfoMethod, HostShutdown};
-use nbapps::protocol::{AppId, CreateApplication, Nothing, RootUser};
+use nbapps::protocol::{AppId, CreateApplication, Limit, Nothing, RootUser};
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, UnixDatagram};
 
@@ -76,7 +76,11 @@ impl Daemon {
     async fn create(&self, id: &str) {
         let admin = RootUser { password: Some(PASSWORD.to_owned()), ..RootUser::default() };
         let id = AppId::parse(id).expect("the benchmark's own IDs are good");
-        let create = CreateApplication { id: Some(id), start: true, admin, ..CreateApplication::default() };
+        // What comes quickly and costs little is bounded by its rate alone.
+        let limits = [(Limit::RequestsPerSecond, 1_000)].into_iter().filter(|_| id.as_str() == FLOODED);
+        let limits = limits.collect();
+        let create =
+            CreateApplication { id: Some(id), start: true, admin, limits, ..CreateApplication::default() };
         self.client.call::<AppCreate>(create).await.expect("an application is made");
     }
 

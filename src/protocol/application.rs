@@ -312,8 +312,10 @@ pub struct Application {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
     /// What it may take of the host.
+    #[serde(default)]
     pub limits: Limits,
     /// Which of the limits were set for it alone.
+    #[serde(default)]
     pub own_limits: Vec<Limit>,
     /// Whether it is protected against deletion.
     pub protected: bool,
