@@ -10,8 +10,10 @@ use tokio::task::JoinHandle;
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
 
 /// A question that takes a database minutes: every member with every member of its group, again
-/// and again.
-const SLOW: &str = "/api/groups:list?filter={\"members.group.members.group.members.group.members.name\":{\"$includes\":\"zz\"}}";
+/// and again. The second half keeps a planner from beginning at the end, where nothing is.
+const SLOW: &str = "/api/groups:list?filter={\"$or\":[\
+    {\"members.group.members.group.members.group.members.name\":{\"$includes\":\"zz\"}},\
+    {\"name\":{\"$includes\":\"zz\"}}]}";
 const QUICK: &str = "/api/app:getInfo";
 
 /// A daemon with an application `crm` that can be asked [`SLOW`].

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::tests::{missing, send, sign_in};
 use super::*;
-use crate::app::AppOptions;
-use crate::app::auth::Credentials;
 use crate::app::plugin::{Hook, Plugin};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
+use crate::app::{AppOptions, auth::Credentials};
 use crate::data::{Filter, Query, Record};
 
 /// A request, who sends it (`""`: nobody), its body, and the status and content of the answer.
@@ -27,7 +26,6 @@ async fn run(app: &Arc<App>, cases: &[Case<'_>]) {
 fn error(code: &str) -> Value {
     json!({"errors": [{"message": "<text>", "code": code}]})
 }
-
 fn refusal() -> Value {
     json!({"errors": [{"message": "<text>"}]})
 }
