@@ -84,6 +84,12 @@ impl Row {
         &self.columns
     }
 
+    /// The value at a place, from 0, `None` where there are fewer.
+    #[must_use]
+    pub fn value(&self, at: usize) -> Option<&Value> {
+        self.values.get(at)
+    }
+
     /// The values, in the order of the columns.
     #[must_use]
     pub fn into_values(self) -> Vec<Value> {

@@ -1,4 +1,5 @@
-//! The records at the other end of associations, read for many records at once.
+//! The records at the other end of associations, read for many records at once. What goes out as it
+//! is read is written from the rows (`written.rs`); here they become records.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -19,7 +20,7 @@ use crate::data::{
 use crate::database::{Executor, Row};
 
 /// Keys that one statement asks for; engines bind so many values at least.
-const KEYS_AT_ONCE: usize = 1000;
+pub(super) const KEYS_AT_ONCE: usize = 1000;
 
 /// Reads the associated records and puts them into the records.
 pub(super) fn load<'a, E: Executor>(
@@ -65,44 +66,35 @@ pub(super) fn load<'a, E: Executor>(
 }
 
 /// The other end of an association.
-struct Far<'a> {
-    catalog: &'a Catalog,
-    association: &'a Association,
-    target: &'a Collection,
-    selection: &'a Selection,
-    query: &'a Query,
+pub(super) struct Far<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) association: &'a Association,
+    pub(super) target: &'a Collection,
+    pub(super) selection: &'a Selection,
+    pub(super) query: &'a Query,
 }
 
-impl Far<'_> {
+/// What was read there: in each row the record's columns, the key that it belongs to, and the columns
+/// of what is between the two.
+pub(super) struct FarRows<'a> {
+    pub(super) plan: Plan<'a>,
+    /// Where the key is.
+    pub(super) key: (&'a Collection, &'a Field),
+    pub(super) between: Option<(&'a Collection, Vec<&'a Field>)>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl<'a> Far<'a> {
     /// The records that belong to some keys, each with its key.
     async fn read<E: Executor>(
         &self,
         executor: &mut E,
         keys: &[sea_query::Value],
     ) -> Result<Vec<(String, Record)>, DataError> {
-        let through = match self.association.through {
-            Some(_) => Some(self.catalog.through(self.association)?),
-            None => None,
-        };
-        let (plan, link, statement) = {
-            let compiler = compiler(executor, self.catalog, self.query);
-            let plan = Plan::new(&compiler, self.target, self.selection, false)?;
-            let link = through.map_or_else(Vec::new, |(between, other_key)| {
-                open_between(&compiler, self.association, between, other_key)
-            });
-            let statement = match through {
-                Some(through) => self.linked(&compiler, &plan, through, &link, keys)?,
-                None => self.direct(&compiler, &plan, keys)?,
-            };
-            (plan, link, statement)
-        };
-        let rows = executor.query(&statement).await?;
-        let between = through.map(|(between, _)| between);
-        let key = self.key_there(between)?;
+        let FarRows { plan, key, between, rows } = self.rows(executor, keys).await?;
         let (mut texts, mut records) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
-            let (text, record) =
-                self.taken_apart(&plan, key, between.map(|between| (between, &*link)), row)?;
+            let (text, record) = self.taken_apart(&plan, key, between.as_ref(), row)?;
             texts.push(text);
             records.push(record);
         }
@@ -113,11 +105,35 @@ impl Far<'_> {
         Ok(texts.into_iter().zip(records).collect())
     }
 
+    /// The rows of the records that belong to some keys.
+    pub(super) async fn rows<E: Executor>(
+        &self,
+        executor: &mut E,
+        keys: &[sea_query::Value],
+    ) -> Result<FarRows<'a>, DataError> {
+        let through = match self.association.through {
+            Some(_) => Some(self.catalog.through(self.association)?),
+            None => None,
+        };
+        let (plan, between, statement) = {
+            let compiler = compiler(executor, self.catalog, self.query);
+            let plan = Plan::new(&compiler, self.target, self.selection, false)?;
+            let between = through.map(|(between, other_key)| {
+                (between, open_between(&compiler, self.association, between, other_key))
+            });
+            let statement = match (through, &between) {
+                (Some(through), Some((_, shown))) => self.linked(&compiler, &plan, through, shown, keys)?,
+                _ => self.direct(&compiler, &plan, keys)?,
+            };
+            (plan, between, statement)
+        };
+        let key = self.key_there(between.as_ref().map(|(between, _)| *between))?;
+        let rows = executor.query(&statement).await?;
+        Ok(FarRows { plan, key, between, rows })
+    }
+
     /// The field there that the keys are in.
-    fn key_there<'a>(
-        &'a self,
-        between: Option<&'a Collection>,
-    ) -> Result<(&'a Collection, &'a Field), DataError> {
+    fn key_there(&self, between: Option<&'a Collection>) -> Result<(&'a Collection, &'a Field), DataError> {
         let (collection, name) = match (self.association.kind, between) {
             (AssociationKind::BelongsTo, _) => (self.target, &self.association.target_key),
             (AssociationKind::BelongsToMany, Some(between)) => (between, &self.association.foreign_key),
@@ -131,7 +147,7 @@ impl Far<'_> {
         &self,
         plan: &Plan<'_>,
         (collection, key): (&Collection, &Field),
-        between: Option<(&Collection, &[&Field])>,
+        between: Option<&(&Collection, Vec<&Field>)>,
         row: Row,
     ) -> Result<(String, Record), DataError> {
         let mut values = row.into_values().into_iter();

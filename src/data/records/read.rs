@@ -4,7 +4,7 @@ use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statem
 
 use super::plan::{Plan, compiler};
 use super::value;
-use super::written::Written;
+use super::written::{Sheet, Written};
 use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
@@ -30,23 +30,24 @@ pub(in crate::data) async fn find<E: Executor>(
     Ok(records)
 }
 
-/// Reads the records a query asks for as the JSON that goes out. Where nothing is added to them, it
-/// is written straight from the rows.
+/// Reads the records a query asks for as the JSON that goes out, written straight from the rows.
 pub(in crate::data) async fn find_written<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
     collection: &Collection,
     query: &Query,
 ) -> Result<Written, DataError> {
-    let written = {
-        let (plan, statement) = prepare(executor, catalog, collection, query)?;
-        if plan.associations.is_empty() && query.within.is_none() {
-            let rows = executor.query(&statement).await?;
-            return Written::rows(collection, plan.columns.get(..plan.shown).unwrap_or_default(), rows);
-        }
-        find(executor, catalog, collection, query)
-    };
-    Ok(Written::records(&written.await?))
+    if super::within::key(catalog, collection, query)?.is_some() {
+        // What links them to the record that they belong to is put into them.
+        let found = Box::pin(find(executor, catalog, collection, query)).await?;
+        return Ok(Written::records(&found));
+    }
+    let (plan, statement) = prepare(executor, catalog, collection, query)?;
+    let rows = executor.query(&statement).await?;
+    if plan.associations.is_empty() {
+        return Written::rows(collection, plan.columns.get(..plan.shown).unwrap_or_default(), rows);
+    }
+    Written::appended(executor, Sheet { catalog, collection, query, plan, between: None }, rows).await
 }
 
 /// What is read for a query, and the statement that reads it.

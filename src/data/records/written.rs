@@ -1,8 +1,14 @@
 //! Records as the JSON that goes out, written from rows without being anything else in between.
 
-use super::value;
-use crate::data::{Collection, DataError, Field, Record};
-use crate::database::Row;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::pin::Pin;
+
+use super::append::{Far, FarRows, KEYS_AT_ONCE};
+use super::plan::{Plan, key_here};
+use super::value::{self, key_text};
+use crate::data::{Catalog, Collection, DataError, Field, Query, Record};
+use crate::database::{Executor, Row, Value};
 
 /// Bytes that a value takes, roughly.
 const USUAL: usize = 32;
@@ -21,21 +27,26 @@ impl Written {
         fields: &[&Field],
         rows: Vec<Row>,
     ) -> Result<Self, DataError> {
-        let names: Vec<Vec<u8>> = fields.iter().map(|field| name(field.name())).collect();
-        let mut json = Vec::with_capacity(rows.len() * fields.len() * USUAL + 2);
-        let number = rows.len();
+        let (fields, number) = (Fields::new(collection, fields), rows.len());
+        let mut json = Vec::with_capacity(rows.len() * fields.fields.len() * USUAL + 2);
         json.push(b'[');
         for (at, row) in rows.into_iter().enumerate() {
             json.extend_from_slice(if at == 0 { b"{" } else { b",{" });
-            let values = fields.iter().zip(&names).zip(row.into_values());
-            for (at, ((field, name), stored)) in values.enumerate() {
-                // The comma before the name.
-                json.extend_from_slice(name.get(usize::from(at == 0)..).unwrap_or_default());
-                value::write(&mut json, collection, field, stored)?;
-            }
+            fields.write(&mut json, &mut row.into_values().into_iter(), true)?;
             json.push(b'}');
         }
         json.push(b']');
+        Ok(Self { json, number })
+    }
+
+    /// From rows of a plan, with what it appends to them.
+    pub(super) async fn appended<E: Executor>(
+        executor: &mut E,
+        sheet: Sheet<'_>,
+        rows: Vec<Row>,
+    ) -> Result<Self, DataError> {
+        let number = rows.len();
+        let (json, _) = sheet.write(executor, rows).await?;
         Ok(Self { json, number })
     }
 
@@ -72,4 +83,202 @@ fn name(name: &str) -> Vec<u8> {
     value::write_text(&mut written, name);
     written.push(b':');
     written
+}
+
+/// Fields with their names as they are written.
+struct Fields<'a> {
+    collection: &'a Collection,
+    fields: Vec<(&'a Field, Vec<u8>)>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(collection: &'a Collection, fields: &[&'a Field]) -> Self {
+        let fields = fields.iter().map(|field| (*field, name(field.name()))).collect();
+        Self { collection, fields }
+    }
+
+    /// Writes a value for each of them, the first without a comma where it is.
+    fn write(
+        &self,
+        json: &mut Vec<u8>,
+        values: &mut impl Iterator<Item = Value>,
+        first: bool,
+    ) -> Result<(), DataError> {
+        for (at, ((field, name), stored)) in self.fields.iter().zip(values).enumerate() {
+            // The comma before the name.
+            json.extend_from_slice(name.get(usize::from(first && at == 0)..).unwrap_or_default());
+            value::write(json, self.collection, field, stored)?;
+        }
+        Ok(())
+    }
+}
+
+/// What rows of one collection are written by.
+pub(super) struct Sheet<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) collection: &'a Collection,
+    pub(super) query: &'a Query,
+    pub(super) plan: Plan<'a>,
+    /// What is between the records and those that they are appended to.
+    pub(super) between: Option<(&'a Collection, Vec<&'a Field>)>,
+}
+
+/// Records as a JSON array, and where in it each of them is.
+type Places = (Vec<u8>, Vec<Range<usize>>);
+
+/// What one association appends to rows.
+struct Appended {
+    name: Vec<u8>,
+    many: bool,
+    /// The key by which each row finds its records.
+    keys: Vec<Option<String>>,
+    /// Where they are in `json`.
+    found: HashMap<String, Vec<Range<usize>>>,
+    json: Vec<u8>,
+}
+
+impl<'a> Sheet<'a> {
+    /// Writes rows: the plan's columns, and behind a key those of what is between.
+    fn write<'b, E: Executor>(
+        self,
+        executor: &'b mut E,
+        rows: Vec<Row>,
+    ) -> Pin<Box<dyn Future<Output = Result<Places, DataError>> + Send + 'b>>
+    where
+        'a: 'b,
+    {
+        Box::pin(async move {
+            let rows: Vec<Vec<Value>> = rows.into_iter().map(Row::into_values).collect();
+            let mut all = Vec::with_capacity(self.plan.associations.len());
+            if !rows.is_empty() {
+                for at in 0..self.plan.associations.len() {
+                    all.extend(self.append(executor, at, &rows).await?);
+                }
+            }
+            self.written(rows, &all)
+        })
+    }
+
+    /// Reads what the association at this place appends to rows.
+    async fn append<E: Executor>(
+        &self,
+        executor: &mut E,
+        at: usize,
+        rows: &[Vec<Value>],
+    ) -> Result<Option<Appended>, DataError> {
+        let Some((association, selection)) = self.plan.associations.get(at) else { return Ok(None) };
+        let here = self.collection.known(key_here(association))?;
+        let column = self.plan.columns.iter().position(|field| field.name() == here.name());
+        let (mut keys, mut distinct) = (Vec::with_capacity(rows.len()), BTreeMap::new());
+        for row in rows {
+            let stored = column.and_then(|column| row.get(column)).cloned().unwrap_or(Value::Null);
+            let json = value::to_json(self.collection, here, stored)?;
+            let text = key_text(&json);
+            if let Some(text) = &text
+                && !distinct.contains_key(text)
+            {
+                distinct.insert(text.clone(), value::operand(here, &json)?);
+            }
+            keys.push(text);
+        }
+        let distinct: Vec<sea_query::Value> = distinct.into_values().collect();
+        let far = Far {
+            catalog: self.catalog,
+            association,
+            target: self.catalog.target(association)?,
+            selection,
+            query: self.query,
+        };
+        let mut appended = Appended {
+            name: name(&association.name),
+            many: association.kind.is_many(),
+            keys,
+            found: HashMap::new(),
+            json: Vec::new(),
+        };
+        for keys in distinct.chunks(KEYS_AT_ONCE) {
+            let FarRows { plan, key: (collection, key), between, rows } = far.rows(executor, keys).await?;
+            let mut theirs = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let stored = row.value(plan.columns.len()).cloned().unwrap_or(Value::Null);
+                theirs.push(key_text(&value::to_json(collection, key, stored)?).unwrap_or_default());
+            }
+            let (catalog, query) = (self.catalog, self.query);
+            let sheet = Sheet { catalog, collection: far.target, query, plan, between };
+            let (json, places) = sheet.write(executor, rows).await?;
+            appended.add(&json, theirs, places);
+        }
+        Ok(Some(appended))
+    }
+
+    fn written(&self, rows: Vec<Vec<Value>>, appended: &[Appended]) -> Result<Places, DataError> {
+        let plan = &self.plan;
+        let shown = Fields::new(self.collection, plan.columns.get(..plan.shown).unwrap_or_default());
+        let between =
+            self.between.as_ref().map(|(between, shown)| (name(between.name()), Fields::new(between, shown)));
+        let mut places = Vec::with_capacity(rows.len());
+        let mut json = Vec::with_capacity(rows.len() * (shown.fields.len() + appended.len()) * USUAL + 2);
+        json.push(b'[');
+        for (at, row) in rows.into_iter().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            let begins = json.len();
+            json.push(b'{');
+            let mut values = row.into_iter();
+            shown.write(&mut json, &mut values, true)?;
+            for one in appended {
+                one.write(&mut json, at, begins + 1);
+            }
+            if let Some((name, fields)) = &between {
+                // Behind the columns that nobody is shown, and the key.
+                let mut values = values.skip(plan.columns.len() - plan.shown + 1);
+                open(&mut json, name, begins + 1);
+                json.push(b'{');
+                fields.write(&mut json, &mut values, true)?;
+                json.push(b'}');
+            }
+            json.push(b'}');
+            places.push(begins..json.len());
+        }
+        json.push(b']');
+        Ok((json, places))
+    }
+}
+
+impl Appended {
+    /// Takes in records, each with the key that it belongs to.
+    fn add(&mut self, json: &[u8], keys: Vec<String>, places: Vec<Range<usize>>) {
+        let before = self.json.len();
+        self.json.extend_from_slice(json);
+        for (key, place) in keys.into_iter().zip(places) {
+            self.found.entry(key).or_default().push(place.start + before..place.end + before);
+        }
+    }
+
+    /// Writes what belongs to the row at this place, in an object that begins at `begins`.
+    fn write(&self, json: &mut Vec<u8>, at: usize, begins: usize) {
+        open(json, &self.name, begins);
+        let key = self.keys.get(at).and_then(Option::as_ref);
+        let theirs = key.and_then(|key| self.found.get(key)).map(Vec::as_slice).unwrap_or_default();
+        let theirs = theirs.iter().filter_map(|place| self.json.get(place.clone()));
+        if !self.many {
+            let mut theirs = theirs;
+            return json.extend_from_slice(theirs.next().unwrap_or(b"null"));
+        }
+        json.push(b'[');
+        for (at, record) in theirs.enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(record);
+        }
+        json.push(b']');
+    }
+}
+
+/// Writes a name, without a comma where it is the first in an object that begins there.
+fn open(json: &mut Vec<u8>, name: &[u8], begins: usize) {
+    let first = json.len() == begins;
+    json.extend_from_slice(name.get(usize::from(first)..).unwrap_or_default());
 }
