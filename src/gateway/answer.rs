@@ -93,7 +93,7 @@ impl Shared {
             }
             Place::Api(offset) => self.api(selected, offset, peer, parts, body).await,
             Place::Page(_) if leads_elsewhere(selected, &parts.method) => Ok(to_own_pages(selected, &parts)),
-            Place::Page(offset) => self.page(selected, offset, peer, parts, body).await,
+            Place::Page(offset) => Box::pin(self.page(selected, offset, peer, parts, body)).await,
             Place::Nowhere => Err(Refusal::nowhere()),
             Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => Err(Refusal::method()),
             Place::Health => self.health(&selected.app),

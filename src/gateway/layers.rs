@@ -4,14 +4,14 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use tower::service_fn;
 use tower::util::ServiceExt;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -24,8 +24,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Bodies shorter than this gain nothing from compression.
 const WORTH_COMPRESSING: u64 = 1024;
 
-/// The body of every answer.
-pub(super) type Body = CompressionBody<Full<Bytes>>;
+/// The body of every answer: as it is, or compressed on its way out.
+pub(super) type Body = Either<Full<Bytes>, Pin<Box<CompressionBody<Full<Bytes>>>>>;
 
 /// A request's ID: the client's own where it is sane, so that it finds it in our log, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
@@ -69,22 +69,17 @@ where
 {
     let work = async {
         let begun = Instant::now();
-        let (inner, on_panic, id) = (&inner, &on_panic, &id);
-        let service = service_fn(|request| async move {
-            let response = match caught(inner(request)).await {
-                Ok(response) => response,
-                Err(panic) => {
-                    tracing::error!(panic = %reason(&*panic), "the request's handler panicked");
-                    on_panic(id.to_str().unwrap_or_default()).into()
-                }
-            };
-            Ok::<_, std::convert::Infallible>(response.map(Full::new))
-        });
-        let compression = Compression::new(service)
-            .compress_when(SizeAbove::new(WORTH_COMPRESSING).and(is_text as fn(_, _, &_, &_) -> bool));
-        let mut response = match compression.oneshot(request).await {
+        let accepted = request.headers().get(ACCEPT_ENCODING).cloned();
+        let response = match caught(Box::pin(inner(request))).await {
             Ok(response) => response,
-            Err(never) => match never {},
+            Err(panic) => {
+                tracing::error!(panic = %reason(&*panic), "the request's handler panicked");
+                on_panic(id.to_str().unwrap_or_default()).into()
+            }
+        };
+        let mut response = match accepted {
+            Some(accepted) => compressed(response.map(Full::new), accepted).await,
+            None => as_it_is(response),
         };
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), micros, "answered");
@@ -92,6 +87,33 @@ where
         response
     };
     work.instrument(span).await
+}
+
+/// For a client that takes nothing compressed; another one may get the same in another form.
+fn as_it_is(mut response: Response<Bytes>) -> Response<Body> {
+    let (status, version, extensions) = (response.status(), response.version(), response.extensions());
+    let shrinks = u64::try_from(response.body().len()).is_ok_and(|length| length >= WORTH_COMPRESSING)
+        && is_text(status, version, response.headers(), extensions);
+    if shrinks {
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response.map(|body| Either::Left(Full::new(body)))
+}
+
+/// Compresses what shrinks, for a client that takes it so.
+async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> Response<Body> {
+    let mut request = Request::new(());
+    request.headers_mut().insert(ACCEPT_ENCODING, accepted);
+    let mut answered = Some(response);
+    let service = service_fn(move |_: Request<()>| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(answered.take().unwrap_or_default()))
+    });
+    let compression = Compression::new(service)
+        .compress_when(SizeAbove::new(WORTH_COMPRESSING).and(is_text as fn(_, _, &_, &_) -> bool));
+    match compression.oneshot(request).await {
+        Ok(response) => response.map(|body| Either::Right(Box::pin(body))),
+        Err(never) => match never {},
+    }
 }
 
 /// Runs to the end or to a panic. What the handler held is dropped with it and not looked at again;

@@ -282,8 +282,7 @@ async fn handle(
     let call = Call { app, action, params, body, headers, client, session, requester, source_key };
     match &found {
         Found::Resource(resource) => resource.call(call).await,
-        // In a box: what waits is large, and most of a connection's life it waits for nothing.
-        Found::Records(place) => Box::pin(records::answer(&call, place)).await,
+        Found::Records(place) => records::answer(&call, place).await,
     }
 }
 
