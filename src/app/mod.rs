@@ -22,6 +22,7 @@ mod collections;
 mod crash;
 mod heavy;
 mod hooks;
+mod maps;
 mod passwords;
 pub mod plugin;
 pub mod system;
@@ -178,7 +179,7 @@ impl App {
             return Ok(known);
         }
         let before = self.acl_changes.load(Ordering::SeqCst);
-        let read = Arc::new(acl::Acl::load(&self.source, acl::MAIN_DATA_SOURCE).await?);
+        let read = Arc::new(Box::pin(acl::Acl::load(&self.source, acl::MAIN_DATA_SOURCE)).await?);
         self.acl.store(Some(Arc::clone(&read)));
         // A change since the reading may have come before it was stored.
         if self.acl_changes.load(Ordering::SeqCst) != before {
@@ -202,7 +203,7 @@ impl App {
     async fn role_mode(&self) -> Result<acl::RoleMode, AppError> {
         let changes = self.settings_changes.load(Ordering::SeqCst);
         if self.settings_known.load(Ordering::SeqCst) < changes {
-            self.reload_settings().await?;
+            Box::pin(self.reload_settings()).await?;
         }
         Ok(self.settings.load().role_mode)
     }

@@ -232,14 +232,14 @@ impl Auth {
             return Err(AuthError::BlockedToken);
         }
         if !claims.temp {
-            return self.check_key(claims, &user, now).await;
+            return Box::pin(self.check_key(claims, &user, now)).await;
         }
         let policy = **self.policy.load();
         let (claims, renewed) = match policy.judge(&claims, password_changed, now)? {
             Standing::Good => (claims, None),
             Standing::Renewable if !may_renew => return Err(AuthError::SkipRenew),
             Standing::Renewable => {
-                let new = self.renewals.renew(&self.source, &claims, policy.token, now).await?;
+                let new = Box::pin(self.renewals.renew(&self.source, &claims, policy.token, now)).await?;
                 // Signed out meanwhile.
                 if self.sessions.is_blocked(new.jti) {
                     return Err(AuthError::BlockedToken);

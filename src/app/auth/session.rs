@@ -8,6 +8,7 @@ use papaya::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::app::maps::map;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
@@ -25,7 +26,7 @@ pub(super) struct Known {
 }
 
 /// Users and blocked tokens of one application, read and written by many at once without a lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
     /// `None`: there is no such user.
     users: HashMap<i64, Option<Known>>,
@@ -35,6 +36,12 @@ pub(super) struct Sessions {
     changes: AtomicU64,
     /// Tokens that were signed out, and when they would have ended (in seconds).
     blocked: HashMap<Uuid, i64>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { users: map(), keys: map(), changes: AtomicU64::new(0), blocked: map() }
+    }
 }
 
 impl Sessions {
@@ -74,7 +81,7 @@ impl Sessions {
             return Ok(known.clone());
         }
         let before = self.changes.load(Ordering::SeqCst);
-        let known = read(source, id).await?;
+        let known = Box::pin(read(source, id)).await?;
         self.keep(&self.users, id, known.clone(), before);
         Ok(known)
     }

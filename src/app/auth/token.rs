@@ -1,5 +1,6 @@
 //! Tokens: JWTs signed with the application's own secret, by HS256 and nothing else.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -7,11 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use papaya::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::AuthError;
+use crate::app::maps::map;
 
 /// What a token says; the names are NocoBase's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,10 +87,18 @@ static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
     validation
 });
 
+/// Tokens whose signature was found to be good are kept, so many; beyond that all are forgotten and
+/// checked again as they come.
+const LARGEST: usize = 1_000;
+
 /// An application's secret, in the forms it is used in.
 pub(super) struct Keys {
     signing: EncodingKey,
     checking: DecodingKey,
+    /// What good tokens say. They are looked up by a hash that nobody else can make, so that how long
+    /// it takes tells nothing of a token.
+    good: HashMap<u64, (Box<str>, Claims)>,
+    hasher: RandomState,
 }
 
 impl std::fmt::Debug for Keys {
@@ -98,7 +109,12 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     pub(super) fn new(secret: &[u8]) -> Self {
-        Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret) }
+        Self {
+            signing: EncodingKey::from_secret(secret),
+            checking: DecodingKey::from_secret(secret),
+            good: map(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Signs a token.
@@ -109,8 +125,20 @@ impl Keys {
 
     /// What a token says, when it was signed with this secret; it may have ended.
     pub(super) fn check(&self, token: &str) -> Result<Claims, AuthError> {
+        let hash = self.hasher.hash_one(token);
+        let good = self.good.pin();
+        if let Some((known, claims)) = good.get(&hash)
+            && **known == *token
+        {
+            return Ok(claims.clone());
+        }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION);
-        decoded.map(|token| token.claims).map_err(|_| AuthError::InvalidToken)
+        let claims = decoded.map_err(|_| AuthError::InvalidToken)?.claims;
+        if good.len() >= LARGEST {
+            good.clear();
+        }
+        good.insert(hash, (token.into(), claims.clone()));
+        Ok(claims)
     }
 
     /// A keyed hash of `text`, for `purpose` only: one for another purpose is another.
