@@ -38,8 +38,14 @@ impl Catalog {
     /// With a collection, in the place of one of the same name.
     #[must_use]
     pub fn with(&self, collection: Collection) -> Self {
+        self.with_all([collection])
+    }
+
+    /// With collections, in the place of those of the same names.
+    #[must_use]
+    pub fn with_all(&self, added: impl IntoIterator<Item = Collection>) -> Self {
         let mut collections = self.collections.clone();
-        collections.insert(Arc::from(collection.name()), Arc::new(collection));
+        collections.extend(added.into_iter().map(|one| (Arc::from(one.name()), Arc::new(one))));
         Self { collections }
     }
 

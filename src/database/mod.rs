@@ -218,6 +218,15 @@ impl Database {
         }
     }
 
+    /// Closes connections that nobody uses and that cost memory here; they are opened again when they
+    /// are needed. Those to servers are left to their time.
+    pub async fn rest(&self) {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.rest().await,
+            EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => {}
+        }
+    }
+
     /// Bytes on disk.
     pub async fn size(&self) -> Result<u64, DatabaseError> {
         match &self.engine {

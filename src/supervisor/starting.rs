@@ -49,7 +49,8 @@ impl Supervisor {
         let Some(entry) = self.find(id) else { return Err(unavailable(id, State::NotFound, None)) };
         match entry.enter() {
             Some(visit) => Ok(visit),
-            None => self.visit_at_rest(entry).await,
+            // In a box: what runs, nearly all, does not need the place.
+            None => Box::pin(self.visit_at_rest(entry)).await,
         }
     }
 
@@ -169,7 +170,9 @@ impl Supervisor {
             state => return Err(in_the_way(entry, state, "started")),
         }
         self.keep_status(entry, State::Initialized).await?;
-        self.start_locked(entry, None).await.map(|()| true)
+        self.start_locked(entry, None).await?;
+        rest(entry).await;
+        Ok(true)
     }
 
     /// Stops one; it stays stopped, also over a restart of the daemon, until it is started.
@@ -272,6 +275,7 @@ impl Supervisor {
                 if entry.state() == State::Initialized && !supervisor.is_closing() {
                     // The error is in the entry's standing.
                     let _ = supervisor.start_locked(&entry, None).await;
+                    rest(&entry).await;
                 }
             });
         }
@@ -319,6 +323,13 @@ impl Supervisor {
                 self.stop_locked(&entry, State::Initialized).await;
             }
         }
+    }
+}
+
+/// Nobody has asked for what was started: until somebody does, it needs no connections.
+async fn rest(entry: &Entry) {
+    if let Some(running) = entry.running() {
+        running.app.source().database().rest().await;
     }
 }
 

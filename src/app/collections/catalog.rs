@@ -64,23 +64,23 @@ pub(super) fn build(collections: &[Record], fields: &[Record]) -> Catalog {
         }
     }
     let base = base();
-    let mut all: BTreeMap<Arc<str>, Collection> =
-        base.iter().map(|collection| (Arc::from(collection.name()), collection.clone())).collect();
+    let mut own: BTreeMap<&str, Collection> = BTreeMap::new();
     for row in collections {
         let Some(name) = text(row, "name") else { continue };
-        if all.contains_key(name) {
+        if base.get(name).is_some() || own.contains_key(name) {
             continue;
         }
         let fields = by_collection.remove(name).unwrap_or_default();
-        all.insert(name.into(), collection(name, &whole(row), fields));
+        own.insert(name, collection(name, &whole(row), fields));
     }
     // What was added to the system's own collections.
     for (name, fields) in by_collection {
-        if let Some(known) = all.remove(name) {
-            all.insert(name.into(), with_all(known, fields));
+        if let Some(known) = own.remove(name).or_else(|| base.get(name).cloned()) {
+            own.insert(name, with_all(known, fields));
         }
     }
-    Catalog::new(all.into_values())
+    // All others are shared by all applications.
+    base.with_all(own.into_values())
 }
 
 /// A collection as it is defined.

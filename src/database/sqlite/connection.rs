@@ -4,10 +4,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql};
+use rusqlite::{CachedStatement as Prepared, Connection, OpenFlags, ToSql};
 
 use super::{error, functions, keys, pace};
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
@@ -23,8 +23,6 @@ pub(super) enum Role {
 
 /// Statements each connection keeps prepared.
 const PREPARED: usize = 32;
-/// How long a lock of another process is waited for; within this one, none is ever waited for.
-const BUSY: Duration = Duration::from_secs(5);
 
 /// For every connection. `synchronous=FULL`: in WAL mode, what was acknowledged survives a power
 /// failure. The cache, in KiB, is filled only by what is read, and goes with the idle connection.
@@ -56,8 +54,10 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError>
 }
 
 fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
+    // Else a statement is planned anew for each value that is bound to it. The price: what `LIKE` is
+    // given is not looked up in an index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(SETTINGS)?;
     functions::register(connection)?;
     match role {
@@ -171,8 +171,13 @@ pub(super) fn undo(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 /// Reads all rows.
 pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
+    all(&mut connection.prepare_cached(&statement.sql)?, statement)
+}
+
+/// Reads all rows by a prepared statement.
+pub(super) fn all(prepared: &mut Prepared<'_>, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
     let mut all = Vec::new();
-    read(connection, statement, |row| {
+    rows(prepared, statement, |row| {
         all.push(row);
         true
     })?;
@@ -183,9 +188,16 @@ pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::
 pub(super) fn read(
     connection: &Connection,
     statement: &Rendered,
+    wanted: impl FnMut(Row) -> bool,
+) -> rusqlite::Result<()> {
+    rows(&mut connection.prepare_cached(&statement.sql)?, statement, wanted)
+}
+
+fn rows(
+    prepared: &mut Prepared<'_>,
+    statement: &Rendered,
     mut wanted: impl FnMut(Row) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut prepared = connection.prepare_cached(&statement.sql)?;
     let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(bound(statement))?;
     while let Some(row) = rows.next()? {

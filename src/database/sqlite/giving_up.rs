@@ -38,7 +38,27 @@ pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
 impl Work {
     /// Does it with a connection, until it ends or is interrupted; `None` when it was given up before.
     pub(super) fn run<T>(
-        self,
+        &self,
+        connection: &mut Connection,
+        work: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        self.run_within(self.limit, connection, work)
+    }
+
+    /// The same for so long at most. What was undone then can be done again.
+    pub(super) fn run_briefly<T>(
+        &self,
+        most: Duration,
+        connection: &mut Connection,
+        work: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        let limit = self.limit.map_or(most, |limit| limit.min(most));
+        self.run_within(Some(limit), connection, work)
+    }
+
+    fn run_within<T>(
+        &self,
+        limit: Option<Duration>,
         connection: &mut Connection,
         work: impl FnOnce(&mut Connection) -> T,
     ) -> Option<T> {
@@ -51,7 +71,7 @@ impl Work {
         }
         // Also when the work panics: what comes after on this connection must not be interrupted.
         let _ended = Ended(&self.progress);
-        let _running = pace::begin(self.limit);
+        let _running = pace::begin(limit);
         Some(work(connection))
     }
 }
@@ -60,18 +80,21 @@ struct Ended<'a>(&'a Mutex<Progress>);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = Progress::Ended;
+        let mut progress = self.0.lock();
+        if !matches!(*progress, Progress::GivenUp) {
+            *progress = Progress::Ended;
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut progress = self.0.lock();
-        match &*progress {
-            Progress::Waiting => *progress = Progress::GivenUp,
-            // Under the lock, so that it cannot meet the work after this one.
-            Progress::UnderWay(handle) => handle.interrupt(),
-            Progress::Ended | Progress::GivenUp => {}
+        // Under the lock, so that it cannot meet the work after this one.
+        if let Progress::UnderWay(handle) = &*progress {
+            handle.interrupt();
         }
+        // What has ended may be undone with others, and is not done again then.
+        *progress = Progress::GivenUp;
     }
 }

@@ -9,6 +9,8 @@ mod connection;
 mod error;
 pub(super) mod functions;
 mod giving_up;
+mod grouped;
+mod in_place;
 mod keys;
 mod pace;
 mod parking;
@@ -24,6 +26,8 @@ use sea_query::{ExprTrait, Query};
 use super::workers::{self, Owner};
 use super::{DatabaseError, Engine, Place, Places, Rendered, Row, Rows, Statement};
 use connection::Role;
+use grouped::Grouped;
+use in_place::InPlace;
 use parking::{Lease, Parking};
 
 pub(super) use transaction::Transaction;
@@ -44,6 +48,9 @@ struct Shared {
     write_turn: Arc<Places>,
     /// A place for each connection that reads.
     read_turns: Arc<Places>,
+    /// Statements that wait for the turn to write.
+    grouped: Grouped,
+    in_place: InPlace,
 }
 
 /// The question for all tables but SQLite's own.
@@ -104,10 +111,13 @@ impl Sqlite {
                 parking: Arc::new(Parking::new(path)),
                 write_turn: Arc::new(Places::new(1)),
                 read_turns: Arc::new(Places::new(READERS)),
+                grouped: Grouped::default(),
+                in_place: InPlace::default(),
             }),
         };
         // The first connection shows whether this is a database at all.
-        sqlite.run(first, None, |connection| connection::check(connection)).await?;
+        let turn = sqlite.turn(first).await?;
+        sqlite.run(turn, first, None, |connection| connection::check(connection)).await?;
         Ok(sqlite)
     }
 
@@ -125,8 +135,35 @@ impl Sqlite {
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+        let turn = self.turn(Role::Reader).await?;
+        if self.shared.in_place.is_brief(&statement)
+            && let Some(rows) = self.query_in_place(&statement).await
+        {
+            // So much work was done without waiting for anything that others may be waiting for it.
+            tokio::task::coop::consume_budget().await;
+            return rows;
+        }
         let time = self.time_for(&statement);
-        self.run(Role::Reader, time, move |connection| connection::query(connection, &statement)).await
+        self.run(turn, Role::Reader, time, move |connection| connection::query(connection, &statement)).await
+    }
+
+    /// Reads without another thread; `None` when that takes longer than a moment. The caller has the
+    /// turn for it.
+    async fn query_in_place(&self, statement: &Rendered) -> Option<Result<Vec<Row>, DatabaseError>> {
+        let shared = &self.shared;
+        let mut lease = match Lease::take_parked(&shared.parking, Role::Reader) {
+            Some(lease) => lease,
+            None => {
+                let parking = Arc::clone(&shared.parking);
+                let opened = workers::run(parking.owner(), move || Lease::take(&parking, Role::Reader)).await;
+                match opened.unwrap_or_else(|| Err(error::panicked(self.path()))) {
+                    Ok(lease) => lease,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        };
+        let read = shared.in_place.read(lease.connection(), statement)?;
+        Some(read.map_err(|failed| error::describe(self.path(), failed)))
     }
 
     /// On a thread of its own: whoever reads slowly must not hold up those that share the workers.
@@ -166,13 +203,17 @@ impl Sqlite {
 
     /// Read to the last row, which is when SQLite has committed it.
     pub(super) async fn change(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
-        let time = self.time_for(&statement);
-        self.run(Role::Writer, time, move |connection| connection::query(connection, &statement)).await
+        self.write(statement, connection::query).await
     }
 
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
-        let time = self.time_for(&statement);
-        self.run(Role::Writer, time, move |connection| connection::execute(connection, &statement)).await
+        if !statement.repeated {
+            // A change of the schema stands alone.
+            let turn = self.turn(Role::Writer).await?;
+            let work = move |connection: &mut Connection| connection::execute(connection, &statement);
+            return self.run(turn, Role::Writer, None, work).await;
+        }
+        self.write(statement, connection::execute).await
     }
 
     pub(super) async fn insert(
@@ -180,14 +221,44 @@ impl Sqlite {
         statement: Rendered,
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
-        let time = self.time_for(&statement);
-        self.run(Role::Writer, time, move |connection| connection::insert(connection, &statement, generated))
-            .await
+        self.write(statement, move |connection, statement| {
+            connection::insert(connection, statement, generated)
+        })
+        .await
     }
 
     pub(super) async fn insert_many(&self, statement: Rendered) -> Result<Vec<i64>, DatabaseError> {
-        let time = self.time_for(&statement);
-        self.run(Role::Writer, time, move |connection| connection::insert_many(connection, &statement)).await
+        self.write(statement, connection::insert_many).await
+    }
+
+    /// Has a statement that writes done, with those that wait beside it.
+    async fn write<T: Send + 'static>(
+        &self,
+        statement: Rendered,
+        work: impl Fn(&Connection, &Rendered) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let shared = &self.shared;
+        let (job, _waiting) = giving_up::work(self.time_for(&statement));
+        let mut told = shared.grouped.add(job, move |connection| work(connection, &statement));
+        let told = loop {
+            // Whoever has the turn does what waits, this statement or those before it.
+            let turn = tokio::select! {
+                biased;
+                told = &mut told => break told,
+                turn = self.turn(Role::Writer) => turn?,
+            };
+            let shared = Arc::clone(shared);
+            let working = workers::run(shared.parking.owner(), move || {
+                let _turn = turn;
+                shared.grouped.work(&shared.parking);
+            });
+            tokio::select! {
+                biased;
+                told = &mut told => break told,
+                _ = working => {}
+            }
+        };
+        told.unwrap_or_else(|_| Err(error::panicked(self.path())))
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
@@ -204,7 +275,12 @@ impl Sqlite {
             turns.close().await;
             turns.refuse();
         }
-        let parking = Arc::clone(parking);
+        self.rest().await;
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) async fn rest(&self) {
+        let parking = Arc::clone(&self.shared.parking);
         workers::run(Owner::NOBODY, move || parking.clear()).await;
     }
 
@@ -230,15 +306,15 @@ impl Sqlite {
         Ok(turn)
     }
 
-    /// Waits for a turn, then has `work` done with a connection. When the caller goes away, it is
-    /// interrupted, which undoes it; the turn is kept until then.
+    /// Has `work` done with a connection, in a turn. When the caller goes away, it is interrupted,
+    /// which undoes it; the turn is kept until then.
     async fn run<T: Send + 'static>(
         &self,
+        turn: Place,
         role: Role,
         time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
-        let turn = self.turn(role).await?;
         let parking = Arc::clone(&self.shared.parking);
         let (job, _waiting) = giving_up::work(time);
         workers::run(self.shared.parking.owner(), move || {

@@ -14,11 +14,17 @@ const STEPS: i32 = 2_000;
 /// A statement that has run for so long gives the processor up whenever it is asked, to whoever
 /// needs it: a short one that comes meanwhile does not wait for the end of a time slice.
 const SHORT: Duration = Duration::from_millis(2);
+/// How long a lock of another process is waited for; within this one, none is ever waited for.
+const BUSY: Duration = Duration::from_secs(5);
+/// How often it is tried meanwhile.
+const TRY: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy)]
 struct Run {
     began: Instant,
     limit: Option<Duration>,
+    /// Whether it may wait for another process.
+    waits: bool,
 }
 
 thread_local! {
@@ -30,7 +36,13 @@ pub(super) struct Running(());
 
 /// A statement begins on this thread, and may take so long.
 pub(super) fn begin(limit: Option<Duration>) -> Running {
-    RUN.set(Some(Run { began: Instant::now(), limit }));
+    RUN.set(Some(Run { began: Instant::now(), limit, waits: true }));
+    Running(())
+}
+
+/// The same where nothing is waited for.
+pub(super) fn begin_briefly(limit: Duration) -> Running {
+    RUN.set(Some(Run { began: Instant::now(), limit: Some(limit), waits: false }));
     Running(())
 }
 
@@ -42,6 +54,7 @@ impl Drop for Running {
 
 /// Has SQLite ask.
 pub(super) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(waits))?;
     connection.progress_handler(STEPS, Some(is_over))
 }
 
@@ -53,4 +66,14 @@ fn is_over() -> bool {
         std::thread::yield_now();
     }
     run.limit.is_some_and(|limit| so_far >= limit)
+}
+
+/// Whether another process's lock is to be waited for, after so many tries. Waits a little.
+fn waits(tries: i32) -> bool {
+    let waited = TRY * u32::try_from(tries).unwrap_or(0);
+    if waited >= BUSY || RUN.get().is_some_and(|run| !run.waits) {
+        return false;
+    }
+    std::thread::sleep(TRY);
+    true
 }

@@ -17,6 +17,9 @@ const IDLE: Duration = Duration::from_secs(20);
 /// How often idle connections are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Bytes that have a page of the allocator to themselves.
+const PAGE: usize = 1024 * 1024;
+
 /// The connections of one database that nobody uses now.
 #[derive(Debug)]
 pub(super) struct Parking {
@@ -147,17 +150,25 @@ pub(super) struct Lease {
 impl Lease {
     /// Takes the connection that was parked last, or opens one. The caller has the turn for it.
     pub(super) fn take(parking: &Arc<Parking>, role: Role) -> Result<Self, DatabaseError> {
+        match Self::take_parked(parking, role) {
+            Some(lease) => Ok(lease),
+            None => Ok(Self::of(parking, role, connection::open(&parking.path, role)?)),
+        }
+    }
+
+    /// Takes the connection that was parked last, if there is one.
+    pub(super) fn take_parked(parking: &Arc<Parking>, role: Role) -> Option<Self> {
         let mut places = parking.places.lock();
         let parked = match role {
             Role::Writer => places.writer.take(),
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        let connection = match parked {
-            Some(parked) => parked.connection,
-            None => connection::open(&parking.path, role)?,
-        };
-        Ok(Self { parking: Arc::clone(parking), role, connection: Some(connection) })
+        parked.map(|parked| Self::of(parking, role, parked.connection))
+    }
+
+    fn of(parking: &Arc<Parking>, role: Role, connection: Connection) -> Self {
+        Self { parking: Arc::clone(parking), role, connection: Some(connection) }
     }
 
     /// The connection.
@@ -199,6 +210,13 @@ static SWEEPER: LazyLock<&'static Sweeper> = LazyLock::new(|| {
     sweeper
 });
 
+/// Has the allocator give memory back to the system that was freed in the sweep before. mimalloc does
+/// that a second later at the earliest, and then when a page of its own is freed next: where nobody
+/// works, that is never.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE)));
+}
+
 impl Sweeper {
     fn watch(&self, parking: &Arc<Parking>) {
         self.watched.lock().push(Arc::downgrade(parking));
@@ -206,17 +224,22 @@ impl Sweeper {
     }
 
     fn run(&self) {
+        let mut freed = false;
         loop {
             let mut watched = self.watched.lock();
-            if watched.is_empty() {
+            // Once more after the last of them: see `give_back`.
+            if watched.is_empty() && !freed {
                 self.arrived.wait(&mut watched);
             }
             drop(watched);
             std::thread::sleep(SWEEP);
+            give_back();
             let mut all = std::mem::take(&mut *self.watched.lock());
+            let before = all.len();
             if let Some(limit) = Instant::now().checked_sub(IDLE) {
                 all.retain(|parking| parking.upgrade().is_some_and(|parking| parking.sweep(limit)));
             }
+            freed = all.len() < before;
             self.watched.lock().append(&mut all);
         }
     }

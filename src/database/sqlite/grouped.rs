@@ -1,0 +1,305 @@
+//! Statements that write, made durable together.
+//!
+//! What makes a write slow is waiting for the disk. Statements that come while another one is being
+//! made durable wait for their turn together, and share the next wait: they are done one after the
+//! other in one transaction, and nobody is told of any before all of them are on the disk. Each
+//! stands for itself all the same: one that fails undoes only itself, and where the transaction is
+//! undone as a whole (a full disk, a statement that takes long), each is done again alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::connection::{self, Role};
+use super::parking::{Lease, Parking};
+use super::{error, giving_up};
+use crate::database::DatabaseError;
+
+/// Statements that share a wait for the disk.
+const TOGETHER: usize = 64;
+/// How long statements are taken in before those that were done are made durable, and how long the
+/// writing connection is kept from whoever waits to begin a transaction.
+const LONGEST: Duration = Duration::from_millis(5);
+/// How long one statement may keep the others waiting; one that takes longer is done alone.
+const BRIEF: Duration = Duration::from_millis(20);
+
+/// The statements of one database that wait to be done.
+#[derive(Default)]
+pub(super) struct Grouped {
+    waiting: Mutex<VecDeque<Box<dyn Member>>>,
+}
+
+impl std::fmt::Debug for Grouped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grouped").field("waiting", &self.waiting.lock().len()).finish()
+    }
+}
+
+/// A statement with whoever waits for it.
+trait Member: Send {
+    /// Does it, and keeps what comes of it.
+    fn run(&mut self, connection: &mut Connection);
+    /// The same, unless it takes too long for others to wait for.
+    fn run_briefly(&mut self, connection: &mut Connection);
+    /// Whether it took too long.
+    fn was_interrupted(&self) -> bool;
+    /// Tells what came of it, which is durable or has failed.
+    fn tell(self: Box<Self>, parking: &Parking);
+    /// Tells that it could not be done.
+    fn refuse(self: Box<Self>, error: DatabaseError);
+}
+
+struct Write<T, W> {
+    job: giving_up::Work,
+    work: W,
+    /// `None` as long as it was not done, or when nobody waits for it any more.
+    done: Option<rusqlite::Result<T>>,
+    waits: oneshot::Sender<Result<T, DatabaseError>>,
+}
+
+impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write<T, W> {
+    fn run(&mut self, connection: &mut Connection) {
+        let work = &self.work;
+        self.done = self.job.run(connection, |connection| work(connection));
+    }
+
+    fn run_briefly(&mut self, connection: &mut Connection) {
+        let work = &self.work;
+        self.done = self.job.run_briefly(BRIEF, connection, |connection| work(connection));
+    }
+
+    fn was_interrupted(&self) -> bool {
+        let code = self.done.as_ref().and_then(|done| done.as_ref().err()?.sqlite_error_code());
+        code == Some(rusqlite::ErrorCode::OperationInterrupted)
+    }
+
+    fn tell(self: Box<Self>, parking: &Parking) {
+        let done = self.done.map(|done| done.map_err(|failed| error::describe(parking.path(), failed)));
+        // Who waited may have gone.
+        let _ = self.waits.send(done.unwrap_or_else(|| Err(parking.closed())));
+    }
+
+    fn refuse(self: Box<Self>, error: DatabaseError) {
+        let _ = self.waits.send(Err(error));
+    }
+}
+
+/// What a statement gave, later.
+pub(super) type Told<T> = oneshot::Receiver<Result<T, DatabaseError>>;
+
+impl Grouped {
+    /// Puts a statement in line. It is done by whoever has the turn to write next.
+    pub(super) fn add<T: Send + 'static>(
+        &self,
+        job: giving_up::Work,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Told<T> {
+        let (waits, told) = oneshot::channel();
+        self.waiting.lock().push_back(Box::new(Write { job, work, done: None, waits }));
+        told
+    }
+
+    fn next(&self) -> Option<Box<dyn Member>> {
+        self.waiting.lock().pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.lock().is_empty()
+    }
+
+    /// Does what waits, group by group, for a while. The caller has the turn to write.
+    pub(super) fn work(&self, parking: &Arc<Parking>) {
+        let begun = Instant::now();
+        while let Some(first) = self.next() {
+            match Lease::take(parking, Role::Writer) {
+                Ok(mut lease) => self.group(first, lease.connection(), parking),
+                Err(error) => first.refuse(error),
+            }
+            if begun.elapsed() >= LONGEST {
+                return;
+            }
+        }
+    }
+
+    fn group(&self, mut first: Box<dyn Member>, connection: &mut Connection, parking: &Parking) {
+        if self.is_empty() {
+            // It is a transaction by itself.
+            first.run(connection);
+            return first.tell(parking);
+        }
+        if let Err(failed) = connection::begin(connection) {
+            return first.refuse(error::describe(parking.path(), failed));
+        }
+        let begun = Instant::now();
+        let mut members = Vec::new();
+        let mut next = Some(first);
+        // SQLite ends the transaction by itself where it cannot undo one statement alone.
+        while let Some(mut member) = next.take() {
+            member.run_briefly(connection);
+            members.push(member);
+            if members.len() < TOGETHER && begun.elapsed() < LONGEST && !connection.is_autocommit() {
+                next = self.next();
+            }
+        }
+        let kept = !connection.is_autocommit() && connection::commit(connection).is_ok();
+        if !kept && !connection.is_autocommit() {
+            connection::roll_back(connection);
+        }
+        if !kept {
+            members.sort_by_key(|member| member.was_interrupted());
+        }
+        for mut member in members {
+            if !kept {
+                member.run(connection);
+            }
+            member.tell(parking);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+
+    use futures_util::future::join_all;
+    use futures_util::poll;
+
+    use super::super::Sqlite;
+    use super::*;
+    use crate::database::{Rendered, Row, Value};
+
+    type Written = Result<Option<i64>, DatabaseError>;
+
+    fn statement(sql: &str) -> Rendered {
+        Rendered {
+            sql: sql.to_owned(),
+            values: Vec::new(),
+            repeated: true,
+            if_missing: false,
+            generated: None,
+            many: false,
+        }
+    }
+
+    async fn database(folder: &tempfile::TempDir) -> Sqlite {
+        let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
+        let table = "CREATE TABLE \"t\" (id INTEGER PRIMARY KEY AUTOINCREMENT, \"a\" UNIQUE)";
+        sqlite.execute(Rendered { repeated: false, ..statement(table) }).await.unwrap();
+        sqlite
+    }
+
+    fn insert(sqlite: &Sqlite, value: &str) -> Pin<Box<dyn Future<Output = Written> + Send>> {
+        let (sqlite, sql) = (sqlite.clone(), format!("INSERT INTO \"t\" (\"a\") VALUES ({value})"));
+        Box::pin(async move { sqlite.insert(statement(&sql), true).await })
+    }
+
+    /// Has all of them wait while somebody else writes, so that they are done together.
+    async fn together(
+        sqlite: &Sqlite,
+        mut writes: Vec<Pin<Box<dyn Future<Output = Written> + Send>>>,
+    ) -> Vec<Written> {
+        let other = sqlite.begin().await.unwrap();
+        for write in &mut writes {
+            assert!(poll!(write).is_pending());
+        }
+        drop(other);
+        join_all(writes).await
+    }
+
+    async fn count(sqlite: &Sqlite, condition: &str) -> Value {
+        let sql = format!("SELECT count(*) FROM \"t\" WHERE {condition}");
+        let rows: Vec<Row> = sqlite.query(statement(&sql)).await.unwrap();
+        rows[0].value(0).unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn each_stands_for_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = database(&folder).await;
+        let writes = (0..200).map(|number| insert(&sqlite, &(number % 150).to_string())).collect();
+        let written = together(&sqlite, writes).await;
+        let failed = |written: &Written| matches!(written, Err(DatabaseError::Unique { .. }));
+        assert!(written[..150].iter().all(Result::is_ok), "{written:?}");
+        assert!(written[150..].iter().all(failed), "{written:?}");
+        assert_eq!(written[149], Ok(Some(150)));
+        assert_eq!(count(&sqlite, "TRUE").await, Value::Integer(150));
+        assert_eq!(insert(&sqlite, "999").await, Ok(Some(201)), "what was refused has used up its key");
+    }
+
+    #[tokio::test]
+    async fn one_that_takes_long_is_done_alone_and_costs_the_others_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = database(&folder).await;
+        sqlite.set_limits(4, Duration::from_millis(300));
+        let endless =
+            "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)";
+        let long = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
+                    SELECT 'long' || count(*) FROM n)";
+        let writes = ["'a'", endless, "'b'", long, "'c'"].map(|value| insert(&sqlite, value));
+        let written = together(&sqlite, writes.into()).await;
+        assert!(matches!(written[1], Err(DatabaseError::TooSlow(_))), "{written:?}");
+        for at in [0, 2, 3, 4] {
+            assert!(written[at].is_ok(), "{written:?}");
+        }
+        assert_eq!(count(&sqlite, "a IN ('a', 'b', 'c') OR a LIKE 'long%'").await, Value::Integer(4));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = database(&folder).await;
+        let other = sqlite.begin().await.unwrap();
+        let (mut kept, mut left) = (insert(&sqlite, "'kept'"), insert(&sqlite, "'left'"));
+        assert!(poll!(&mut left).is_pending());
+        assert!(poll!(&mut kept).is_pending());
+        drop(left);
+        drop(other);
+        kept.await.unwrap();
+        assert_eq!(count(&sqlite, "TRUE").await, Value::Integer(1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_flood_of_them_keeps_nobody_from_beginning_a_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = database(&folder).await;
+        let flood: Vec<_> = (0..32)
+            .map(|writer| {
+                let sqlite = sqlite.clone();
+                tokio::spawn(async move {
+                    for number in 0..40 {
+                        insert(&sqlite, &format!("'{writer} {number}'")).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..5 {
+            let mut transaction = sqlite.begin().await.unwrap();
+            let sql = "INSERT INTO \"t\" (\"a\") VALUES (hex(randomblob(8)))";
+            transaction.insert(statement(sql), true).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        for writer in flood {
+            writer.await.unwrap();
+        }
+        assert_eq!(count(&sqlite, "TRUE").await, Value::Integer(32 * 40 + 5));
+    }
+
+    #[tokio::test]
+    async fn when_it_is_closed_those_who_wait_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = database(&folder).await;
+        let other = sqlite.begin().await.unwrap();
+        let mut waits = insert(&sqlite, "'late'");
+        assert!(poll!(&mut waits).is_pending());
+        let mut closing = Box::pin(sqlite.close());
+        assert!(poll!(&mut closing).is_pending());
+        drop(other);
+        let (told, ()) = futures_util::join!(waits, closing);
+        assert!(matches!(told, Err(DatabaseError::Closed(_))), "{told:?}");
+    }
+}
