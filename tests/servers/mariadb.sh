@@ -48,11 +48,12 @@ if [ -n "$certificate" ]; then
     tls="--ssl-cert=$directory/data/server.crt --ssl-key=$directory/data/server.key"
 fi
 
+# A statement whose client has gone, as a host that a test ends does, ends some time.
 start() {
     $as mariadbd --no-defaults --tmpdir="$directory/tmp" --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
         --max-connections="$connections" --innodb-flush-log-at-trx-commit=$flush --innodb-buffer-pool-size=64M \
-        --skip-log-bin $tls >>"$directory/server.log" 2>&1 </dev/null &
+        --skip-log-bin --max-statement-time=120 $tls >>"$directory/server.log" 2>&1 </dev/null &
     server=$!
     until [ -S "$directory/data/s" ] && MYSQL_PWD=secret mariadb --no-defaults --protocol=tcp -h 127.0.0.1 \
         -P "$port" -u root -e 'SELECT 1' >/dev/null 2>&1; do

@@ -45,9 +45,10 @@ if [ -n "$certificate" ]; then
     tls='-c ssl=on'
 fi
 
+# A statement whose client has gone, as a host that a test ends does, is nobody's any more.
 start() {
     $as "$bin/pg_ctl" -D "$directory/data" -w -l "$directory/data/log" start \
-        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=$connections $tls" \
+        -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=$connections -c client_connection_check_interval=1s $tls" \
         >"$directory/start.log" 2>&1 </dev/null || { cat "$directory/start.log" "$directory/data/log"; exit 1; }
 }
 # All of the server's processes, or none of them, go on.
