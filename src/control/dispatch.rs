@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
-use super::parameters::{Answer, give, read};
+use super::parameters::{Answer, give, read, written};
 use super::streams;
 use crate::protocol::methods::*;
 use crate::protocol::{
@@ -105,7 +105,7 @@ impl Host {
             }
             RpcDiscover::NAME => {
                 read::<RpcDiscover>(params)?;
-                Ok(discover())
+                written(method, &discover())
             }
             _ => Err(unknown(method)),
         }

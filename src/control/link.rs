@@ -4,8 +4,9 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::parameters::Answer;
 use super::peer::Peer;
-use crate::protocol::{Message, Notification, Outcome, RequestId, Response, RpcError};
+use crate::protocol::{Message, Notification, Outcome, RequestId, Response};
 
 /// What a request's task has of its connection.
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ impl Link {
     }
 
     /// Sends the outcome of a request; a request without an ID is not answered.
-    pub(super) async fn answer(&self, id: Option<RequestId>, result: Result<serde_json::Value, RpcError>) {
+    pub(super) async fn answer(&self, id: Option<RequestId>, result: Answer) {
         let outcome = match result {
             Ok(result) => Outcome::Result(result),
             Err(error) => Outcome::Error(error),

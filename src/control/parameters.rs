@@ -1,12 +1,14 @@
 //! From a method's parameters in JSON to their type, and from its result back.
 
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::protocol::methods::Method;
 use crate::protocol::{ErrorKind, InvalidAppId, RpcError};
 
-/// What a method answers, in JSON.
-pub(super) type Answer = Result<Value, RpcError>;
+/// What a method answers: JSON text, so that a long list is never anything else in between.
+pub(super) type Answer = Result<Box<RawValue>, RpcError>;
 
 /// The parameters in their type, or which of them does not fit.
 pub(super) fn read<M: Method>(params: Value) -> Result<M::Params, RpcError> {
@@ -27,7 +29,11 @@ pub(super) fn read<M: Method>(params: Value) -> Result<M::Params, RpcError> {
 
 /// The result as JSON.
 pub(super) fn give<M: Method>(result: M::Result) -> Answer {
-    serde_json::to_value(result).map_err(|error| {
-        RpcError::new(ErrorKind::Internal, format!("{} cannot be answered: {error}", M::NAME))
-    })
+    written(M::NAME, &result)
+}
+
+/// The result of a method as JSON.
+pub(super) fn written(method: &str, result: &impl Serialize) -> Answer {
+    to_raw_value(result)
+        .map_err(|error| RpcError::new(ErrorKind::Internal, format!("{method} cannot be answered: {error}")))
 }

@@ -31,22 +31,22 @@ pub struct Request {
     pub params: Value,
 }
 
-/// What comes back for a request.
+/// What comes back for a request; its result is of type `T`, such as text that is JSON already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Response {
+pub struct Response<T = Value> {
     /// The request's ID; `None` when the line could not be read so far.
     pub id: Option<RequestId>,
     /// The result or the error.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: Outcome<T>,
 }
 
 /// A result or an error, never both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum Outcome<T = Value> {
     /// What the method gave.
-    Result(Value),
+    Result(T),
     /// Why it did not.
     Error(RpcError),
 }

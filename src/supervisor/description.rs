@@ -1,5 +1,6 @@
 //! How applications are described to the outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -18,6 +19,11 @@ use super::opening::DATABASE_PASSWORD;
 use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
 
+/// Where an application is in a list: by ID, the main one first.
+fn place(id: &AppId) -> (bool, &AppId) {
+    (!id.is_main(), id)
+}
+
 impl Supervisor {
     /// Describes one application.
     pub fn get(&self, id: &AppId) -> Result<Application, RpcError> {
@@ -26,14 +32,18 @@ impl Supervisor {
 
     /// All applications, by ID, the main one first.
     pub fn list(&self) -> Vec<Application> {
+        self.in_order().iter().map(|entry| self.describe(entry)).collect()
+    }
+
+    fn in_order(&self) -> Vec<Arc<Entry>> {
         let mut entries = self.all_entries();
-        entries.sort_unstable_by(|a, b| (!a.id.is_main(), &a.id).cmp(&(!b.id.is_main(), &b.id)));
-        entries.iter().map(|entry| self.describe(entry)).collect()
+        entries.sort_unstable_by(|a, b| place(&a.id).cmp(&place(&b.id)));
+        entries
     }
 
     /// Some of the applications, or the deleted ones; a page at a time.
     pub async fn list_some(&self, list: ListApplications) -> Result<ApplicationList, RpcError> {
-        let mut applications = if list.deleted {
+        if list.deleted {
             let deleted = self.registry.deleted().await;
             let deleted = deleted.map_err(|error| error.while_doing("reading the deleted applications"))?;
             // One ID can be among them more than once: the page's order must not cut between two.
@@ -41,16 +51,16 @@ impl Supervisor {
                 applications: deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect(),
                 next: None,
             });
-        } else {
-            self.list()
-        };
-        if !list.states.is_empty() {
-            applications.retain(|application| list.states.contains(&application.state));
         }
+        let mut entries = self.in_order();
         if let Some(after) = &list.after {
-            let key = (!after.is_main(), after);
-            applications.retain(|application| (!application.id.is_main(), &application.id) > key);
+            entries.retain(|entry| place(&entry.id) > place(after));
         }
+        let wanted =
+            |application: &Application| list.states.is_empty() || list.states.contains(&application.state);
+        // One more than is given shows whether there are more.
+        let described = entries.iter().map(|entry| self.describe(entry)).filter(wanted);
+        let mut applications: Vec<Application> = described.take(ApplicationList::PAGE + 1).collect();
         let more = applications.len() > ApplicationList::PAGE;
         applications.truncate(ApplicationList::PAGE);
         let next = applications.last().filter(|_| more).map(|last| last.id.clone());
