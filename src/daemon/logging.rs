@@ -51,7 +51,7 @@ struct ApplicationLogs {
 /// The fields of a span that belong to an application.
 struct OfApplication {
     app: AppId,
-    fields: Map<String, Value>,
+    fields: Vec<(&'static str, Value)>,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
@@ -75,19 +75,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
                 && app.as_ref().is_none_or(|app| *app == of.app)
             {
                 app = Some(of.app.clone());
-                for (name, value) in &of.fields {
-                    fields.0.entry(name.clone()).or_insert_with(|| value.clone());
-                }
+                // What the event says itself comes first.
+                fields.0.extend(of.fields.iter().cloned());
                 break;
             }
         }
         let Some(app) = app else { return };
-        let message = match fields.0.remove("message") {
+        let mut fields = fields.by_name();
+        let message = match fields.remove("message") {
             Some(Value::String(message)) => message,
             _ => event.metadata().name().to_owned(),
         };
         let level = level(*event.metadata().level());
-        self.files.append(&app, LogLine { at: crate::protocol::now(), level, message, fields: fields.0 });
+        self.files.append(&app, LogLine { at: crate::protocol::now(), level, message, fields });
     }
 }
 
@@ -101,25 +101,37 @@ fn level(level: Level) -> LogLevel {
     }
 }
 
-/// Fields by name, as JSON.
+/// Fields in their order, as JSON. Most requests log nothing: no more is made of their fields than
+/// is needed to keep them.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     /// The application named by the field `app`. An ID that is none is left among the fields.
     fn take_app(&mut self) -> Option<AppId> {
-        let app = AppId::parse(self.0.get("app")?.as_str()?).ok()?;
-        self.0.remove("app");
+        let at = self.0.iter().position(|(name, _)| *name == "app")?;
+        let app = AppId::parse(self.0.get(at)?.1.as_str()?).ok()?;
+        self.0.remove(at);
         Some(app)
+    }
+
+    /// By name; of several with one name, the first.
+    fn by_name(self) -> Map<String, Value> {
+        let mut map = Map::new();
+        for (name, value) in self.0 {
+            map.entry(name).or_insert(value);
+        }
+        map
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         // A log line's own names must not come twice.
         let name = match field.name() {
-            "at" | "level" => format!("{}_", field.name()),
-            name => name.to_owned(),
+            "at" => "at_",
+            "level" => "level_",
+            name => name,
         };
-        self.0.insert(name, value.into());
+        self.0.push((name, value.into()));
     }
 }
 

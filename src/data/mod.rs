@@ -31,7 +31,7 @@ pub use catalog::Catalog;
 pub use collection::Collection;
 pub use error::DataError;
 pub use field::{Field, FieldType, Generator};
-pub use filter::{Clock, Condition, Filter, Operator, UnknownVariable, Variables, resolve};
+pub use filter::{Clock, Condition, Filter, Operator, UnknownVariable, Variables, has_variables, resolve};
 pub use hooks::{Hook, Hooking, Hooks};
 pub use query::{Query, Sort, Within};
 pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written};

@@ -18,12 +18,13 @@ pub enum RoleMode {
 }
 
 impl RoleMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Default, Self::AllowUseUnion, Self::OnlyUseUnion];
+
     /// The mode of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Default, Self::AllowUseUnion, Self::OnlyUseUnion]
-            .into_iter()
-            .find(|mode| mode.as_str() == name)
+        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
     }
 
     /// Its name.

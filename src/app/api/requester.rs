@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use parking_lot::Mutex;
+use serde_json::Value;
 
 use http::StatusCode;
 
@@ -11,7 +12,9 @@ use super::target::Target;
 use super::{ApiError, App};
 use crate::app::acl::{self, Acl, ActiveRoles, HeldRole, choose};
 use crate::app::auth::Session;
-use crate::data::{Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, resolve};
+use crate::data::{
+    Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, has_variables, resolve,
+};
 
 /// For whom a request is answered.
 #[derive(Debug, Clone)]
@@ -55,9 +58,10 @@ pub(super) async fn of(
             catalog: app.source().catalog(),
             roles,
             role: active.current().to_owned(),
-            user: session.user.variables(),
+            session: Arc::clone(session),
             clock,
             managed: None,
+            known: Mutex::default(),
         }))
     };
     Ok(Requester {
@@ -85,7 +89,7 @@ impl Requester {
                 });
                 let open = guard.acl.association(&roles, &target.resource, name, other, action).is_some();
                 if managed.is_some() {
-                    self.guard = Some(Arc::new(RoleGuard { managed, ..RoleGuard::clone(guard) }));
+                    self.guard = Some(Arc::new(guard.managing(managed)));
                 }
                 open
             }
@@ -145,9 +149,12 @@ impl Requester {
 
     /// Reads a filter with its variables: `{{ $user.id }}`, `{{ $nDate.today }}`.
     pub(super) fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
+        if !has_variables(given) {
+            return Ok(Filter::parse(given)?);
+        }
         let user = self.session.as_ref().map(|session| session.user.variables());
         let variables = Variables {
-            user: user.as_ref(),
+            user,
             role: self.role.as_deref(),
             timezone: self.clock.timezone,
             now: self.clock.now,
@@ -159,15 +166,25 @@ impl Requester {
 }
 
 /// What some roles open, for one user at one time.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
     roles: Vec<String>,
     role: String,
-    user: Map<String, Value>,
+    session: Arc<Session>,
     clock: Clock,
     managed: Option<Managed>,
+    /// What was found out already: one request asks for the same again and again.
+    known: Mutex<Vec<Known>>,
+}
+
+/// What an action may do with a collection.
+#[derive(Debug)]
+struct Known {
+    collection: Box<str>,
+    action: Action,
+    access: Option<Access>,
 }
 
 /// An association of the management that a snippet opens for this request: who may give roles may
@@ -195,13 +212,27 @@ impl Managed {
 }
 
 impl RoleGuard {
+    /// The same, which opens what belongs to the management too.
+    fn managing(&self, managed: Option<Managed>) -> Self {
+        Self {
+            acl: Arc::clone(&self.acl),
+            catalog: Arc::clone(&self.catalog),
+            roles: self.roles.clone(),
+            role: self.role.clone(),
+            session: Arc::clone(&self.session),
+            clock: self.clock,
+            managed,
+            known: Mutex::default(),
+        }
+    }
+
     fn roles(&self) -> Vec<&str> {
         self.roles.iter().map(String::as_str).collect()
     }
 
     fn scope(&self, given: &Value) -> Result<Filter, DataError> {
         let variables = Variables {
-            user: Some(&self.user),
+            user: Some(self.session.user.variables()),
             role: Some(&self.role),
             timezone: self.clock.timezone,
             now: self.clock.now,
@@ -213,6 +244,22 @@ impl RoleGuard {
 
 impl Guard for RoleGuard {
     fn access(&self, collection: &str, action: Action) -> Option<Access> {
+        let same = |known: &&Known| known.action == action && *known.collection == *collection;
+        if let Some(known) = self.known.lock().iter().find(same) {
+            return known.access.clone();
+        }
+        let access = self.found_out(collection, action);
+        self.known.lock().push(Known { collection: collection.into(), action, access: access.clone() });
+        access
+    }
+
+    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
+        self.acl.may_nest(&self.roles(), source, association, target)
+    }
+}
+
+impl RoleGuard {
+    fn found_out(&self, collection: &str, action: Action) -> Option<Access> {
         let name = match action {
             Action::View => "list",
             Action::Create => "create",
@@ -242,9 +289,5 @@ impl Guard for RoleGuard {
             }),
         };
         Some(Access { fields: permission.fields, scope })
-    }
-
-    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
-        self.acl.may_nest(&self.roles(), source, association, target)
     }
 }

@@ -1,6 +1,6 @@
 //! API keys: tokens for programs, that act for a user in one of its roles until they are removed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -89,7 +89,8 @@ impl Auth {
             return Err(AuthError::RoleGone);
         };
         // It has this role and no other, whoever looks.
-        let user = Arc::new(User { roles: vec![role.clone()], ..user.clone() });
+        let variables = OnceLock::new();
+        let user = Arc::new(User { roles: vec![role.clone()], variables, ..user.clone() });
         Ok(Arc::new(Session { user, token_id, expires, renewed: None, key_role: Some(role) }))
     }
 }

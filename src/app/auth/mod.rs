@@ -7,7 +7,7 @@
 //! `session.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
 //! in. A request with a good token of a known user is let in without asking the database.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -64,8 +64,10 @@ pub struct User {
     pub roles: Vec<String>,
     /// The role that it begins with, where one is marked.
     pub default_role: Option<String>,
-    /// All of it that may be shown: what filters mean by `{{ $user.… }}`.
+    /// All of it that may be shown.
     pub record: Record,
+    /// What filters mean by it, once one has asked.
+    pub(crate) variables: OnceLock<Record>,
 }
 
 impl User {
@@ -79,13 +81,15 @@ impl User {
             .unwrap_or("?")
     }
 
-    /// What filters mean by `$user`: the user, with its roles.
+    /// What filters mean by `{{ $user.… }}`: the user, with its roles.
     #[must_use]
-    pub fn variables(&self) -> Record {
-        let mut variables = self.record.clone();
-        let roles = self.roles.iter().map(|name| json!({"name": name}));
-        variables.insert("roles".to_owned(), roles.collect());
-        variables
+    pub fn variables(&self) -> &Record {
+        self.variables.get_or_init(|| {
+            let mut variables = self.record.clone();
+            let roles = self.roles.iter().map(|name| json!({"name": name}));
+            variables.insert("roles".to_owned(), roles.collect());
+            variables
+        })
     }
 
     /// Whether it has a role.

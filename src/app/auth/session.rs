@@ -1,7 +1,7 @@
 //! What is known of users and tokens without asking the database.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use papaya::HashMap;
@@ -149,6 +149,7 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> 
         roles: roles.iter().filter_map(|role| text(role, "roleName")).collect(),
         default_role: default.and_then(|role| text(role, "roleName")),
         record: Record::new(),
+        variables: OnceLock::new(),
     };
     let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
     let user = User { record, ..user };

@@ -24,7 +24,7 @@ mod variables;
 pub(super) use condition::{Compiler, condition};
 pub(super) use joins::Joins;
 pub use operator::Operator;
-pub use variables::{UnknownVariable, Variables, resolve};
+pub use variables::{UnknownVariable, Variables, has_variables, resolve};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -76,6 +76,17 @@ pub fn resolve(filter: &Value, variables: &Variables<'_>) -> Result<Value, Unkno
     })
 }
 
+/// Whether a filter has variables, at any depth: one without them is what it is.
+#[must_use]
+pub fn has_variables(filter: &Value) -> bool {
+    match filter {
+        Value::String(text) => name(text).is_some(),
+        Value::Array(items) => items.iter().any(has_variables),
+        Value::Object(fields) => fields.values().any(has_variables),
+        _ => false,
+    }
+}
+
 /// The variable that a text is, if it is one: what stands between its braces.
 fn name(text: &str) -> Option<&str> {
     Some(text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())

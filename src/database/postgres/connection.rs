@@ -74,8 +74,11 @@ fn columns(prepared: &Statement) -> Arc<[Box<str>]> {
 }
 
 fn received(columns: &Arc<[Box<str>]>, row: &tokio_postgres::Row) -> Result<Row, Error> {
-    let values = (0..row.len()).map(|at| row.try_get::<_, Received>(at).map(|received| received.0));
-    Ok(Row::new(Arc::clone(columns), values.collect::<Result<_, _>>()?))
+    let mut values = Vec::with_capacity(row.len());
+    for at in 0..row.len() {
+        values.push(row.try_get::<_, Received>(at)?.0);
+    }
+    Ok(Row::new(Arc::clone(columns), values))
 }
 
 fn config(at: &ServerDatabase) -> tokio_postgres::Config {

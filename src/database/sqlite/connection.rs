@@ -201,8 +201,10 @@ fn rows(
     let columns: Arc<[Box<str>]> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(bound(statement))?;
     while let Some(row) = rows.next()? {
-        let values =
-            (0..columns.len()).map(|at| row.get_ref(at).and_then(value)).collect::<Result<_, _>>()?;
+        let mut values = Vec::with_capacity(columns.len());
+        for at in 0..columns.len() {
+            values.push(value(row.get_ref(at)?));
+        }
         if !wanted(Row::new(Arc::clone(&columns), values)) {
             break;
         }
@@ -258,14 +260,17 @@ fn bound(statement: &Rendered) -> impl rusqlite::Params {
     rusqlite::params_from_iter(statement.values.iter().map(Bound))
 }
 
-fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
-    Ok(match value {
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Text(bytes) => Value::Text(match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        }),
         ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
-    })
+    }
 }
 
 /// A value of the query builder, as SQLite stores it.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{changed, settable};
+use crate::app::acl::RoleMode;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 use crate::app::system::SYSTEM_SETTINGS;
 use crate::data::{Filter, Query, Record, Sort};
@@ -71,9 +72,6 @@ async fn update(call: &Call<'_>, title: Option<Value>) -> Result<(), ApiError> {
     Ok(call.app.reload_settings().await?)
 }
 
-/// One role at a time, all of them on request, or always all of them.
-const ROLE_MODES: [&str; 3] = ["default", "allow-use-union", "only-use-union"];
-
 fn check(values: &Record) -> Result<(), ApiError> {
     let languages = values.get("enabledLanguages");
     let texts = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(Value::is_string));
@@ -83,8 +81,10 @@ fn check(values: &Record) -> Result<(), ApiError> {
     if values.get("options").is_some_and(|options| *options != json!(null) && !options.is_object()) {
         return Err(ApiError::bad_request("options must be an object"));
     }
-    if values.get("roleMode").is_some_and(|mode| !ROLE_MODES.iter().any(|known| mode == known)) {
-        return Err(ApiError::bad_request(format!("roleMode is one of {}", ROLE_MODES.join(", "))));
+    let mode = values.get("roleMode");
+    if mode.is_some_and(|mode| mode.as_str().and_then(RoleMode::parse).is_none()) {
+        let modes = RoleMode::ALL.map(RoleMode::as_str).join(", ");
+        return Err(ApiError::bad_request(format!("roleMode is one of {modes}")));
     }
     Ok(())
 }

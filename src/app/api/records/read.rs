@@ -22,18 +22,27 @@ fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
 }
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    let (page, asked) = asked(call, place, Filter::All).await?;
-    let source = call.app.source();
-    let (Some(page), Some(query)) = (page, asked) else {
-        return list_among(call, place, Filter::All).await;
-    };
-    let data = source.find_written(place.records(), &query).await?;
-    let count = count(call, place, page, query, data.number()).await?;
-    Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
+    match asked(call, place, Filter::All).await? {
+        (Some(page), Some(query)) => {
+            let data = call.app.source().find_written(place.records(), &query).await?;
+            let count = count(call, place, page, query, data.number()).await?;
+            Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
+        }
+        (page, asked) => list_asked(call, place, page, asked).await,
+    }
 }
 
 pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
     let (page, asked) = asked(call, place, among).await?;
+    list_asked(call, place, page, asked).await
+}
+
+async fn list_asked(
+    call: &Call<'_>,
+    place: &Place,
+    page: Option<Page>,
+    asked: Option<Query>,
+) -> Result<Answer, ApiError> {
     let source = call.app.source();
     let Some(mut query) = asked else {
         return Ok(match page {
