@@ -269,11 +269,98 @@ fn growth(results: &Value) -> Picture {
     Picture { title: "What grows with what".to_owned(), under: origin(results), most: 1.0, groups }
 }
 
+/// A figure beside the most that it may be.
+fn bounded(heading: &str, unit: &str, goal: f64, rows: Vec<(&str, f64)>) -> Group {
+    let most = rows.iter().map(|(_, figure)| *figure).fold(goal, f64::max) * 1.05;
+    let bars = rows.into_iter().map(|(name, figure)| {
+        let said = format!("{figure:.*} {unit}", usize::from(figure < 100.0));
+        Bar { name: name.to_owned(), said, length: figure / most, spread: None, class: "a" }
+    });
+    let heading = format!("{heading} (dashed: the goal, {goal} {unit})");
+    Group { heading, bars: bars.collect(), goal: Some(goal / most) }
+}
+
+/// What many applications cost.
+fn density(results: &Value) -> Picture {
+    let (sqlite, schemas) = (&results["sqlite"], &results["postgres_schemas"]);
+    let figure = |value: &Value| value.as_f64().unwrap_or_default();
+    let each = "kib_per_idle_application";
+    let (registered, running) = (&sqlite["registered"], &sqlite["running"]);
+    let groups = vec![
+        bounded(
+            &format!("Memory of an idle running application, one of {running}, on SQLite"),
+            "KiB",
+            100.0,
+            vec![("SQLite", figure(&sqlite[each]))],
+        ),
+        bounded(
+            &format!("The same in a schema, one of {}", schemas["running"]),
+            "KiB",
+            50.0,
+            vec![("PostgreSQL", figure(&schemas[each]))],
+        ),
+        bounded(
+            &format!("Until a host with {registered} applications answers"),
+            "ms",
+            1000.0,
+            vec![("boot", figure(&sqlite["boot_ms"]))],
+        ),
+        bounded(
+            &format!("nbapps list of {registered}, the whole process"),
+            "ms",
+            100.0,
+            vec![
+                ("list", figure(&sqlite["nbapps_list"]["list"]["median_ms"])),
+                ("list -o name", figure(&sqlite["nbapps_list"]["list -o name"]["median_ms"])),
+            ],
+        ),
+        bounded(
+            "First visit of an application, while others are under load",
+            "ms",
+            15.0,
+            vec![
+                ("median", figure(&sqlite["first_visit"]["times"]["median_ms"])),
+                ("99th percentile", figure(&sqlite["first_visit"]["times"]["p99_ms"])),
+            ],
+        ),
+    ];
+    Picture {
+        title: "Many applications in one process".to_owned(),
+        under: origin(results),
+        most: 1.0,
+        groups,
+    }
+}
+
+/// What an application feels of the flood of another one.
+fn neighbours(results: &Value) -> Picture {
+    let groups = items(&results["floods"]).map(|row| {
+        let figure = |name: &str| row[name].as_f64().unwrap_or_default();
+        let quiet = figure("quiet_p99_ms");
+        let rows = vec![("quiet", quiet), ("flooded", figure("flooded_p99_ms"))];
+        let mut group = bounded("", "ms", quiet * 2.0, rows);
+        group.heading = format!("{} (dashed: the goal, twice as long)", text(&row["flood"]));
+        group
+    });
+    Picture {
+        title: "99th percentile of one application while another one is flooded".to_owned(),
+        under: origin(results),
+        most: 1.0,
+        groups: groups.collect(),
+    }
+}
+
 /// From results to a picture.
 type Draw = fn(&Value) -> Picture;
 
 fn main() {
-    let pictures: [(&str, Draw); 3] = [("endpoints", endpoints), ("client", client), ("growth", growth)];
+    let pictures: [(&str, Draw); 5] = [
+        ("endpoints", endpoints),
+        ("density", density),
+        ("neighbours", neighbours),
+        ("client", client),
+        ("growth", growth),
+    ];
     for (name, draw) in pictures {
         if let Some(results) = read(name) {
             let path = directory().join(format!("{name}.svg"));

@@ -18,6 +18,8 @@
 
 mod flood;
 mod http;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,6 +32,8 @@ use nbapps::client::{Address, Client};
 use nbapps::protocol::methods::{AppCreate, HostInfoMethod, HostShutdown};
 use nbapps::protocol::{AppId, CreateApplication, Limit, Nothing, RootUser};
 use serde_json::{Value, json};
+use support::Mode;
+use support::figures::{Results, rounded};
 use tokio::net::{TcpStream, UnixDatagram};
 
 const NBAPPSD: &str = env!("CARGO_BIN_EXE_nbappsd");
@@ -203,8 +207,8 @@ impl Row {
         tokio::time::sleep(RISE).await;
     }
 
-    /// Prints the row; gives whether what is promised holds.
-    fn print(&mut self, kind: Kind) -> bool {
+    /// Prints the row; gives whether what is promised holds, and the row for programs.
+    fn print(&mut self, kind: Kind) -> (bool, Value) {
         let (quiet, flooded) = (self.quiet.milliseconds(99), self.flooded.milliseconds(99));
         let failed = self.quiet.failed + self.flooded.failed;
         let count = |name: &str| self.answers.get(name).copied().unwrap_or(0);
@@ -227,11 +231,17 @@ impl Row {
                 .collect::<Vec<_>>()
                 .join(", "),
         );
-        met
+        let row = json!({
+            "flood": kind.name(), "quiet_p50_ms": rounded(self.quiet.milliseconds(50)),
+            "flooded_p50_ms": rounded(self.flooded.milliseconds(50)), "quiet_p99_ms": rounded(quiet),
+            "flooded_p99_ms": rounded(flooded), "requests": self.quiet.times.len() + self.flooded.times.len(),
+            "failed": failed, "answers": self.answers, "met": met,
+        });
+        (met, row)
     }
 }
 
-async fn measure(quick: bool) -> bool {
+async fn measure(results: &mut Results) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let daemon = Daemon::start(directory.path()).await;
     for app in [FLOODED, OTHER] {
@@ -239,13 +249,13 @@ async fn measure(quick: bool) -> bool {
     }
     let tokens = [daemon.token(FLOODED).await, daemon.token(OTHER).await];
     daemon.fill(&tokens[0]).await;
-    let (rounds, time) = if quick { (1, 2_500) } else { (4, 3_000) };
+    let (rounds, time) = Mode::asked().choose((1, 2_500), (4, 3_000));
     ask(&daemon, &tokens[1], Duration::from_secs(1)).await;
     println!(
         "{:<24} {:>8} {:>8} {:>8} {:>8} {:>6} {:>7}   goal     the flooded one answered",
         "ms", "p50", "flooded", "p99", "flooded", "ratio", "failed"
     );
-    let mut met = true;
+    let (mut met, mut rows) = (true, Vec::new());
     for kind in Kind::ALL {
         if kind == Kind::Panics && !cfg!(any(debug_assertions, feature = "crash-points")) {
             println!("{:<24} left out: build with --features crash-points", kind.name());
@@ -256,8 +266,11 @@ async fn measure(quick: bool) -> bool {
             let tokens = [&*tokens[0], &*tokens[1]];
             row.turn(&daemon, kind, tokens, Duration::from_millis(time)).await;
         }
-        met &= row.print(kind);
+        let (holds, row) = row.print(kind);
+        met &= holds;
+        rows.push(row);
     }
+    results.set("floods", rows);
     daemon.client.call::<HostShutdown>(Nothing {}).await.expect("the daemon ends");
     met
 }
@@ -266,7 +279,9 @@ fn main() -> ExitCode {
     if flood::is_flood() {
         return ExitCode::SUCCESS;
     }
-    let quick = std::env::args().any(|argument| argument == "--quick");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    if runtime.block_on(measure(quick)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let mut results = Results::new("neighbours");
+    let met = runtime.block_on(measure(&mut results));
+    results.write();
+    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
