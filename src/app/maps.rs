@@ -1,14 +1,62 @@
-//! Maps that many read and write at once without a lock.
+//! Maps that many read and write at once without a lock, and that cost nothing while they are empty.
 
 use std::hash::Hash;
-use std::sync::{Arc, LazyLock};
+use std::sync::OnceLock;
 
 use papaya::HashMap;
-use seize::Collector;
 
-/// An empty map. What is taken out of it is freed, once nobody reads it any more, by a collector that
-/// all maps of all applications share: one of its own costs each map 16 KiB.
-pub(super) fn map<K: Hash + Eq + Send + 'static, V: Send + 'static>() -> HashMap<K, V> {
-    static COLLECTOR: LazyLock<Arc<Collector>> = LazyLock::new(Arc::default);
-    HashMap::builder().shared_collector(Arc::clone(&COLLECTOR)).build()
+/// A map that is made when something is put into it: what frees its entries, once nobody reads them
+/// any more, takes 16 KiB, which an application that nobody uses need not have. (It cannot be shared:
+/// a map that is dropped frees everything, also what others still read.)
+pub(super) struct Map<K, V>(OnceLock<HashMap<K, V>>);
+
+impl<K: Hash + Eq, V> std::fmt::Debug for Map<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Map").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<K: Hash + Eq, V> Map<K, V> {
+    /// What `read` makes of the value of a key, if there is one.
+    pub(super) fn get<T>(&self, key: &K, read: impl FnOnce(&V) -> T) -> Option<T> {
+        self.0.get()?.pin().get(key).map(read)
+    }
+
+    pub(super) fn contains(&self, key: &K) -> bool {
+        self.get(key, |_| ()).is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.get().map_or(0, |map| map.pin().len())
+    }
+
+    /// Puts a value in, in the place of the one before.
+    pub(super) fn insert(&self, key: K, value: V) {
+        self.0.get_or_init(HashMap::new).pin().insert(key, value);
+    }
+
+    pub(super) fn remove(&self, key: &K) {
+        if let Some(map) = self.0.get() {
+            map.pin().remove(key);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        if let Some(map) = self.0.get() {
+            map.pin().clear();
+        }
+    }
+
+    /// Takes out what is not to be kept.
+    pub(super) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
+        if let Some(map) = self.0.get() {
+            map.pin().retain(|key, value| keep(key, value));
+        }
+    }
 }

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
-use papaya::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::maps::map;
+use crate::app::maps::Map;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
@@ -26,22 +25,16 @@ pub(super) struct Known {
 }
 
 /// Users and blocked tokens of one application, read and written by many at once without a lock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sessions {
     /// `None`: there is no such user.
-    users: HashMap<i64, Option<Known>>,
+    users: Map<i64, Option<Known>>,
     /// API keys by their tokens' IDs, and whether there is such a key.
-    keys: HashMap<Uuid, bool>,
+    keys: Map<Uuid, bool>,
     /// Counts the changes of both, so that what was read before one is not kept after it.
     changes: AtomicU64,
     /// Tokens that were signed out, and when they would have ended (in seconds).
-    blocked: HashMap<Uuid, i64>,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { users: map(), keys: map(), changes: AtomicU64::new(0), blocked: map() }
-    }
+    blocked: Map<Uuid, i64>,
 }
 
 impl Sessions {
@@ -63,22 +56,22 @@ impl Sessions {
 
     /// From now on the token is refused; those that have ended by themselves are forgotten.
     pub(super) fn block(&self, token: Uuid, until: i64) {
-        self.blocked.pin().insert(token, until);
+        self.blocked.insert(token, until);
     }
 
     /// Forgets blocked tokens that have ended by themselves.
     pub(super) fn forget_ended(&self, now: DateTime<Utc>) {
-        self.blocked.pin().retain(|_, until| *until > now.timestamp());
+        self.blocked.retain(|_, until| *until > now.timestamp());
     }
 
     pub(super) fn is_blocked(&self, token: Uuid) -> bool {
-        self.blocked.pin().contains_key(&token)
+        self.blocked.contains(&token)
     }
 
     /// The user, from memory or else from the database; `None` when there is none.
     pub(super) async fn user(&self, source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
-        if let Some(known) = self.users.pin().get(&id) {
-            return Ok(known.clone());
+        if let Some(known) = self.users.get(&id, Clone::clone) {
+            return Ok(known);
         }
         let before = self.changes.load(Ordering::SeqCst);
         let known = Box::pin(read(source, id)).await?;
@@ -88,8 +81,8 @@ impl Sessions {
 
     /// Whether there is an API key with this token, from memory or else from the database.
     pub(super) async fn has_key(&self, source: &DataSource, token: Uuid) -> Result<bool, DataError> {
-        if let Some(there) = self.keys.pin().get(&token) {
-            return Ok(*there);
+        if let Some(there) = self.keys.get(&token, |there| *there) {
+            return Ok(there);
         }
         let before = self.changes.load(Ordering::SeqCst);
         let query = Query::filter(Filter::eq("token", token.to_string())).fields(&["id"]);
@@ -98,8 +91,7 @@ impl Sessions {
         Ok(there)
     }
 
-    fn keep<K: Copy + Eq + std::hash::Hash, V>(&self, all: &HashMap<K, V>, key: K, value: V, before: u64) {
-        let all = all.pin();
+    fn keep<K: Copy + Eq + std::hash::Hash, V>(&self, all: &Map<K, V>, key: K, value: V, before: u64) {
         if all.len() >= LARGEST {
             all.clear();
         }
@@ -113,19 +105,19 @@ impl Sessions {
     /// The user was changed: what is known of it is forgotten.
     pub(super) fn forget(&self, id: i64) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        self.users.pin().remove(&id);
+        self.users.remove(&id);
     }
 
     /// API keys were made or removed: what is known of them is forgotten.
     pub(super) fn forget_keys(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        self.keys.pin().clear();
+        self.keys.clear();
     }
 
     /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
     pub(super) fn forget_all(&self) {
         self.forget_keys();
-        self.users.pin().clear();
+        self.users.clear();
     }
 }
 

@@ -8,13 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use papaya::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::AuthError;
-use crate::app::maps::map;
+use crate::app::maps::Map;
 
 /// What a token says; the names are NocoBase's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +96,7 @@ pub(super) struct Keys {
     checking: DecodingKey,
     /// What good tokens say. They are looked up by a hash that nobody else can make, so that how long
     /// it takes tells nothing of a token.
-    good: HashMap<u64, (Box<str>, Claims)>,
+    good: Map<u64, (Box<str>, Claims)>,
     hasher: RandomState,
 }
 
@@ -112,7 +111,7 @@ impl Keys {
         Self {
             signing: EncodingKey::from_secret(secret),
             checking: DecodingKey::from_secret(secret),
-            good: map(),
+            good: Map::default(),
             hasher: RandomState::new(),
         }
     }
@@ -126,18 +125,16 @@ impl Keys {
     /// What a token says, when it was signed with this secret; it may have ended.
     pub(super) fn check(&self, token: &str) -> Result<Claims, AuthError> {
         let hash = self.hasher.hash_one(token);
-        let good = self.good.pin();
-        if let Some((known, claims)) = good.get(&hash)
-            && **known == *token
-        {
-            return Ok(claims.clone());
+        let same = |(known, claims): &(Box<str>, Claims)| (**known == *token).then(|| claims.clone());
+        if let Some(claims) = self.good.get(&hash, same).flatten() {
+            return Ok(claims);
         }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION);
         let claims = decoded.map_err(|_| AuthError::InvalidToken)?.claims;
-        if good.len() >= LARGEST {
-            good.clear();
+        if self.good.len() >= LARGEST {
+            self.good.clear();
         }
-        good.insert(hash, (token.into(), claims.clone()));
+        self.good.insert(hash, (token.into(), claims.clone()));
         Ok(claims)
     }
 
