@@ -7,7 +7,8 @@
 //! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`).
 //!
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
-//! `Transaction`. SQLite does its work on the threads of `workers.rs`, which all databases share.
+//! `Transaction`. SQLite does what is more than a moment's work on the threads of `workers.rs`, which
+//! all databases share.
 //! What engines with servers have in common is in `server/`: lending connections, statements,
 //! transactions; such an engine adds its connection and how databases are made and removed.
 

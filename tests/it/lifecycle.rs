@@ -28,6 +28,38 @@ async fn hundreds_of_first_visits_start_an_application_once() {
     assert_eq!(steps, ["initializing", "running", "stopped"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_come_and_go_while_others_are_asked() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    for id in ["stays", "goes", "comes"] {
+        daemon.call("app.create", json!({"id": id, "start": true}));
+    }
+    let token = sign_in(&daemon, Some("stays")).await;
+    let (client, url) = (reqwest::Client::new(), daemon.url.clone());
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let list = client.get(format!("{url}/api/__app/stays/users:list")).bearer_auth(&token);
+        let ended = ended.clone();
+        asking.spawn(async move {
+            while !*ended.borrow() {
+                let answer = list.try_clone().unwrap().send().await.unwrap();
+                assert_eq!(answer.status(), 200);
+            }
+        });
+    }
+    for _ in 0..40 {
+        for id in ["goes", "comes"] {
+            sign_in(&daemon, Some(id)).await;
+            daemon.call("app.stop", json!({"id": id}));
+            daemon.call("app.start", json!({"id": id}));
+        }
+    }
+    end.send_replace(true);
+    asking.join_all().await;
+}
+
 #[tokio::test]
 async fn an_operators_stop_holds_against_visits_and_restarts() {
     let environment = TestEnvironment::of(module_path!());

@@ -2,8 +2,10 @@
 //!
 //! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Whose
 //! turn it is, is settled among the async callers by semaphores, so that no thread ever waits for
-//! a lock. Connections are opened when they are needed, parked between statements (`parking.rs`)
-//! and closed when idle, so that an application nobody uses costs no connection at all.
+//! a lock. Whoever has the turn to read does what is a moment's work itself (`in_place.rs`); whoever
+//! has the turn to write has all statements done that wait for it, with one wait for the disk
+//! (`grouped.rs`). Connections are opened when they are needed, parked between statements
+//! (`parking.rs`) and closed when idle, so that an application nobody uses costs no connection at all.
 
 mod connection;
 mod error;
