@@ -1,6 +1,7 @@
 //! Ends work of a connection that nobody waits for any more, as servers are told to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,16 +24,19 @@ enum Progress {
 /// The worker's side.
 pub(super) struct Work {
     progress: Arc<Mutex<Progress>>,
+    given_up: Arc<AtomicBool>,
     limit: Option<Duration>,
 }
 
 /// The side of whoever waits; dropped, the work is given up.
-pub(super) struct Waiting(Arc<Mutex<Progress>>);
+pub(super) struct Waiting(Arc<Mutex<Progress>>, Arc<AtomicBool>);
 
 /// Both sides of a piece of work that has not begun, and may take so long once it has.
 pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
     let progress = Arc::new(Mutex::new(Progress::Waiting));
-    (Work { progress: Arc::clone(&progress), limit }, Waiting(progress))
+    let given_up = Arc::new(AtomicBool::new(false));
+    let work = Work { progress: Arc::clone(&progress), given_up: Arc::clone(&given_up), limit };
+    (work, Waiting(progress, given_up))
 }
 
 impl Work {
@@ -71,7 +75,7 @@ impl Work {
         }
         // Also when the work panics: what comes after on this connection must not be interrupted.
         let _ended = Ended(&self.progress);
-        let _running = pace::begin(limit);
+        let _running = pace::begin(limit, &self.given_up);
         Some(work(connection))
     }
 }
@@ -89,6 +93,8 @@ impl Drop for Ended<'_> {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        // What SQLite has not begun yet cannot be interrupted: it sees this when it asks.
+        self.1.store(true, Ordering::Relaxed);
         let mut progress = self.0.lock();
         // Under the lock, so that it cannot meet the work after this one.
         if let Progress::UnderWay(handle) = &*progress {

@@ -4,7 +4,9 @@
 //! SQLite asks every few thousand steps whether it is to go on. Statements that are done before
 //! that, nearly all, pay for one look at the clock when they begin.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -19,30 +21,32 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often it is tried meanwhile.
 const TRY: Duration = Duration::from_millis(5);
 
-#[derive(Clone, Copy)]
 struct Run {
     began: Instant,
     limit: Option<Duration>,
     /// Whether it may wait for another process.
     waits: bool,
+    /// Whether nobody waits for it any more.
+    given_up: Option<Arc<AtomicBool>>,
 }
 
 thread_local! {
-    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
 /// The time in which a statement runs on this thread; it ends when this is dropped.
 pub(super) struct Running(());
 
 /// A statement begins on this thread, and may take so long.
-pub(super) fn begin(limit: Option<Duration>) -> Running {
-    RUN.set(Some(Run { began: Instant::now(), limit, waits: true }));
+pub(super) fn begin(limit: Option<Duration>, given_up: &Arc<AtomicBool>) -> Running {
+    let given_up = Some(Arc::clone(given_up));
+    RUN.set(Some(Run { began: Instant::now(), limit, waits: true, given_up }));
     Running(())
 }
 
 /// The same where nothing is waited for.
 pub(super) fn begin_briefly(limit: Duration) -> Running {
-    RUN.set(Some(Run { began: Instant::now(), limit: Some(limit), waits: false }));
+    RUN.set(Some(Run { began: Instant::now(), limit: Some(limit), waits: false, given_up: None }));
     Running(())
 }
 
@@ -60,18 +64,21 @@ pub(super) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Whether the statement on this thread is to end now.
 fn is_over() -> bool {
-    let Some(run) = RUN.get() else { return false };
-    let so_far = run.began.elapsed();
-    if so_far >= SHORT {
-        std::thread::yield_now();
-    }
-    run.limit.is_some_and(|limit| so_far >= limit)
+    RUN.with_borrow(|run| {
+        let Some(run) = run else { return false };
+        let so_far = run.began.elapsed();
+        if so_far >= SHORT {
+            std::thread::yield_now();
+        }
+        let given_up = run.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed));
+        given_up || run.limit.is_some_and(|limit| so_far >= limit)
+    })
 }
 
 /// Whether another process's lock is to be waited for, after so many tries. Waits a little.
 fn waits(tries: i32) -> bool {
     let waited = TRY * u32::try_from(tries).unwrap_or(0);
-    if waited >= BUSY || RUN.get().is_some_and(|run| !run.waits) {
+    if waited >= BUSY || RUN.with_borrow(|run| run.as_ref().is_some_and(|run| !run.waits)) {
         return false;
     }
     std::thread::sleep(TRY);
