@@ -26,6 +26,21 @@ pub struct Rendered {
     pub(super) many: bool,
 }
 
+#[cfg(test)]
+impl Rendered {
+    /// A text that binds nothing, as if it were asked again and again.
+    pub(super) fn of(sql: &str) -> Self {
+        Self {
+            sql: sql.to_owned(),
+            values: Vec::new(),
+            repeated: true,
+            if_missing: false,
+            generated: None,
+            many: false,
+        }
+    }
+}
+
 const IF_MISSING: &str = " IF NOT EXISTS ";
 
 impl Rendered {

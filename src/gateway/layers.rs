@@ -79,7 +79,7 @@ where
         };
         let mut response = match accepted {
             Some(accepted) => compressed(response.map(Full::new), accepted).await,
-            None => as_it_is(response),
+            None => as_it_is(response.map(Full::new)),
         };
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), micros, "answered");
@@ -90,14 +90,11 @@ where
 }
 
 /// For a client that takes nothing compressed; another one may get the same in another form.
-fn as_it_is(mut response: Response<Bytes>) -> Response<Body> {
-    let (status, version, extensions) = (response.status(), response.version(), response.extensions());
-    let shrinks = u64::try_from(response.body().len()).is_ok_and(|length| length >= WORTH_COMPRESSING)
-        && is_text(status, version, response.headers(), extensions);
-    if shrinks {
+fn as_it_is(mut response: Response<Full<Bytes>>) -> Response<Body> {
+    if shrinks().should_compress(&response) {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    response.map(|body| Either::Left(Full::new(body)))
+    response.map(Either::Left)
 }
 
 /// Compresses what shrinks, for a client that takes it so.
@@ -108,8 +105,7 @@ async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> R
     let service = service_fn(move |_: Request<()>| {
         std::future::ready(Ok::<_, std::convert::Infallible>(answered.take().unwrap_or_default()))
     });
-    let compression = Compression::new(service)
-        .compress_when(SizeAbove::new(WORTH_COMPRESSING).and(is_text as fn(_, _, &_, &_) -> bool));
+    let compression = Compression::new(service).compress_when(shrinks());
     match compression.oneshot(request).await {
         Ok(response) => response.map(|body| Either::Right(Box::pin(body))),
         Err(never) => match never {},
@@ -136,7 +132,12 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-/// Whether an answer shrinks. Pages of a signed-in user are left as they are: they hold the token
+/// Whether an answer shrinks.
+fn shrinks() -> impl Predicate {
+    SizeAbove::new(WORTH_COMPRESSING).and(is_text as fn(_, _, &_, &_) -> bool)
+}
+
+/// Whether an answer is a text. Pages of a signed-in user are left as they are: they hold the token
 /// of their forms beside text from the address, and their compressed length would tell of it.
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

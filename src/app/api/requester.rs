@@ -240,25 +240,7 @@ impl RoleGuard {
         let resolved = resolve(given, &variables).map_err(|error| DataError::Refused(error.to_string()))?;
         Filter::parse(&resolved)
     }
-}
 
-impl Guard for RoleGuard {
-    fn access(&self, collection: &str, action: Action) -> Option<Access> {
-        let same = |known: &&Known| known.action == action && *known.collection == *collection;
-        if let Some(known) = self.known.lock().iter().find(same) {
-            return known.access.clone();
-        }
-        let access = self.found_out(collection, action);
-        self.known.lock().push(Known { collection: collection.into(), action, access: access.clone() });
-        access
-    }
-
-    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
-        self.acl.may_nest(&self.roles(), source, association, target)
-    }
-}
-
-impl RoleGuard {
     fn found_out(&self, collection: &str, action: Action) -> Option<Access> {
         let name = match action {
             Action::View => "list",
@@ -289,5 +271,21 @@ impl RoleGuard {
             }),
         };
         Some(Access { fields: permission.fields, scope })
+    }
+}
+
+impl Guard for RoleGuard {
+    fn access(&self, collection: &str, action: Action) -> Option<Access> {
+        let same = |known: &&Known| known.action == action && *known.collection == *collection;
+        if let Some(known) = self.known.lock().iter().find(same) {
+            return known.access.clone();
+        }
+        let access = self.found_out(collection, action);
+        self.known.lock().push(Known { collection: collection.into(), action, access: access.clone() });
+        access
+    }
+
+    fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
+        self.acl.may_nest(&self.roles(), source, association, target)
     }
 }

@@ -35,13 +35,7 @@ pub(super) fn load<'a, E: Executor>(
         for (association, selection) in &plan.associations {
             let here = key_here(association);
             let kind = collection.known(here)?;
-            let keys: BTreeMap<String, &Json> = records
-                .iter()
-                .filter_map(|record| record.get(here))
-                .filter_map(|key| Some((key_text(key)?, key)))
-                .collect();
-            let keys: Vec<sea_query::Value> =
-                keys.into_values().map(|key| value::operand(kind, key)).collect::<Result<_, _>>()?;
+            let keys = distinct(kind, records.iter().filter_map(|record| record.get(here)))?;
             let far = Far { catalog, association, target: catalog.target(association)?, selection, query };
             let mut found: HashMap<String, Vec<Record>> = HashMap::new();
             for keys in keys.chunks(KEYS_AT_ONCE) {
@@ -63,6 +57,15 @@ pub(super) fn load<'a, E: Executor>(
         }
         Ok(())
     })
+}
+
+/// Keys as a statement asks for them, each once; null is none.
+pub(super) fn distinct<'a>(
+    field: &Field,
+    keys: impl Iterator<Item = &'a Json>,
+) -> Result<Vec<sea_query::Value>, DataError> {
+    let keys: BTreeMap<String, &Json> = keys.filter_map(|key| Some((key_text(key)?, key))).collect();
+    keys.into_values().map(|key| value::operand(field, key)).collect()
 }
 
 /// The other end of an association.

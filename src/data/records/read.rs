@@ -44,10 +44,7 @@ pub(in crate::data) async fn find_written<E: Executor>(
     }
     let (plan, statement) = prepare(executor, catalog, collection, query)?;
     let rows = executor.query(&statement).await?;
-    if plan.associations.is_empty() {
-        return Written::rows(collection, plan.columns.get(..plan.shown).unwrap_or_default(), rows);
-    }
-    Written::appended(executor, Sheet { catalog, collection, query, plan, between: None }, rows).await
+    Written::rows(executor, Sheet { catalog, collection, query, plan, between: None }, rows).await
 }
 
 /// What is read for a query, and the statement that reads it.

@@ -1,13 +1,14 @@
 //! Records as the JSON that goes out, written from rows without being anything else in between.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::pin::Pin;
 
-use super::append::{Far, FarRows, KEYS_AT_ONCE};
+use super::append::{Far, FarRows, KEYS_AT_ONCE, distinct};
 use super::plan::{Plan, key_here};
 use super::value::{self, key_text};
-use crate::data::{Catalog, Collection, DataError, Field, Query, Record};
+use crate::data::query::Selection;
+use crate::data::{Association, Catalog, Collection, DataError, Field, Query, Record};
 use crate::database::{Executor, Row, Value};
 
 /// Bytes that a value takes, roughly.
@@ -21,32 +22,17 @@ pub struct Written {
 }
 
 impl Written {
-    /// From rows that have a value for each of these fields.
-    pub(super) fn rows(
-        collection: &Collection,
-        fields: &[&Field],
-        rows: Vec<Row>,
-    ) -> Result<Self, DataError> {
-        let (fields, number) = (Fields::new(collection, fields), rows.len());
-        let mut json = Vec::with_capacity(rows.len() * fields.fields.len() * USUAL + 2);
-        json.push(b'[');
-        for (at, row) in rows.into_iter().enumerate() {
-            json.extend_from_slice(if at == 0 { b"{" } else { b",{" });
-            fields.write(&mut json, &mut row.into_values().into_iter(), true)?;
-            json.push(b'}');
-        }
-        json.push(b']');
-        Ok(Self { json, number })
-    }
-
     /// From rows of a plan, with what it appends to them.
-    pub(super) async fn appended<E: Executor>(
+    pub(super) async fn rows<E: Executor>(
         executor: &mut E,
         sheet: Sheet<'_>,
         rows: Vec<Row>,
     ) -> Result<Self, DataError> {
         let number = rows.len();
-        let (json, _) = sheet.write(executor, rows).await?;
+        let (json, _) = match sheet.plan.associations.is_empty() {
+            true => sheet.written(rows.into_iter().map(Row::into_values).collect(), &[])?,
+            false => sheet.write(executor, rows).await?,
+        };
         Ok(Self { json, number })
     }
 
@@ -97,16 +83,11 @@ impl<'a> Fields<'a> {
         Self { collection, fields }
     }
 
-    /// Writes a value for each of them, the first without a comma where it is.
-    fn write(
-        &self,
-        json: &mut Vec<u8>,
-        values: &mut impl Iterator<Item = Value>,
-        first: bool,
-    ) -> Result<(), DataError> {
-        for (at, ((field, name), stored)) in self.fields.iter().zip(values).enumerate() {
-            // The comma before the name.
-            json.extend_from_slice(name.get(usize::from(first && at == 0)..).unwrap_or_default());
+    /// Writes a value for each of them, where an object begins.
+    fn write(&self, json: &mut Vec<u8>, values: &mut impl Iterator<Item = Value>) -> Result<(), DataError> {
+        let begins = json.len();
+        for ((field, name), stored) in self.fields.iter().zip(values) {
+            open(json, name, begins);
             value::write(json, self.collection, field, stored)?;
         }
         Ok(())
@@ -151,37 +132,29 @@ impl<'a> Sheet<'a> {
             let rows: Vec<Vec<Value>> = rows.into_iter().map(Row::into_values).collect();
             let mut all = Vec::with_capacity(self.plan.associations.len());
             if !rows.is_empty() {
-                for at in 0..self.plan.associations.len() {
-                    all.extend(self.append(executor, at, &rows).await?);
+                for (association, selection) in &self.plan.associations {
+                    all.push(self.append(executor, association, selection, &rows).await?);
                 }
             }
             self.written(rows, &all)
         })
     }
 
-    /// Reads what the association at this place appends to rows.
+    /// Reads what an association appends to rows.
     async fn append<E: Executor>(
         &self,
         executor: &mut E,
-        at: usize,
+        association: &Association,
+        selection: &Selection,
         rows: &[Vec<Value>],
-    ) -> Result<Option<Appended>, DataError> {
-        let Some((association, selection)) = self.plan.associations.get(at) else { return Ok(None) };
+    ) -> Result<Appended, DataError> {
         let here = self.collection.known(key_here(association))?;
         let column = self.plan.columns.iter().position(|field| field.name() == here.name());
-        let (mut keys, mut distinct) = (Vec::with_capacity(rows.len()), BTreeMap::new());
-        for row in rows {
-            let stored = column.and_then(|column| row.get(column)).cloned().unwrap_or(Value::Null);
-            let json = value::to_json(self.collection, here, stored)?;
-            let text = key_text(&json);
-            if let Some(text) = &text
-                && !distinct.contains_key(text)
-            {
-                distinct.insert(text.clone(), value::operand(here, &json)?);
-            }
-            keys.push(text);
-        }
-        let distinct: Vec<sea_query::Value> = distinct.into_values().collect();
+        let stored = |row: &Vec<Value>| column.and_then(|column| row.get(column)).cloned();
+        let keys = rows
+            .iter()
+            .map(|row| value::to_json(self.collection, here, stored(row).unwrap_or(Value::Null)))
+            .collect::<Result<Vec<_>, _>>()?;
         let far = Far {
             catalog: self.catalog,
             association,
@@ -192,11 +165,11 @@ impl<'a> Sheet<'a> {
         let mut appended = Appended {
             name: name(&association.name),
             many: association.kind.is_many(),
-            keys,
+            keys: keys.iter().map(key_text).collect(),
             found: HashMap::new(),
             json: Vec::new(),
         };
-        for keys in distinct.chunks(KEYS_AT_ONCE) {
+        for keys in distinct(here, keys.iter())?.chunks(KEYS_AT_ONCE) {
             let FarRows { plan, key: (collection, key), between, rows } = far.rows(executor, keys).await?;
             let mut theirs = Vec::with_capacity(rows.len());
             for row in &rows {
@@ -208,7 +181,7 @@ impl<'a> Sheet<'a> {
             let (json, places) = sheet.write(executor, rows).await?;
             appended.add(&json, theirs, places);
         }
-        Ok(Some(appended))
+        Ok(appended)
     }
 
     fn written(&self, rows: Vec<Vec<Value>>, appended: &[Appended]) -> Result<Places, DataError> {
@@ -226,7 +199,7 @@ impl<'a> Sheet<'a> {
             let begins = json.len();
             json.push(b'{');
             let mut values = row.into_iter();
-            shown.write(&mut json, &mut values, true)?;
+            shown.write(&mut json, &mut values)?;
             for one in appended {
                 one.write(&mut json, at, begins + 1);
             }
@@ -235,7 +208,7 @@ impl<'a> Sheet<'a> {
                 let mut values = values.skip(plan.columns.len() - plan.shown + 1);
                 open(&mut json, name, begins + 1);
                 json.push(b'{');
-                fields.write(&mut json, &mut values, true)?;
+                fields.write(&mut json, &mut values)?;
                 json.push(b'}');
             }
             json.push(b'}');

@@ -9,34 +9,29 @@ use rusqlite::{Connection, InterruptHandle};
 
 use super::pace;
 
-/// How far the work has come.
-enum Progress {
-    /// It waits for a thread.
-    Waiting,
-    /// A thread is at it, and can be interrupted by this.
-    UnderWay(InterruptHandle),
-    /// It has come to its end: its connection may be somebody else's by now.
-    Ended,
-    /// Nobody waits for it.
-    GivenUp,
+/// What both sides know of a piece of work.
+#[derive(Default)]
+struct Shared {
+    /// Nobody waits for it any more. SQLite is told when it asks: what it has not begun yet cannot be
+    /// interrupted.
+    given_up: Arc<AtomicBool>,
+    /// What interrupts it while a thread is at it: before and after, the connection is somebody else's.
+    under_way: Mutex<Option<InterruptHandle>>,
 }
 
 /// The worker's side.
 pub(super) struct Work {
-    progress: Arc<Mutex<Progress>>,
-    given_up: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     limit: Option<Duration>,
 }
 
 /// The side of whoever waits; dropped, the work is given up.
-pub(super) struct Waiting(Arc<Mutex<Progress>>, Arc<AtomicBool>);
+pub(super) struct Waiting(Arc<Shared>);
 
 /// Both sides of a piece of work that has not begun, and may take so long once it has.
 pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
-    let progress = Arc::new(Mutex::new(Progress::Waiting));
-    let given_up = Arc::new(AtomicBool::new(false));
-    let work = Work { progress: Arc::clone(&progress), given_up: Arc::clone(&given_up), limit };
-    (work, Waiting(progress, given_up))
+    let shared = Arc::<Shared>::default();
+    (Work { shared: Arc::clone(&shared), limit }, Waiting(shared))
 }
 
 impl Work {
@@ -66,41 +61,37 @@ impl Work {
         connection: &mut Connection,
         work: impl FnOnce(&mut Connection) -> T,
     ) -> Option<T> {
+        let Shared { given_up, under_way } = &*self.shared;
         {
-            let mut progress = self.progress.lock();
-            if matches!(*progress, Progress::GivenUp) {
+            let mut under_way = under_way.lock();
+            if given_up.load(Ordering::Relaxed) {
                 return None;
             }
-            *progress = Progress::UnderWay(connection.get_interrupt_handle());
+            *under_way = Some(connection.get_interrupt_handle());
         }
         // Also when the work panics: what comes after on this connection must not be interrupted.
-        let _ended = Ended(&self.progress);
-        let _running = pace::begin(limit, &self.given_up);
+        let _ended = Ended(under_way);
+        let _running = pace::begin(limit, given_up);
         Some(work(connection))
     }
 }
 
-struct Ended<'a>(&'a Mutex<Progress>);
+struct Ended<'a>(&'a Mutex<Option<InterruptHandle>>);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        let mut progress = self.0.lock();
-        if !matches!(*progress, Progress::GivenUp) {
-            *progress = Progress::Ended;
-        }
+        *self.0.lock() = None;
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // What SQLite has not begun yet cannot be interrupted: it sees this when it asks.
-        self.1.store(true, Ordering::Relaxed);
-        let mut progress = self.0.lock();
+        let Shared { given_up, under_way } = &*self.0;
         // Under the lock, so that it cannot meet the work after this one.
-        if let Progress::UnderWay(handle) = &*progress {
+        let under_way = under_way.lock();
+        given_up.store(true, Ordering::Relaxed);
+        if let Some(handle) = &*under_way {
             handle.interrupt();
         }
-        // What has ended may be undone with others, and is not done again then.
-        *progress = Progress::GivenUp;
     }
 }

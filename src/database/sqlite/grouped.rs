@@ -107,7 +107,7 @@ impl Grouped {
         self.waiting.lock().pop_front()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.waiting.lock().is_empty()
     }
 
@@ -175,27 +175,16 @@ mod tests {
 
     type Written = Result<Option<i64>, DatabaseError>;
 
-    fn statement(sql: &str) -> Rendered {
-        Rendered {
-            sql: sql.to_owned(),
-            values: Vec::new(),
-            repeated: true,
-            if_missing: false,
-            generated: None,
-            many: false,
-        }
-    }
-
     async fn database(folder: &tempfile::TempDir) -> Sqlite {
         let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
         let table = "CREATE TABLE \"t\" (id INTEGER PRIMARY KEY AUTOINCREMENT, \"a\" UNIQUE)";
-        sqlite.execute(Rendered { repeated: false, ..statement(table) }).await.unwrap();
+        sqlite.execute(Rendered { repeated: false, ..Rendered::of(table) }).await.unwrap();
         sqlite
     }
 
     fn insert(sqlite: &Sqlite, value: &str) -> Pin<Box<dyn Future<Output = Written> + Send>> {
         let (sqlite, sql) = (sqlite.clone(), format!("INSERT INTO \"t\" (\"a\") VALUES ({value})"));
-        Box::pin(async move { sqlite.insert(statement(&sql), true).await })
+        Box::pin(async move { sqlite.insert(Rendered::of(&sql), true).await })
     }
 
     /// Has all of them wait while somebody else writes, so that they are done together.
@@ -213,7 +202,7 @@ mod tests {
 
     async fn count(sqlite: &Sqlite, condition: &str) -> Value {
         let sql = format!("SELECT count(*) FROM \"t\" WHERE {condition}");
-        let rows: Vec<Row> = sqlite.query(statement(&sql)).await.unwrap();
+        let rows: Vec<Row> = sqlite.query(Rendered::of(&sql)).await.unwrap();
         rows[0].value(0).unwrap().clone()
     }
 
@@ -280,7 +269,7 @@ mod tests {
         for _ in 0..5 {
             let mut transaction = sqlite.begin().await.unwrap();
             let sql = "INSERT INTO \"t\" (\"a\") VALUES (hex(randomblob(8)))";
-            transaction.insert(statement(sql), true).await.unwrap();
+            transaction.insert(Rendered::of(sql), true).await.unwrap();
             transaction.commit().await.unwrap();
         }
         for writer in flood {

@@ -99,27 +99,17 @@ fn seconds() -> u64 {
 mod tests {
     use super::*;
 
-    fn select(sql: &str) -> Rendered {
-        Rendered {
-            sql: sql.to_owned(),
-            values: Vec::new(),
-            repeated: true,
-            if_missing: false,
-            generated: None,
-            many: false,
-        }
-    }
-
     #[test]
     fn what_takes_long_is_broken_off_and_not_tried_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         pace::watch(&mut connection).unwrap();
         let in_place = InPlace::default();
-        let brief = select("SELECT 1");
+        let brief = Rendered::of("SELECT 1");
         assert_eq!(in_place.read(&connection, &brief).unwrap().unwrap().len(), 1);
         assert!(in_place.is_brief(&brief));
-        let long =
-            select("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");
+        let long = Rendered::of(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+        );
         for _ in 0..TIMES {
             assert!(in_place.is_brief(&long));
             assert!(in_place.read(&connection, &long).is_none());
@@ -137,8 +127,8 @@ mod tests {
         let mut connection = Connection::open(&path).unwrap();
         pace::watch(&mut connection).unwrap();
         let in_place = InPlace::default();
-        assert!(in_place.read(&connection, &select("SELECT * FROM t")).is_none());
+        assert!(in_place.read(&connection, &Rendered::of("SELECT * FROM t")).is_none());
         other.execute_batch("COMMIT").unwrap();
-        assert!(in_place.read(&connection, &select("SELECT a FROM t")).unwrap().is_ok());
+        assert!(in_place.read(&connection, &Rendered::of("SELECT a FROM t")).unwrap().is_ok());
     }
 }
