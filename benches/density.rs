@@ -180,7 +180,7 @@ async fn on_sqlite(directory: &Path) -> Value {
 async fn on_schemas(directory: &Path) -> Value {
     let number = Mode::asked().choose(20, 1_000);
     let url = servers::postgres("density");
-    let host = Host::start_on(directory, Some(&url)).await;
+    let host = Host::start_on(directory, &url).await;
     let apps: Vec<String> = (0..number).map(fleet::name).collect();
     let address = host.address();
     let making = each(&host, &apps, |client, app| async move {
@@ -198,7 +198,7 @@ async fn on_schemas(directory: &Path) -> Value {
         making.as_secs_f64()
     );
     host.stop().await;
-    let host = Host::start_on(directory, Some(&url)).await;
+    let host = Host::start_on(directory, &url).await;
     let boot = milliseconds(host.boot);
     let before = host.resources();
     say(&format!("none runs, boot {boot:.0} ms"), before);

@@ -335,9 +335,9 @@ fn density(results: &Value) -> Picture {
 /// What an application feels of the flood of another one.
 fn neighbours(results: &Value) -> Picture {
     let groups = items(&results["floods"]).map(|row| {
-        let figure = |name: &str| row[name].as_f64().unwrap_or_default();
-        let quiet = figure("quiet_p99_ms");
-        let rows = vec![("quiet", quiet), ("flooded", figure("flooded_p99_ms"))];
+        let late = |when: &str| row[when]["all"]["p99_ms"].as_f64().unwrap_or_default();
+        let quiet = late("quiet");
+        let rows = vec![("quiet", quiet), ("flooded", late("flooded"))];
         let mut group = bounded("", "ms", quiet * 2.0, rows);
         group.heading = format!("{} (dashed: the goal, twice as long)", text(&row["flood"]));
         group

@@ -72,7 +72,7 @@ async fn measure(results: &mut Results) {
     let durable = limit.run(directory.path(), "full", &[]).await;
     let host = Host::start(&directory.path().join("host")).await;
     let before = match std::env::var("NBAPPS_BEFORE") {
-        Ok(program) => Some(Host::run(&program, &directory.path().join("before"), None).await),
+        Ok(program) => Some(Host::run(&program, &directory.path().join("before"), &[]).await),
         Err(_) => None,
     };
     let mut compared = Vec::new();

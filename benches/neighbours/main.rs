@@ -7,11 +7,13 @@
 //! answers 429 or 503 with `Retry-After` to what it does not take.
 //!
 //! `cargo bench --bench neighbours --features crash-points [-- --quick]`; without the feature no
-//! handler panics. Loopback only; about two minutes, half of one with `--quick`.
+//! handler panics. `NBAPPS_FLOODS=connections,bodies` chooses. Loopback only; about two minutes, half
+//! of one with `--quick`.
 
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
+    missing_docs,
     unreachable_pub,
     reason = "a benchmark prints, and ends when it cannot go on"
 )]
@@ -22,25 +24,21 @@ mod http;
 mod support;
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use flood::{Answers, Flood, Kind};
 use http::Request;
-use nbapps::client::{Address, Client};
-use nbapps::protocol::methods::{AppCreate, HostInfoMethod, HostShutdown};
-use nbapps::protocol::{AppId, CreateApplication, Limit, Nothing, RootUser};
+use nbapps::protocol::methods::AppUpdate;
+use nbapps::protocol::{Changes, DatabaseRequest, Limit, LimitChanges, UpdateApplication};
 use serde_json::{Value, json};
 use support::Mode;
-use support::figures::{Results, rounded};
-use tokio::net::{TcpStream, UnixDatagram};
+use support::figures::{Results, Times};
+use support::host::{Api, Host, id};
+use tokio::net::TcpStream;
 
-const NBAPPSD: &str = env!("CARGO_BIN_EXE_nbappsd");
 const FLOODED: &str = "flooded";
 const OTHER: &str = "other";
-const PASSWORD: &str = "neighbours of each other";
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A filter that joins every member of a group with every other one, again and again: minutes.
 const SLOW: &str = "/api/groups:list?filter=%7B%22members.group.members.group.members.group.members.name%22\
                     :%7B%22$includes%22:%22zz%22%7D%7D";
@@ -50,101 +48,54 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long a flood rises before it is measured.
 const RISE: Duration = Duration::from_millis(1_500);
 
-/// A daemon that ends with the benchmark.
-struct Daemon {
-    child: Child,
-    client: Client,
-    address: SocketAddr,
-}
-
-impl Daemon {
-    async fn start(directory: &Path) -> Self {
-        let notify = directory.join("notify.sock");
-        let ready = UnixDatagram::bind(&notify).expect("a socket to be told at");
-        let socket = directory.join("control.sock");
-        let mut command = Command::new(NBAPPSD);
-        command.arg("--data-dir").arg(directory.join("data")).arg("--socket").arg(&socket);
-        command.args(["--listen", "127.0.0.1:0", "--log-level", "off"]).env("NOTIFY_SOCKET", &notify);
-        command.env("NBAPPS_TRUSTED_PROXIES", "127.0.0.1").env("NBAPPS_PANIC_AT", "crash:now");
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("the daemon can be started");
-        let mut message = [0; 64];
-        let told = tokio::time::timeout(PATIENCE, ready.recv(&mut message)).await;
-        told.expect("the daemon is ready in time").expect("the daemon says that it is ready");
-        let client = Client::connect(&Address::Socket(socket)).await.expect("the daemon answers");
-        let info = client.call::<HostInfoMethod>(Nothing {}).await.expect("the daemon says where it listens");
-        let address = info.listen.parse().expect("an address");
-        Self { child, client, address }
-    }
-
-    async fn create(&self, id: &str) {
-        let admin = RootUser { password: Some(PASSWORD.to_owned()), ..RootUser::default() };
-        let id = AppId::parse(id).expect("the benchmark's own IDs are good");
+/// Makes one of the two applications.
+async fn make(host: &Host, app: &str) -> Api {
+    host.create(app, DatabaseRequest::default()).await;
+    if app == FLOODED {
         // What comes quickly and costs little is bounded by its rate alone.
-        let limits = [(Limit::RequestsPerSecond, 1_000)].into_iter().filter(|_| id.as_str() == FLOODED);
-        let limits = limits.collect();
-        let create =
-            CreateApplication { id: Some(id), start: true, admin, limits, ..CreateApplication::default() };
-        self.client.call::<AppCreate>(create).await.expect("an application is made");
+        let limits = LimitChanges::from([(Limit::RequestsPerSecond, Some(1_000))]);
+        let changes = Changes { limits, ..Changes::default() };
+        let update = UpdateApplication { id: id(app), changes };
+        host.client.call::<AppUpdate>(update).await.expect("its limits are set");
     }
-
-    /// A request that is no part of what is measured.
-    async fn post(&self, path: &str, app: &str, token: &str, body: Value) -> Value {
-        let request = reqwest::Client::new().post(format!("http://{}/api/{path}", self.address));
-        let request = request.header("X-App", app).bearer_auth(token).json(&body);
-        let response = request.send().await.expect("an answer");
-        let status = response.status();
-        let answer: Value = response.json().await.expect("an answer in JSON");
-        assert!(status.is_success(), "{path}: {answer}");
-        answer
-    }
-
-    async fn token(&self, app: &str) -> String {
-        let body = json!({"account": "admin", "password": PASSWORD});
-        let answer = self.post("auth:signIn", app, "", body).await;
-        answer["data"]["token"].as_str().expect("a token").to_owned()
-    }
-
-    /// What the slow statements read.
-    async fn fill(&self, token: &str) {
-        let name = json!({"name": "name", "type": "string"});
-        let many =
-            json!({"name": "members", "type": "hasMany", "target": "members", "foreignKey": "groupId"});
-        let one = json!({"name": "group", "type": "belongsTo", "target": "groups", "foreignKey": "groupId"});
-        self.post("collections:create", FLOODED, token, json!({"name": "groups", "fields": [name]})).await;
-        let members = json!({"name": "members", "fields": [name, one]});
-        self.post("collections:create", FLOODED, token, members).await;
-        self.post("collections/groups/fields:create", FLOODED, token, many).await;
-        let members: Vec<Value> =
-            (0..200).map(|number| json!({"name": format!("member {number}")})).collect();
-        self.post("groups:create", FLOODED, token, json!({"name": "all", "members": members})).await;
-    }
+    host.api(app).await
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// What the slow statements read.
+async fn fill(api: &Api) {
+    let name = json!({"name": "name", "type": "string"});
+    let many = json!({"name": "members", "type": "hasMany", "target": "members", "foreignKey": "groupId"});
+    let one = json!({"name": "group", "type": "belongsTo", "target": "groups", "foreignKey": "groupId"});
+    let members: Vec<Value> = (0..200).map(|number| json!({"name": format!("member {number}")})).collect();
+    for (action, body) in [
+        ("collections:create", json!({"name": "groups", "fields": [name]})),
+        ("collections:create", json!({"name": "members", "fields": [name, one]})),
+        ("collections/groups/fields:create", many),
+        ("groups:create", json!({"name": "all", "members": members})),
+    ] {
+        api.call("POST", action, Some(body)).await;
     }
 }
 
 /// What the clients of the other application saw.
 #[derive(Default)]
 struct Seen {
-    times: Vec<Duration>,
+    lists: Times,
+    changes: Times,
+    all: Times,
     failed: u64,
 }
 
 impl Seen {
     fn add(&mut self, other: Self) {
-        self.times.extend(other.times);
+        self.lists.extend(other.lists);
+        self.changes.extend(other.changes);
+        self.all.extend(other.all);
         self.failed += other.failed;
     }
 
-    fn milliseconds(&mut self, percent: usize) -> f64 {
-        self.times.sort_unstable();
-        let place = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
-        self.times.get(place).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    fn json(&self) -> Value {
+        json!({"all": self.all.json(), "lists": self.lists.json(), "changes": self.changes.json()})
     }
 }
 
@@ -156,10 +107,10 @@ async fn connect(address: SocketAddr) -> Option<TcpStream> {
 }
 
 /// Asks the other application for so long: lists, and a change now and then.
-async fn ask(daemon: &Daemon, token: &str, time: Duration) -> Seen {
+async fn ask(api: &Api, time: Duration) -> Seen {
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..CLIENTS {
-        let address = daemon.address;
+        let (address, token) = (api.address, &api.token);
         let list = Request::new("GET /api/users:list", OTHER, token, "", Vec::new());
         let body = format!("{{\"nickname\":\"{client}\"}}").into_bytes();
         let change = Request::new("POST /api/users:update?filterByTk=1", OTHER, token, "", body);
@@ -171,12 +122,15 @@ async fn ask(daemon: &Daemon, token: &str, time: Duration) -> Seen {
                     break;
                 }
                 let begun = Instant::now();
-                let request = if number % 10 == 9 { &change } else { &list };
+                let changes = number % 10 == 9;
+                let request = if changes { &change } else { &list };
                 let answer = match &mut stream {
                     Some(stream) => request.send(stream).await.ok(),
                     None => None,
                 };
-                seen.times.push(begun.elapsed());
+                let took = begun.elapsed();
+                seen.all.add(took);
+                if changes { &mut seen.changes } else { &mut seen.lists }.add(took);
                 if answer.is_none_or(|answer| answer.status != 200) {
                     seen.failed += 1;
                     stream = connect(address).await;
@@ -202,11 +156,11 @@ struct Row {
 }
 
 impl Row {
-    async fn turn(&mut self, daemon: &Daemon, kind: Kind, tokens: [&str; 2], time: Duration) {
-        self.quiet.add(ask(daemon, tokens[1], time).await);
-        let flood = Flood::begin(kind, daemon.address, tokens[0]);
+    async fn turn(&mut self, kind: Kind, [flooded, other]: [&Api; 2], time: Duration) {
+        self.quiet.add(ask(other, time).await);
+        let flood = Flood::begin(kind, flooded.address, &flooded.token);
         tokio::time::sleep(RISE).await;
-        self.flooded.add(ask(daemon, tokens[1], time).await);
+        self.flooded.add(ask(other, time).await);
         for (name, count) in flood.end() {
             *self.answers.entry(name).or_default() += count;
         }
@@ -215,70 +169,73 @@ impl Row {
     }
 
     /// Prints the row; gives whether what is promised holds, and the row for programs.
-    fn print(&mut self, kind: Kind) -> (bool, Value) {
-        let (quiet, flooded) = (self.quiet.milliseconds(99), self.flooded.milliseconds(99));
+    fn print(&self, kind: Kind) -> (bool, Value) {
+        let (quiet, flooded) = (self.quiet.all.percentile(99.0), self.flooded.all.percentile(99.0));
         let failed = self.quiet.failed + self.flooded.failed;
         let count = |name: &str| self.answers.get(name).copied().unwrap_or(0);
         let refused = count("429") + count("503");
         let silent = count("429 without Retry-After") + count("503 without Retry-After");
         let answered = if kind == Kind::Panics { count("500") > 0 } else { refused > 0 };
         let met = flooded <= quiet * 2.0 && failed == 0 && silent == 0 && answered;
+        let answers = self.answers.iter().map(|(name, count)| format!("{count} x {name}"));
+        let late = |times: &Times| times.percentile(99.0);
         println!(
-            "{:<24} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>6.2} {failed:>7}   {}   {}",
+            "{:<24} {:>8.2} {:>8.2} {quiet:>8.2} {flooded:>8.2} {:>6.2} {:>8.2} {:>8.2} {failed:>7}   {}   {}",
             kind.name(),
-            self.quiet.milliseconds(50),
-            self.flooded.milliseconds(50),
-            quiet,
-            flooded,
+            self.quiet.all.median(),
+            self.flooded.all.median(),
             flooded / quiet,
+            late(&self.quiet.lists),
+            late(&self.flooded.lists),
             if met { "met   " } else { "MISSED" },
-            self.answers
-                .iter()
-                .map(|(name, count)| format!("{count} x {name}"))
-                .collect::<Vec<_>>()
-                .join(", "),
+            answers.collect::<Vec<_>>().join(", "),
         );
         let row = json!({
-            "flood": kind.name(), "quiet_p50_ms": rounded(self.quiet.milliseconds(50)),
-            "flooded_p50_ms": rounded(self.flooded.milliseconds(50)), "quiet_p99_ms": rounded(quiet),
-            "flooded_p99_ms": rounded(flooded), "requests": self.quiet.times.len() + self.flooded.times.len(),
-            "failed": failed, "answers": self.answers, "met": met,
+            "flood": kind.name(), "quiet": self.quiet.json(), "flooded": self.flooded.json(), "failed": failed,
+            "answers": self.answers, "met": met,
         });
         (met, row)
     }
 }
 
+/// Whether a flood is among those that are asked for.
+fn is_chosen(kind: Kind) -> bool {
+    std::env::var("NBAPPS_FLOODS").map_or(true, |all| all.split(',').any(|one| kind.name().contains(one)))
+}
+
 async fn measure(results: &mut Results) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let daemon = Daemon::start(directory.path()).await;
-    for app in [FLOODED, OTHER] {
-        daemon.create(app).await;
-    }
-    let tokens = [daemon.token(FLOODED).await, daemon.token(OTHER).await];
-    daemon.fill(&tokens[0]).await;
+    let environment = [
+        ("NBAPPS_TRUSTED_PROXIES", "127.0.0.1"),
+        ("NBAPPS_PANIC_AT", "crash:now"),
+        // Each panic is an error in the log.
+        ("NBAPPS_LOG_LEVEL", "off"),
+    ];
+    let host = Host::start_with(directory.path(), &environment).await;
+    let (flooded, other) = (make(&host, FLOODED).await, make(&host, OTHER).await);
+    fill(&flooded).await;
     let (rounds, time) = Mode::asked().choose((1, 2_500), (4, 3_000));
-    ask(&daemon, &tokens[1], Duration::from_secs(1)).await;
+    ask(&other, Duration::from_secs(1)).await;
     println!(
-        "{:<24} {:>8} {:>8} {:>8} {:>8} {:>6} {:>7}   goal     the flooded one answered",
-        "ms", "p50", "flooded", "p99", "flooded", "ratio", "failed"
+        "{:<24} {:>8} {:>8} {:>8} {:>8} {:>6} {:>8} {:>8} {:>7}   goal     the flooded one answered",
+        "ms", "p50", "flooded", "p99", "flooded", "ratio", "lists", "flooded", "failed"
     );
     let (mut met, mut rows) = (true, Vec::new());
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| is_chosen(*kind)) {
         if kind == Kind::Panics && !cfg!(any(debug_assertions, feature = "crash-points")) {
             println!("{:<24} left out: build with --features crash-points", kind.name());
             continue;
         }
         let mut row = Row::default();
         for _ in 0..rounds {
-            let tokens = [&*tokens[0], &*tokens[1]];
-            row.turn(&daemon, kind, tokens, Duration::from_millis(time)).await;
+            row.turn(kind, [&flooded, &other], Duration::from_millis(time)).await;
         }
         let (holds, row) = row.print(kind);
         met &= holds;
         rows.push(row);
     }
     results.set("floods", rows);
-    daemon.client.call::<HostShutdown>(Nothing {}).await.expect("the daemon ends");
+    host.stop().await;
     met
 }
 

@@ -41,6 +41,10 @@ impl Times {
         self.0.push(milliseconds(time));
     }
 
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The time that so many of a hundred do not exceed, in milliseconds.
     pub fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();

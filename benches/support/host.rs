@@ -30,17 +30,22 @@ pub struct Host {
 impl Host {
     /// On the embedded default.
     pub async fn start(directory: &Path) -> Self {
-        Self::start_on(directory, None).await
+        Self::start_with(directory, &[]).await
     }
 
     /// With the main application's database there.
-    pub async fn start_on(directory: &Path, main: Option<&str>) -> Self {
+    pub async fn start_on(directory: &Path, main: &str) -> Self {
+        Self::start_with(directory, &[("NBAPPS_DATABASE_URL", main)]).await
+    }
+
+    /// With more in its environment.
+    pub async fn start_with(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let program = std::env::var("NBAPPS_HOST").unwrap_or(env!("CARGO_BIN_EXE_nbappsd").to_owned());
-        Self::run(&program, directory, main).await
+        Self::run(&program, directory, environment).await
     }
 
     /// Another build of the daemon.
-    pub async fn run(program: &str, directory: &Path, main: Option<&str>) -> Self {
+    pub async fn run(program: &str, directory: &Path, environment: &[(&str, &str)]) -> Self {
         std::fs::create_dir_all(directory).expect("a directory for the host");
         let notify = directory.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
@@ -48,11 +53,9 @@ impl Host {
         let socket = directory.join("control.sock");
         let mut command = Command::new(program);
         command.arg("--data-dir").arg(directory.join("data")).arg("--socket").arg(&socket);
-        command.args(["--listen", "127.0.0.1:0", "--log-level", "warn"]).env("NOTIFY_SOCKET", &notify);
+        command.args(["--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", &notify);
         command.env("INIT_ROOT_EMAIL", ROOT).env("INIT_ROOT_PASSWORD", PASSWORD);
-        if let Some(main) = main {
-            command.env("NBAPPS_DATABASE_URL", main);
-        }
+        command.env("NBAPPS_LOG_LEVEL", "warn").envs(environment.iter().copied());
         let begun = Instant::now();
         let child = command.stdout(Stdio::null()).stdin(Stdio::null()).spawn();
         let child = child.expect("the daemon can be started");

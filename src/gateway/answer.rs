@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use super::directory::Host;
@@ -45,12 +45,12 @@ impl Lent {
     }
 }
 
-/// Answers one request.
+/// Answers one request; with how long the answer is held back.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> Response<layers::Body> {
+) -> (Response<layers::Body>, Duration) {
     let (uri, headers) = (request.uri(), request.headers());
     let reached = Reached::read(uri, headers, peer, &shared.trusted_proxies);
     let selected =
@@ -71,7 +71,15 @@ pub(super) async fn answer(
         }
         response
     };
-    layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await
+    let response = layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await;
+    let pause = match response.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            shared.supervisor.pause(&selected.app)
+        }
+        StatusCode::NOT_FOUND => shared.supervisor.pause_of_unknown(&selected.app),
+        _ => Duration::ZERO,
+    };
+    (response, pause)
 }
 
 /// Whether a person is asking.
@@ -165,15 +173,18 @@ impl Shared {
     /// Lets a request in: reads its body, waits for its turn, and borrows the application, which is
     /// started if a visit may start it.
     async fn admit(&self, app: &str, body: Incoming) -> Result<(Lent, Bytes), Refusal> {
-        let arrived =
-            self.supervisor.arrive(app).map_err(|unavailable| Refusal::unavailable(&unavailable))?;
-        let mut arrival = arrived.map_err(|refused| Refusal::refused(app, &refused))?;
+        // A long body that nobody reads is the end of its connection.
+        let long = body.size_hint().upper().is_none_or(|length| length > body::SHORT);
+        let unread = |refusal: Refusal| if long { refusal.and_close() } else { refusal };
+        let arrived = self.supervisor.arrive(app);
+        let arrived = arrived.map_err(|unavailable| unread(Refusal::unavailable(&unavailable)))?;
+        let mut arrival = arrived.map_err(|refused| unread(Refusal::refused(app, &refused)))?;
         let time = Duration::from_millis(arrival.limits().request_time_ms);
         let deadline = Instant::now() + time;
         // Before the application is borrowed: a slow upload does not hold up its stop.
         let body = body::read(body, &mut arrival, deadline).await.map_err(|error| {
             tracing::debug!(%error, "a body was not read");
-            Refusal::body(app, &error)
+            unread(Refusal::body(app, &error))
         })?;
         let turn = match timeout_at(deadline, arrival.turn()).await {
             Ok(turn) => turn.map_err(|refused| Refusal::refused(app, &refused))?,

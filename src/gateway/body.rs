@@ -10,6 +10,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::supervisor::{Arrival, Refused};
 
+/// The longest body that comes with its head, or just behind it: where nobody wants it, it is thrown
+/// away, and the connection goes on.
+pub(super) const SHORT: u64 = 64 * 1024;
+
+/// After how many bytes others have their turn: a body that comes quickly would keep a core for
+/// milliseconds.
+const AT_ONCE: usize = 128 * 1024;
+
 /// Why a body was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
@@ -38,13 +46,13 @@ where
         return Err(BodyError::TooLong { limit });
     }
     arrival.hold(announced)?;
-    match timeout_at(deadline, collect(body, arrival, limit)).await {
+    match timeout_at(deadline, collect(body, arrival, limit, announced)).await {
         Ok(whole) => whole,
         Err(_) => Err(BodyError::TooSlow { limit: Duration::from_millis(time) }),
     }
 }
 
-async fn collect<B>(body: B, arrival: &mut Arrival, limit: u64) -> Result<Bytes, BodyError>
+async fn collect<B>(body: B, arrival: &mut Arrival, limit: u64, announced: u64) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -52,6 +60,7 @@ where
     let mut body = pin!(body);
     // Nearly all bodies come in one piece, which is not copied.
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    let mut at_once = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Broken(error.into().to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
@@ -65,9 +74,16 @@ where
             continue;
         }
         if rest.is_empty() {
+            // Counted by now, so that it is there for it.
+            rest.reserve(usize::try_from(announced.min(limit)).unwrap_or_default());
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&piece);
+        at_once += piece.len();
+        if at_once >= AT_ONCE {
+            at_once = 0;
+            tokio::task::yield_now().await;
+        }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }

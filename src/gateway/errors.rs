@@ -30,7 +30,7 @@ pub(super) struct Refusal {
     /// Whether a command such as an upgrade holds the application.
     maintaining: bool,
     retry_after: Option<u64>,
-    /// Whether its connection is closed: there are too many.
+    /// Whether its connection is closed.
     closes: bool,
     heading: &'static str,
     advice: &'static str,
@@ -172,6 +172,11 @@ impl Refusal {
             retry_after: Some(SLOW_SECONDS),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "APP_TIMEOUT", message)
         }
+    }
+
+    /// And says that the connection is closed.
+    pub(super) fn and_close(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,10 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// How long to wait when the system cannot give another connection (no file descriptors left).
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then drains.
+/// Pauses shorter than this are not made: the clock of tasks goes by milliseconds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Serves until `shutdown`, then drains. An answer comes with how long it is held back.
 pub(super) async fn serve<A, F, B>(
     listener: TcpListener,
     limits: Limits,
@@ -44,7 +47,7 @@ pub(super) async fn serve<A, F, B>(
     answer: A,
 ) where
     A: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
+    F: Future<Output = (Response<B>, Duration)> + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -64,18 +67,23 @@ pub(super) async fn serve<A, F, B>(
             let service = service_fn(|request| {
                 seat.is_busy();
                 let answer = answer(peer, request);
-                let seat = Arc::clone(&seat);
+                let (seat, closing) = (&seat, &closing);
                 async move {
-                    let answer = answer.await;
+                    let (answer, pause) = answer.await;
                     seat.is_idle();
+                    if pause >= SHORTEST_PAUSE {
+                        held_back(pause, seat, closing).await;
+                    }
                     Ok::<_, Infallible>(answer)
                 }
             });
             let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
-                ended = connection.as_mut() => Some(ended),
+                // Before what is held back because of them, which is then told that it is the last.
+                biased;
                 () = closing.cancelled() => None,
                 () = seat.is_wanted() => None,
+                ended = connection.as_mut() => Some(ended),
             };
             let ended = match ended {
                 Some(ended) => ended,
@@ -102,6 +110,22 @@ pub(super) async fn serve<A, F, B>(
         ending.cancel();
         connections.wait().await;
     }
+}
+
+/// Waits, unless the seat is wanted or all is ended. The future is in a box: connections that are
+/// refused nothing do not need the place.
+fn held_back<'a>(
+    pause: Duration,
+    seat: &'a Seat,
+    closing: &'a CancellationToken,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = seat.is_wanted() => {}
+            () = closing.cancelled() => {}
+        }
+    })
 }
 
 /// The next connection with its seat; `None` once it is time to end.
@@ -170,7 +194,8 @@ mod tests {
                     reached.notify_one();
                     go_on.notified().await;
                 }
-                Response::new(Full::new(Bytes::from_static(b"done")))
+                let pause = Duration::from_secs(if request.uri().path() == "/refused" { 3600 } else { 0 });
+                (Response::new(Full::new(Bytes::from_static(b"done"))), pause)
             }
         };
         let task = tokio::spawn(serve(listener, limits, shutdown.clone(), answer));
@@ -220,6 +245,29 @@ mod tests {
         server.go_on.notify_one();
         let answer = read_answer(&mut busy).await;
         assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+        server.task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_goes_out_at_once_when_its_seat_is_wanted_and_at_the_end() {
+        let server = server(Limits { max_connections: 1, ..LIMITS }).await;
+        let mut refused = ask(server.address, "/refused").await;
+        let mut byte = [0];
+        let early = tokio::time::timeout(Duration::from_millis(30), refused.peek(&mut byte)).await;
+        assert!(early.is_err(), "it is held back");
+        let mut next = ask(server.address, "/").await;
+        let answer = read_answer(&mut refused).await.to_lowercase();
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(is_closed(&mut refused).await);
+        assert!(read_answer(&mut next).await.starts_with("HTTP/1.1 200 OK"));
+        drop(next);
+
+        let mut last = ask(server.address, "/refused").await;
+        let early = tokio::time::timeout(Duration::from_millis(30), last.peek(&mut byte)).await;
+        assert!(early.is_err(), "it is held back");
+        server.shutdown.cancel();
+        let answer = read_answer(&mut last).await.to_lowercase();
+        assert!(answer.contains("connection: close"), "{answer}");
         server.task.await.unwrap();
     }
 

@@ -4,6 +4,7 @@
 //! are taken, the connections that have been idle the longest are closed. Requests pay for two
 //! atomic writes; the rest is done by whoever accepts.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
@@ -42,9 +43,13 @@ impl Seat {
         self.idle_since.store(milliseconds(), Ordering::Relaxed);
     }
 
-    /// Returns when another connection wants the seat.
+    /// Returns when another connection wants the seat; everybody who waits for that.
     pub(super) async fn is_wanted(&self) {
-        self.wanted.notified().await;
+        let mut wanted = pin!(self.wanted.notified());
+        wanted.as_mut().enable();
+        if self.idle_since.load(Ordering::Relaxed) != ASKED {
+            wanted.await;
+        }
     }
 
     /// Returns when it is time to leave at once: a while after it was asked to, and not while a
@@ -114,7 +119,7 @@ impl Seats {
             // A request may have come since.
             let asked = seat.idle_since.compare_exchange(since, ASKED, Ordering::Relaxed, Ordering::Relaxed);
             if asked.is_ok() {
-                seat.wanted.notify_one();
+                seat.wanted.notify_waiters();
             }
         }
     }

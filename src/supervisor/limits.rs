@@ -70,6 +70,7 @@ pub(crate) struct Admission {
     connections: AtomicU32,
     body_bytes: AtomicU64,
     rate: Rate,
+    refusals: Pace,
 }
 
 impl Admission {
@@ -81,7 +82,13 @@ impl Admission {
             connections: AtomicU32::new(0),
             body_bytes: AtomicU64::new(0),
             rate: Rate::default(),
+            refusals: Pace::default(),
         })
+    }
+
+    /// How long a refusal is held back before it is sent.
+    pub(crate) fn pause(&self) -> Duration {
+        self.refusals.pause()
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -226,6 +233,32 @@ impl Rate {
     }
 }
 
+/// The refusals of one application in a second, as far as their clients wait for them.
+const REFUSALS_PER_SECOND: u64 = 2_000;
+/// As long as a refusal is held back at most, in nanoseconds.
+const LONGEST_PAUSE: u64 = 5 * SECOND;
+
+/// Spreads refusals over time: each goes out when those before it have had theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// When the next one may go out, in nanoseconds.
+    next: AtomicU64,
+}
+
+impl Pace {
+    /// How long one that would go out now is held back.
+    pub(crate) fn pause(&self) -> Duration {
+        self.pause_at(nanoseconds())
+    }
+
+    fn pause_at(&self, now: u64) -> Duration {
+        let last = |next: u64| next.clamp(now, now + LONGEST_PAUSE);
+        let after = |next| Some(last(next) + SECOND / REFUSALS_PER_SECOND);
+        let next = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+        Duration::from_nanos(next.map_or(0, |next| last(next) - now))
+    }
+}
+
 fn nanoseconds() -> u64 {
     static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
@@ -264,6 +297,18 @@ mod tests {
         assert!(rate.count(0, now).is_ok(), "without a limit");
         now += 60 * SECOND;
         assert_eq!((0..100).filter(|_| rate.count(10, now).is_ok()).count(), 10, "nothing is saved up");
+    }
+
+    #[test]
+    fn refusals_go_out_at_their_pace() {
+        let (pace, now) = (Pace::default(), 7 * SECOND);
+        let pauses: Vec<_> = (0..3).map(|_| pace.pause_at(now).as_micros()).collect();
+        assert_eq!(pauses, [0, 500, 1000]);
+        assert_eq!(pace.pause_at(now + SECOND), Duration::ZERO, "those before have gone out");
+        for _ in 0..100_000 {
+            pace.pause_at(now);
+        }
+        assert_eq!(pace.pause_at(now), Duration::from_nanos(LONGEST_PAUSE), "nobody waits for ever");
     }
 
     #[tokio::test]

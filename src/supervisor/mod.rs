@@ -108,6 +108,8 @@ pub struct Supervisor {
     reservations: Mutex<()>,
     events: Events,
     operations: Operations,
+    /// The pace of refusals to who asks for what is not there.
+    unknown: limits::Pace,
     closing: AtomicBool,
 }
 

@@ -15,6 +15,7 @@ use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
 use super::events::Events;
 use super::failure::Failure;
+use super::limits::Pace;
 use super::operations::Operations;
 use super::provision::Premises;
 use super::registry::{Inventory, Registration, Registry};
@@ -76,6 +77,7 @@ impl Supervisor {
             reservations: Mutex::default(),
             events: Events::default(),
             operations: Operations::default(),
+            unknown: Pace::default(),
             closing: AtomicBool::new(false),
         });
         supervisor.start_main(secret, source).await?;

@@ -60,6 +60,18 @@ impl Supervisor {
         found.ok_or_else(|| unavailable(id, State::NotFound, None))
     }
 
+    /// How long a refusal is held back before it is sent, so that an application that refuses
+    /// many requests leaves the host to others.
+    pub fn pause(&self, id: &str) -> Duration {
+        let known = self.entries.pin().get(id).map(|entry| entry.admission.pause());
+        known.unwrap_or_else(|| self.pause_of_unknown(id))
+    }
+
+    /// The same for an application that is not there; no time for one that is.
+    pub fn pause_of_unknown(&self, id: &str) -> Duration {
+        if self.entries.pin().contains_key(id) { Duration::ZERO } else { self.unknown.pause() }
+    }
+
     async fn visit_at_rest(self: &Arc<Self>, entry: Arc<Entry>) -> Result<Visit, Unavailable> {
         let deadline = Instant::now() + self.options.visit_timeout;
         loop {

@@ -3,6 +3,8 @@
 //! What is accepted is what the same request gets from NocoBase: a number for a text, a numeric
 //! text for a number, a moment in any zone. What comes out is always the type itself.
 
+use std::borrow::Cow;
+
 use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Utc};
 use serde_json::Value as Json;
@@ -118,22 +120,27 @@ fn expected(field: &Field, given: &Json, what: &str) -> DataError {
 }
 
 fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, DataError> {
-    let text = match given {
-        Json::String(text) => text.clone(),
-        Json::Number(number) => number.to_string(),
+    let text: Cow<'_, str> = match given {
+        Json::String(text) => text.into(),
+        Json::Number(number) => number.to_string().into(),
         _ => return Err(expected(field, given, "a text")),
     };
-    // PostgreSQL cannot store it, and the answer is the same on every engine.
-    if text.contains('\0') {
-        return Err(invalid(field, "a text cannot hold the character U+0000"));
-    }
+    // What is refused is not copied: it may be megabytes.
     if let Some(limit) = limit {
+        // No character takes more bytes: this is too long by far, and is not counted.
+        if text.len() / 4 > limit {
+            return Err(invalid(field, format!("it has more than the {limit} characters that are allowed")));
+        }
         let length = text.chars().count();
         if length > limit {
             return Err(invalid(field, format!("it has {length} characters, at most {limit} are allowed")));
         }
     }
-    Ok(text)
+    // PostgreSQL cannot store it, and the answer is the same on every engine.
+    if text.contains('\0') {
+        return Err(invalid(field, "a text cannot hold the character U+0000"));
+    }
+    Ok(text.into_owned())
 }
 
 fn whole(field: &Field, given: &Json) -> Result<i64, DataError> {
