@@ -33,7 +33,7 @@ impl Spread {
 }
 
 /// Times of one thing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Times(Vec<f64>);
 
 impl Times {

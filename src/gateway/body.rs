@@ -46,17 +46,18 @@ where
         return Err(BodyError::TooLong { limit });
     }
     arrival.hold(announced)?;
-    match timeout_at(deadline, collect(body, arrival, limit, announced)).await {
+    match timeout_at(deadline, collect(body, arrival, limit)).await {
         Ok(whole) => whole,
         Err(_) => Err(BodyError::TooSlow { limit: Duration::from_millis(time) }),
     }
 }
 
-async fn collect<B>(body: B, arrival: &mut Arrival, limit: u64, announced: u64) -> Result<Bytes, BodyError>
+async fn collect<B>(body: B, arrival: &mut Arrival, limit: u64) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let announced = body.size_hint().lower();
     let mut body = pin!(body);
     // Nearly all bodies come in one piece, which is not copied.
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());

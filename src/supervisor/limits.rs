@@ -4,6 +4,9 @@
 //! its connection are counted. Its body is counted while it is in memory ([`Arrival::hold`]). Then
 //! it waits for its turn ([`Arrival::turn`]), bounded in number and time. What is counted is given
 //! back when the guards are dropped. Nothing here takes a lock unless requests wait.
+//!
+//! To refuse is work too: who is refused and asks again at once would have the host do little else.
+//! Beyond a pace ([`Pace`]), refusals are held back for a while before they are sent.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
