@@ -18,6 +18,7 @@ use std::time::Duration;
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
+mod brevity;
 mod date_format;
 mod decimal;
 mod engine;
@@ -242,7 +243,7 @@ impl Database {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
             EngineDatabase::Postgres(postgres) => {
-                postgres.handle().query(&statement.render(Engine::Postgres)).await
+                postgres.handle().read(&statement.render(Engine::Postgres)).await
             }
             EngineDatabase::Mysql(mysql) => mysql.handle().query(&statement.render(Engine::Mysql)).await,
         }

@@ -8,6 +8,7 @@ mod cancelling;
 mod changing;
 mod expressions;
 mod keys;
+mod pipelining;
 mod removing;
 mod sharing;
 

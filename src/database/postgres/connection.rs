@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use lru::LruCache;
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error, RowStream, Statement};
@@ -12,45 +14,64 @@ use tokio_postgres::{Client, Error, RowStream, Statement};
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
-use crate::database::server::{Allowance, Connection, PATIENCE, ServerDatabase, Servers, Tls};
+use crate::database::server::{
+    Allowance, CONNECT_TIMEOUT, Connection, PATIENCE, Pipelining, ServerDatabase, Servers, Tls,
+};
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
 /// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
 /// thousand schemas of a database have statements of their own.
 const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
 
+/// How often the server is asked to stop working. A request hits what it is at just then: of what
+/// arrives a moment later, and of what is in line, it knows nothing.
+const CANCELS: u32 = 8;
+/// How long the first request is given to show; each later one twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
     client: Client,
-    prepared: LruCache<Box<str>, Statement>,
+    /// Ends with the client, when what is under way has been answered.
+    driver: JoinHandle<Result<(), Error>>,
+    prepared: Mutex<LruCache<Box<str>, Prepared>>,
+}
+
+/// A statement that the server knows, with the names of what it gives.
+#[derive(Clone)]
+struct Prepared {
+    statement: Statement,
+    columns: Arc<[Box<str>]>,
 }
 
 impl PostgresConnection {
-    async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
-        if let Some(statement) = self.prepared.get(sql) {
-            return Ok(statement.clone());
+    async fn prepare(&self, sql: &str) -> Result<Prepared, Error> {
+        if let Some(prepared) = self.prepared.lock().get(sql) {
+            return Ok(prepared.clone());
         }
         let statement = self.client.prepare(sql).await?;
+        let columns = statement.columns().iter().map(|column| column.name().into()).collect();
+        let prepared = Prepared { statement, columns };
         // What falls out at the other end is closed on the server.
-        self.prepared.put(sql.into(), statement.clone());
-        Ok(statement)
+        self.prepared.lock().put(sql.into(), prepared.clone());
+        Ok(prepared)
     }
 
     /// Sends a statement; gives its columns and the rows as they come.
-    async fn send(&mut self, statement: &Rendered) -> Result<(Statement, RowStream), Error> {
+    async fn send(&self, statement: &Rendered) -> Result<(Arc<[Box<str>]>, RowStream), Error> {
         let prepared = self.prepare(&statement.sql).await?;
         let values = || statement.values.iter().map(Parameter);
-        match self.client.query_raw(&prepared, values()).await {
+        match self.client.query_raw(&prepared.statement, values()).await {
             Err(error) if is_outdated(&error) => {
                 // It was not run. Others on the same table are outdated too.
-                self.prepared.clear();
+                self.prepared.lock().clear();
                 let again = self.prepare(&statement.sql).await;
                 let Ok(prepared) = again else { return Err(error) };
                 // In a transaction the first failure has ended it, and is the one to be told.
-                let rows = self.client.query_raw(&prepared, values()).await.map_err(|_| error)?;
-                Ok((prepared, rows))
+                let rows = self.client.query_raw(&prepared.statement, values()).await.map_err(|_| error)?;
+                Ok((prepared.columns, rows))
             }
-            sent => Ok((prepared, sent?)),
+            sent => Ok((prepared.columns, sent?)),
         }
     }
 }
@@ -67,10 +88,6 @@ fn is_outdated(error: &Error) -> bool {
 /// stands before all who come later, and they would wait with it.
 pub(super) fn within_patience(sql: &str) -> String {
     format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
-}
-
-fn columns(prepared: &Statement) -> Arc<[Box<str>]> {
-    prepared.columns().iter().map(|column| column.name().into()).collect()
 }
 
 fn received(columns: &Arc<[Box<str>]>, row: &tokio_postgres::Row) -> Result<Row, Error> {
@@ -129,9 +146,9 @@ impl Connection for PostgresConnection {
     async fn connect(at: &ServerDatabase) -> Result<Self, Failure> {
         let connector = tls::connector(at.server.tls).map_err(Failure::Machine)?;
         let (client, connection) = config(at).connect(connector).await?;
-        // It drives the connection, and ends with the client. What goes wrong in it, the client says.
-        tokio::spawn(connection);
-        Ok(Self { client, prepared: LruCache::new(PREPARED) })
+        // What goes wrong in it, the client says.
+        let driver = tokio::spawn(connection);
+        Ok(Self { client, driver, prepared: Mutex::new(LruCache::new(PREPARED)) })
     }
 
     async fn allowance(&mut self) -> Result<Allowance, Failure> {
@@ -184,19 +201,11 @@ impl Connection for PostgresConnection {
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
-        let (prepared, stream) = self.send(statement).await?;
-        let columns = columns(&prepared);
-        let mut stream = std::pin::pin!(stream);
-        let mut rows = Vec::new();
-        while let Some(row) = stream.try_next().await? {
-            rows.push(received(&columns, &row)?);
-        }
-        Ok(rows)
+        self.read(statement).await
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {
-        let (prepared, stream) = self.send(statement).await?;
-        let columns = columns(&prepared);
+        let (columns, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
         while let Some(row) = stream.try_next().await? {
             if rows.send(Ok(received(&columns, &row)?)).await.is_err() {
@@ -243,11 +252,32 @@ impl Connection for PostgresConnection {
         drop(self.client);
         let (Ok(runtime), Ok(connector)) = (tokio::runtime::Handle::try_current(), tls::connector(mode))
         else {
-            return;
+            return self.driver.abort();
         };
+        let mut driver = self.driver;
         runtime.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            for _ in 0..CANCELS {
+                let _ = tokio::time::timeout(CONNECT_TIMEOUT, cancel.cancel_query(connector.clone())).await;
+                if tokio::time::timeout(pause, &mut driver).await.is_ok() {
+                    return;
+                }
+                pause *= 2;
+            }
             // At worst the server works on in vain.
-            let _ = cancel.cancel_query(connector).await;
+            driver.abort();
         });
+    }
+}
+
+impl Pipelining for PostgresConnection {
+    async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
+        let (columns, stream) = self.send(statement).await?;
+        let mut stream = std::pin::pin!(stream);
+        let mut rows = Vec::new();
+        while let Some(row) = stream.try_next().await? {
+            rows.push(received(&columns, &row)?);
+        }
+        Ok(rows)
     }
 }

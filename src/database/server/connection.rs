@@ -77,3 +77,10 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     /// whoever asked has gone.
     fn abandon(self, at: &ServerDatabase);
 }
+
+/// A connection on which several statements can be under way: the server answers them one after the
+/// other.
+pub(in crate::database) trait Pipelining: Connection {
+    /// Runs a statement that gives rows, while others do the same.
+    fn read(&self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
+}

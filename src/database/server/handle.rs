@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::lease::Lease;
 use super::lending::{Budget, Place};
+use super::pipeline::Pipeline;
 use super::transaction::Transaction;
 use super::turns::Turns;
-use super::{Connection, PATIENCE, ServerDatabase};
+use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows};
 
 /// Connections that one application has at a time, until somebody says another number.
@@ -28,6 +29,7 @@ struct Shared<C: Connection> {
     /// Given back when this is closed.
     budget: Mutex<Option<Arc<Budget<C>>>>,
     turns: Turns,
+    pipeline: Pipeline<C>,
 }
 
 impl<C: Connection> Clone for Handle<C> {
@@ -54,6 +56,7 @@ impl<C: Connection> Handle<C> {
                 place: Arc::new(Place { at: at.clone(), around, statement_ms: AtomicU64::new(0) }),
                 budget: Mutex::new(Some(budget)),
                 turns,
+                pipeline: Pipeline::new(),
             }),
         }
     }
@@ -74,6 +77,7 @@ impl<C: Connection> Handle<C> {
         self.shared.place.statement_ms.store(time, Ordering::Relaxed);
     }
 
+    /// Runs a statement that gives rows, once.
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.lease()
             .await?
@@ -163,5 +167,26 @@ impl<C: Connection> Handle<C> {
         let budget = shared.budget.lock().clone().ok_or_else(closed)?;
         let lent = Box::pin(budget.lend(&shared.place.around)).await?;
         Ok(Lease::new(lent, budget, Arc::clone(&shared.place), turn))
+    }
+}
+
+impl<C: Pipelining> Handle<C> {
+    /// Reads rows. It may be asked twice, so it must change nothing.
+    pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
+        let pipeline = &self.shared.pipeline;
+        if pipeline.suits(statement) {
+            let seat = match pipeline.join() {
+                Some(seat) => seat,
+                None => pipeline.begin(self.lease().await?),
+            };
+            if let Some(rows) = pipeline.read(seat, statement).await {
+                return Ok(rows);
+            }
+        }
+        let mut lease = self.lease().await?;
+        let begun = Instant::now();
+        let rows = lease.statement(statement, async |on: &mut C, statement| on.query(statement).await).await;
+        pipeline.took_alone(begun.elapsed());
+        rows
     }
 }

@@ -39,6 +39,16 @@ impl<C: Connection> Lease<C> {
         Box::pin(run).await
     }
 
+    /// The connection, for what several do on it at a time.
+    pub(super) fn shared(&self) -> Option<&C> {
+        self.lent.as_ref()
+    }
+
+    /// Something is under way on it whose answer nobody waits for.
+    pub(super) fn give_up(&mut self) {
+        self.under_way = true;
+    }
+
     /// Whether the connection is still there: an error may have taken it away.
     pub(super) fn is_connected(&self) -> bool {
         self.lent.is_some()

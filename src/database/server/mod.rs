@@ -1,12 +1,14 @@
 //! A database on a server: where the server is, as whom it is asked, and for which database; and
 //! what engines with servers have in common: lending connections within a budget (`lending.rs`),
-//! statements and transactions on them. An engine adds its [`Connection`].
+//! statements and transactions on them, short reads side by side (`pipeline.rs`). An engine adds its
+//! [`Connection`].
 
 mod connection;
 mod handle;
 mod lease;
 mod lending;
 mod limits;
+mod pipeline;
 mod transaction;
 mod turns;
 
@@ -18,14 +20,14 @@ use url::Url;
 
 use super::Engine;
 
-pub(super) use connection::Connection;
+pub(super) use connection::{Connection, Pipelining};
 pub(super) use handle::Handle;
 pub(super) use lending::{Allowance, Servers};
 pub use limits::{ServerLimits, set_limits};
 pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection is waited for, or a lock of others on what is to be changed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to change a schema, or make or remove a database.

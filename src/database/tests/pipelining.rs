@@ -1,0 +1,137 @@
+//! Short reads that share a connection, and those among them that turn out to be long.
+
+use std::time::Duration;
+
+use sea_query::{Expr, Query, SelectStatement};
+
+use super::*;
+use crate::test_servers::OwnServer;
+
+async fn fresh() -> Database {
+    let database = Database::create(&Location::Postgres(server_database(&crate::test_servers::fresh_name())))
+        .await
+        .unwrap();
+    // It shows how far away the server is.
+    assert_eq!(number(&database, "1").await, Ok(1));
+    database
+}
+
+fn select(expression: &str) -> SelectStatement {
+    Query::select().expr_as(Expr::cust(expression.to_owned()), "n").to_owned()
+}
+
+/// Reads one number.
+async fn number(database: &Database, expression: &str) -> Result<i64, DatabaseError> {
+    let rows = database.query(&select(expression)).await?;
+    match rows[0].value(0) {
+        Some(Value::Integer(number)) => Ok(*number),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Begins to read so many numbers at once.
+fn begin(database: &Database, count: i64) -> tokio::task::JoinSet<Result<i64, DatabaseError>> {
+    let mut reads = tokio::task::JoinSet::new();
+    for at in 0..count {
+        let database = database.clone();
+        reads.spawn(async move { number(&database, &format!("{at}::bigint")).await });
+    }
+    reads
+}
+
+async fn assert_all(reads: tokio::task::JoinSet<Result<i64, DatabaseError>>) {
+    let count = i64::try_from(reads.len()).unwrap();
+    let mut all: Vec<i64> = reads.join_all().await.into_iter().map(Result::unwrap).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..count).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn short_reads_share_a_connection_and_each_has_its_own_answer() {
+    let database = fresh().await;
+    let reads = begin(&database, 8);
+    tokio::task::yield_now().await;
+    assert_eq!(database.connections(), Some(1));
+    assert_all(reads).await;
+    assert_eq!(database.connections(), Some(0));
+    assert_all(begin(&database, 500)).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_of_the_one_that_failed() {
+    let database = fresh().await;
+    let reads = begin(&database, 3);
+    let (divided, missing) = (select("1 / 0"), select("missing"));
+    let (failed, none) = tokio::join!(database.query(&divided), database.query(&missing));
+    assert!(failed.unwrap_err().to_string().contains("division by zero"));
+    assert!(none.unwrap_err().to_string().contains("missing"));
+    assert_all(reads).await;
+    assert_all(begin(&database, 20)).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_long_read_does_not_hold_up_those_beside_it() {
+    let database = fresh().await;
+    let long = select("pg_sleep(1)::text");
+    for _ in 0..5 {
+        let mut slow = tokio::spawn({
+            let (database, long) = (database.clone(), long.clone());
+            async move { database.query(&long).await.map(|rows| rows.len()) }
+        });
+        tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            slept = &mut slow => panic!("{slept:?}"),
+            () = assert_all(begin(&database, 20)) => {}
+        }
+        assert_eq!(slow.await.unwrap(), Ok(1));
+    }
+    assert_eq!(database.connections(), Some(0));
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_server_stops_what_nobody_waits_for() {
+    let database = fresh().await;
+    let endless = select("(SELECT count(*) FROM generate_series(1, 1000000000000))");
+    let reads = begin(&database, 3);
+    assert!(tokio::time::timeout(Duration::from_millis(20), database.query(&endless)).await.is_err());
+    assert_all(reads).await;
+    let working = "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND state = 'active' AND pid <> pg_backend_pid())";
+    let ended = async { while number(&database, working).await.unwrap() > 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it works on");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_fails_no_read_that_comes_after() {
+    let mut server = OwnServer::postgres(20);
+    let at = Location::parse(&server.url("restarted")).unwrap();
+    let database = Database::create(&at).await.unwrap();
+    assert_all(begin(&database, 8)).await;
+    server.tell("stop");
+    assert!(matches!(number(&database, "1").await, Err(DatabaseError::Unreachable(_))));
+    server.tell("start");
+    assert_all(begin(&database, 8)).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn what_changes_something_runs_once_however_long_it_takes() {
+    let database = fresh().await;
+    database.execute(&table()).await.unwrap();
+    database.insert(&insert("a"), None).await.unwrap();
+    let change = Query::update()
+        .table("posts")
+        .value("title", Expr::cust("title || 'b'"))
+        .and_where(Expr::cust("pg_sleep(0.2) IS NOT NULL"))
+        .returning_col("title")
+        .to_owned();
+    let (changed, ()) = tokio::join!(database.change(&change), assert_all(begin(&database, 20)));
+    assert_eq!(changed.unwrap().len(), 1);
+    assert_eq!(super::read(&database).await, ["ab"]);
+    database.close().await;
+}
