@@ -40,6 +40,13 @@ impl Compared {
         Spread::of(turns.map(|(one, other)| figure(one) / figure(other)))
     }
 
+    /// One side's throughput by another's, for people.
+    fn said(&self, who: Who, to: Who) -> String {
+        self.ratio(who, to, |turn| turn.throughput).map_or_else(String::new, |ratio| {
+            format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.least, ratio.most)
+        })
+    }
+
     /// What a side is to be compared with.
     fn yardstick(&self, who: Who) -> Who {
         match who {
@@ -54,12 +61,11 @@ impl Compared {
                 Spread::of(measured.iter().map(figure)).unwrap_or_default().median
             };
             let ratio = match side.who {
-                Who::Limit | Who::ScopedLimit => String::new(),
-                who => self
-                    .ratio(who, self.yardstick(who), |turn| turn.throughput)
-                    .map_or_else(String::new, |ratio| {
-                        format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.least, ratio.most)
-                    }),
+                Who::Limit => String::new(),
+                Who::Role => {
+                    format!("{}; of root {}", self.said(who, self.yardstick(who)), self.said(who, Who::Root))
+                }
+                who => self.said(who, Who::Limit),
             };
             println!(
                 "{:<10} {:<9} {:<30} {:>9.0} {:>8.2} {:>8.2}  {ratio}",
@@ -94,6 +100,7 @@ impl Compared {
             "root_of_durable_limit": throughput(Who::Root, Who::DurableLimit),
             "root_of_another_host": throughput(Who::Root, Who::Before),
             "role_of_root": throughput(Who::Role, Who::Root),
+            "scoped_limit_of_limit": throughput(Who::ScopedLimit, Who::Limit),
             "role_of_scoped_limit": throughput(Who::Role, self.yardstick(Who::Role)),
             "root_p99_of_limit": spread(self.ratio(Who::Root, Who::Limit, |turn| turn.p99)),
         })

@@ -122,7 +122,7 @@ impl Side {
         let writes = matches!(work, Work::Update | Work::Create);
         let able = match self.who {
             Who::DurableLimit => self.engine == Engine::Sqlite && writes,
-            Who::ScopedLimit => work == Work::List,
+            Who::ScopedLimit => matches!(work, Work::List | Work::Filtered),
             Who::Limit | Who::Root | Who::Role | Who::Before => true,
         };
         able && !self.lacks.contains(&work.name())
@@ -139,11 +139,11 @@ impl Side {
         let change = json!({"title": "bench", "body": "world", "views": 3, "published": true, "price": 2.25});
         let Some(api) = &self.api else {
             let at = |action: &str| format!("/{}/{action}", self.engine.name());
+            let scope = if self.who == Who::ScopedLimit { "?scope=1" } else { "" };
             return match work {
-                Work::List if self.who == Who::ScopedLimit => request("GET", &at("list?scope=1"), None, None),
-                Work::List => request("GET", &at("list"), None, None),
+                Work::List => request("GET", &at(&format!("list{scope}")), None, None),
                 Work::Get => request("GET", &at(&format!("get?id={row}")), None, None),
-                Work::Filtered => request("GET", &at("filtered"), None, None),
+                Work::Filtered => request("GET", &at(&format!("filtered{scope}")), None, None),
                 Work::Update => request("POST", &at(&format!("update?id={row}")), None, Some(&change)),
                 Work::Create => request("POST", &at("create"), None, Some(&new)),
             };

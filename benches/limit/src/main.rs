@@ -10,7 +10,8 @@
 //! | `/<engine>/update?id=` | one update by its key; the row as it is then |
 //! | `/<engine>/filtered` | 20 rows by an indexed column, their count, and who made them |
 //!
-//! `/list?scope=1` counts and lists the rows that user 1 made, as a role with such a scope does.
+//! `/list?scope=1` and `/filtered?scope=1` count and list only rows that user 1 made, as a role with
+//! such a scope does.
 //!
 //! The engines: `sqlite` (file `$SQLITE`, on blocking threads, WAL, `synchronous=$SYNCHRONOUS`, by
 //! default `NORMAL`), `pg` (`$PG`) and `mariadb` (`$MARIADB`), each with a pool of 16. `$ROWS` rows
@@ -112,6 +113,13 @@ fn first() -> i64 {
 #[derive(Deserialize)]
 struct Scope {
     scope: Option<String>,
+}
+
+impl Scope {
+    /// One condition without a scope, and another with it.
+    fn choose(&self, without: &'static str, with: &'static str) -> &'static str {
+        if self.scope.is_some() { with } else { without }
+    }
 }
 
 /// What a client writes.

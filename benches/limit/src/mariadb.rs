@@ -82,14 +82,15 @@ async fn posts(on: &mut Conn, condition: &str) -> (Vec<Post>, i64) {
 }
 
 async fn list(State(pool): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
-    let condition = if scope.scope.is_some() { " where createdById = 1" } else { "" };
+    let condition = scope.choose("", " where createdById = 1");
     let (data, count) = posts(&mut pool.get_conn().await.unwrap(), condition).await;
     json(&List::first_page(data, count))
 }
 
-async fn filtered(State(pool): Shared) -> impl IntoResponse {
+async fn filtered(State(pool): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
+    let condition = scope.choose(" where views = 7", " where views = 7 and createdById = 1");
     let mut on = pool.get_conn().await.unwrap();
-    let (data, count) = posts(&mut on, " where views = 7").await;
+    let (data, count) = posts(&mut on, condition).await;
     let sql = "select id, nickname, username, email, cast(createdAt as char), cast(updatedAt as char) from users where id in (1)";
     let users: Vec<Row> = on.exec(sql, ()).await.unwrap();
     let users: Vec<User> = users.into_iter().map(user).collect();

@@ -75,14 +75,15 @@ async fn posts(on: &deadpool_postgres::Object, condition: &str) -> (Vec<Post>, i
 }
 
 async fn list(State(pool): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
-    let condition = if scope.scope.is_some() { " where \"createdById\" = 1" } else { "" };
+    let condition = scope.choose("", " where \"createdById\" = 1");
     let (data, count) = posts(&pool.get().await.unwrap(), condition).await;
     json(&List::first_page(data, count))
 }
 
-async fn filtered(State(pool): Shared) -> impl IntoResponse {
+async fn filtered(State(pool): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
+    let condition = scope.choose(" where views = 7", " where views = 7 and \"createdById\" = 1");
     let on = pool.get().await.unwrap();
-    let (data, count) = posts(&on, " where views = 7").await;
+    let (data, count) = posts(&on, condition).await;
     let sql = "select id, nickname, username, email, \"createdAt\"::text, \"updatedAt\"::text from users where id in (1)";
     let statement = on.prepare_cached(sql).await.unwrap();
     let users: Vec<User> = on.query(&statement, &[]).await.unwrap().iter().map(user).collect();

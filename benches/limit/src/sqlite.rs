@@ -123,14 +123,15 @@ fn posts(on: &Connection, condition: &str) -> (Vec<Post>, i64) {
 }
 
 async fn list(State(on): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
-    let condition = if scope.scope.is_some() { " where createdById = 1" } else { "" };
+    let condition = scope.choose("", " where createdById = 1");
     let (data, count) = read(on, |on| posts(on, condition)).await;
     json(&List::first_page(data, count))
 }
 
-async fn filtered(State(on): Shared) -> impl IntoResponse {
-    let list = read(on, |on| {
-        let (data, count) = posts(on, " where views = 7");
+async fn filtered(State(on): Shared, Query(scope): Query<Scope>) -> impl IntoResponse {
+    let condition = scope.choose(" where views = 7", " where views = 7 and createdById = 1");
+    let list = read(on, move |on| {
+        let (data, count) = posts(on, condition);
         let mut users = on.prepare_cached("select * from users where id in (1)").unwrap();
         let users: Vec<User> = users.query_map([], user).unwrap().map(Result::unwrap).collect();
         List::authored(data, &users, count)
