@@ -62,7 +62,7 @@ impl Compared {
             };
             let ratio = match side.who {
                 Who::Limit => String::new(),
-                Who::Role => {
+                who @ Who::Role => {
                     format!("{}; of root {}", self.said(who, self.yardstick(who)), self.said(who, Who::Root))
                 }
                 who => self.said(who, Who::Limit),
