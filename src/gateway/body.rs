@@ -82,8 +82,10 @@ where
         rest.extend_from_slice(&piece);
         at_once += piece.len();
         if at_once >= AT_ONCE {
-            at_once = 0;
-            tokio::task::yield_now().await;
+            match arrival.pause_after(std::mem::take(&mut at_once)) {
+                Duration::ZERO => tokio::task::yield_now().await,
+                pause => tokio::time::sleep(pause).await,
+            }
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })

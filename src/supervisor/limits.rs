@@ -6,7 +6,8 @@
 //! back when the guards are dropped. Nothing here takes a lock unless requests wait.
 //!
 //! To refuse is work too: who is refused and asks again at once would have the host do little else.
-//! Beyond a pace ([`Pace`]), refusals are held back for a while before they are sent.
+//! Beyond a pace ([`Pace`]), refusals are held back for a while before they are sent. Taking in long
+//! bodies is work as well, and has a pace of its own.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -74,6 +75,7 @@ pub(crate) struct Admission {
     body_bytes: AtomicU64,
     rate: Rate,
     refusals: Pace,
+    taken_in: Pace,
 }
 
 impl Admission {
@@ -86,12 +88,13 @@ impl Admission {
             body_bytes: AtomicU64::new(0),
             rate: Rate::default(),
             refusals: Pace::default(),
+            taken_in: Pace::default(),
         })
     }
 
     /// How long a refusal is held back before it is sent.
     pub(crate) fn pause(&self) -> Duration {
-        self.refusals.pause()
+        self.refusals.refusal()
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -143,6 +146,12 @@ impl Arrival {
         let before = self.admission.body_bytes.fetch_add(more, Ordering::Relaxed);
         self.body_bytes = length;
         if before.saturating_add(more) > limit { Err(Refused::Bodies { limit }) } else { Ok(()) }
+    }
+
+    /// How long to wait with more of a body after this piece of it, in bytes. As much as one body
+    /// may have comes without a wait.
+    pub fn pause_after(&self, piece: usize) -> Duration {
+        self.admission.taken_in.pause(in_time(piece as u64), in_time(self.limits.body_bytes))
     }
 
     /// One of an application with these limits.
@@ -238,27 +247,42 @@ impl Rate {
 
 /// The refusals of one application in a second, as far as their clients wait for them.
 const REFUSALS_PER_SECOND: u64 = 2_000;
-/// As long as a refusal is held back at most, in nanoseconds.
+/// As long as anything is held back at most, in nanoseconds.
 const LONGEST_PAUSE: u64 = 5 * SECOND;
 
-/// Spreads refusals over time: each goes out when those before it have had theirs.
+/// The bytes of long bodies that an application takes in in a second: what a fast network brings. More
+/// comes from the machine itself, and would keep it busy with nothing else.
+const BODY_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+
+/// The time that so many bytes of bodies are given, in nanoseconds.
+fn in_time(bytes: u64) -> u64 {
+    bytes.saturating_mul(SECOND) / BODY_BYTES_PER_SECOND
+}
+
+/// Spreads work over time: each piece begins when those before it have had theirs.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// When the next one may go out, in nanoseconds.
+    /// When the next one may begin, in nanoseconds.
     next: AtomicU64,
 }
 
 impl Pace {
-    /// How long one that would go out now is held back.
-    pub(crate) fn pause(&self) -> Duration {
-        self.pause_at(nanoseconds())
+    /// How long a refusal that would go out now is held back.
+    pub(crate) fn refusal(&self) -> Duration {
+        self.pause(SECOND / REFUSALS_PER_SECOND, 0)
     }
 
-    fn pause_at(&self, now: u64) -> Duration {
-        let last = |next: u64| next.clamp(now, now + LONGEST_PAUSE);
-        let after = |next| Some(last(next) + SECOND / REFUSALS_PER_SECOND);
+    /// How long something waits that is given so much time, where so much may be ahead of it; all in
+    /// nanoseconds.
+    fn pause(&self, time: u64, ahead: u64) -> Duration {
+        self.pause_at(nanoseconds(), time, ahead)
+    }
+
+    fn pause_at(&self, now: u64, time: u64, ahead: u64) -> Duration {
+        let last = |next: u64| next.clamp(now, now.saturating_add(ahead).saturating_add(LONGEST_PAUSE));
+        let after = |next| Some(last(next).saturating_add(time));
         let next = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
-        Duration::from_nanos(next.map_or(0, |next| last(next) - now))
+        Duration::from_nanos(next.map_or(0, |next| (last(next) - now).saturating_sub(ahead)))
     }
 }
 
@@ -305,13 +329,28 @@ mod tests {
     #[test]
     fn refusals_go_out_at_their_pace() {
         let (pace, now) = (Pace::default(), 7 * SECOND);
-        let pauses: Vec<_> = (0..3).map(|_| pace.pause_at(now).as_micros()).collect();
+        let refusal = |now| pace.pause_at(now, SECOND / REFUSALS_PER_SECOND, 0);
+        let pauses: Vec<_> = (0..3).map(|_| refusal(now).as_micros()).collect();
         assert_eq!(pauses, [0, 500, 1000]);
-        assert_eq!(pace.pause_at(now + SECOND), Duration::ZERO, "those before have gone out");
+        assert_eq!(refusal(now + SECOND), Duration::ZERO, "those before have gone out");
         for _ in 0..100_000 {
-            pace.pause_at(now);
+            refusal(now);
         }
-        assert_eq!(pace.pause_at(now), Duration::from_nanos(LONGEST_PAUSE), "nobody waits for ever");
+        assert_eq!(refusal(now), Duration::from_nanos(LONGEST_PAUSE), "nobody waits for ever");
+    }
+
+    #[test]
+    fn bodies_come_in_at_their_pace_but_for_the_first() {
+        let (pace, now) = (Pace::default(), 7 * SECOND);
+        let megabytes = |count: u64| in_time(count * 1024 * 1024);
+        let pauses: Vec<_> = (0..12).map(|_| pace.pause_at(now, megabytes(1), megabytes(10))).collect();
+        assert!(pauses[..11].iter().all(Duration::is_zero));
+        assert_eq!(pauses[11], Duration::from_nanos(megabytes(1)));
+        let later = now + 12 * megabytes(1);
+        assert!(
+            pace.pause_at(later, megabytes(10), megabytes(10)).is_zero(),
+            "all that has been made up for"
+        );
     }
 
     #[tokio::test]

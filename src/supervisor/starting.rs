@@ -69,7 +69,7 @@ impl Supervisor {
 
     /// The same for an application that is not there; no time for one that is.
     pub fn pause_of_unknown(&self, id: &str) -> Duration {
-        if self.entries.pin().contains_key(id) { Duration::ZERO } else { self.unknown.pause() }
+        if self.entries.pin().contains_key(id) { Duration::ZERO } else { self.unknown.refusal() }
     }
 
     async fn visit_at_rest(self: &Arc<Self>, entry: Arc<Entry>) -> Result<Visit, Unavailable> {

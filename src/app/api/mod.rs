@@ -279,10 +279,10 @@ async fn handle(
     let source_key = target.association.as_ref().map(|(key, _)| key.as_str());
     let (headers, client, session) = (&request.headers, request.client, session.clone());
     let action = &*target.action;
-    let call = Call { app, action, params, body, headers, client, session, requester, source_key };
+    let mut call = Call { app, action, params, body, headers, client, session, requester, source_key };
     match &found {
         Found::Resource(resource) => resource.call(call).await,
-        Found::Records(place) => records::answer(&call, place).await,
+        Found::Records(place) => records::answer(&mut call, place).await,
     }
 }
 

@@ -97,19 +97,24 @@ pub(super) async fn get_of(
     read::get_among(&call.as_host(), &place, among).await
 }
 
-/// Does an action.
-pub(super) fn answer<'a>(call: &'a Call<'a>, place: &'a Place) -> Answering<'a> {
+/// Does an action. One that writes values takes the body: it may be long, and is not copied.
+pub(super) fn answer<'a>(call: &'a mut Call<'_>, place: &'a Place) -> Answering<'a> {
+    let body = match call.action {
+        "create" | "update" | "firstOrCreate" | "updateOrCreate" => std::mem::take(&mut call.body),
+        _ => Value::Null,
+    };
+    let call = &*call;
     // Each in a box of its own: what waits is large, and a request that reads would carry the place
     // of one that writes.
     match call.action {
         "list" => Box::pin(read::list(call, place)),
         "get" => Box::pin(read::get(call, place)),
         "query" => Box::pin(read::query(call, place)),
-        "create" => Box::pin(write::create(call, place)),
-        "update" => Box::pin(write::update(call, place)),
+        "create" => Box::pin(write::create(call, place, body)),
+        "update" => Box::pin(write::update(call, place, body)),
         "destroy" => Box::pin(write::destroy(call, place)),
-        "firstOrCreate" => Box::pin(write::first_or_create(call, place)),
-        "updateOrCreate" => Box::pin(write::update_or_create(call, place)),
+        "firstOrCreate" => Box::pin(write::first_or_create(call, place, body)),
+        "updateOrCreate" => Box::pin(write::update_or_create(call, place, body)),
         "move" => Box::pin(write::move_record(call, place)),
         "add" | "set" | "remove" | "toggle" => Box::pin(links::change(call, place)),
         other => {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::app::api::list::{self, Page};
 use crate::app::api::{ApiError, Call};
-use crate::data::{Collection, Filter, Query, Record, Sort, WriteOptions};
+use crate::data::{Collection, Filter, Query, Sort, WriteOptions};
 
 /// The parameters of the query string, each read when it is asked for.
 pub(in crate::app::api) struct Parameters<'a> {
@@ -150,14 +150,6 @@ impl<'a> Parameters<'a> {
             Value::Null => Vec::new(),
             one => vec![one.clone()],
         })
-    }
-
-    /// The values of one record.
-    pub(in crate::app::api) fn values(&self) -> Result<Record, ApiError> {
-        match &self.call.body {
-            Value::Object(record) => Ok(record.clone()),
-            _ => Err(ApiError::bad_request("the body must be an object: a record's values")),
-        }
     }
 }
 

@@ -17,12 +17,20 @@ async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Resu
     passwords::hashed(call.app, collection, given).await
 }
 
-pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+/// The values of the one record that a body is.
+async fn only(call: &Call<'_>, collection: &Collection, body: Value) -> Result<Record, ApiError> {
+    let Value::Object(given) = body else {
+        return Err(ApiError::bad_request("the body must be an object: a record's values"));
+    };
+    values(call, collection, given).await
+}
+
+pub(super) async fn create(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let source = call.app.source();
     let records = place.records();
-    if let Value::Array(items) = &call.body {
+    if let Value::Array(items) = body {
         if items.len() > MOST_AT_ONCE {
             return Err(ApiError::bad_request(format!("more than {MOST_AT_ONCE} records at once")));
         }
@@ -31,7 +39,7 @@ pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, Api
             let Value::Object(item) = item else {
                 return Err(ApiError::bad_request("the body must be a list of objects: records' values"));
             };
-            all.push(values(call, records, item.clone()).await?);
+            all.push(values(call, records, item).await?);
         }
         let made = match &place.behind {
             None => source.create_many(records, all, &options).await?,
@@ -48,7 +56,7 @@ pub(super) async fn create(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         };
         return Ok(Answer::Data(made.into_iter().map(Value::Object).collect()));
     }
-    let given = values(call, records, parameters.values()?).await?;
+    let given = only(call, records, body).await?;
     let made = match &place.behind {
         None => source.create(records, given, &options).await?,
         Some(behind) => {
@@ -82,14 +90,15 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
     })
 }
 
-pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn update(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let records = place.records();
     let source = call.app.source();
-    if let (Value::Array(items), None) = (&call.body, &place.behind) {
-        return update_each(call, records, items, &options).await;
-    }
+    let body = match (body, &place.behind) {
+        (Value::Array(items), None) => return update_each(call, records, items, &options).await,
+        (body, _) => body,
+    };
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant(records)? };
     let belonging = match within(call, place).await? {
@@ -98,7 +107,7 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         None if to_one => return Err(ApiError::bad_request("there is no record to be changed")),
         None => return Ok(Answer::Data(json!([]))),
     };
-    let given = values(call, records, parameters.values()?).await?;
+    let given = only(call, records, body).await?;
     let changed = if belonging == Filter::All {
         source.change(records, filter, given, &options).await?
     } else {
@@ -117,7 +126,7 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Result<Answer, Api
 async fn update_each(
     call: &Call<'_>,
     collection: &Collection,
-    items: &[Value],
+    items: Vec<Value>,
     options: &crate::data::WriteOptions,
 ) -> Result<Answer, ApiError> {
     let key = collection.single_key()?.name();
@@ -130,7 +139,7 @@ async fn update_each(
         let (Value::Object(item), Some(named)) = (item, named) else {
             return Err(ApiError::bad_request(format!("each record of the body must have its {key}")));
         };
-        all.push((named, values(call, collection, item.clone()).await?));
+        all.push((named, values(call, collection, item).await?));
     }
     let mut transaction = call.app.source().begin().await?;
     let mut changed = Vec::with_capacity(all.len());
@@ -171,6 +180,7 @@ async fn find_or_create(
     call: &Call<'_>,
     place: &Place,
     behind: &Behind,
+    body: Value,
     change: bool,
 ) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
@@ -179,7 +189,7 @@ async fn find_or_create(
         return Err(ApiError::bad_request("say by which fields a record is found: filterKeys is missing"));
     }
     let records = place.records();
-    let given = values(call, records, parameters.values()?).await?;
+    let given = only(call, records, body).await?;
     let parts = keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or_default()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
@@ -226,24 +236,28 @@ async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) 
     Ok(())
 }
 
-pub(super) async fn first_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn first_or_create(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
     if let Some(behind) = &place.behind {
-        return find_or_create(call, place, behind, false).await;
+        return find_or_create(call, place, behind, body, false).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = values(call, &place.collection, parameters.values()?).await?;
+    let given = only(call, &place.collection, body).await?;
     let found = call.app.source().first_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(Value::Object(found)))
 }
 
-pub(super) async fn update_or_create(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn update_or_create(
+    call: &Call<'_>,
+    place: &Place,
+    body: Value,
+) -> Result<Answer, ApiError> {
     if let Some(behind) = &place.behind {
-        return find_or_create(call, place, behind, true).await;
+        return find_or_create(call, place, behind, body, true).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = values(call, &place.collection, parameters.values()?).await?;
+    let given = only(call, &place.collection, body).await?;
     let done = call.app.source().update_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(match done {
         Ok(changed) => changed.into_iter().map(Value::Object).collect(),
