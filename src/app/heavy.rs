@@ -3,13 +3,28 @@
 //! It is done away from the threads that answer requests, by threads of a lower priority, and in
 //! turns: no more at a time than there are cores, since a hash takes 19 MiB too. An application has
 //! its share of the turns, so that a thousand sign-ins at one hold up its own and nobody else's.
+//!
+//! Also a thread of a lower priority keeps a core for some milliseconds once it has it. Where more
+//! of an application waits than people would ask for, its work is done in the time that nobody else
+//! wants: such a thread leaves its core at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 /// The turns of all applications, in the order in which they are asked for.
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
+/// The same for those of which a crowd waits: their work may take long to get the time for it, and
+/// nobody else waits for that.
+static CROWDS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
+
+/// So many pieces of work that wait at one application are a crowd.
+const CROWD: usize = 8;
 
 /// How much less of the processor it gets than requests do, where both want it (`nice(1)`).
 const NICE: i32 = 10;
@@ -21,12 +36,16 @@ fn cores() -> usize {
 /// Where the heavy work of one application waits: what is before its turn waits here, and not in
 /// the way of others.
 #[derive(Debug)]
-pub(in crate::app) struct Line(Arc<Semaphore>);
+pub(in crate::app) struct Line {
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
 
 impl Default for Line {
     fn default() -> Self {
         // All but one: that is left to others, also while this application has all it may.
-        Self(Arc::new(Semaphore::new(cores().saturating_sub(1).max(1))))
+        let turns = cores().saturating_sub(1).max(1);
+        Self { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) }
     }
 }
 
@@ -37,8 +56,12 @@ impl Line {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let own = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        let turn = Arc::clone(&TURNS).acquire_owned().await.ok()?;
+        let waiting = Waiting::enter(&self.waiting);
+        let own = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        let is_crowd = self.waiting.load(Ordering::Relaxed) > CROWD;
+        let all = if is_crowd { &CROWDS } else { &TURNS };
+        let turn = Arc::clone(all).acquire_owned().await.ok()?;
+        drop(waiting);
         let (sender, receiver) = oneshot::channel();
         // A thread of its own costs a thousandth of the work, and may be given a lower priority,
         // which it could not be relieved of again.
@@ -47,12 +70,38 @@ impl Line {
             // Kept until the work is done, also when nobody waits for it any more.
             let _turns = (own, turn);
             let _ = rustix::process::setpriority_process(None, NICE);
+            if is_crowd {
+                stand_back();
+            }
             let _ = sender.send(work());
         });
         if let Err(error) = begun {
             tracing::error!(%error, "no thread could be started for heavy work");
         }
         receiver.await.ok()
+    }
+}
+
+/// From now on this thread has what time nobody else wants (`SCHED_IDLE`).
+fn stand_back() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Where that is not allowed, it still has a lower priority.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+}
+
+/// Counts somebody who waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -81,6 +130,29 @@ mod tests {
         for one in crowd {
             assert!(one.await.unwrap().is_some());
         }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_worked_on_in_the_time_that_nobody_else_wants() {
+        // proc_pid_stat(5): the policy is the 41st, and the name, in brackets, the second.
+        let is_idle = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(38) == Some("5")
+        };
+        let line = Arc::new(Line::default());
+        assert!(!line.run(is_idle).await.unwrap());
+        let crowd: Vec<_> = (0..CROWD + 2 + cores())
+            .map(|_| {
+                let line = Arc::clone(&line);
+                tokio::spawn(async move { line.run(is_idle).await.unwrap() })
+            })
+            .collect();
+        let mut idle = 0;
+        for one in crowd {
+            idle += usize::from(one.await.unwrap());
+        }
+        assert!(idle > 0, "as long as so many wait");
+        assert!(!line.run(is_idle).await.unwrap(), "and not behind them");
     }
 
     #[tokio::test]
