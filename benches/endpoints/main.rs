@@ -36,16 +36,11 @@ use sides::{Engine, Side, Work};
 use support::figures::Results;
 use support::host::Host;
 use support::load::{Load, Measured};
-use support::{Mode, run, with_durable_servers};
+use support::{Mode, is_chosen, run, with_durable_servers};
 
 /// Rows of the table.
 fn rows() -> usize {
     std::env::var("NBAPPS_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(10_000)
-}
-
-/// Whether something is among what a variable chooses; without it, everything is.
-fn chosen(variable: &str, name: &str) -> bool {
-    std::env::var(variable).map_or(true, |all| all.split(',').any(|one| one.trim() == name))
 }
 
 /// Measures every side in each turn.
@@ -66,7 +61,7 @@ async fn turns(sides: &[Side], work: Work) -> Vec<(Side, Vec<Measured>)> {
 async fn measure(results: &mut Results) {
     let directory = tempfile::tempdir().unwrap();
     let engines: Vec<Engine> =
-        Engine::ALL.into_iter().filter(|engine| chosen("NBAPPS_ENGINES", engine.name())).collect();
+        Engine::ALL.into_iter().filter(|engine| is_chosen("NBAPPS_ENGINES", engine.name())).collect();
     let limit = Limit::build();
     let normal = limit.run(directory.path(), "normal", &engines).await;
     let durable = limit.run(directory.path(), "full", &[]).await;
@@ -81,7 +76,7 @@ async fn measure(results: &mut Results) {
         if let Some(before) = &before {
             sides.push(sides::before(before, engine).await);
         }
-        for work in Work::ALL.into_iter().filter(|work| chosen("NBAPPS_WORK", work.name())) {
+        for work in Work::ALL.into_iter().filter(|work| is_chosen("NBAPPS_WORK", work.name())) {
             let comparison = Compared::of(engine, work, turns(&sides, work).await);
             comparison.print();
             compared.push(comparison.json());

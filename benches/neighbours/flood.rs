@@ -37,6 +37,17 @@ impl Kind {
         }
     }
 
+    /// By which it is chosen.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Statements => "statements",
+            Self::Bodies => "bodies",
+            Self::Panics => "panics",
+            Self::SignIns => "sign-ins",
+        }
+    }
+
     fn connections(self) -> usize {
         match self {
             Self::Connections => 10_000,

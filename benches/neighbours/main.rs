@@ -32,9 +32,9 @@ use http::Request;
 use nbapps::protocol::methods::AppUpdate;
 use nbapps::protocol::{Changes, DatabaseRequest, Limit, LimitChanges, UpdateApplication};
 use serde_json::{Value, json};
-use support::Mode;
 use support::figures::{Results, Times};
 use support::host::{Api, Host, id};
+use support::{Mode, is_chosen};
 use tokio::net::TcpStream;
 
 const FLOODED: &str = "flooded";
@@ -202,11 +202,6 @@ impl Row {
     }
 }
 
-/// Whether a flood is among those that are asked for.
-fn is_chosen(kind: Kind) -> bool {
-    std::env::var("NBAPPS_FLOODS").map_or(true, |all| all.split(',').any(|one| kind.name().contains(one)))
-}
-
 async fn measure(results: &mut Results) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let environment = [
@@ -225,7 +220,7 @@ async fn measure(results: &mut Results) -> bool {
         "ms", "p50", "flooded", "p99", "flooded", "ratio", "lists", "flooded", "failed"
     );
     let (mut met, mut rows) = (true, Vec::new());
-    for kind in Kind::ALL.into_iter().filter(|kind| is_chosen(*kind)) {
+    for kind in Kind::ALL.into_iter().filter(|kind| is_chosen("NBAPPS_FLOODS", kind.key())) {
         if kind == Kind::Panics && !cfg!(any(debug_assertions, feature = "crash-points")) {
             println!("{:<24} left out: build with --features crash-points", kind.name());
             continue;

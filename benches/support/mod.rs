@@ -44,6 +44,11 @@ impl Mode {
     }
 }
 
+/// Whether something is among what a variable chooses by name; without it, everything is.
+pub fn is_chosen(variable: &str, name: &str) -> bool {
+    std::env::var(variable).map_or(true, |all| all.split(',').any(|one| one.trim() == name))
+}
+
 /// Runs the benchmark again with `DURABLE=1`, before it has a second thread, so that the private
 /// servers it starts keep what they acknowledge, as in use.
 pub fn with_durable_servers() {

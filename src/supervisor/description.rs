@@ -1,5 +1,6 @@
 //! How applications are described to the outside.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ fn place(id: &AppId) -> (bool, &AppId) {
     (!id.is_main(), id)
 }
 
+fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
+    place(&one.id).cmp(&place(&other.id))
+}
+
 impl Supervisor {
     /// Describes one application.
     pub fn get(&self, id: &AppId) -> Result<Application, RpcError> {
@@ -32,13 +37,9 @@ impl Supervisor {
 
     /// All applications, by ID, the main one first.
     pub fn list(&self) -> Vec<Application> {
-        self.in_order().iter().map(|entry| self.describe(entry)).collect()
-    }
-
-    fn in_order(&self) -> Vec<Arc<Entry>> {
         let mut entries = self.all_entries();
-        entries.sort_unstable_by(|a, b| place(&a.id).cmp(&place(&b.id)));
-        entries
+        entries.sort_unstable_by(in_order);
+        entries.iter().map(|entry| self.describe(entry)).collect()
     }
 
     /// Some of the applications, or the deleted ones; a page at a time.
@@ -52,18 +53,24 @@ impl Supervisor {
                 next: None,
             });
         }
-        let mut entries = self.in_order();
-        if let Some(after) = &list.after {
-            entries.retain(|entry| place(&entry.id) > place(after));
+        let wanted = |state| list.states.is_empty() || list.states.contains(&state);
+        let mut entries = self.all_entries();
+        entries.retain(|entry| {
+            let comes = list.after.as_ref().is_none_or(|after| place(&entry.id) > place(after));
+            comes && wanted(entry.state())
+        });
+        let more = entries.len() > ApplicationList::PAGE;
+        if more {
+            // Those on later pages need no order.
+            entries.select_nth_unstable_by(ApplicationList::PAGE, in_order);
+            entries.truncate(ApplicationList::PAGE);
         }
-        let wanted =
-            |application: &Application| list.states.is_empty() || list.states.contains(&application.state);
-        // One more than is given shows whether there are more.
-        let described = entries.iter().map(|entry| self.describe(entry)).filter(wanted);
-        let mut applications: Vec<Application> = described.take(ApplicationList::PAGE + 1).collect();
-        let more = applications.len() > ApplicationList::PAGE;
-        applications.truncate(ApplicationList::PAGE);
-        let next = applications.last().filter(|_| more).map(|last| last.id.clone());
+        entries.sort_unstable_by(in_order);
+        let next = entries.last().filter(|_| more).map(|last| last.id.clone());
+        let described = entries.iter().map(|entry| self.describe(entry));
+        // A state may have changed meanwhile.
+        let mut applications: Vec<Application> =
+            described.filter(|application| wanted(application.state)).collect();
         if list.sizes {
             self.measure(&mut applications).await;
         }
