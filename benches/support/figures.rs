@@ -137,10 +137,10 @@ impl Results {
         self.all.insert(key.to_owned(), serde_json::to_value(value).expect("figures are JSON"));
     }
 
-    /// Writes them to `benches/results`; those of the quick mode beside those of the full one, which
-    /// they are no match for.
+    /// Writes them to `benches/results`; those of the quick mode, or of a part of the work, beside those
+    /// of all of it, which they are no match for.
     pub fn write(self) {
-        let end = Mode::asked().choose(".quick", "");
+        let end = if super::is_whole() { Mode::asked().choose(".quick", "") } else { ".part" };
         let path = directory().join(format!("{}{end}.json", self.name));
         let text = serde_json::to_string_pretty(&self.all).expect("figures are JSON");
         std::fs::write(&path, text + "\n").expect("results can be written");

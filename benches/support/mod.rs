@@ -44,6 +44,14 @@ impl Mode {
     }
 }
 
+/// What chooses a part of the work.
+const CHOOSE: [&str; 4] = ["NBAPPS_BEFORE", "NBAPPS_ENGINES", "NBAPPS_FLOODS", "NBAPPS_WORK"];
+
+/// Whether all of the work is done, and nothing beside it.
+pub fn is_whole() -> bool {
+    CHOOSE.iter().all(|variable| std::env::var_os(variable).is_none())
+}
+
 /// Whether something is among what a variable chooses by name; without it, everything is.
 pub fn is_chosen(variable: &str, name: &str) -> bool {
     std::env::var(variable).map_or(true, |all| all.split(',').any(|one| one.trim() == name))

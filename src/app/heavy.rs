@@ -6,10 +6,11 @@
 //!
 //! Also a thread of a lower priority keeps a core for some milliseconds once it has it. Where more
 //! of an application waits than people would ask for, its work is done in the time that nobody else
-//! wants: such a thread leaves its core at once.
+//! wants, as long as there is some: such a thread leaves its core at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use thread_priority::ThreadPriority;
 use thread_priority::unix::{
@@ -19,12 +20,14 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// The turns of all applications, in the order in which they are asked for.
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
-/// The same for those of which a crowd waits: their work may take long to get the time for it, and
-/// nobody else waits for that.
+/// The same for those at which a crowd waits: other applications do not wait for work that waits for
+/// a core.
 static CROWDS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
 
 /// So many pieces of work that wait at one application are a crowd.
 const CROWD: usize = 8;
+/// How long a moment of processor time may take for there to be time that nobody wants.
+const SPARE: Duration = Duration::from_millis(10);
 
 /// How much less of the processor it gets than requests do, where both want it (`nice(1)`).
 const NICE: i32 = 10;
@@ -58,7 +61,7 @@ impl Line {
     ) -> Option<T> {
         let waiting = Waiting::enter(&self.waiting);
         let own = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        let is_crowd = self.waiting.load(Ordering::Relaxed) > CROWD;
+        let is_crowd = self.waiting.load(Ordering::Relaxed) > CROWD && is_time_to_spare().await;
         let all = if is_crowd { &CROWDS } else { &TURNS };
         let turn = Arc::clone(all).acquire_owned().await.ok()?;
         drop(waiting);
@@ -80,6 +83,20 @@ impl Line {
         }
         receiver.await.ok()
     }
+}
+
+/// Whether there is time that nobody wants: tried, by a thread that has no other. Where all cores are
+/// busy, work that waits for that would take minutes.
+async fn is_time_to_spare() -> bool {
+    let (sender, receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("spare".into()).stack_size(64 * 1024);
+    let begun = thread.spawn(move || {
+        stand_back();
+        // Some tenths of a millisecond, without optimisation some milliseconds.
+        let sum = (0..100_000_u64).fold(0, |sum, number| std::hint::black_box(sum ^ number));
+        let _ = sender.send(sum);
+    });
+    begun.is_ok() && tokio::time::timeout(SPARE, receiver).await.is_ok()
 }
 
 /// From now on this thread has what time nobody else wants (`SCHED_IDLE`).
@@ -141,17 +158,16 @@ mod tests {
         };
         let line = Arc::new(Line::default());
         assert!(!line.run(is_idle).await.unwrap());
-        let crowd: Vec<_> = (0..CROWD + 2 + cores())
-            .map(|_| {
-                let line = Arc::clone(&line);
-                tokio::spawn(async move { line.run(is_idle).await.unwrap() })
-            })
-            .collect();
-        let mut idle = 0;
-        for one in crowd {
-            idle += usize::from(one.await.unwrap());
-        }
-        assert!(idle > 0, "as long as so many wait");
+        // Until there is such time.
+        let crowds = async {
+            let mut idle = 0;
+            while idle == 0 {
+                let crowd = (0..2 * CROWD + cores()).map(|_| line.run(is_idle));
+                let done = futures_util::future::join_all(crowd).await;
+                idle = done.into_iter().filter(|idle| *idle == Some(true)).count();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(300), crowds).await.expect("no core is ever free");
         assert!(!line.run(is_idle).await.unwrap(), "and not behind them");
     }
 

@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// The statement that sees to it that a column which counts by itself goes on behind a key that
-    /// a row brought with it. `None` where the engine does so anyway.
+    /// a row brought with it; run twice, it does no more. `None` where the engine does so anyway.
     #[must_use]
     pub fn count_on(
         self,

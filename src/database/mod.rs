@@ -18,7 +18,6 @@ use std::time::Duration;
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
-mod brevity;
 mod date_format;
 mod decimal;
 mod engine;

@@ -70,6 +70,7 @@ where
             return Err(BodyError::TooLong { limit });
         }
         arrival.hold(length)?;
+        at_once += piece.len();
         if first.is_empty() && rest.is_empty() {
             first = piece;
             continue;
@@ -80,15 +81,23 @@ where
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&piece);
-        at_once += piece.len();
         if at_once >= AT_ONCE {
-            match arrival.pause_after(std::mem::take(&mut at_once)) {
-                Duration::ZERO => tokio::task::yield_now().await,
-                pause => tokio::time::sleep(pause).await,
-            }
+            rest_after(arrival, std::mem::take(&mut at_once)).await;
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let whole = if rest.is_empty() { first } else { rest.freeze() };
+    if whole.len() as u64 > SHORT && at_once > 0 {
+        rest_after(arrival, at_once).await;
+    }
+    Ok(whole)
+}
+
+/// Lets others have their turn, and the application's bodies come in at their pace.
+async fn rest_after(arrival: &Arrival, bytes: usize) {
+    match arrival.pause_after(bytes) {
+        Duration::ZERO => tokio::task::yield_now().await,
+        pause => tokio::time::sleep(pause).await,
+    }
 }
 
 #[cfg(test)]

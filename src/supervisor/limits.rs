@@ -151,7 +151,8 @@ impl Arrival {
     /// How long to wait with more of a body after this piece of it, in bytes. As much as one body
     /// may have comes without a wait.
     pub fn pause_after(&self, piece: usize) -> Duration {
-        self.admission.taken_in.pause(in_time(piece as u64), in_time(self.limits.body_bytes))
+        let limit = self.limits.body_bytes;
+        self.admission.taken_in.pause(time_for(piece as u64, limit), time_for(limit, limit))
     }
 
     /// One of an application with these limits.
@@ -253,10 +254,13 @@ const LONGEST_PAUSE: u64 = 5 * SECOND;
 /// The bytes of long bodies that an application takes in in a second: what a fast network brings. More
 /// comes from the machine itself, and would keep it busy with nothing else.
 const BODY_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+/// Where bodies may be long, at least so many of the longest are taken in in a second.
+const BODIES_PER_SECOND: u64 = 4;
 
-/// The time that so many bytes of bodies are given, in nanoseconds.
-fn in_time(bytes: u64) -> u64 {
-    bytes.saturating_mul(SECOND) / BODY_BYTES_PER_SECOND
+/// The time that so many bytes of bodies are given where one has so many at most, in nanoseconds.
+fn time_for(bytes: u64, most: u64) -> u64 {
+    let per_second = most.saturating_mul(BODIES_PER_SECOND).max(BODY_BYTES_PER_SECOND);
+    u64::try_from(u128::from(bytes) * u128::from(SECOND) / u128::from(per_second)).unwrap_or(u64::MAX)
 }
 
 /// Spreads work over time: each piece begins when those before it have had theirs.
@@ -342,7 +346,7 @@ mod tests {
     #[test]
     fn bodies_come_in_at_their_pace_but_for_the_first() {
         let (pace, now) = (Pace::default(), 7 * SECOND);
-        let megabytes = |count: u64| in_time(count * 1024 * 1024);
+        let megabytes = |count: u64| time_for(count * 1024 * 1024, 10 * 1024 * 1024);
         let pauses: Vec<_> = (0..12).map(|_| pace.pause_at(now, megabytes(1), megabytes(10))).collect();
         assert!(pauses[..11].iter().all(Duration::is_zero));
         assert_eq!(pauses[11], Duration::from_nanos(megabytes(1)));

@@ -25,9 +25,9 @@ const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap
 
 /// How often the server is asked to stop working. A request hits what it is at just then: of what
 /// arrives a moment later, and of what is in line, it knows nothing.
-const CANCELS: u32 = 8;
-/// How long the first request is given to show; each later one twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const CANCELS: u32 = 12;
+/// How long it has for what it is at before it is asked; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
@@ -258,10 +258,10 @@ impl Connection for PostgresConnection {
         runtime.spawn(async move {
             let mut pause = FIRST_PAUSE;
             for _ in 0..CANCELS {
-                let _ = tokio::time::timeout(CONNECT_TIMEOUT, cancel.cancel_query(connector.clone())).await;
                 if tokio::time::timeout(pause, &mut driver).await.is_ok() {
                     return;
                 }
+                let _ = tokio::time::timeout(CONNECT_TIMEOUT, cancel.cancel_query(connector.clone())).await;
                 pause *= 2;
             }
             // At worst the server works on in vain.

@@ -171,7 +171,7 @@ impl<C: Connection> Handle<C> {
 }
 
 impl<C: Pipelining> Handle<C> {
-    /// Reads rows. It may be asked twice, so it must change nothing.
+    /// Reads rows. The statement may be run twice, and must then do no more than once.
     pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         let pipeline = &self.shared.pipeline;
         if pipeline.suits(statement) {
@@ -179,14 +179,15 @@ impl<C: Pipelining> Handle<C> {
                 Some(seat) => seat,
                 None => pipeline.begin(self.lease().await?),
             };
-            if let Some(rows) = pipeline.read(seat, statement).await {
+            if let Some(rows) = pipeline.read(seat, statement, self.shared.place.statement_time()).await {
                 return Ok(rows);
             }
         }
         let mut lease = self.lease().await?;
         let begun = Instant::now();
-        let rows = lease.statement(statement, async |on: &mut C, statement| on.query(statement).await).await;
-        pipeline.took_alone(begun.elapsed());
-        rows
+        let rows =
+            lease.statement(statement, async |on: &mut C, statement| on.query(statement).await).await?;
+        pipeline.took_alone(statement, begun.elapsed());
+        Ok(rows)
     }
 }

@@ -44,7 +44,12 @@ impl<C: Connection> Lease<C> {
         self.lent.as_ref()
     }
 
-    /// Something is under way on it whose answer nobody waits for.
+    /// The server went away: all that is unused is closed.
+    pub(super) fn forget_others(&self) {
+        self.budget.forget_all();
+    }
+
+    /// Something is under way on it whose answer nobody waits for, or it is broken: nobody else gets it.
     pub(super) fn give_up(&mut self) {
         self.under_way = true;
     }

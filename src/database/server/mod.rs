@@ -9,6 +9,7 @@ mod lease;
 mod lending;
 mod limits;
 mod pipeline;
+mod short;
 mod transaction;
 mod turns;
 

@@ -2,10 +2,10 @@
 //! answered one, without anybody waiting for the other side in between: several requests cost it and
 //! us little more than one does.
 //!
-//! What takes longer has a connection of its own, since whoever is behind it would wait. Which
-//! statements do shows when they are tried (`brevity.rs`); a read that does not get its answer soon,
-//! whatever the reason, is asked again on a connection of its own, and nothing joins those that it
-//! was with.
+//! What takes longer has a connection of its own, since whoever is behind it would wait. A statement
+//! is read among others once it has been short several times in a row (`short.rs`). A read that does
+//! not get its answer soon, whatever the reason, is asked again on a connection of its own, and
+//! nobody joins those that it was with.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -14,26 +14,30 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::lease::Lease;
+use super::short::Short;
 use super::{Connection, Pipelining};
-use crate::database::brevity::{Brevity, MOMENT};
 use crate::database::{Rendered, Row};
 
 /// Reads that wait for their answers on one connection at a time.
 const DEPTH: u32 = 8;
 /// Reads on one connection until others get their turn.
 const READS: u32 = 64;
+/// A statement that takes longer than the way to the server and back and this is not short.
+const MOMENT: Duration = Duration::from_millis(1);
 /// How long nothing may have been answered for others to join.
 const STALLED: Duration = Duration::from_millis(2);
 /// How long an answer is waited for among others.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// So many times the way to the server and back, where that is long.
-const WAYS: u32 = 4;
+/// Where the server is far away, both are longer by so many times the way there and back.
+const ROUND_TRIPS: u32 = 4;
+/// It is not known how far away the server is.
+const UNKNOWN: u32 = u32::MAX;
 
 /// The short reads of one application.
 pub(super) struct Pipeline<C: Connection> {
-    brevity: Brevity,
+    short: Short,
     /// The least time that one answer took, in microseconds: the way to the server and back.
-    way: AtomicU32,
+    round_trip: AtomicU32,
     /// What others join, as long as somebody reads on it.
     current: Mutex<Weak<Pipe<C>>>,
 }
@@ -51,8 +55,10 @@ struct State {
     waiting: u32,
     /// When the last was answered, or the first begun.
     moved: Instant,
-    /// Somebody did not get an answer: nobody joins any more.
+    /// Somebody did not get what was asked for: nobody joins any more.
     given_up: bool,
+    /// Nothing can be done with the connection any more.
+    broken: bool,
 }
 
 /// A place among those who read on a connection. Dropped without an answer, its statement is under
@@ -60,67 +66,83 @@ struct State {
 pub(super) struct Seat<C: Connection> {
     pipe: Arc<Pipe<C>>,
     begun: Instant,
-    /// Nobody was before it.
-    first: bool,
     answered: bool,
 }
 
 impl<C: Connection> Pipeline<C> {
     pub(super) fn new() -> Self {
-        Self { brevity: Brevity::default(), way: AtomicU32::new(u32::MAX), current: Mutex::default() }
+        Self { short: Short::default(), round_trip: AtomicU32::new(UNKNOWN), current: Mutex::default() }
     }
 
-    /// Whether a statement can be read among others. The first of all has a connection of its own:
-    /// it shows how far away the server is.
+    /// Whether a statement can be read among others.
     pub(super) fn suits(&self, statement: &Rendered) -> bool {
-        self.way.load(Ordering::Relaxed) != u32::MAX && self.brevity.is_brief(statement)
+        self.round_trip.load(Ordering::Relaxed) != UNKNOWN && self.short.is_short(statement)
     }
 
     /// A place among those who read already, where there is one.
     pub(super) fn join(&self) -> Option<Seat<C>> {
         let pipe = self.current.lock().upgrade()?;
-        pipe.seat(STALLED + self.way())
+        pipe.seat(STALLED + self.round_trips())
     }
 
     /// A place on a connection that others join from now on.
     pub(super) fn begin(&self, lease: Lease<C>) -> Seat<C> {
         let begun = Instant::now();
-        let state = State { reads: 1, waiting: 1, moved: begun, given_up: false };
+        let state = State { reads: 1, waiting: 1, moved: begun, given_up: false, broken: false };
         let pipe = Arc::new(Pipe { lease, state: Mutex::new(state) });
         *self.current.lock() = Arc::downgrade(&pipe);
-        Seat { pipe, begun, first: true, answered: false }
+        Seat { pipe, begun, answered: false }
     }
 
-    /// Reads rows; `None` where that fails or takes too long: it is to be asked again.
-    pub(super) async fn read(&self, mut seat: Seat<C>, statement: &Rendered) -> Option<Vec<Row>>
+    /// Reads rows, within `time` at the most; `None` where that fails or takes too long: it is to be
+    /// asked again.
+    pub(super) async fn read(
+        &self,
+        mut seat: Seat<C>,
+        statement: &Rendered,
+        time: Duration,
+    ) -> Option<Vec<Row>>
     where
         C: Pipelining,
     {
+        let connection = seat.pipe.lease.shared()?;
         // The drivers' futures are large; boxed, no request carries their size while it waits.
-        let read = Box::pin(seat.pipe.lease.shared()?.read(statement));
-        let Ok(read) = tokio::time::timeout(PATIENCE + self.way(), read).await else {
-            self.brevity.remember(statement, true);
+        let read = Box::pin(connection.read(statement));
+        let patience = time.min(PATIENCE + self.round_trips());
+        let Ok(read) = tokio::time::timeout(patience, read).await else {
+            self.short.remember(statement, false);
+            // It may be another server by now.
+            self.round_trip.store(UNKNOWN, Ordering::Relaxed);
             return None;
         };
-        let took = seat.was_answered(read.is_ok());
-        self.brevity.remember(statement, took > 2 * MOMENT + self.way() / WAYS);
-        if seat.first {
-            self.took_alone(took);
-        }
-        read.ok()
-    }
-
-    /// Says how long an answer took that had nobody before it.
-    pub(super) fn took_alone(&self, took: Duration) {
-        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX - 1);
-        if took < self.way.load(Ordering::Relaxed) {
-            self.way.store(took, Ordering::Relaxed);
+        match read {
+            Ok(rows) => {
+                let took = seat.was_answered();
+                self.short.remember(statement, self.is_short(took));
+                Some(rows)
+            }
+            Err(error) => {
+                let broken = connection.is_broken(&error);
+                seat.has_failed(broken);
+                None
+            }
         }
     }
 
-    /// The way to the server and back, so many times.
-    fn way(&self) -> Duration {
-        Duration::from_micros(self.way.load(Ordering::Relaxed).into()) * WAYS
+    /// Remembers how long the answer to a statement took that had a connection of its own.
+    pub(super) fn took_alone(&self, statement: &Rendered, took: Duration) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(UNKNOWN);
+        self.round_trip.fetch_min(micros, Ordering::Relaxed);
+        self.short.remember(statement, self.is_short(took));
+    }
+
+    fn is_short(&self, took: Duration) -> bool {
+        took < MOMENT + self.round_trips() / ROUND_TRIPS
+    }
+
+    /// The way to the server and back, [`ROUND_TRIPS`] times.
+    fn round_trips(&self) -> Duration {
+        Duration::from_micros(self.round_trip.load(Ordering::Relaxed).into()) * ROUND_TRIPS
     }
 }
 
@@ -129,8 +151,7 @@ impl<C: Connection> Pipe<C> {
     fn seat(self: Arc<Self>, stalled: Duration) -> Option<Seat<C>> {
         let begun = Instant::now();
         let mut state = self.state.lock();
-        let first = state.waiting == 0;
-        if first {
+        if state.waiting == 0 {
             state.moved = begun;
         }
         if state.given_up
@@ -143,21 +164,32 @@ impl<C: Connection> Pipe<C> {
         state.reads += 1;
         state.waiting += 1;
         drop(state);
-        Some(Seat { pipe: self, begun, first, answered: false })
+        Some(Seat { pipe: self, begun, answered: false })
     }
 }
 
 impl<C: Connection> Seat<C> {
     /// Notes that the server answered; gives the time that it took, from when those before had theirs.
-    fn was_answered(&mut self, well: bool) -> Duration {
+    fn was_answered(&mut self) -> Duration {
         self.answered = true;
         let now = Instant::now();
         let mut state = self.pipe.state.lock();
         let since = self.begun.max(state.moved);
         state.waiting -= 1;
         state.moved = now;
-        state.given_up |= !well;
         now.saturating_duration_since(since)
+    }
+
+    /// Notes that there will be no rows.
+    fn has_failed(&mut self, broken: bool) {
+        self.was_answered();
+        let mut state = self.pipe.state.lock();
+        state.given_up = true;
+        state.broken |= broken;
+        drop(state);
+        if broken {
+            self.pipe.lease.forget_others();
+        }
     }
 }
 
@@ -171,7 +203,8 @@ impl<C: Connection> Drop for Seat<C> {
 
 impl<C: Connection> Drop for Pipe<C> {
     fn drop(&mut self) {
-        if self.state.get_mut().waiting > 0 {
+        let state = self.state.get_mut();
+        if state.waiting > 0 || state.broken {
             self.lease.give_up();
         }
     }

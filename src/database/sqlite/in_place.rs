@@ -1,41 +1,98 @@
 //! Reading without a detour: a statement that is a moment's work is done by whoever asks, because
 //! handing it to another thread and back takes longer than that.
 //!
-//! A statement that turns out to take longer (`brevity.rs`) is broken off and done by the workers
-//! (`workers.rs`), from then on at once, for a while.
+//! What a moment's work is shows when it is tried. A statement that turns out to take longer is broken
+//! off and done by the workers (`workers.rs`), from then on at once, for a while.
 
-use std::time::Instant;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::{connection, pace};
-use crate::database::brevity::{Brevity, MOMENT};
 use crate::database::{Rendered, Row};
 
-/// Reads all rows; `None` when that takes longer than a moment, which is remembered.
-pub(super) fn read(
-    brevity: &Brevity,
-    connection: &Connection,
-    statement: &Rendered,
-) -> Option<rusqlite::Result<Vec<Row>>> {
-    let _running = pace::begin_briefly(MOMENT);
-    // Once for each connection, and no measure of what comes again and again.
-    let mut prepared = match connection.prepare_cached(&statement.sql) {
-        Ok(prepared) => prepared,
-        Err(failed) => return (!is_over(&failed)).then_some(Err(failed)),
-    };
-    let begun = Instant::now();
-    let read = connection::all(&mut prepared, statement);
-    let over = read.as_ref().err().is_some_and(is_over);
-    // Also where SQLite did not ask: it counts a table and waits for the disk without that.
-    brevity.remember(statement, over || begun.elapsed() > 2 * MOMENT);
-    (!over).then_some(read)
+/// A statement that takes longer is nothing for whoever has other requests to answer.
+const MOMENT: Duration = Duration::from_micros(500);
+/// So many times in a row it has to take longer: once, the processor may have been somebody else's.
+const TIMES: u64 = 3;
+/// For how many seconds a statement that took longer is not tried again.
+const REMEMBERED: u64 = 30;
+/// Statements that are remembered, of each database.
+const STATEMENTS: usize = 16;
+/// What is remembered of a statement: its hash, how often in a row it took longer, and until when.
+const HASH: u64 = 0xffff_fff0_0000_0000;
+const TIME: u64 = 0x0000_0001_0000_0000;
+const COUNT: u64 = 0x0000_000f_0000_0000;
+const UNTIL: u64 = 0x0000_0000_ffff_ffff;
+
+/// Which statements of a database take longer than a moment.
+#[derive(Debug, Default)]
+pub(super) struct InPlace {
+    long: [AtomicU64; STATEMENTS],
+}
+
+impl InPlace {
+    /// Whether this is a statement that comes again and again, and nobody knows that it takes longer.
+    pub(super) fn is_brief(&self, statement: &Rendered) -> bool {
+        let (place, hash) = self.place(statement);
+        let remembered = place.load(Ordering::Relaxed);
+        let is_long = remembered & HASH == hash && (remembered & COUNT) / TIME >= TIMES;
+        statement.repeated && !(is_long && remembered & UNTIL >= seconds())
+    }
+
+    /// Reads all rows; `None` when that takes longer.
+    pub(super) fn read(
+        &self,
+        connection: &Connection,
+        statement: &Rendered,
+    ) -> Option<rusqlite::Result<Vec<Row>>> {
+        let _running = pace::begin_briefly(MOMENT);
+        // Once for each connection, and no measure of what comes again and again.
+        let mut prepared = match connection.prepare_cached(&statement.sql) {
+            Ok(prepared) => prepared,
+            Err(failed) => return (!is_over(&failed)).then_some(Err(failed)),
+        };
+        let begun = Instant::now();
+        let read = connection::all(&mut prepared, statement);
+        let over = read.as_ref().err().is_some_and(is_over);
+        // Also where SQLite did not ask: it counts a table and waits for the disk without that.
+        self.remember(statement, over || begun.elapsed() > 2 * MOMENT);
+        (!over).then_some(read)
+    }
+
+    fn remember(&self, statement: &Rendered, took_long: bool) {
+        let (place, hash) = self.place(statement);
+        let known = place.load(Ordering::Relaxed);
+        let times = if known & HASH == hash { (known & COUNT) / TIME } else { 0 };
+        if took_long {
+            let times = (times + 1).min(TIMES);
+            place.store(hash | (times * TIME) | (seconds() + REMEMBERED), Ordering::Relaxed);
+        } else if times > 0 {
+            place.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn place(&self, statement: &Rendered) -> (&AtomicU64, u64) {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = HASHER.hash_one(&statement.sql);
+        let [first, ..] = hash.to_le_bytes();
+        (&self.long[usize::from(first) % STATEMENTS], hash & HASH)
+    }
 }
 
 /// Whether it failed because it may not take longer.
 fn is_over(failed: &rusqlite::Error) -> bool {
     let code = failed.sqlite_error_code();
     matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
+}
+
+/// Seconds since a moment before the first statement.
+fn seconds() -> u64 {
+    static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGINNING.elapsed().as_secs() + 1
 }
 
 #[cfg(test)]
@@ -46,18 +103,19 @@ mod tests {
     fn what_takes_long_is_broken_off_and_not_tried_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         pace::watch(&mut connection).unwrap();
-        let brevity = Brevity::default();
+        let in_place = InPlace::default();
         let brief = Rendered::of("SELECT 1");
-        assert_eq!(read(&brevity, &connection, &brief).unwrap().unwrap().len(), 1);
-        assert!(brevity.is_brief(&brief));
+        assert_eq!(in_place.read(&connection, &brief).unwrap().unwrap().len(), 1);
+        assert!(in_place.is_brief(&brief));
         let long = Rendered::of(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
         );
-        for _ in 0..3 {
-            assert!(brevity.is_brief(&long));
-            assert!(read(&brevity, &connection, &long).is_none());
+        for _ in 0..TIMES {
+            assert!(in_place.is_brief(&long));
+            assert!(in_place.read(&connection, &long).is_none());
         }
-        assert!(!brevity.is_brief(&long));
+        assert!(!in_place.is_brief(&long));
+        assert!(in_place.is_brief(&brief), "each statement for itself");
     }
 
     #[test]
@@ -68,9 +126,9 @@ mod tests {
         other.execute_batch("CREATE TABLE t (a); BEGIN EXCLUSIVE").unwrap();
         let mut connection = Connection::open(&path).unwrap();
         pace::watch(&mut connection).unwrap();
-        let brevity = Brevity::default();
-        assert!(read(&brevity, &connection, &Rendered::of("SELECT * FROM t")).is_none());
+        let in_place = InPlace::default();
+        assert!(in_place.read(&connection, &Rendered::of("SELECT * FROM t")).is_none());
         other.execute_batch("COMMIT").unwrap();
-        assert!(read(&brevity, &connection, &Rendered::of("SELECT a FROM t")).unwrap().is_ok());
+        assert!(in_place.read(&connection, &Rendered::of("SELECT a FROM t")).unwrap().is_ok());
     }
 }

@@ -25,11 +25,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
 
-use super::brevity::Brevity;
 use super::workers::{self, Owner};
 use super::{DatabaseError, Engine, Place, Places, Rendered, Row, Rows, Statement};
 use connection::Role;
 use grouped::Grouped;
+use in_place::InPlace;
 use parking::{Lease, Parking};
 
 pub(super) use transaction::Transaction;
@@ -52,7 +52,7 @@ struct Shared {
     read_turns: Arc<Places>,
     /// Statements that wait for the turn to write.
     grouped: Grouped,
-    brevity: Brevity,
+    in_place: InPlace,
 }
 
 /// The question for all tables but SQLite's own.
@@ -114,7 +114,7 @@ impl Sqlite {
                 write_turn: Arc::new(Places::new(1)),
                 read_turns: Arc::new(Places::new(READERS)),
                 grouped: Grouped::default(),
-                brevity: Brevity::default(),
+                in_place: InPlace::default(),
             }),
         };
         // The first connection shows whether this is a database at all.
@@ -138,7 +138,7 @@ impl Sqlite {
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
         let turn = self.turn(Role::Reader).await?;
-        if self.shared.brevity.is_brief(&statement)
+        if self.shared.in_place.is_brief(&statement)
             && let Some(rows) = self.query_in_place(&statement).await
         {
             // So much work was done without waiting for anything that others may be waiting for it.
@@ -164,7 +164,7 @@ impl Sqlite {
                 }
             }
         };
-        let read = in_place::read(&shared.brevity, lease.connection(), statement)?;
+        let read = shared.in_place.read(lease.connection(), statement)?;
         Some(read.map_err(|failed| error::describe(self.path(), failed)))
     }
 

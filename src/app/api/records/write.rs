@@ -18,7 +18,7 @@ async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Resu
 }
 
 /// The values of the one record that a body is.
-async fn only(call: &Call<'_>, collection: &Collection, body: Value) -> Result<Record, ApiError> {
+async fn one_record(call: &Call<'_>, collection: &Collection, body: Value) -> Result<Record, ApiError> {
     let Value::Object(given) = body else {
         return Err(ApiError::bad_request("the body must be an object: a record's values"));
     };
@@ -56,7 +56,7 @@ pub(super) async fn create(call: &Call<'_>, place: &Place, body: Value) -> Resul
         };
         return Ok(Answer::Data(made.into_iter().map(Value::Object).collect()));
     }
-    let given = only(call, records, body).await?;
+    let given = one_record(call, records, body).await?;
     let made = match &place.behind {
         None => source.create(records, given, &options).await?,
         Some(behind) => {
@@ -107,7 +107,7 @@ pub(super) async fn update(call: &Call<'_>, place: &Place, body: Value) -> Resul
         None if to_one => return Err(ApiError::bad_request("there is no record to be changed")),
         None => return Ok(Answer::Data(json!([]))),
     };
-    let given = only(call, records, body).await?;
+    let given = one_record(call, records, body).await?;
     let changed = if belonging == Filter::All {
         source.change(records, filter, given, &options).await?
     } else {
@@ -189,7 +189,7 @@ async fn find_or_create(
         return Err(ApiError::bad_request("say by which fields a record is found: filterKeys is missing"));
     }
     let records = place.records();
-    let given = only(call, records, body).await?;
+    let given = one_record(call, records, body).await?;
     let parts = keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or_default()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
@@ -242,7 +242,7 @@ pub(super) async fn first_or_create(call: &Call<'_>, place: &Place, body: Value)
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = only(call, &place.collection, body).await?;
+    let given = one_record(call, &place.collection, body).await?;
     let found = call.app.source().first_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(Value::Object(found)))
 }
@@ -257,7 +257,7 @@ pub(super) async fn update_or_create(
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = only(call, &place.collection, body).await?;
+    let given = one_record(call, &place.collection, body).await?;
     let done = call.app.source().update_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(match done {
         Ok(changed) => changed.into_iter().map(Value::Object).collect(),
