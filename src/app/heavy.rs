@@ -27,7 +27,7 @@ static CROWDS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::n
 /// So many pieces of work that wait at one application are a crowd.
 const CROWD: usize = 8;
 /// How long a moment of processor time may take for there to be time that nobody wants.
-const SPARE: Duration = Duration::from_millis(10);
+const SPARE: Duration = Duration::from_millis(50);
 
 /// How much less of the processor it gets than requests do, where both want it (`nice(1)`).
 const NICE: i32 = 10;
@@ -93,7 +93,7 @@ async fn is_time_to_spare() -> bool {
     let begun = thread.spawn(move || {
         stand_back();
         // Some tenths of a millisecond, without optimisation some milliseconds.
-        let sum = (0..100_000_u64).fold(0, |sum, number| std::hint::black_box(sum ^ number));
+        let sum = (0..300_000_u64).fold(0, |sum, number| std::hint::black_box(sum ^ number));
         let _ = sender.send(sum);
     });
     begun.is_ok() && tokio::time::timeout(SPARE, receiver).await.is_ok()
