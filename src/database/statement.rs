@@ -1,6 +1,9 @@
 //! From a statement as a tree to an engine's own SQL. The only place where SQL text comes to be,
 //! but for what an engine says to itself.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
 use sea_query::{
     DeleteStatement, IndexCreateStatement, IndexDropStatement, InsertStatement, MysqlQueryBuilder,
     PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, TableAlterStatement,
@@ -44,6 +47,12 @@ impl Rendered {
 const IF_MISSING: &str = " IF NOT EXISTS ";
 
 impl Rendered {
+    /// A hash of the text, by which statements are told apart as long as this process runs.
+    pub(super) fn hash(&self) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        HASHER.hash_one(&self.sql)
+    }
+
     /// An insertion of one row that gives what the engine makes for the column `generated`.
     pub(super) fn insertion(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
         let rendered = match generated {

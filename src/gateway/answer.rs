@@ -20,7 +20,7 @@ use super::{body, cors, layers};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
 use crate::protocol::{AppId, State};
-use crate::supervisor::{Arrival, Supervisor, Turn, Unavailable, Visit};
+use crate::supervisor::{Arrival, SMALL_BODY, Supervisor, Turn, Unavailable, Visit};
 
 /// What all requests share; nothing in it changes.
 pub(super) struct Shared {
@@ -173,8 +173,8 @@ impl Shared {
     /// Lets a request in: reads its body, waits for its turn, and borrows the application, which is
     /// started if a visit may start it.
     async fn admit(&self, app: &str, body: Incoming) -> Result<(Lent, Bytes), Refusal> {
-        // A long body that nobody reads is the end of its connection.
-        let long = body.size_hint().upper().is_none_or(|length| length > body::SHORT);
+        // A small body that nobody reads is thrown away; a long one is the end of its connection.
+        let long = body.size_hint().upper().is_none_or(|length| length > SMALL_BODY);
         let unread = |refusal: Refusal| if long { refusal.and_close() } else { refusal };
         let arrived = self.supervisor.arrive(app);
         let arrived = arrived.map_err(|unavailable| unread(Refusal::unavailable(&unavailable)))?;

@@ -8,11 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
-use crate::supervisor::{Arrival, Refused};
-
-/// The longest body that comes with its head, or just behind it: where nobody wants it, it is thrown
-/// away, and the connection goes on.
-pub(super) const SHORT: u64 = 64 * 1024;
+use crate::supervisor::{Arrival, Refused, SMALL_BODY};
 
 /// After how many bytes others have their turn: a body that comes quickly would keep a core for
 /// milliseconds.
@@ -86,7 +82,7 @@ where
         }
     }
     let whole = if rest.is_empty() { first } else { rest.freeze() };
-    if whole.len() as u64 > SHORT && at_once > 0 {
+    if whole.len() as u64 > SMALL_BODY && at_once > 0 {
         rest_after(arrival, at_once).await;
     }
     Ok(whole)

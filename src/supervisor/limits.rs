@@ -19,8 +19,9 @@ use arc_swap::ArcSwap;
 use crate::database::{Place, Places};
 use crate::protocol::{Limit, LimitValues, Limits};
 
-/// A body of this size or less is not counted: there are no more of them than connections.
-const SMALL_BODY: u64 = 64 * 1024;
+/// A body of this size or less comes with its head, or just behind it. It is not counted: there are no
+/// more of them than connections.
+pub(crate) const SMALL_BODY: u64 = 64 * 1024;
 /// The bodies of an application that are in memory at a time, as many times its longest.
 const BODIES: u64 = 8;
 

@@ -47,6 +47,7 @@ use registry::{Registration, Registry};
 
 pub use entry::Visit;
 pub use events::Events;
+pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, Turn};
 pub use opening::OpenError;
 pub use operations::Operations;

@@ -49,7 +49,7 @@ impl<C: Connection> Lease<C> {
         self.budget.forget_all();
     }
 
-    /// Something is under way on it whose answer nobody waits for, or it is broken: nobody else gets it.
+    /// Something is under way on it whose answer nobody waits for: nobody else gets it.
     pub(super) fn give_up(&mut self) {
         self.under_way = true;
     }

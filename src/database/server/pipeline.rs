@@ -55,10 +55,8 @@ struct State {
     waiting: u32,
     /// When the last was answered, or the first begun.
     moved: Instant,
-    /// Somebody did not get what was asked for: nobody joins any more.
+    /// Somebody did not get an answer: nobody joins any more.
     given_up: bool,
-    /// Nothing can be done with the connection any more.
-    broken: bool,
 }
 
 /// A place among those who read on a connection. Dropped without an answer, its statement is under
@@ -82,13 +80,13 @@ impl<C: Connection> Pipeline<C> {
     /// A place among those who read already, where there is one.
     pub(super) fn join(&self) -> Option<Seat<C>> {
         let pipe = self.current.lock().upgrade()?;
-        pipe.seat(STALLED + self.round_trips())
+        pipe.seat(STALLED + self.round_trip() * ROUND_TRIPS)
     }
 
     /// A place on a connection that others join from now on.
     pub(super) fn begin(&self, lease: Lease<C>) -> Seat<C> {
         let begun = Instant::now();
-        let state = State { reads: 1, waiting: 1, moved: begun, given_up: false, broken: false };
+        let state = State { reads: 1, waiting: 1, moved: begun, given_up: false };
         let pipe = Arc::new(Pipe { lease, state: Mutex::new(state) });
         *self.current.lock() = Arc::downgrade(&pipe);
         Seat { pipe, begun, answered: false }
@@ -108,7 +106,7 @@ impl<C: Connection> Pipeline<C> {
         let connection = seat.pipe.lease.shared()?;
         // The drivers' futures are large; boxed, no request carries their size while it waits.
         let read = Box::pin(connection.read(statement));
-        let patience = time.min(PATIENCE + self.round_trips());
+        let patience = time.min(PATIENCE + self.round_trip() * ROUND_TRIPS);
         let Ok(read) = tokio::time::timeout(patience, read).await else {
             self.short.remember(statement, false);
             // It may be another server by now.
@@ -122,8 +120,12 @@ impl<C: Connection> Pipeline<C> {
                 Some(rows)
             }
             Err(error) => {
-                let broken = connection.is_broken(&error);
-                seat.has_failed(broken);
+                if connection.is_broken(&error) {
+                    // Nobody on it gets an answer any more.
+                    seat.pipe.lease.forget_others();
+                } else {
+                    seat.was_answered();
+                }
                 None
             }
         }
@@ -137,12 +139,11 @@ impl<C: Connection> Pipeline<C> {
     }
 
     fn is_short(&self, took: Duration) -> bool {
-        took < MOMENT + self.round_trips() / ROUND_TRIPS
+        took < MOMENT + self.round_trip()
     }
 
-    /// The way to the server and back, [`ROUND_TRIPS`] times.
-    fn round_trips(&self) -> Duration {
-        Duration::from_micros(self.round_trip.load(Ordering::Relaxed).into()) * ROUND_TRIPS
+    fn round_trip(&self) -> Duration {
+        Duration::from_micros(self.round_trip.load(Ordering::Relaxed).into())
     }
 }
 
@@ -179,18 +180,6 @@ impl<C: Connection> Seat<C> {
         state.moved = now;
         now.saturating_duration_since(since)
     }
-
-    /// Notes that there will be no rows.
-    fn has_failed(&mut self, broken: bool) {
-        self.was_answered();
-        let mut state = self.pipe.state.lock();
-        state.given_up = true;
-        state.broken |= broken;
-        drop(state);
-        if broken {
-            self.pipe.lease.forget_others();
-        }
-    }
 }
 
 impl<C: Connection> Drop for Seat<C> {
@@ -203,8 +192,7 @@ impl<C: Connection> Drop for Seat<C> {
 
 impl<C: Connection> Drop for Pipe<C> {
     fn drop(&mut self) {
-        let state = self.state.get_mut();
-        if state.waiting > 0 || state.broken {
+        if self.state.get_mut().waiting > 0 {
             self.lease.give_up();
         }
     }

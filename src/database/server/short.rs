@@ -1,7 +1,5 @@
 //! Which statements are short, as far as it was seen.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::database::Rendered;
@@ -46,8 +44,7 @@ impl Short {
     }
 
     fn place(&self, statement: &Rendered) -> (&AtomicU64, u64) {
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = HASHER.hash_one(&statement.sql);
+        let hash = statement.hash();
         let [.., last] = hash.to_le_bytes();
         (&self.known[usize::from(last) % STATEMENTS], hash & HASH)
     }

@@ -4,7 +4,6 @@
 //! What a moment's work is shows when it is tried. A statement that turns out to take longer is broken
 //! off and done by the workers (`workers.rs`), from then on at once, for a while.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -76,8 +75,7 @@ impl InPlace {
     }
 
     fn place(&self, statement: &Rendered) -> (&AtomicU64, u64) {
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = HASHER.hash_one(&statement.sql);
+        let hash = statement.hash();
         let [first, ..] = hash.to_le_bytes();
         (&self.long[usize::from(first) % STATEMENTS], hash & HASH)
     }

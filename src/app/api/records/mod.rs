@@ -97,24 +97,27 @@ pub(super) async fn get_of(
     read::get_among(&call.as_host(), &place, among).await
 }
 
-/// Does an action. One that writes values takes the body: it may be long, and is not copied.
+/// A call with its body, for what writes values: the body may be long, and is not copied.
+type Given<'a> = (&'a Call<'a>, Value);
+
+fn given<'a>(call: &'a mut Call<'_>) -> Given<'a> {
+    let body = std::mem::take(&mut call.body);
+    (call, body)
+}
+
+/// Does an action.
 pub(super) fn answer<'a>(call: &'a mut Call<'_>, place: &'a Place) -> Answering<'a> {
-    let body = match call.action {
-        "create" | "update" | "firstOrCreate" | "updateOrCreate" => std::mem::take(&mut call.body),
-        _ => Value::Null,
-    };
-    let call = &*call;
     // Each in a box of its own: what waits is large, and a request that reads would carry the place
     // of one that writes.
     match call.action {
         "list" => Box::pin(read::list(call, place)),
         "get" => Box::pin(read::get(call, place)),
         "query" => Box::pin(read::query(call, place)),
-        "create" => Box::pin(write::create(call, place, body)),
-        "update" => Box::pin(write::update(call, place, body)),
+        "create" => Box::pin(write::create(given(call), place)),
+        "update" => Box::pin(write::update(given(call), place)),
         "destroy" => Box::pin(write::destroy(call, place)),
-        "firstOrCreate" => Box::pin(write::first_or_create(call, place, body)),
-        "updateOrCreate" => Box::pin(write::update_or_create(call, place, body)),
+        "firstOrCreate" => Box::pin(write::first_or_create(given(call), place)),
+        "updateOrCreate" => Box::pin(write::update_or_create(given(call), place)),
         "move" => Box::pin(write::move_record(call, place)),
         "add" | "set" | "remove" | "toggle" => Box::pin(links::change(call, place)),
         other => {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Behind, Parameters, Place, within};
+use super::{Behind, Given, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
 use crate::data::{Action, AssociationKind, Collection, Filter, Move, Record, Within};
@@ -25,7 +25,7 @@ async fn one_record(call: &Call<'_>, collection: &Collection, body: Value) -> Re
     values(call, collection, given).await
 }
 
-pub(super) async fn create(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
+pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let source = call.app.source();
@@ -90,7 +90,7 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
     })
 }
 
-pub(super) async fn update(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
+pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let records = place.records();
@@ -177,10 +177,9 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
 /// The first record of an association with the same values in some fields: as it is, or changed;
 /// or a new one.
 async fn find_or_create(
-    call: &Call<'_>,
+    (call, body): Given<'_>,
     place: &Place,
     behind: &Behind,
-    body: Value,
     change: bool,
 ) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
@@ -236,9 +235,9 @@ async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) 
     Ok(())
 }
 
-pub(super) async fn first_or_create(call: &Call<'_>, place: &Place, body: Value) -> Result<Answer, ApiError> {
+pub(super) async fn first_or_create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
     if let Some(behind) = &place.behind {
-        return find_or_create(call, place, behind, body, false).await;
+        return find_or_create((call, body), place, behind, false).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
@@ -247,13 +246,9 @@ pub(super) async fn first_or_create(call: &Call<'_>, place: &Place, body: Value)
     Ok(Answer::Data(Value::Object(found)))
 }
 
-pub(super) async fn update_or_create(
-    call: &Call<'_>,
-    place: &Place,
-    body: Value,
-) -> Result<Answer, ApiError> {
+pub(super) async fn update_or_create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
     if let Some(behind) = &place.behind {
-        return find_or_create(call, place, behind, body, true).await;
+        return find_or_create((call, body), place, behind, true).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
