@@ -45,6 +45,8 @@ impl Rendered {
 }
 
 const IF_MISSING: &str = " IF NOT EXISTS ";
+/// What stands before the number of rows.
+const LIMIT: &str = " LIMIT ";
 
 impl Rendered {
     /// A hash of the text, by which statements are told apart as long as this process runs.
@@ -114,6 +116,14 @@ impl SqlWriter for Writer {
             }
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
                 self.sql.push_str(&format!("CAST(${number} AS bigint)"));
+            }
+            // A planner that is not told how many rows are wanted plans anew each time. Where they are
+            // chosen by values it shall: a plan for values that are frequent may be bad for rare ones.
+            (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows)))
+                if self.values.is_empty() && self.sql.ends_with(LIMIT) =>
+            {
+                self.sql.push_str(&rows.to_string());
+                return;
             }
             // It is bound as a text, which is compared with numbers as an inexact one.
             (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {
@@ -214,3 +224,28 @@ schema_statements!(
 impl Change for InsertStatement {}
 impl Change for UpdateStatement {}
 impl Change for DeleteStatement {}
+
+#[cfg(test)]
+mod tests {
+    use sea_query::{Expr, ExprTrait, Query};
+
+    use super::*;
+
+    #[test]
+    fn postgres_is_told_how_many_rows_are_wanted_when_it_plans_once_for_all() {
+        let page = Query::select().column("a").from("t").limit(20).to_owned();
+        let next = page.clone().offset(40).to_owned();
+        let chosen = page.clone().and_where(Expr::col("a").eq(7)).to_owned();
+        let named =
+            Query::select().column("a").from("t").and_where(Expr::col(" LIMIT ").eq(7_u64)).to_owned();
+        for (statement, sql, values) in [
+            (page, r#"SELECT "a" FROM "t" LIMIT 20"#, vec![]),
+            (next, r#"SELECT "a" FROM "t" LIMIT 20 OFFSET $1"#, vec![40_u64.into()]),
+            (chosen, r#"SELECT "a" FROM "t" WHERE "a" = $1 LIMIT $2"#, vec![7_i32.into(), 20_u64.into()]),
+            (named, r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1"#, vec![7_u64.into()]),
+        ] {
+            let rendered = statement.render(Engine::Postgres);
+            assert_eq!((rendered.sql.as_str(), rendered.values), (sql, values));
+        }
+    }
+}
