@@ -74,9 +74,8 @@ struct Queue {
 }
 
 static QUEUE: LazyLock<&'static Queue> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     // More than cores, because a thread that waits for the disk needs none.
-    let wanted = (cores * 2).clamp(4, 16);
+    let wanted = (cores() * 2).clamp(4, 16);
     let queue: &'static Queue = Box::leak(Box::new(Queue {
         jobs: Mutex::new(Jobs::new(share(wanted))),
         arrived: Condvar::new(),
@@ -94,6 +93,13 @@ static QUEUE: LazyLock<&'static Queue> = LazyLock::new(|| {
     }
     queue
 });
+
+/// The processor's cores that this process may use.
+pub(super) fn cores() -> usize {
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
+    *CORES
+}
 
 /// Of so many threads, those that one database may keep busy: some are always left to others.
 fn share(threads: usize) -> usize {

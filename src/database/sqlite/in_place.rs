@@ -2,7 +2,8 @@
 //! handing it to another thread and back takes longer than that.
 //!
 //! What a moment's work is shows when it is tried. A statement that turns out to take longer is broken
-//! off and done by the workers (`workers.rs`), from then on at once, for a while.
+//! off and done by the workers (`workers.rs`), from then on at once, for a while. How long it takes
+//! there is remembered too: those that keep a core busy take turns (`mod.rs`).
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +18,17 @@ use crate::database::{Rendered, Row};
 const MOMENT: Duration = Duration::from_micros(500);
 /// So many times in a row it has to take longer: once, the processor may have been somebody else's.
 const TIMES: u64 = 3;
+/// It takes longer, but a worker is soon done with it.
+const MODERATE: u64 = TIMES + 1;
+/// A statement that takes longer keeps a core busy. Meanwhile somebody else's writing waits for its
+/// part of the disk: what serves that in the kernel waits for a core too.
+const BUSY: Duration = Duration::from_millis(20);
 /// For how many seconds a statement that took longer is not tried again.
 const REMEMBERED: u64 = 30;
 /// Statements that are remembered, of each database.
 const STATEMENTS: usize = 16;
-/// What is remembered of a statement: its hash, how often in a row it took longer, and until when.
+/// What is remembered of a statement: its hash, how often in a row it took longer (or that it is
+/// moderate), and until when.
 const HASH: u64 = 0xffff_fff0_0000_0000;
 const TIME: u64 = 0x0000_0001_0000_0000;
 const COUNT: u64 = 0x0000_000f_0000_0000;
@@ -36,10 +43,21 @@ pub(super) struct InPlace {
 impl InPlace {
     /// Whether this is a statement that comes again and again, and nobody knows that it takes longer.
     pub(super) fn is_brief(&self, statement: &Rendered) -> bool {
-        let (place, hash) = self.place(statement);
-        let remembered = place.load(Ordering::Relaxed);
-        let is_long = remembered & HASH == hash && (remembered & COUNT) / TIME >= TIMES;
-        statement.repeated && !(is_long && remembered & UNTIL >= seconds())
+        let (times, until) = self.known(statement);
+        statement.repeated && !(times >= TIMES && until >= seconds())
+    }
+
+    /// Whether a worker is busy with it for long, as far as is known.
+    pub(super) fn is_heavy(&self, statement: &Rendered) -> bool {
+        statement.repeated && self.known(statement).0 == TIMES
+    }
+
+    /// Remembers how long a worker was busy with a statement that takes longer than a moment.
+    pub(super) fn took(&self, statement: &Rendered, took: Duration) {
+        let (times, until) = self.known(statement);
+        if times >= TIMES {
+            self.set(statement, if took < BUSY { MODERATE } else { TIMES }, until);
+        }
     }
 
     /// Reads all rows; `None` when that takes longer.
@@ -63,15 +81,24 @@ impl InPlace {
     }
 
     fn remember(&self, statement: &Rendered, took_long: bool) {
+        let (times, _) = self.known(statement);
+        if took_long {
+            self.set(statement, if times < TIMES { times + 1 } else { times }, seconds() + REMEMBERED);
+        } else if times > 0 {
+            self.place(statement).0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How often in a row a statement took longer, and until when that counts.
+    fn known(&self, statement: &Rendered) -> (u64, u64) {
         let (place, hash) = self.place(statement);
         let known = place.load(Ordering::Relaxed);
-        let times = if known & HASH == hash { (known & COUNT) / TIME } else { 0 };
-        if took_long {
-            let times = (times + 1).min(TIMES);
-            place.store(hash | (times * TIME) | (seconds() + REMEMBERED), Ordering::Relaxed);
-        } else if times > 0 {
-            place.store(0, Ordering::Relaxed);
-        }
+        if known & HASH == hash { ((known & COUNT) / TIME, known & UNTIL) } else { (0, 0) }
+    }
+
+    fn set(&self, statement: &Rendered, times: u64, until: u64) {
+        let (place, hash) = self.place(statement);
+        place.store(hash | (times * TIME) | until, Ordering::Relaxed);
     }
 
     fn place(&self, statement: &Rendered) -> (&AtomicU64, u64) {
@@ -114,6 +141,26 @@ mod tests {
         }
         assert!(!in_place.is_brief(&long));
         assert!(in_place.is_brief(&brief), "each statement for itself");
+    }
+
+    #[test]
+    fn what_takes_long_is_heavy_until_a_worker_is_soon_done_with_it() {
+        let (in_place, statement) = (InPlace::default(), Rendered::of("SELECT 1"));
+        for _ in 0..TIMES {
+            assert!(!in_place.is_heavy(&statement));
+            in_place.remember(&statement, true);
+        }
+        assert!(in_place.is_heavy(&statement), "nobody knows better");
+        for (took, heavy) in [(BUSY / 2, false), (BUSY, true), (BUSY * 9, true), (BUSY / 9, false)] {
+            in_place.took(&statement, took);
+            assert_eq!(in_place.is_heavy(&statement), heavy);
+            in_place.remember(&statement, true);
+            assert_eq!(in_place.is_heavy(&statement), heavy, "that it takes longer than a moment is no news");
+            assert!(!in_place.is_brief(&statement));
+        }
+        in_place.remember(&statement, false);
+        in_place.took(&statement, BUSY);
+        assert!(in_place.is_brief(&statement) && !in_place.is_heavy(&statement));
     }
 
     #[test]

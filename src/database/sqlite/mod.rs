@@ -2,10 +2,11 @@
 //!
 //! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Whose
 //! turn it is, is settled among the async callers by semaphores, so that no thread ever waits for
-//! a lock. Whoever has the turn to read does what is a moment's work itself (`in_place.rs`); whoever
-//! has the turn to write has all statements done that wait for it, with one wait for the disk
-//! (`grouped.rs`). Connections are opened when they are needed, parked between statements
-//! (`parking.rs`) and closed when idle, so that an application nobody uses costs no connection at all.
+//! a lock. Whoever has the turn to read does what is a moment's work itself (`in_place.rs`); what
+//! keeps a core busy has turns of its own besides, fewer than there are cores. Whoever has the turn
+//! to write has all statements done that wait for it, with one wait for the disk (`grouped.rs`).
+//! Connections are opened when they are needed, parked between statements (`parking.rs`) and closed
+//! when idle, so that an application nobody uses costs no connection at all.
 
 mod connection;
 mod error;
@@ -20,7 +21,7 @@ mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
@@ -50,6 +51,8 @@ struct Shared {
     write_turn: Arc<Places>,
     /// A place for each connection that reads.
     read_turns: Arc<Places>,
+    /// A place for each of those that may keep a core busy.
+    heavy_turns: Arc<Places>,
     /// Statements that wait for the turn to write.
     grouped: Grouped,
     in_place: InPlace,
@@ -113,6 +116,7 @@ impl Sqlite {
                 parking: Arc::new(Parking::new(path)),
                 write_turn: Arc::new(Places::new(1)),
                 read_turns: Arc::new(Places::new(READERS)),
+                heavy_turns: Arc::new(Places::new(heavy(READERS))),
                 grouped: Grouped::default(),
                 in_place: InPlace::default(),
             }),
@@ -137,16 +141,32 @@ impl Sqlite {
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
-        let turn = self.turn(Role::Reader).await?;
-        if self.shared.in_place.is_brief(&statement)
-            && let Some(rows) = self.query_in_place(&statement).await
-        {
-            // So much work was done without waiting for anything that others may be waiting for it.
-            tokio::task::coop::consume_budget().await;
-            return rows;
+        let in_place = &self.shared.in_place;
+        if in_place.is_brief(&statement) {
+            let _turn = self.turn(Role::Reader).await?;
+            if let Some(rows) = self.query_in_place(&statement).await {
+                // So much work was done without waiting for anything that others may be waiting for it.
+                tokio::task::coop::consume_budget().await;
+                return rows;
+            }
         }
+        // Without a turn to read, which what is brief has more use for meanwhile.
+        let heavy = match in_place.is_heavy(&statement) {
+            true => Some(self.turn_of(&self.shared.heavy_turns).await?),
+            false => None,
+        };
+        let turn = self.turn(Role::Reader).await?;
         let time = self.time_for(&statement);
-        self.run(turn, Role::Reader, time, move |connection| connection::query(connection, &statement)).await
+        let shared = Arc::clone(&self.shared);
+        let read = move |connection: &mut Connection| {
+            // Until it is done, also when nobody waits for it any more.
+            let _heavy = heavy;
+            let begun = Instant::now();
+            let read = connection::query(connection, &statement);
+            shared.in_place.took(&statement, begun.elapsed());
+            read
+        };
+        self.run(turn, Role::Reader, time, read).await
     }
 
     /// Reads without another thread; `None` when that takes longer than a moment. The caller has the
@@ -273,7 +293,9 @@ impl Sqlite {
         let parking = &self.shared.parking;
         parking.close();
         // Having every turn means that nobody works with a connection any more.
-        for turns in [&self.shared.write_turn, &self.shared.read_turns] {
+        let Shared { heavy_turns, write_turn, read_turns, .. } = &*self.shared;
+        // Who has the first waits for one of the last.
+        for turns in [heavy_turns, write_turn, read_turns] {
             turns.close().await;
             turns.refuse();
         }
@@ -289,6 +311,7 @@ impl Sqlite {
     /// How many connections read at a time, and how long a statement may take; from now on.
     pub(super) fn set_limits(&self, readers: u32, statement_time: Duration) {
         self.shared.read_turns.resize(std::cmp::max(readers, 1));
+        self.shared.heavy_turns.resize(heavy(readers));
         self.shared.parking.set_statement_time(statement_time);
     }
 
@@ -297,10 +320,14 @@ impl Sqlite {
     }
 
     async fn turn(&self, role: Role) -> Result<Place, DatabaseError> {
-        let turns = match role {
+        self.turn_of(match role {
             Role::Writer => &self.shared.write_turn,
             Role::Reader => &self.shared.read_turns,
-        };
+        })
+        .await
+    }
+
+    async fn turn_of(&self, turns: &Arc<Places>) -> Result<Place, DatabaseError> {
         let turn = turns.take().await.map_err(|_| self.shared.parking.closed())?;
         if self.shared.parking.is_closed() {
             return Err(self.shared.parking.closed());
@@ -331,6 +358,13 @@ impl Sqlite {
     }
 }
 
+/// Of so many connections that read, those that may keep a core busy: one core is left to others, and
+/// one connection to what is brief.
+fn heavy(readers: u32) -> u32 {
+    let cores = u32::try_from(workers::cores()).unwrap_or(u32::MAX);
+    std::cmp::max(std::cmp::min(cores, readers).saturating_sub(1), 1)
+}
+
 /// SQLite is given absolute paths only: a relative one could be read as a URI (`file:...`).
 fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
     std::path::absolute(path).map_err(|reason| {
@@ -344,4 +378,40 @@ async fn on_worker<T: Send + 'static>(
 ) -> Result<T, DatabaseError> {
     let owned = path.to_owned();
     workers::run(Owner::NOBODY, move || work(&owned)).await.unwrap_or_else(|| Err(error::panicked(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_keeps_a_core_busy_leaves_a_connection_to_what_is_brief() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
+        sqlite.set_limits(2, Duration::from_secs(600));
+        let endless = Rendered::of(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+        );
+        while !sqlite.shared.in_place.is_heavy(&endless) {
+            assert!(sqlite.shared.in_place.is_brief(&endless));
+            assert!(sqlite.query_in_place(&endless).await.is_none());
+        }
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..5 {
+            let (sqlite, endless) = (sqlite.clone(), endless.clone());
+            crowd.spawn(async move { sqlite.query(endless).await });
+        }
+        while sqlite.shared.heavy_turns.try_take().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sqlite.query(Rendered::of("SELECT 1")).await.unwrap().len(), 1);
+        crowd.shutdown().await;
+        sqlite.close().await;
+    }
+
+    #[test]
+    fn of_the_connections_that_read_one_is_kept_from_what_is_heavy() {
+        assert_eq!((heavy(1), heavy(2)), (1, 1));
+        assert!(usize::try_from(heavy(1000)).unwrap() < workers::cores().max(2));
+    }
 }
