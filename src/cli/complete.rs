@@ -20,9 +20,10 @@ use serde_json::value::RawValue;
 
 use super::Cli;
 use crate::client::{Line, paths};
-use crate::protocol::methods::{AppList, HostHello, Method, OperationListMethod};
+use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    Hello, Limit, ListApplications, Message, Nothing, PROTOCOL_VERSION, Request, RequestId, State,
+    ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing, PROTOCOL_VERSION,
+    Request, RequestId, State,
 };
 
 /// The variable by which a shell asks for completion.
@@ -113,9 +114,14 @@ fn applications(wanted: fn(&str, State) -> bool) -> ArgValueCompleter {
 }
 
 fn candidates(current: &OsStr, deleted: bool, wanted: fn(&str, State) -> bool) -> Vec<CompletionCandidate> {
-    let list = ask::<AppList>(ListApplications { deleted, ..ListApplications::default() });
-    let applications = list.map(|list| list.applications).unwrap_or_default();
+    let applications = if deleted {
+        let list = ask::<AppList>(ListApplications { deleted, ..ListApplications::default() });
+        list.map(|list| list.applications.iter().map(ApplicationSummary::from).collect())
+    } else {
+        ask::<AppSummaries>(ListSummaries::default()).map(|list| list.applications)
+    };
     applications
+        .unwrap_or_default()
         .into_iter()
         .filter(|application| begins(application.id.as_str(), current))
         .filter(|application| wanted(application.id.as_str(), application.state))
@@ -207,11 +213,11 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             assert!(lines.next().unwrap().unwrap().contains("host.hello"));
-            assert!(lines.next().unwrap().unwrap().contains("app.list"));
+            assert!(lines.next().unwrap().unwrap().contains("app.summaries"));
             let answers = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"applications\":[]}}\n";
             stream.write_all(answers.as_bytes()).unwrap();
         });
-        let answer = exchange(&path, AppList::NAME, serde_json::json!({})).unwrap();
+        let answer = exchange(&path, AppSummaries::NAME, serde_json::json!({})).unwrap();
         server.join().unwrap();
         assert_eq!(answer.get(), "{\"applications\":[]}");
     }
@@ -221,6 +227,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let _listener = UnixListener::bind(&path).unwrap();
-        assert!(exchange(&path, AppList::NAME, serde_json::json!({})).is_err());
+        assert!(exchange(&path, AppSummaries::NAME, serde_json::json!({})).is_err());
     }
 }

@@ -10,8 +10,8 @@ use super::error::CliError;
 use super::output::{Color, Console, Format};
 use crate::client::autostart::Launch;
 use crate::client::{Address, Client, paths};
-use crate::protocol::methods::{AppList, Method};
-use crate::protocol::{Application, ListApplications, Wait};
+use crate::protocol::methods::{AppList, AppSummaries, Method};
+use crate::protocol::{Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
 
 /// How long a daemon may take to accept a connection or to answer what needs no work.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -140,6 +140,24 @@ impl Context {
         let mut applications = Vec::new();
         loop {
             let page = self.ask::<AppList>(client, request.clone()).await?;
+            applications.extend(page.applications);
+            if page.next.is_none() {
+                return Ok(applications);
+            }
+            request.after = page.next;
+        }
+    }
+
+    /// Asks for the applications as far as a table shows them, all pages of them.
+    pub(crate) async fn summaries(
+        &self,
+        client: &Client,
+        states: Vec<State>,
+    ) -> Result<Vec<ApplicationSummary>, CliError> {
+        let mut request = ListSummaries { states, after: None };
+        let mut applications = Vec::new();
+        loop {
+            let page = self.ask::<AppSummaries>(client, request.clone()).await?;
             applications.extend(page.applications);
             if page.next.is_none() {
                 return Ok(applications);

@@ -166,6 +166,9 @@ impl Host {
                 result
             }
             AppList::NAME => give::<AppList>(self.supervisor.list_some(read::<AppList>(params)?).await?),
+            AppSummaries::NAME => {
+                give::<AppSummaries>(self.supervisor.summaries(&read::<AppSummaries>(params)?))
+            }
             AppGet::NAME => give::<AppGet>(self.supervisor.get_with_size(&read::<AppGet>(params)?.id).await?),
             AppWait::NAME => {
                 let wait = read::<AppWait>(params)?;

@@ -420,37 +420,6 @@ pub struct OneApplication {
     pub id: AppId,
 }
 
-/// Parameters of `app.list`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ListApplications {
-    /// List the deleted ones that can be undeleted, instead.
-    pub deleted: bool,
-    /// Only those in one of these states; empty for all.
-    pub states: Vec<State>,
-    /// Ask their databases for the size of their data.
-    pub sizes: bool,
-    /// Only those behind this one: the `next` of the page before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<AppId>,
-}
-
-/// The answer of `app.list`: by ID, the main application first. A page holds as many as fit a
-/// line well.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ApplicationList {
-    /// The applications.
-    pub applications: Vec<Application>,
-    /// There are more: ask again with `after` set to this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<AppId>,
-}
-
-impl ApplicationList {
-    /// How many applications a page holds at most.
-    pub const PAGE: usize = 4000;
-}
-
 /// Parameters of `app.start`, `app.stop` and `app.restart`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -54,6 +54,8 @@ methods! {
         "Creates an application, with its database and its first user.";
     AppList "app.list" (ListApplications) -> ApplicationList:
         "Lists the applications, or the deleted ones.";
+    AppSummaries "app.summaries" (ListSummaries) -> ApplicationSummaries:
+        "Lists the applications with no more than a table of them shows.";
     AppGet "app.get" (OneApplication) -> Application:
         "Describes one application.";
     AppStart "app.start" (ChangeState) -> StateChanged:

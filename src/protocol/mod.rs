@@ -15,6 +15,7 @@ mod host;
 mod id;
 mod limits;
 pub mod lines;
+mod listing;
 mod message;
 pub mod methods;
 mod operation;
@@ -25,6 +26,7 @@ pub use event::*;
 pub use host::*;
 pub use id::{AppId, InvalidAppId};
 pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
+pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
 

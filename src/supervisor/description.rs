@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 
 use crate::database::Location;
 use crate::protocol::{
-    AppId, Application, ApplicationList, DatabaseDescription, DatabaseMode, Deletion, ListApplications,
-    RpcError, State,
+    AppId, Application, ApplicationList, ApplicationSummaries, ApplicationSummary, DatabaseDescription,
+    DatabaseMode, Deletion, ListApplications, ListSummaries, RpcError, State,
 };
 
 use super::Supervisor;
@@ -23,6 +23,17 @@ use super::registry::{DeletedRegistration, Registration};
 /// Where an application is in a list: by ID, the main one first.
 fn place(id: &AppId) -> (bool, &AppId) {
     (!id.is_main(), id)
+}
+
+/// Whether a state is one of those that are wanted: all, where none is named.
+fn is_among(state: State, states: &[State]) -> bool {
+    states.is_empty() || states.contains(&state)
+}
+
+/// The main application's name is its title, once that was read.
+fn title_of_main(entry: &Entry) -> Option<String> {
+    let running = entry.id.is_main().then(|| entry.running())?;
+    running.map(|running| running.app.title().to_string())
 }
 
 fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
@@ -53,28 +64,53 @@ impl Supervisor {
                 next: None,
             });
         }
-        let wanted = |state| list.states.is_empty() || list.states.contains(&state);
-        let mut entries = self.all_entries();
-        entries.retain(|entry| {
-            let comes = list.after.as_ref().is_none_or(|after| place(&entry.id) > place(after));
-            comes && wanted(entry.state())
-        });
-        let more = entries.len() > ApplicationList::PAGE;
-        if more {
-            // Those on later pages need no order.
-            entries.select_nth_unstable_by(ApplicationList::PAGE, in_order);
-            entries.truncate(ApplicationList::PAGE);
-        }
-        entries.sort_unstable_by(in_order);
-        let next = entries.last().filter(|_| more).map(|last| last.id.clone());
+        let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationList::PAGE);
         let described = entries.iter().map(|entry| self.describe(entry));
         // A state may have changed meanwhile.
         let mut applications: Vec<Application> =
-            described.filter(|application| wanted(application.state)).collect();
+            described.filter(|application| is_among(application.state, &list.states)).collect();
         if list.sizes {
             self.measure(&mut applications).await;
         }
         Ok(ApplicationList { applications, next })
+    }
+
+    /// The applications as far as a table of many shows them; a page at a time.
+    pub fn summaries(&self, list: &ListSummaries) -> ApplicationSummaries {
+        let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationSummaries::PAGE);
+        let summaries = entries.iter().map(|entry| self.summarize(entry));
+        let applications = summaries.filter(|summary| is_among(summary.state, &list.states)).collect();
+        ApplicationSummaries { applications, next }
+    }
+
+    /// So many entries in these states behind another one, in order, and the last of them where there
+    /// are more.
+    fn page(&self, states: &[State], after: Option<&AppId>, size: usize) -> (Vec<Arc<Entry>>, Option<AppId>) {
+        let mut entries = self.all_entries();
+        entries.retain(|entry| {
+            let comes = after.is_none_or(|after| place(&entry.id) > place(after));
+            comes && is_among(entry.state(), states)
+        });
+        let more = entries.len() > size;
+        if more {
+            // Those on later pages need no order.
+            entries.select_nth_unstable_by(size, in_order);
+            entries.truncate(size);
+        }
+        entries.sort_unstable_by(in_order);
+        let next = entries.last().filter(|_| more).map(|last| last.id.clone());
+        (entries, next)
+    }
+
+    fn summarize(&self, entry: &Entry) -> ApplicationSummary {
+        let registration = entry.registration.load();
+        ApplicationSummary {
+            id: entry.id.clone(),
+            name: title_of_main(entry).unwrap_or_else(|| registration.name.clone()),
+            state: entry.state(),
+            start_mode: registration.start_mode(),
+            url: self.url(&entry.id),
+        }
     }
 
     pub(crate) fn describe(&self, entry: &Entry) -> Application {
@@ -86,9 +122,9 @@ impl Supervisor {
             application.started_at = Some(running.started_at);
             application.requests_in_flight = running.in_flight();
             application.database.connections = running.app.source().database().connections();
-            if entry.id.is_main() {
-                application.name = running.app.title().to_string();
-            }
+        }
+        if let Some(title) = title_of_main(entry) {
+            application.name = title;
         }
         application
     }

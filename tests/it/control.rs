@@ -127,6 +127,27 @@ fn discovery_describes_what_is_served() {
 }
 
 #[test]
+fn summaries_say_the_same_as_the_list_in_fewer_words() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    for id in ["hr", "crm"] {
+        daemon.call("app.create", json!({"id": id, "name": format!("The {id}"), "start": id == "crm"}));
+    }
+    let known = ["id", "name", "state", "start_mode", "url"];
+    for params in [json!({}), json!({"states": ["running"]}), json!({"after": "crm"}), json!({"after": "zz"})]
+    {
+        let mut listed = daemon.call("app.list", params.clone());
+        for application in listed["applications"].as_array_mut().unwrap() {
+            application.as_object_mut().unwrap().retain(|name, _| known.contains(&name.as_str()));
+        }
+        assert_eq!(daemon.call("app.summaries", params), listed);
+    }
+    let all = daemon.call("app.summaries", json!({}));
+    let ids: Vec<_> = all["applications"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, ["main", "crm", "hr"]);
+}
+
+#[test]
 fn progress_names_its_request() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();

@@ -12,7 +12,7 @@ use crate::cli::output::application;
 use crate::cli::values::WaitOptions;
 use crate::client::Client;
 use crate::protocol::methods::Method;
-use crate::protocol::{AppId, ChangeState, ListApplications, State, StateChanged};
+use crate::protocol::{AppId, ChangeState, State, StateChanged};
 
 /// How long and whether to wait, and whether all applications are meant.
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ async fn matching(
     client: &Client,
     applies: fn(State) -> bool,
 ) -> Result<Vec<AppId>, CliError> {
-    let applications = context.list(client, ListApplications::default()).await?;
+    let applications = context.summaries(client, Vec::new()).await?;
     Ok(applications
         .into_iter()
         .filter(|application| !application.id.is_main() && applies(application.state))

@@ -1,6 +1,7 @@
 //! `nbapps list`: the applications, or the deleted ones.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -27,35 +28,44 @@ pub(crate) struct List {
     states: Vec<State>,
 }
 
+/// Prints what was found; people are told where that is nothing.
+fn print<T: Serialize>(
+    context: &Context,
+    found: &[T],
+    none: &str,
+    name: impl Fn(&T) -> &str,
+    text: impl FnOnce() -> String,
+) -> Result<(), CliError> {
+    let console = &context.console;
+    if found.is_empty() && console.is_for_people() {
+        console.note(none);
+        return Ok(());
+    }
+    console.list(found, name, text)
+}
+
 impl List {
     /// Prints them.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
-        let (deleted, filtered) = (self.deleted, !self.states.is_empty());
-        let client = context.connect().await?;
-        let request = ListApplications {
-            deleted,
-            states: self.states,
-            sizes: context.console.format == Format::Wide,
-            after: None,
+        let (deleted, format) = (self.deleted, context.console.format);
+        let none = match (deleted, self.states.is_empty()) {
+            (true, _) => "no deleted application is kept",
+            (false, false) => "no application is in such a state",
+            (false, true) => "there is no application yet; make one with: nbapps create ID --start",
         };
-        let applications = context.list(&client, request).await?;
-        let console = &context.console;
-        if applications.is_empty() && console.is_for_people() {
-            console.note(match (deleted, filtered) {
-                (true, _) => "no deleted application is kept",
-                (false, true) => "no application is in such a state",
-                (false, false) => "there is no application yet; make one with: nbapps create ID --start",
-            });
-            return Ok(());
+        let client = context.connect().await?;
+        if !deleted && matches!(format, Format::Table | Format::Name) {
+            let applications = context.summaries(&client, self.states).await?;
+            let text = || application::summaries(&applications);
+            return print(context, &applications, none, |application| application.id.as_str(), text);
         }
-        let wide = console.format == Format::Wide;
-        console.list(
-            &applications,
-            |application| application.id.as_str(),
-            || match deleted {
-                true => application::deleted_list(&applications),
-                false => application::list(&applications, wide),
-            },
-        )
+        let sizes = format == Format::Wide;
+        let request = ListApplications { deleted, states: self.states, sizes, after: None };
+        let applications = context.list(&client, request).await?;
+        let text = || match deleted {
+            true => application::deleted_list(&applications),
+            false => application::list(&applications, true),
+        };
+        print(context, &applications, none, |application| application.id.as_str(), text)
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::Cell;
 
 use super::table::{cell, columns, listing, optional, state};
-use crate::protocol::{Application, Created, Deleted, Limit, StateChanged};
+use crate::protocol::{Application, ApplicationSummary, Created, Deleted, Limit, StateChanged};
 
 /// A time, to the second.
 pub(crate) fn time(time: DateTime<Utc>) -> String {
@@ -44,19 +44,24 @@ fn database(application: &Application) -> String {
     format!("{} ({})", application.database.engine, application.database.mode.as_str())
 }
 
+/// A table of many applications.
+pub(crate) fn summaries(applications: &[ApplicationSummary]) -> String {
+    let rows = applications.iter().map(|application| {
+        vec![
+            cell(application.id.as_str()),
+            cell(&application.name),
+            state(application.state),
+            cell(application.start_mode.as_str()),
+            cell(&application.url),
+        ]
+    });
+    columns(&["ID", "NAME", "STATE", "START", "URL"], rows)
+}
+
 /// A list of applications.
 pub(crate) fn list(applications: &[Application], wide: bool) -> String {
     if !wide {
-        let rows = applications.iter().map(|application| {
-            vec![
-                cell(application.id.as_str()),
-                cell(&application.name),
-                state(application.state),
-                cell(application.start_mode.as_str()),
-                cell(&application.url),
-            ]
-        });
-        return columns(&["ID", "NAME", "STATE", "START", "URL"], rows);
+        return summaries(&applications.iter().map(ApplicationSummary::from).collect::<Vec<_>>());
     }
     let rows = applications.iter().map(|application| {
         vec![
