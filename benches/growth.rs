@@ -5,7 +5,8 @@
 //! - 10, 100 and 1,000 collections in one application: making one more, a first visit, a list, and
 //!   memory;
 //! - 1,000 to 1,000,000 rows, on SQLite and PostgreSQL: a list by the primary key, by an indexed
-//!   field, its last page, one record, and the count alone, one request at a time.
+//!   field, its last page, one record, the count alone, and a list behind a change, one request at
+//!   a time.
 //!
 //! `cargo bench --bench growth`; `-- --quick` takes a minute and leaves out the largest of each.
 
@@ -191,11 +192,28 @@ async fn rows(directory: &Path, postgres: bool) -> Vec<Value> {
             print!(" {name} {:.2} ms,", measured.p50);
             row[name] = json!({"p50_ms": rounded(measured.p50), "p99_ms": rounded(measured.p99)});
         }
-        println!();
+        let changed = after_changes(&api, "posts:list").await;
+        println!(" after a change {:.2} ms", changed.median());
+        row["list_after_change"] = changed.json();
         all.push(row);
     }
     host.stop().await;
     all
+}
+
+/// What an action takes when something was changed just before.
+async fn after_changes(api: &Api, action: &str) -> Times {
+    let change = api.request("POST", "posts:update?filterByTk=1", Some(&json!({"title": "changed"})));
+    let asked = api.request("GET", action, None);
+    let mut connection = Connection::open(api.address).await;
+    let mut times = Times::default();
+    for _ in 0..Mode::asked().choose(10, 50) {
+        assert_eq!(connection.send(&change).await.status, 200);
+        let begun = Instant::now();
+        assert_eq!(connection.send(&asked).await.status, 200);
+        times.add(begun.elapsed());
+    }
+    times
 }
 
 fn main() {

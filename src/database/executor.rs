@@ -2,7 +2,7 @@
 
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 
-use super::{Change, Database, DatabaseError, Namespace, Row, Transaction};
+use super::{Change, Database, DatabaseError, Namespace, Row, Transaction, counted};
 
 /// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
 pub trait Executor: Send {
@@ -14,6 +14,12 @@ pub trait Executor: Send {
         &mut self,
         statement: &SelectStatement,
     ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
+
+    /// Reads the one number that a statement counts.
+    fn count(
+        &mut self,
+        statement: &SelectStatement,
+    ) -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 
     /// Changes something; see [`Database::execute`].
     fn execute(&mut self, statement: &impl Change)
@@ -49,6 +55,10 @@ impl Executor for &Database {
         Database::query(self, statement).await
     }
 
+    async fn count(&mut self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
+        Database::count(self, statement).await
+    }
+
     async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         Database::execute(self, statement).await
     }
@@ -81,6 +91,10 @@ impl Executor for &mut Transaction {
 
     async fn query(&mut self, statement: &SelectStatement) -> Result<Vec<Row>, DatabaseError> {
         Transaction::query(self, statement).await
+    }
+
+    async fn count(&mut self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
+        counted(Transaction::query(self, statement).await?)
     }
 
     async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {

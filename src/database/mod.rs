@@ -248,6 +248,14 @@ impl Database {
         }
     }
 
+    /// Reads the one number that a statement counts.
+    pub async fn count(&self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.count(statement.render(Engine::Sqlite)).await,
+            EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => counted(self.query(statement).await?),
+        }
+    }
+
     /// Reads rows one after the other, however many they are. A connection is held until the last
     /// was read, or until the rows are dropped.
     pub fn stream(&self, statement: &SelectStatement) -> Rows {
@@ -386,6 +394,14 @@ impl Database {
 }
 
 /// The texts that rows begin with.
+/// The one number of an answer.
+fn counted(rows: Vec<Row>) -> Result<u64, DatabaseError> {
+    match rows.first().and_then(|row| row.value(0)) {
+        Some(Value::Integer(count)) if *count >= 0 => Ok(count.unsigned_abs()),
+        other => Err(DatabaseError::Failed(format!("the answer to a count is no number but {other:?}"))),
+    }
+}
+
 fn names(rows: Vec<Row>) -> Vec<String> {
     let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
         Some(Value::Text(name)) => Some(name),

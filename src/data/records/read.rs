@@ -9,7 +9,7 @@ use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
-use crate::database::{Executor, Value};
+use crate::database::Executor;
 
 /// Reads the records a query asks for.
 pub(in crate::data) async fn find<E: Executor>(
@@ -92,12 +92,7 @@ pub(in crate::data) async fn count<E: Executor>(
         limit(&mut statement, super::within::condition(&compiler, collection, query)?);
         statement
     };
-    let row = executor.query(&statement).await?.into_iter().next();
-    match row.and_then(|row| row.into_values().into_iter().next()) {
-        Some(Value::Integer(count)) => Ok(u64::try_from(count).unwrap_or_default()),
-        // An engine answers a count with one whole number, or it is not SQL.
-        _ => Err(value::unreadable(collection, "count(*)", "number")),
-    }
+    Ok(executor.count(&statement).await?)
 }
 
 /// The condition for the records that fit and are open: what a filter looks at must be open too.

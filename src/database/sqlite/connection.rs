@@ -79,6 +79,14 @@ pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
 }
 
+/// A number that changes when anybody else has committed something; `None` where SQLite cannot say it
+/// at once.
+pub(super) fn data_version(connection: &Connection) -> Option<i64> {
+    let _running = pace::begin_briefly();
+    let mut prepared = connection.prepare_cached("PRAGMA data_version").ok()?;
+    prepared.query_row([], |row| row.get(0)).ok()
+}
+
 /// Makes an empty file that nobody else may read; there must be none.
 pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     let mut options = std::fs::OpenOptions::new();

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{connection, pace};
+use super::connection;
+use super::pace::{self, MOMENT};
 use crate::database::{Rendered, Row};
 
-/// A statement that takes longer is nothing for whoever has other requests to answer.
-const MOMENT: Duration = Duration::from_micros(500);
 /// So many times in a row it has to take longer: once, the processor may have been somebody else's.
 const TIMES: u64 = 3;
 /// It takes longer, but a worker is soon done with it.
@@ -66,7 +65,7 @@ impl InPlace {
         connection: &Connection,
         statement: &Rendered,
     ) -> Option<rusqlite::Result<Vec<Row>>> {
-        let _running = pace::begin_briefly(MOMENT);
+        let _running = pace::begin_briefly();
         // Once for each connection, and no measure of what comes again and again.
         let mut prepared = match connection.prepare_cached(&statement.sql) {
             Ok(prepared) => prepared,

@@ -9,6 +9,7 @@
 //! when idle, so that an application nobody uses costs no connection at all.
 
 mod connection;
+mod counts;
 mod error;
 pub(super) mod functions;
 mod giving_up;
@@ -167,6 +168,25 @@ impl Sqlite {
             read
         };
         self.run(turn, Role::Reader, time, read).await
+    }
+
+    /// Reads the number that a statement counts. What is known is not counted again.
+    pub(super) async fn count(&self, statement: Rendered) -> Result<u64, DatabaseError> {
+        let counts = self.shared.parking.counts();
+        if counts.get(&statement).is_some() {
+            let _turn = self.turn(Role::Reader).await?;
+            if let Some(mut lease) = Lease::take_parked(&self.shared.parking, Role::Reader) {
+                lease.look_for_changes();
+                if let Some(count) = counts.get(&statement) {
+                    tokio::task::coop::consume_budget().await;
+                    return Ok(count);
+                }
+            }
+        }
+        let epoch = counts.epoch();
+        let count = super::counted(self.query(statement.clone()).await?)?;
+        counts.keep(statement, count, epoch);
+        Ok(count)
     }
 
     /// Reads without another thread; `None` when that takes longer than a moment. The caller has the

@@ -13,6 +13,8 @@ use rusqlite::Connection;
 
 /// After how many steps SQLite asks: a fraction of a millisecond.
 const STEPS: i32 = 2_000;
+/// A statement that takes longer is nothing for whoever has other requests to answer.
+pub(super) const MOMENT: Duration = Duration::from_micros(500);
 /// A statement that has run for so long gives the processor up whenever it is asked, to whoever
 /// needs it: a short one that comes meanwhile does not wait for the end of a time slice.
 const SHORT: Duration = Duration::from_millis(2);
@@ -44,9 +46,9 @@ pub(super) fn begin(limit: Option<Duration>, given_up: &Arc<AtomicBool>) -> Runn
     Running(())
 }
 
-/// The same where nothing is waited for.
-pub(super) fn begin_briefly(limit: Duration) -> Running {
-    RUN.set(Some(Run { began: Instant::now(), limit: Some(limit), waits: false, given_up: None }));
+/// The same where nothing is waited for, and that is over in a moment.
+pub(super) fn begin_briefly() -> Running {
+    RUN.set(Some(Run { began: Instant::now(), limit: Some(MOMENT), waits: false, given_up: None }));
     Running(())
 }
 

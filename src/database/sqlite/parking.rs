@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::connection::{self, Role};
+use super::counts::Counts;
 use crate::database::workers::{self, Owner};
 use crate::database::{DatabaseError, Rendered};
 
@@ -29,6 +30,8 @@ pub(super) struct Parking {
     owner: Owner,
     /// How long a statement may take, in milliseconds; 0 for as long as it does.
     statement_ms: AtomicU64,
+    /// What connections that are parked have counted.
+    counts: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -44,15 +47,27 @@ struct Places {
 struct Parked {
     connection: Connection,
     since: Instant,
+    /// What it saw when it looked for changes last.
+    version: Option<i64>,
 }
 
 impl Parking {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, places: Mutex::default(), owner: Owner::new(), statement_ms: AtomicU64::new(0) }
+        Self {
+            path,
+            places: Mutex::default(),
+            owner: Owner::new(),
+            statement_ms: AtomicU64::new(0),
+            counts: Counts::default(),
+        }
     }
 
     pub(super) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub(super) fn set_statement_time(&self, time: Duration) {
@@ -88,12 +103,13 @@ impl Parking {
     }
 
     fn empty(&self) -> (Option<Parked>, Vec<Parked>) {
+        self.counts.clear();
         let mut places = self.places.lock();
         (places.writer.take(), std::mem::take(&mut places.readers))
     }
 
-    fn park(self: &Arc<Self>, role: Role, connection: Connection) {
-        let parked = Parked { connection, since: Instant::now() };
+    fn park(self: &Arc<Self>, role: Role, connection: Connection, version: Option<i64>) {
+        let parked = Parked { connection, since: Instant::now(), version };
         let mut places = self.places.lock();
         if places.closed {
             // Closing may write to the disk: not while others wait for this lock.
@@ -120,6 +136,9 @@ impl Parking {
         let fresh = places.readers.partition_point(|parked| parked.since <= limit);
         old.extend(places.readers.drain(..fresh));
         places.readers.shrink_to_fit();
+        if places.readers.is_empty() {
+            self.counts.clear();
+        }
         places.watched = places.writer.is_some() || !places.readers.is_empty();
         let more = places.watched;
         drop(places);
@@ -145,6 +164,8 @@ pub(super) struct Lease {
     role: Role,
     /// `None` only while this is dropped.
     connection: Option<Connection>,
+    /// What it saw when it looked for changes last.
+    version: Option<i64>,
 }
 
 impl Lease {
@@ -152,7 +173,7 @@ impl Lease {
     pub(super) fn take(parking: &Arc<Parking>, role: Role) -> Result<Self, DatabaseError> {
         match Self::take_parked(parking, role) {
             Some(lease) => Ok(lease),
-            None => Ok(Self::of(parking, role, connection::open(&parking.path, role)?)),
+            None => Ok(Self::of(parking, role, connection::open(&parking.path, role)?, None)),
         }
     }
 
@@ -164,11 +185,21 @@ impl Lease {
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        parked.map(|parked| Self::of(parking, role, parked.connection))
+        parked.map(|parked| Self::of(parking, role, parked.connection, parked.version))
     }
 
-    fn of(parking: &Arc<Parking>, role: Role, connection: Connection) -> Self {
-        Self { parking: Arc::clone(parking), role, connection: Some(connection) }
+    fn of(parking: &Arc<Parking>, role: Role, connection: Connection, version: Option<i64>) -> Self {
+        Self { parking: Arc::clone(parking), role, connection: Some(connection), version }
+    }
+
+    /// Looks whether anybody has changed something since this connection looked last.
+    pub(super) fn look_for_changes(&mut self) {
+        let version = connection::data_version(self.connection());
+        // One that looks for the first time does not know what it has missed.
+        if version.is_none() || version != self.version {
+            self.parking.counts.begin_epoch();
+        }
+        self.version = version;
     }
 
     /// The connection.
@@ -189,7 +220,7 @@ impl Drop for Lease {
         // whose user panicked, is not used again.
         let clean = connection.is_autocommit() || connection::roll_back(&connection);
         if clean && !std::thread::panicking() {
-            self.parking.park(self.role, connection);
+            self.parking.park(self.role, connection, self.version);
         }
     }
 }
