@@ -260,9 +260,14 @@ fn growth(results: &Value) -> Picture {
     ];
     for engine in ["SQLite", "PostgreSQL"] {
         groups.push(plain(
-            &format!("{engine}: a page by the primary key, with its count"),
+            &format!("{engine}: a page by the primary key, with its count, while nobody writes"),
             "ms",
             rows(engine, "list"),
+        ));
+        groups.push(plain(
+            &format!("{engine}: the same behind a change"),
+            "ms",
+            rows(engine, "list_after_change"),
         ));
         groups.push(plain(&format!("{engine}: one record"), "ms", rows(engine, "get")));
     }

@@ -11,7 +11,7 @@ use super::output::{Color, Console, Format};
 use crate::client::autostart::Launch;
 use crate::client::{Address, Client, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method};
-use crate::protocol::{Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
+use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
 
 /// How long a daemon may take to accept a connection or to answer what needs no work.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -135,17 +135,14 @@ impl Context {
     pub(crate) async fn list(
         &self,
         client: &Client,
-        mut request: ListApplications,
+        request: ListApplications,
     ) -> Result<Vec<Application>, CliError> {
-        let mut applications = Vec::new();
-        loop {
-            let page = self.ask::<AppList>(client, request.clone()).await?;
-            applications.extend(page.applications);
-            if page.next.is_none() {
-                return Ok(applications);
-            }
-            request.after = page.next;
-        }
+        all_pages(async |after| {
+            let request = ListApplications { after, ..request.clone() };
+            let page = self.ask::<AppList>(client, request).await?;
+            Ok((page.applications, page.next))
+        })
+        .await
     }
 
     /// Asks for the applications as far as a table shows them, all pages of them.
@@ -154,16 +151,12 @@ impl Context {
         client: &Client,
         states: Vec<State>,
     ) -> Result<Vec<ApplicationSummary>, CliError> {
-        let mut request = ListSummaries { states, after: None };
-        let mut applications = Vec::new();
-        loop {
-            let page = self.ask::<AppSummaries>(client, request.clone()).await?;
-            applications.extend(page.applications);
-            if page.next.is_none() {
-                return Ok(applications);
-            }
-            request.after = page.next;
-        }
+        all_pages(async |after| {
+            let request = ListSummaries { states: states.clone(), after };
+            let page = self.ask::<AppSummaries>(client, request).await?;
+            Ok((page.applications, page.next))
+        })
+        .await
     }
 
     /// Calls a method that takes its time, and shows on a terminal how far it has come.
@@ -180,6 +173,19 @@ impl Context {
             if wait.wait { Duration::from_millis(wait.timeout_ms).saturating_add(GRACE) } else { PATIENCE };
         within(patience, format!("the daemon did not answer {} for {subject}", M::NAME), call).await
     }
+}
+
+/// What is on all pages, each of which names what the next one is behind.
+async fn all_pages<T>(
+    mut page: impl AsyncFnMut(Option<AppId>) -> Result<(Vec<T>, Option<AppId>), CliError>,
+) -> Result<Vec<T>, CliError> {
+    let (mut all, mut next) = page(None).await?;
+    while next.is_some() {
+        let (more, behind) = page(next).await?;
+        all.extend(more);
+        next = behind;
+    }
+    Ok(all)
 }
 
 async fn within<T>(

@@ -15,7 +15,7 @@ pub trait Executor: Send {
         statement: &SelectStatement,
     ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
 
-    /// Reads the one number that a statement counts.
+    /// Reads the one number that a statement counts; see [`Database::count`].
     fn count(
         &mut self,
         statement: &SelectStatement,

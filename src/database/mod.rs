@@ -248,7 +248,8 @@ impl Database {
         }
     }
 
-    /// Reads the one number that a statement counts.
+    /// Reads the one number that a statement counts; [`DatabaseError::Failed`] where it gives no number.
+    /// SQLite is not asked again for what it has counted, as long as nobody has committed since.
     pub async fn count(&self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.count(statement.render(Engine::Sqlite)).await,
@@ -393,7 +394,6 @@ impl Database {
     }
 }
 
-/// The texts that rows begin with.
 /// The one number of an answer.
 fn counted(rows: Vec<Row>) -> Result<u64, DatabaseError> {
     match rows.first().and_then(|row| row.value(0)) {
@@ -402,6 +402,7 @@ fn counted(rows: Vec<Row>) -> Result<u64, DatabaseError> {
     }
 }
 
+/// The texts that rows begin with.
 fn names(rows: Vec<Row>) -> Vec<String> {
     let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
         Some(Value::Text(name)) => Some(name),

@@ -117,8 +117,9 @@ impl SqlWriter for Writer {
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
                 self.sql.push_str(&format!("CAST(${number} AS bigint)"));
             }
-            // A planner that is not told how many rows are wanted plans anew each time. Where they are
-            // chosen by values it shall: a plan for values that are frequent may be bad for rare ones.
+            // A planner that is not told how many rows are wanted plans anew each time, as it does behind
+            // an offset. Where they are chosen by values it shall: a plan for values that are frequent
+            // may be bad for rare ones.
             (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows)))
                 if self.values.is_empty() && self.sql.ends_with(LIMIT) =>
             {
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgres_is_told_how_many_rows_are_wanted_when_it_plans_once_for_all() {
+    fn postgres_is_told_how_many_rows_are_wanted_where_that_is_all_that_is_bound() {
         let page = Query::select().column("a").from("t").limit(20).to_owned();
         let next = page.clone().offset(40).to_owned();
         let chosen = page.clone().and_where(Expr::col("a").eq(7)).to_owned();

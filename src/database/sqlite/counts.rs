@@ -2,10 +2,10 @@
 //! looking at all of them; as long as nothing in the database changes, the answer stays.
 //!
 //! Whether something changed, SQLite tells each connection, also of what other processes wrote
-//! (`PRAGMA data_version`): whether anybody committed since this connection looked last. One that
-//! finds a change, or looks for the first time, begins a new epoch, and what was counted in those
-//! before counts no more. So a count is given only by a connection that has looked in its epoch, and
-//! has found nothing since.
+//! (`PRAGMA data_version`): whether anybody committed since this connection looked last. So every
+//! count has a ticket, drawn before it was made, and every connection knows the ticket that was next
+//! when it last found a change, or looked for the first time. To a connection that finds nothing new,
+//! what has that ticket or a later one is as if it were counted now.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,56 +13,75 @@ use parking_lot::Mutex;
 
 use crate::database::Rendered;
 
-/// Counts that are known of one database.
-const MOST: usize = 16;
-/// A statement that binds more values is not kept.
+/// Counts that are known of one database: each user in a role with a scope may have some.
+const MOST: usize = 128;
+/// A statement that binds more values, or is longer, is not kept.
 const MOST_VALUES: usize = 16;
+const LONGEST: usize = 4096;
+
+/// A place in the order in which counts are begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
 
 /// The counts that are known of a database.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    epoch: AtomicU64,
+    next: AtomicU64,
+    /// The one that was asked for last is the last.
     known: Mutex<Vec<Known>>,
 }
 
 #[derive(Debug)]
 struct Known {
+    hash: u64,
     statement: Rendered,
     count: u64,
-    /// When it was counted.
-    epoch: u64,
+    ticket: Ticket,
 }
 
 impl Counts {
-    /// The epoch now. It is asked for before something is counted.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
+    /// Draws a ticket: something is counted now.
+    pub(super) fn draw(&self) -> Ticket {
+        Ticket(self.next.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// Something has changed.
-    pub(super) fn begin_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+    /// The ticket that is drawn next.
+    pub(super) fn next(&self) -> Ticket {
+        Ticket(self.next.load(Ordering::SeqCst))
     }
 
-    /// What a statement counts, as far as this epoch knows. Whoever asks has looked for changes.
-    pub(super) fn get(&self, statement: &Rendered) -> Option<u64> {
-        let known = self.known.lock();
-        let epoch = self.epoch();
-        let same = |known: &&Known| known.epoch == epoch && known.is_of(statement);
-        known.iter().find(same).map(|known| known.count)
+    /// Whether something is known of what a statement counts.
+    pub(super) fn has(&self, statement: &Rendered) -> bool {
+        let hash = statement.hash();
+        self.known.lock().iter().any(|known| known.is_of(hash, statement))
     }
 
-    /// Keeps what a statement has counted. `epoch` is that of before.
-    pub(super) fn keep(&self, statement: Rendered, count: u64, epoch: u64) {
-        if statement.values.len() > MOST_VALUES || epoch != self.epoch() {
+    /// What a statement counts, as far as that is known with this ticket or a later one.
+    pub(super) fn get(&self, statement: &Rendered, since: Ticket) -> Option<u64> {
+        let hash = statement.hash();
+        let mut known = self.known.lock();
+        let place = known.iter().rposition(|known| known.ticket >= since && known.is_of(hash, statement))?;
+        let found = known.remove(place);
+        let count = found.count;
+        known.push(found);
+        Some(count)
+    }
+
+    /// Keeps what a statement has counted.
+    pub(super) fn keep(&self, statement: Rendered, count: u64, ticket: Ticket) {
+        if statement.values.len() > MOST_VALUES || statement.sql.len() > LONGEST {
             return;
         }
+        let hash = statement.hash();
         let mut known = self.known.lock();
-        known.retain(|known| known.epoch == epoch && !known.is_of(&statement));
+        if known.iter().any(|known| known.ticket > ticket && known.is_of(hash, &statement)) {
+            return;
+        }
+        known.retain(|known| !known.is_of(hash, &statement));
         if known.len() == MOST {
             known.remove(0);
         }
-        known.push(Known { statement, count, epoch });
+        known.push(Known { hash, statement, count, ticket });
     }
 
     /// Gives the memory back.
@@ -72,8 +91,9 @@ impl Counts {
 }
 
 impl Known {
-    fn is_of(&self, statement: &Rendered) -> bool {
-        self.statement.sql == statement.sql && self.statement.values == statement.values
+    fn is_of(&self, hash: u64, statement: &Rendered) -> bool {
+        let known = &self.statement;
+        self.hash == hash && known.values == statement.values && known.sql == statement.sql
     }
 }
 
@@ -104,7 +124,7 @@ mod tests {
         let counts = sqlite.shared.parking.counts();
         assert_eq!(sqlite.count(all()).await, Ok(0));
         assert_eq!(sqlite.count(all()).await, Ok(0));
-        assert_eq!(counts.get(&all()), Some(0), "it is known now");
+        assert!(counts.has(&all()), "it is known now");
         sqlite.execute(Rendered::of(INSERT)).await.unwrap();
         assert_eq!(sqlite.count(all()).await, Ok(1));
 
@@ -119,7 +139,7 @@ mod tests {
         assert_eq!(sqlite.count(all()).await, Ok(3), "as another process does it");
         assert_eq!(sqlite.count(all()).await, Ok(3));
         sqlite.rest().await;
-        assert_eq!(counts.get(&all()), None, "an idle application keeps nothing");
+        assert!(!counts.has(&all()), "an idle application keeps nothing");
         other.execute_batch(INSERT).unwrap();
         assert_eq!(sqlite.count(all()).await, Ok(4));
         other.execute_batch("DROP TABLE t").unwrap();
@@ -157,33 +177,40 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_holds_for_its_epoch() {
-        let (counts, one) = (Counts::default(), Rendered::of("SELECT count(*) FROM a"));
-        let epoch = counts.epoch();
-        assert_eq!(counts.get(&one), None);
-        counts.keep(one.clone(), 7, epoch);
-        assert_eq!(counts.get(&one), Some(7));
-        let bound = Rendered { values: vec![1_i32.into()], ..one.clone() };
-        assert_eq!(counts.get(&bound), None, "with other values it counts something else");
-        counts.begin_epoch();
-        assert_eq!(counts.get(&one), None);
-        counts.keep(one.clone(), 8, epoch);
-        assert_eq!(counts.get(&one), None, "it may have been counted before the change");
+    fn what_was_counted_holds_for_those_who_have_found_nothing_new_since() {
+        let (counts, one) = (Counts::default(), all());
+        let [first, second, third] = [(); 3].map(|()| counts.draw());
+        assert!(!counts.has(&one));
+        counts.keep(one.clone(), 7, second);
+        assert_eq!((counts.get(&one, first), counts.get(&one, second)), (Some(7), Some(7)));
+        assert_eq!(counts.get(&one, third), None, "it may have been counted before the change");
+        counts.keep(one.clone(), 6, first);
+        assert_eq!(counts.get(&one, first), Some(7), "what was begun later is newer");
+        counts.keep(one.clone(), 8, third);
+        assert_eq!(counts.get(&one, third), Some(8));
+        let bound = Rendered { values: vec![1_i32.into()], ..one };
+        assert_eq!(counts.get(&bound, first), None, "with other values it counts something else");
+        assert!(!counts.has(&bound));
     }
 
     #[test]
-    fn no_more_are_kept_than_are_worth_it() {
+    fn what_is_asked_for_is_kept_longest_and_no_more_than_is_worth_it() {
         let counts = Counts::default();
         let of = |table: usize| Rendered::of(&format!("SELECT count(*) FROM t{table}"));
+        let since = counts.next();
         for table in 0..2 * MOST {
-            counts.keep(of(table), table as u64, counts.epoch());
+            counts.keep(of(table), table as u64, counts.draw());
+            assert_eq!(counts.get(&of(0), since), Some(0));
         }
         assert_eq!(counts.known.lock().len(), MOST);
-        assert_eq!(counts.get(&of(MOST - 1)), None);
-        assert_eq!(counts.get(&of(2 * MOST - 1)), Some(2 * MOST as u64 - 1));
+        assert!(!counts.has(&of(1)));
+        assert!(counts.has(&of(2 * MOST - 1)));
         let many = Rendered { values: vec![1_i32.into(); MOST_VALUES + 1], ..of(0) };
-        counts.keep(many.clone(), 1, counts.epoch());
-        assert_eq!(counts.get(&many), None);
+        let long = Rendered::of(&"x".repeat(LONGEST + 1));
+        for statement in [many, long] {
+            counts.keep(statement.clone(), 1, counts.draw());
+            assert!(!counts.has(&statement));
+        }
         counts.clear();
         assert_eq!(counts.known.lock().capacity(), 0);
     }

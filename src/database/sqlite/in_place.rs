@@ -17,17 +17,17 @@ use crate::database::{Rendered, Row};
 
 /// So many times in a row it has to take longer: once, the processor may have been somebody else's.
 const TIMES: u64 = 3;
-/// It takes longer, but a worker is soon done with it.
-const MODERATE: u64 = TIMES + 1;
-/// A statement that takes longer keeps a core busy. Meanwhile somebody else's writing waits for its
-/// part of the disk: what serves that in the kernel waits for a core too.
+/// It takes longer, but as often in a row again a worker was soon done with it.
+const MODERATE: u64 = TIMES + TIMES;
+/// A statement that takes more of the processor keeps a core busy. Meanwhile somebody else's writing
+/// waits for its part of the disk: what serves that in the kernel waits for a core too.
 const BUSY: Duration = Duration::from_millis(20);
 /// For how many seconds a statement that took longer is not tried again.
 const REMEMBERED: u64 = 30;
 /// Statements that are remembered, of each database.
 const STATEMENTS: usize = 16;
-/// What is remembered of a statement: its hash, how often in a row it took longer (or that it is
-/// moderate), and until when.
+/// What is remembered of a statement: its hash, how often in a row it took longer (and a worker was
+/// soon done with it), and until when.
 const HASH: u64 = 0xffff_fff0_0000_0000;
 const TIME: u64 = 0x0000_0001_0000_0000;
 const COUNT: u64 = 0x0000_000f_0000_0000;
@@ -48,14 +48,17 @@ impl InPlace {
 
     /// Whether a worker is busy with it for long, as far as is known.
     pub(super) fn is_heavy(&self, statement: &Rendered) -> bool {
-        statement.repeated && self.known(statement).0 == TIMES
+        statement.repeated && (TIMES..MODERATE).contains(&self.known(statement).0)
     }
 
-    /// Remembers how long a worker was busy with a statement that takes longer than a moment.
-    pub(super) fn took(&self, statement: &Rendered, took: Duration) {
+    /// Remembers how much of the processor a worker took for a statement that takes longer than a
+    /// moment; `done` unless it failed or was broken off.
+    pub(super) fn took(&self, statement: &Rendered, took: Duration, done: bool) {
         let (times, until) = self.known(statement);
-        if times >= TIMES {
-            self.set(statement, if took < BUSY { MODERATE } else { TIMES }, until);
+        if took >= BUSY {
+            self.set(statement, TIMES, until.max(seconds() + REMEMBERED));
+        } else if done && (TIMES..MODERATE).contains(&times) {
+            self.set(statement, times + 1, until);
         }
     }
 
@@ -113,6 +116,13 @@ fn is_over(failed: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
 }
 
+/// How much of the processor this thread has had: not the time in which it waited for a core, for the
+/// disk or for a lock.
+pub(super) fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Seconds since a moment before the first statement.
 fn seconds() -> u64 {
     static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -150,16 +160,35 @@ mod tests {
             in_place.remember(&statement, true);
         }
         assert!(in_place.is_heavy(&statement), "nobody knows better");
-        for (took, heavy) in [(BUSY / 2, false), (BUSY, true), (BUSY * 9, true), (BUSY / 9, false)] {
-            in_place.took(&statement, took);
-            assert_eq!(in_place.is_heavy(&statement), heavy);
+        for _ in 0..9 {
+            in_place.took(&statement, BUSY / 2, false);
+        }
+        assert!(in_place.is_heavy(&statement), "it was broken off");
+        for time in 1..=9 {
+            in_place.took(&statement, BUSY / 2, true);
+            assert_eq!(in_place.is_heavy(&statement), time < TIMES);
             in_place.remember(&statement, true);
-            assert_eq!(in_place.is_heavy(&statement), heavy, "that it takes longer than a moment is no news");
+            assert_eq!(in_place.is_heavy(&statement), time < TIMES, "longer than a moment is no news");
             assert!(!in_place.is_brief(&statement));
         }
+        in_place.took(&statement, BUSY, false);
+        assert!(in_place.is_heavy(&statement));
         in_place.remember(&statement, false);
-        in_place.took(&statement, BUSY);
         assert!(in_place.is_brief(&statement) && !in_place.is_heavy(&statement));
+        in_place.took(&statement, BUSY, true);
+        assert!(in_place.is_heavy(&statement), "once is enough");
+    }
+
+    #[test]
+    fn waiting_takes_nothing_of_the_processor() {
+        let before = processor_time();
+        while processor_time() == before {
+            std::hint::black_box(0);
+        }
+        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+        let before = processor_time();
+        assert!(receiver.recv_timeout(BUSY).is_err());
+        assert!(processor_time() - before < BUSY);
     }
 
     #[test]

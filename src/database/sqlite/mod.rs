@@ -22,7 +22,7 @@ mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
@@ -142,29 +142,51 @@ impl Sqlite {
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+        let heavy = self.heavy_turn(&statement).await?;
+        self.query_in_turn(heavy, statement).await
+    }
+
+    /// Waits for a turn of those statements that keep a core busy, where this is one.
+    async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Place>, DatabaseError> {
         let in_place = &self.shared.in_place;
+        // Without a turn to read, which what is brief has more use for meanwhile.
+        match !in_place.is_brief(statement) && in_place.is_heavy(statement) {
+            true => self.turn_of(&self.shared.heavy_turns).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn query_in_turn(
+        &self,
+        mut heavy: Option<Place>,
+        statement: Rendered,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let Shared { in_place, heavy_turns, .. } = &*self.shared;
+        let mut turn = self.turn(Role::Reader).await?;
         if in_place.is_brief(&statement) {
-            let _turn = self.turn(Role::Reader).await?;
             if let Some(rows) = self.query_in_place(&statement).await {
+                drop(turn);
                 // So much work was done without waiting for anything that others may be waiting for it.
                 tokio::task::coop::consume_budget().await;
                 return rows;
             }
+            // It may be heavy, or the processor was somebody else's.
+            heavy = heavy.or_else(|| heavy_turns.try_take().ok());
+            if heavy.is_none() && in_place.is_heavy(&statement) {
+                drop(turn);
+                heavy = self.heavy_turn(&statement).await?;
+                turn = self.turn(Role::Reader).await?;
+            }
         }
-        // Without a turn to read, which what is brief has more use for meanwhile.
-        let heavy = match in_place.is_heavy(&statement) {
-            true => Some(self.turn_of(&self.shared.heavy_turns).await?),
-            false => None,
-        };
-        let turn = self.turn(Role::Reader).await?;
         let time = self.time_for(&statement);
         let shared = Arc::clone(&self.shared);
         let read = move |connection: &mut Connection| {
             // Until it is done, also when nobody waits for it any more.
             let _heavy = heavy;
-            let begun = Instant::now();
+            let before = in_place::processor_time();
             let read = connection::query(connection, &statement);
-            shared.in_place.took(&statement, begun.elapsed());
+            let took = in_place::processor_time().saturating_sub(before);
+            shared.in_place.took(&statement, took, read.is_ok());
             read
         };
         self.run(turn, Role::Reader, time, read).await
@@ -172,21 +194,39 @@ impl Sqlite {
 
     /// Reads the number that a statement counts. What is known is not counted again.
     pub(super) async fn count(&self, statement: Rendered) -> Result<u64, DatabaseError> {
-        let counts = self.shared.parking.counts();
-        if counts.get(&statement).is_some() {
-            let _turn = self.turn(Role::Reader).await?;
-            if let Some(mut lease) = Lease::take_parked(&self.shared.parking, Role::Reader) {
-                lease.look_for_changes();
-                if let Some(count) = counts.get(&statement) {
-                    tokio::task::coop::consume_budget().await;
-                    return Ok(count);
-                }
-            }
+        if let Some(count) = self.known_count(&statement).await? {
+            return Ok(count);
         }
-        let epoch = counts.epoch();
-        let count = super::counted(self.query(statement.clone()).await?)?;
-        counts.keep(statement, count, epoch);
+        let heavy = self.heavy_turn(&statement).await?;
+        // While this one waited, another one may have counted the same.
+        if heavy.is_some()
+            && let Some(count) = self.known_count(&statement).await?
+        {
+            return Ok(count);
+        }
+        let counts = self.shared.parking.counts();
+        let ticket = counts.draw();
+        let count = super::counted(self.query_in_turn(heavy, statement.clone()).await?)?;
+        counts.keep(statement, count, ticket);
         Ok(count)
+    }
+
+    /// What a statement counts, where that is known and nobody has committed anything since.
+    async fn known_count(&self, statement: &Rendered) -> Result<Option<u64>, DatabaseError> {
+        let parking = &self.shared.parking;
+        if !parking.counts().has(statement) {
+            return Ok(None);
+        }
+        let known = {
+            let _turn = self.turn(Role::Reader).await?;
+            let lease = Lease::take_parked(parking, Role::Reader);
+            let since = lease.and_then(|mut lease| lease.look_for_changes());
+            since.and_then(|since| parking.counts().get(statement, since))
+        };
+        if known.is_some() {
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok(known)
     }
 
     /// Reads without another thread; `None` when that takes longer than a moment. The caller has the

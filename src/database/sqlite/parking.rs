@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::connection::{self, Role};
-use super::counts::Counts;
+use super::counts::{Counts, Ticket};
 use crate::database::workers::{self, Owner};
 use crate::database::{DatabaseError, Rendered};
 
@@ -30,7 +30,7 @@ pub(super) struct Parking {
     owner: Owner,
     /// How long a statement may take, in milliseconds; 0 for as long as it does.
     statement_ms: AtomicU64,
-    /// What connections that are parked have counted.
+    /// What was counted, for as long as there are connections.
     counts: Counts,
 }
 
@@ -47,8 +47,15 @@ struct Places {
 struct Parked {
     connection: Connection,
     since: Instant,
-    /// What it saw when it looked for changes last.
-    version: Option<i64>,
+    seen: Option<Seen>,
+}
+
+/// What a connection saw when it looked for changes.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    version: i64,
+    /// The count that was next when it last found a change: what was counted since is up to date.
+    since: Ticket,
 }
 
 impl Parking {
@@ -108,8 +115,8 @@ impl Parking {
         (places.writer.take(), std::mem::take(&mut places.readers))
     }
 
-    fn park(self: &Arc<Self>, role: Role, connection: Connection, version: Option<i64>) {
-        let parked = Parked { connection, since: Instant::now(), version };
+    fn park(self: &Arc<Self>, role: Role, connection: Connection, seen: Option<Seen>) {
+        let parked = Parked { connection, since: Instant::now(), seen };
         let mut places = self.places.lock();
         if places.closed {
             // Closing may write to the disk: not while others wait for this lock.
@@ -164,8 +171,7 @@ pub(super) struct Lease {
     role: Role,
     /// `None` only while this is dropped.
     connection: Option<Connection>,
-    /// What it saw when it looked for changes last.
-    version: Option<i64>,
+    seen: Option<Seen>,
 }
 
 impl Lease {
@@ -185,21 +191,23 @@ impl Lease {
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        parked.map(|parked| Self::of(parking, role, parked.connection, parked.version))
+        parked.map(|parked| Self::of(parking, role, parked.connection, parked.seen))
     }
 
-    fn of(parking: &Arc<Parking>, role: Role, connection: Connection, version: Option<i64>) -> Self {
-        Self { parking: Arc::clone(parking), role, connection: Some(connection), version }
+    fn of(parking: &Arc<Parking>, role: Role, connection: Connection, seen: Option<Seen>) -> Self {
+        Self { parking: Arc::clone(parking), role, connection: Some(connection), seen }
     }
 
-    /// Looks whether anybody has changed something since this connection looked last.
-    pub(super) fn look_for_changes(&mut self) {
+    /// Looks whether anybody has committed something, and gives the first ticket of those counts that
+    /// are up to date; `None` where SQLite cannot say it at once.
+    pub(super) fn look_for_changes(&mut self) -> Option<Ticket> {
         let version = connection::data_version(self.connection());
-        // One that looks for the first time does not know what it has missed.
-        if version.is_none() || version != self.version {
-            self.parking.counts.begin_epoch();
-        }
-        self.version = version;
+        let unchanged = self.seen.filter(|seen| Some(seen.version) == version);
+        // One that looks for the first time does not know what it has missed. The ticket is that of
+        // after the look.
+        self.seen =
+            unchanged.or_else(|| version.map(|version| Seen { version, since: self.parking.counts.next() }));
+        self.seen.map(|seen| seen.since)
     }
 
     /// The connection.
@@ -220,7 +228,7 @@ impl Drop for Lease {
         // whose user panicked, is not used again.
         let clean = connection.is_autocommit() || connection::roll_back(&connection);
         if clean && !std::thread::panicking() {
-            self.parking.park(self.role, connection, self.version);
+            self.parking.park(self.role, connection, self.seen);
         }
     }
 }
