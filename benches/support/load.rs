@@ -1,23 +1,36 @@
-//! A load: connections that each send the next request when the last was answered.
-//!
-//! Written here rather than taken from `wrk`: every answer's status is looked at, an error ends the
-//! measurement, percentiles are exact, and nothing has to be installed. One thread does all of it.
-//! It sends bytes that were made before and reads no more of an answer than its length, so that it
-//! takes as little as can be of the machine that it shares with what it measures.
+//! A load: `wrk`, with one thread and connections that each send the next request when the last was
+//! answered. It sends bytes that were made before, in turn.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::task::JoinSet;
-
-use super::figures;
 
 /// Connections at a time, where nothing else is said.
 pub const CONNECTIONS: usize = 16;
-/// How long is not looked at in the beginning.
-const WARM_UP: Duration = Duration::from_millis(150);
+/// Requests of each connection that are not looked at.
+const WARM_UP: usize = 50;
+/// What `wrk` does with the requests, and says in the end: times are in microseconds.
+const SCRIPT: &str = r#"
+local turn = 0
+request = function()
+    turn = turn % #requests + 1
+    return requests[turn]
+end
+done = function(summary, latency)
+    local errors = summary.errors
+    local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    print(string.format(
+        '{"requests": %d, "took": %d, "p50": %f, "p99": %f, "failed": %d}',
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed
+    ))
+end
+"#;
 
 /// Requests to one address, sent in turn.
 #[derive(Debug, Clone)]
@@ -36,6 +49,16 @@ pub struct Measured {
     pub p50: f64,
     pub p99: f64,
     pub requests: usize,
+}
+
+/// What the script says; times in microseconds.
+#[derive(Deserialize)]
+struct Said {
+    requests: usize,
+    took: f64,
+    p50: f64,
+    p99: f64,
+    failed: u64,
 }
 
 /// A request as bytes.
@@ -58,48 +81,56 @@ impl Load {
         Self { address, requests, connections: CONNECTIONS }
     }
 
-    /// Puts it on for so long, from a thread of its own.
+    /// Puts it on for so long; `wrk` counts in whole seconds.
     pub async fn measure(self, duration: Duration) -> Measured {
-        let on_its_thread = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(self.run(duration))
-        };
-        tokio::task::spawn_blocking(on_its_thread).await.expect("the load was put on")
+        self.warm_up().await;
+        let script = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(&script, self.script()).expect("the script is written");
+        let mut wrk = Command::new("wrk");
+        wrk.arg("-t1").arg(format!("-c{}", self.connections)).arg("--timeout").arg("30s");
+        wrk.arg(format!("-d{}s", duration.as_secs_f64().ceil())).arg("-s").arg(script.path());
+        let output = wrk.arg(format!("http://{}", self.address)).kill_on_drop(true).output().await;
+        let output = output.expect("wrk can be run; tests/setup installs it");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let said = text.lines().last().and_then(|line| serde_json::from_str::<Said>(line).ok());
+        let said = said.unwrap_or_else(|| panic!("wrk: {text}{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(said.failed, 0, "requests failed: {text}");
+        Measured {
+            throughput: said.requests as f64 / said.took * 1e6,
+            p50: said.p50 / 1e3,
+            p99: said.p99 / 1e3,
+            requests: said.requests,
+        }
     }
 
-    async fn run(self, duration: Duration) -> Measured {
-        let begin = Instant::now() + WARM_UP;
-        let end = begin + duration;
+    /// Sends some requests beforehand, on as many connections: what those who answer open and prepare
+    /// with the first ones is not looked at.
+    async fn warm_up(&self) {
         let mut connections = JoinSet::new();
-        let all = self.requests.len();
         for number in 0..self.connections {
             let (requests, address) = (self.requests.clone(), self.address);
             connections.spawn(async move {
                 let mut connection = Connection::open(address).await;
-                let mut times: Vec<f64> = Vec::with_capacity(1 << 16);
-                for turn in (number * all / 16).. {
-                    let begun = Instant::now();
-                    if begun >= end {
-                        break;
-                    }
-                    let answer = connection.send(&requests[turn % all]).await;
+                for turn in (number..).step_by(CONNECTIONS).take(WARM_UP) {
+                    let answer = connection.send(&requests[turn % requests.len()]).await;
                     assert_eq!(answer.status, 200, "{}", answer.text());
-                    if begun >= begin {
-                        times.push(figures::milliseconds(begun.elapsed()));
-                    }
                 }
-                times
             });
         }
-        let mut times: Vec<f64> = connections.join_all().await.into_iter().flatten().collect();
-        let took = begin.elapsed().as_secs_f64();
-        times.sort_by(f64::total_cmp);
-        Measured {
-            throughput: times.len() as f64 / took,
-            p50: figures::at(&times, 50.0),
-            p99: figures::at(&times, 99.0),
-            requests: times.len(),
+        connections.join_all().await;
+    }
+
+    /// The requests as Lua has them, and what is done with them.
+    fn script(&self) -> String {
+        let mut script = "local requests = {\n".to_owned();
+        for request in &self.requests {
+            script.push('"');
+            for byte in request {
+                write!(script, "\\{byte:03}").expect("a string takes what is written");
+            }
+            script.push_str("\",\n");
         }
+        script + "}" + SCRIPT
     }
 }
 
