@@ -18,8 +18,9 @@ use super::short::Short;
 use super::{Connection, Pipelining};
 use crate::database::{Rendered, Row};
 
-/// Reads that wait for their answers on one connection at a time.
-const DEPTH: u32 = 8;
+/// Reads that wait for their answers on one connection at a time. More would be a little more in a
+/// second, and all of them would wait where the server's process waits for a core.
+const DEPTH: u32 = 4;
 /// Reads on one connection until others get their turn.
 const READS: u32 = 64;
 /// A statement that takes longer than the way to the server and back and this is not short.
