@@ -5,10 +5,10 @@
 //! - 10, 100 and 1,000 collections in one application: making one more, a first visit, a list, and
 //!   memory;
 //! - 1,000 to 1,000,000 rows, on SQLite and PostgreSQL: a list by the primary key, by an indexed
-//!   field, its last page, one record, the count alone, and a list behind a change, one request at
-//!   a time.
+//!   field, its last page, one record, a page of one with the count, and a list behind a change,
+//!   one request at a time.
 //!
-//! `cargo bench --bench growth`; `-- --quick` takes a minute and leaves out the largest of each.
+//! `cargo bench --bench growth`; `-- --quick` takes two minutes and leaves out the largest of each.
 
 #![allow(
     clippy::expect_used,

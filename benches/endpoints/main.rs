@@ -7,7 +7,7 @@
 //! servers that keep what they acknowledge, both sides on the same one.
 //!
 //! `cargo bench --bench endpoints` prints the medians of the turns and the ratios with their spread,
-//! and writes them to `benches/results`; `-- --quick` takes a minute. `NBAPPS_ROWS` rows (10,000).
+//! and writes them to `benches/results`; `-- --quick` takes some minutes. `NBAPPS_ROWS` rows (10,000).
 //! `NBAPPS_ENGINES=sqlite,pg,mariadb` and `NBAPPS_WORK=list,get` choose. `NBAPPS_BEFORE` names another
 //! build of `nbappsd`, which is measured as root beside this one: what a change gave.
 

@@ -1,5 +1,6 @@
 //! A load: `wrk`, with one thread and connections that each send the next request when the last was
-//! answered. It sends bytes that were made before, in turn.
+//! answered. It sends bytes that were made before, in turn. Percentiles are as `wrk` reckons them: with
+//! those that would have been asked while somebody waited for an answer longer than is usual.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -17,17 +18,22 @@ pub const CONNECTIONS: usize = 16;
 const WARM_UP: usize = 50;
 /// What `wrk` does with the requests, and says in the end: times are in microseconds.
 const SCRIPT: &str = r#"
-local turn = 0
+local thread
+setup = function(one)
+    thread = one
+end
+drawn = 0
 request = function()
-    turn = turn % #requests + 1
-    return requests[turn]
+    drawn = drawn + 1
+    return requests[(drawn - 1) % #requests + 1]
 end
 done = function(summary, latency)
     local errors = summary.errors
     local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    local lost = thread:get("drawn") - summary.requests
     print(string.format(
-        '{"requests": %d, "took": %d, "p50": %f, "p99": %f, "failed": %d}',
-        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed
+        '{"requests": %d, "took": %d, "p50": %f, "p99": %f, "failed": %d, "lost": %d}',
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed, lost
     ))
 end
 "#;
@@ -59,6 +65,8 @@ struct Said {
     p50: f64,
     p99: f64,
     failed: u64,
+    /// Requests without an answer.
+    lost: usize,
 }
 
 /// A request as bytes.
@@ -95,6 +103,8 @@ impl Load {
         let said = text.lines().last().and_then(|line| serde_json::from_str::<Said>(line).ok());
         let said = said.unwrap_or_else(|| panic!("wrk: {text}{}", String::from_utf8_lossy(&output.stderr)));
         assert_eq!(said.failed, 0, "requests failed: {text}");
+        // Each connection waits for an answer in the end, and one request is made to see what they are.
+        assert!(said.lost <= self.connections + 1, "requests were not answered: {text}");
         Measured {
             throughput: said.requests as f64 / said.took * 1e6,
             p50: said.p50 / 1e3,

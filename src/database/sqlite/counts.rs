@@ -10,12 +10,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use sea_query::Value;
 
 use crate::database::Rendered;
 
 /// Counts that are known of one database: each user in a role with a scope may have some.
 const MOST: usize = 128;
-/// A statement that binds more values, or is longer, is not kept.
+/// A statement that binds more values, or has more bytes with them, is not kept.
 const MOST_VALUES: usize = 16;
 const LONGEST: usize = 4096;
 
@@ -69,7 +70,7 @@ impl Counts {
 
     /// Keeps what a statement has counted.
     pub(super) fn keep(&self, statement: Rendered, count: u64, ticket: Ticket) {
-        if statement.values.len() > MOST_VALUES || statement.sql.len() > LONGEST {
+        if statement.values.len() > MOST_VALUES || length(&statement) > LONGEST {
             return;
         }
         let hash = statement.hash();
@@ -88,6 +89,17 @@ impl Counts {
     pub(super) fn clear(&self) {
         *self.known.lock() = Vec::new();
     }
+}
+
+/// The bytes of a statement's text, and of the texts that it binds.
+fn length(statement: &Rendered) -> usize {
+    let bound = statement.values.iter().map(|value| match value {
+        Value::String(Some(text)) => text.len(),
+        Value::Bytes(Some(bytes)) => bytes.len(),
+        Value::Json(Some(json)) => json.to_string().len(),
+        _ => 0,
+    });
+    statement.sql.len() + bound.sum::<usize>()
 }
 
 impl Known {
@@ -207,7 +219,8 @@ mod tests {
         assert!(counts.has(&of(2 * MOST - 1)));
         let many = Rendered { values: vec![1_i32.into(); MOST_VALUES + 1], ..of(0) };
         let long = Rendered::of(&"x".repeat(LONGEST + 1));
-        for statement in [many, long] {
+        let bound = Rendered { values: vec!["x".repeat(LONGEST).into()], ..of(0) };
+        for statement in [many, long, bound] {
             counts.keep(statement.clone(), 1, counts.draw());
             assert!(!counts.has(&statement));
         }

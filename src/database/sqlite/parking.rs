@@ -30,7 +30,7 @@ pub(super) struct Parking {
     owner: Owner,
     /// How long a statement may take, in milliseconds; 0 for as long as it does.
     statement_ms: AtomicU64,
-    /// What was counted, for as long as there are connections.
+    /// What was counted; nothing while no connection is parked for long.
     counts: Counts,
 }
 
