@@ -16,7 +16,7 @@ use super::directory::Host;
 use super::errors::{self, Refusal};
 use super::peer::{Network, Reached, client};
 use super::selector::{Named, Place, Selected, select};
-use super::{body, cors, layers};
+use super::{body, cors, layers, pace};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
 use crate::protocol::{AppId, State};
@@ -51,6 +51,7 @@ pub(super) async fn answer(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> (Response<layers::Body>, Duration) {
+    pace::rest_if_due();
     let (uri, headers) = (request.uri(), request.headers());
     let reached = Reached::read(uri, headers, peer, &shared.trusted_proxies);
     let selected =

@@ -34,10 +34,12 @@ mod directory;
 mod errors;
 mod layers;
 mod listener;
+mod pace;
 mod peer;
 mod seats;
 mod selector;
 
+pub(crate) use pace::rested as thread_rested;
 pub use peer::{InvalidNetwork, Network};
 
 /// How the gateway listens and what it allows.
