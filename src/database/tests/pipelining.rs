@@ -13,6 +13,9 @@ const QUOTIENT: &str = "1 / $1::bigint";
 const SLEEP: &str = "length(pg_sleep($1::bigint - 1)::text)::bigint";
 const COUNT: &str = "(SELECT count(*) FROM generate_series(1, $1::bigint))";
 
+/// So many reads share one connection.
+const SHARING: i64 = 4;
+
 async fn fresh() -> Database {
     let database = Database::create(&Location::Postgres(server_database(&crate::test_servers::fresh_name())))
         .await
@@ -61,7 +64,7 @@ async fn short_reads_share_a_connection_and_each_has_its_own_answer() {
     // The machine may have been busy when they were tried.
     let shared = async {
         loop {
-            let reads = begin(&database, 8);
+            let reads = begin(&database, SHARING);
             tokio::task::yield_now().await;
             let connections = database.connections();
             assert_all(reads).await;
