@@ -44,18 +44,23 @@ fn database(application: &Application) -> String {
     format!("{} ({})", application.database.engine, application.database.mode.as_str())
 }
 
+/// What every table of applications begins with: see [`SUMMARY`].
+fn summary(application: &ApplicationSummary) -> Vec<Cell> {
+    vec![
+        cell(application.id.as_str()),
+        cell(&application.name),
+        state(application.state),
+        cell(application.start_mode.as_str()),
+        cell(&application.url),
+    ]
+}
+
+/// What stands above a summary.
+const SUMMARY: [&str; 5] = ["ID", "NAME", "STATE", "START", "URL"];
+
 /// A table of many applications.
 pub(crate) fn summaries(applications: &[ApplicationSummary]) -> String {
-    let rows = applications.iter().map(|application| {
-        vec![
-            cell(application.id.as_str()),
-            cell(&application.name),
-            state(application.state),
-            cell(application.start_mode.as_str()),
-            cell(&application.url),
-        ]
-    });
-    columns(&["ID", "NAME", "STATE", "START", "URL"], rows)
+    columns(&SUMMARY, applications.iter().map(summary))
 }
 
 /// A list of applications.
@@ -64,12 +69,8 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         return summaries(&applications.iter().map(ApplicationSummary::from).collect::<Vec<_>>());
     }
     let rows = applications.iter().map(|application| {
-        vec![
-            cell(application.id.as_str()),
-            cell(&application.name),
-            state(application.state),
-            cell(application.start_mode.as_str()),
-            cell(&application.url),
+        let mut row = summary(&application.into());
+        row.extend([
             domains(application),
             cell(database(application)),
             cell(&application.database.location),
@@ -83,14 +84,10 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
             optional(application.started_at.map(time)),
             cell(application.requests_in_flight.to_string()),
             optional(application.reason.as_deref()),
-        ]
+        ]);
+        row
     });
-    let heading = [
-        "ID",
-        "NAME",
-        "STATE",
-        "START",
-        "URL",
+    let settings = [
         "DOMAINS",
         "DATABASE",
         "LOCATION",
@@ -105,7 +102,7 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         "REQUESTS",
         "REASON",
     ];
-    columns(&heading, rows)
+    columns(&[&SUMMARY[..], &settings].concat(), rows)
 }
 
 /// A list of deleted applications.
