@@ -56,10 +56,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), StartError> {
     let configuration = Configuration::load(arguments, |name| std::env::var(name).ok())
         .map_err(|error| StartError::new(&error, error.hint()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .on_thread_unpark(crate::gateway::thread_rested)
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         StartError::new(
             format!("the threads cannot be started: {error}"),

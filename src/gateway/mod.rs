@@ -39,7 +39,6 @@ mod peer;
 mod seats;
 mod selector;
 
-pub(crate) use pace::rested as thread_rested;
 pub use peer::{InvalidNetwork, Network};
 
 /// How the gateway listens and what it allows.

@@ -1,31 +1,50 @@
-//! A thread that answers requests lets others have its core now and then.
+//! A thread that answers one request after the other lets others have its core now and then.
 //!
 //! Left to itself the kernel lets a thread that is always busy run for milliseconds, and whoever it
-//! works with waits as long: a database's process, or the reader of its answers.
+//! works with waits as long: a database's process, or the reader of its answers. A thread with pauses
+//! between its requests is left alone: it would only give its core to those who never give theirs.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// How long a thread goes on with requests.
-const AT_A_TIME: Duration = Duration::from_micros(500);
+const AT_A_TIME: Duration = Duration::from_micros(250);
+/// Requests that begin within this time of one another leave no pause.
+const PAUSE: Duration = Duration::from_micros(200);
 
 thread_local! {
-    /// Since when it has had no rest.
-    static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static BUSY: Cell<Option<Busy>> = const { Cell::new(None) };
 }
 
-/// This thread was at rest until now.
-pub(crate) fn rested() {
-    SINCE.set(Some(Instant::now()));
+/// A thread without a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Busy {
+    since: Instant,
+    /// When it began its last request.
+    last: Instant,
 }
 
-/// Gives the core to whoever waits for it, where this thread has had no rest for a while.
-pub(super) fn rest_if_due() {
-    let is_due = |since: Instant| since.elapsed() >= AT_A_TIME;
-    if SINCE.get().is_some_and(is_due) {
-        std::thread::yield_now();
-        rested();
+impl Busy {
+    /// As it is when a request begins.
+    fn at(before: Option<Self>, now: Instant) -> Self {
+        let before = before.filter(|busy| now.duration_since(busy.last) < PAUSE);
+        Self { since: before.map_or(now, |busy| busy.since), last: now }
     }
+
+    fn is_for_long(self) -> bool {
+        self.last.duration_since(self.since) >= AT_A_TIME
+    }
+}
+
+/// A request begins on this thread: gives the core to whoever waits for it, where the thread has been
+/// busy for a while.
+pub(super) fn rest_if_due() {
+    let mut busy = Busy::at(BUSY.get(), Instant::now());
+    if busy.is_for_long() {
+        std::thread::yield_now();
+        busy = Busy::at(None, Instant::now());
+    }
+    BUSY.set(Some(busy));
 }
 
 #[cfg(test)]
@@ -33,16 +52,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_rests_when_it_has_had_none_for_long() {
+    fn a_thread_is_busy_from_the_last_pause_between_its_requests() {
+        let begin = Instant::now();
+        let after = |micros| begin + Duration::from_micros(micros);
+        let mut busy = None;
+        for (at, since, for_long) in [
+            (0, 0, false),
+            (150, 0, false),
+            (300, 0, true),
+            (320, 0, true),
+            (520, 520, false),
+            (600, 520, false),
+        ] {
+            let now = Busy::at(busy, after(at));
+            assert_eq!((now.since, now.is_for_long()), (after(since), for_long), "{at}");
+            busy = Some(now);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_has_rested_begins_anew() {
+        let long_ago = Instant::now().checked_sub(AT_A_TIME).unwrap();
+        BUSY.set(Some(Busy { since: long_ago, last: Instant::now() }));
         rest_if_due();
-        assert_eq!(SINCE.get(), None, "nobody says when this thread is at rest");
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(1));
-        SINCE.set(long_ago);
-        rest_if_due();
-        assert!(SINCE.get() > long_ago);
-        let soon = Instant::now().checked_add(Duration::from_secs(1));
-        SINCE.set(soon);
-        rest_if_due();
-        assert_eq!(SINCE.get(), soon, "it has just begun");
+        let busy = BUSY.get().unwrap();
+        assert!(busy.since > long_ago && !busy.is_for_long());
     }
 }
