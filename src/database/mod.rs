@@ -249,11 +249,19 @@ impl Database {
     }
 
     /// Reads the one number that a statement counts; [`DatabaseError::Failed`] where it gives no number.
-    /// SQLite is not asked again for what it has counted, as long as nobody has committed since.
+    /// SQLite is not asked again for what it has counted, as long as nobody has committed since; servers
+    /// count the same for all who wait for it.
     pub async fn count(&self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.count(statement.render(Engine::Sqlite)).await,
-            EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => counted(self.query(statement).await?),
+            EngineDatabase::Postgres(postgres) => {
+                let (handle, statement) = (postgres.handle(), statement.render(Engine::Postgres));
+                handle.count(&statement, handle.read(&statement)).await
+            }
+            EngineDatabase::Mysql(mysql) => {
+                let (handle, statement) = (mysql.handle(), statement.render(Engine::Mysql));
+                handle.count(&statement, handle.query(&statement)).await
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use sea_query::{
 use super::Engine;
 
 /// SQL of one engine with the values it binds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
     /// The text.
     pub(super) sql: String,

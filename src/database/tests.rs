@@ -6,6 +6,7 @@ use super::*;
 
 mod cancelling;
 mod changing;
+mod counting;
 mod expressions;
 mod keys;
 mod pipelining;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::counting::Counting;
 use super::lease::Lease;
 use super::lending::{Budget, Place};
 use super::pipeline::Pipeline;
 use super::transaction::Transaction;
 use super::turns::Turns;
 use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
-use crate::database::{DatabaseError, Rendered, Row, Rows};
+use crate::database::{DatabaseError, Rendered, Row, Rows, counted};
 
 /// Connections that one application has at a time, until somebody says another number.
 const TURNS: u32 = 8;
@@ -30,6 +31,7 @@ struct Shared<C: Connection> {
     budget: Mutex<Option<Arc<Budget<C>>>>,
     turns: Turns,
     pipeline: Pipeline<C>,
+    counting: Counting,
 }
 
 impl<C: Connection> Clone for Handle<C> {
@@ -57,6 +59,7 @@ impl<C: Connection> Handle<C> {
                 budget: Mutex::new(Some(budget)),
                 turns,
                 pipeline: Pipeline::new(),
+                counting: Counting::default(),
             }),
         }
     }
@@ -83,6 +86,17 @@ impl<C: Connection> Handle<C> {
             .await?
             .statement(statement, async |on: &mut C, statement| on.query(statement).await)
             .await
+    }
+
+    /// Reads the number that a statement counts; `reading` runs it. Who asks for the same meanwhile
+    /// shares an answer, which `reading` may be another's of.
+    pub(in crate::database) async fn count(
+        &self,
+        statement: &Rendered,
+        reading: impl Future<Output = Result<Vec<Row>, DatabaseError>>,
+    ) -> Result<u64, DatabaseError> {
+        let count = async { counted(reading.await?) };
+        self.shared.counting.count(statement, count).await
     }
 
     pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {

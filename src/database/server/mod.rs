@@ -4,6 +4,7 @@
 //! [`Connection`].
 
 mod connection;
+mod counting;
 mod handle;
 mod lease;
 mod lending;
