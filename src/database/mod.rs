@@ -24,6 +24,7 @@ mod engine;
 mod error;
 mod executor;
 mod expression;
+mod kept;
 mod location;
 mod mysql;
 mod places;
@@ -249,19 +250,15 @@ impl Database {
     }
 
     /// Reads the one number that a statement counts; [`DatabaseError::Failed`] where it gives no number.
-    /// SQLite is not asked again for what it has counted, as long as nobody has committed since; servers
-    /// count the same for all who wait for it.
+    /// SQLite and PostgreSQL do not count again as long as nobody has committed anything since; servers
+    /// count once for all who wait for the same.
     pub async fn count(&self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.count(statement.render(Engine::Sqlite)).await,
             EngineDatabase::Postgres(postgres) => {
-                let (handle, statement) = (postgres.handle(), statement.render(Engine::Postgres));
-                handle.count(&statement, handle.read(&statement)).await
+                postgres.handle().count(&statement.render(Engine::Postgres)).await
             }
-            EngineDatabase::Mysql(mysql) => {
-                let (handle, statement) = (mysql.handle(), statement.render(Engine::Mysql));
-                handle.count(&statement, handle.query(&statement)).await
-            }
+            EngineDatabase::Mysql(mysql) => mysql.handle().count(&statement.render(Engine::Mysql)).await,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error, RowStream, Statement};
 
+use super::counts::{self, Counts};
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
@@ -35,6 +36,7 @@ pub(in crate::database) struct PostgresConnection {
     /// Ends with the client, when what is under way has been answered.
     driver: JoinHandle<Result<(), Error>>,
     prepared: Mutex<LruCache<Box<str>, Prepared>>,
+    counts: Box<Counts>,
 }
 
 /// A statement that the server knows, with the names of what it gives.
@@ -148,7 +150,7 @@ impl Connection for PostgresConnection {
         let (client, connection) = config(at).connect(connector).await?;
         // What goes wrong in it, the client says.
         let driver = tokio::spawn(connection);
-        Ok(Self { client, driver, prepared: Mutex::new(LruCache::new(PREPARED)) })
+        Ok(Self { client, driver, prepared: Mutex::new(LruCache::new(PREPARED)), counts: Box::default() })
     }
 
     async fn allowance(&mut self) -> Result<Allowance, Failure> {
@@ -202,6 +204,17 @@ impl Connection for PostgresConnection {
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
         self.read(statement).await
+    }
+
+    async fn count(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
+        if !self.counts.has_learned() {
+            let server = self.client.query_one(counts::SERVER, &[]).await?;
+            self.counts.learn(server.try_get(0)?);
+        }
+        match self.counts.unless_known(statement) {
+            Some(question) => Ok(self.counts.answered(statement, self.read(&question).await?)),
+            None => self.read(statement).await,
+        }
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {

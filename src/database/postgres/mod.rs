@@ -2,6 +2,7 @@
 //! answers is told apart by its code (`error.rs`).
 
 mod connection;
+mod counts;
 mod error;
 mod schema;
 mod tls;

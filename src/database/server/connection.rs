@@ -47,6 +47,12 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     /// Runs a statement that gives rows.
     fn query(&mut self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 
+    /// Runs a statement that gives one row with the number that it counts. An engine that can tell that
+    /// nothing has changed since need not count again.
+    fn count(&mut self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send {
+        self.query(statement)
+    }
+
     /// Runs a statement that gives rows, and passes them on until nobody reads them any more.
     fn stream(
         &mut self,

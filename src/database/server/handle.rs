@@ -88,14 +88,14 @@ impl<C: Connection> Handle<C> {
             .await
     }
 
-    /// Reads the number that a statement counts; `reading` runs it. Who asks for the same meanwhile
-    /// shares an answer, which `reading` may be another's of.
-    pub(in crate::database) async fn count(
-        &self,
-        statement: &Rendered,
-        reading: impl Future<Output = Result<Vec<Row>, DatabaseError>>,
-    ) -> Result<u64, DatabaseError> {
-        let count = async { counted(reading.await?) };
+    /// Reads the number that a statement counts, once for all who wait for it.
+    pub(in crate::database) async fn count(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        let count = async {
+            let mut lease = self.lease().await?;
+            let rows =
+                lease.statement(statement, async |on: &mut C, statement| on.count(statement).await).await;
+            counted(rows?)
+        };
         self.shared.counting.count(statement, count).await
     }
 

@@ -10,15 +10,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use sea_query::Value;
 
 use crate::database::Rendered;
-
-/// Counts that are known of one database: each user in a role with a scope may have some.
-const MOST: usize = 128;
-/// A statement that binds more values, or has more bytes with them, is not kept.
-const MOST_VALUES: usize = 16;
-const LONGEST: usize = 4096;
+use crate::database::kept::Kept;
 
 /// A place in the order in which counts are begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,14 +22,11 @@ pub(super) struct Ticket(u64);
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     next: AtomicU64,
-    /// The one that was asked for last is the last.
-    known: Mutex<Vec<Known>>,
+    known: Mutex<Kept<Known>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    hash: u64,
-    statement: Rendered,
     count: u64,
     ticket: Ticket,
 }
@@ -53,58 +44,26 @@ impl Counts {
 
     /// Whether something is known of what a statement counts.
     pub(super) fn has(&self, statement: &Rendered) -> bool {
-        let hash = statement.hash();
-        self.known.lock().iter().any(|known| known.is_of(hash, statement))
+        self.known.lock().peek(statement).is_some()
     }
 
     /// What a statement counts, as far as that is known with this ticket or a later one.
     pub(super) fn get(&self, statement: &Rendered, since: Ticket) -> Option<u64> {
-        let hash = statement.hash();
-        let mut known = self.known.lock();
-        let place = known.iter().rposition(|known| known.ticket >= since && known.is_of(hash, statement))?;
-        let found = known.remove(place);
-        let count = found.count;
-        known.push(found);
-        Some(count)
+        let known = self.known.lock().get(statement).copied();
+        known.filter(|known| known.ticket >= since).map(|known| known.count)
     }
 
     /// Keeps what a statement has counted.
     pub(super) fn keep(&self, statement: Rendered, count: u64, ticket: Ticket) {
-        if statement.values.len() > MOST_VALUES || length(&statement) > LONGEST {
-            return;
-        }
-        let hash = statement.hash();
         let mut known = self.known.lock();
-        if known.iter().any(|known| known.ticket > ticket && known.is_of(hash, &statement)) {
-            return;
+        if known.peek(&statement).is_none_or(|known| known.ticket < ticket) {
+            known.keep(statement, Known { count, ticket });
         }
-        known.retain(|known| !known.is_of(hash, &statement));
-        if known.len() == MOST {
-            known.remove(0);
-        }
-        known.push(Known { hash, statement, count, ticket });
     }
 
     /// Gives the memory back.
     pub(super) fn clear(&self) {
-        *self.known.lock() = Vec::new();
-    }
-}
-
-/// The bytes of a statement's text, and of the texts that it binds.
-fn length(statement: &Rendered) -> usize {
-    let bound = statement.values.iter().map(|value| match value {
-        Value::String(Some(text)) => text.len(),
-        Value::Bytes(Some(bytes)) => bytes.len(),
-        Value::Json(Some(json)) => json.to_string().len(),
-        _ => 0,
-    });
-    statement.sql.len() + bound.sum::<usize>()
-}
-
-impl Known {
-    fn is_of(&self, hash: u64, statement: &Rendered) -> bool {
-        self.hash == hash && self.statement == *statement
+        *self.known.lock() = Kept::default();
     }
 }
 
@@ -170,28 +129,5 @@ mod tests {
         let bound = Rendered { values: vec![1_i32.into()], ..one };
         assert_eq!(counts.get(&bound, first), None, "with other values it counts something else");
         assert!(!counts.has(&bound));
-    }
-
-    #[test]
-    fn what_is_asked_for_is_kept_longest_and_no_more_than_is_worth_it() {
-        let counts = Counts::default();
-        let of = |table: usize| Rendered::of(&format!("SELECT count(*) FROM t{table}"));
-        let since = counts.next();
-        for table in 0..2 * MOST {
-            counts.keep(of(table), table as u64, counts.draw());
-            assert_eq!(counts.get(&of(0), since), Some(0));
-        }
-        assert_eq!(counts.known.lock().len(), MOST);
-        assert!(!counts.has(&of(1)));
-        assert!(counts.has(&of(2 * MOST - 1)));
-        let many = Rendered { values: vec![1_i32.into(); MOST_VALUES + 1], ..of(0) };
-        let long = Rendered::of(&"x".repeat(LONGEST + 1));
-        let bound = Rendered { values: vec!["x".repeat(LONGEST).into()], ..of(0) };
-        for statement in [many, long, bound] {
-            counts.keep(statement.clone(), 1, counts.draw());
-            assert!(!counts.has(&statement));
-        }
-        counts.clear();
-        assert_eq!(counts.known.lock().capacity(), 0);
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_query::{Expr, Func, Query};
 
-use super::{Database, everywhere, insert, table};
+use super::{Database, Location, everywhere, insert, table};
+use crate::test_servers::OwnServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_counts_less_than_was_acknowledged() {
@@ -38,4 +39,37 @@ async fn nobody_counts_less_than_was_acknowledged() {
         database.close().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn postgres_does_not_count_again_until_anybody_commits() {
+    // Of its own: whoever commits on a server, commits on this one.
+    let server = OwnServer::postgres(12);
+    let database = Database::create(&Location::parse(&server.url("counted")).unwrap()).await.unwrap();
+    database.execute(&table()).await.unwrap();
+    // Another one, each time it is counted.
+    let number = Query::select().expr(Expr::cust("floor(random() * 1e15)::bigint")).to_owned();
+    let known = async || {
+        // The server itself commits now and then.
+        for _ in 0..100 {
+            let first = database.count(&number).await.unwrap();
+            if database.count(&number).await == Ok(first) {
+                return first;
+            }
+        }
+        panic!("it counts again and again");
+    };
+    let [mut one, mut other] = [database.begin().await.unwrap(), database.begin().await.unwrap()];
+    one.insert(&insert("one"), None).await.unwrap();
+    other.insert(&insert("other"), None).await.unwrap();
+    let first = known().await;
+    other.commit().await.unwrap();
+    let second = known().await;
+    assert_ne!(first, second);
+    one.commit().await.unwrap();
+    let third = known().await;
+    assert_ne!(second, third, "what began earlier and ended later is seen too");
+    database.insert(&insert("by itself"), None).await.unwrap();
+    assert_ne!(known().await, third);
+    database.close().await;
 }
