@@ -4,7 +4,8 @@ use sea_query::Value;
 
 use super::Rendered;
 
-/// Answers that are kept: of a count, each user in a role with a scope may have one.
+/// Answers that are kept, in each place that keeps some: of a count, each user in a role with a scope may
+/// have one.
 const MOST: usize = 128;
 /// A statement that binds more values, or has more bytes with them, is not kept.
 const MOST_VALUES: usize = 16;
@@ -62,15 +63,16 @@ impl<T> Kept<T> {
     }
 }
 
-/// The bytes of a statement's text, and of the texts that it binds.
+/// The bytes of a statement's text, and of the texts and long numbers that it binds.
 fn length(statement: &Rendered) -> usize {
     let bound = statement.values.iter().map(|value| match value {
         Value::String(Some(text)) => text.len(),
         Value::Bytes(Some(bytes)) => bytes.len(),
         Value::Json(Some(json)) => json.to_string().len(),
+        Value::BigDecimal(Some(number)) => usize::try_from(number.digits()).unwrap_or(usize::MAX),
         _ => 0,
     });
-    statement.sql.len() + bound.sum::<usize>()
+    bound.fold(statement.sql.len(), usize::saturating_add)
 }
 
 #[cfg(test)]

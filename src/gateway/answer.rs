@@ -80,6 +80,7 @@ pub(super) async fn answer(
         StatusCode::NOT_FOUND => shared.supervisor.pause_of_unknown(&selected.app),
         _ => Duration::ZERO,
     };
+    pace::request_ended();
     (response, pause)
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How long a thread goes on with requests.
 const AT_A_TIME: Duration = Duration::from_micros(250);
-/// Requests that begin within this time of one another leave no pause.
+/// What is shorter between the end of a request and the beginning of another one is no pause.
 const PAUSE: Duration = Duration::from_micros(200);
 
 thread_local! {
@@ -20,7 +20,7 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Busy {
     since: Instant,
-    /// When it began its last request.
+    /// When it last began or ended a request.
     last: Instant,
 }
 
@@ -45,6 +45,11 @@ pub(super) fn rest_if_due() {
         busy = Busy::at(None, Instant::now());
     }
     BUSY.set(Some(busy));
+}
+
+/// A request has ended on this thread.
+pub(super) fn request_ended() {
+    BUSY.set(BUSY.get().map(|busy| Busy { last: Instant::now(), ..busy }));
 }
 
 #[cfg(test)]
@@ -77,5 +82,7 @@ mod tests {
         rest_if_due();
         let busy = BUSY.get().unwrap();
         assert!(busy.since > long_ago && !busy.is_for_long());
+        request_ended();
+        assert!(BUSY.get().is_some_and(|now| now.since == busy.since && now.last >= busy.last));
     }
 }

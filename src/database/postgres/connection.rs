@@ -208,8 +208,8 @@ impl Connection for PostgresConnection {
 
     async fn count(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
         if !self.counts.has_learned() {
-            let server = self.client.query_one(counts::SERVER, &[]).await?;
-            self.counts.learn(server.try_get(0)?);
+            let server = self.client.query_one(counts::VERSION_QUESTION, &[]).await?;
+            self.counts.learn(server.try_get(0)?, server.try_get(1)?);
         }
         match self.counts.unless_known(statement) {
             Some(question) => Ok(self.counts.answered(statement, self.read(&question).await?)),

@@ -5,18 +5,24 @@
 //! same snapshot see the same rows. So a count is asked with the snapshot of the last one, and the
 //! server counts only where its own is another. Anybody's commit on the server makes it another.
 //!
-//! Only a connection's own counts are known to it: with the server's process that it leads to goes
-//! whatever the numbers of transactions mean. Rows of foreign tables are in no snapshot.
+//! Counts are kept for each connection and dropped with it, and a snapshot is of one start of the
+//! server: after a crash, and where another server takes over, numbers of transactions are used again.
+//! Rows of foreign tables are in no snapshot.
 
 use sea_query::Value as Bound;
 
 use crate::database::kept::Kept;
 use crate::database::{Rendered, Row, Value};
 
-/// The question for [`Counts::learn`].
-pub(super) const SERVER: &str = "SELECT version()";
+/// The question for [`Counts::learn`]: the server's version, and how it stores tables.
+pub(super) const VERSION_QUESTION: &str =
+    "SELECT version(), current_setting('default_table_access_method', true)";
 /// Since this version of the server, snapshots can be compared.
-const FIRST: u32 = 13;
+const FIRST_VERSION: u32 = 13;
+/// How tables are stored whose rows belong to transactions of the server.
+const ACCESS_METHOD: &str = "heap";
+/// A longer snapshot is not kept: where so many write, the next one is another.
+const LONGEST_SNAPSHOT: usize = 512;
 
 /// The counts that are known on a connection.
 #[derive(Debug, Default)]
@@ -28,6 +34,7 @@ pub(super) struct Counts {
 
 #[derive(Debug)]
 struct Known {
+    /// With the start of the server.
     snapshot: String,
     count: i64,
 }
@@ -40,12 +47,13 @@ impl Counts {
 
     /// Learns it from what the server says of itself. Others that speak its language have other
     /// snapshots, or none.
-    pub(super) fn learn(&mut self, version: &str) {
+    pub(super) fn learn(&mut self, version: &str, access_method: Option<&str>) {
         let mut words = version.split(' ');
         let is_postgres = words.next() == Some("PostgreSQL");
         let number = words.next().filter(|number| number.chars().all(|c| c.is_ascii_digit() || c == '.'));
         let major = number.and_then(|number| number.split('.').next()?.parse().ok());
-        self.comparable = Some(is_postgres && major.is_some_and(|major: u32| major >= FIRST));
+        let is_recent = major.is_some_and(|major: u32| major >= FIRST_VERSION);
+        self.comparable = Some(is_postgres && is_recent && access_method == Some(ACCESS_METHOD));
     }
 
     /// The question that has the server count only where the last count no longer holds; `None` where it
@@ -57,7 +65,8 @@ impl Counts {
         // On a standby other transactions may have ended, whatever its snapshot says.
         let sql = format!(
             "SELECT CASE WHEN now.snapshot = ${} AND NOT pg_is_in_recovery() THEN NULL ELSE ({}) END, \
-             now.snapshot FROM (SELECT pg_current_snapshot()::text AS snapshot) AS now",
+             now.snapshot FROM (SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) AS snapshot) \
+             AS now",
             statement.values.len() + 1,
             statement.sql
         );
@@ -70,17 +79,22 @@ impl Counts {
     /// The answer to a count, from the one to [`Counts::unless_known`].
     pub(super) fn answered(&mut self, statement: &Rendered, rows: Vec<Row>) -> Vec<Row> {
         let Some(row) = rows.first() else { return rows };
-        let known = match (row.value(0), row.value(1)) {
-            (Some(Value::Integer(count)), Some(Value::Text(snapshot))) => {
-                let known = Known { snapshot: snapshot.clone(), count: *count };
-                self.known.keep(statement.clone(), known);
-                return rows;
+        let (count, Some(Value::Text(snapshot))) = (row.value(0), row.value(1)) else { return rows };
+        match count {
+            Some(Value::Integer(count)) => {
+                if snapshot.len() <= LONGEST_SNAPSHOT {
+                    let known = Known { snapshot: snapshot.clone(), count: *count };
+                    self.known.keep(statement.clone(), known);
+                }
+                rows
             }
-            (Some(Value::Null), _) => self.known.peek(statement),
-            _ => None,
-        };
-        let columns = row.columns()[..1].into();
-        known.map(|known| vec![Row::new(columns, vec![Value::Integer(known.count)])]).unwrap_or(rows)
+            Some(Value::Null) => {
+                let known = self.known.peek(statement).filter(|known| known.snapshot == *snapshot);
+                let Some(known) = known else { return rows };
+                vec![Row::new(row.columns()[..1].into(), vec![Value::Integer(known.count)])]
+            }
+            _ => rows,
+        }
     }
 }
 
@@ -103,9 +117,13 @@ mod tests {
         ] {
             let mut counts = Counts::default();
             assert!(!counts.has_learned());
-            counts.learn(version);
+            counts.learn(version, Some("heap"));
             assert_eq!(counts.comparable, Some(comparable), "{version}");
             assert_eq!(counts.unless_known(&Rendered::of("SELECT 1")).is_some(), comparable);
+            for other in [None, Some("orioledb")] {
+                counts.learn(version, other);
+                assert_eq!(counts.comparable, Some(false), "{other:?}");
+            }
         }
     }
 }

@@ -1,23 +1,30 @@
-//! Counts that are waited for at the same time are made once.
+//! Counts that are waited for at the same time are made once (single flight).
 //!
 //! How many records there are is asked with every page, and a server counts by looking at all of
 //! them. So what a statement counts is counted by one connection at a time. Who asks meanwhile waits
-//! for the next count and has it in common with all who wait: it begins after each of them has asked,
-//! and sees whatever was acknowledged by then.
+//! for the next round and has its count in common with all who wait: it begins after each of them has
+//! asked, and sees whatever was acknowledged by then.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::database::{DatabaseError, Rendered};
 
+/// How long a round waits for the one before. Beside a count that takes longer, another one begins.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 type Answer = Result<u64, DatabaseError>;
+type Round = Arc<OnceCell<Answer>>;
 
 /// The counts of a database that are under way or waited for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counting {
     lines: Mutex<Vec<Arc<Line>>>,
+    patience: Duration,
 }
 
 /// Those who ask what one statement counts.
@@ -25,10 +32,12 @@ pub(super) struct Counting {
 struct Line {
     hash: u64,
     statement: Rendered,
+    /// How many they are; changed by whoever has the lock of all lines.
+    waiting: AtomicUsize,
     /// Whoever counts has it.
     turn: tokio::sync::Mutex<()>,
-    /// The count that has not begun.
-    next: Mutex<Option<Arc<OnceCell<Answer>>>>,
+    /// The round that has not begun.
+    next: Mutex<Option<Round>>,
 }
 
 /// A place in a line, until this is dropped.
@@ -37,19 +46,34 @@ struct Waiting<'a> {
     line: Arc<Line>,
 }
 
+impl Default for Counting {
+    fn default() -> Self {
+        Self { lines: Mutex::default(), patience: PATIENCE }
+    }
+}
+
 impl Counting {
     /// What a statement counts: as `count` says, or another one that began after this was called.
-    pub(super) async fn count(&self, statement: &Rendered, count: impl Future<Output = Answer>) -> Answer {
+    pub(super) async fn count<F>(&self, statement: &Rendered, count: impl Fn() -> F) -> Answer
+    where
+        F: Future<Output = Answer>,
+    {
         let waiting = self.wait(statement);
         let line = &waiting.line;
         let round = Arc::clone(line.next.lock().get_or_insert_default());
+        let own = AtomicBool::new(false);
         // Where whoever counts goes away, the next one does it.
         let answer = round.get_or_init(|| async {
-            let _turn = line.turn.lock().await;
+            let _turn = tokio::time::timeout(self.patience, line.turn.lock()).await;
             line.begin(&round);
-            count.await
+            own.store(true, Ordering::Relaxed);
+            count().await
         });
-        answer.await.clone()
+        match answer.await {
+            // It may have been that one connection.
+            Err(DatabaseError::Unreachable(_)) if !own.load(Ordering::Relaxed) => count().await,
+            answer => answer.clone(),
+        }
     }
 
     fn wait(&self, statement: &Rendered) -> Waiting<'_> {
@@ -57,18 +81,24 @@ impl Counting {
         let mut lines = self.lines.lock();
         let found = lines.iter().find(|line| line.hash == hash && line.statement == *statement);
         let line = found.map(Arc::clone).unwrap_or_else(|| {
-            let (turn, next) = (tokio::sync::Mutex::default(), Mutex::default());
-            let line = Arc::new(Line { hash, statement: statement.clone(), turn, next });
+            let line = Arc::new(Line {
+                hash,
+                statement: statement.clone(),
+                waiting: AtomicUsize::new(0),
+                turn: tokio::sync::Mutex::default(),
+                next: Mutex::default(),
+            });
             lines.push(Arc::clone(&line));
             line
         });
+        line.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting { counting: self, line }
     }
 }
 
 impl Line {
-    /// Who asks from now on waits for another count than this one.
-    fn begin(&self, round: &Arc<OnceCell<Answer>>) {
+    /// Who asks from now on waits for another round than this one.
+    fn begin(&self, round: &Round) {
         self.next.lock().take_if(|next| Arc::ptr_eq(next, round));
     }
 }
@@ -76,8 +106,7 @@ impl Line {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut lines = self.counting.lines.lock();
-        // One in the list, and one here.
-        if Arc::strong_count(&self.line) == 2 {
+        if self.line.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
             lines.retain(|line| !Arc::ptr_eq(line, &self.line));
         }
     }
@@ -85,7 +114,7 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use tokio::sync::Semaphore;
     use tokio::task::{JoinSet, yield_now};
@@ -100,63 +129,119 @@ mod tests {
     }
 
     impl Slow {
-        fn new() -> Arc<Self> {
-            let (counting, begun, may) = (Counting::default(), AtomicU64::new(0), Semaphore::new(0));
-            Arc::new(Self { counting, begun, may })
+        fn new(patience: Duration) -> Arc<Self> {
+            let counting = Counting { patience, ..Counting::default() };
+            Arc::new(Self { counting, begun: AtomicU64::new(0), may: Semaphore::new(0) })
         }
 
         async fn count(&self, statement: &Rendered) -> Answer {
-            let count = async {
-                let number = self.begun.fetch_add(1, Ordering::SeqCst);
-                self.may.acquire().await.unwrap().forget();
-                // The first fails.
-                (number > 0).then_some(number).ok_or(DatabaseError::Failed("no table".to_owned()))
-            };
-            self.counting.count(statement, count).await
+            self.counting.count(statement, || self.number()).await
+        }
+
+        async fn number(&self) -> Answer {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst);
+            self.may.acquire().await.unwrap().forget();
+            // The first is cut off.
+            (number > 0).then_some(number).ok_or(DatabaseError::Unreachable("gone".to_owned()))
         }
 
         /// Asks so many times; all wait when this returns.
         async fn ask(self: &Arc<Self>, times: usize) -> JoinSet<Answer> {
-            let mut all = JoinSet::new();
+            self.ask_for(&all(), times).await
+        }
+
+        async fn ask_for(self: &Arc<Self>, statement: &Rendered, times: usize) -> JoinSet<Answer> {
+            let mut asked = JoinSet::new();
             for _ in 0..times {
-                let slow = Arc::clone(self);
-                all.spawn(async move { slow.count(&Rendered::of("SELECT count(*) FROM t")).await });
+                let (slow, statement) = (Arc::clone(self), statement.clone());
+                asked.spawn(async move { slow.count(&statement).await });
                 yield_now().await;
             }
-            all
+            asked
         }
+
+        fn begun(&self) -> u64 {
+            self.begun.load(Ordering::SeqCst)
+        }
+    }
+
+    fn all() -> Rendered {
+        Rendered::of("SELECT count(*) FROM t")
     }
 
     #[tokio::test]
     async fn who_waits_together_has_one_count_that_began_after_all_asked() {
-        let slow = Slow::new();
+        let slow = Slow::new(Duration::MAX);
         let first = slow.ask(1).await;
         let next = slow.ask(5).await;
-        assert_eq!(slow.begun.load(Ordering::SeqCst), 1, "one at a time");
-        let other = Rendered { values: vec![1_i32.into()], ..Rendered::of("SELECT count(*) FROM t") };
-        slow.may.add_permits(2);
-        assert!(matches!(first.join_all().await[..], [Err(DatabaseError::Failed(_))]));
-        assert_eq!(next.join_all().await, vec![Ok(1); 5]);
-        slow.may.add_permits(1);
-        assert_eq!(slow.count(&other).await, Ok(2), "it is nobody else's");
+        assert_eq!(slow.begun(), 1, "one at a time");
+        let bound = Rendered { values: vec![1_i32.into()], ..all() };
+        let other = slow.ask_for(&bound, 1).await;
+        assert_eq!(slow.begun(), 2, "with other values it is another statement");
+        slow.may.add_permits(3);
+        assert!(matches!(first.join_all().await[..], [Err(DatabaseError::Unreachable(_))]));
+        assert_eq!(other.join_all().await, [Ok(1)]);
+        assert_eq!(next.join_all().await, [const { Ok(2) }; 5]);
         assert!(slow.counting.lines.lock().is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
     async fn where_one_goes_away_another_counts() {
-        let slow = Slow::new();
+        let slow = Slow::new(Duration::MAX);
         let mut first = slow.ask(1).await;
         let mut next = slow.ask(3).await;
         first.shutdown().await;
         yield_now().await;
-        assert_eq!(slow.begun.load(Ordering::SeqCst), 2);
+        assert_eq!(slow.begun(), 2);
         let last = slow.ask(2).await;
         slow.may.add_permits(2);
         assert_eq!(next.join_next().await.unwrap().unwrap(), Ok(1));
-        assert_eq!(next.join_all().await, vec![Ok(1); 2]);
-        assert_eq!(last.join_all().await, vec![Ok(2); 2]);
+        assert_eq!(next.join_all().await, [const { Ok(1) }; 2]);
+        assert_eq!(last.join_all().await, [const { Ok(2) }; 2]);
         let mut gone = slow.ask(4).await;
         gone.shutdown().await;
         assert!(slow.counting.lines.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_long_count_holds_up_nobody() {
+        let slow = Slow::new(Duration::ZERO);
+        let mut first = slow.ask(1).await;
+        let next = slow.ask(2).await;
+        while slow.begun() < 2 {
+            yield_now().await;
+        }
+        first.shutdown().await;
+        slow.may.add_permits(2);
+        assert!(next.join_all().await.iter().all(Result::is_ok), "they count beside the first");
+    }
+
+    #[tokio::test]
+    async fn who_was_cut_off_by_anothers_connection_asks_by_itself() {
+        let slow = Slow::new(Duration::MAX);
+        let cut_off = slow.ask(1).await;
+        // Both of one round.
+        slow.counting.lines.lock()[0]
+            .next
+            .lock()
+            .replace(Arc::new(OnceCell::new_with(Some(Err(DatabaseError::Unreachable("gone".to_owned()))))));
+        let other = slow.ask(1).await;
+        slow.may.add_permits(2);
+        assert!(cut_off.join_all().await[0].is_err(), "it was its own");
+        assert_eq!(other.join_all().await, [Ok(1)]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nothing_is_kept_of_those_who_go_at_the_same_time() {
+        let counting = Arc::new(Counting::default());
+        for _ in 0..500 {
+            let mut asked = JoinSet::new();
+            for _ in 0..8 {
+                let counting = Arc::clone(&counting);
+                asked.spawn(async move { counting.count(&all(), || async { Ok(1) }).await });
+            }
+            assert_eq!(asked.join_all().await, [const { Ok(1) }; 8]);
+            assert!(counting.lines.lock().is_empty());
+        }
     }
 }

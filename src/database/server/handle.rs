@@ -90,13 +90,13 @@ impl<C: Connection> Handle<C> {
 
     /// Reads the number that a statement counts, once for all who wait for it.
     pub(in crate::database) async fn count(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        let count = async {
-            let mut lease = self.lease().await?;
-            let rows =
-                lease.statement(statement, async |on: &mut C, statement| on.count(statement).await).await;
-            counted(rows?)
-        };
-        self.shared.counting.count(statement, count).await
+        self.shared.counting.count(statement, || self.count_alone(statement)).await
+    }
+
+    async fn count_alone(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        let mut lease = self.lease().await?;
+        let count = async |on: &mut C, statement: &Rendered| on.count(statement).await;
+        counted(lease.statement(statement, count).await?)
     }
 
     pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {

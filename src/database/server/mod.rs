@@ -1,7 +1,7 @@
 //! A database on a server: where the server is, as whom it is asked, and for which database; and
 //! what engines with servers have in common: lending connections within a budget (`lending.rs`),
-//! statements and transactions on them, short reads side by side (`pipeline.rs`). An engine adds its
-//! [`Connection`].
+//! statements and transactions on them, short reads side by side (`pipeline.rs`), counts for all who wait
+//! for them (`counting.rs`). An engine adds its [`Connection`].
 
 mod connection;
 mod counting;

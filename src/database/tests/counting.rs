@@ -64,12 +64,16 @@ async fn postgres_does_not_count_again_until_anybody_commits() {
     other.insert(&insert("other"), None).await.unwrap();
     let first = known().await;
     other.commit().await.unwrap();
+    // What is known is a connection's: theirs, which have counted nothing, are kept away.
+    let of_other = database.begin().await.unwrap();
     let second = known().await;
     assert_ne!(first, second);
     one.commit().await.unwrap();
+    let of_one = database.begin().await.unwrap();
     let third = known().await;
     assert_ne!(second, third, "what began earlier and ended later is seen too");
     database.insert(&insert("by itself"), None).await.unwrap();
     assert_ne!(known().await, third);
+    drop((of_one, of_other));
     database.close().await;
 }
