@@ -49,16 +49,25 @@ impl<T> Kept<T> {
         if statement.values.len() > MOST_VALUES || length(&statement) > LONGEST {
             return;
         }
-        match self.place(&statement) {
+        let hash = statement.hash();
+        match self.place_of(hash, &statement) {
             Some(known) => drop(self.entries.remove(known)),
             None if self.entries.len() == MOST => drop(self.entries.remove(0)),
             None => {}
         }
-        self.entries.push(Entry { hash: statement.hash(), statement, value });
+        self.entries.push(Entry { hash, statement, value });
+    }
+
+    /// Gives the memory back.
+    pub(super) fn clear(&mut self) {
+        self.entries = Vec::new();
     }
 
     fn place(&self, statement: &Rendered) -> Option<usize> {
-        let hash = statement.hash();
+        self.place_of(statement.hash(), statement)
+    }
+
+    fn place_of(&self, hash: u64, statement: &Rendered) -> Option<usize> {
         self.entries.iter().rposition(|entry| entry.hash == hash && entry.statement == *statement)
     }
 }
@@ -97,6 +106,8 @@ mod tests {
         assert_eq!((kept.peek(&of(0)), kept.entries.len()), (Some(&7), MOST));
         let bound = Rendered { values: vec![1_i32.into()], ..of(0) };
         assert_eq!(kept.peek(&bound), None, "with other values it is another statement");
+        kept.clear();
+        assert_eq!(kept.entries.capacity(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// A thread without a pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Busy {
     since: Instant,
     /// When it last began or ended a request.

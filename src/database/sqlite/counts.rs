@@ -63,7 +63,7 @@ impl Counts {
 
     /// Gives the memory back.
     pub(super) fn clear(&self) {
-        *self.known.lock() = Kept::default();
+        self.known.lock().clear();
     }
 }
 
