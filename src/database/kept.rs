@@ -1,47 +1,45 @@
-//! Answers to statements, kept as long as they are worth it.
+//! What is known about statements, kept as long as it is worth it.
 
+use lru::LruCache;
 use sea_query::Value;
 
 use super::Rendered;
 
-/// Answers that are kept, in each place that keeps some: of a count, each user in a role with a scope may
-/// have one.
+/// Statements of which something is kept, in each place that keeps some and says no other number: of
+/// a count, each user in a role with a scope may have one.
 const MOST: usize = 128;
-/// A statement that binds more values, or has more bytes with them, is not kept.
+/// Of a statement that binds more values, or has more bytes with them, nothing is kept.
 const MOST_VALUES: usize = 16;
 const LONGEST: usize = 4096;
 
 /// What is known about statements. Of more than it holds, what was not asked for the longest goes.
 #[derive(Debug)]
 pub(super) struct Kept<T> {
-    /// The one that was asked for last is the last.
-    entries: Vec<Entry<T>>,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    hash: u64,
-    statement: Rendered,
-    value: T,
+    most: usize,
+    /// Without a bound of its own, which would be reserved at once; nothing where nothing is kept.
+    entries: Option<LruCache<Rendered, T>>,
 }
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self { entries: Vec::new() }
+        Self::at_most(MOST)
     }
 }
 
 impl<T> Kept<T> {
+    /// What is known of no more statements than this.
+    pub(super) const fn at_most(most: usize) -> Self {
+        Self { most, entries: None }
+    }
+
     /// What is known about a statement, without asking for it.
     pub(super) fn peek(&self, statement: &Rendered) -> Option<&T> {
-        self.place(statement).map(|place| &self.entries[place].value)
+        self.entries.as_ref()?.peek(statement)
     }
 
     /// What is known about a statement.
-    pub(super) fn get(&mut self, statement: &Rendered) -> Option<&T> {
-        let place = self.place(statement)?;
-        self.entries[place..].rotate_left(1);
-        self.entries.last().map(|entry| &entry.value)
+    pub(super) fn get(&mut self, statement: &Rendered) -> Option<&mut T> {
+        self.entries.as_mut()?.get_mut(statement)
     }
 
     /// Keeps this about a statement, in place of what is known.
@@ -49,26 +47,23 @@ impl<T> Kept<T> {
         if statement.values.len() > MOST_VALUES || length(&statement) > LONGEST {
             return;
         }
-        let hash = statement.hash();
-        match self.place_of(hash, &statement) {
-            Some(known) => drop(self.entries.remove(known)),
-            None if self.entries.len() == MOST => drop(self.entries.remove(0)),
-            None => {}
+        let entries = self.entries.get_or_insert_with(LruCache::unbounded);
+        entries.put(statement, value);
+        if entries.len() > self.most {
+            entries.pop_lru();
         }
-        self.entries.push(Entry { hash, statement, value });
     }
 
-    /// Gives the memory back.
+    /// Forgets what is known about a statement.
+    pub(super) fn forget(&mut self, statement: &Rendered) {
+        if let Some(entries) = &mut self.entries {
+            entries.pop(statement);
+        }
+    }
+
+    /// Forgets everything, and gives the memory back.
     pub(super) fn clear(&mut self) {
-        self.entries = Vec::new();
-    }
-
-    fn place(&self, statement: &Rendered) -> Option<usize> {
-        self.place_of(statement.hash(), statement)
-    }
-
-    fn place_of(&self, hash: u64, statement: &Rendered) -> Option<usize> {
-        self.entries.iter().rposition(|entry| entry.hash == hash && entry.statement == *statement)
+        self.entries = None;
     }
 }
 
@@ -97,17 +92,20 @@ mod tests {
         let mut kept = Kept::default();
         for table in 0..2 * MOST {
             kept.keep(of(table), table);
-            assert_eq!(kept.get(&of(0)), Some(&0));
+            assert_eq!(kept.get(&of(0)), Some(&mut 0));
         }
-        assert_eq!(kept.entries.len(), MOST);
+        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
         assert_eq!(kept.peek(&of(1)), None);
         assert_eq!(kept.peek(&of(2 * MOST - 1)), Some(&(2 * MOST - 1)));
         kept.keep(of(0), 7);
-        assert_eq!((kept.peek(&of(0)), kept.entries.len()), (Some(&7), MOST));
+        assert_eq!(kept.peek(&of(0)), Some(&7));
+        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
         let bound = Rendered { values: vec![1_i32.into()], ..of(0) };
         assert_eq!(kept.peek(&bound), None, "with other values it is another statement");
+        kept.forget(&of(0));
+        assert_eq!(kept.peek(&of(0)), None);
         kept.clear();
-        assert_eq!(kept.entries.capacity(), 0);
+        assert!(kept.entries.is_none());
     }
 
     #[test]

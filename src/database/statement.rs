@@ -13,7 +13,7 @@ use sea_query::{
 use super::Engine;
 
 /// SQL of one engine with the values it binds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Rendered {
     /// The text.
     pub(super) sql: String,
@@ -27,20 +27,16 @@ pub struct Rendered {
     pub(super) generated: Option<Box<str>>,
     /// Whether it inserts several rows.
     pub(super) many: bool,
+    /// Where the text names each value, in bytes, if it asks PostgreSQL for some of the rows; else
+    /// nothing.
+    pub(super) places: Vec<usize>,
 }
 
 #[cfg(test)]
 impl Rendered {
     /// A text that binds nothing, as if it were asked again and again.
     pub(super) fn of(sql: &str) -> Self {
-        Self {
-            sql: sql.to_owned(),
-            values: Vec::new(),
-            repeated: true,
-            if_missing: false,
-            generated: None,
-            many: false,
-        }
+        Self { sql: sql.to_owned(), repeated: true, ..Self::default() }
     }
 }
 
@@ -86,6 +82,33 @@ struct Writer {
     engine: Engine,
     sql: String,
     values: Vec<sea_query::Value>,
+    places: Vec<usize>,
+    /// Whether it says that some of the rows are wanted: not one, nor all.
+    limited: bool,
+}
+
+impl Writer {
+    fn new(engine: Engine) -> Self {
+        let sql = String::with_capacity(256);
+        Self { engine, sql, values: Vec::new(), places: Vec::new(), limited: false }
+    }
+
+    /// Names a value for PostgreSQL, as `kind` where it is not to be of what it is compared with.
+    fn number(&mut self, kind: Option<&str>) {
+        let number = self.values.len() + 1;
+        self.sql.push_str(if kind.is_some() { "CAST(" } else { "" });
+        self.places.push(self.sql.len());
+        self.sql.push_str(&format!("${number}"));
+        if let Some(kind) = kind {
+            self.sql.push_str(&format!(" AS {kind})"));
+        }
+    }
+
+    fn rendered(self) -> Rendered {
+        let places = if self.limited { self.places } else { Vec::new() };
+        let (sql, values) = (self.sql, self.values);
+        Rendered { sql, values, repeated: true, places, ..Rendered::default() }
+    }
 }
 
 impl std::fmt::Write for Writer {
@@ -103,35 +126,27 @@ impl std::fmt::Display for Writer {
 
 impl SqlWriter for Writer {
     fn push_param<T: QueryBuilder>(&mut self, value: sea_query::Value, _: &T) {
-        let number = self.values.len() + 1;
         match (self.engine, &value) {
             // Bound as what it is compared with, which a column of integers would not hold.
-            (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => {
-                self.sql.push_str(&format!("CAST(${number} AS numeric)"));
-            }
+            (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => self.number(Some("numeric")),
             (Engine::Postgres, sea_query::Value::Double(Some(value)))
                 if value.fract() != 0.0 || value.abs() >= BEYOND_INTEGERS =>
             {
-                self.sql.push_str(&format!("CAST(${number} AS float8)"));
+                self.number(Some("float8"));
             }
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
-                self.sql.push_str(&format!("CAST(${number} AS bigint)"));
+                self.number(Some("bigint"));
             }
-            // A planner that is not told how many rows are wanted plans anew each time, as it does behind
-            // an offset. Where they are chosen by values it shall: a plan for values that are frequent
-            // may be bad for rare ones.
-            (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows)))
-                if self.values.is_empty() && self.sql.ends_with(LIMIT) =>
-            {
-                self.sql.push_str(&rows.to_string());
-                return;
+            (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows))) => {
+                self.limited |= *rows > 1 && self.sql.ends_with(LIMIT);
+                self.number(None);
             }
+            (Engine::Postgres, _) => self.number(None),
             // It is bound as a text, which is compared with numbers as an inexact one.
             (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {
                 let decimals = value.fractional_digit_count().clamp(0, MYSQL_DECIMALS);
                 self.sql.push_str(&format!("CAST(? AS decimal(65, {decimals}))"));
             }
-            (Engine::Postgres, _) => self.sql.push_str(&format!("${number}")),
             (Engine::Sqlite | Engine::Mysql, _) => self.sql.push('?'),
         }
         self.values.push(value);
@@ -167,14 +182,13 @@ macro_rules! data_statements {
         impl sealed::Sealed for $statement {}
         impl Statement for $statement {
             fn render(&self, engine: Engine) -> Rendered {
-                let mut writer = Writer { engine, sql: String::with_capacity(256), values: Vec::new() };
+                let mut writer = Writer::new(engine);
                 match engine {
                     Engine::Sqlite => self.build_collect_any_into(&SqliteQueryBuilder, &mut writer),
                     Engine::Postgres => self.build_collect_any_into(&PostgresQueryBuilder, &mut writer),
                     Engine::Mysql => self.build_collect_any_into(&MysqlQueryBuilder, &mut writer),
                 }
-                let Writer { sql, values, .. } = writer;
-                Rendered { sql, values, repeated: true, if_missing: false, generated: None, many: false }
+                writer.rendered()
             }
         }
     )+ };
@@ -191,7 +205,7 @@ macro_rules! schema_statements {
                     Engine::Mysql => self.build(MysqlQueryBuilder),
                 };
                 let if_missing = sql.contains(IF_MISSING);
-                Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: None, many: false }
+                Rendered { sql, if_missing, ..Rendered::default() }
             }
         }
         impl Change for $statement {}
@@ -209,7 +223,7 @@ impl Statement for IndexCreateStatement {
             Engine::Postgres => postgres,
             Engine::Mysql => self.build(MysqlQueryBuilder),
         };
-        Rendered { sql, values: Vec::new(), repeated: false, if_missing, generated: None, many: false }
+        Rendered { sql, if_missing, ..Rendered::default() }
     }
 }
 impl Change for IndexCreateStatement {}
@@ -233,20 +247,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgres_is_told_how_many_rows_are_wanted_where_that_is_all_that_is_bound() {
+    fn some_of_the_rows_are_asked_of_postgres_with_the_places_of_the_values() {
         let page = Query::select().column("a").from("t").limit(20).to_owned();
         let next = page.clone().offset(40).to_owned();
-        let chosen = page.clone().and_where(Expr::col("a").eq(7)).to_owned();
-        let named =
-            Query::select().column("a").from("t").and_where(Expr::col(" LIMIT ").eq(7_u64)).to_owned();
-        for (statement, sql, values) in [
-            (page, r#"SELECT "a" FROM "t" LIMIT 20"#, vec![]),
-            (next, r#"SELECT "a" FROM "t" LIMIT 20 OFFSET $1"#, vec![40_u64.into()]),
-            (chosen, r#"SELECT "a" FROM "t" WHERE "a" = $1 LIMIT $2"#, vec![7_i32.into(), 20_u64.into()]),
-            (named, r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1"#, vec![7_u64.into()]),
+        let chosen = page.clone().and_where(Expr::col("a$1").eq(i64::MAX)).to_owned();
+        let one = page.clone().limit(1).to_owned();
+        let all = Query::select().column("a").from("t").and_where(Expr::col(" LIMIT ").eq(7_u64)).to_owned();
+        let long = i64::MAX.into();
+        for (statement, sql, values, places) in [
+            (page, r#"SELECT "a" FROM "t" LIMIT $1"#, vec![20_u64.into()], vec!["$1"]),
+            (
+                next,
+                r#"SELECT "a" FROM "t" LIMIT $1 OFFSET $2"#,
+                vec![20_u64.into(), 40_u64.into()],
+                vec!["$1", "$2"],
+            ),
+            (
+                chosen,
+                r#"SELECT "a" FROM "t" WHERE "a$1" = CAST($1 AS bigint) LIMIT $2"#,
+                vec![long, 20_u64.into()],
+                vec!["$1", "$2"],
+            ),
+            (one, r#"SELECT "a" FROM "t" LIMIT $1"#, vec![1_u64.into()], vec![]),
+            (all, r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1"#, vec![7_u64.into()], vec![]),
         ] {
             let rendered = statement.render(Engine::Postgres);
-            assert_eq!((rendered.sql.as_str(), rendered.values), (sql, values));
+            let named: Vec<&str> =
+                rendered.places.iter().map(|&place| &rendered.sql[place..place + 2]).collect();
+            assert_eq!((rendered.sql.as_str(), named), (sql, places));
+            assert_eq!(rendered.values, values);
+            assert!(statement.render(Engine::Mysql).places.is_empty());
         }
     }
 }

@@ -10,6 +10,7 @@ mod counting;
 mod expressions;
 mod keys;
 mod pipelining;
+mod planning;
 mod removing;
 mod sharing;
 

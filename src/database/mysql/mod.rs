@@ -200,7 +200,7 @@ impl Mysql {
 
 /// A question that the server answers without a temporary table, also when its disk is full.
 fn shown(sql: String) -> Rendered {
-    Rendered { sql, values: Vec::new(), repeated: false, if_missing: false, generated: None, many: false }
+    Rendered { sql, ..Rendered::default() }
 }
 
 /// Does something on the server, in none of its databases.

@@ -12,6 +12,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Error, RowStream, Statement};
 
 use super::counts::{self, Counts};
+use super::plans::{self, Planning, Plans};
 use super::value::{Parameter, Received};
 use super::{error, tls};
 use crate::database::rows::RowSender;
@@ -20,7 +21,7 @@ use crate::database::server::{
 };
 use crate::database::{DatabaseError, Rendered, Row, Value};
 
-/// Statements that a connection keeps prepared. Each costs the server some kilobytes, and the
+/// Statements that a connection keeps prepared. Each costs the server some 20 KB, and the
 /// thousand schemas of a database have statements of their own.
 const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
 
@@ -30,13 +31,23 @@ const CANCELS: u32 = 12;
 /// How long it has for what it is at before it is asked; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
+const NOTHING_BOUND: [Parameter<'static>; 0] = [];
+
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
     client: Client,
     /// Ends with the client, when what is under way has been answered.
     driver: JoinHandle<Result<(), Error>>,
-    prepared: Mutex<LruCache<Box<str>, Prepared>>,
+    statements: Box<Mutex<Statements>>,
     counts: Box<Counts>,
+}
+
+/// The statements that a connection has prepared.
+struct Statements {
+    /// By their texts.
+    prepared: LruCache<Box<str>, Prepared>,
+    /// Those with what they bind written in.
+    plans: Plans<Prepared>,
 }
 
 /// A statement that the server knows, with the names of what it gives.
@@ -46,27 +57,68 @@ struct Prepared {
     columns: Arc<[Box<str>]>,
 }
 
+impl Statements {
+    fn new() -> Self {
+        Self { prepared: LruCache::new(PREPARED), plans: Plans::default() }
+    }
+
+    fn clear(&mut self) {
+        self.prepared.clear();
+        self.plans.clear();
+    }
+}
+
 impl PostgresConnection {
     async fn prepare(&self, sql: &str) -> Result<Prepared, Error> {
-        if let Some(prepared) = self.prepared.lock().get(sql) {
+        if let Some(prepared) = self.statements.lock().prepared.get(sql) {
             return Ok(prepared.clone());
         }
+        let prepared = self.prepare_anew(sql).await?;
+        // What falls out at the other end is closed on the server.
+        self.statements.lock().prepared.put(sql.into(), prepared.clone());
+        Ok(prepared)
+    }
+
+    async fn prepare_anew(&self, sql: &str) -> Result<Prepared, Error> {
         let statement = self.client.prepare(sql).await?;
         let columns = statement.columns().iter().map(|column| column.name().into()).collect();
-        let prepared = Prepared { statement, columns };
-        // What falls out at the other end is closed on the server.
-        self.prepared.lock().put(sql.into(), prepared.clone());
-        Ok(prepared)
+        Ok(Prepared { statement, columns })
+    }
+
+    /// The same statement with a plan for what it binds, if it is worth one.
+    async fn planned(&self, statement: &Rendered) -> Result<Option<Prepared>, Error> {
+        let planning = self.statements.lock().plans.ask(statement);
+        match planning {
+            Planning::EachTime => Ok(None),
+            Planning::Made(prepared) => Ok(Some(prepared)),
+            Planning::Worth => {
+                let bound = self.prepare(&statement.sql).await?;
+                let Some(sql) = plans::written(statement, bound.statement.params()) else { return Ok(None) };
+                let prepared = self.prepare_anew(&sql).await?;
+                self.statements.lock().plans.keep(statement, prepared.clone());
+                Ok(Some(prepared))
+            }
+        }
     }
 
     /// Sends a statement; gives its columns and the rows as they come.
     async fn send(&self, statement: &Rendered) -> Result<(Arc<[Box<str>]>, RowStream), Error> {
-        let prepared = self.prepare(&statement.sql).await?;
         let values = || statement.values.iter().map(Parameter);
-        match self.client.query_raw(&prepared.statement, values()).await {
+        let (prepared, sent) = match self.planned(statement).await? {
+            Some(planned) => {
+                let sent = self.client.query_raw(&planned.statement, NOTHING_BOUND).await;
+                (planned, sent)
+            }
+            None => {
+                let prepared = self.prepare(&statement.sql).await?;
+                let sent = self.client.query_raw(&prepared.statement, values()).await;
+                (prepared, sent)
+            }
+        };
+        match sent {
             Err(error) if is_outdated(&error) => {
                 // It was not run. Others on the same table are outdated too.
-                self.prepared.lock().clear();
+                self.statements.lock().clear();
                 let again = self.prepare(&statement.sql).await;
                 let Ok(prepared) = again else { return Err(error) };
                 // In a transaction the first failure has ended it, and is the one to be told.
@@ -150,7 +202,12 @@ impl Connection for PostgresConnection {
         let (client, connection) = config(at).connect(connector).await?;
         // What goes wrong in it, the client says.
         let driver = tokio::spawn(connection);
-        Ok(Self { client, driver, prepared: Mutex::new(LruCache::new(PREPARED)), counts: Box::default() })
+        Ok(Self {
+            client,
+            driver,
+            statements: Box::new(Mutex::new(Statements::new())),
+            counts: Box::default(),
+        })
     }
 
     async fn allowance(&mut self) -> Result<Allowance, Failure> {

@@ -71,9 +71,9 @@ impl Counts {
             statement.sql
         );
         let snapshot = self.known.get(statement).map(|known| known.snapshot.clone());
-        let mut question = Rendered { sql, ..statement.clone() };
-        question.values.push(Bound::String(snapshot));
-        Some(question)
+        let mut values = statement.values.clone();
+        values.push(Bound::String(snapshot));
+        Some(Rendered { sql, values, repeated: true, ..Rendered::default() })
     }
 
     /// The answer to a count, from the one to [`Counts::unless_known`].

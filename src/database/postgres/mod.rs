@@ -4,6 +4,7 @@
 mod connection;
 mod counts;
 mod error;
+mod plans;
 mod schema;
 mod tls;
 mod value;
