@@ -5,11 +5,11 @@ use sea_query::Value;
 
 use super::Rendered;
 
-/// Statements of which something is kept, in each place that keeps some and says no other number: of
-/// a count, each user in a role with a scope may have one.
+/// Statements of which something is kept, where no other number is said: counts may be another for
+/// each user in a role with a scope.
 const MOST: usize = 128;
 /// Of a statement that binds more values, or has more bytes with them, nothing is kept.
-const MOST_VALUES: usize = 16;
+pub(super) const MOST_VALUES: usize = 16;
 const LONGEST: usize = 4096;
 
 /// What is known about statements. Of more than it holds, what was not asked for the longest goes.
@@ -34,17 +34,17 @@ impl<T> Kept<T> {
 
     /// What is known about a statement, without asking for it.
     pub(super) fn peek(&self, statement: &Rendered) -> Option<&T> {
-        self.entries.as_ref()?.peek(statement)
+        self.entries.as_ref().filter(|_| is_worth_it(statement))?.peek(statement)
     }
 
     /// What is known about a statement.
     pub(super) fn get(&mut self, statement: &Rendered) -> Option<&mut T> {
-        self.entries.as_mut()?.get_mut(statement)
+        self.entries.as_mut().filter(|_| is_worth_it(statement))?.get_mut(statement)
     }
 
     /// Keeps this about a statement, in place of what is known.
     pub(super) fn keep(&mut self, statement: Rendered, value: T) {
-        if statement.values.len() > MOST_VALUES || length(&statement) > LONGEST {
+        if !is_worth_it(&statement) {
             return;
         }
         let entries = self.entries.get_or_insert_with(LruCache::unbounded);
@@ -56,8 +56,17 @@ impl<T> Kept<T> {
 
     /// Forgets what is known about a statement.
     pub(super) fn forget(&mut self, statement: &Rendered) {
-        if let Some(entries) = &mut self.entries {
+        if let Some(entries) = self.entries.as_mut().filter(|_| is_worth_it(statement)) {
             entries.pop(statement);
+        }
+    }
+
+    /// Forgets what is over, beginning with what was not asked for the longest, up to the first that
+    /// is not.
+    pub(super) fn forget_unused(&mut self, is_over: impl Fn(&T) -> bool) {
+        let Some(entries) = &mut self.entries else { return };
+        while entries.peek_lru().is_some_and(|(_, value)| is_over(value)) {
+            entries.pop_lru();
         }
     }
 
@@ -67,13 +76,22 @@ impl<T> Kept<T> {
     }
 }
 
-/// The bytes of a statement's text, and of the texts and long numbers that it binds.
+/// Whether something is kept of a statement. Comparing it with others takes no longer than looking
+/// at its bytes.
+pub(super) fn is_worth_it(statement: &Rendered) -> bool {
+    statement.values.len() <= MOST_VALUES && length(statement) <= LONGEST
+}
+
+/// The bytes of a statement's text, and of the texts and long numbers that it binds; JSON is too long.
 fn length(statement: &Rendered) -> usize {
     let bound = statement.values.iter().map(|value| match value {
         Value::String(Some(text)) => text.len(),
         Value::Bytes(Some(bytes)) => bytes.len(),
-        Value::Json(Some(json)) => json.to_string().len(),
-        Value::BigDecimal(Some(number)) => usize::try_from(number.digits()).unwrap_or(usize::MAX),
+        Value::Json(Some(_)) => usize::MAX,
+        Value::BigDecimal(Some(number)) => {
+            let digits = number.digits().saturating_add(number.fractional_digit_count().unsigned_abs());
+            usize::try_from(digits).unwrap_or(usize::MAX)
+        }
         _ => 0,
     });
     bound.fold(statement.sql.len(), usize::saturating_add)
@@ -104,6 +122,8 @@ mod tests {
         assert_eq!(kept.peek(&bound), None, "with other values it is another statement");
         kept.forget(&of(0));
         assert_eq!(kept.peek(&of(0)), None);
+        kept.forget_unused(|&table| table < 2 * MOST - 5);
+        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(5));
         kept.clear();
         assert!(kept.entries.is_none());
     }
@@ -114,7 +134,11 @@ mod tests {
         let many = Rendered { values: vec![1_i32.into(); MOST_VALUES + 1], ..of(0) };
         let long = Rendered::of(&"x".repeat(LONGEST + 1));
         let bound = Rendered { values: vec!["x".repeat(LONGEST).into()], ..of(0) };
-        for statement in [many, long, bound] {
+        let document = Rendered { values: vec![serde_json::json!({}).into()], ..of(0) };
+        let exponent: bigdecimal::BigDecimal = "1e1000000000".parse().unwrap();
+        let exponent = Rendered { values: vec![exponent.into()], ..of(0) };
+        kept.keep(of(0), 0);
+        for statement in [many, long, bound, document, exponent] {
             kept.keep(statement.clone(), 1);
             assert_eq!(kept.peek(&statement), None);
         }

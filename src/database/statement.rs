@@ -11,6 +11,7 @@ use sea_query::{
 };
 
 use super::Engine;
+use super::kept::MOST_VALUES;
 
 /// SQL of one engine with the values it binds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -27,8 +28,8 @@ pub struct Rendered {
     pub(super) generated: Option<Box<str>>,
     /// Whether it inserts several rows.
     pub(super) many: bool,
-    /// Where the text names each value, in bytes, if it asks PostgreSQL for some of the rows; else
-    /// nothing.
+    /// Where the text names each value, in bytes, if it asks PostgreSQL for some of the rows and binds
+    /// no more than is kept of a statement; else nothing.
     pub(super) places: Vec<usize>,
 }
 
@@ -83,7 +84,7 @@ struct Writer {
     sql: String,
     values: Vec<sea_query::Value>,
     places: Vec<usize>,
-    /// Whether it says that some of the rows are wanted: not one, nor all.
+    /// Whether it says how many rows are wanted, and that it is more than one.
     limited: bool,
 }
 
@@ -97,7 +98,9 @@ impl Writer {
     fn number(&mut self, kind: Option<&str>) {
         let number = self.values.len() + 1;
         self.sql.push_str(if kind.is_some() { "CAST(" } else { "" });
-        self.places.push(self.sql.len());
+        if number <= MOST_VALUES {
+            self.places.push(self.sql.len());
+        }
         self.sql.push_str(&format!("${number}"));
         if let Some(kind) = kind {
             self.sql.push_str(&format!(" AS {kind})"));
@@ -105,7 +108,8 @@ impl Writer {
     }
 
     fn rendered(self) -> Rendered {
-        let places = if self.limited { self.places } else { Vec::new() };
+        let all_placed = self.places.len() == self.values.len();
+        let places = if self.limited && all_placed { self.places } else { Vec::new() };
         let (sql, values) = (self.sql, self.values);
         Rendered { sql, values, repeated: true, places, ..Rendered::default() }
     }
@@ -137,8 +141,13 @@ impl SqlWriter for Writer {
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
                 self.number(Some("bigint"));
             }
-            (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows))) => {
-                self.limited |= *rows > 1 && self.sql.ends_with(LIMIT);
+            (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows))) if self.sql.ends_with(LIMIT) => {
+                self.limited |= *rows > 1;
+                if self.values.is_empty() {
+                    // Where nothing else is bound, there is one plan at once.
+                    self.sql.push_str(&rows.to_string());
+                    return;
+                }
                 self.number(None);
             }
             (Engine::Postgres, _) => self.number(None),
@@ -251,32 +260,36 @@ mod tests {
         let page = Query::select().column("a").from("t").limit(20).to_owned();
         let next = page.clone().offset(40).to_owned();
         let chosen = page.clone().and_where(Expr::col("a$1").eq(i64::MAX)).to_owned();
-        let one = page.clone().limit(1).to_owned();
         let all = Query::select().column("a").from("t").and_where(Expr::col(" LIMIT ").eq(7_u64)).to_owned();
-        let long = i64::MAX.into();
-        for (statement, sql, values, places) in [
-            (page, r#"SELECT "a" FROM "t" LIMIT $1"#, vec![20_u64.into()], vec!["$1"]),
+        let one = all.clone().limit(1).to_owned();
+        let (seven, twenty) = (|| 7_u64.into(), || 20_u64.into());
+        for (statement, sql, values, named) in [
+            (page, r#"SELECT "a" FROM "t" LIMIT 20"#, vec![], vec![]),
+            (next, r#"SELECT "a" FROM "t" LIMIT 20 OFFSET $1"#, vec![40_u64.into()], vec!["$1"]),
             (
-                next,
-                r#"SELECT "a" FROM "t" LIMIT $1 OFFSET $2"#,
-                vec![20_u64.into(), 40_u64.into()],
-                vec!["$1", "$2"],
-            ),
-            (
-                chosen,
+                chosen.clone(),
                 r#"SELECT "a" FROM "t" WHERE "a$1" = CAST($1 AS bigint) LIMIT $2"#,
-                vec![long, 20_u64.into()],
+                vec![i64::MAX.into(), twenty()],
                 vec!["$1", "$2"],
             ),
-            (one, r#"SELECT "a" FROM "t" LIMIT $1"#, vec![1_u64.into()], vec![]),
-            (all, r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1"#, vec![7_u64.into()], vec![]),
+            (all, r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1"#, vec![seven()], vec![]),
+            (
+                one,
+                r#"SELECT "a" FROM "t" WHERE " LIMIT " = $1 LIMIT $2"#,
+                vec![seven(), 1_u64.into()],
+                vec![],
+            ),
         ] {
             let rendered = statement.render(Engine::Postgres);
-            let named: Vec<&str> =
-                rendered.places.iter().map(|&place| &rendered.sql[place..place + 2]).collect();
-            assert_eq!((rendered.sql.as_str(), named), (sql, places));
-            assert_eq!(rendered.values, values);
+            let places = rendered.places.iter();
+            assert_eq!(places.map(|&place| &rendered.sql[place..place + 2]).collect::<Vec<_>>(), named);
+            assert_eq!((rendered.sql.as_str(), rendered.values), (sql, values));
             assert!(statement.render(Engine::Mysql).places.is_empty());
         }
+        let mut many = chosen;
+        for _ in 0..MOST_VALUES {
+            many.and_where(Expr::col("a").ne(1));
+        }
+        assert!(many.render(Engine::Postgres).places.is_empty());
     }
 }

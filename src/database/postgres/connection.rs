@@ -87,16 +87,21 @@ impl PostgresConnection {
 
     /// The same statement with a plan for what it binds, if it is worth one.
     async fn planned(&self, statement: &Rendered) -> Result<Option<Prepared>, Error> {
+        if statement.places.is_empty() {
+            return Ok(None);
+        }
         let planning = self.statements.lock().plans.ask(statement);
         match planning {
             Planning::EachTime => Ok(None),
             Planning::Made(prepared) => Ok(Some(prepared)),
             Planning::Worth => {
                 let bound = self.prepare(&statement.sql).await?;
-                let Some(sql) = plans::written(statement, bound.statement.params()) else { return Ok(None) };
-                let prepared = self.prepare_anew(&sql).await?;
-                self.statements.lock().plans.keep(statement, prepared.clone());
-                Ok(Some(prepared))
+                let plan = match plans::written(statement, bound.statement.params()) {
+                    Some(sql) => Some(self.prepare_anew(&sql).await?),
+                    None => None,
+                };
+                self.statements.lock().plans.keep(statement, plan.clone());
+                Ok(plan)
             }
         }
     }

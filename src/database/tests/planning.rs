@@ -1,8 +1,8 @@
-//! Pages that PostgreSQL plans once, as one who reads them must not notice.
+//! Pages that PostgreSQL does not plan anew each time, as one who reads them must not notice.
 
-use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_query::{ColumnDef, Expr, ExprTrait, Order, Query, SelectStatement, Table};
 
-use super::{Database, Location, Value, everywhere, insert, table};
+use super::{Database, DatabaseError, Location, Value, everywhere, insert, table};
 use crate::test_servers::{fresh_name, postgres};
 
 fn page(from: i64, rows: usize) -> SelectStatement {
@@ -47,34 +47,75 @@ async fn a_page_that_comes_again_and_again_is_the_page_of_its_values() {
 }
 
 #[tokio::test]
-async fn postgres_keeps_the_plans_of_pages_until_their_table_is_another() {
-    let at = Location::parse(&postgres(&fresh_name())).unwrap();
-    let database = Database::create(&at).await.unwrap();
-    database.execute(&table()).await.unwrap();
-    database.insert(&insert("one"), None).await.unwrap();
+async fn postgres_plans_once_what_a_connection_is_asked_again_and_again() {
+    let database = on_postgres().await;
     let written = Query::select()
         .column("name")
         .from("pg_prepared_statements")
-        .and_where(Expr::col("statement").like("% >= '1' ORDER BY % LIMIT '2'"))
+        .and_where(Expr::col("statement").like("% >= '1' ORDER BY % LIMIT '2'%"))
         .to_owned();
-    let plans = async || database.query(&written).await.unwrap().len();
-    for _ in 0..5 {
-        assert_eq!(ids(&database, &page(1, 2)).await, [1]);
-    }
-    assert_eq!(plans().await, 0);
-    for _ in 0..5 {
-        assert_eq!(ids(&database, &page(1, 2)).await, [1]);
-        assert_eq!(plans().await, 1);
-    }
-    let longer = sea_query::ColumnDef::new("title").text().not_null().to_owned();
-    let change = sea_query::Table::alter().table("posts").modify_column(longer).to_owned();
-    database.execute(&change).await.unwrap();
-    assert_eq!(ids(&database, &page(1, 2)).await, [1], "the same columns are of another kind");
-    assert_eq!(plans().await, 0, "outdated ones are closed");
+    // All on one connection.
     let mut transaction = database.begin().await.unwrap();
-    for _ in 0..10 {
-        assert_eq!(transaction.query(&page(1, 2)).await.unwrap().len(), 1);
+    for (times, plans) in [(5, 0), (1, 1), (5, 1)] {
+        for _ in 0..times {
+            assert_eq!(transaction.query(&page(1, 2)).await.unwrap().len(), 1);
+        }
+        assert_eq!(transaction.query(&written).await.unwrap().len(), plans);
+    }
+    let next = page(1, 2).offset(1).to_owned();
+    let locked = page(1, 2).lock_exclusive().to_owned();
+    for (other, rows) in [(next, 0), (locked, 1)] {
+        for _ in 0..8 {
+            assert_eq!(transaction.query(&other).await.unwrap().len(), rows);
+        }
+    }
+    assert_eq!(transaction.query(&written).await.unwrap().len(), 3);
+    for column in ["exact", "inexact", "small"] {
+        let chosen = page(1, 2).and_where(Expr::col(column).lte(7)).to_owned();
+        for _ in 0..8 {
+            assert_eq!(transaction.query(&chosen).await.unwrap().len(), 1, "{column}");
+        }
     }
     transaction.commit().await.unwrap();
     database.close().await;
+}
+
+#[tokio::test]
+async fn postgres_plans_again_where_a_table_is_another() {
+    let database = on_postgres().await;
+    let planned = async || {
+        let mut transaction = database.begin().await.unwrap();
+        for _ in 0..8 {
+            assert_eq!(transaction.query(&page(1, 2)).await.unwrap().len(), 1);
+        }
+        transaction.commit().await.unwrap();
+    };
+    let change = async |to: &mut ColumnDef| {
+        let change = Table::alter().table("posts").modify_column(to.not_null().to_owned()).to_owned();
+        database.execute(&change).await.unwrap();
+    };
+    planned().await;
+    change(ColumnDef::new("title").text()).await;
+    assert_eq!(ids(&database, &page(1, 2)).await, [1]);
+
+    planned().await;
+    change(ColumnDef::new("title").string_len(200)).await;
+    let mut transaction = database.begin().await.unwrap();
+    let outdated = transaction.query(&page(1, 2)).await.unwrap_err();
+    assert!(matches!(outdated, DatabaseError::Busy(_)), "{outdated:?}");
+    drop(transaction);
+    assert_eq!(ids(&database, &page(1, 2)).await, [1]);
+    database.close().await;
+}
+
+async fn on_postgres() -> Database {
+    let at = Location::parse(&postgres(&fresh_name())).unwrap();
+    let database = Database::create(&at).await.unwrap();
+    let mut table = table();
+    table.col(ColumnDef::new("exact").decimal().default(7));
+    table.col(ColumnDef::new("inexact").double().default(7));
+    table.col(ColumnDef::new("small").small_integer().default(7));
+    database.execute(&table).await.unwrap();
+    database.insert(&insert("one"), None).await.unwrap();
+    database
 }
