@@ -21,13 +21,13 @@ pub enum Action {
     Destroy,
 }
 
-/// What of a collection is open to somebody.
+/// What of a collection is open to somebody. Cheap to clone: one request asks for it again and again.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// These fields and associations, beside those that every record has; `None` for all.
     pub fields: Option<Arc<BTreeSet<String>>>,
     /// These records.
-    pub scope: Filter,
+    pub scope: Arc<Filter>,
 }
 
 /// Fields that whoever may see a record may see of it.
@@ -43,6 +43,12 @@ impl Access {
                 || collection.get(name).is_some_and(|field| field.primary_key)
                 || collection.key().iter().any(|field| field.name() == name)
         })
+    }
+
+    /// The records that are open, as a filter to be put together with others.
+    #[must_use]
+    pub fn into_scope(self) -> Filter {
+        Arc::unwrap_or_clone(self.scope)
     }
 
     /// Whether a field or an association may be set. Unlike what may be seen, nothing may be set

@@ -25,9 +25,9 @@ pub struct Requester {
     /// `None` opens everything: the role root, or the host itself.
     guard: Option<Arc<RoleGuard>>,
     /// The roles in which it acts.
-    roles: Vec<String>,
+    roles: Arc<[String]>,
     /// The one name by which clients know them.
-    role: Option<String>,
+    role: Option<Arc<str>>,
 }
 
 /// The requester of a session: in which of the user's roles it acts is decided here.
@@ -48,29 +48,23 @@ pub(super) async fn of(
         Some(role) => ActiveRoles::One([role]),
         None => choose(&held, wanted, app.role_mode().await.map_err(ApiError::internal)?)?,
     };
-    let roles: Vec<String> = active.names().iter().map(|name| (*name).to_owned()).collect();
+    let roles: Arc<[String]> = active.names().iter().map(|name| (*name).to_owned()).collect();
+    let role: Arc<str> = active.current().into();
     let guard = if active.has_root() {
         None
     } else {
-        let roles = roles.clone();
         Some(Arc::new(RoleGuard {
             acl: app.acl().await?,
             catalog: app.source().catalog(),
-            roles,
-            role: active.current().to_owned(),
+            roles: Arc::clone(&roles),
+            role: Arc::clone(&role),
             session: Arc::clone(session),
             clock,
             managed: None,
             known: Mutex::default(),
         }))
     };
-    Ok(Requester {
-        session: Some(Arc::clone(session)),
-        clock,
-        guard,
-        roles,
-        role: Some(active.current().to_owned()),
-    })
+    Ok(Requester { session: Some(Arc::clone(session)), clock, guard, roles, role: Some(role) })
 }
 
 impl Requester {
@@ -114,7 +108,7 @@ impl Requester {
 
     /// Nobody in particular.
     pub(super) fn anybody(clock: Clock) -> Self {
-        Self { session: None, clock, guard: None, roles: Vec::new(), role: None }
+        Self { session: None, clock, guard: None, roles: Arc::default(), role: None }
     }
 
     /// Who asks.
@@ -170,8 +164,8 @@ impl Requester {
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
-    roles: Vec<String>,
-    role: String,
+    roles: Arc<[String]>,
+    role: Arc<str>,
     session: Arc<Session>,
     clock: Clock,
     managed: Option<Managed>,
@@ -204,7 +198,7 @@ impl Managed {
             Action::View if collection == self.source || collection == self.target => Some(Access::default()),
             Action::Update if self.links && collection == self.source => {
                 let association = [self.association.clone()].into_iter().collect();
-                Some(Access { fields: Some(Arc::new(association)), scope: Filter::All })
+                Some(Access { fields: Some(Arc::new(association)), scope: Arc::default() })
             }
             _ => None,
         }
@@ -217,8 +211,8 @@ impl RoleGuard {
         Self {
             acl: Arc::clone(&self.acl),
             catalog: Arc::clone(&self.catalog),
-            roles: self.roles.clone(),
-            role: self.role.clone(),
+            roles: Arc::clone(&self.roles),
+            role: Arc::clone(&self.role),
             session: Arc::clone(&self.session),
             clock: self.clock,
             managed,
@@ -254,7 +248,7 @@ impl RoleGuard {
         let permission = self.acl.permission(&self.roles(), collection, name)?;
         if action == Action::Create {
             // What is not there yet is in no scope.
-            return Some(Access { fields: permission.fields, scope: Filter::All });
+            return Some(Access { fields: permission.fields, scope: Arc::default() });
         }
         let known = self.catalog.get(collection);
         let permission = if known.is_some_and(|known| known.get("createdById").is_none()) {
@@ -270,7 +264,7 @@ impl RoleGuard {
                 Filter::never()
             }),
         };
-        Some(Access { fields: permission.fields, scope })
+        Some(Access { fields: permission.fields, scope: Arc::new(scope) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Filters as conditions of a statement.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
@@ -87,9 +88,9 @@ impl<'a> Compiler<'a> {
         &self,
         collection: &Collection,
         action: Action,
-    ) -> Result<Option<Filter>, DataError> {
+    ) -> Result<Option<Arc<Filter>>, DataError> {
         let access = self.access(collection, action)?;
-        Ok(access.map(|access| access.scope).filter(|scope| *scope != Filter::All))
+        Ok(access.map(|access| access.scope).filter(|scope| **scope != Filter::All))
     }
 
     /// Whether whoever asks may look at what a path leads to: a filter or an order tells of a value

@@ -57,7 +57,7 @@ pub(in crate::data) async fn change<E: Executor>(
         // Not all of what is changed may be seen, or may be seen when it is changed.
         let seen = options.access(collection, Action::View).ok().flatten();
         let open = |seen: Access| {
-            seen.scope == Filter::All || (seen.scope == access.scope && !looks_at(&seen.scope, given))
+            *seen.scope == Filter::All || (seen.scope == access.scope && !looks_at(&seen.scope, given))
         };
         if !seen.is_some_and(open) {
             return Ok(None);

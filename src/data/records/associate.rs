@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::raw;
 use super::value::key_text;
 use super::writer::{Origin, Writer, keyed};
-use crate::data::access::Action;
+use crate::data::access::{Access, Action};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
 impl Writer<'_> {
@@ -68,7 +68,7 @@ impl Writer<'_> {
         match &self.options.guard {
             None => Filter::All,
             Some(guard) => {
-                guard.access(target.name(), Action::View).map_or_else(Filter::never, |access| access.scope)
+                guard.access(target.name(), Action::View).map_or_else(Filter::never, Access::into_scope)
             }
         }
     }
@@ -187,7 +187,7 @@ impl Writer<'_> {
             Some(access) if !access.may_set(&association.name) => {
                 return Err(DataError::Forbidden(format!("your roles do not open {}", association.name)));
             }
-            Some(access) => filter.and(access.scope),
+            Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
         let found = self.whole(collection, filter).await?.into_iter().next();

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::raw;
 use super::writer::{Writer, keyed};
-use crate::data::access::Action;
+use crate::data::access::{Access, Action};
 use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
 
 /// How far one removal may lead to another.
@@ -127,7 +127,7 @@ impl Writer<'_> {
         filter: Filter,
     ) -> Result<u64, DataError> {
         self.check_filter(target, &filter)?;
-        let open = self.access(target, Action::Destroy)?.map_or(Filter::All, |access| access.scope);
+        let open = self.access(target, Action::Destroy)?.map_or(Filter::All, Access::into_scope);
         self.remove(target, belonging.and(filter).and(open), 0).await
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::Value as Json;
 
 use super::writer::{Origin, Writer, keyed};
-use crate::data::access::Action;
+use crate::data::access::{Access, Action};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
 /// What a nested value names.
@@ -254,7 +254,7 @@ impl Writer<'_> {
         if !self.updates(origin) {
             return Ok(None);
         }
-        let open = self.access(target, Action::Update)?.map_or(Filter::All, |access| access.scope);
+        let open = self.access(target, Action::Update)?.map_or(Filter::All, Access::into_scope);
         let filter = keyed(target, std::slice::from_ref(record)).and(open);
         let changed = self.change(target, filter, given, origin.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))

@@ -106,7 +106,7 @@ impl Writer<'_> {
     async fn placed(&mut self, collection: &Collection, key: &Json) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
         let open = match self.access(collection, Action::Update)? {
-            Some(access) => filter.and(access.scope),
+            Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
         let found = self.whole(collection, open).await?.into_iter().next();

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::raw;
 use super::writer::{Origin, Values, Writer, keyed};
-use crate::data::access::Action;
+use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Generator, Query, Record};
 
@@ -32,7 +32,7 @@ impl Writer<'_> {
         given: Record,
     ) -> Result<Vec<Record>, DataError> {
         self.check_filter(collection, &filter)?;
-        let open = self.access(collection, Action::Update)?.map_or(Filter::All, |access| access.scope);
+        let open = self.access(collection, Action::Update)?.map_or(Filter::All, Access::into_scope);
         self.change(collection, belonging.and(filter).and(open), given, Origin::top()).await
     }
 

@@ -257,7 +257,7 @@ impl<'a> Writer<'a> {
         };
         // Who may see none of it sees nothing.
         let Some(access) = guard.access(collection.name(), Action::View) else { return Ok(Vec::new()) };
-        let mut records = self.whole(collection, named.and(access.scope.clone())).await?;
+        let mut records = self.whole(collection, named.and((*access.scope).clone())).await?;
         for record in &mut records {
             record.retain(|name, _| name == field || access.allows(collection, name));
         }

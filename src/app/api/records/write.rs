@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Behind, Given, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{Action, AssociationKind, Collection, Filter, Move, Record, Within};
+use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Record, Within};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -222,7 +222,7 @@ async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) 
     let (Some(guard), Some(named)) = (call.requester.guard(), Parameters::of(call).by_key(records)?) else {
         return Ok(());
     };
-    let scope = guard.access(records.name(), Action::Destroy).map(|access| access.scope);
+    let scope = guard.access(records.name(), Action::Destroy).map(Access::into_scope);
     if scope == Some(Filter::All) {
         return Ok(());
     }
