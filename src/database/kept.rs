@@ -43,12 +43,12 @@ impl<T> Kept<T> {
     }
 
     /// Keeps this about a statement, in place of what is known.
-    pub(super) fn keep(&mut self, statement: Rendered, value: T) {
-        if !is_worth_it(&statement) {
+    pub(super) fn keep(&mut self, statement: &Rendered, value: T) {
+        if !is_worth_it(statement) {
             return;
         }
         let entries = self.entries.get_or_insert_with(LruCache::unbounded);
-        entries.put(statement, value);
+        entries.put(statement.clone(), value);
         if entries.len() > self.most {
             entries.pop_lru();
         }
@@ -78,7 +78,7 @@ impl<T> Kept<T> {
 
 /// Whether something is kept of a statement. Comparing it with others takes no longer than looking
 /// at its bytes.
-pub(super) fn is_worth_it(statement: &Rendered) -> bool {
+fn is_worth_it(statement: &Rendered) -> bool {
     statement.values.len() <= MOST_VALUES && length(statement) <= LONGEST
 }
 
@@ -109,13 +109,13 @@ mod tests {
     fn what_is_asked_for_is_kept_longest() {
         let mut kept = Kept::default();
         for table in 0..2 * MOST {
-            kept.keep(of(table), table);
+            kept.keep(&of(table), table);
             assert_eq!(kept.get(&of(0)), Some(&mut 0));
         }
         assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
         assert_eq!(kept.peek(&of(1)), None);
         assert_eq!(kept.peek(&of(2 * MOST - 1)), Some(&(2 * MOST - 1)));
-        kept.keep(of(0), 7);
+        kept.keep(&of(0), 7);
         assert_eq!(kept.peek(&of(0)), Some(&7));
         assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
         let bound = Rendered { values: vec![1_i32.into()], ..of(0) };
@@ -137,9 +137,9 @@ mod tests {
         let document = Rendered { values: vec![serde_json::json!({}).into()], ..of(0) };
         let exponent: bigdecimal::BigDecimal = "1e1000000000".parse().unwrap();
         let exponent = Rendered { values: vec![exponent.into()], ..of(0) };
-        kept.keep(of(0), 0);
+        kept.keep(&of(0), 0);
         for statement in [many, long, bound, document, exponent] {
-            kept.keep(statement.clone(), 1);
+            kept.keep(&statement, 1);
             assert_eq!(kept.peek(&statement), None);
         }
     }

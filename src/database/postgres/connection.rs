@@ -31,8 +31,6 @@ const CANCELS: u32 = 12;
 /// How long it has for what it is at before it is asked; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
-const NOTHING_BOUND: [Parameter<'static>; 0] = [];
-
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
     client: Client,
@@ -108,26 +106,20 @@ impl PostgresConnection {
 
     /// Sends a statement; gives its columns and the rows as they come.
     async fn send(&self, statement: &Rendered) -> Result<(Arc<[Box<str>]>, RowStream), Error> {
-        let values = || statement.values.iter().map(Parameter);
-        let (prepared, sent) = match self.planned(statement).await? {
-            Some(planned) => {
-                let sent = self.client.query_raw(&planned.statement, NOTHING_BOUND).await;
-                (planned, sent)
-            }
-            None => {
-                let prepared = self.prepare(&statement.sql).await?;
-                let sent = self.client.query_raw(&prepared.statement, values()).await;
-                (prepared, sent)
-            }
+        let (prepared, bound) = match self.planned(statement).await? {
+            Some(planned) => (planned, &[][..]),
+            None => (self.prepare(&statement.sql).await?, &statement.values[..]),
         };
+        let sent = self.client.query_raw(&prepared.statement, bound.iter().map(Parameter)).await;
         match sent {
             Err(error) if is_outdated(&error) => {
                 // It was not run. Others on the same table are outdated too.
                 self.statements.lock().clear();
                 let again = self.prepare(&statement.sql).await;
                 let Ok(prepared) = again else { return Err(error) };
+                let values = statement.values.iter().map(Parameter);
                 // In a transaction the first failure has ended it, and is the one to be told.
-                let rows = self.client.query_raw(&prepared.statement, values()).await.map_err(|_| error)?;
+                let rows = self.client.query_raw(&prepared.statement, values).await.map_err(|_| error)?;
                 Ok((prepared.columns, rows))
             }
             sent => Ok((prepared.columns, sent?)),

@@ -84,7 +84,7 @@ impl Counts {
             Some(Value::Integer(count)) => {
                 if snapshot.len() <= LONGEST_SNAPSHOT {
                     let known = Known { snapshot: snapshot.clone(), count: *count };
-                    self.known.keep(statement.clone(), known);
+                    self.known.keep(statement, known);
                 }
                 rows
             }

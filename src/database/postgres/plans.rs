@@ -13,7 +13,7 @@ use sea_query::Value as Bound;
 use tokio_postgres::types::Type;
 
 use crate::database::Rendered;
-use crate::database::kept::{self, Kept};
+use crate::database::kept::Kept;
 
 /// Plans that a connection keeps. Each costs the server some 35 KB.
 const PLANS: usize = 32;
@@ -69,7 +69,7 @@ impl<P: Clone> Plans<P> {
                 }
                 *times += 1;
             }
-            _ => self.asked.keep(statement.clone(), (1, Instant::now())),
+            _ => self.asked.keep(statement, (1, Instant::now())),
         }
         Planning::EachTime
     }
@@ -77,7 +77,7 @@ impl<P: Clone> Plans<P> {
     /// Keeps a plan that was made now, or that there can be none.
     pub(super) fn keep(&mut self, statement: &Rendered, plan: Option<P>) {
         self.made.forget_unused(|(_, made)| made.elapsed() >= FRESH);
-        self.made.keep(statement.clone(), (plan, Instant::now()));
+        self.made.keep(statement, (plan, Instant::now()));
     }
 
     /// Drops all plans.
@@ -87,9 +87,7 @@ impl<P: Clone> Plans<P> {
 }
 
 fn can_be_written(statement: &Rendered) -> bool {
-    !statement.places.is_empty()
-        && kept::is_worth_it(statement)
-        && statement.values.iter().all(|value| whole(value).is_some())
+    !statement.places.is_empty() && statement.values.iter().all(|value| whole(value).is_some())
 }
 
 /// A statement with what it binds written in; `None` where it is not all whole numbers to the server

@@ -54,9 +54,9 @@ impl Counts {
     }
 
     /// Keeps what a statement has counted.
-    pub(super) fn keep(&self, statement: Rendered, count: u64, ticket: Ticket) {
+    pub(super) fn keep(&self, statement: &Rendered, count: u64, ticket: Ticket) {
         let mut known = self.known.lock();
-        if known.peek(&statement).is_none_or(|known| known.ticket < ticket) {
+        if known.peek(statement).is_none_or(|known| known.ticket < ticket) {
             known.keep(statement, Known { count, ticket });
         }
     }
@@ -119,12 +119,12 @@ mod tests {
         let (counts, one) = (Counts::default(), all());
         let [first, second, third] = [(); 3].map(|()| counts.draw());
         assert!(!counts.has(&one));
-        counts.keep(one.clone(), 7, second);
+        counts.keep(&one, 7, second);
         assert_eq!((counts.get(&one, first), counts.get(&one, second)), (Some(7), Some(7)));
         assert_eq!(counts.get(&one, third), None, "it may have been counted before the change");
-        counts.keep(one.clone(), 6, first);
+        counts.keep(&one, 6, first);
         assert_eq!(counts.get(&one, first), Some(7), "what was begun later is newer");
-        counts.keep(one.clone(), 8, third);
+        counts.keep(&one, 8, third);
         assert_eq!(counts.get(&one, third), Some(8));
         let bound = Rendered { values: vec![1_i32.into()], ..one };
         assert_eq!(counts.get(&bound, first), None, "with other values it counts something else");

@@ -207,7 +207,7 @@ impl Sqlite {
         let counts = self.shared.parking.counts();
         let ticket = counts.draw();
         let count = super::counted(self.query_in_turn(heavy, statement.clone()).await?)?;
-        counts.keep(statement, count, ticket);
+        counts.keep(&statement, count, ticket);
         Ok(count)
     }
 
