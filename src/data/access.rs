@@ -38,8 +38,8 @@ impl Access {
     #[must_use]
     pub fn allows(&self, collection: &Collection, name: &str) -> bool {
         self.fields.as_ref().is_none_or(|fields| {
-            fields.contains(name)
-                || OF_EVERY_RECORD.contains(&name)
+            OF_EVERY_RECORD.contains(&name)
+                || fields.contains(name)
                 || collection.get(name).is_some_and(|field| field.primary_key)
                 || collection.key().iter().any(|field| field.name() == name)
         })

@@ -120,6 +120,12 @@ impl std::fmt::Write for Writer {
         self.sql.push_str(text);
         Ok(())
     }
+
+    // As names are quoted, which is one character after the other.
+    fn write_char(&mut self, character: char) -> std::fmt::Result {
+        self.sql.push(character);
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for Writer {

@@ -134,7 +134,7 @@ mod tests {
             roles: Vec::new(),
             default_role: None,
             record: Default::default(),
-            variables: Default::default(),
+            derived: Default::default(),
         };
         assert_eq!(display_name(&user), "Ada");
         user.nickname = Some(" ".into());

@@ -78,7 +78,7 @@ mod tests {
             roles: vec!["root".into()],
             default_role: None,
             record: Default::default(),
-            variables: Default::default(),
+            derived: Default::default(),
         };
         let frame = Frame::new("CRM & more", "", "Overview").signed_in(&user, "f0rm", "/admin/");
         let name = display_name(&user);

@@ -51,12 +51,12 @@ impl Acl {
     #[must_use]
     pub fn describe(
         &self,
-        roles: &[&str],
+        roles: &[impl AsRef<str>],
         current: &str,
         mode: RoleMode,
         system_fields: impl Fn(&str) -> Vec<String>,
     ) -> Json {
-        let active: Vec<&Role> = roles.iter().filter_map(|name| self.role(name)).collect();
+        let active: Vec<&Role> = roles.iter().filter_map(|name| self.role(name.as_ref())).collect();
         let configured: BTreeSet<&str> =
             active.iter().flat_map(|role| role.collections.keys()).map(String::as_str).collect();
         json!({
@@ -69,7 +69,7 @@ impl Acl {
             "roleMode": mode.as_str(),
             "availableActions": ["create", "view", "update", "destroy"],
             "actionAlias": action_alias(),
-            "allowAll": roles.contains(&ROOT),
+            "allowAll": roles.iter().any(|role| role.as_ref() == ROOT),
             "allowConfigure": active.iter().any(|role| role.definition.allow_configure),
             "allowMenuItemIds": [],
             "allowAnonymous": self.role("anonymous").is_some(),
@@ -80,7 +80,7 @@ impl Acl {
     /// The actions of the configured collections, each with what it reaches.
     fn describe_actions(
         &self,
-        roles: &[&str],
+        roles: &[impl AsRef<str>],
         active: &[&Role],
         configured: &BTreeSet<&str>,
         system_fields: impl Fn(&str) -> Vec<String>,

@@ -17,6 +17,7 @@ mod grants;
 mod guard;
 mod load;
 mod management;
+mod openings;
 mod permission;
 pub mod store;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_tak
 pub use guard::{check_scope_change, check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
 pub use management::{Openness, openness};
+pub use openings::{Asking, Openings, Remembered};
 pub use permission::{AssociationPermission, Permission};
 
 use grants::Grants;
@@ -151,7 +153,7 @@ impl Acl {
     /// the management (`roles.users`) and to change what is linked (`add`, `set`, `remove`,
     /// `toggle`); for the rest, where the target counts, there is [`Acl::association`].
     #[must_use]
-    pub fn permission(&self, roles: &[&str], resource: &str, action: &str) -> Option<Permission> {
+    pub fn permission(&self, roles: &[impl AsRef<str>], resource: &str, action: &str) -> Option<Permission> {
         if self.is_root(roles) {
             return Some(management::fixed(resource).clone());
         }
@@ -174,7 +176,7 @@ impl Acl {
     #[must_use]
     pub fn association(
         &self,
-        roles: &[&str],
+        roles: &[impl AsRef<str>],
         source: &str,
         association: &str,
         target: &str,
@@ -212,7 +214,7 @@ impl Acl {
     /// `roles`), where the permission on the source [allows](Permission::allows) it: what belongs to
     /// the management needs the snippet that opens it.
     #[must_use]
-    pub fn may_nest(&self, roles: &[&str], source: &str, association: &str, target: &str) -> bool {
+    pub fn may_nest(&self, roles: &[impl AsRef<str>], source: &str, association: &str, target: &str) -> bool {
         let resource = format!("{source}.{association}");
         if self.is_root(roles) || self.opened(roles, &resource, "set").is_some() {
             return true;
@@ -222,25 +224,30 @@ impl Acl {
 
     /// Whether the roles' snippets open an action of the management by themselves.
     #[must_use]
-    pub fn opens(&self, roles: &[&str], resource: &str, action: &str) -> bool {
+    pub fn opens(&self, roles: &[impl AsRef<str>], resource: &str, action: &str) -> bool {
         self.opened(roles, resource, action).is_some()
     }
 
     /// Whether records of a collection may be linked to others: to link is to write, on either side.
-    fn may_link_to(&self, roles: &[&str], target: &str) -> bool {
+    fn may_link_to(&self, roles: &[impl AsRef<str>], target: &str) -> bool {
         management::reach(target) != Reach::Management || self.opened(roles, target, "update").is_some()
     }
 
-    fn is_root(&self, roles: &[&str]) -> bool {
-        roles.contains(&ROOT) && self.roles.contains_key(ROOT)
+    fn is_root(&self, roles: &[impl AsRef<str>]) -> bool {
+        roles.iter().any(|role| role.as_ref() == ROOT) && self.roles.contains_key(ROOT)
     }
 
     /// What the roles' snippets open.
-    fn opened(&self, roles: &[&str], resource: &str, action: &str) -> Option<Permission> {
+    fn opened(&self, roles: &[impl AsRef<str>], resource: &str, action: &str) -> Option<Permission> {
         self.union(roles, |role| role.opened(resource, action))
     }
 
-    fn updating_association(&self, roles: &[&str], source: &str, association: &str) -> Option<Permission> {
+    fn updating_association(
+        &self,
+        roles: &[impl AsRef<str>],
+        source: &str,
+        association: &str,
+    ) -> Option<Permission> {
         self.union(roles, |role| {
             role.permission(source, "update").filter(|permission| permission.allows(association))
         })
@@ -248,10 +255,10 @@ impl Acl {
 
     fn union<'a>(
         &'a self,
-        roles: &[&str],
+        roles: &[impl AsRef<str>],
         ask: impl Fn(&'a Role) -> Option<&'a Permission>,
     ) -> Option<Permission> {
-        let mut granted = roles.iter().filter_map(|name| ask(self.roles.get(*name)?));
+        let mut granted = roles.iter().filter_map(|name| ask(self.roles.get(name.as_ref())?));
         let first = granted.next()?.clone();
         Some(granted.fold(first, |all, next| all.union(next)))
     }

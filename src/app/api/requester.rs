@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use serde_json::Value;
 
 use http::StatusCode;
@@ -10,11 +9,9 @@ use http::StatusCode;
 use super::records::Place;
 use super::target::Target;
 use super::{ApiError, App};
-use crate::app::acl::{self, Acl, ActiveRoles, HeldRole, choose};
+use crate::app::acl::{self, Acl, ActiveRoles, Asking, HeldRole, Openings, choose};
 use crate::app::auth::Session;
-use crate::data::{
-    Access, Action, Catalog, Clock, DataError, Filter, Guard, Variables, has_variables, resolve,
-};
+use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
 
 /// For whom a request is answered.
 #[derive(Debug, Clone)]
@@ -48,46 +45,40 @@ pub(super) async fn of(
         Some(role) => ActiveRoles::One([role]),
         None => choose(&held, wanted, app.role_mode().await.map_err(ApiError::internal)?)?,
     };
-    let roles: Arc<[String]> = active.names().iter().map(|name| (*name).to_owned()).collect();
-    let role: Arc<str> = active.current().into();
-    let guard = if active.has_root() {
-        None
-    } else {
-        Some(Arc::new(RoleGuard {
-            acl: app.acl().await?,
-            catalog: app.source().catalog(),
-            roles: Arc::clone(&roles),
-            role: Arc::clone(&role),
-            session: Arc::clone(session),
-            clock,
-            managed: None,
-            known: Mutex::default(),
-        }))
-    };
-    Ok(Requester { session: Some(Arc::clone(session)), clock, guard, roles, role: Some(role) })
+    if active.has_root() {
+        let roles = active.names().iter().map(|name| (*name).to_owned()).collect();
+        let role = Some(active.current().into());
+        return Ok(Requester { session: Some(Arc::clone(session)), clock, guard: None, roles, role });
+    }
+    let (acl, catalog) = (app.acl().await?, app.source().catalog());
+    let openings = session.user.remembered().openings(&acl, &catalog, &active);
+    let (roles, role) = (Arc::clone(openings.roles()), Some(Arc::clone(openings.role())));
+    let session = Arc::clone(session);
+    let guard = RoleGuard { acl, catalog, openings, session: Arc::clone(&session), clock, managed: None };
+    Ok(Requester { session: Some(session), clock, guard: Some(Arc::new(guard)), roles, role })
 }
 
 impl Requester {
     /// Refuses what the roles do not open.
     pub(super) fn check(&mut self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        let (roles, action) = (guard.roles(), &*target.action);
+        let (roles, action) = (&**guard.openings.roles(), &*target.action);
         let open = match place.and_then(|place| place.behind.as_ref()) {
             Some(behind) => {
                 let (name, other) = (&*behind.association.name, behind.target.name());
-                let managed = guard.acl.opens(&roles, &target.name(), action).then(|| Managed {
+                let managed = guard.acl.opens(roles, &target.name(), action).then(|| Managed {
                     source: target.resource.clone(),
                     association: name.to_owned(),
                     target: other.to_owned(),
                     links: acl::links(action),
                 });
-                let open = guard.acl.association(&roles, &target.resource, name, other, action).is_some();
+                let open = guard.acl.association(roles, &target.resource, name, other, action).is_some();
                 if managed.is_some() {
-                    self.guard = Some(Arc::new(guard.managing(managed)));
+                    self.guard = Some(Arc::new(RoleGuard { managed, ..RoleGuard::clone(guard) }));
                 }
                 open
             }
-            None => guard.acl.permission(&roles, &target.name(), action).is_some(),
+            None => guard.acl.permission(roles, &target.name(), action).is_some(),
         };
         if open {
             return Ok(());
@@ -97,8 +88,8 @@ impl Requester {
 
     /// The roles in which it acts, and the one name that clients know them by.
     #[must_use]
-    pub fn roles(&self) -> (Vec<&str>, &str) {
-        (self.roles.iter().map(String::as_str).collect(), self.role.as_deref().unwrap_or_default())
+    pub fn roles(&self) -> (&[String], &str) {
+        (&self.roles, self.role.as_deref().unwrap_or_default())
     }
 
     /// The same, with everything open.
@@ -160,25 +151,15 @@ impl Requester {
 }
 
 /// What some roles open, for one user at one time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
-    roles: Arc<[String]>,
-    role: Arc<str>,
+    /// Of these roles and collections, and of the session's user.
+    openings: Arc<Openings>,
     session: Arc<Session>,
     clock: Clock,
     managed: Option<Managed>,
-    /// What was found out already: one request asks for the same again and again.
-    known: Mutex<Vec<Known>>,
-}
-
-/// What an action may do with a collection.
-#[derive(Debug)]
-struct Known {
-    collection: Box<str>,
-    action: Action,
-    access: Option<Access>,
 }
 
 /// An association of the management that a snippet opens for this request: who may give roles may
@@ -205,81 +186,17 @@ impl Managed {
     }
 }
 
-impl RoleGuard {
-    /// The same, which opens what belongs to the management too.
-    fn managing(&self, managed: Option<Managed>) -> Self {
-        Self {
-            acl: Arc::clone(&self.acl),
-            catalog: Arc::clone(&self.catalog),
-            roles: Arc::clone(&self.roles),
-            role: Arc::clone(&self.role),
-            session: Arc::clone(&self.session),
-            clock: self.clock,
-            managed,
-            known: Mutex::default(),
-        }
-    }
-
-    fn roles(&self) -> Vec<&str> {
-        self.roles.iter().map(String::as_str).collect()
-    }
-
-    fn scope(&self, given: &Value) -> Result<Filter, DataError> {
-        let variables = Variables {
-            user: Some(self.session.user.variables()),
-            role: Some(&self.role),
-            timezone: self.clock.timezone,
-            now: self.clock.now,
-        };
-        let resolved = resolve(given, &variables).map_err(|error| DataError::Refused(error.to_string()))?;
-        Filter::parse(&resolved)
-    }
-
-    fn found_out(&self, collection: &str, action: Action) -> Option<Access> {
-        let name = match action {
-            Action::View => "list",
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Destroy => "destroy",
-        };
+impl Guard for RoleGuard {
+    fn access(&self, collection: &str, action: Action) -> Option<Access> {
         if let Some(access) = self.managed.as_ref().and_then(|managed| managed.access(collection, action)) {
             return Some(access);
         }
-        let permission = self.acl.permission(&self.roles(), collection, name)?;
-        if action == Action::Create {
-            // What is not there yet is in no scope.
-            return Some(Access { fields: permission.fields, scope: Arc::default() });
-        }
-        let known = self.catalog.get(collection);
-        let permission = if known.is_some_and(|known| known.get("createdById").is_none()) {
-            permission.without_creators()?
-        } else {
-            permission
-        };
-        let scope = match permission.filter() {
-            None => Filter::All,
-            Some(given) => self.scope(&given).unwrap_or_else(|error| {
-                // What cannot be read opens nothing.
-                tracing::warn!(%error, collection, "the scope of a role cannot be read");
-                Filter::never()
-            }),
-        };
-        Some(Access { fields: permission.fields, scope: Arc::new(scope) })
-    }
-}
-
-impl Guard for RoleGuard {
-    fn access(&self, collection: &str, action: Action) -> Option<Access> {
-        let same = |known: &&Known| known.action == action && *known.collection == *collection;
-        if let Some(known) = self.known.lock().iter().find(same) {
-            return known.access.clone();
-        }
-        let access = self.found_out(collection, action);
-        self.known.lock().push(Known { collection: collection.into(), action, access: access.clone() });
-        access
+        let user = self.session.user.variables();
+        let asking = Asking { acl: &self.acl, catalog: &self.catalog, user, clock: self.clock };
+        self.openings.access(&asking, collection, action)
     }
 
     fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
-        self.acl.may_nest(&self.roles(), source, association, target)
+        self.acl.may_nest(self.openings.roles(), source, association, target)
     }
 }

@@ -1,6 +1,6 @@
 //! API keys: tokens for programs, that act for a user in one of its roles until they are removed.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -89,8 +89,7 @@ impl Auth {
             return Err(AuthError::RoleGone);
         };
         // It has this role and no other, whoever looks.
-        let variables = OnceLock::new();
-        let user = Arc::new(User { roles: vec![role.clone()], variables, ..user.clone() });
+        let user = user.in_role(&role);
         Ok(Arc::new(Session { user, token_id, expires, renewed: None, key_role: Some(role) }))
     }
 }

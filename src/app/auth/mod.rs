@@ -9,12 +9,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::acl::Remembered;
 use super::heavy::Line;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
 use crate::data::{DataError, DataSource, Filter, Record};
@@ -50,7 +51,7 @@ use token::Keys;
 const FORM: &str = "form";
 
 /// A user as a request sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct User {
     /// The key.
     pub id: i64,
@@ -66,8 +67,16 @@ pub struct User {
     pub default_role: Option<String>,
     /// All of it that may be shown.
     pub record: Record,
-    /// What filters mean by it, once one has asked.
-    pub(crate) variables: OnceLock<Record>,
+    /// What is made of it as it is asked for.
+    pub(crate) derived: Derived,
+}
+
+/// What is made of a user, and kept as long as the user is as it was.
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    variables: OnceLock<Record>,
+    remembered: Remembered,
+    through_key: ArcSwapOption<User>,
 }
 
 impl User {
@@ -84,12 +93,36 @@ impl User {
     /// What filters mean by `{{ $user.… }}`: the user, with its roles.
     #[must_use]
     pub fn variables(&self) -> &Record {
-        self.variables.get_or_init(|| {
+        self.derived.variables.get_or_init(|| {
             let mut variables = self.record.clone();
             let roles = self.roles.iter().map(|name| json!({"name": name}));
             variables.insert("roles".to_owned(), roles.collect());
             variables
         })
+    }
+
+    /// What its roles open to it, as far as that is known.
+    pub(in crate::app) fn remembered(&self) -> &Remembered {
+        &self.derived.remembered
+    }
+
+    /// The same with this role and no other, remembered for the role that was asked for last.
+    fn in_role(&self, role: &str) -> Arc<Self> {
+        if let Some(known) = self.derived.through_key.load_full().filter(|known| known.roles == [role]) {
+            return known;
+        }
+        let user = Arc::new(Self {
+            id: self.id,
+            nickname: self.nickname.clone(),
+            username: self.username.clone(),
+            email: self.email.clone(),
+            roles: vec![role.to_owned()],
+            default_role: self.default_role.clone(),
+            record: self.record.clone(),
+            derived: Derived::default(),
+        });
+        self.derived.through_key.store(Some(Arc::clone(&user)));
+        user
     }
 
     /// Whether it has a role.

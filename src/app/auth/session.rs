@@ -1,7 +1,7 @@
 //! What is known of users and tokens without asking the database.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::app::maps::Map;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
-use super::User;
+use super::{Derived, User};
 
 /// Users kept in memory, and API keys; beyond that all are forgotten and read again as they come.
 const LARGEST: usize = 10_000;
@@ -141,7 +141,7 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> 
         roles: roles.iter().filter_map(|role| text(role, "roleName")).collect(),
         default_role: default.and_then(|role| text(role, "roleName")),
         record: Record::new(),
-        variables: OnceLock::new(),
+        derived: Derived::default(),
     };
     let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
     let user = User { record, ..user };

@@ -19,7 +19,7 @@ use crate::database::{self, Namespace};
 const MOST_VALUES: usize = 30_000;
 
 /// Finds the column that a path leads to.
-type FindColumn<'a> = dyn FnMut(&str) -> Result<(Expr, Field), DataError> + 'a;
+type FindColumn<'a, 'f> = dyn FnMut(&str) -> Result<(Expr, &'f Field), DataError> + 'a;
 
 /// What conditions are written with.
 pub(in crate::data) struct Compiler<'a> {
@@ -133,7 +133,7 @@ impl<'a> Compiler<'a> {
         }
         self.build(filter, &mut |path| {
             let field = collection.known(path)?;
-            Ok((column(qualifier, field), field.clone()))
+            Ok((column(qualifier, field), field))
         })
     }
 
@@ -145,28 +145,27 @@ impl<'a> Compiler<'a> {
         filter: &Filter,
     ) -> Result<Condition, DataError> {
         let mut joins = Joins::new(self, collection);
-        let condition = self
-            .build(filter, &mut |path| joins.column(path).map(|(column, field)| (column, field.clone())))?;
+        let condition = self.build(filter, &mut |path| joins.column(path))?;
         let key = collection.single_key()?;
         let mut fitting = Statement::select();
         fitting.column((joins.alias().to_owned(), key.column().to_owned())).cond_where(condition);
         joins.add_to(&mut fitting);
-        Ok(Cond::all().add(column(qualifier, key).in_subquery(fitting)))
+        Ok(Condition::from(column(qualifier, key).in_subquery(fitting)))
     }
 
-    fn build(&self, filter: &Filter, find: &mut FindColumn<'_>) -> Result<Condition, DataError> {
+    fn build(&self, filter: &Filter, find: &mut FindColumn<'_, '_>) -> Result<Condition, DataError> {
         match filter {
             Filter::All => Ok(Cond::all()),
             Filter::Condition(condition) => {
                 let (column, field) = find(&condition.path)?;
                 if condition.operator == Operator::Col {
                     let Some(other) = condition.value.as_str() else {
-                        return Err(value::invalid(&field, "$col takes the name of another field"));
+                        return Err(value::invalid(field, "$col takes the name of another field"));
                     };
                     let (other, other_field) = find(other)?;
-                    return same(column, &field, other, &other_field);
+                    return same(column, field, other, other_field);
                 }
-                self.leaf(column, &field, condition.operator, &condition.value)
+                self.leaf(column, field, condition.operator, &condition.value)
             }
             Filter::And(parts) => self.join(Cond::all(), parts, find),
             Filter::Or(parts) if parts.is_empty() => Ok(never()),
@@ -182,7 +181,7 @@ impl<'a> Compiler<'a> {
         &self,
         mut condition: Condition,
         parts: &[Filter],
-        find: &mut FindColumn<'_>,
+        find: &mut FindColumn<'_, '_>,
     ) -> Result<Condition, DataError> {
         for part in parts {
             let built = self.build(part, find)?;
@@ -226,8 +225,8 @@ impl<'a> Compiler<'a> {
             Op::IRegexp => text::matching(engine, column, field, given, false, true),
             Op::NotIRegexp => text::matching(engine, column, field, given, false, false),
             Op::IsTruly | Op::IsFalsy => truth(&column, field, given, operator == Op::IsTruly),
-            Op::Exists => Ok(Cond::all().add(column.is_not_null())),
-            Op::NotExists => Ok(Cond::all().add(column.is_null())),
+            Op::Exists => Ok(Condition::from(column.is_not_null())),
+            Op::NotExists => Ok(Condition::from(column.is_null())),
             Op::Empty | Op::NotEmpty => Ok(self.empty(column, field, operator == Op::Empty)),
             Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
                 self.list(column, field, operator, given)
@@ -243,14 +242,14 @@ impl<'a> Compiler<'a> {
         match (field.kind.is_text(), wanted) {
             (true, true) => Cond::any().add(column.clone().is_null()).add(column.eq("")),
             (true, false) => Cond::all().add(column.clone().is_not_null()).add(column.ne("")),
-            (false, true) => Cond::all().add(column.is_null()),
-            (false, false) => Cond::all().add(column.is_not_null()),
+            (false, true) => Condition::from(column.is_null()),
+            (false, false) => Condition::from(column.is_not_null()),
         }
     }
 
     fn list_length(&self, column: Expr, empty: bool) -> Condition {
         let length = self.namespace.engine.array_length(column);
-        Cond::all().add(if empty { length.eq(0) } else { length.gt(0) })
+        Condition::from(if empty { length.eq(0) } else { length.gt(0) })
     }
 
     fn list(
@@ -275,9 +274,9 @@ impl<'a> Compiler<'a> {
             ));
         }
         Ok(match operator {
-            Operator::Match => Cond::all().add(engine.array_equals(column, &values)),
-            Operator::NotMatch => Cond::all().add(engine.array_equals(column, &values).not()),
-            Operator::AnyOf => Cond::all().add(engine.array_has_any(column, &values)),
+            Operator::Match => Condition::from(engine.array_equals(column, &values)),
+            Operator::NotMatch => Condition::from(engine.array_equals(column, &values).not()),
+            Operator::AnyOf => Condition::from(engine.array_has_any(column, &values)),
             Operator::NoneOf => {
                 Cond::any().add(engine.array_has_any(column.clone(), &values).not()).add(column.is_null())
             }
@@ -322,10 +321,10 @@ impl<'a> Compiler<'a> {
         };
         Ok(match operator {
             Operator::DateNotOn => Cond::any().add(before_start).add(after_end),
-            Operator::DateBefore => Cond::all().add(before_start),
-            Operator::DateNotBefore => Cond::all().add(from_start),
-            Operator::DateAfter => Cond::all().add(after_end),
-            Operator::DateNotAfter => Cond::all().add(until_end),
+            Operator::DateBefore => Condition::from(before_start),
+            Operator::DateNotBefore => Condition::from(from_start),
+            Operator::DateAfter => Condition::from(after_end),
+            Operator::DateNotAfter => Condition::from(until_end),
             _ => Cond::all().add(from_start).add(until_end),
         })
     }
@@ -356,15 +355,15 @@ fn same(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result
     if !alike && kind != other_kind || other_field.is_hidden() {
         return Err(value::invalid(field, format!("{} is of another type", other_field.name())));
     }
-    Ok(Cond::all().add(ExprTrait::eq(column, other)))
+    Ok(Condition::from(ExprTrait::eq(column, other)))
 }
 
 fn always() -> Condition {
-    Cond::all().add(Expr::val(1).eq(1))
+    Condition::from(Expr::val(1).eq(1))
 }
 
 fn never() -> Condition {
-    Cond::all().add(Expr::val(1).eq(0))
+    Condition::from(Expr::val(1).eq(0))
 }
 
 fn comparable(field: &Field) -> Result<(), DataError> {
@@ -393,15 +392,19 @@ fn equal(column: Expr, field: &Field, given: &Value, in_list: bool) -> Result<Co
     };
     let with_null = given.iter().any(Value::is_null);
     if with_null && given.len() == 1 {
-        return Ok(Cond::all().add(column.is_null()));
+        return Ok(Condition::from(column.is_null()));
     }
     let mut values = operands(field, given)?;
+    let null = with_null.then(|| column.clone().is_null());
     let some = match values.len() {
         0 => return Ok(never()),
-        1 => column.clone().eq(values.remove(0)),
-        _ => column.clone().is_in(values),
+        1 => column.eq(values.remove(0)),
+        _ => column.is_in(values),
     };
-    Ok(if with_null { Cond::any().add(some).add(column.is_null()) } else { Cond::all().add(some) })
+    Ok(match null {
+        Some(null) => Cond::any().add(some).add(null),
+        None => some.into(),
+    })
 }
 
 fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> Result<Condition, DataError> {
@@ -411,7 +414,7 @@ fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> 
     };
     let with_null = given.iter().any(Value::is_null);
     if with_null && given.len() == 1 {
-        return Ok(Cond::all().add(column.is_not_null()));
+        return Ok(Condition::from(column.is_not_null()));
     }
     let mut values = operands(field, given)?;
     let others = match values.len() {
@@ -421,7 +424,7 @@ fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> 
     };
     // Whoever has none has another one, but where NocoBase says SQL's own word.
     let none_fits = !with_null && (operator == Operator::NotIn || operator == Operator::Ne && !is_list);
-    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Cond::all().add(others) })
+    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Condition::from(others) })
 }
 
 fn compared(
@@ -434,7 +437,7 @@ fn compared(
     if given.is_null() {
         return Err(value::invalid(field, "nothing is less or greater than null"));
     }
-    Ok(Cond::all().add(compare(column.clone(), value::operand(field, given)?)))
+    Ok(Condition::from(compare(column.clone(), value::operand(field, given)?)))
 }
 
 fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
@@ -447,7 +450,7 @@ fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<C
         return Err(value::invalid(field, "nothing is less or greater than null"));
     };
     let column = column.clone();
-    Ok(Cond::all().add(if wanted { column.between(low, high) } else { column.not_between(low, high) }))
+    Ok(Condition::from(if wanted { column.between(low, high) } else { column.not_between(low, high) }))
 }
 
 fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
@@ -457,7 +460,7 @@ fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Co
     let yes =
         matches!(given, Value::Bool(true)) || given.as_str().is_some_and(|text| matches!(text, "true" | "1"));
     Ok(if yes == wanted {
-        Cond::all().add(column.clone().eq(true))
+        Condition::from(column.clone().eq(true))
     } else {
         Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
     })

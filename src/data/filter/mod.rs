@@ -24,7 +24,7 @@ mod variables;
 pub(super) use condition::{Compiler, condition};
 pub(super) use joins::Joins;
 pub use operator::Operator;
-pub use variables::{UnknownVariable, Variables, has_variables, resolve};
+pub use variables::{UnknownVariable, Variables, asks_for_time, has_variables, resolve};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,7 +54,7 @@ pub struct Condition {
 }
 
 /// What a filter needs to know of whoever asks: dates are of a zone, and some are of today.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     /// The zone that dates without one are of.
     pub timezone: FixedOffset,

@@ -19,6 +19,11 @@ use serde_json::{Map, Value};
 
 use super::calendar::RelativeDate;
 
+/// What the user who asks is called.
+const USER: [&str; 3] = ["ctx.state.currentUser", "currentUser", "$user"];
+/// What the role is called.
+const ROLE: [&str; 3] = ["ctx.state.currentRole", "currentRole", "$nRole"];
+
 /// What the variables of a filter stand for in one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<'a> {
@@ -87,6 +92,17 @@ pub fn has_variables(filter: &Value) -> bool {
     }
 }
 
+/// Whether what a filter's variables stand for depends on when it is asked, not only on who asks.
+#[must_use]
+pub fn asks_for_time(filter: &Value) -> bool {
+    match filter {
+        Value::String(text) => name(text).is_some_and(|name| !is_of_requester(name)),
+        Value::Array(items) => items.iter().any(asks_for_time),
+        Value::Object(fields) => fields.values().any(asks_for_time),
+        _ => false,
+    }
+}
+
 /// The variable that a text is, if it is one: what stands between its braces.
 fn name(text: &str) -> Option<&str> {
     Some(text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())
@@ -98,10 +114,10 @@ fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
     if name.contains(['{', '}']) {
         return None;
     }
-    if let Some(path) = below(name, &["ctx.state.currentUser", "currentUser", "$user"]) {
+    if let Some(path) = below(name, &USER) {
         return user(path, variables.user);
     }
-    if matches!(name, "ctx.state.currentRole" | "currentRole" | "$nRole") {
+    if ROLE.contains(&name) {
         return Some(variables.role.map_or(Value::Null, Value::from));
     }
     if matches!(name, "$system.now" | "$date.now" | "$nDate.now") {
@@ -110,6 +126,11 @@ fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
     let date = RelativeDate::named(below(name, &["$date", "$nDate"])?.strip_prefix('.')?)?;
     // A clock at the end of all calendars has no tomorrow: the variable exists, its value does not.
     Some(date.value(variables.timezone, variables.now).unwrap_or(Value::Null))
+}
+
+/// Whether a variable is of who asks, whenever that is.
+fn is_of_requester(name: &str) -> bool {
+    ROLE.contains(&name) || below(name, &USER).is_some()
 }
 
 /// What follows one of these names in a path, with its dot; empty when the path is the name.
@@ -226,6 +247,24 @@ mod tests {
             ("", json!("")),
         ] {
             assert_eq!(resolved(&json!(text), Some(&user()), Some("admin")), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_depends_on_the_time_is_known() {
+        for (text, expected) in [
+            ("{{ $user.id }}", false),
+            ("{{ctx.state.currentUser.team.id}}", false),
+            ("{{ $nRole }}", false),
+            ("Hello {{ $nDate.today }}", false),
+            ("{{ $nDate.today }}", true),
+            ("{{ $date.thisWeek }}", true),
+            ("{{ $system.now }}", true),
+            // Of what is not known nothing is promised.
+            ("{{ $absent }}", true),
+            ("{{ $username }}", true),
+        ] {
+            assert_eq!(asks_for_time(&json!({"$and": [{"a": 1}, {"b.$in": [text]}]})), expected, "{text}");
         }
     }
 

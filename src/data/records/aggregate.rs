@@ -355,7 +355,7 @@ fn having_part(columns: &[Column<'_>], filter: &Filter) -> Result<sea_query::Con
         Operator::Lte => expression.lte(operand),
         other => return Err(DataError::Refused(format!("having knows no {}", other.name()))),
     };
-    Ok(sea_query::Cond::all().add(compared))
+    Ok(sea_query::Condition::from(compared))
 }
 
 /// A value of the answer: numbers are numbers, whatever they are exact to.

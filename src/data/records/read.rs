@@ -106,10 +106,9 @@ pub(in crate::data) fn fitting(
         compiler.check_path(collection, path)?;
     }
     let condition = compiler.condition(collection, None, filter)?;
-    match compiler.scope(collection, action)? {
-        Some(scope) => Ok(condition.add(compiler.unguarded().condition(collection, None, &scope)?)),
-        None => Ok(condition),
-    }
+    let Some(scope) = compiler.scope(collection, action)? else { return Ok(condition) };
+    let open = compiler.unguarded().condition(collection, None, &scope)?;
+    Ok(if condition.is_empty() { open } else { condition.add(open) })
 }
 
 fn select(

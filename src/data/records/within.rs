@@ -24,9 +24,9 @@ pub(super) fn condition(
     let equals = |field: &Field| -> Result<Condition, DataError> {
         if within.value == Json::Null {
             // To nothing belongs nothing.
-            return Ok(Cond::all().add(Expr::val(1).eq(0)));
+            return Ok(Condition::from(Expr::val(1).eq(0)));
         }
-        Ok(Cond::all().add(column(field).eq(value::operand(field, &within.value)?)))
+        Ok(Condition::from(column(field).eq(value::operand(field, &within.value)?)))
     };
     match association.kind {
         AssociationKind::BelongsTo => equals(collection.known(&association.target_key)?),
@@ -41,7 +41,7 @@ pub(super) fn condition(
                 .from(table::table(between, compiler.namespace))
                 .cond_where(equals(between.known(&association.foreign_key)?)?);
             let key = collection.known(&association.target_key)?;
-            Ok(Cond::all().add(column(key).in_subquery(links)))
+            Ok(Condition::from(column(key).in_subquery(links)))
         }
     }
 }

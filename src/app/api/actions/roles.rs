@@ -49,7 +49,7 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let acl = call.app.acl().await?;
     let mode = call.app.role_mode().await.map_err(ApiError::internal)?;
-    Ok(Answer::Data(acl.describe(&roles, current, mode, always_shown)))
+    Ok(Answer::Data(acl.describe(roles, current, mode, always_shown)))
 }
 
 /// With which of its roles the caller begins from now on.

@@ -18,6 +18,14 @@ mod reach_on_mariadb;
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod reach_on_postgres;
 
+mod changes;
+#[path = "changes.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod changes_on_mariadb;
+#[path = "changes.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod changes_on_postgres;
+
 mod management;
 #[path = "management.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
