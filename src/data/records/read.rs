@@ -108,7 +108,9 @@ pub(in crate::data) fn fitting(
     let condition = compiler.condition(collection, None, filter)?;
     let Some(scope) = compiler.scope(collection, action)? else { return Ok(condition) };
     let open = compiler.unguarded().condition(collection, None, &scope)?;
-    Ok(if condition.is_empty() { open } else { condition.add(open) })
+    // Not added to the condition, which may be one of several parts that are enough, or a negated one:
+    // beside it.
+    Ok(if condition.is_empty() { open } else { Condition::all().add(condition).add(open) })
 }
 
 fn select(

@@ -34,6 +34,14 @@ mod management_on_mariadb;
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod management_on_postgres;
 
+mod scopes;
+#[path = "scopes.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod scopes_on_mariadb;
+#[path = "scopes.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod scopes_on_postgres;
+
 mod secrets;
 #[path = "secrets.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]

@@ -1,0 +1,149 @@
+//! A scope holds whatever is asked for: no filter leads out of it.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+
+const NONE: Value = Value::Null;
+
+/// Filters that every post fits, or the posts of others too; each is something else in SQL.
+fn filters() -> Vec<Value> {
+    vec![
+        json!({"title.$ne": "none"}),
+        json!({"title.$ne": ["none"]}),
+        json!({"title.$notIn": ["none"]}),
+        json!({"title.$not": "none"}),
+        json!({"title.$notIncludes": "none"}),
+        json!({"title.$includes": ["root's", "eve's", "ann's", "bob's"]}),
+        json!({"title.$in": ["root's", "eve's", "ann's", "bob's", null]}),
+        json!({"title.$notEmpty": true}),
+        json!({"title.$exists": true}),
+        json!({"note.$empty": true}),
+        json!({"note.$notExists": true}),
+        json!({"note": null}),
+        json!({"note": [null, "none"]}),
+        json!({"views.$gte": 0}),
+        json!({"views.$ne": -1}),
+        json!({"views.$between": [0, 100]}),
+        json!({"views.$notBetween": [100, 200]}),
+        json!({"done.$isFalsy": true}),
+        json!({"labels.$noneOf": ["none"]}),
+        json!({"labels.$notMatch": ["none"]}),
+        json!({"labels.$arrayEmpty": true}),
+        json!({"day.$dateNotOn": "2000-01-01"}),
+        json!({"day.$dateAfter": "2000-01-01"}),
+        json!({"day.$dateNotBefore": "2000-01-01"}),
+        json!({"$or": [{"id.$gt": 0}, {"title": "none"}]}),
+        json!({"$or": [{"id.$gt": 0}]}),
+        json!({"$or": [{"id.$gt": 0}, {}]}),
+        json!({"$and": [{"$or": [{"id.$gt": 0}, {"title": "none"}]}]}),
+        json!({"$and": [{"$or": [{"id.$gt": 0}, {"views": 0}]}, {"$or": [{"id.$gt": 0}, {"views": 0}]}]}),
+        json!({"$not": {"title": "none"}}),
+        json!({"$not": {"$or": [{"title": "none"}, {"views": -1}]}}),
+        json!({"$not": {"$and": [{"title": "none"}, {"views": -1}]}}),
+        json!({"createdById.$ne": -1}),
+        json!({"createdBy.nickname.$ne": "none"}),
+        json!({"$or": [{"createdBy.nickname.$ne": "none"}, {"title": "none"}]}),
+    ]
+}
+
+/// Who is in a scope, each in one that is something else in SQL, and the one post that it made.
+const SCOPED: [(&str, i64); 3] = [("eve", 2), ("ann", 3), ("bob", 4)];
+
+/// Post 1 is root's; the others are of those who are in a scope.
+async fn world(module: &str) -> World {
+    let mut world = World::new(module).await;
+    let field = |name: &str, kind: &str| json!({"name": name, "type": kind});
+    let posts = json!({"name": "posts", "createdBy": true, "fields": [
+        field("title", "string"), field("note", "string"), field("views", "integer"),
+        field("done", "boolean"), field("labels", "array"), field("day", "date"),
+    ]});
+    world.did("root", "POST collections:create", &posts).await;
+    world.role("own", &["view:own", "create", "update:own", "destroy:own"]).await;
+    let own = json!({"createdById": "{{ $user.id }}"});
+    let fields = json!(["id", "title", "note", "views", "done", "labels", "day", "createdById", "createdBy"]);
+    for (role, scope) in [
+        ("any", json!({"$or": [own, {"title": "none"}]})),
+        ("negated", json!({"$not": {"createdById.$ne": "{{ $user.id }}"}})),
+    ] {
+        world.role(role, &["view"]).await;
+        let scope = json!({"name": role, "resourceName": "posts", "scope": scope});
+        let scope = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
+        let action = |name: &str| json!({"name": name, "fields": fields, "scopeId": scope});
+        let actions = json!([action("view"), action("create"), action("update"), action("destroy")]);
+        world.configure(role, "posts", actions).await;
+    }
+    for ((who, _), role) in SCOPED.iter().zip(["own", "any", "negated"]) {
+        world.user(who, &[role]).await;
+    }
+    for who in ["root", "eve", "ann", "bob"] {
+        world.did(who, "POST posts:create", &post(who)).await;
+    }
+    world
+}
+
+fn post(who: &str) -> Value {
+    json!({"title": format!("{who}'s"), "views": 1, "done": false, "labels": [], "day": "2026-01-01T00:00:00Z"})
+}
+
+#[tokio::test]
+async fn no_filter_shows_what_a_scope_does_not() {
+    let world = world(module_path!()).await;
+    let mut wrong = Vec::new();
+    for ((who, own), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+        let listed = world.ask(who, &format!("GET posts:list?filter={filter}"), &NONE).await;
+        if listed.ids() != [*own] || listed.at("meta.count") != json!(1) {
+            wrong.push(format!("{who} lists {filter}: {}", listed.text));
+        }
+        let got = world.ask(who, &format!("GET posts:get?filter={filter}"), &NONE).await;
+        if got.at("data.id") != json!(own) {
+            wrong.push(format!("{who} gets {filter}: {}", got.text));
+        }
+        let most =
+            json!({"measures": [{"field": ["id"], "aggregation": "count", "alias": "n"}], "filter": filter});
+        let summed = world.ask(who, "POST posts:query", &most).await;
+        if summed.at("data.0.n") != json!(1) {
+            wrong.push(format!("{who} counts {filter}: {}", summed.text));
+        }
+    }
+    for (who, own) in SCOPED {
+        for keys in [json!([1, null]), json!([1, own]), json!(["1", null, own])] {
+            let got = world.ask(who, &format!("GET posts:get?filterByTk={keys}"), &NONE).await;
+            if got.at("data.id") == json!(1) {
+                wrong.push(format!("{who} gets {keys}: {}", got.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn no_filter_changes_what_a_scope_does_not() {
+    let world = world(module_path!()).await;
+    let mut wrong = Vec::new();
+    for ((who, own), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+        world.did(who, &format!("POST posts:update?filter={filter}"), &json!({"views": 7})).await;
+        let changed = world.did("root", "GET posts:list?filter={\"views\":7}", &NONE).await;
+        if changed.ids() != [*own] {
+            wrong.push(format!("{who} updates {filter}: {}", changed.text));
+        }
+        world.did("root", "POST posts:update?filter={\"id.$gt\":0}", &json!({"views": 1})).await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn no_filter_removes_what_a_scope_does_not() {
+    let world = world(module_path!()).await;
+    let mut wrong = Vec::new();
+    for ((who, _), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+        let removed = world.did(who, &format!("POST posts:destroy?filter={filter}"), &NONE).await;
+        let left = world.did("root", "GET posts:list", &NONE).await.at("meta.count");
+        if left != json!(3) {
+            wrong.push(format!("{who} removes {filter}: {}, {left} left", removed.text));
+            break;
+        }
+        world.did(who, "POST posts:create", &post(who)).await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
