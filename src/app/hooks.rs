@@ -10,13 +10,15 @@ use super::system::{ISSUED_TOKENS, ROLES_USERS};
 use super::{App, auth};
 use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, Transaction};
 
-/// Collections of which memory keeps something.
-const REMEMBERED: [&str; 10] = [
+/// Collections of which memory keeps something. A user is kept with the fields that users have.
+const REMEMBERED: [&str; 12] = [
     "apiKeys",
+    "collections",
     "dataSourcesRoles",
     "dataSourcesRolesResources",
     "dataSourcesRolesResourcesActions",
     "dataSourcesRolesResourcesScopes",
+    "fields",
     "roles",
     "rolesUsers",
     "systemSettings",

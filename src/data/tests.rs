@@ -1,6 +1,7 @@
 //! The data model, tried on each engine.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde_json::json;
 
@@ -217,6 +218,9 @@ async fn filters_say_which_records_are_meant() {
             (Filter::one_of("views", vec![json!(1), json!(3)]), vec![1, 3]),
             (Filter::one_of("views", vec![json!(1), json!(null)]), vec![1, 4]),
             (Filter::one_of("views", vec![json!(null)]), vec![4]),
+            (Filter::one_of("views", vec![json!(null), json!(null)]), vec![4]),
+            (Filter::parse(&json!({"views": [null, null]})).unwrap(), vec![4]),
+            (Filter::parse(&json!({"views.$ne": [null, null]})).unwrap(), vec![1, 2, 3]),
             (Filter::one_of("views", vec![]), vec![]),
             (Filter::less("views", json!(2)), vec![1]),
             (Filter::on("views", Operator::Lte, json!(2)), vec![1, 2]),
@@ -444,6 +448,42 @@ async fn one_statement_changes_what_a_transaction_changes() {
                 "what is there after {number}"
             );
         }
+    })
+    .await;
+}
+
+/// Hears of what is on the disk.
+#[derive(Default)]
+struct Told(tokio::sync::Notify);
+
+impl Hook for Told {
+    fn concerns(&self, collection: &str) -> bool {
+        collection == "kinds"
+    }
+
+    fn committed(&self, _: &[Arc<str>]) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_is_made_and_told() {
+    let kinds = kinds();
+    everywhere(&kinds, async |source| {
+        let told = Arc::new(Told::default());
+        let source = source.with(Arc::default(), Hooks::new(vec![Arc::clone(&told) as Arc<dyn Hook>]));
+        let mut transaction = source.begin().await.unwrap();
+        transaction.insert(&kinds, object(json!({"views": 1}))).await.unwrap();
+        let published = Arc::new(Catalog::new([kinds.clone()]));
+        let (publishing, new) = (source.clone(), Arc::clone(&published));
+        let mut commit = Box::pin(transaction.commit_and(move || publishing.set_catalog(new)));
+        // It is begun, and then nobody is there any more.
+        let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
+        assert!(begun.is_pending());
+        drop(commit);
+        tokio::time::timeout(std::time::Duration::from_secs(60), told.0.notified()).await.unwrap();
+        assert!(Arc::ptr_eq(&source.catalog(), &published));
+        assert_eq!(source.count(&kinds, &Filter::All).await.unwrap(), 1);
     })
     .await;
 }

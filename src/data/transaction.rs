@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::records::{self, Writer};
 use super::{
     Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
 };
-use crate::database;
+use crate::database::{self, DatabaseError};
 
 /// A transaction with the same operations as [`DataSource`](super::DataSource).
 #[derive(Debug)]
@@ -228,8 +230,25 @@ impl Transaction {
 
     /// Makes everything it did last: when this returns, it survives a power failure.
     pub async fn commit(self) -> Result<(), DataError> {
-        self.inner.commit().await?;
-        self.hooks.committed(&self.changed);
-        Ok(())
+        self.commit_and(|| {}).await
+    }
+
+    /// The same; `publish` makes known what changed with it, before the hooks hear of it.
+    ///
+    /// Once begun it goes to its end, also when nobody waits for it any more (a client that hangs up, a
+    /// request that took too long): memory must not be left with what the disk knows better.
+    pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
+        let Self { inner, hooks, changed, .. } = self;
+        let work = async move {
+            inner.commit().await?;
+            publish();
+            hooks.committed(&changed);
+            Ok(())
+        };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(DatabaseError::Failed("the host is shutting down".to_owned()).into()),
+        }
     }
 }

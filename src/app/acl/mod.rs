@@ -35,7 +35,7 @@ pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_tak
 pub use guard::{check_scope_change, check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
 pub use management::{Openness, openness};
-pub use openings::{Asking, Openings, Remembered};
+pub use openings::{Answers, Asking, Openings, Remembered};
 pub use permission::{AssociationPermission, Permission};
 
 use grants::Grants;

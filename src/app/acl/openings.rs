@@ -3,7 +3,9 @@
 //! To find it out is a dozen look-ups, and a scope must be read with the user's own values; the same
 //! user asks for the same collection again and again. What was found holds for one user, one set of
 //! roles, one [`Acl`] and one [`Catalog`]: each of them is replaced as a whole when something of it
-//! changes, and with another of them nothing is remembered.
+//! changes, and with another of them nothing is remembered. What holds for one request alone, as its
+//! scope asks for the time, or is too large to be kept for every user, is remembered as long as the
+//! request.
 
 use std::sync::{Arc, Weak};
 
@@ -11,13 +13,15 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use super::{Acl, ActiveRoles};
+use super::{Acl, ActiveRoles, Permission};
 use crate::data::{
     Access, Action, Catalog, Clock, DataError, Filter, Record, Variables, asks_for_time, resolve,
 };
 
-/// Collections and actions that are remembered for a user; beyond that all are found out again.
-const LARGEST: usize = 64;
+/// So many answers are kept; the oldest goes for the next.
+const LARGEST: usize = 16;
+/// So many parts (values, names, lists) a scope has at most that is kept for a user.
+const LARGEST_SCOPE: usize = 64;
 
 /// What some roles open to one user.
 #[derive(Debug)]
@@ -28,30 +32,51 @@ pub struct Openings {
     catalog: Weak<Catalog>,
     roles: Arc<[String]>,
     role: Arc<str>,
-    known: Mutex<Vec<Known>>,
+    known: Answers,
 }
 
-/// What an action may do with a collection.
+/// What was found out of some collections and actions.
+#[derive(Debug, Default)]
+pub struct Answers(Mutex<Vec<Answer>>);
+
 #[derive(Debug)]
-struct Known {
+struct Answer {
     collection: Box<str>,
     action: Action,
-    /// When, if it is another at another time.
-    at: Option<Clock>,
     access: Option<Access>,
 }
 
-/// Who asks what is open, and when.
+impl Answers {
+    fn get(&self, collection: &str, action: Action) -> Option<Option<Access>> {
+        let all = self.0.lock();
+        let found = all.iter().find(|one| one.action == action && *one.collection == *collection)?;
+        Some(found.access.clone())
+    }
+
+    fn keep(&self, collection: &str, action: Action, access: Option<Access>) {
+        let mut all = self.0.lock();
+        // Two may have found it out at once.
+        all.retain(|one| one.action != action || *one.collection != *collection);
+        if all.len() >= LARGEST {
+            all.remove(0);
+        }
+        all.push(Answer { collection: collection.into(), action, access });
+    }
+}
+
+/// Who asks what is open, in which request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'a> {
-    /// The roles as they are. The same that the openings are of.
-    pub acl: &'a Acl,
-    /// The collections as they are. The same that the openings are of.
-    pub catalog: &'a Catalog,
-    /// What scopes mean by the user. The one whom the openings are remembered for.
+    /// The roles as they are: those that the openings are of.
+    pub acl: &'a Arc<Acl>,
+    /// The collections as they are: those that the openings are of.
+    pub catalog: &'a Arc<Catalog>,
+    /// What scopes mean by the user: the one whom the openings are remembered for.
     pub user: &'a Record,
     /// When.
     pub clock: Clock,
+    /// What was found out for this request alone.
+    pub request: &'a Answers,
 }
 
 impl Openings {
@@ -61,15 +86,17 @@ impl Openings {
             catalog: Arc::downgrade(catalog),
             roles: active.names().iter().map(|name| (*name).to_owned()).collect(),
             role: active.current().into(),
-            known: Mutex::default(),
+            known: Answers::default(),
         }
     }
 
-    fn are_of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>, active: &ActiveRoles<'_>) -> bool {
+    fn are_of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>) -> bool {
         std::ptr::eq(self.acl.as_ptr(), Arc::as_ptr(acl))
             && std::ptr::eq(self.catalog.as_ptr(), Arc::as_ptr(catalog))
-            && *self.role == *active.current()
-            && self.roles.iter().eq(active.names())
+    }
+
+    fn are_in(&self, active: &ActiveRoles<'_>) -> bool {
+        *self.role == *active.current() && self.roles.iter().eq(active.names())
     }
 
     /// The roles.
@@ -87,29 +114,19 @@ impl Openings {
     /// What of a collection is open to an action; `None` for nothing.
     #[must_use]
     pub fn access(&self, asking: &Asking<'_>, collection: &str, action: Action) -> Option<Access> {
-        let same = |known: &Known| known.action == action && *known.collection == *collection;
-        let holds = |known: &&Known| same(known) && known.at.is_none_or(|at| at == asking.clock);
-        if let Some(known) = self.known.lock().iter().find(holds) {
-            return known.access.clone();
+        debug_assert!(self.are_of(asking.acl, asking.catalog), "asked with other roles or collections");
+        let known = self.known.get(collection, action);
+        if let Some(access) = known.or_else(|| asking.request.get(collection, action)) {
+            return access;
         }
-        let (access, at) = self.find_out(asking, collection, action);
-        let mut all = self.known.lock();
-        // Of another time, or found out by two at once.
-        all.retain(|known| !same(known));
-        if all.len() >= LARGEST {
-            all.clear();
-        }
-        all.push(Known { collection: collection.into(), action, at, access: access.clone() });
+        let (access, lasting) = self.find_out(asking, collection, action);
+        let answers = if lasting { &self.known } else { asking.request };
+        answers.keep(collection, action, access.clone());
         access
     }
 
-    /// What is open, and when, if it is another at another time.
-    fn find_out(
-        &self,
-        asking: &Asking<'_>,
-        collection: &str,
-        action: Action,
-    ) -> (Option<Access>, Option<Clock>) {
+    /// What is open, and whether it is to be kept for the next request.
+    fn find_out(&self, asking: &Asking<'_>, collection: &str, action: Action) -> (Option<Access>, bool) {
         let name = match action {
             Action::View => "list",
             Action::Create => "create",
@@ -117,25 +134,24 @@ impl Openings {
             Action::Destroy => "destroy",
         };
         let mut permission = asking.acl.permission(&self.roles, collection, name);
-        if action == Action::Create {
-            // What is not there yet is in no scope.
-            let access = permission.map(|open| Access { fields: open.fields, scope: Arc::default() });
-            return (access, None);
-        }
-        if asking.catalog.get(collection).is_some_and(|known| known.get("createdById").is_none()) {
-            permission = permission.and_then(super::Permission::without_creators);
-        }
-        let Some(permission) = permission else { return (None, None) };
-        let Some(given) = permission.filter() else {
-            return (Some(Access { fields: permission.fields, scope: Arc::default() }), None);
+        let unknown = |catalog: &Catalog| {
+            catalog.get(collection).is_some_and(|collection| collection.get("createdById").is_none())
         };
-        let scope = self.scope(asking, &given).unwrap_or_else(|error| {
-            // What cannot be read opens nothing.
-            tracing::warn!(%error, collection, "the scope of a role cannot be read");
-            Filter::never()
+        if action != Action::Create && unknown(asking.catalog) {
+            permission = permission.and_then(Permission::without_creators);
+        }
+        let Some(permission) = permission else { return (None, true) };
+        // What is not there yet is in no scope.
+        let scope = permission.filter().filter(|_| action != Action::Create);
+        let lasting = scope.as_ref().is_none_or(|scope| !asks_for_time(scope) && is_small(scope));
+        let scope = scope.map_or(Filter::All, |scope| {
+            self.scope(asking, &scope).unwrap_or_else(|error| {
+                // What cannot be read opens nothing.
+                tracing::warn!(%error, collection, "the scope of a role cannot be read");
+                Filter::never()
+            })
         });
-        let at = asks_for_time(&given).then_some(asking.clock);
-        (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), at)
+        (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), lasting)
     }
 
     fn scope(&self, asking: &Asking<'_>, given: &Json) -> Result<Filter, DataError> {
@@ -150,7 +166,18 @@ impl Openings {
     }
 }
 
-/// What is open to a user, since somebody asked for it last.
+fn is_small(scope: &Json) -> bool {
+    fn parts(scope: &Json) -> usize {
+        1 + match scope {
+            Json::Array(items) => items.iter().map(parts).sum(),
+            Json::Object(fields) => fields.values().map(parts).sum(),
+            _ => 0,
+        }
+    }
+    parts(scope) <= LARGEST_SCOPE
+}
+
+/// What is open to a user in the roles in which it acted last.
 #[derive(Debug, Default)]
 pub struct Remembered(ArcSwapOption<Openings>);
 
@@ -163,7 +190,8 @@ impl Remembered {
         catalog: &Arc<Catalog>,
         active: &ActiveRoles<'_>,
     ) -> Arc<Openings> {
-        if let Some(known) = self.0.load_full().filter(|known| known.are_of(acl, catalog, active)) {
+        let known = self.0.load_full();
+        if let Some(known) = known.filter(|known| known.are_of(acl, catalog) && known.are_in(active)) {
             return known;
         }
         let new = Arc::new(Openings::new(acl, catalog, active));
@@ -174,7 +202,7 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
+    use chrono::{FixedOffset, TimeDelta};
     use serde_json::json;
 
     use super::*;
@@ -216,45 +244,54 @@ mod tests {
         let remembered = Remembered::default();
         let first = remembered.openings(&roles, &known, &reader);
         assert!(Arc::ptr_eq(&first, &remembered.openings(&roles, &known, &reader)));
+        let mut before = first;
         for (acl, catalog, active) in [
             (&acl(own), &known, &reader),
+            (&roles, &known, &reader),
             (&roles, &catalog(&["title", "createdById"]), &reader),
+            (&roles, &known, &reader),
             (&roles, &known, &other),
             (&roles, &known, &ActiveRoles::Union(vec!["reader"])),
             (&roles, &known, &ActiveRoles::Union(vec!["reader", "other"])),
+            (&roles, &known, &ActiveRoles::Union(vec!["other", "reader"])),
+            (&roles, &known, &ActiveRoles::One([crate::app::acl::UNION_ROLE])),
         ] {
             let new = remembered.openings(acl, catalog, active);
-            assert!(!Arc::ptr_eq(&first, &new), "{active:?}");
+            assert!(!Arc::ptr_eq(&before, &new), "{active:?}");
             assert!(Arc::ptr_eq(&new, &remembered.openings(acl, catalog, active)), "{active:?}");
-            assert!(!Arc::ptr_eq(&new, &remembered.openings(&roles, &known, &reader)), "{active:?}");
+            before = new;
         }
     }
 
     #[test]
-    fn a_scope_is_read_once_but_where_it_asks_for_the_time() {
+    fn a_scope_is_read_once_but_where_it_asks_for_the_time_or_is_large() {
         let known = catalog(&["title", "createdById", "day"]);
         let reader = ActiveRoles::One(["reader"]);
         let now = Clock::utc();
         let tomorrow = Clock { now: now.now + TimeDelta::days(1), ..now };
-        for (scope, the_same) in [
+        let elsewhere = Clock { timezone: FixedOffset::east_opt(8 * 3600).unwrap(), ..now };
+        for (scope, lasting) in [
             (json!({"createdById": "{{ $user.id }}"}), true),
             (json!({"title": "{{ $nRole }}"}), true),
+            (json!({"title": (0..LARGEST_SCOPE).collect::<Vec<_>>()}), false),
             (json!({"title": "{{ $nonsense }}"}), false),
             (json!({"$or": [{"title": "a"}, {"day.$dateOn": "{{ $nDate.today }}"}]}), false),
         ] {
             let (acl, user) = (acl(scope.clone()), user());
             let openings = Openings::new(&acl, &known, &reader);
-            let seen = |clock| {
-                let asking = Asking { acl: &acl, catalog: &known, user: &user, clock };
+            let seen = |clock, request: &Answers| {
+                let asking = Asking { acl: &acl, catalog: &known, user: &user, clock, request };
                 let access = openings.access(&asking, "posts", Action::View).unwrap();
                 assert!(access.fields.as_ref().unwrap().contains("title"));
                 access.scope
             };
-            let first = seen(now);
+            let request = Answers::default();
+            let first = seen(now, &request);
             assert_ne!(*first, Filter::All, "{scope}");
-            assert!(Arc::ptr_eq(&first, &seen(now)), "{scope}");
-            assert_eq!(Arc::ptr_eq(&first, &seen(tomorrow)), the_same, "{scope}");
-            assert_eq!(openings.known.lock().len(), 1, "{scope}");
+            assert!(Arc::ptr_eq(&first, &seen(now, &request)), "{scope}");
+            for clock in [now, tomorrow, elsewhere] {
+                assert_eq!(Arc::ptr_eq(&first, &seen(clock, &Answers::default())), lasting, "{scope}");
+            }
         }
     }
 
@@ -262,18 +299,21 @@ mod tests {
     fn what_is_closed_is_remembered_too_and_no_more_than_so_much() {
         let (acl, known, user) = (acl(json!({"createdById": "{{ $user.id }}"})), catalog(&["title"]), user());
         let openings = Openings::new(&acl, &known, &ActiveRoles::One(["reader"]));
-        let asking = Asking { acl: &acl, catalog: &known, user: &user, clock: Clock::utc() };
+        let (clock, request) = (Clock::utc(), &Answers::default());
+        let asking = Asking { acl: &acl, catalog: &known, user: &user, clock, request };
+        let kept = || openings.known.0.lock().len();
         for _ in 0..2 {
             // Nobody knows who made its records.
             assert!(openings.access(&asking, "posts", Action::View).is_none());
             assert!(openings.access(&asking, "posts", Action::Destroy).is_none());
             assert!(openings.access(&asking, "elsewhere", Action::View).is_some());
             assert!(openings.access(&asking, "roles", Action::View).is_none());
+            assert_eq!(kept(), 4);
         }
-        assert_eq!(openings.known.lock().len(), 4);
         for number in 0..3 * LARGEST {
             assert!(openings.access(&asking, &format!("c{number}"), Action::View).is_some());
-            assert!(openings.known.lock().len() <= LARGEST);
+            assert!(kept() <= LARGEST);
         }
+        assert!(request.0.lock().is_empty());
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
+const NO_ROLES: [&str; 0] = [];
 const EVERYDAY: [&str; 3] = ["!ui.*", "!pm", "!pm.*"];
 const MANAGING: [&str; 3] = ["ui.*", "pm", "pm.*"];
 
@@ -301,7 +302,7 @@ fn several_roles_may_do_what_one_of_them_may() {
     assert_eq!(update.filter(), Some(json!({"$or": [own(), {"status": "draft"}]})));
     assert_eq!(reach(acl.permission(&["member", "root"], "rolesUsers", "list").as_ref()), "all");
     assert_eq!(reach(acl.permission(&["keys", "admin"], "apiKeys", "list").as_ref()), "own");
-    assert_eq!(acl.permission(&[""; 0], "posts", "list"), None);
+    assert_eq!(acl.permission(&NO_ROLES, "posts", "list"), None);
 }
 
 #[test]

@@ -265,7 +265,7 @@ async fn handle(
         Found::Resource(resource) => resource.access(&target.action),
         Found::Records(_) => Access::ByPermission,
     };
-    let mut requester = match access {
+    let requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
             let checked = session.insert(authenticate(app, &request.headers).await?);

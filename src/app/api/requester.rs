@@ -1,6 +1,6 @@
 //! For whom a request is answered: who it is, in which roles, at what time of day.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::records::Place;
 use super::target::Target;
 use super::{ApiError, App};
-use crate::app::acl::{self, Acl, ActiveRoles, Asking, HeldRole, Openings, choose};
+use crate::app::acl::{self, Acl, ActiveRoles, Answers, Asking, HeldRole, Openings, choose};
 use crate::app::auth::Session;
 use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
 
@@ -54,29 +54,35 @@ pub(super) async fn of(
     let openings = session.user.remembered().openings(&acl, &catalog, &active);
     let (roles, role) = (Arc::clone(openings.roles()), Some(Arc::clone(openings.role())));
     let session = Arc::clone(session);
-    let guard = RoleGuard { acl, catalog, openings, session: Arc::clone(&session), clock, managed: None };
+    let guard = RoleGuard {
+        acl,
+        catalog,
+        openings,
+        session: Arc::clone(&session),
+        clock,
+        managed: OnceLock::new(),
+        answers: Answers::default(),
+    };
     Ok(Requester { session: Some(session), clock, guard: Some(Arc::new(guard)), roles, role })
 }
 
 impl Requester {
     /// Refuses what the roles do not open.
-    pub(super) fn check(&mut self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
+    pub(super) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
         let (roles, action) = (&**guard.openings.roles(), &*target.action);
         let open = match place.and_then(|place| place.behind.as_ref()) {
             Some(behind) => {
                 let (name, other) = (&*behind.association.name, behind.target.name());
-                let managed = guard.acl.opens(roles, &target.name(), action).then(|| Managed {
-                    source: target.resource.clone(),
-                    association: name.to_owned(),
-                    target: other.to_owned(),
-                    links: acl::links(action),
-                });
-                let open = guard.acl.association(roles, &target.resource, name, other, action).is_some();
-                if managed.is_some() {
-                    self.guard = Some(Arc::new(RoleGuard { managed, ..RoleGuard::clone(guard) }));
+                if guard.acl.opens(roles, &target.name(), action) {
+                    guard.managed.get_or_init(|| Managed {
+                        source: target.resource.clone(),
+                        association: name.to_owned(),
+                        target: other.to_owned(),
+                        links: acl::links(action),
+                    });
                 }
-                open
+                guard.acl.association(roles, &target.resource, name, other, action).is_some()
             }
             None => guard.acl.permission(roles, &target.name(), action).is_some(),
         };
@@ -151,7 +157,7 @@ impl Requester {
 }
 
 /// What some roles open, for one user at one time.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
@@ -159,12 +165,13 @@ pub(super) struct RoleGuard {
     openings: Arc<Openings>,
     session: Arc<Session>,
     clock: Clock,
-    managed: Option<Managed>,
+    managed: OnceLock<Managed>,
+    answers: Answers,
 }
 
 /// An association of the management that a snippet opens for this request: who may give roles may
 /// see to whom, whatever its strategy says of users.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Managed {
     source: String,
     association: String,
@@ -188,11 +195,12 @@ impl Managed {
 
 impl Guard for RoleGuard {
     fn access(&self, collection: &str, action: Action) -> Option<Access> {
-        if let Some(access) = self.managed.as_ref().and_then(|managed| managed.access(collection, action)) {
+        if let Some(access) = self.managed.get().and_then(|managed| managed.access(collection, action)) {
             return Some(access);
         }
         let user = self.session.user.variables();
-        let asking = Asking { acl: &self.acl, catalog: &self.catalog, user, clock: self.clock };
+        let (acl, catalog, clock, request) = (&self.acl, &self.catalog, self.clock, &self.answers);
+        let asking = Asking { acl, catalog, user, clock, request };
         self.openings.access(&asking, collection, action)
     }
 

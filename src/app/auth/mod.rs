@@ -72,11 +72,17 @@ pub struct User {
 }
 
 /// What is made of a user, and kept as long as the user is as it was.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Derived {
     variables: OnceLock<Record>,
     remembered: Remembered,
     through_key: ArcSwapOption<User>,
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Derived").finish_non_exhaustive()
+    }
 }
 
 impl User {

@@ -59,8 +59,8 @@ pub(super) async fn publish(
     transaction: Transaction,
 ) -> Result<Arc<Catalog>, DataError> {
     let catalog = Arc::clone(transaction.catalog());
-    transaction.commit().await?;
-    source.set_catalog(Arc::clone(&catalog));
+    let (source, new) = (source.clone(), Arc::clone(&catalog));
+    transaction.commit_and(move || source.set_catalog(new)).await?;
     Ok(catalog)
 }
 

@@ -391,7 +391,7 @@ fn equal(column: Expr, field: &Field, given: &Value, in_list: bool) -> Result<Co
         other => std::slice::from_ref(other),
     };
     let with_null = given.iter().any(Value::is_null);
-    if with_null && given.len() == 1 {
+    if with_null && given.iter().all(Value::is_null) {
         return Ok(Condition::from(column.is_null()));
     }
     let mut values = operands(field, given)?;
@@ -413,7 +413,7 @@ fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> 
         other => (std::slice::from_ref(other), false),
     };
     let with_null = given.iter().any(Value::is_null);
-    if with_null && given.len() == 1 {
+    if with_null && given.iter().all(Value::is_null) {
         return Ok(Condition::from(column.is_not_null()));
     }
     let mut values = operands(field, given)?;

@@ -54,7 +54,7 @@ pub struct Condition {
 }
 
 /// What a filter needs to know of whoever asks: dates are of a zone, and some are of today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Clock {
     /// The zone that dates without one are of.
     pub timezone: FixedOffset,
