@@ -42,6 +42,8 @@ pub struct Within {
 pub struct Query {
     /// Which.
     pub filter: Filter,
+    /// And of those, which somebody asks for.
+    pub asked: Option<Asked>,
     /// Of those that belong to one record.
     pub within: Option<Within>,
     /// In which order.
@@ -67,10 +69,20 @@ pub struct Query {
     pub clock: Clock,
 }
 
+/// What somebody asks for of records that were chosen for other reasons.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Which.
+    pub filter: Filter,
+    /// Who decides what is open of the records behind associations, which a filter may look at.
+    pub guard: Option<Arc<dyn Guard>>,
+}
+
 impl Default for Query {
     fn default() -> Self {
         Self {
             filter: Filter::All,
+            asked: None,
             within: None,
             sort: Vec::new(),
             limit: None,

@@ -49,14 +49,20 @@ impl<'a> Compiler<'a> {
 
     /// The same, for what was decided and not asked for: it may look at everything.
     pub(in crate::data) fn unguarded(&self) -> Self {
-        let aliases = Cell::new(self.aliases.get() + 1000);
+        self.guarded(None)
+    }
+
+    /// The same, for what is asked for by somebody else. Its names for tables are its own.
+    pub(in crate::data) fn guarded(&self, guard: Option<&'a dyn Guard>) -> Self {
+        let first = self.aliases.get() + 1000;
+        self.aliases.set(first + 1000);
         Self {
             catalog: self.catalog,
             namespace: self.namespace,
-            guard: None,
+            guard,
             clock: self.clock,
             hidden: self.hidden,
-            aliases,
+            aliases: Cell::new(first),
         }
     }
 

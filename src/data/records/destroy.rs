@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::raw;
-use super::writer::{Writer, keyed};
+use super::writer::{Which, Writer, keyed};
 use crate::data::access::{Access, Action};
 use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
 
@@ -26,7 +26,7 @@ impl Writer<'_> {
     fn remove<'b>(
         &'b mut self,
         collection: &'b Collection,
-        filter: Filter,
+        which: Which,
         depth: u32,
     ) -> Pin<Box<dyn Future<Output = Result<u64, DataError>> + Send + 'b>> {
         Box::pin(async move {
@@ -39,9 +39,10 @@ impl Writer<'_> {
             let catalog = Arc::clone(&self.catalog);
             if collection.primary_key().next().is_none() {
                 // Nothing can refer to what has no key.
+                let filter = which.into_filter();
                 return raw::destroy(&mut &mut self.transaction.inner, &catalog, collection, &filter).await;
             }
-            let records = self.whole(collection, filter).await?;
+            let records = self.whole(collection, which).await?;
             for record in &records {
                 for hook in &hooks {
                     hook.before_destroy(self.transaction, collection, record).await?;
@@ -104,7 +105,7 @@ impl Writer<'_> {
                         .await?;
                 }
                 (OnDelete::Cascade, false) => {
-                    self.remove(reference.from, referring, depth + 1).await?;
+                    self.remove(reference.from, referring.into(), depth + 1).await?;
                 }
                 (OnDelete::SetNull, false) => {
                     let nullable =
@@ -128,6 +129,6 @@ impl Writer<'_> {
     ) -> Result<u64, DataError> {
         self.check_filter(target, &filter)?;
         let open = self.access(target, Action::Destroy)?.map_or(Filter::All, Access::into_scope);
-        self.remove(target, belonging.and(filter).and(open), 0).await
+        self.remove(target, Which::asked(filter, belonging.and(open)), 0).await
     }
 }

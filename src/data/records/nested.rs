@@ -256,7 +256,7 @@ impl Writer<'_> {
         }
         let open = self.access(target, Action::Update)?.map_or(Filter::All, Access::into_scope);
         let filter = keyed(target, std::slice::from_ref(record)).and(open);
-        let changed = self.change(target, filter, given, origin.clone()).await?;
+        let changed = self.change(target, filter.into(), given, origin.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))
     }
 

@@ -88,8 +88,7 @@ pub(in crate::data) async fn count<E: Executor>(
         statement
             .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
             .from(table::table(collection, compiler.namespace));
-        limit(&mut statement, fitting(&compiler, collection, &query.filter, Action::View)?);
-        limit(&mut statement, super::within::condition(&compiler, collection, query)?);
+        limit_to(&mut statement, &compiler, collection, query)?;
         statement
     };
     Ok(executor.count(&statement).await?)
@@ -123,8 +122,7 @@ fn select(
     statement
         .columns(plan.columns.iter().map(|field| field.column().to_owned()))
         .from(table::table(collection, compiler.namespace));
-    limit(&mut statement, fitting(compiler, collection, &query.filter, Action::View)?);
-    limit(&mut statement, super::within::condition(compiler, collection, query)?);
+    limit_to(&mut statement, compiler, collection, query)?;
     for sort in &query.sort {
         compiler.check_path(collection, &sort.field)?;
         order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
@@ -135,6 +133,22 @@ fn select(
         statement.lock_exclusive();
     }
     Ok(statement)
+}
+
+/// Leaves out the rows that a query does not mean.
+fn limit_to(
+    statement: &mut SelectStatement,
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    query: &Query,
+) -> Result<(), DataError> {
+    limit(statement, fitting(compiler, collection, &query.filter, Action::View)?);
+    limit(statement, super::within::condition(compiler, collection, query)?);
+    if let Some(asked) = &query.asked {
+        let compiler = compiler.guarded(asked.guard.as_deref());
+        limit(statement, compiler.condition(collection, None, &asked.filter)?);
+    }
+    Ok(())
 }
 
 /// Leaves out the rows that do not fit. A condition that all fit is not said: `WHERE TRUE` would keep

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::raw;
-use super::writer::{Origin, Values, Writer, keyed};
+use super::writer::{Origin, Values, Which, Writer, keyed};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Generator, Query, Record};
@@ -33,14 +33,14 @@ impl Writer<'_> {
     ) -> Result<Vec<Record>, DataError> {
         self.check_filter(collection, &filter)?;
         let open = self.access(collection, Action::Update)?.map_or(Filter::All, Access::into_scope);
-        self.change(collection, belonging.and(filter).and(open), given, Origin::top()).await
+        self.change(collection, Which::asked(filter, belonging.and(open)), given, Origin::top()).await
     }
 
     /// Changes records that were chosen.
     pub(super) fn change<'b>(
         &'b mut self,
         collection: &'b Collection,
-        filter: Filter,
+        which: Which,
         given: Record,
         origin: Origin,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'b>> {
@@ -57,7 +57,7 @@ impl Writer<'_> {
                     own.insert(UPDATED_BY.to_owned(), Json::from(user));
                 }
             }
-            let before = self.whole(collection, filter).await?;
+            let before = self.whole(collection, which).await?;
             let hooks = self.hooks(collection);
             if before.is_empty() {
                 return Ok(Vec::new());

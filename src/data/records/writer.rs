@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::data::access::{Access, Action, Guard};
 use crate::data::filter::{Clock, Compiler};
 use crate::data::hooks::Hook;
-use crate::data::{Association, Catalog, Collection, DataError, Filter, Query, Record, Transaction};
+use crate::data::{Asked, Association, Catalog, Collection, DataError, Filter, Query, Record, Transaction};
 
 /// How records are written.
 #[derive(Debug, Clone)]
@@ -268,9 +268,11 @@ impl<'a> Writer<'a> {
     pub(super) async fn whole(
         &mut self,
         collection: &Collection,
-        filter: Filter,
+        which: impl Into<Which>,
     ) -> Result<Vec<Record>, DataError> {
-        let mut query = Query { lock: true, ..Query::filter(filter) };
+        let Which { decided, asked } = which.into();
+        let asked = asked.map(|filter| Asked { filter, guard: self.options.guard.clone() });
+        let mut query = Query { asked, lock: true, clock: self.options.clock, ..Query::filter(decided) };
         query.sort =
             collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
         let catalog = Arc::clone(&self.catalog);
@@ -280,6 +282,35 @@ impl<'a> Writer<'a> {
     /// See [`WriteOptions::censor`].
     pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
         self.options.censor(collection, record);
+    }
+}
+
+/// Which records are written.
+#[derive(Debug, Clone)]
+pub(super) struct Which {
+    /// By what was decided, which may look at everything.
+    decided: Filter,
+    /// And by what whoever writes asks for.
+    asked: Option<Filter>,
+}
+
+impl Which {
+    pub(super) fn asked(filter: Filter, decided: Filter) -> Self {
+        Self { decided, asked: Some(filter) }
+    }
+
+    /// As one filter, for what cannot be asked about other records.
+    pub(super) fn into_filter(self) -> Filter {
+        match self.asked {
+            Some(asked) => self.decided.and(asked),
+            None => self.decided,
+        }
+    }
+}
+
+impl From<Filter> for Which {
+    fn from(decided: Filter) -> Self {
+        Self { decided, asked: None }
     }
 }
 

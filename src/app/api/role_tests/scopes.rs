@@ -147,3 +147,23 @@ async fn no_filter_removes_what_a_scope_does_not() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn a_filter_looks_behind_an_association_at_what_is_open_alone() {
+    let world = world(module_path!()).await;
+    let of = |name: &str| format!("{{\"createdBy.username\":\"{name}\"}}");
+    let (eve, ann) = (of("eve"), of("ann"));
+    let views = |views: i64| json!({"views": views});
+    world
+        .go_through(&[
+            // Of users, eve sees those alone whom she made, and nobody made her. Ann sees all.
+            ("eve", &format!("GET posts:list?filter={eve}"), NONE, 200, "meta.count", json!(0)),
+            ("eve", &format!("POST posts:update?filter={eve}"), views(7), 200, "data", json!([])),
+            ("eve", &format!("POST posts:destroy?filter={eve}"), NONE, 200, "data", json!(0)),
+            ("ann", &format!("GET posts:list?filter={ann}"), NONE, 200, "meta.count", json!(1)),
+            ("ann", &format!("POST posts:update?filter={ann}"), views(7), 200, "data.0.views", json!(7)),
+            ("ann", &format!("POST posts:update?filter={eve}"), views(8), 200, "data", json!([])),
+            ("ann", &format!("POST posts:destroy?filter={ann}"), NONE, 200, "data", json!(1)),
+        ])
+        .await;
+}
