@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::data::{DataError, DataSource, Filter, Hook, Hooks, Query, Record, Sort};
 
@@ -123,7 +123,7 @@ pub struct App {
     /// Counts the changes of roles, so that what was read before one is not kept after it.
     acl_changes: AtomicU64,
     /// Definitions of collections are changed one after the other.
-    definitions: Mutex<()>,
+    definitions: Arc<Mutex<()>>,
     plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
@@ -165,7 +165,7 @@ impl App {
             resources,
             acl: ArcSwapOption::empty(),
             acl_changes: AtomicU64::new(0),
-            definitions: Mutex::new(()),
+            definitions: Arc::default(),
             plugins,
         });
         housekeeping.serve(&app);
@@ -209,8 +209,8 @@ impl App {
     }
 
     /// The turn to change definitions of collections.
-    async fn definitions(&self) -> MutexGuard<'_, ()> {
-        self.definitions.lock().await
+    async fn definitions(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.definitions).lock_owned().await
     }
 
     /// Forgets what was read of its database, and reads it again: what somebody else changed there

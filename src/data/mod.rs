@@ -21,6 +21,7 @@ mod snowflake;
 mod source;
 mod table;
 mod transaction;
+mod unattended;
 
 use serde_json::{Map, Value};
 
@@ -39,6 +40,7 @@ pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, Wri
 pub use snowflake::{next_snowflake, random_uid};
 pub use source::DataSource;
 pub use transaction::Transaction;
+pub use unattended::to_its_end;
 
 /// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
 pub type Record = Map<String, Value>;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tracing::Instrument;
-
 use super::records::{self, Writer};
 use super::{
     Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
+    to_its_end,
 };
-use crate::database::{self, DatabaseError};
+use crate::database;
 
 /// A transaction with the same operations as [`DataSource`](super::DataSource).
 #[derive(Debug)]
@@ -234,21 +233,14 @@ impl Transaction {
     }
 
     /// The same; `publish` makes known what changed with it, before the hooks hear of it.
-    ///
-    /// Once begun it goes to its end, also when nobody waits for it any more (a client that hangs up, a
-    /// request that took too long): memory must not be left with what the disk knows better.
     pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
         let Self { inner, hooks, changed, .. } = self;
-        let work = async move {
+        to_its_end(async move {
             inner.commit().await?;
             publish();
             hooks.committed(&changed);
             Ok(())
-        };
-        match tokio::spawn(work.in_current_span()).await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(DatabaseError::Failed("the host is shutting down".to_owned()).into()),
-        }
+        })
+        .await
     }
 }

@@ -8,9 +8,9 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::accounts::{is_email, is_username};
-use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, object, password, to_its_end};
+use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, object, password};
 use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
-use crate::data::{DataError, Filter, Query, Record, Sort, Transaction};
+use crate::data::{DataError, Filter, Query, Record, Sort, Transaction, to_its_end};
 
 /// The role of a user who is given none: the one that is marked as the default.
 pub async fn default_role(transaction: &mut Transaction) -> Result<Option<String>, DataError> {

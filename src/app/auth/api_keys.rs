@@ -9,7 +9,7 @@ use super::policy::duration;
 use super::token::Claims;
 use super::{Auth, AuthError, Session, User, object};
 use crate::app::system::API_KEYS;
-use crate::data::{Filter, Record};
+use crate::data::{Filter, Record, to_its_end};
 
 /// What an API key is made with.
 #[derive(Debug, Clone)]
@@ -57,13 +57,12 @@ impl Auth {
     pub async fn destroy_api_keys(&self, session: &Session, keys: Filter) -> Result<u64, AuthError> {
         let own = keys.and(Filter::eq("createdById", session.user.id));
         let (source, sessions) = (self.source.clone(), Arc::clone(&self.sessions));
-        let work = tokio::spawn(async move {
+        to_its_end(async move {
             let removed = source.destroy(&API_KEYS, &own).await;
             sessions.forget_keys();
-            removed
-        });
-        let removed = work.await.map_err(|_| AuthError::Failed("the host is shutting down"))?;
-        Ok(removed?)
+            Ok(removed?)
+        })
+        .await
     }
 
     /// API keys were removed in another way: what memory knows of them is forgotten.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::acl::Remembered;
 use super::heavy::Line;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
-use crate::data::{DataError, DataSource, Filter, Record};
+use crate::data::{DataError, DataSource, Filter, Record, to_its_end};
 
 mod account;
 mod accounts;
@@ -342,15 +342,6 @@ impl Auth {
     pub fn forget_users(&self) {
         self.sessions.forget_all();
     }
-}
-
-/// Does what changes both the database and memory, also when nobody waits for it any more: a
-/// client that hangs up must not leave memory with what the database knows better.
-async fn to_its_end(
-    work: impl Future<Output = Result<(), AuthError>> + Send + 'static,
-) -> Result<(), AuthError> {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or(Err(AuthError::Failed("the change broke off: the host is shutting down")))
 }
 
 fn object(value: Value) -> Record {

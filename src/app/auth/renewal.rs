@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::token::Claims;
 use super::{AuthError, object};
 use crate::app::system::ISSUED_TOKENS;
-use crate::data::{DataSource, Filter};
+use crate::data::{DataSource, Filter, to_its_end};
 
 /// How long an ended token is still taken for the one that replaced it.
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -46,11 +46,8 @@ impl Renewals {
         let cell = self.cell(old.jti, Instant::now());
         let (source, old) = (source.clone(), old.clone());
         // To its end, also when the client hangs up: the next request needs what was written.
-        let work =
-            tokio::spawn(
-                async move { cell.get_or_try_init(|| replace(&source, &old, life, now)).await.cloned() },
-            );
-        work.await.unwrap_or(Err(AuthError::Failed("the token was not replaced: the host is shutting down")))
+        to_its_end(async move { cell.get_or_try_init(|| replace(&source, &old, life, now)).await.cloned() })
+            .await
     }
 
     fn cell(&self, old: Uuid, now: Instant) -> Arc<OnceCell<Claims>> {

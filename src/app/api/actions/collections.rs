@@ -6,7 +6,7 @@ use crate::app::api::records::Parameters;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 use crate::app::collections;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
-use crate::data::{Collection, Filter, Move, Query, Record, Sort};
+use crate::data::{Collection, DataError, DataSource, Filter, Move, Query, Record, Sort, to_its_end};
 
 /// The collections.
 pub(super) struct Collections;
@@ -161,38 +161,55 @@ async fn list_meta(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(collections::meta(&source.catalog(), &definitions, &fields)))
 }
 
+/// Changes definitions: one change after the other, each to its end.
+async fn define<T: Send + 'static, W>(
+    call: &Call<'_>,
+    work: impl FnOnce(DataSource) -> W,
+) -> Result<T, ApiError>
+where
+    W: Future<Output = Result<T, DataError>> + Send + 'static,
+{
+    let turn = call.app.definitions().await;
+    let work = work(call.app.source().clone());
+    let changed = to_its_end(async move {
+        let changed = work.await;
+        drop(turn);
+        changed
+    });
+    Ok(changed.await?)
+}
+
 async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     let given = body(call)?;
-    let _turn = call.app.definitions().await;
-    let row = collections::create(call.app.source(), given).await?;
+    let row = define(call, |source| async move { collections::create(&source, given).await }).await?;
     Ok(Answer::Data(Value::Object(collections::collection_shape(&row))))
 }
 
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (filter, given) = (Parameters::of(call).meant(&USER_COLLECTIONS)?, body(call)?);
-    let _turn = call.app.definitions().await;
-    let rows = collections::update(call.app.source(), &filter, given).await?;
+    let rows = define(call, |source| async move { collections::update(&source, &filter, given).await });
+    let rows = rows.await?;
     let shown = rows.iter().map(|row| Value::Object(collections::collection_shape(row)));
     Ok(Answer::Data(shown.collect()))
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = Parameters::of(call).meant(&USER_COLLECTIONS)?;
-    let _turn = call.app.definitions().await;
-    Ok(Answer::Data(json!(collections::destroy(call.app.source(), &filter).await?)))
+    let destroyed = define(call, |source| async move { collections::destroy(&source, &filter).await });
+    Ok(Answer::Data(json!(destroyed.await?)))
 }
 
 async fn set_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let name = call.filter_by_tk()?.to_owned();
-    let _turn = call.app.definitions().await;
-    collections::set_fields(call.app.source(), &name, &call.body).await?;
+    let (name, given) = (call.filter_by_tk()?.to_owned(), call.body.clone());
+    define(call, |source| async move { collections::set_fields(&source, &name, &given).await }).await?;
     Ok(Answer::Data(Value::Null))
 }
 
 async fn create_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
-    let given = body(call)?;
-    let _turn = call.app.definitions().await;
-    let row = collections::create_field(call.app.source(), collection, given).await?;
+    let (collection, given) = (collection.to_owned(), body(call)?);
+    let row =
+        define(call, |source| async move { collections::create_field(&source, &collection, given).await });
+    let row = row.await?;
     Ok(Answer::Data(Value::Object(collections::field_shape(&row))))
 }
 
@@ -212,9 +229,13 @@ async fn field_row(call: &Call<'_>, of_it: Filter) -> Result<Option<Record>, Api
 }
 
 async fn update_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
-    let (name, given) = (call.filter_by_tk()?.to_owned(), body(call)?);
-    let _turn = call.app.definitions().await;
-    let row = collections::update_field(call.app.source(), collection, &name, given).await?;
+    let (collection, name, given) = (collection.to_owned(), call.filter_by_tk()?.to_owned(), body(call)?);
+    let row =
+        define(
+            call,
+            |source| async move { collections::update_field(&source, &collection, &name, given).await },
+        );
+    let row = row.await?;
     Ok(Answer::Data(json!([collections::field_shape(&row)])))
 }
 
@@ -225,8 +246,10 @@ async fn destroy_fields(call: &Call<'_>, collection: &str) -> Result<Answer, Api
         }
         _ => vec![call.filter_by_tk()?.to_owned()],
     };
-    let _turn = call.app.definitions().await;
-    collections::destroy_field(call.app.source(), collection, &names).await?;
+    let collection = collection.to_owned();
+    let destroyed =
+        define(call, |source| async move { collections::destroy_field(&source, &collection, &names).await });
+    destroyed.await?;
     Ok(Answer::Data(Value::Bool(true)))
 }
 

@@ -1,4 +1,5 @@
-//! What is remembered of what roles open is forgotten when it is another.
+//! What is remembered of what roles open is forgotten when it is another, and what memory knows is
+//! right also where nobody waited for the change.
 
 use serde_json::{Value, json};
 
@@ -104,4 +105,23 @@ async fn a_collection_is_open_as_it_is_now() {
             ("eve", "GET notes:list", NONE, 403, "", NONE),
         ])
         .await;
+}
+
+#[tokio::test]
+async fn a_change_whose_client_hangs_up_is_whole_and_known() {
+    let mut world = World::new(module_path!()).await;
+    world.role("reader", &["view"]).await;
+    world.user("eve", &["reader"]).await;
+    let text = |name: &str| json!({"name": name, "type": "string"});
+    let notes =
+        json!({"name": "notes", "createdBy": true, "fields": [text("a"), text("b"), text("c"), text("d")]});
+    world.hang_up("root", "POST collections:create", &notes).await;
+    let more = json!({"name": "e", "type": "string"});
+    // Changes of definitions come one after the other: this waits for the one before.
+    world.did("root", "POST collections:create", &json!({"name": "others", "fields": []})).await;
+    world.hang_up("root", "POST collections/notes/fields:create", &more).await;
+    world.did("root", "POST collections:create", &json!({"name": "last", "fields": []})).await;
+    let note = json!({"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"});
+    world.did("root", "POST notes:create", &note).await;
+    world.go_through(&[("eve", "GET notes:list?fields=e", NONE, 200, "data.0.e", json!("5"))]).await;
 }

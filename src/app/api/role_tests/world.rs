@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -94,8 +95,8 @@ impl World {
         self.did("root", &format!("POST roles/{role}/resources:create"), &body).await;
     }
 
-    /// Asks as somebody (`eve`, `eve as admin` with `X-Role`; nobody: an empty name).
-    pub(super) async fn ask(&self, who: &str, line: &str, body: &Value) -> Reply {
+    /// What somebody asks (`eve`, `eve as admin` with `X-Role`; nobody: an empty name).
+    fn request(&self, who: &str, line: &str, body: &Value) -> ApiRequest {
         let (method, path) = line.split_once(' ').unwrap();
         let (target, query) = path.split_once('?').unwrap_or((path, ""));
         let (who, role) = who.split_once(" as ").unwrap_or((who, ""));
@@ -109,15 +110,28 @@ impl World {
             headers.insert("x-role", role.parse().unwrap());
         }
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = ApiRequest {
+        ApiRequest {
             method: method.parse().unwrap(),
             target: target.into(),
             query: query.into(),
             headers,
             body: Bytes::from(body),
             client: None,
-        };
-        let response = self.app.api(request).await;
+        }
+    }
+
+    /// Asks, and hangs up as soon as it is begun.
+    pub(super) async fn hang_up(&self, who: &str, line: &str, body: &Value) {
+        // Who asks is known by now, so that the database is first asked for what is to be done.
+        self.did(who, "GET auth:check", &Value::Null).await;
+        let mut asked = Box::pin(self.app.api(self.request(who, line, body)));
+        let begun = std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+        assert!(begun.is_pending(), "{who}: {line} was answered at once");
+    }
+
+    /// Asks as somebody; see [`World::request`].
+    pub(super) async fn ask(&self, who: &str, line: &str, body: &Value) -> Reply {
+        let response = self.app.api(self.request(who, line, body)).await;
         let text = String::from_utf8(response.body().to_vec()).unwrap();
         let status = response.status().as_u16();
         assert!(status < 500, "{who}: {line}: {text}");
