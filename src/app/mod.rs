@@ -216,8 +216,10 @@ impl App {
     /// Forgets what was read of its database, and reads it again: what somebody else changed there
     /// counts from now on.
     pub async fn reload(&self) -> Result<(), AppError> {
-        // Users are read with the fields that they have.
+        let turn = self.definitions().await;
         self.source.set_catalog(collections::load(&self.source).await?);
+        drop(turn);
+        // After it: users are read with the fields that they have.
         self.forget_acl();
         self.auth.reload().await?;
         self.reload_settings().await

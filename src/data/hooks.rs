@@ -104,6 +104,11 @@ impl Hooks {
         self.hooks.iter().filter(|hook| hook.concerns(collection)).cloned().collect()
     }
 
+    /// Whether one of them wants to know of a collection.
+    pub(super) fn concern(&self, collection: &Collection) -> bool {
+        self.hooks.iter().any(|hook| hook.concerns(collection.name()))
+    }
+
     /// Tells those that are concerned.
     pub(super) fn committed(&self, collections: &[Arc<str>]) {
         for hook in self.hooks.iter() {

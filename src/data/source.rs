@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::records::{self, Aggregation, Writer, Written};
 use super::{
     Association, Catalog, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
-    WriteOptions, table,
+    WriteOptions, table, to_its_end,
 };
 use crate::database::Database;
 
@@ -107,9 +107,16 @@ impl DataSource {
     /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
     /// its key, and without hidden fields. No hook is asked; they hear of it when it is done.
     pub async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        let inserted = records::raw::insert(&mut &self.database, collection, values).await?;
-        self.changed(collection);
-        Ok(inserted)
+        if !self.hooks.concern(collection) {
+            return records::raw::insert(&mut &self.database, collection, values).await;
+        }
+        let (source, collection) = (self.clone(), collection.clone());
+        to_its_end(async move {
+            let inserted = records::raw::insert(&mut &source.database, &collection, values).await;
+            source.changed(&collection);
+            inserted
+        })
+        .await
     }
 
     /// Changes those of the host's own records that fit; gives their number. No hook is asked.
@@ -119,22 +126,38 @@ impl DataSource {
         filter: &Filter,
         changes: Record,
     ) -> Result<u64, DataError> {
-        let catalog = self.catalog.load();
-        let updated =
-            records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await?;
-        self.changed(collection);
-        Ok(updated)
+        let catalog = self.catalog.load_full();
+        if !self.hooks.concern(collection) {
+            return records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await;
+        }
+        let (source, collection, filter) = (self.clone(), collection.clone(), filter.clone());
+        to_its_end(async move {
+            let database = &mut &source.database;
+            let updated = records::raw::update(database, &catalog, &collection, &filter, &changes).await;
+            source.changed(&collection);
+            updated
+        })
+        .await
     }
 
     /// Removes those of the host's own records that fit; gives their number. No hook is asked.
     pub async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
-        let catalog = self.catalog.load();
-        let destroyed = records::raw::destroy(&mut &self.database, &catalog, collection, filter).await?;
-        self.changed(collection);
-        Ok(destroyed)
+        let catalog = self.catalog.load_full();
+        if !self.hooks.concern(collection) {
+            return records::raw::destroy(&mut &self.database, &catalog, collection, filter).await;
+        }
+        let (source, collection, filter) = (self.clone(), collection.clone(), filter.clone());
+        to_its_end(async move {
+            let destroyed =
+                records::raw::destroy(&mut &source.database, &catalog, &collection, &filter).await;
+            source.changed(&collection);
+            destroyed
+        })
+        .await
     }
 
-    /// Tells the hooks that records of a collection are changed.
+    /// Tells the hooks that records of a collection are changed, or may be: of a change that failed it is
+    /// not always known.
     fn changed(&self, collection: &Collection) {
         self.hooks.committed(&[collection.name().into()]);
     }

@@ -236,10 +236,13 @@ impl Transaction {
     pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
         let Self { inner, hooks, changed, .. } = self;
         to_its_end(async move {
-            inner.commit().await?;
-            publish();
+            let done = inner.commit().await;
+            if done.is_ok() {
+                publish();
+            }
+            // Also where it failed: what was acknowledged by a server and never heard is done.
             hooks.committed(&changed);
-            Ok(())
+            Ok(done?)
         })
         .await
     }

@@ -1,12 +1,14 @@
 //! `tokenControlConfig`: how long tokens and sessions last.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::changed;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
 use crate::app::auth::Auth;
 use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
-use crate::data::{Filter, Record};
+use crate::data::{Filter, Record, to_its_end};
 
 pub(super) struct TokenPolicy;
 
@@ -38,7 +40,11 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = Value::from(call.session()?.user.id);
     let values = Record::from_iter([("config".to_owned(), config), ("updatedById".to_owned(), user)]);
     let filter = Filter::eq("key", TOKEN_POLICY);
-    call.app.source().update(&TOKEN_CONTROL_CONFIG, &filter, values).await?;
-    call.app.auth().reload().await?;
+    let (app, policy) = (Arc::clone(call.app), filter.clone());
+    to_its_end(async move {
+        app.source().update(&TOKEN_CONTROL_CONFIG, &policy, values).await?;
+        app.auth().reload().await
+    })
+    .await?;
     Ok(Answer::Data(changed(call, &TOKEN_CONTROL_CONFIG, filter, "key").await?.into()))
 }
