@@ -146,7 +146,8 @@ async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Option<Within>>
     };
     let (source, named) = (call.app.source(), Filter::eq(key.name(), behind.key.clone()));
     if let Some(guard) = call.requester.guard() {
-        let seen = Query { guard: Some(guard), ..Query::filter(named.clone()).fields(&[key.name()]) };
+        let (guard, clock) = (Some(guard), call.requester.clock());
+        let seen = Query { guard, clock, ..Query::filter(named.clone()).fields(&[key.name()]) };
         if known(source.find_one(&place.collection, seen).await)?.is_none() {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Behind, Given, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Record, Within};
+use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Query, Record, Within};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -71,16 +71,21 @@ pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Ans
 async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Filter, ApiError> {
     let association = &within.association;
     let target = place.records();
+    if within.value.is_null() {
+        // To nothing belongs nothing, and not whatever belongs to nothing.
+        return Ok(Filter::never());
+    }
     Ok(match association.kind {
         AssociationKind::BelongsTo => Filter::eq(&*association.target_key, within.value.clone()),
         AssociationKind::HasOne | AssociationKind::HasMany => {
             Filter::eq(&*association.foreign_key, within.value.clone())
         }
         AssociationKind::BelongsToMany => {
-            let query = crate::data::Query {
+            let query = Query {
                 within: Some(within.clone()),
                 guard: call.requester.guard(),
-                ..crate::data::Query::default()
+                clock: call.requester.clock(),
+                ..Query::default()
             };
             let key = target.single_key()?.name();
             let found = call.app.source().find(target, query).await?;
@@ -229,7 +234,9 @@ async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) 
     let source = call.app.source();
     let named = belonging.clone().and(named);
     let open = named.clone().and(scope.unwrap_or_else(Filter::never));
-    if source.count(records, &named).await? > source.count(records, &open).await? {
+    let counted = |filter| Query { clock: call.requester.clock(), ..Query::filter(filter) };
+    let (named, open) = (counted(named), counted(open));
+    if source.count_of(records, &named).await? > source.count_of(records, &open).await? {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow removing this record"));
     }
     Ok(())
