@@ -155,6 +155,27 @@ impl Collection {
         }
     }
 
+    /// The one field by which its rows are told apart: the primary key, or else a unique field by which
+    /// records are named. (A record may be named by a field that is not unique; what is found by it is
+    /// not only what was looked for.)
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] where there is none.
+    pub(super) fn row_key(&self) -> Result<&Field, DataError> {
+        let mut primary = self.primary_key();
+        if let (Some(key), None) = (primary.next(), primary.next()) {
+            return Ok(key);
+        }
+        let key = self.single_key()?;
+        if key.unique {
+            return Ok(key);
+        }
+        Err(DataError::Refused(format!(
+            "the collection {} has no key to look at other records by",
+            self.name
+        )))
+    }
+
     /// The field of this name, or the error that there is none.
     pub(super) fn known(&self, name: &str) -> Result<&Field, DataError> {
         self.get(name).ok_or_else(|| self.unknown(name))

@@ -52,7 +52,7 @@ impl<'a> Compiler<'a> {
         self.guarded(None)
     }
 
-    /// The same, for what is asked for by somebody else. Its names for tables are its own.
+    /// The same, with another who decides what is open. Its names for tables are its own.
     pub(in crate::data) fn guarded(&self, guard: Option<&'a dyn Guard>) -> Self {
         let first = self.aliases.get() + 1000;
         self.aliases.set(first + 1000);
@@ -152,7 +152,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Condition, DataError> {
         let mut joins = Joins::new(self, collection);
         let condition = self.build(filter, &mut |path| joins.column(path))?;
-        let key = collection.single_key()?;
+        let key = collection.row_key()?;
         let mut fitting = Statement::select();
         fitting.column((joins.alias().to_owned(), key.column().to_owned())).cond_where(condition);
         joins.add_to(&mut fitting);

@@ -138,6 +138,11 @@ impl Writer<'_> {
             !is_key && *name != *association.foreign_key && name != other_key
         });
         let known = self.whole(between, pair.clone()).await?;
+        if let Some(guard) = &self.options.guard {
+            let action = if known.is_empty() { Action::Create } else { Action::Update };
+            let open = guard.access(between.name(), action);
+            further.retain(|name, _| open.as_ref().is_some_and(|open| open.may_set(name)));
+        }
         if known.is_empty() {
             let mut values = further;
             values.insert(association.foreign_key.to_string(), source.clone());

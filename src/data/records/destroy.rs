@@ -3,12 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sea_query::Query as Statement;
 use serde_json::Value as Json;
 
 use super::raw;
 use super::writer::{Which, Writer, keyed};
 use crate::data::access::{Access, Action};
-use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
+use crate::data::filter::Compiler;
+use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record, table};
 
 /// How far one removal may lead to another.
 const FARTHEST: u32 = 32;
@@ -21,6 +23,21 @@ impl Writer<'_> {
         filter: Filter,
     ) -> Result<u64, DataError> {
         self.destroy_associated(collection, Filter::All, filter).await
+    }
+
+    async fn remove_without_key(&mut self, collection: &Collection, which: Which) -> Result<u64, DataError> {
+        let catalog = Arc::clone(&self.catalog);
+        let namespace = self.transaction.inner.namespace();
+        let guard = self.options.guard.as_deref();
+        let compiler = Compiler::new(&catalog, namespace, guard, self.options.clock);
+        let mut statement = Statement::delete();
+        statement
+            .from_table(table::table(collection, namespace))
+            .cond_where(compiler.unguarded().condition(collection, None, &which.decided)?);
+        if let Some(asked) = &which.asked {
+            statement.cond_where(compiler.condition(collection, None, asked)?);
+        }
+        Ok(self.transaction.inner.execute(&statement).await?)
     }
 
     fn remove<'b>(
@@ -39,8 +56,7 @@ impl Writer<'_> {
             let catalog = Arc::clone(&self.catalog);
             if collection.primary_key().next().is_none() {
                 // Nothing can refer to what has no key.
-                let filter = which.into_filter();
-                return raw::destroy(&mut &mut self.transaction.inner, &catalog, collection, &filter).await;
+                return self.remove_without_key(collection, which).await;
             }
             let records = self.whole(collection, which).await?;
             for record in &records {
@@ -129,6 +145,6 @@ impl Writer<'_> {
     ) -> Result<u64, DataError> {
         self.check_filter(target, &filter)?;
         let open = self.access(target, Action::Destroy)?.map_or(Filter::All, Access::into_scope);
-        self.remove(target, Which::asked(filter, belonging.and(open)), 0).await
+        self.remove(target, Which { decided: belonging.and(open), asked: Some(filter) }, 0).await
     }
 }

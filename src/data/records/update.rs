@@ -33,7 +33,8 @@ impl Writer<'_> {
     ) -> Result<Vec<Record>, DataError> {
         self.check_filter(collection, &filter)?;
         let open = self.access(collection, Action::Update)?.map_or(Filter::All, Access::into_scope);
-        self.change(collection, Which::asked(filter, belonging.and(open)), given, Origin::top()).await
+        let which = Which { decided: belonging.and(open), asked: Some(filter) };
+        self.change(collection, which, given, Origin::top()).await
     }
 
     /// Changes records that were chosen.

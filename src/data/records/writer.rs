@@ -289,23 +289,9 @@ impl<'a> Writer<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Which {
     /// By what was decided, which may look at everything.
-    decided: Filter,
+    pub(super) decided: Filter,
     /// And by what whoever writes asks for.
-    asked: Option<Filter>,
-}
-
-impl Which {
-    pub(super) fn asked(filter: Filter, decided: Filter) -> Self {
-        Self { decided, asked: Some(filter) }
-    }
-
-    /// As one filter, for what cannot be asked about other records.
-    pub(super) fn into_filter(self) -> Filter {
-        match self.asked {
-            Some(asked) => self.decided.and(asked),
-            None => self.decided,
-        }
-    }
+    pub(super) asked: Option<Filter>,
 }
 
 impl From<Filter> for Which {
