@@ -30,15 +30,17 @@ pub struct Access {
     pub scope: Arc<Filter>,
 }
 
-/// Fields that whoever may see a record may see of it.
-const OF_EVERY_RECORD: [&str; 6] = ["createdAt", "updatedAt", "createdById", "updatedById", "sort", "id"];
+/// Whether whoever may see a record may see this of it.
+fn is_of_every_record(name: &str) -> bool {
+    matches!(name, "createdAt" | "updatedAt" | "createdById" | "updatedById" | "sort" | "id")
+}
 
 impl Access {
     /// Whether a field or an association is open.
     #[must_use]
     pub fn allows(&self, collection: &Collection, name: &str) -> bool {
         self.fields.as_ref().is_none_or(|fields| {
-            OF_EVERY_RECORD.contains(&name)
+            is_of_every_record(name)
                 || fields.contains(name)
                 || collection.get(name).is_some_and(|field| field.primary_key)
                 || collection.key().iter().any(|field| field.name() == name)

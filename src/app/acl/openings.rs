@@ -20,8 +20,10 @@ use crate::data::{
 
 /// So many answers are kept; the oldest goes for the next.
 const LARGEST: usize = 16;
-/// So many parts (values, names, lists) a scope has at most that is kept for a user.
+/// So many parts (values and lists, a long text for several) a scope has at most that is kept for a user.
 const LARGEST_SCOPE: usize = 64;
+/// Bytes of a text that count as one part.
+const PART: usize = 64;
 
 /// What some roles open to one user.
 #[derive(Debug)]
@@ -142,19 +144,21 @@ impl Openings {
         }
         let Some(permission) = permission else { return (None, true) };
         // What is not there yet is in no scope.
-        let scope = permission.filter().filter(|_| action != Action::Create);
-        let lasting = scope.as_ref().is_none_or(|scope| !asks_for_time(scope) && is_small(scope));
-        let scope = scope.map_or(Filter::All, |scope| {
-            self.scope(asking, &scope).unwrap_or_else(|error| {
+        let given = permission.filter().filter(|_| action != Action::Create);
+        let (scope, lasting) = match given.map(|given| (self.scope(asking, &given), given)) {
+            None => (Filter::All, true),
+            Some((Ok((scope, is_small)), given)) => (scope, is_small && !asks_for_time(&given)),
+            Some((Err(error), _)) => {
                 // What cannot be read opens nothing.
                 tracing::warn!(%error, collection, "the scope of a role cannot be read");
-                Filter::never()
-            })
-        });
+                (Filter::never(), false)
+            }
+        };
         (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), lasting)
     }
 
-    fn scope(&self, asking: &Asking<'_>, given: &Json) -> Result<Filter, DataError> {
+    /// A scope with the values of whoever asks, and whether it is small enough to be kept.
+    fn scope(&self, asking: &Asking<'_>, given: &Json) -> Result<(Filter, bool), DataError> {
         let variables = Variables {
             user: Some(asking.user),
             role: Some(&self.role),
@@ -162,19 +166,17 @@ impl Openings {
             now: asking.clock.now,
         };
         let resolved = resolve(given, &variables).map_err(|error| DataError::Refused(error.to_string()))?;
-        Filter::parse(&resolved)
+        Ok((Filter::parse(&resolved)?, parts(&resolved) <= LARGEST_SCOPE))
     }
 }
 
-fn is_small(scope: &Json) -> bool {
-    fn parts(scope: &Json) -> usize {
-        1 + match scope {
-            Json::Array(items) => items.iter().map(parts).sum(),
-            Json::Object(fields) => fields.values().map(parts).sum(),
-            _ => 0,
-        }
+fn parts(scope: &Json) -> usize {
+    1 + match scope {
+        Json::Array(items) => items.iter().map(parts).sum(),
+        Json::Object(fields) => fields.values().map(parts).sum(),
+        Json::String(text) => text.len() / PART,
+        _ => 0,
     }
-    parts(scope) <= LARGEST_SCOPE
 }
 
 /// What is open to a user in the roles in which it acted last.
@@ -233,7 +235,7 @@ mod tests {
     }
 
     fn user() -> Record {
-        json!({"id": 7}).as_object().unwrap().clone()
+        json!({"id": 7, "colors": vec!["red"; LARGEST_SCOPE]}).as_object().unwrap().clone()
     }
 
     #[test]
@@ -274,6 +276,8 @@ mod tests {
             (json!({"createdById": "{{ $user.id }}"}), true),
             (json!({"title": "{{ $nRole }}"}), true),
             (json!({"title": (0..LARGEST_SCOPE).collect::<Vec<_>>()}), false),
+            (json!({"title": "{{ $user.colors }}"}), false),
+            (json!({"title": "x".repeat(LARGEST_SCOPE * PART)}), false),
             (json!({"title": "{{ $nonsense }}"}), false),
             (json!({"$or": [{"title": "a"}, {"day.$dateOn": "{{ $nDate.today }}"}]}), false),
         ] {

@@ -57,7 +57,8 @@ pub(in crate::data) async fn change<E: Executor>(
         // Not all of what is changed may be seen, or may be seen when it is changed.
         let seen = options.access(collection, Action::View).ok().flatten();
         let open = |seen: Access| {
-            *seen.scope == Filter::All || (seen.scope == access.scope && !looks_at(&seen.scope, given))
+            *seen.scope == Filter::All
+                || (seen.scope == access.scope && !looks_at(collection, &seen.scope, given))
         };
         if !seen.is_some_and(open) {
             return Ok(None);
@@ -96,8 +97,9 @@ pub(in crate::data) async fn change<E: Executor>(
 }
 
 /// Whether a filter looks at what is changed, so that a record may leave it; or at other records.
-fn looks_at(filter: &Filter, given: &Record) -> bool {
+fn looks_at(collection: &Collection, filter: &Filter, given: &Record) -> bool {
     let of_itself = [UPDATED_AT, UPDATED_BY];
     let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path);
-    filter.paths().into_iter().any(|path| path.contains('.') || may_change(path))
+    let elsewhere = |path: &str| path.contains('.') || collection.associated(path).is_some();
+    filter.paths().into_iter().any(|path| elsewhere(path) || may_change(path))
 }

@@ -302,3 +302,30 @@ async fn a_link_holds_no_more_than_its_collection_opens() {
         ])
         .await;
 }
+
+#[tokio::test]
+async fn a_record_that_leaves_a_scope_is_not_shown() {
+    let mut world = World::new(module_path!()).await;
+    let posts = json!({"name": "posts", "fields": [{"name": "title", "type": "string"},
+        {"name": "author", "type": "belongsTo", "target": "users", "foreignKey": "authorId"}]});
+    world.did("root", "POST collections:create", &posts).await;
+    world.role("author", &["view"]).await;
+    let scope = json!({"name": "hers", "resourceName": "posts", "scope": {"author": "{{ $user.id }}"}});
+    let scope = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
+    let action =
+        |name: &str| json!({"name": name, "fields": ["title", "author", "authorId"], "scopeId": scope});
+    world.configure("author", "posts", json!([action("view"), action("update")])).await;
+    let eve = world.user("eve", &["author"]).await;
+    for author in [1, eve, eve] {
+        world.did("root", "POST posts:create", &json!({"title": "post", "authorId": author})).await;
+    }
+    let all = "POST posts:update?filter={\"title\":\"post\"}";
+    world
+        .go_through(&[
+            ("eve", "GET posts:list", NONE, 200, "meta.count", json!(2)),
+            ("eve", all, json!({"title": "post"}), 200, "data.1.id", json!(3)),
+            ("eve", "POST posts:update?filterByTk=2", json!({"authorId": 1}), 200, "data", json!([])),
+            ("eve", "GET posts:list", NONE, 200, "data.0.id", json!(3)),
+        ])
+        .await;
+}
