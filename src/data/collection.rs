@@ -161,7 +161,7 @@ impl Collection {
     ///
     /// # Errors
     /// [`DataError::Refused`] where there is none.
-    pub(super) fn row_key(&self) -> Result<&Field, DataError> {
+    pub fn row_key(&self) -> Result<&Field, DataError> {
         let mut primary = self.primary_key();
         if let (Some(key), None) = (primary.next(), primary.next()) {
             return Ok(key);
@@ -171,7 +171,7 @@ impl Collection {
             return Ok(key);
         }
         Err(DataError::Refused(format!(
-            "the collection {} has no key to look at other records by",
+            "the collection {} has neither one primary key nor a unique field that records are named by",
             self.name
         )))
     }

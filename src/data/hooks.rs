@@ -1,7 +1,7 @@
 //! What wants to know of records that are made, changed and removed.
 //!
 //! Hooks run in the transaction of the change: what they refuse does not happen, what they change
-//! belongs to it. [`Hook::committed`] runs after it, when the change is there for everybody.
+//! belongs to it. [`Hook::committed`] runs after it, when the change may be there for everybody.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ pub trait Hook: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// A transaction that changed records of these collections is on the disk.
+    /// A change of records of these collections is on the disk; or may be, as of one that failed it is
+    /// not always known. What is known of them is to be read again.
     fn committed(&self, _collections: &[Arc<str>]) {}
 }
 

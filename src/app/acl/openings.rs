@@ -148,10 +148,10 @@ impl Openings {
         let (scope, lasting) = match given.map(|given| (self.scope(asking, &given), given)) {
             None => (Filter::All, true),
             Some((Ok((scope, is_small)), given)) => (scope, is_small && !asks_for_time(&given)),
-            Some((Err(error), _)) => {
+            Some((Err(error), given)) => {
                 // What cannot be read opens nothing.
                 tracing::warn!(%error, collection, "the scope of a role cannot be read");
-                (Filter::never(), false)
+                (Filter::never(), !asks_for_time(&given))
             }
         };
         (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), lasting)

@@ -9,6 +9,7 @@ use super::raw;
 use super::value::key_text;
 use super::writer::{Origin, Writer, keyed};
 use crate::data::access::{Access, Action};
+use crate::data::collection::CREATED_BY;
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
 impl Writer<'_> {
@@ -132,16 +133,24 @@ impl Writer<'_> {
             Some(Json::Object(values)) => values,
             _ => Record::new(),
         };
-        // Which two it is between is not said by what is between them.
+        // Which two it is between is not said by what is between them; nor does it lead on to others.
         further.retain(|name, _| {
-            let is_key = between.get(name).is_some_and(|field| field.primary_key);
-            !is_key && *name != *association.foreign_key && name != other_key
+            let is_own = between.get(name).is_some_and(|field| !field.primary_key);
+            is_own && *name != *association.foreign_key && name != other_key
         });
         let known = self.whole(between, pair.clone()).await?;
-        if let Some(guard) = &self.options.guard {
-            let action = if known.is_empty() { Action::Create } else { Action::Update };
-            let open = guard.access(between.name(), action);
+        let mut scope = Filter::All;
+        if let Some(guard) = self.options.guard.as_ref().filter(|_| !further.is_empty()) {
+            let made = || guard.access(between.name(), Action::Create);
+            // What nobody knows the maker of may be ended and made anew by whoever may make it.
+            let anonymous = between.get(CREATED_BY).is_none();
+            let open = match guard.access(between.name(), Action::Update) {
+                _ if known.is_empty() => made(),
+                None if anonymous => made(),
+                open => open,
+            };
             further.retain(|name, _| open.as_ref().is_some_and(|open| open.may_set(name)));
+            scope = open.map_or_else(Filter::never, Access::into_scope);
         }
         if known.is_empty() {
             let mut values = further;
@@ -153,13 +162,13 @@ impl Writer<'_> {
                 .await
                 .map(drop);
         }
-        let mut changes = further;
-        changes.retain(|name, _| between.get(name).is_some());
-        if changes.is_empty() {
+        if further.is_empty() {
             return Ok(());
         }
-        self.transaction.note(between.name());
-        raw::update(&mut &mut self.transaction.inner, &catalog, between, &pair, &changes).await.map(drop)
+        let which = Filter::and(pair, scope).into();
+        self.unguarded(async |writer| writer.change(between, which, further, Origin::top()).await)
+            .await
+            .map(drop)
     }
 
     /// Does something as the host itself.

@@ -197,7 +197,7 @@ fn order(
     // The value of the one record that is associated; of several, of the first.
     let mut joins = Joins::new(compiler, collection);
     let (column, _) = joins.column(path)?;
-    let key = collection.row_key()?;
+    let key = collection.row_key().or_else(|_| collection.single_key())?;
     let own = Expr::col((table::name(collection, compiler.namespace), key.column().to_owned()));
     let mut value = Statement::select();
     let same = Expr::col((joins.alias().to_owned(), key.column().to_owned())).eq(own);

@@ -170,9 +170,16 @@ where
     W: Future<Output = Result<T, DataError>> + Send + 'static,
 {
     let turn = call.app.definitions().await;
-    let work = work(call.app.source().clone());
+    let source = call.app.source().clone();
+    let work = work(source.clone());
     let changed = to_its_end(async move {
         let changed = work.await;
+        // It may be done all the same, where the server's word was lost.
+        if let Err(DataError::Database(_)) = &changed
+            && let Ok(known) = collections::load(&source).await
+        {
+            source.set_catalog(known);
+        }
         drop(turn);
         changed
     });

@@ -40,10 +40,13 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = Value::from(call.session()?.user.id);
     let values = Record::from_iter([("config".to_owned(), config), ("updatedById".to_owned(), user)]);
     let filter = Filter::eq("key", TOKEN_POLICY);
-    let (app, policy) = (Arc::clone(call.app), filter.clone());
+    let (app, of_it) = (Arc::clone(call.app), filter.clone());
     to_its_end(async move {
-        app.source().update(&TOKEN_CONTROL_CONFIG, &policy, values).await?;
-        app.auth().reload().await
+        let updated = app.source().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
+        // Also where it failed: it may be done all the same.
+        let read = app.auth().reload().await;
+        updated?;
+        read
     })
     .await?;
     Ok(Answer::Data(changed(call, &TOKEN_CONTROL_CONFIG, filter, "key").await?.into()))

@@ -87,7 +87,8 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
                 clock: call.requester.clock(),
                 ..Query::default()
             };
-            let key = target.single_key()?.name();
+            // Others may be named as these are.
+            let key = target.row_key()?.name();
             let found = call.app.source().find(target, query).await?;
             let keys = found.into_iter().filter_map(|mut record| record.remove(key)).collect();
             Filter::one_of(key, keys)

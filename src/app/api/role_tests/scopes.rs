@@ -301,6 +301,29 @@ async fn a_link_holds_no_more_than_its_collection_opens() {
             ("root", &approved(2), NONE, 200, "data.0.approved", json!("root")),
         ])
         .await;
+    // Whoever may make links with values may change them, while nobody knows who made them.
+    world.role("linker", &["view", "create", "update:own"]).await;
+    world.user("ann", &["linker"]).await;
+    world.did("ann", "POST posts:create", &json!({"title": "ann's"})).await;
+    let creator =
+        json!({"name": "createdBy", "type": "belongsTo", "target": "users", "foreignKey": "createdById"});
+    let forged = json!([[1, {"approved": "forged", "createdBy": {"username": "made", "roles": ["admin"]}}]]);
+    let of_ann = "GET postsTags:list?filter={\"postId\":2}&fields=approved";
+    world
+        .go_through(&[
+            ("ann", "POST posts/2/tags:add", link(1, "ann"), 200, "", NONE),
+            ("root", of_ann, NONE, 200, "data.0.approved", json!("ann")),
+            ("ann", "POST posts/2/tags:add", link(1, "ann, again"), 200, "", NONE),
+            ("root", of_ann, NONE, 200, "data.0.approved", json!("ann, again")),
+            ("root", "POST collections/postsTags/fields:create", creator, 200, "", NONE),
+            ("ann", "POST posts/2/tags:add", link(1, "not hers"), 200, "", NONE),
+            ("root", of_ann, NONE, 200, "data.0.approved", json!("ann, again")),
+            ("ann", "POST posts/2/tags:remove", json!([1]), 200, "", NONE),
+            ("ann", "POST posts/2/tags:add", forged, 200, "", NONE),
+            ("root", of_ann, NONE, 200, "data.0.approved", json!("forged")),
+            ("root", "GET users:list?filter={\"username\":\"made\"}", NONE, 200, "meta.count", json!(0)),
+        ])
+        .await;
 }
 
 #[tokio::test]
