@@ -46,7 +46,7 @@ fn rows() -> usize {
 /// Measures every side in each turn.
 async fn turns(sides: &[Side], work: Work) -> Vec<(Side, Vec<Measured>)> {
     let mode = Mode::asked();
-    let (turns, time) = (mode.choose(2, 9), Duration::from_millis(mode.choose(300, 1_000)));
+    let (turns, time) = (mode.choose(2, 15), Duration::from_secs(1));
     let able: Vec<&Side> = sides.iter().filter(|side| side.does(work)).collect();
     let mut all: Vec<(Side, Vec<Measured>)> =
         able.into_iter().map(|side| (side.clone(), Vec::new())).collect();
