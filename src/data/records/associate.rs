@@ -9,8 +9,11 @@ use super::raw;
 use super::value::key_text;
 use super::writer::{Origin, Writer, keyed};
 use crate::data::access::{Access, Action};
-use crate::data::collection::CREATED_BY;
+use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
+
+/// What fills itself.
+const FILLED: [&str; 4] = [CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY];
 
 impl Writer<'_> {
     /// Makes records refer to another one by a field, or to none.
@@ -165,8 +168,15 @@ impl Writer<'_> {
         if further.is_empty() {
             return Ok(());
         }
-        let which = Filter::and(pair, scope).into();
-        self.unguarded(async |writer| writer.change(between, which, further, Origin::top()).await)
+        let which = pair.and(scope);
+        if between.primary_key().next().is_none() {
+            // Nothing tells it apart but the two.
+            further.retain(|name, _| !FILLED.contains(&name.as_str()));
+            self.transaction.note(between.name());
+            let database = &mut &mut self.transaction.inner;
+            return raw::update(database, &catalog, between, &which, &further).await.map(drop);
+        }
+        self.unguarded(async |writer| writer.change(between, which.into(), further, Origin::top()).await)
             .await
             .map(drop)
     }

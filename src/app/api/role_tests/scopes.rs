@@ -352,3 +352,31 @@ async fn a_record_that_leaves_a_scope_is_not_shown() {
         ])
         .await;
 }
+
+#[tokio::test]
+async fn a_link_without_a_key_is_changed_by_what_it_links() {
+    let world = World::new(module_path!()).await;
+    let field = |name: &str, kind: &str| json!({"name": name, "type": kind});
+    for name in ["tags", "posts"] {
+        let fields = json!([field("name", "string")]);
+        world.did("root", "POST collections:create", &json!({"name": name, "fields": fields})).await;
+        world.did("root", &format!("POST {name}:create"), &json!([{"name": "a"}, {"name": "b"}])).await;
+    }
+    let links = json!({"name": "links", "autoGenId": false, "fields": [
+        field("postId", "bigInt"), field("tagId", "bigInt"), field("note", "string")]});
+    world.did("root", "POST collections:create", &links).await;
+    let tags = json!({"name": "tags", "type": "belongsToMany", "target": "tags", "through": "links",
+        "foreignKey": "postId", "otherKey": "tagId"});
+    world.did("root", "POST collections/posts/fields:create", &tags).await;
+    let noted = |note: &str| json!([[1, {"note": note}]]);
+    let notes = "GET links:list?fields=postId,note&sort=postId";
+    world
+        .go_through(&[
+            ("root", "POST posts/1/tags:add", noted("first"), 200, "", NONE),
+            ("root", "POST posts/2/tags:add", noted("other"), 200, "", NONE),
+            ("root", "POST posts/1/tags:add", noted("second"), 200, "", NONE),
+            ("root", notes, NONE, 200, "data.0.note", json!("second")),
+            ("root", notes, NONE, 200, "data.1.note", json!("other")),
+        ])
+        .await;
+}
