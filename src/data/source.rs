@@ -105,18 +105,10 @@ impl DataSource {
     }
 
     /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
-    /// its key, and without hidden fields. No hook is asked; they hear of it when it is done.
+    /// its key, and without hidden fields. No hook is asked; they hear of it.
     pub async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        if !self.hooks.concern(collection) {
-            return records::raw::insert(&mut &self.database, collection, values).await;
-        }
-        let (source, collection) = (self.clone(), collection.clone());
-        to_its_end(async move {
-            let inserted = records::raw::insert(&mut &source.database, &collection, values).await;
-            source.changed(&collection);
-            inserted
-        })
-        .await
+        let (database, own) = (self.database.clone(), collection.clone());
+        self.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
     }
 
     /// Changes those of the host's own records that fit; gives their number. No hook is asked.
@@ -126,40 +118,38 @@ impl DataSource {
         filter: &Filter,
         changes: Record,
     ) -> Result<u64, DataError> {
-        let catalog = self.catalog.load_full();
-        if !self.hooks.concern(collection) {
-            return records::raw::update(&mut &self.database, &catalog, collection, filter, &changes).await;
-        }
-        let (source, collection, filter) = (self.clone(), collection.clone(), filter.clone());
-        to_its_end(async move {
-            let database = &mut &source.database;
-            let updated = records::raw::update(database, &catalog, &collection, &filter, &changes).await;
-            source.changed(&collection);
-            updated
-        })
-        .await
+        let (database, catalog) = (self.database.clone(), self.catalog.load_full());
+        let (own, filter) = (collection.clone(), filter.clone());
+        let work =
+            async move { records::raw::update(&mut &database, &catalog, &own, &filter, &changes).await };
+        self.told(collection, work).await
     }
 
     /// Removes those of the host's own records that fit; gives their number. No hook is asked.
     pub async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
-        let catalog = self.catalog.load_full();
-        if !self.hooks.concern(collection) {
-            return records::raw::destroy(&mut &self.database, &catalog, collection, filter).await;
-        }
-        let (source, collection, filter) = (self.clone(), collection.clone(), filter.clone());
-        to_its_end(async move {
-            let destroyed =
-                records::raw::destroy(&mut &source.database, &catalog, &collection, &filter).await;
-            source.changed(&collection);
-            destroyed
-        })
-        .await
+        let (database, catalog) = (self.database.clone(), self.catalog.load_full());
+        let (own, filter) = (collection.clone(), filter.clone());
+        let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
+        self.told(collection, work).await
     }
 
-    /// Tells the hooks that records of a collection are changed, or may be: of a change that failed it is
-    /// not always known.
-    fn changed(&self, collection: &Collection) {
-        self.hooks.committed(&[collection.name().into()]);
+    /// Writes to a collection. The hooks that it concerns are told that its records are changed, or may
+    /// be: of a change that failed it is not always known.
+    async fn told<T: Send + 'static>(
+        &self,
+        collection: &Collection,
+        work: impl Future<Output = Result<T, DataError>> + Send + 'static,
+    ) -> Result<T, DataError> {
+        if !self.hooks.concern(collection) {
+            return work.await;
+        }
+        let (hooks, changed) = (self.hooks.clone(), [collection.name().into()]);
+        to_its_end(async move {
+            let written = work.await;
+            hooks.committed(&changed);
+            written
+        })
+        .await
     }
 
     /// Begins a transaction that may write; it waits for the one before it. Dropped without

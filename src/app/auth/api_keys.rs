@@ -9,7 +9,7 @@ use super::policy::duration;
 use super::token::Claims;
 use super::{Auth, AuthError, Session, User, object};
 use crate::app::system::API_KEYS;
-use crate::data::{Filter, Record, to_its_end};
+use crate::data::{Filter, Record};
 
 /// What an API key is made with.
 #[derive(Debug, Clone)]
@@ -56,18 +56,7 @@ impl Auth {
     /// number.
     pub async fn destroy_api_keys(&self, session: &Session, keys: Filter) -> Result<u64, AuthError> {
         let own = keys.and(Filter::eq("createdById", session.user.id));
-        let (source, sessions) = (self.source.clone(), Arc::clone(&self.sessions));
-        to_its_end(async move {
-            let removed = source.destroy(&API_KEYS, &own).await;
-            sessions.forget_keys();
-            Ok(removed?)
-        })
-        .await
-    }
-
-    /// API keys were removed in another way: what memory knows of them is forgotten.
-    pub fn forget_api_keys(&self) {
-        self.sessions.forget_keys();
+        Ok(self.source.destroy(&API_KEYS, &own).await?)
     }
 
     /// Checks an API key whose user is known.

@@ -333,12 +333,7 @@ impl Auth {
         self.form_token(session).as_bytes().ct_eq(given.as_bytes()).into()
     }
 
-    /// A user or its roles were changed or removed: what memory knows of it is forgotten.
-    pub fn forget_user(&self, id: i64) {
-        self.sessions.forget(id);
-    }
-
-    /// Users or roles were changed, and it is not known whose: all of them are forgotten.
+    /// Users, their roles or their keys were changed: what memory knows of them is forgotten.
     pub fn forget_users(&self) {
         self.sessions.forget_all();
     }

@@ -108,15 +108,10 @@ impl Sessions {
         self.users.remove(&id);
     }
 
-    /// API keys were made or removed: what is known of them is forgotten.
-    pub(super) fn forget_keys(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        self.keys.clear();
-    }
-
     /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
     pub(super) fn forget_all(&self) {
-        self.forget_keys();
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.keys.clear();
         self.users.clear();
     }
 }

@@ -147,7 +147,7 @@ async fn what_memory_knows_of_a_user_is_forgotten_with_a_change() {
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     place.source.destroy(&USERS, &Filter::All).await.unwrap();
     assert_eq!(code(app.auth().authenticate(&token).await), "let in", "answered from memory");
-    app.auth().forget_user(1);
+    app.auth().forget_users();
     assert_eq!(code(app.auth().authenticate(&token).await), "NOT_EXIST_USER");
     let statements = async || app.auth().authenticate(&token).await;
     place.source.database().close().await;
@@ -345,7 +345,7 @@ async fn an_api_key_acts_in_its_role_until_it_is_removed() {
     assert!(!member.contains(stored[0]["token"].as_str().unwrap()), "only its ID is kept");
     // The role is taken from the user.
     place.source.destroy(&ROLES_USERS, &Filter::eq("roleName", "member")).await.unwrap();
-    auth.forget_user(1);
+    auth.forget_users();
     assert_eq!(code(auth.authenticate(&member).await), "ROLE_NOT_FOUND_FOR_USER");
 }
 
@@ -380,7 +380,7 @@ async fn what_a_removed_user_leaves_goes_with_it() {
     app.auth().remove_traces(&mut transaction, 1).await.unwrap();
     transaction.destroy(&USERS, &Filter::eq("id", 1)).await.unwrap();
     transaction.commit().await.unwrap();
-    app.auth().forget_user(1);
+    app.auth().forget_users();
     for token in [&token, &key] {
         assert_eq!(code(app.auth().authenticate(token).await), "NOT_EXIST_USER");
     }

@@ -130,11 +130,7 @@ impl<'a> Compiler<'a> {
         qualifier: Option<&str>,
         filter: &Filter,
     ) -> Result<Condition, DataError> {
-        let elsewhere = filter.paths().iter().any(|path| {
-            let first = path.split_once('.').map_or(*path, |(first, _)| first);
-            collection.associated(first).is_some()
-        });
-        if elsewhere {
+        if filter.looks_elsewhere(collection) {
             return self.among(collection, qualifier, filter);
         }
         self.build(filter, &mut |path| {
@@ -368,7 +364,7 @@ fn always() -> Condition {
     Condition::from(Expr::val(1).eq(1))
 }
 
-fn never() -> Condition {
+pub(in crate::data) fn never() -> Condition {
     Condition::from(Expr::val(1).eq(0))
 }
 

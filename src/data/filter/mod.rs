@@ -11,6 +11,8 @@
 use chrono::{DateTime, FixedOffset, Utc};
 use serde_json::Value;
 
+use super::Collection;
+
 mod calendar;
 mod condition;
 mod dates;
@@ -21,7 +23,7 @@ mod pattern;
 mod text;
 mod variables;
 
-pub(super) use condition::{Compiler, condition};
+pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
 pub use operator::Operator;
 pub use variables::{UnknownVariable, Variables, asks_for_time, has_variables, resolve};
@@ -156,6 +158,14 @@ impl Filter {
         let mut found = Vec::new();
         self.collect_paths(&mut found);
         found
+    }
+
+    /// Whether it looks at records of other collections than this one, whose records are meant.
+    pub(super) fn looks_elsewhere(&self, collection: &Collection) -> bool {
+        self.paths().into_iter().any(|path| {
+            let first = path.split_once('.').map_or(path, |(first, _)| first);
+            collection.associated(first).is_some()
+        })
     }
 
     fn collect_paths<'a>(&'a self, found: &mut Vec<&'a str>) {

@@ -100,6 +100,5 @@ pub(in crate::data) async fn change<E: Executor>(
 fn looks_at(collection: &Collection, filter: &Filter, given: &Record) -> bool {
     let of_itself = [UPDATED_AT, UPDATED_BY];
     let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path);
-    let elsewhere = |path: &str| path.contains('.') || collection.associated(path).is_some();
-    filter.paths().into_iter().any(|path| elsewhere(path) || may_change(path))
+    filter.looks_elsewhere(collection) || filter.paths().into_iter().any(may_change)
 }

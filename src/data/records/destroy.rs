@@ -9,7 +9,6 @@ use serde_json::Value as Json;
 use super::raw;
 use super::writer::{Which, Writer, keyed};
 use crate::data::access::{Access, Action};
-use crate::data::filter::Compiler;
 use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record, table};
 
 /// How far one removal may lead to another.
@@ -26,13 +25,10 @@ impl Writer<'_> {
     }
 
     async fn remove_without_key(&mut self, collection: &Collection, which: Which) -> Result<u64, DataError> {
-        let catalog = Arc::clone(&self.catalog);
-        let namespace = self.transaction.inner.namespace();
-        let guard = self.options.guard.as_deref();
-        let compiler = Compiler::new(&catalog, namespace, guard, self.options.clock);
         let mut statement = Statement::delete();
+        let compiler = self.compiler();
         statement
-            .from_table(table::table(collection, namespace))
+            .from_table(table::table(collection, compiler.namespace))
             .cond_where(compiler.unguarded().condition(collection, None, &which.decided)?);
         if let Some(asked) = &which.asked {
             statement.cond_where(compiler.condition(collection, None, asked)?);

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::value;
 use super::value::key_text;
 use crate::data::access::Action;
-use crate::data::filter::Compiler;
+use crate::data::filter::{Compiler, never};
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
 use crate::database::Executor;
 
@@ -24,7 +24,7 @@ pub(super) fn condition(
     let equals = |field: &Field| -> Result<Condition, DataError> {
         if within.value == Json::Null {
             // To nothing belongs nothing.
-            return Ok(Condition::from(Expr::val(1).eq(0)));
+            return Ok(never());
         }
         Ok(Condition::from(column(field).eq(value::operand(field, &within.value)?)))
     };

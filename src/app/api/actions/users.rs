@@ -56,8 +56,6 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     let id = call.session()?.user.id;
     let own = Filter::eq("id", id);
     values.insert("updatedById".into(), id.into());
-    let updated = call.app.source().update(&USERS, &own, values).await;
-    call.app.auth().forget_user(id);
-    updated?;
+    call.app.source().update(&USERS, &own, values).await?;
     Ok(changed(call, &USERS, own, "id").await?)
 }

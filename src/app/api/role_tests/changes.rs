@@ -19,7 +19,9 @@ async fn world(module: &str) -> World {
     }
     world.role("namesake", &[]).await;
     world.role("all", &["view"]).await;
-    configure(&world, json!({"title": "{{ $user.nickname }}"})).await;
+    let namesakes = json!({"scope": {"title": "{{ $user.nickname }}"}});
+    let view = json!([{"name": "view", "fields": ["title"], "scope": namesakes}]);
+    world.configure("namesake", "posts", view).await;
     let eve = world.user("eve", &["namesake", "all"]).await;
     assert_eq!(eve, 2);
     world.did("eve", "POST users:setDefaultRole", &json!({"roleName": "namesake"})).await;
@@ -28,13 +30,6 @@ async fn world(module: &str) -> World {
     world.did("root", "POST roles:update?filterByTk=namesake", &keys).await;
     world.key("key", "eve", "namesake").await;
     world
-}
-
-async fn configure(world: &World, scope: Value) {
-    let scope = json!({"name": "seen", "resourceName": "posts", "scope": scope});
-    let made = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
-    let view = json!([{"name": "view", "fields": ["title"], "scopeId": made}]);
-    world.configure("namesake", "posts", view).await;
 }
 
 fn titles(all: &[&str]) -> Value {

@@ -50,6 +50,12 @@ fn filters() -> Vec<Value> {
 /// Who is in a scope, each in one that is something else in SQL, and the one post that it made.
 const SCOPED: [(&str, i64); 3] = [("eve", 2), ("ann", 3), ("bob", 4)];
 
+/// Each of them with each filter.
+fn each() -> impl Iterator<Item = (&'static str, i64, Value)> {
+    let all = |(who, own)| filters().into_iter().map(move |filter| (who, own, filter));
+    SCOPED.into_iter().flat_map(all)
+}
+
 /// Post 1 is root's; the others are of those who are in a scope.
 async fn world(module: &str) -> World {
     let mut world = World::new(module).await;
@@ -67,9 +73,7 @@ async fn world(module: &str) -> World {
         ("negated", json!({"$not": {"createdById.$ne": "{{ $user.id }}"}})),
     ] {
         world.role(role, &["view"]).await;
-        let scope = json!({"name": role, "resourceName": "posts", "scope": scope});
-        let scope = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
-        let action = |name: &str| json!({"name": name, "fields": fields, "scopeId": scope});
+        let action = |name: &str| json!({"name": name, "fields": fields, "scope": {"scope": scope}});
         let actions = json!([action("view"), action("create"), action("update"), action("destroy")]);
         world.configure(role, "posts", actions).await;
     }
@@ -90,9 +94,9 @@ fn post(who: &str) -> Value {
 async fn no_filter_shows_what_a_scope_does_not() {
     let world = world(module_path!()).await;
     let mut wrong = Vec::new();
-    for ((who, own), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+    for (who, own, filter) in each() {
         let listed = world.ask(who, &format!("GET posts:list?filter={filter}"), &NONE).await;
-        if listed.ids() != [*own] || listed.at("meta.count") != json!(1) {
+        if listed.ids() != [own] || listed.at("meta.count") != json!(1) {
             wrong.push(format!("{who} lists {filter}: {}", listed.text));
         }
         let got = world.ask(who, &format!("GET posts:get?filter={filter}"), &NONE).await;
@@ -121,10 +125,10 @@ async fn no_filter_shows_what_a_scope_does_not() {
 async fn no_filter_changes_what_a_scope_does_not() {
     let world = world(module_path!()).await;
     let mut wrong = Vec::new();
-    for ((who, own), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+    for (who, own, filter) in each() {
         world.did(who, &format!("POST posts:update?filter={filter}"), &json!({"views": 7})).await;
         let changed = world.did("root", "GET posts:list?filter={\"views\":7}", &NONE).await;
-        if changed.ids() != [*own] {
+        if changed.ids() != [own] {
             wrong.push(format!("{who} updates {filter}: {}", changed.text));
         }
         world.did("root", "POST posts:update?filter={\"id.$gt\":0}", &json!({"views": 1})).await;
@@ -136,7 +140,7 @@ async fn no_filter_changes_what_a_scope_does_not() {
 async fn no_filter_removes_what_a_scope_does_not() {
     let world = world(module_path!()).await;
     let mut wrong = Vec::new();
-    for ((who, _), filter) in SCOPED.iter().flat_map(|one| filters().into_iter().map(move |f| (one, f))) {
+    for (who, _, filter) in each() {
         let removed = world.did(who, &format!("POST posts:destroy?filter={filter}"), &NONE).await;
         let left = world.did("root", "GET posts:list", &NONE).await.at("meta.count");
         if left != json!(3) {
@@ -177,9 +181,8 @@ async fn a_scope_behind_an_association_is_of_the_record_itself() {
         json!({"name": "posts", "createdBy": true, "filterTargetKey": "slug", "fields": [field("slug")]});
     world.did("root", "POST collections:create", &posts).await;
     world.role("namesake", &["view", "create"]).await;
-    let scope = json!({"name": "hers", "resourceName": "posts", "scope": {"createdBy.username": "eve"}});
-    let scope = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
-    let action = |name: &str| json!({"name": name, "fields": ["id", "slug", "createdBy"], "scopeId": scope});
+    let scope = json!({"scope": {"createdBy.username": "eve"}});
+    let action = |name: &str| json!({"name": name, "fields": ["id", "slug", "createdBy"], "scope": scope});
     let actions = json!([action("view"), action("create"), action("update"), action("destroy")]);
     world.configure("namesake", "posts", actions).await;
     world.user("eve", &["namesake"]).await;
@@ -333,10 +336,9 @@ async fn a_record_that_leaves_a_scope_is_not_shown() {
         {"name": "author", "type": "belongsTo", "target": "users", "foreignKey": "authorId"}]});
     world.did("root", "POST collections:create", &posts).await;
     world.role("author", &["view"]).await;
-    let scope = json!({"name": "hers", "resourceName": "posts", "scope": {"author": "{{ $user.id }}"}});
-    let scope = world.did("root", "POST rolesResourcesScopes:create", &scope).await.at("data.id");
+    let scope = json!({"scope": {"author": "{{ $user.id }}"}});
     let action =
-        |name: &str| json!({"name": name, "fields": ["title", "author", "authorId"], "scopeId": scope});
+        |name: &str| json!({"name": name, "fields": ["title", "author", "authorId"], "scope": scope});
     world.configure("author", "posts", json!([action("view"), action("update")])).await;
     let eve = world.user("eve", &["author"]).await;
     for author in [1, eve, eve] {
