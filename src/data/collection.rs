@@ -176,6 +176,15 @@ impl Collection {
         )))
     }
 
+    /// The fields by which its rows are told apart: the primary key, or else as [`Self::row_key`] has it.
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] where there are none.
+    pub fn row_keys(&self) -> Result<Vec<&Field>, DataError> {
+        let primary: Vec<&Field> = self.primary_key().collect();
+        if primary.is_empty() { Ok(vec![self.row_key()?]) } else { Ok(primary) }
+    }
+
     /// The field of this name, or the error that there is none.
     pub(super) fn known(&self, name: &str) -> Result<&Field, DataError> {
         self.get(name).ok_or_else(|| self.unknown(name))

@@ -36,7 +36,7 @@ pub use filter::{Clock, Condition, Filter, Operator, UnknownVariable, Variables}
 pub use filter::{asks_for_time, has_variables, resolve};
 pub use hooks::{Hook, Hooking, Hooks};
 pub use query::{Asked, Query, Sort, Within};
-pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written};
+pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written, keyed};
 pub use snowflake::{next_snowflake, random_uid};
 pub use source::DataSource;
 pub use transaction::Transaction;

@@ -487,3 +487,28 @@ async fn a_commit_that_nobody_waits_for_is_made_and_told() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn any_number_of_records_with_a_key_of_several_fields_is_changed_and_removed() {
+    let seats = Collection::new("seats")
+        .field(Field::big_int("row").primary_key())
+        .field(Field::big_int("number").primary_key())
+        .field(Field::string("who"))
+        .field(Field::sort("sort"));
+    everywhere(&seats, async |source| {
+        let mut transaction = source.begin().await.unwrap();
+        for number in 0..2500 {
+            let seat = object(json!({"row": number % 7, "number": number, "sort": number}));
+            transaction.insert(&seats, seat).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        let options = WriteOptions::default();
+        let taken = object(json!({"who": "ann"}));
+        let changed = source.change(&seats, Filter::All, taken, &options).await.unwrap();
+        assert_eq!(changed.len(), 2500);
+        let ann = Filter::eq("who", "ann");
+        assert_eq!(source.count_of(&seats, &Query::filter(ann.clone())).await.unwrap(), 2500);
+        assert_eq!(source.remove(&seats, ann, &options).await.unwrap(), 2500);
+    })
+    .await;
+}

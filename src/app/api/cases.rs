@@ -34,6 +34,11 @@ async fn records() {
 }
 
 #[tokio::test]
+async fn records_of_every_key() {
+    follow("keys").await;
+}
+
+#[tokio::test]
 async fn associations() {
     follow("associations").await;
 }

@@ -17,6 +17,8 @@ use crate::database::{self, Namespace};
 
 /// Values that a field is compared with at once: every engine binds so many.
 const MOST_VALUES: usize = 30_000;
+/// Parts of a condition that stand side by side.
+const WIDEST: usize = 64;
 
 /// Finds the column that a path leads to.
 type FindColumn<'a, 'f> = dyn FnMut(&str) -> Result<(Expr, &'f Field), DataError> + 'a;
@@ -169,9 +171,9 @@ impl<'a> Compiler<'a> {
                 }
                 self.leaf(column, field, condition.operator, &condition.value)
             }
-            Filter::And(parts) => self.join(Cond::all(), parts, find),
+            Filter::And(parts) => self.join(Cond::all, parts, find),
             Filter::Or(parts) if parts.is_empty() => Ok(never()),
-            Filter::Or(parts) => self.join(Cond::any(), parts, find),
+            Filter::Or(parts) => self.join(Cond::any, parts, find),
             Filter::Not(inner) => {
                 let inner = self.build(inner, find)?;
                 Ok(if inner.is_empty() { never() } else { inner.not() })
@@ -181,16 +183,25 @@ impl<'a> Compiler<'a> {
 
     fn join(
         &self,
-        mut condition: Condition,
+        new: fn() -> Condition,
         parts: &[Filter],
         find: &mut FindColumn<'_, '_>,
     ) -> Result<Condition, DataError> {
+        let mut built = Vec::with_capacity(parts.len());
         for part in parts {
-            let built = self.build(part, find)?;
+            let part = self.build(part, find)?;
             // What always holds is an empty condition, which "any of" would lose.
-            condition = condition.add(if built.is_empty() { always() } else { built });
+            built.push(if part.is_empty() { always() } else { part });
         }
-        Ok(condition)
+        // Each further part of a sum is one level deeper to SQLite, which goes down 1000.
+        while built.len() > WIDEST {
+            let mut rest = built.into_iter().peekable();
+            built = Vec::new();
+            while rest.peek().is_some() {
+                built.push(rest.by_ref().take(WIDEST).fold(new(), Condition::add));
+            }
+        }
+        Ok(built.into_iter().fold(new(), Condition::add))
     }
 
     fn leaf(

@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::raw;
+use super::rows::{keyed, others};
 use super::value::key_text;
-use super::writer::{Origin, Writer, keyed};
+use super::writer::{Origin, Writer};
 use crate::data::access::{Access, Action};
-use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
-
-/// What fills itself.
-const FILLED: [&str; 4] = [CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY];
+use crate::data::collection::CREATED_BY;
+use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Operator, Record};
 
 impl Writer<'_> {
     /// Makes records refer to another one by a field, or to none.
@@ -24,10 +21,8 @@ impl Writer<'_> {
         foreign_key: &str,
         value: Json,
     ) -> Result<(), DataError> {
-        self.transaction.note(target.name());
         let changes = Record::from_iter([(foreign_key.to_owned(), value)]);
-        let catalog = Arc::clone(&self.catalog);
-        raw::update(&mut &mut self.transaction.inner, &catalog, target, &filter, &changes).await.map(drop)
+        self.set(target, filter, &changes).await.map(drop)
     }
 
     /// Ends all links of a record but those with some others.
@@ -38,31 +33,24 @@ impl Writer<'_> {
         source: &Json,
         kept: &[Record],
     ) -> Result<(), DataError> {
-        let keys =
-            |name: &str| kept.iter().filter_map(|record| record.get(name).cloned()).collect::<Vec<_>>();
         let own = Filter::eq(&*association.foreign_key, source.clone());
         match association.kind {
             AssociationKind::BelongsToMany => {
                 let catalog = Arc::clone(&self.catalog);
                 let (between, other_key) = catalog.through(association)?;
-                let mut others = own.and(Filter::on(
-                    other_key,
-                    crate::data::Operator::NotIn,
-                    keys(&association.target_key),
-                ));
+                let kept = kept.iter().filter_map(|record| record.get(&*association.target_key).cloned());
+                let mut ended = own.and(Filter::on(other_key, Operator::NotIn, kept.collect::<Vec<_>>()));
                 if self.options.guard.is_some() {
-                    let links = self.whole(between, others.clone()).await?;
+                    let links = self.whole(between, ended.clone()).await?;
                     let linked = links.into_iter().filter_map(|mut link| link.remove(other_key)).collect();
                     let seen = self.seen_keys(target, &association.target_key, linked).await?;
-                    others = others.and(Filter::one_of(other_key, seen));
+                    ended = ended.and(Filter::one_of(other_key, seen));
                 }
-                self.end_links(between, others).await
+                self.end_links(between, ended).await
             }
             _ => {
-                let key = target.single_key()?.name();
-                let others = own.and(Filter::on(key, crate::data::Operator::NotIn, keys(key)));
-                let others = others.and(self.seen_scope(target));
-                self.link(target, others, &association.foreign_key, Json::Null).await
+                let ended = own.and(others(target, kept)?).and(self.seen_scope(target));
+                self.link(target, ended, &association.foreign_key, Json::Null).await
             }
         }
     }
@@ -98,14 +86,13 @@ impl Writer<'_> {
     /// Removes records that are between two others.
     async fn end_links(&mut self, between: &Collection, filter: Filter) -> Result<(), DataError> {
         let hooks = self.hooks(between);
-        let catalog = Arc::clone(&self.catalog);
         let links = if hooks.is_empty() { Vec::new() } else { self.whole(between, filter.clone()).await? };
         for link in &links {
             for hook in &hooks {
                 hook.before_destroy(self.transaction, between, link).await?;
             }
         }
-        raw::destroy(&mut &mut self.transaction.inner, &catalog, between, &filter).await?;
+        self.delete(between, filter).await?;
         for link in &links {
             for hook in &hooks {
                 hook.after_destroy(self.transaction, between, link).await?;
@@ -124,7 +111,7 @@ impl Writer<'_> {
         link: Option<Json>,
     ) -> Result<(), DataError> {
         if association.kind != AssociationKind::BelongsToMany {
-            let one = keyed(target, std::slice::from_ref(found));
+            let one = keyed(target, std::slice::from_ref(found))?;
             return self.link(target, one, &association.foreign_key, source.clone()).await;
         }
         let catalog = Arc::clone(&self.catalog);
@@ -168,15 +155,8 @@ impl Writer<'_> {
         if further.is_empty() {
             return Ok(());
         }
-        let which = pair.and(scope);
-        if between.primary_key().next().is_none() {
-            // Nothing tells it apart but the two.
-            further.retain(|name, _| !FILLED.contains(&name.as_str()));
-            self.transaction.note(between.name());
-            let database = &mut &mut self.transaction.inner;
-            return raw::update(database, &catalog, between, &which, &further).await.map(drop);
-        }
-        self.unguarded(async |writer| writer.change(between, which.into(), further, Origin::top()).await)
+        let which = pair.and(scope).into();
+        self.unguarded(async |writer| writer.change(between, which, further, Origin::top()).await)
             .await
             .map(drop)
     }
@@ -237,7 +217,7 @@ impl Writer<'_> {
             let referred =
                 self.refer(collection, association, key_of(association, given), &Origin::top()).await?;
             let (value, _) = referred.ok_or_else(|| missing(target))?;
-            let one = keyed(collection, std::slice::from_ref(&record));
+            let one = keyed(collection, std::slice::from_ref(&record))?;
             self.link(collection, one, &association.foreign_key, value).await?;
         } else {
             let source = self.source_value(collection, &record, association)?;
@@ -281,7 +261,7 @@ impl Writer<'_> {
         let others: Vec<Json> = others.into_iter().map(|other| key_of(association, other)).collect();
         match association.kind {
             AssociationKind::BelongsTo => {
-                let one = keyed(collection, std::slice::from_ref(&record));
+                let one = keyed(collection, std::slice::from_ref(&record))?;
                 self.link(collection, one, &association.foreign_key, Json::Null).await?;
             }
             AssociationKind::BelongsToMany => {
@@ -367,7 +347,7 @@ impl Writer<'_> {
             AssociationKind::BelongsTo => {
                 let record = self.source(collection, association, key).await?;
                 let made = self.make(target, given, Record::new(), origin).await?;
-                let one = keyed(collection, std::slice::from_ref(&record));
+                let one = keyed(collection, std::slice::from_ref(&record))?;
                 let value = made.get(&*association.target_key).cloned().unwrap_or(Json::Null);
                 self.link(collection, one, &association.foreign_key, value).await?;
                 made

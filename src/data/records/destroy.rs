@@ -3,13 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sea_query::Query as Statement;
 use serde_json::Value as Json;
 
-use super::raw;
-use super::writer::{Which, Writer, keyed};
+use super::keyed;
+use super::writer::{Which, Writer};
 use crate::data::access::{Access, Action};
-use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record, table};
+use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
 
 /// How far one removal may lead to another.
 const FARTHEST: u32 = 32;
@@ -22,18 +21,6 @@ impl Writer<'_> {
         filter: Filter,
     ) -> Result<u64, DataError> {
         self.destroy_associated(collection, Filter::All, filter).await
-    }
-
-    async fn remove_without_key(&mut self, collection: &Collection, which: Which) -> Result<u64, DataError> {
-        let mut statement = Statement::delete();
-        let compiler = self.compiler();
-        statement
-            .from_table(table::table(collection, compiler.namespace))
-            .cond_where(compiler.unguarded().condition(collection, None, &which.decided)?);
-        if let Some(asked) = &which.asked {
-            statement.cond_where(compiler.condition(collection, None, asked)?);
-        }
-        Ok(self.transaction.inner.execute(&statement).await?)
     }
 
     fn remove<'b>(
@@ -49,23 +36,23 @@ impl Writer<'_> {
                 )));
             }
             let hooks = self.hooks(collection);
-            let catalog = Arc::clone(&self.catalog);
-            if collection.primary_key().next().is_none() {
-                // Nothing can refer to what has no key.
-                return self.remove_without_key(collection, which).await;
-            }
-            let records = self.whole(collection, which).await?;
+            let records = self.whole(collection, which.clone()).await?;
             for record in &records {
                 for hook in &hooks {
                     hook.before_destroy(self.transaction, collection, record).await?;
                 }
             }
+            // Or else they are those that were found, and nothing more is known of them.
+            let told_apart = keyed(collection, &records).is_ok();
             let mut removed = 0;
             for records in records.chunks(1000) {
                 self.release(collection, records, depth).await?;
-                let keys = keyed(collection, records);
-                removed +=
-                    raw::destroy(&mut &mut self.transaction.inner, &catalog, collection, &keys).await?;
+                if told_apart {
+                    removed += self.delete(collection, keyed(collection, records)?).await?;
+                }
+            }
+            if !told_apart {
+                removed = self.delete(collection, which).await?;
             }
             for record in &records {
                 for hook in &hooks {
@@ -112,9 +99,7 @@ impl Writer<'_> {
                     }
                 }
                 (_, true) => {
-                    self.transaction.note(reference.from.name());
-                    raw::destroy(&mut &mut self.transaction.inner, &catalog, reference.from, &referring)
-                        .await?;
+                    self.delete(reference.from, referring).await?;
                 }
                 (OnDelete::Cascade, false) => {
                     self.remove(reference.from, referring.into(), depth + 1).await?;

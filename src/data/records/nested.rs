@@ -5,7 +5,8 @@
 
 use serde_json::Value as Json;
 
-use super::writer::{Origin, Writer, keyed};
+use super::rows::{keyed, others};
+use super::writer::{Origin, Writer};
 use crate::data::access::{Access, Action};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
@@ -121,14 +122,11 @@ impl Writer<'_> {
         };
         // Whatever belonged to it before does so no longer.
         let before = Filter::eq(&*foreign_key, source.clone()).and(self.seen_scope(target));
-        let others = match found.as_ref().and_then(|record| record.get(key)) {
-            Some(kept) => before.and(Filter::ne(key, kept.clone())),
-            None => before,
-        };
-        self.link(target, others, &foreign_key, Json::Null).await?;
+        let kept = found.as_slice();
+        self.link(target, before.and(others(target, kept)?), &foreign_key, Json::Null).await?;
         match (found, given) {
             (Some(found), given) => {
-                self.link(target, keyed(target, std::slice::from_ref(&found)), &foreign_key, source).await?;
+                self.link(target, keyed(target, std::slice::from_ref(&found))?, &foreign_key, source).await?;
                 match given {
                     Some(mut given) => {
                         given.remove(&foreign_key);
@@ -255,7 +253,7 @@ impl Writer<'_> {
             return Ok(None);
         }
         let open = self.access(target, Action::Update)?.map_or(Filter::All, Access::into_scope);
-        let filter = keyed(target, std::slice::from_ref(record)).and(open);
+        let filter = keyed(target, std::slice::from_ref(record))?.and(open);
         let changed = self.change(target, filter.into(), given, origin.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))
     }

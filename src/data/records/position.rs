@@ -4,7 +4,7 @@ use sea_query::{Expr, ExprTrait, Func, Query as Statement};
 use serde_json::Value as Json;
 
 use super::writer::Writer;
-use super::{raw, value};
+use super::{keyed, value};
 use crate::data::access::Action;
 use crate::data::{Collection, DataError, Field, FieldType, Filter, Generator, Record, table};
 use crate::database::Value;
@@ -119,10 +119,8 @@ impl Writer<'_> {
         record: &Record,
         changes: Record,
     ) -> Result<(), DataError> {
-        let filter = super::writer::keyed(collection, std::slice::from_ref(record));
-        self.transaction.note(collection.name());
-        let catalog = std::sync::Arc::clone(&self.catalog);
-        raw::update(&mut &mut self.transaction.inner, &catalog, collection, &filter, &changes).await.map(drop)
+        let one = keyed(collection, std::slice::from_ref(record))?;
+        self.set(collection, one, &changes).await.map(drop)
     }
 
     async fn move_beside(

@@ -2,13 +2,13 @@
 //! host's own records.
 
 use chrono::{SubsecRound, Utc};
-use sea_query::{Expr, Query as Statement};
+use sea_query::{Condition, Expr, Query as Statement};
 use serde_json::Value as Json;
 
 use super::value;
 use crate::data::collection::{CREATED_AT, UPDATED_AT};
 use crate::data::filter::condition;
-use crate::data::{Catalog, Collection, DataError, Field, Filter, Query, Record, table};
+use crate::data::{Catalog, Collection, DataError, Field, Filter, Record, table};
 use crate::database::{Executor, Value};
 
 /// Now, as it is stored.
@@ -99,24 +99,35 @@ pub(in crate::data) async fn update<E: Executor>(
     filter: &Filter,
     changes: &Record,
 ) -> Result<u64, DataError> {
-    let touched = collection.get(UPDATED_AT).is_some() && !changes.contains_key(UPDATED_AT);
-    if changes.is_empty() && !touched {
-        return super::count(executor, catalog, collection, &Query::filter(filter.clone())).await;
-    }
+    let condition = condition(catalog, executor.namespace(), collection, filter)?;
+    set(executor, collection, condition, changes).await
+}
+
+/// Sets values of the rows for which a condition holds; gives their number.
+pub(super) async fn set<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    condition: Condition,
+    changes: &Record,
+) -> Result<u64, DataError> {
     let mut statement = Statement::update();
-    let namespace = executor.namespace();
-    statement
-        .table(table::table(collection, namespace))
-        .cond_where(condition(catalog, namespace, collection, filter)?);
     for (name, given) in changes {
         let field = collection.known(name)?;
         statement.value(field.column().to_owned(), Expr::val(value::from_json(field, given)?));
     }
-    if touched {
-        let column = collection.known(UPDATED_AT)?.column().to_owned();
-        statement.value(column, Expr::val(sea_query::Value::from(now())));
+    if let Some(field) = collection.get(UPDATED_AT).filter(|_| !changes.contains_key(UPDATED_AT)) {
+        statement.value(field.column().to_owned(), Expr::val(sea_query::Value::from(now())));
     }
-    Ok(executor.execute(&statement).await?)
+    let table = table::table(collection, executor.namespace());
+    if statement.get_values().is_empty() {
+        let mut counted = Statement::select();
+        counted
+            .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
+            .from(table)
+            .cond_where(condition);
+        return Ok(executor.count(&counted).await?);
+    }
+    Ok(executor.execute(statement.table(table).cond_where(condition)).await?)
 }
 
 /// Removes the records that fit; gives their number.
@@ -126,10 +137,17 @@ pub(in crate::data) async fn destroy<E: Executor>(
     collection: &Collection,
     filter: &Filter,
 ) -> Result<u64, DataError> {
-    let namespace = executor.namespace();
-    let statement = Statement::delete()
-        .from_table(table::table(collection, namespace))
-        .cond_where(condition(catalog, namespace, collection, filter)?)
-        .to_owned();
+    let condition = condition(catalog, executor.namespace(), collection, filter)?;
+    delete(executor, collection, condition).await
+}
+
+/// Removes the rows for which a condition holds; gives their number.
+pub(super) async fn delete<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    condition: Condition,
+) -> Result<u64, DataError> {
+    let mut statement = Statement::delete();
+    statement.from_table(table::table(collection, executor.namespace())).cond_where(condition);
     Ok(executor.execute(&statement).await?)
 }

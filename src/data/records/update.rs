@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::raw;
-use super::writer::{Origin, Values, Which, Writer, keyed};
+use super::writer::{Origin, Values, Which, Writer};
+use super::{keyed, raw, value};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Generator, Query, Record};
@@ -58,12 +58,15 @@ impl Writer<'_> {
                     own.insert(UPDATED_BY.to_owned(), Json::from(user));
                 }
             }
-            let before = self.whole(collection, which).await?;
+            let before = self.whole(collection, which.clone()).await?;
             let hooks = self.hooks(collection);
             if before.is_empty() {
                 return Ok(Vec::new());
             }
             let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
+            if alike && keyed(collection, &before).is_err() {
+                return self.change_without_key(collection, which, before, own).await;
+            }
             if alike {
                 self.write(collection, &before, &own).await?;
             } else {
@@ -76,14 +79,33 @@ impl Writer<'_> {
                 }
             }
             if !hooks.is_empty() {
-                for record in self.whole(collection, changed_keys(collection, &before, &own)).await? {
+                for record in self.whole(collection, changed_keys(collection, &before, &own)?).await? {
                     for hook in &hooks {
                         hook.after_update(self.transaction, collection, &record).await?;
                     }
                 }
             }
-            self.seen(collection, changed_keys(collection, &before, &own)).await
+            self.seen(collection, changed_keys(collection, &before, &own)?).await
         })
+    }
+
+    /// Changes records that are not told apart by a key, but by what they were found by.
+    async fn change_without_key(
+        &mut self,
+        collection: &Collection,
+        which: Which,
+        mut records: Vec<Record>,
+        mut changes: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        if let Some(field) = collection.get(UPDATED_AT) {
+            changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
+        }
+        self.set(collection, which, &changes).await?;
+        for record in &mut records {
+            record.extend(changes.clone());
+            self.censor(collection, record);
+        }
+        Ok(records)
     }
 
     /// The records as whoever changed them may see them: at least their keys.
@@ -133,10 +155,8 @@ impl Writer<'_> {
         records: &[Record],
         changes: &Record,
     ) -> Result<(), DataError> {
-        let catalog = Arc::clone(&self.catalog);
         for records in records.chunks(1000) {
-            let filter = keyed(collection, records);
-            raw::update(&mut &mut self.transaction.inner, &catalog, collection, &filter, changes).await?;
+            self.set(collection, keyed(collection, records)?, changes).await?;
         }
         Ok(())
     }
@@ -196,7 +216,7 @@ impl Writer<'_> {
     ) -> Result<Result<Vec<Record>, Record>, DataError> {
         match self.first_by(collection, keys, &given).await? {
             Some(found) => {
-                let filter = keyed(collection, std::slice::from_ref(&found));
+                let filter = keyed(collection, std::slice::from_ref(&found))?;
                 self.update(collection, filter, given).await.map(Ok)
             }
             None => self.create(collection, given).await.map(Err),
@@ -213,8 +233,8 @@ fn orders(collection: &Collection) -> impl Iterator<Item = (&crate::data::Field,
 }
 
 /// The filter for records after their change, which may have changed the key.
-fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Filter {
-    let moved = collection.primary_key().any(|field| changes.contains_key(field.name()));
+fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Result<Filter, DataError> {
+    let moved = collection.row_keys()?.iter().any(|field| changes.contains_key(field.name()));
     if !moved {
         return keyed(collection, before);
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use sea_query::Condition;
 use serde_json::Value as Json;
 
+use super::raw;
 use crate::data::access::{Access, Action, Guard};
 use crate::data::filter::{Clock, Compiler};
 use crate::data::hooks::Hook;
@@ -213,6 +215,37 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The condition for the rows that are written.
+    pub(super) fn condition(&self, collection: &Collection, which: &Which) -> Result<Condition, DataError> {
+        let compiler = self.compiler();
+        let decided = compiler.unguarded().condition(collection, None, &which.decided)?;
+        let Some(asked) = &which.asked else { return Ok(decided) };
+        Ok(Condition::all().add(decided).add(compiler.condition(collection, None, asked)?))
+    }
+
+    /// Sets values of rows, and asks no hook; gives their number.
+    pub(super) async fn set(
+        &mut self,
+        collection: &Collection,
+        which: impl Into<Which>,
+        values: &Record,
+    ) -> Result<u64, DataError> {
+        self.transaction.note(collection.name());
+        let condition = self.condition(collection, &which.into())?;
+        raw::set(&mut &mut self.transaction.inner, collection, condition, values).await
+    }
+
+    /// Removes rows, and asks no hook; gives their number.
+    pub(super) async fn delete(
+        &mut self,
+        collection: &Collection,
+        which: impl Into<Which>,
+    ) -> Result<u64, DataError> {
+        self.transaction.note(collection.name());
+        let condition = self.condition(collection, &which.into())?;
+        raw::delete(&mut &mut self.transaction.inner, collection, condition).await
+    }
+
     /// Whether records behind an association are changed, and not only linked.
     pub(super) fn updates(&self, origin: &Origin) -> bool {
         self.options.update_associations.contains(&origin.path)
@@ -297,23 +330,5 @@ pub(super) struct Which {
 impl From<Filter> for Which {
     fn from(decided: Filter) -> Self {
         Self { decided, asked: None }
-    }
-}
-
-/// The filter for the records with these keys.
-pub(super) fn keyed(collection: &Collection, records: &[Record]) -> Filter {
-    let keys: Vec<&str> = collection.primary_key().map(|field| field.name()).collect();
-    let value = |record: &Record, name: &str| record.get(name).cloned().unwrap_or(Json::Null);
-    match keys.as_slice() {
-        [] => Filter::never(),
-        [key] => Filter::one_of(*key, records.iter().map(|record| value(record, key)).collect()),
-        keys => Filter::Or(
-            records
-                .iter()
-                .map(|record| {
-                    Filter::And(keys.iter().map(|key| Filter::eq(*key, value(record, key))).collect())
-                })
-                .collect(),
-        ),
     }
 }

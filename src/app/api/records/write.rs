@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Behind, Given, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Query, Record, Within};
+use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Query, Record, Within, keyed};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -207,8 +207,7 @@ async fn find_or_create(
     let found = transaction.find_one(records, query).await?;
     let done = match found {
         Some(found) if change => {
-            let key = records.single_key()?.name();
-            let one = Filter::eq(key, found.get(key).cloned().unwrap_or_default());
+            let one = keyed(records, std::slice::from_ref(&found))?;
             let changed = transaction.change(records, one, given, &options).await?;
             changed.into_iter().next().unwrap_or(found)
         }
