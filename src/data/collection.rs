@@ -167,7 +167,7 @@ impl Collection {
             return Ok(key);
         }
         let key = self.single_key()?;
-        if key.unique {
+        if key.unique && key.kind().is_shown_whole() {
             return Ok(key);
         }
         Err(DataError::Refused(format!(

@@ -134,6 +134,13 @@ impl FieldType {
         matches!(self, Self::DateTime | Self::DateTimeNoTz | Self::DateOnly | Self::UnixTimestamp { .. })
     }
 
+    /// Whether a value, as it is shown, is that of what has it and of nothing else: of a time the
+    /// fractions of a second are stored and not shown.
+    #[must_use]
+    pub const fn is_shown_whole(self) -> bool {
+        !matches!(self, Self::DateTimeNoTz | Self::Time | Self::Json | Self::Array | Self::Set)
+    }
+
     /// Whether its values are lists.
     #[must_use]
     pub const fn is_list(self) -> bool {

@@ -53,16 +53,8 @@ pub(in crate::data) async fn change<E: Executor>(
         return Ok(None);
     }
     let access = options.access(collection, Action::Update)?;
-    if let Some(access) = &access {
-        // Not all of what is changed may be seen, or may be seen when it is changed.
-        let seen = options.access(collection, Action::View).ok().flatten();
-        let open = |seen: Access| {
-            *seen.scope == Filter::All
-                || (seen.scope == access.scope && !looks_at(collection, &seen.scope, given))
-        };
-        if !seen.is_some_and(open) {
-            return Ok(None);
-        }
+    if !sees_changed(collection, given, access.as_ref(), options) {
+        return Ok(None);
     }
     let compiler = Compiler::new(catalog, namespace, options.guard.as_deref(), options.clock);
     let plan = Plan::new(&compiler, collection, &Selection::default(), false)?;
@@ -94,6 +86,20 @@ pub(in crate::data) async fn change<E: Executor>(
     statement.returning(Returning::new().columns(shown));
     let rows = executor.change(&statement).await?;
     rows.into_iter().map(|row| record(collection, &plan.columns, row)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Whether all that is changed may be seen, also when it is changed.
+pub(super) fn sees_changed(
+    collection: &Collection,
+    given: &Record,
+    access: Option<&Access>,
+    options: &WriteOptions,
+) -> bool {
+    let Some(access) = access else { return true };
+    options.access(collection, Action::View).ok().flatten().is_some_and(|seen| {
+        *seen.scope == Filter::All
+            || (seen.scope == access.scope && !looks_at(collection, &seen.scope, given))
+    })
 }
 
 /// Whether a filter looks at what is changed, so that a record may leave it; or at other records.

@@ -42,17 +42,14 @@ impl Writer<'_> {
                     hook.before_destroy(self.transaction, collection, record).await?;
                 }
             }
-            // Or else they are those that were found, and nothing more is known of them.
+            // Or else they are those that fit, as long as what refers to them is as it was.
             let told_apart = keyed(collection, &records).is_ok();
-            let mut removed = 0;
+            let mut removed = if told_apart { 0 } else { self.delete(collection, which).await? };
             for records in records.chunks(1000) {
                 self.release(collection, records, depth).await?;
                 if told_apart {
                     removed += self.delete(collection, keyed(collection, records)?).await?;
                 }
-            }
-            if !told_apart {
-                removed = self.delete(collection, which).await?;
             }
             for record in &records {
                 for hook in &hooks {

@@ -41,7 +41,8 @@ impl Writer<'_> {
                     && let Some(record) = self.visible(target, key, named).await?
                 {
                     let shown = self.change_nested(target, &record, given.clone(), origin).await?;
-                    return Ok(Some((record.get(key).cloned().unwrap_or(Json::Null), shown)));
+                    let now = shown.as_ref().and_then(|now| now.get(key)).or_else(|| record.get(key));
+                    return Ok(Some((now.cloned().unwrap_or(Json::Null), shown)));
                 }
                 let made = self.make(target, given, Record::new(), origin.clone()).await?;
                 let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {
@@ -203,6 +204,11 @@ impl Writer<'_> {
                     changes.remove(&*association.foreign_key);
                 }
                 let shown = self.change_nested(target, &found, changes, origin).await?;
+                let mut found = found;
+                if let Some(Json::Object(now)) = &shown {
+                    // Its key may be another.
+                    found.extend(now.clone());
+                }
                 // As recorded: of what was only linked, its key.
                 let shown =
                     shown.unwrap_or_else(|| Json::Object(Record::from_iter([(key.to_owned(), named)])));

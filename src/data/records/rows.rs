@@ -10,6 +10,9 @@ use crate::data::{Collection, DataError, Field, Filter, Operator, Record};
 /// [`DataError::Refused`] where nothing tells the rows of a collection apart, or one of these from
 /// others.
 pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
+    if records.is_empty() {
+        return Ok(Filter::never());
+    }
     told_apart(collection, records, Operator::In, |rows| rows)
 }
 
@@ -18,6 +21,9 @@ pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, Data
 /// # Errors
 /// As [`keyed`].
 pub(super) fn others(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
+    if records.is_empty() {
+        return Ok(Filter::All);
+    }
     told_apart(collection, records, Operator::NotIn, |rows| Filter::Not(Box::new(rows)))
 }
 
@@ -27,7 +33,14 @@ fn told_apart(
     by_one: Operator,
     by_several: impl FnOnce(Filter) -> Filter,
 ) -> Result<Filter, DataError> {
-    let keys: Vec<&str> = collection.row_keys()?.into_iter().map(Field::name).collect();
+    let keys = collection.row_keys()?;
+    if let Some(key) = keys.iter().find(|key| !key.kind().is_shown_whole()) {
+        let (collection, key, kind) = (collection.name(), key.name(), key.kind().as_str());
+        return Err(DataError::Refused(format!(
+            "records of {collection} are not told apart by {key}: a {kind} is not shown whole"
+        )));
+    }
+    let keys: Vec<&str> = keys.into_iter().map(Field::name).collect();
     let value = |record: &Record, name: &str| {
         // Any number of rows may have none.
         record.get(name).filter(|value| !value.is_null()).cloned().ok_or_else(|| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::alone::sees_changed;
 use super::writer::{Origin, Values, Which, Writer};
 use super::{keyed, raw, value};
 use crate::data::access::{Access, Action};
@@ -64,8 +65,12 @@ impl Writer<'_> {
                 return Ok(Vec::new());
             }
             let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
-            if alike && keyed(collection, &before).is_err() {
-                return self.change_without_key(collection, which, before, own).await;
+            let told_apart =
+                keyed(collection, &before).is_ok() && changed_keys(collection, &before, &own).is_ok();
+            if alike && !told_apart {
+                let shown = sees_changed(collection, &own, access.as_ref(), self.options);
+                let changed = self.change_without_key(collection, which, before, own).await?;
+                return Ok(if shown { changed } else { Vec::new() });
             }
             if alike {
                 self.write(collection, &before, &own).await?;
@@ -97,12 +102,20 @@ impl Writer<'_> {
         mut records: Vec<Record>,
         mut changes: Record,
     ) -> Result<Vec<Record>, DataError> {
-        if let Some(field) = collection.get(UPDATED_AT) {
+        if let Some(field) = collection.get(UPDATED_AT).filter(|field| field.kind().is_date()) {
             changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
         }
         self.set(collection, which, &changes).await?;
+        let mut stored = Record::new();
+        for (name, given) in &changes {
+            let field = collection.known(name)?;
+            if !field.is_hidden() {
+                let raw = value::to_storage(field, given)?;
+                stored.insert(name.clone(), value::to_json(collection, field, raw)?);
+            }
+        }
         for record in &mut records {
-            record.extend(changes.clone());
+            record.extend(stored.clone());
             self.censor(collection, record);
         }
         Ok(records)
@@ -233,6 +246,9 @@ fn orders(collection: &Collection) -> impl Iterator<Item = (&crate::data::Field,
 }
 
 /// The filter for records after their change, which may have changed the key.
+///
+/// # Errors
+/// As [`keyed`]: also of what is told apart before it and not behind it.
 fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Result<Filter, DataError> {
     let moved = collection.row_keys()?.iter().any(|field| changes.contains_key(field.name()));
     if !moved {

@@ -242,6 +242,35 @@ async fn what_has_no_key_is_removed_by_what_is_open_alone() {
 }
 
 #[tokio::test]
+async fn what_has_no_key_is_changed_where_it_is_open_and_shown_to_those_who_may_see_it() {
+    let mut world = World::new(module_path!()).await;
+    let notes = json!({"name": "notes", "createdBy": true, "autoGenId": false, "fields": [
+        {"name": "text", "type": "string"}, {"name": "stars", "type": "integer"}]});
+    world.did("root", "POST collections:create", &notes).await;
+    world.role("blind", &["view:own", "create", "update"]).await;
+    world.role("own", &["view:own", "create", "update:own"]).await;
+    world.user("eve", &["blind"]).await;
+    world.user("ann", &["own"]).await;
+    for who in ["root", "eve", "ann"] {
+        world.did(who, "POST notes:create", &json!({"text": format!("of {who}"), "stars": 1})).await;
+    }
+    let stars = |number: i64| json!({"stars": number});
+    let all = "POST notes:update?filter={\"stars\":1}";
+    let left = "GET notes:list?sort=text&fields=stars";
+    let any = "POST notes:update?filter={\"$or\":[{\"stars\":1},{\"stars\":2}]}";
+    world
+        .go_through(&[
+            ("ann", any, stars(2), 200, "data.0.text", json!("of ann")),
+            ("ann", any, stars(2), 200, "data.1", NONE),
+            ("root", left, NONE, 200, "data", json!([{"stars": 2}, {"stars": 1}, {"stars": 1}])),
+            ("eve", all, json!({}), 200, "data", json!([])),
+            ("eve", all, stars(3), 200, "data", json!([])),
+            ("root", left, NONE, 200, "data", json!([{"stars": 2}, {"stars": 3}, {"stars": 3}])),
+        ])
+        .await;
+}
+
+#[tokio::test]
 async fn to_nothing_belongs_nothing() {
     let world = World::new(module_path!()).await;
     let text = |name: &str| json!({"name": name, "type": "string"});
