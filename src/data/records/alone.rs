@@ -89,7 +89,7 @@ pub(in crate::data) async fn change<E: Executor>(
 }
 
 /// Whether all that is changed may be seen, also when it is changed.
-pub(super) fn sees_changed(
+fn sees_changed(
     collection: &Collection,
     given: &Record,
     access: Option<&Access>,

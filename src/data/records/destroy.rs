@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::keyed;
+use super::rows::{are_told_apart, keyed};
 use super::writer::{Which, Writer};
 use crate::data::access::{Access, Action};
 use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
@@ -43,10 +43,10 @@ impl Writer<'_> {
                 }
             }
             // Or else they are those that fit, as long as what refers to them is as it was.
-            let told_apart = keyed(collection, &records).is_ok();
+            let told_apart = are_told_apart(collection, &records);
             let mut removed = if told_apart { 0 } else { self.delete(collection, which).await? };
             for records in records.chunks(1000) {
-                self.release(collection, records, depth).await?;
+                self.release(collection, records, told_apart, depth).await?;
                 if told_apart {
                     removed += self.delete(collection, keyed(collection, records)?).await?;
                 }
@@ -65,6 +65,7 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         records: &[Record],
+        told_apart: bool,
         depth: u32,
     ) -> Result<(), DataError> {
         let catalog = Arc::clone(&self.catalog);
@@ -73,10 +74,15 @@ impl Writer<'_> {
             if reference.from.get(&reference.foreign_key).is_none() {
                 continue;
             }
-            let keys: Vec<Json> = records
+            let mut keys: Vec<Json> = records
                 .iter()
                 .filter_map(|record| record.get(&*reference.key).filter(|key| !key.is_null()).cloned())
                 .collect();
+            if !told_apart {
+                // Others that stay may be referred to by the same.
+                let stay = self.whole(collection, Filter::one_of(&*reference.key, keys.clone())).await?;
+                keys.retain(|key| stay.iter().all(|record| record.get(&*reference.key) != Some(key)));
+            }
             if keys.is_empty() {
                 continue;
             }

@@ -16,6 +16,12 @@ pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, Data
     told_apart(collection, records, Operator::In, |rows| rows)
 }
 
+/// Whether [`keyed`] means the rows of these records and no others.
+pub(super) fn are_told_apart(collection: &Collection, records: &[Record]) -> bool {
+    let shown_whole = |keys: Vec<&Field>| keys.iter().all(|key| key.kind().is_shown_whole());
+    collection.row_keys().is_ok_and(shown_whole) && keyed(collection, records).is_ok()
+}
+
 /// The filter for all rows but those of these records.
 ///
 /// # Errors
@@ -33,14 +39,7 @@ fn told_apart(
     by_one: Operator,
     by_several: impl FnOnce(Filter) -> Filter,
 ) -> Result<Filter, DataError> {
-    let keys = collection.row_keys()?;
-    if let Some(key) = keys.iter().find(|key| !key.kind().is_shown_whole()) {
-        let (collection, key, kind) = (collection.name(), key.name(), key.kind().as_str());
-        return Err(DataError::Refused(format!(
-            "records of {collection} are not told apart by {key}: a {kind} is not shown whole"
-        )));
-    }
-    let keys: Vec<&str> = keys.into_iter().map(Field::name).collect();
+    let keys: Vec<&str> = collection.row_keys()?.into_iter().map(Field::name).collect();
     let value = |record: &Record, name: &str| {
         // Any number of rows may have none.
         record.get(name).filter(|value| !value.is_null()).cloned().ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::alone::sees_changed;
+use super::rows::are_told_apart;
 use super::writer::{Origin, Values, Which, Writer};
 use super::{keyed, raw, value};
 use crate::data::access::{Access, Action};
@@ -66,11 +66,9 @@ impl Writer<'_> {
             }
             let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
             let told_apart =
-                keyed(collection, &before).is_ok() && changed_keys(collection, &before, &own).is_ok();
+                are_told_apart(collection, &before) && changed_keys(collection, &before, &own).is_ok();
             if alike && !told_apart {
-                let shown = sees_changed(collection, &own, access.as_ref(), self.options);
-                let changed = self.change_without_key(collection, which, before, own).await?;
-                return Ok(if shown { changed } else { Vec::new() });
+                return self.change_without_key(collection, which, own).await;
             }
             if alike {
                 self.write(collection, &before, &own).await?;
@@ -94,14 +92,16 @@ impl Writer<'_> {
         })
     }
 
-    /// Changes records that are not told apart by a key, but by what they were found by.
+    /// Changes records that are not told apart by a key, but by what they are found by. They are given
+    /// to those who saw them before: behind it, nobody knows which they are.
     async fn change_without_key(
         &mut self,
         collection: &Collection,
         which: Which,
-        mut records: Vec<Record>,
         mut changes: Record,
     ) -> Result<Vec<Record>, DataError> {
+        let seen = Which { decided: which.decided.clone().and(self.seen_scope(collection)), ..which.clone() };
+        let mut records = self.whole(collection, seen).await?;
         if let Some(field) = collection.get(UPDATED_AT).filter(|field| field.kind().is_date()) {
             changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
         }

@@ -88,10 +88,7 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
                 ..Query::default()
             };
             // Others may be named as these are.
-            let key = target.row_key()?.name();
-            let found = call.app.source().find(target, query).await?;
-            let keys = found.into_iter().filter_map(|mut record| record.remove(key)).collect();
-            Filter::one_of(key, keys)
+            keyed(target, &call.app.source().find(target, query).await?)?
         }
     })
 }

@@ -263,8 +263,10 @@ async fn what_has_no_key_is_changed_where_it_is_open_and_shown_to_those_who_may_
             ("ann", any, stars(2), 200, "data.0.text", json!("of ann")),
             ("ann", any, stars(2), 200, "data.1", NONE),
             ("root", left, NONE, 200, "data", json!([{"stars": 2}, {"stars": 1}, {"stars": 1}])),
-            ("eve", all, json!({}), 200, "data", json!([])),
-            ("eve", all, stars(3), 200, "data", json!([])),
+            ("eve", all, json!({}), 200, "data.0.text", json!("of eve")),
+            ("eve", all, json!({}), 200, "data.1", NONE),
+            ("eve", all, stars(3), 200, "data.0.stars", json!(3)),
+            ("eve", all, stars(4), 200, "data", json!([])),
             ("root", left, NONE, 200, "data", json!([{"stars": 2}, {"stars": 3}, {"stars": 3}])),
         ])
         .await;
