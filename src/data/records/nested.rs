@@ -41,8 +41,7 @@ impl Writer<'_> {
                     && let Some(record) = self.visible(target, key, named).await?
                 {
                     let shown = self.change_nested(target, &record, given.clone(), origin).await?;
-                    let now = shown.as_ref().and_then(|now| now.get(key)).or_else(|| record.get(key));
-                    return Ok(Some((now.cloned().unwrap_or(Json::Null), shown)));
+                    return Ok(Some((record.get(key).cloned().unwrap_or(Json::Null), shown)));
                 }
                 let made = self.make(target, given, Record::new(), origin.clone()).await?;
                 let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {

@@ -5,6 +5,7 @@ use chrono::{SubsecRound, Utc};
 use sea_query::{Condition, Expr, Query as Statement};
 use serde_json::Value as Json;
 
+use super::read::counting;
 use super::value;
 use crate::data::collection::{CREATED_AT, UPDATED_AT};
 use crate::data::filter::condition;
@@ -118,16 +119,13 @@ pub(super) async fn set<E: Executor>(
     if let Some(field) = collection.get(UPDATED_AT).filter(|_| !changes.contains_key(UPDATED_AT)) {
         statement.value(field.column().to_owned(), Expr::val(sea_query::Value::from(now())));
     }
-    let table = table::table(collection, executor.namespace());
+    let namespace = executor.namespace();
     if statement.get_values().is_empty() {
-        let mut counted = Statement::select();
-        counted
-            .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-            .from(table)
-            .cond_where(condition);
+        let counted = counting(collection, namespace).cond_where(condition).to_owned();
         return Ok(executor.count(&counted).await?);
     }
-    Ok(executor.execute(statement.table(table).cond_where(condition)).await?)
+    statement.table(table::table(collection, namespace)).cond_where(condition);
+    Ok(executor.execute(&statement).await?)
 }
 
 /// Removes the records that fit; gives their number.

@@ -9,7 +9,7 @@ use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins};
 use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
-use crate::database::Executor;
+use crate::database::{Executor, Namespace};
 
 /// Reads the records a query asks for.
 pub(in crate::data) async fn find<E: Executor>(
@@ -84,14 +84,20 @@ pub(in crate::data) async fn count<E: Executor>(
 ) -> Result<u64, DataError> {
     let statement = {
         let compiler = compiler(executor, catalog, query);
-        let mut statement = Statement::select();
-        statement
-            .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
-            .from(table::table(collection, compiler.namespace));
+        let mut statement = counting(collection, compiler.namespace);
         limit_to(&mut statement, &compiler, collection, query)?;
         statement
     };
     Ok(executor.count(&statement).await?)
+}
+
+/// The statement that counts all rows.
+pub(super) fn counting(collection: &Collection, namespace: Namespace<'_>) -> SelectStatement {
+    let mut statement = Statement::select();
+    statement
+        .expr(sea_query::Func::count(Expr::col(sea_query::Asterisk)))
+        .from(table::table(collection, namespace));
+    statement
 }
 
 /// The condition for the records that fit and are open: what a filter looks at must be open too.

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::data::{Collection, DataError, Field, Filter, Operator, Record};
+use crate::data::{Collection, Condition, DataError, Field, Filter, Operator, Record};
 
 /// The filter for the rows of these records.
 ///
@@ -13,43 +13,16 @@ pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, Data
     if records.is_empty() {
         return Ok(Filter::never());
     }
-    told_apart(collection, records, Operator::In, |rows| rows)
-}
-
-/// Whether [`keyed`] means the rows of these records and no others.
-pub(super) fn are_told_apart(collection: &Collection, records: &[Record]) -> bool {
-    let shown_whole = |keys: Vec<&Field>| keys.iter().all(|key| key.kind().is_shown_whole());
-    collection.row_keys().is_ok_and(shown_whole) && keyed(collection, records).is_ok()
-}
-
-/// The filter for all rows but those of these records.
-///
-/// # Errors
-/// As [`keyed`].
-pub(super) fn others(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
-    if records.is_empty() {
-        return Ok(Filter::All);
-    }
-    told_apart(collection, records, Operator::NotIn, |rows| Filter::Not(Box::new(rows)))
-}
-
-fn told_apart(
-    collection: &Collection,
-    records: &[Record],
-    by_one: Operator,
-    by_several: impl FnOnce(Filter) -> Filter,
-) -> Result<Filter, DataError> {
     let keys: Vec<&str> = collection.row_keys()?.into_iter().map(Field::name).collect();
     let value = |record: &Record, name: &str| {
-        // Any number of rows may have none.
-        record.get(name).filter(|value| !value.is_null()).cloned().ok_or_else(|| {
+        key_value(record, name).cloned().ok_or_else(|| {
             let collection = collection.name();
             DataError::Refused(format!("a record of {collection} has no {name}, by which it is told apart"))
         })
     };
     if let [key] = keys.as_slice() {
-        let values: Result<Vec<Json>, _> = records.iter().map(|record| value(record, key)).collect();
-        return Ok(Filter::on(*key, by_one, values?));
+        let values: Result<_, _> = records.iter().map(|record| value(record, key)).collect();
+        return Ok(Filter::one_of(*key, values?));
     }
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
@@ -57,5 +30,30 @@ fn told_apart(
             keys.iter().map(|key| value(record, key).map(|value| Filter::eq(*key, value))).collect();
         rows.push(Filter::And(parts?));
     }
-    Ok(by_several(Filter::Or(rows)))
+    Ok(Filter::Or(rows))
+}
+
+/// The filter for all rows but those of these records.
+///
+/// # Errors
+/// As [`keyed`].
+pub(super) fn others(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
+    Ok(match keyed(collection, records)? {
+        // Those without a key are others, too.
+        Filter::Condition(one) => Filter::Condition(Condition { operator: Operator::NotIn, ..one }),
+        rows => Filter::Not(Box::new(rows)),
+    })
+}
+
+/// Whether [`keyed`] means the rows of these records and no others.
+pub(super) fn are_told_apart(collection: &Collection, records: &[Record]) -> bool {
+    let by = |key: &Field| {
+        key.kind().is_shown_whole() && records.iter().all(|record| key_value(record, key.name()).is_some())
+    };
+    collection.row_keys().is_ok_and(|keys| keys.into_iter().all(by))
+}
+
+/// The value that a record is told apart by: any number of rows may have none.
+fn key_value<'a>(record: &'a Record, name: &str) -> Option<&'a Json> {
+    record.get(name).filter(|value| !value.is_null())
 }

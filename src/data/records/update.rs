@@ -65,11 +65,11 @@ impl Writer<'_> {
                 return Ok(Vec::new());
             }
             let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
-            let told_apart =
-                are_told_apart(collection, &before) && changed_keys(collection, &before, &own).is_ok();
-            if alike && !told_apart {
-                return self.change_without_key(collection, which, own).await;
+            let after = changed_keys(collection, &before, &own);
+            if alike && (after.is_err() || !are_told_apart(collection, &before)) {
+                return self.change_without_key(collection, which, before, own).await;
             }
+            let after = after?;
             if alike {
                 self.write(collection, &before, &own).await?;
             } else {
@@ -82,13 +82,13 @@ impl Writer<'_> {
                 }
             }
             if !hooks.is_empty() {
-                for record in self.whole(collection, changed_keys(collection, &before, &own)?).await? {
+                for record in self.whole(collection, after.clone()).await? {
                     for hook in &hooks {
                         hook.after_update(self.transaction, collection, &record).await?;
                     }
                 }
             }
-            self.seen(collection, changed_keys(collection, &before, &own)?).await
+            self.seen(collection, after).await
         })
     }
 
@@ -98,10 +98,16 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         which: Which,
+        before: Vec<Record>,
         mut changes: Record,
     ) -> Result<Vec<Record>, DataError> {
-        let seen = Which { decided: which.decided.clone().and(self.seen_scope(collection)), ..which.clone() };
-        let mut records = self.whole(collection, seen).await?;
+        let mut records = match self.seen_scope(collection) {
+            Filter::All => before,
+            scope => {
+                let decided = which.decided.clone().and(scope);
+                self.whole(collection, Which { decided, ..which.clone() }).await?
+            }
+        };
         if let Some(field) = collection.get(UPDATED_AT).filter(|field| field.kind().is_date()) {
             changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
         }
