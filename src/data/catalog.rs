@@ -154,9 +154,13 @@ fn note<'a>(found: &mut Vec<Reference<'a>>, reference: Reference<'a>) {
     let same = found.iter_mut().find(|known| {
         known.from.name() == reference.from.name() && known.foreign_key == reference.foreign_key
     });
+    // Links go with either side, whoever else names their column.
     match same {
-        Some(known) if known.on_delete == OnDelete::default() => known.on_delete = reference.on_delete,
-        Some(_) => {}
+        Some(known) if known.on_delete == OnDelete::default() => {
+            known.on_delete = reference.on_delete;
+            known.is_link |= reference.is_link;
+        }
+        Some(known) => known.is_link |= reference.is_link,
         None => found.push(reference),
     }
 }

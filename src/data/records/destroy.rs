@@ -1,17 +1,36 @@
 //! Removing records, and what becomes of those that refer to them.
 
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::append::KEYS_AT_ONCE;
 use super::rows::{are_told_apart, keyed};
 use super::writer::{Which, Writer};
 use crate::data::access::{Access, Action};
-use crate::data::{Collection, DataError, Filter, OnDelete, Query, Record};
+use crate::data::catalog::Reference;
+use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record};
 
-/// How far one removal may lead to another.
-const FARTHEST: u32 = 32;
+/// What one removal leads to. Records are gone from their table before those that refer to them are
+/// looked for, so that each is found once, however the associations lead back to it.
+#[derive(Default)]
+struct Removal<'a> {
+    /// Records that are still to be removed.
+    next: VecDeque<Removed<'a>>,
+    /// Those of collections with hooks, which hear of it when all is done.
+    told: Vec<(&'a Collection, Vec<Record>)>,
+    /// References to keys that are gone, by records that may stay: what becomes of those is decided
+    /// when it is known which do.
+    left: Vec<(Reference<'a>, Vec<Json>)>,
+}
+
+struct Removed<'a> {
+    collection: &'a Collection,
+    which: Which,
+    /// Links between two others, of which hooks do not hear.
+    are_links: bool,
+}
 
 impl Writer<'_> {
     /// Removes the records that fit and are open; gives their number.
@@ -23,103 +42,6 @@ impl Writer<'_> {
         self.destroy_associated(collection, Filter::All, filter).await
     }
 
-    fn remove<'b>(
-        &'b mut self,
-        collection: &'b Collection,
-        which: Which,
-        depth: u32,
-    ) -> Pin<Box<dyn Future<Output = Result<u64, DataError>> + Send + 'b>> {
-        Box::pin(async move {
-            if depth > FARTHEST {
-                return Err(DataError::Refused(format!(
-                    "removing this would go {FARTHEST} associations far"
-                )));
-            }
-            let hooks = self.hooks(collection);
-            let records = self.whole(collection, which.clone()).await?;
-            for record in &records {
-                for hook in &hooks {
-                    hook.before_destroy(self.transaction, collection, record).await?;
-                }
-            }
-            // Or else they are those that fit, as long as what refers to them is as it was.
-            let told_apart = are_told_apart(collection, &records);
-            let mut removed = if told_apart { 0 } else { self.delete(collection, which).await? };
-            for records in records.chunks(1000) {
-                self.release(collection, records, told_apart, depth).await?;
-                if told_apart {
-                    removed += self.delete(collection, keyed(collection, records)?).await?;
-                }
-            }
-            for record in &records {
-                for hook in &hooks {
-                    hook.after_destroy(self.transaction, collection, record).await?;
-                }
-            }
-            Ok(removed)
-        })
-    }
-
-    /// Does what was decided with the records that refer to these.
-    async fn release(
-        &mut self,
-        collection: &Collection,
-        records: &[Record],
-        told_apart: bool,
-        depth: u32,
-    ) -> Result<(), DataError> {
-        let catalog = Arc::clone(&self.catalog);
-        for reference in catalog.references(collection) {
-            // Where the other side is not (yet) what the association says, nothing refers.
-            if reference.from.get(&reference.foreign_key).is_none() {
-                continue;
-            }
-            let mut keys: Vec<Json> = records
-                .iter()
-                .filter_map(|record| record.get(&*reference.key).filter(|key| !key.is_null()).cloned())
-                .collect();
-            if !told_apart {
-                // Others that stay may be referred to by the same.
-                let stay = self.whole(collection, Filter::one_of(&*reference.key, keys.clone())).await?;
-                keys.retain(|key| stay.iter().all(|record| record.get(&*reference.key) != Some(key)));
-            }
-            if keys.is_empty() {
-                continue;
-            }
-            let referring = Filter::one_of(&*reference.foreign_key, keys);
-            match (reference.on_delete, reference.is_link) {
-                (OnDelete::Restrict, _) => {
-                    let query = Query::filter(referring);
-                    let count =
-                        super::count(&mut &mut self.transaction.inner, &catalog, reference.from, &query)
-                            .await?;
-                    if count > 0 {
-                        return Err(DataError::Refused(format!(
-                            "{count} records of {} refer to it by {}: remove them first",
-                            reference.from.name(),
-                            reference.foreign_key
-                        )));
-                    }
-                }
-                (_, true) => {
-                    self.delete(reference.from, referring).await?;
-                }
-                (OnDelete::Cascade, false) => {
-                    self.remove(reference.from, referring.into(), depth + 1).await?;
-                }
-                (OnDelete::SetNull, false) => {
-                    let nullable =
-                        reference.from.get(&reference.foreign_key).is_some_and(|field| !field.not_null);
-                    if nullable {
-                        self.link(reference.from, referring, &reference.foreign_key, Json::Null).await?;
-                    }
-                }
-                (OnDelete::Nothing, false) => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Removes records that belong to another one, of those that fit.
     pub(in crate::data) async fn destroy_associated(
         &mut self,
@@ -129,6 +51,136 @@ impl Writer<'_> {
     ) -> Result<u64, DataError> {
         self.check_filter(target, &filter)?;
         let open = self.access(target, Action::Destroy)?.map_or(Filter::All, Access::into_scope);
-        self.remove(target, Which { decided: belonging.and(open), asked: Some(filter) }, 0).await
+        self.remove(target, Which { decided: belonging.and(open), asked: Some(filter) }).await
+    }
+
+    /// Removes records with those that are to go with them; gives the number of the first alone.
+    async fn remove(&mut self, collection: &Collection, which: Which) -> Result<u64, DataError> {
+        let catalog = Arc::clone(&self.catalog);
+        let mut removal = Removal::default();
+        let first = Removed { collection, which, are_links: false };
+        let removed = self.remove_rows(&catalog, first, &mut removal).await?;
+        while let Some(next) = removal.next.pop_front() {
+            self.remove_rows(&catalog, next, &mut removal).await?;
+        }
+        for (reference, keys) in removal.left {
+            self.release(&catalog, &reference, keys).await?;
+        }
+        // Of what refers to others before those.
+        for (collection, records) in removal.told.into_iter().rev() {
+            for hook in self.hooks(collection) {
+                for record in &records {
+                    hook.after_destroy(self.transaction, collection, record).await?;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes rows and notes what refers to them; gives their number.
+    async fn remove_rows<'a>(
+        &mut self,
+        catalog: &'a Catalog,
+        Removed { collection, which, are_links }: Removed<'a>,
+        removal: &mut Removal<'a>,
+    ) -> Result<u64, DataError> {
+        let references = catalog.references(collection);
+        if are_links && references.is_empty() {
+            return self.delete(collection, which).await;
+        }
+        let hooks = if are_links { Vec::new() } else { self.hooks(collection) };
+        let records = self.whole(collection, which.clone()).await?;
+        if records.is_empty() {
+            return Ok(0);
+        }
+        for record in &records {
+            for hook in &hooks {
+                hook.before_destroy(self.transaction, collection, record).await?;
+            }
+        }
+        let told_apart = are_told_apart(collection, &records);
+        let mut removed = 0;
+        if told_apart {
+            for records in records.chunks(KEYS_AT_ONCE) {
+                removed += self.delete(collection, keyed(collection, records)?).await?;
+            }
+        } else {
+            removed = self.delete(collection, which).await?;
+        }
+        for reference in references {
+            self.follow(collection, &records, told_apart, reference, removal).await?;
+        }
+        if !hooks.is_empty() {
+            removal.told.push((collection, records));
+        }
+        Ok(removed)
+    }
+
+    /// Notes which records refer to those that are gone, and what is to become of them.
+    async fn follow<'a>(
+        &mut self,
+        collection: &Collection,
+        gone: &[Record],
+        told_apart: bool,
+        reference: Reference<'a>,
+        removal: &mut Removal<'a>,
+    ) -> Result<(), DataError> {
+        // Where the other side is not (yet) what the association says, nothing refers.
+        let (Some(referring), Some(key)) =
+            (reference.from.get(&reference.foreign_key), collection.get(&reference.key))
+        else {
+            return Ok(());
+        };
+        let is_own = key.unique || (key.primary_key && collection.primary_key().count() == 1);
+        let is_shared = !(told_apart && is_own);
+        for gone in gone.chunks(KEYS_AT_ONCE) {
+            let mut keys: Vec<Json> = Vec::with_capacity(gone.len());
+            keys.extend(
+                gone.iter().filter_map(|record| record.get(key.name())).filter(|key| !key.is_null()).cloned(),
+            );
+            if is_shared && !keys.is_empty() {
+                // Others that stay may be referred to by the same.
+                let stay = self.whole(collection, Filter::one_of(key.name(), keys.clone())).await?;
+                keys.retain(|own| stay.iter().all(|record| record.get(key.name()) != Some(own)));
+            }
+            if keys.is_empty() {
+                continue;
+            }
+            let which = || Filter::one_of(referring.name(), keys.clone()).into();
+            let goes = |are_links| Removed { collection: reference.from, which: which(), are_links };
+            match (reference.on_delete, reference.is_link) {
+                (OnDelete::Restrict, _) => removal.left.push((reference.clone(), keys)),
+                (_, true) => removal.next.push_back(goes(true)),
+                (OnDelete::Cascade, false) => removal.next.push_back(goes(false)),
+                (OnDelete::SetNull, false) if !referring.not_null => {
+                    removal.left.push((reference.clone(), keys));
+                }
+                (OnDelete::SetNull | OnDelete::Nothing, false) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what was decided with records that stay and refer to keys that are gone.
+    async fn release(
+        &mut self,
+        catalog: &Catalog,
+        reference: &Reference<'_>,
+        keys: Vec<Json>,
+    ) -> Result<(), DataError> {
+        let referring = Filter::one_of(&*reference.foreign_key, keys);
+        if reference.on_delete != OnDelete::Restrict {
+            return self.link(reference.from, referring, &reference.foreign_key, Json::Null).await;
+        }
+        let query = Query::filter(referring);
+        let count = super::count(&mut &mut self.transaction.inner, catalog, reference.from, &query).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        Err(DataError::Refused(format!(
+            "{count} records of {} refer to it by {}: remove them first",
+            reference.from.name(),
+            reference.foreign_key
+        )))
     }
 }
