@@ -46,8 +46,10 @@ pub struct Query {
     pub asked: Option<Asked>,
     /// Of those that belong to one record.
     pub within: Option<Within>,
-    /// In which order.
+    /// In which order. Records that are alike in it are told apart by what does.
     pub sort: Vec<Sort>,
+    /// Whether there is an order where none is said: that of the key.
+    pub total: bool,
     /// At most so many.
     pub limit: Option<u64>,
     /// Leaving out so many first; needs an order to mean anything.
@@ -85,6 +87,7 @@ impl Default for Query {
             asked: None,
             within: None,
             sort: Vec::new(),
+            total: false,
             limit: None,
             offset: 0,
             fields: Vec::new(),

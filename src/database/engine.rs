@@ -51,6 +51,17 @@ impl Engine {
         matches!(self, Self::Sqlite | Self::Postgres)
     }
 
+    /// Its names for the row of a table that has no key, none of them where a column has the same. In
+    /// one state of the table no two rows have the same; PostgreSQL's changes with the row.
+    #[must_use]
+    pub const fn row_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["rowid", "_rowid_", "oid"],
+            Self::Postgres => &["ctid"],
+            Self::Mysql => &[],
+        }
+    }
+
     /// The column type for what the builder's type stands for, where the builder's own would not
     /// hold all of it or not compare it as what it is. A `DateTime` is one without a time zone; a
     /// `Decimal` must say its digits and decimals, of which every engine has 65 and 30 at most.

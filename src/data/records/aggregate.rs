@@ -171,6 +171,7 @@ fn statement<'a>(
         }
     }
     having(&mut statement, &columns, &wanted.having)?;
+    let mut ordered = Vec::new();
     for order in &wanted.orders {
         let place = columns.iter().position(|column| column.alias == order.name || column.path == order.name);
         let expression = match place {
@@ -189,19 +190,35 @@ fn statement<'a>(
             true => (Order::Desc, order.nulls_first.unwrap_or(true)),
         };
         let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
-        // By its place, so that what is bound in it is the same; MySQL says where nulls go by the
-        // expression itself.
         let by = match place {
-            Some(place) if compiler.namespace.engine != Engine::Mysql => ordinal(place),
-            _ => expression,
+            Some(place) => by_place(compiler.namespace.engine, place, expression),
+            None => expression,
         };
         statement.order_by_expr_with_nulls(by, direction, nulls);
+        ordered.extend(place);
     }
+    tell_apart(&mut statement, compiler.namespace.engine, &columns, &ordered);
     if !aggregated || !wanted.dimensions.is_empty() {
         page(&mut statement, Some(std::cmp::min(wanted.limit.unwrap_or(MOST), LARGEST)), wanted.offset);
     }
     joins.add_to(&mut statement);
     Ok((columns, statement))
+}
+
+/// Orders what is alike in the orders that were asked for by the values that divide it.
+fn tell_apart(statement: &mut SelectStatement, engine: Engine, columns: &[Column<'_>], ordered: &[usize]) {
+    for (place, column) in columns.iter().enumerate() {
+        if column.function.is_none() && !ordered.contains(&place) {
+            let by = by_place(engine, place, column.expression.clone());
+            statement.order_by_expr_with_nulls(by, Order::Asc, NullOrdering::Last);
+        }
+    }
+}
+
+/// A column of the answer in an order: by its place, so that what is bound in it is the same; MySQL
+/// says where nulls go by the expression itself.
+fn by_place(engine: Engine, place: usize, expression: Expr) -> Expr {
+    if engine == Engine::Mysql { expression } else { ordinal(place) }
 }
 
 /// The place of a column in the answer, as `GROUP BY` and `ORDER BY` say it.

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 
-use sea_query::{Cond, Expr, ExprTrait, JoinType, Order, Query as Statement, SelectStatement};
+use sea_query::{Cond, Expr, ExprTrait, JoinType, Query as Statement, SelectStatement};
 use serde_json::Value as Json;
 
+use super::order;
 use super::plan::{Plan, compiler, key_here};
 use super::value;
 use super::value::key_text;
@@ -185,9 +186,7 @@ impl<'a> Far<'a> {
         if let Some(scope) = compiler.scope(self.target, Action::View)? {
             statement.cond_where(compiler.unguarded().condition(self.target, None, &scope)?);
         }
-        for field in self.target.primary_key() {
-            statement.order_by(field.column().to_owned(), Order::Asc);
-        }
+        order::complete(compiler, self.target, None, &mut statement, &[], &[]);
         Ok(statement)
     }
 
@@ -221,8 +220,11 @@ impl<'a> Far<'a> {
         if let Some(scope) = compiler.scope(self.target, Action::View)? {
             statement.cond_where(compiler.unguarded().condition(self.target, Some(&there), &scope)?);
         }
-        for field in self.target.primary_key() {
-            statement.order_by((there.clone(), field.column().to_owned()), Order::Asc);
+        order::complete(compiler, self.target, Some(&there), &mut statement, &[], &[]);
+        // Two may be linked more than once.
+        let of_both = |field: &Field| [&*self.association.foreign_key, other_key].contains(&field.name());
+        if !(between.primary_key().next().is_some() && between.primary_key().all(of_both)) {
+            order::complete(compiler, between, Some(&link), &mut statement, &[], &[]);
         }
         Ok(statement)
     }

@@ -1,6 +1,6 @@
 //! What is done with records.
 //!
-//! `read.rs` finds and counts, `written.rs` writes what was found as JSON, `append.rs` reads what belongs to what was found, `aggregate.rs`
+//! `read.rs` finds and counts in the order of `order.rs`, `written.rs` writes what was found as JSON, `append.rs` reads what belongs to what was found, `aggregate.rs`
 //! sums up. What changes records goes through a [`Writer`], in a transaction: `create.rs`,
 //! `update.rs`, `destroy.rs`, with the records nested in them (`nested.rs`), the links between
 //! records (`associate.rs`) and their order (`position.rs`). What needs none of that is one statement
@@ -14,6 +14,7 @@ mod create;
 mod destroy;
 mod generate;
 mod nested;
+mod order;
 mod plan;
 mod position;
 pub(super) mod raw;

@@ -1,12 +1,12 @@
 //! Reading records.
 
-use sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order, Query as Statement, SelectStatement};
+use sea_query::{Condition, Expr, Query as Statement, SelectStatement};
 
+use super::order;
 use super::plan::{Plan, compiler};
-use super::value;
 use super::written::{Sheet, Written};
 use crate::data::access::Action;
-use crate::data::filter::{Compiler, Joins};
+use crate::data::filter::Compiler;
 use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
 use crate::database::{Executor, Namespace};
@@ -129,9 +129,9 @@ fn select(
         .columns(plan.columns.iter().map(|field| field.column().to_owned()))
         .from(table::table(collection, compiler.namespace));
     limit_to(&mut statement, compiler, collection, query)?;
-    for sort in &query.sort {
-        compiler.check_path(collection, &sort.field)?;
-        order(compiler, collection, &mut statement, &sort.field, sort.descending)?;
+    order::by(compiler, collection, &mut statement, &query.sort)?;
+    if query.total || query.offset > 0 || !query.sort.is_empty() {
+        order::complete(compiler, collection, None, &mut statement, &query.sort, &collection.key());
     }
     page(&mut statement, query.limit, query.offset);
     if query.lock {
@@ -174,45 +174,4 @@ pub(super) fn page(statement: &mut SelectStatement, limit: Option<u64>, offset: 
         // No engine takes an offset without a limit.
         statement.limit(limit.unwrap_or(i64::MAX as u64)).offset(offset);
     }
-}
-
-fn order(
-    compiler: &Compiler<'_>,
-    collection: &Collection,
-    statement: &mut SelectStatement,
-    path: &str,
-    descending: bool,
-) -> Result<(), DataError> {
-    let order = if descending { Order::Desc } else { Order::Asc };
-    if let Some(field) = collection.get(path) {
-        if field.kind().is_list() || field.kind() == crate::data::FieldType::Json {
-            return Err(value::invalid(field, "JSON documents and lists have no order"));
-        }
-        // Engines disagree on where nulls belong; where there are none, the index is enough.
-        if field.not_null {
-            statement.order_by(field.column().to_owned(), order);
-        } else {
-            statement.order_by_with_nulls(field.column().to_owned(), order, NullOrdering::Last);
-        }
-        return Ok(());
-    }
-    let elsewhere = path.split_once('.').is_some_and(|(first, _)| collection.associated(first).is_some());
-    if !elsewhere {
-        return Err(collection.unknown(path));
-    }
-    // The value of the one record that is associated; of several, of the first.
-    let mut joins = Joins::new(compiler, collection);
-    let (column, _) = joins.column(path)?;
-    let key = collection.row_key().or_else(|_| collection.single_key())?;
-    let own = Expr::col((table::name(collection, compiler.namespace), key.column().to_owned()));
-    let mut value = Statement::select();
-    let same = Expr::col((joins.alias().to_owned(), key.column().to_owned())).eq(own);
-    value.expr(column.clone()).and_where(same).order_by_expr(column, Order::Asc).limit(1);
-    joins.add_to(&mut value);
-    statement.order_by_expr_with_nulls(
-        Expr::SubQuery(None, Box::new(value.into())),
-        order,
-        NullOrdering::Last,
-    );
-    Ok(())
 }

@@ -220,7 +220,7 @@ impl Writer<'_> {
         }
         let parts =
             keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or(Json::Null)));
-        let query: Query = self.query(Filter::And(parts.collect()));
+        let query = Query { total: true, ..self.query(Filter::And(parts.collect())) };
         let catalog = Arc::clone(&self.catalog);
         super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await
     }

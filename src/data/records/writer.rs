@@ -257,9 +257,7 @@ impl<'a> Writer<'a> {
         collection: &Collection,
         filter: Filter,
     ) -> Result<Vec<Record>, DataError> {
-        let mut query = self.query(filter);
-        query.sort =
-            collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
+        let query = Query { total: true, ..self.query(filter) };
         let catalog = Arc::clone(&self.catalog);
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
@@ -285,7 +283,7 @@ impl<'a> Writer<'a> {
         let catalog = Arc::clone(&self.catalog);
         let named = Filter::one_of(field, keys);
         let Some(guard) = &self.options.guard else {
-            let query = self.query(named);
+            let query = Query { total: true, ..self.query(named) };
             return super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await;
         };
         // Who may see none of it sees nothing.
@@ -305,9 +303,8 @@ impl<'a> Writer<'a> {
     ) -> Result<Vec<Record>, DataError> {
         let Which { decided, asked } = which.into();
         let asked = asked.map(|filter| Asked { filter, guard: self.options.guard.clone() });
-        let mut query = Query { asked, lock: true, clock: self.options.clock, ..Query::filter(decided) };
-        query.sort =
-            collection.primary_key().map(|field| crate::data::Sort::ascending(field.name())).collect();
+        let clock = self.options.clock;
+        let query = Query { asked, lock: true, total: true, clock, ..Query::filter(decided) };
         let catalog = Arc::clone(&self.catalog);
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }

@@ -5,21 +5,10 @@ use serde_json::{Map, Value};
 use super::{Parameters, Place, within};
 use crate::app::api::list::Page;
 use crate::app::api::{Answer, ApiError, Call};
-use crate::data::{Aggregation, Collection, Dimension, Filter, Function, Measure, Ordering, Query, Sort};
+use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
 
 /// Records that are given without pages at most.
 const MOST_WITHOUT_PAGES: u64 = 100_000;
-
-/// Adds the key to an order: pages mean something only where no two records are in the same place.
-fn in_full_order(collection: &Collection, sort: &mut Vec<Sort>) {
-    let keys: Vec<Sort> = collection
-        .key()
-        .iter()
-        .filter(|key| !sort.iter().any(|known| known.field == key.name()))
-        .map(|key| Sort::ascending(key.name()))
-        .collect();
-    sort.extend(keys);
-}
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     match asked(call, place, Filter::All).await? {
@@ -80,7 +69,7 @@ async fn asked(
     let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
-    in_full_order(records, &mut query.sort);
+    query.total = true;
     let Some(limited) = within(call, place).await? else { return Ok((page, None)) };
     query.within = limited;
     if let Some(page) = page {
@@ -124,7 +113,7 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     }
     let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = parameters.sort()?;
-    in_full_order(records, &mut query.sort);
+    query.total = true;
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
     query.within = limited;
     query.limit = Some(1);

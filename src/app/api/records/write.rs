@@ -199,7 +199,7 @@ async fn find_or_create(
         let name = place.collection.name();
         return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
     };
-    query.within = limit;
+    (query.within, query.total) = (limit, true);
     let mut transaction = call.app.source().begin().await?;
     let found = transaction.find_one(records, query).await?;
     let done = match found {

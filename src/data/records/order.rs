@@ -1,0 +1,173 @@
+//! The order of rows. Behind what is asked for comes what tells apart the rows that are alike in it:
+//! pages mean something only where no two rows may change places from one statement to the next.
+
+use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, SelectStatement};
+
+use super::{plan, value};
+use crate::data::access::Action;
+use crate::data::filter::{Compiler, Joins};
+use crate::data::{Association, AssociationKind, Collection, DataError, Field, FieldType, Sort, table};
+use crate::database::Engine;
+
+/// Columns that rows without a key are compared by, before the engine's own name for a row.
+const MAX_COMPARED: usize = 32;
+
+/// Orders the rows of a collection by what is asked for.
+///
+/// # Errors
+/// [`DataError::UnknownField`] of a field that does not exist, [`DataError::Invalid`] of one that has
+/// no order, [`DataError::Forbidden`] of one that is not open.
+pub(super) fn by(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    statement: &mut SelectStatement,
+    asked: &[Sort],
+) -> Result<(), DataError> {
+    for sort in asked {
+        compiler.check_path(collection, &sort.field)?;
+        let order = if sort.descending { Order::Desc } else { Order::Asc };
+        let Some(field) = collection.get(&sort.field) else {
+            let value = associated(compiler, collection, &sort.field)?;
+            statement.order_by_expr_with_nulls(value, order, NullOrdering::Last);
+            continue;
+        };
+        if !is_comparable(field) {
+            return Err(value::invalid(field, "JSON documents and lists have no order"));
+        }
+        by_column(statement, Expr::col(field.column().to_owned()), field, order);
+    }
+    Ok(())
+}
+
+/// Completes an order of the rows of a collection, so that no two that differ are in the same place:
+/// behind what was asked for by these fields first, those by which records are named.
+pub(super) fn complete(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    alias: Option<&str>,
+    statement: &mut SelectStatement,
+    asked: &[Sort],
+    named_by: &[&Field],
+) {
+    let column = |name: &str| match alias {
+        Some(alias) => Expr::col((alias.to_owned(), name.to_owned())),
+        None => Expr::col(name.to_owned()),
+    };
+    let mut used: Vec<&str> = asked.iter().map(|sort| &*sort.field).collect();
+    let mut add = |field: &'_ Field, used: &mut Vec<&str>| {
+        if !used.contains(&field.name()) {
+            by_column(statement, column(field.column()), field, Order::Asc);
+        }
+    };
+    for field in named_by.iter().copied().chain(collection.primary_key()) {
+        add(field, &mut used);
+        used.push(field.name());
+    }
+    if collection.primary_key().next().is_some() {
+        return;
+    }
+    let engine = compiler.namespace.engine;
+    let name = row_name(collection, engine);
+    // Without any order the rows come as they were written, where an engine can say so.
+    if !used.is_empty() || name.is_none() {
+        for field in compared(compiler, collection) {
+            add(field, &mut used);
+        }
+    }
+    let last = name.map_or_else(|| digest(collection, column), column);
+    statement.order_by_expr(last, Order::Asc);
+}
+
+/// The fields that rows without a key are compared by: an order tells of a value, so that these are
+/// the ones that whoever asks may see.
+fn compared<'a>(compiler: &Compiler<'_>, collection: &'a Collection) -> impl Iterator<Item = &'a Field> {
+    let access = compiler.access(collection, Action::View);
+    let is_open = move |field: &&Field| match &access {
+        Ok(access) => access.as_ref().is_none_or(|access| access.allows(collection, field.name())),
+        Err(_) => false,
+    };
+    let comparable = collection.fields().iter().filter(|field| is_comparable(field) && !field.is_hidden());
+    comparable.filter(is_open).take(MAX_COMPARED)
+}
+
+fn is_comparable(field: &Field) -> bool {
+    !field.kind().is_list() && field.kind() != FieldType::Json
+}
+
+/// The engine's own name for the row of a table; `None` where it has none, or columns have it.
+fn row_name(collection: &Collection, engine: Engine) -> Option<&'static str> {
+    let is_free =
+        |name: &&&str| collection.fields().iter().all(|field| !field.column().eq_ignore_ascii_case(name));
+    engine.row_names().iter().find(is_free).copied()
+}
+
+/// What rows differ in that differ at all: texts are compared by their beginnings only, and documents
+/// have no order.
+fn digest(collection: &Collection, column: impl Fn(&str) -> Expr) -> Expr {
+    let parts = collection.fields().iter().map(|field| {
+        let digest = Func::cust("MD5").arg(column(field.column()));
+        Expr::from(Func::coalesce([digest.into(), Expr::val("-")]))
+    });
+    Func::cust("MD5").arg(Func::cust("CONCAT").args(parts)).into()
+}
+
+fn by_column(statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
+    // Engines disagree on where nulls belong; where there are none, the index is enough.
+    if field.is_not_null() {
+        statement.order_by_expr(column, order);
+    } else {
+        statement.order_by_expr_with_nulls(column, order, NullOrdering::Last);
+    }
+}
+
+/// The value that a path leads to, of the one record that is associated; of several, the least.
+fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> Result<Expr, DataError> {
+    let found = path.split_once('.').and_then(|(first, rest)| Some((collection.associated(first)?, rest)));
+    let Some((association, rest)) = found else { return Err(collection.unknown(path)) };
+    let target = compiler.catalog.target(association)?;
+    let mut joins = Joins::new(compiler, target);
+    let (column, _) = joins.column(rest)?;
+    let mut value = Statement::select();
+    value
+        .expr(column.clone())
+        .and_where(belongs(compiler, collection, association, target, joins.alias())?)
+        .order_by_expr(column, Order::Asc)
+        .limit(1);
+    if let Some(scope) = compiler.scope(target, Action::View)? {
+        value.cond_where(compiler.unguarded().condition(target, Some(joins.alias()), &scope)?);
+    }
+    joins.add_to(&mut value);
+    Ok(Expr::SubQuery(None, Box::new(value.into())))
+}
+
+/// That a record of the target, under an alias, belongs to the record of the statement around it.
+fn belongs(
+    compiler: &Compiler<'_>,
+    collection: &Collection,
+    association: &Association,
+    target: &Collection,
+    alias: &str,
+) -> Result<Expr, DataError> {
+    let here = collection.known(plan::key_here(association))?;
+    let own = Expr::col((table::name(collection, compiler.namespace), here.column().to_owned()));
+    let there = |name: &str| -> Result<Expr, DataError> {
+        Ok(Expr::col((alias.to_owned(), target.known(name)?.column().to_owned())))
+    };
+    Ok(match association.kind {
+        AssociationKind::BelongsTo => there(&association.target_key)?.eq(own),
+        AssociationKind::HasOne | AssociationKind::HasMany => there(&association.foreign_key)?.eq(own),
+        AssociationKind::BelongsToMany => {
+            let (between, other_key) = compiler.catalog.through(association)?;
+            let link = compiler.alias();
+            let column = |name: &str| -> Result<_, DataError> {
+                Ok((link.clone(), between.known(name)?.column().to_owned()))
+            };
+            let mut links = Statement::select();
+            links
+                .column(column(other_key)?)
+                .from(table::table(between, compiler.namespace).alias(link.clone()))
+                .and_where(Expr::col(column(&association.foreign_key)?).eq(own));
+            there(&association.target_key)?.in_subquery(links)
+        }
+    })
+}
