@@ -15,6 +15,7 @@ mod error;
 mod field;
 mod filter;
 mod hooks;
+mod places;
 mod query;
 mod records;
 mod snowflake;

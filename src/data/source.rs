@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value as Json;
 
+use super::places::Places;
 use super::records::{self, Aggregation, Writer, Written};
 use super::{
     Association, Catalog, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
@@ -18,13 +19,14 @@ pub struct DataSource {
     database: Database,
     catalog: Arc<ArcSwap<Catalog>>,
     hooks: Hooks,
+    places: Places,
 }
 
 impl DataSource {
     /// Over an open database.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, catalog: Arc::default(), hooks: Hooks::default() }
+        Self { database, catalog: Arc::default(), hooks: Hooks::default(), places: Places::default() }
     }
 
     /// The same database with a catalog and hooks of its own.
@@ -61,7 +63,9 @@ impl DataSource {
     pub async fn drop_table(&self, collection: &Collection) -> Result<(), DataError> {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.database.namespace())).if_exists();
-        Ok(self.database.execute(&statement).await.map(drop)?)
+        self.database.execute(&statement).await?;
+        self.places.forget(&table::name(collection, self.database.namespace()));
+        Ok(())
     }
 
     /// Whether the collection has a table.
@@ -155,7 +159,8 @@ impl DataSource {
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DataError> {
-        Ok(Transaction::new(self.database.begin().await?, self.catalog.load_full(), self.hooks.clone()))
+        let (inner, catalog) = (self.database.begin().await?, self.catalog.load_full());
+        Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.places.clone()))
     }
 
     /// Makes a record with what is nested in it, and gives it with what was made with it.
@@ -271,6 +276,7 @@ impl DataSource {
         change: &Move,
         options: &WriteOptions,
     ) -> Result<(), DataError> {
+        let _turn = self.places.turn(&table::name(collection, self.database.namespace())).await;
         self.write(async |transaction| {
             Writer::new(transaction, options).move_record(collection, change).await
         })

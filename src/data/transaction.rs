@@ -1,7 +1,9 @@
 //! A transaction of a data source.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::places::{Order, OrderName, Places};
 use super::records::{self, Writer};
 use super::{
     Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
@@ -17,11 +19,36 @@ pub struct Transaction {
     pub(super) hooks: Hooks,
     changed: Vec<Arc<str>>,
     guarded: bool,
+    places: Places,
+    /// The orders that it took places of, kept to its end.
+    orders: HashMap<OrderName, Arc<Order>>,
+    /// Tables whose orders begin anew with it.
+    redefined: Vec<String>,
 }
 
 impl Transaction {
-    pub(super) fn new(inner: database::Transaction, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
-        Self { inner, catalog, hooks, changed: Vec::new(), guarded: false }
+    pub(super) fn new(
+        inner: database::Transaction,
+        catalog: Arc<Catalog>,
+        hooks: Hooks,
+        places: Places,
+    ) -> Self {
+        Self {
+            inner,
+            catalog,
+            hooks,
+            changed: Vec::new(),
+            guarded: false,
+            places,
+            orders: HashMap::new(),
+            redefined: Vec::new(),
+        }
+    }
+
+    /// An order that it writes places of.
+    pub(super) fn order(&mut self, name: OrderName) -> Arc<Order> {
+        let places = &self.places;
+        Arc::clone(self.orders.entry(name).or_insert_with_key(|name| places.order(name)))
     }
 
     /// Whether somebody changes records in it for whom not everything is open.
@@ -70,6 +97,7 @@ impl Transaction {
     pub async fn drop_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.inner.namespace())).if_exists();
+        self.redefined.push(table::name(collection, self.inner.namespace()));
         Ok(self.inner.execute(&statement).await.map(drop)?)
     }
 
@@ -96,6 +124,7 @@ impl Transaction {
             return Ok(());
         }
         self.drop_index(collection, field).await?;
+        self.redefined.push(name);
         let statement = table::drop_column(collection, field, self.inner.namespace());
         Ok(self.inner.execute(&statement).await.map(drop)?)
     }
@@ -234,9 +263,11 @@ impl Transaction {
 
     /// The same; `publish` makes known what changed with it, before the hooks hear of it.
     pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
-        let Self { inner, hooks, changed, .. } = self;
+        let Self { inner, hooks, changed, places, orders, redefined, .. } = self;
         to_its_end(async move {
             let done = inner.commit().await;
+            drop(orders);
+            redefined.iter().for_each(|table| places.forget(table));
             if done.is_ok() {
                 publish();
             }

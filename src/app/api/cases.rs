@@ -69,6 +69,11 @@ async fn paging_and_sorting() {
 }
 
 #[tokio::test]
+async fn moving() {
+    follow("moving").await;
+}
+
+#[tokio::test]
 async fn removing_what_refers() {
     follow("cascades").await;
 }

@@ -37,6 +37,16 @@ mod cases_on_postgres;
 mod error;
 mod list;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+#[path = "order_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod order_tests_on_mariadb;
+#[cfg(test)]
+#[path = "order_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod order_tests_on_postgres;
+#[cfg(test)]
 mod properties;
 mod query_string;
 mod records;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::rows::{keyed, others};
+use super::position::orders;
+use super::rows::{are_told_apart, keyed, others};
 use super::value::key_text;
 use super::writer::{Origin, Writer};
 use crate::data::access::{Access, Action};
@@ -22,7 +23,20 @@ impl Writer<'_> {
         value: Json,
     ) -> Result<(), DataError> {
         let changes = Record::from_iter([(foreign_key.to_owned(), value)]);
-        self.set(target, filter, &changes).await.map(drop)
+        if !orders(target).any(|(_, scope)| scope == Some(foreign_key)) {
+            return self.set(target, filter, &changes).await.map(drop);
+        }
+        let records = self.whole(target, filter.clone()).await?;
+        if !are_told_apart(target, &records) {
+            return self.set(target, filter, &changes).await.map(drop);
+        }
+        // They come into another order, at its end.
+        for record in &records {
+            let mut changes = changes.clone();
+            self.reorder(target, record, &mut changes).await?;
+            self.set(target, keyed(target, std::slice::from_ref(record))?, &changes).await?;
+        }
+        Ok(())
     }
 
     /// Ends all links of a record but those with some others.

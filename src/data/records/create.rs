@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use serde_json::Value as Json;
 
+use super::position::orders;
 use super::writer::{Origin, Values, Writer};
 use super::{generate, raw, value};
 use crate::data::access::Action;
@@ -71,16 +72,17 @@ impl Writer<'_> {
     async fn insert(&mut self, collection: &Collection, mut own: Record) -> Result<Record, DataError> {
         let mut row = Row::of(collection, &mut own, self.options)?;
         // The fields that an order is divided by come before it is known where it ends.
-        for field in collection.fields() {
-            let Some(Generator::Position { scope }) = &field.generator else { continue };
+        for (field, scope) in orders(collection) {
             let given = own.remove(field.name()).filter(|value| !value.is_null());
+            let scope = scope.and_then(|scope| Some((scope, row.value_of(collection, scope)?)));
+            let scope = scope.as_ref().map(|(name, value)| (*name, value));
             let stored = match given {
                 Some(given) => value::to_storage(field, &given)?,
-                None => {
-                    let scope = scope.as_deref().and_then(|scope| row.value_of(collection, scope));
-                    Value::Integer(self.next_position(collection, field, scope).await?)
-                }
+                None => Value::Integer(self.next_position(collection, field, scope).await?),
             };
+            if let Value::Integer(place) = stored {
+                self.note_place(collection, field, scope, place)?;
+            }
             row.columns.push(field);
             row.values.push(stored);
         }
@@ -142,12 +144,11 @@ impl<'a> Row<'a> {
         Ok(Self { columns, values })
     }
 
-    /// A field's value, as its name and JSON.
-    fn value_of(&self, collection: &Collection, name: &str) -> Option<(String, Json)> {
+    /// A field's value.
+    fn value_of(&self, collection: &Collection, name: &str) -> Option<Json> {
         let at = self.columns.iter().position(|known| known.name() == name)?;
         let stored = Value::clone(self.values.get(at)?);
-        let value = value::to_json(collection, self.columns.get(at)?, stored).ok()?;
-        Some((name.to_owned(), value))
+        value::to_json(collection, self.columns.get(at)?, stored).ok()
     }
 
     pub(super) async fn write<E: Executor>(

@@ -1,13 +1,21 @@
-//! The order of records: places that count from one.
+//! The order of records: places that count from one, of which no two records have the same.
 
-use sea_query::{Expr, ExprTrait, Func, Query as Statement};
+use std::sync::Arc;
+
+use sea_query::{CaseStatement, Expr, ExprTrait, Func, Query as Statement};
 use serde_json::Value as Json;
 
 use super::writer::Writer;
 use super::{keyed, value};
 use crate::data::access::Action;
-use crate::data::{Collection, DataError, Field, FieldType, Filter, Generator, Record, table};
+use crate::data::places::{Order, OrderName};
+use crate::data::{
+    Collection, DataError, Field, FieldType, Filter, Generator, Operator, Query, Record, Sort, table,
+};
 use crate::database::Value;
+
+/// Records that one statement gives places of their own.
+const PLACES_AT_ONCE: usize = 500;
 
 /// Where a record is moved to.
 #[derive(Debug, Clone)]
@@ -22,8 +30,71 @@ pub struct Move {
     pub field: String,
     /// The order that it changes to: values of the field that divides the records.
     pub scope: Option<Record>,
-    /// Before all others.
-    pub first: bool,
+    /// Before all others of the order that it changes to, and not behind them.
+    pub prepend: bool,
+    /// Before all others, wherever else it would go.
+    pub sticky: bool,
+}
+
+/// An order, as records are moved in it.
+struct Line<'a> {
+    collection: &'a Collection,
+    field: &'a Field,
+    /// The field that divides the records, with what they have in it.
+    scope: Option<(&'a str, Json)>,
+    order: Arc<Order>,
+}
+
+impl Line<'_> {
+    fn filter(&self) -> Filter {
+        self.scope.as_ref().map_or(Filter::All, |(name, value)| Filter::eq(*name, value.clone()))
+    }
+
+    fn place_of(&self, record: &Record) -> Option<i64> {
+        // Numbers that JavaScript would round are shown as texts.
+        let shown = record.get(self.field.name())?;
+        shown.as_i64().or_else(|| shown.as_str()?.parse().ok())
+    }
+}
+
+/// A record on its way.
+struct Moved {
+    record: Record,
+    /// Whether it comes from another order.
+    comes_in: bool,
+    to: Destination,
+}
+
+enum Destination {
+    First,
+    Last,
+    /// In the place of this record, or behind it.
+    Beside {
+        target: Record,
+        after: bool,
+    },
+}
+
+/// What is known of the places of an order.
+struct Standing {
+    /// Each record has one, and no other has the same.
+    are_distinct: bool,
+    least: Option<i64>,
+}
+
+/// The fields that hold an order, each with the field that divides it.
+pub(super) fn orders(collection: &Collection) -> impl Iterator<Item = (&Field, Option<&str>)> {
+    collection.fields().iter().filter_map(|field| match &field.generator {
+        Some(Generator::Position { scope }) => Some((field, scope.as_deref())),
+        _ => None,
+    })
+}
+
+/// Whether nobody but this transaction has an order: whoever else has may have taken places of it that
+/// are not to be seen yet.
+fn is_alone(order: &Arc<Order>) -> bool {
+    // The memory, the transaction, and who asks.
+    Arc::strong_count(order) <= 3
 }
 
 impl Writer<'_> {
@@ -32,9 +103,101 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         field: &Field,
-        scope: Option<(String, Json)>,
+        scope: Option<(&str, &Json)>,
     ) -> Result<i64, DataError> {
-        let filter = scope.map_or(Filter::All, |(name, value)| Filter::eq(name, value));
+        let order = self.order(collection, field, scope).await?;
+        let before = order.last();
+        match order.take(1) {
+            // The record that had the last place may have got another one.
+            Err(_) if is_alone(&order) => {
+                let last = self.last_place(collection, field, scope).await?;
+                order.end_at(last, before);
+                order.take(1)
+            }
+            taken => taken,
+        }
+    }
+
+    /// Keeps in mind the places that records are given by whoever writes them.
+    pub(super) fn note_places(
+        &mut self,
+        collection: &Collection,
+        records: &[Record],
+        changes: &Record,
+    ) -> Result<(), DataError> {
+        for (field, scope) in orders(collection) {
+            let Some(given) = changes.get(field.name()) else { continue };
+            let Value::Integer(place) = value::to_storage(field, given)? else { continue };
+            for record in records {
+                let scope =
+                    scope.and_then(|scope| Some((scope, changes.get(scope).or_else(|| record.get(scope))?)));
+                self.note_place(collection, field, scope, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind that a record has this place.
+    pub(super) fn note_place(
+        &mut self,
+        collection: &Collection,
+        field: &Field,
+        scope: Option<(&str, &Json)>,
+        place: i64,
+    ) -> Result<(), DataError> {
+        let name = self.order_name(collection, field, scope)?;
+        self.transaction.order(name).raise(place);
+        Ok(())
+    }
+
+    fn order_name(
+        &self,
+        collection: &Collection,
+        field: &Field,
+        scope: Option<(&str, &Json)>,
+    ) -> Result<OrderName, DataError> {
+        let scope = match scope {
+            Some((name, given)) => {
+                let divides = collection.known(name)?;
+                // As it is stored: what is written in several ways is the same.
+                let stored = match given {
+                    Json::Null => Value::Null,
+                    given => value::to_storage(divides, given)?,
+                };
+                Some((divides.column().to_owned(), format!("{stored:?}")))
+            }
+            None => None,
+        };
+        let table = table::name(collection, self.transaction.inner.namespace());
+        Ok(OrderName { table, column: field.column().to_owned(), scope })
+    }
+
+    /// An order whose last place is known.
+    async fn order(
+        &mut self,
+        collection: &Collection,
+        field: &Field,
+        scope: Option<(&str, &Json)>,
+    ) -> Result<Arc<Order>, DataError> {
+        let name = self.order_name(collection, field, scope)?;
+        let order = self.transaction.order(name);
+        order
+            .read
+            .get_or_try_init(|| async {
+                order.raise(self.last_place(collection, field, scope).await?);
+                Ok::<_, DataError>(())
+            })
+            .await?;
+        Ok(order)
+    }
+
+    async fn last_place(
+        &mut self,
+        collection: &Collection,
+        field: &Field,
+        scope: Option<(&str, &Json)>,
+    ) -> Result<i64, DataError> {
+        let filter = scope.map_or(Filter::All, |(name, value)| Filter::eq(name, value.clone()));
         let statement = {
             let compiler = self.compiler().unguarded();
             Statement::select()
@@ -45,8 +208,8 @@ impl Writer<'_> {
         };
         let row = self.transaction.inner.query(&statement).await?.into_iter().next();
         match row.and_then(|row| row.into_values().into_iter().next()) {
-            Some(Value::Integer(last)) => Ok(last.saturating_add(1)),
-            Some(Value::Null) | None => Ok(1),
+            Some(Value::Integer(last)) => Ok(last),
+            Some(Value::Null) | None => Ok(0),
             Some(_) => Err(value::unreadable(collection, field.name(), "number")),
         }
     }
@@ -63,32 +226,42 @@ impl Writer<'_> {
         }
         self.access(collection, Action::Update)?;
         let scope = match &field.generator {
-            Some(Generator::Position { scope }) => scope.clone(),
+            Some(Generator::Position { scope }) => scope.as_deref(),
             _ => None,
         };
-        let source = self.placed(collection, &change.source).await?;
-        if let Some(target) = &change.target {
-            let target = self.placed(collection, target).await?;
-            return self.move_beside(collection, field, scope.as_deref(), source, target, change.after).await;
-        }
-        if let (Some(scope), Some(given)) = (scope.as_deref(), &change.scope) {
-            let Some(value) = given.get(scope) else {
-                return Err(DataError::Refused(format!("targetScope has no {scope}")));
-            };
-            if source.get(scope) != Some(value) {
-                self.check_settable(collection, scope)?;
-                let place =
-                    self.next_position(collection, field, Some((scope.to_owned(), value.clone()))).await?;
-                let mut changes = Record::from_iter([(scope.to_owned(), value.clone())]);
-                changes.insert(field.name().to_owned(), Json::from(place));
-                self.place(collection, &source, changes).await?;
+        let record = self.placed(collection, &change.source).await?;
+        let target = match &change.target {
+            Some(target) => Some(self.placed(collection, target).await?),
+            None => None,
+        };
+        let has = |record: &Record| scope.map(|scope| record.get(scope).cloned().unwrap_or(Json::Null));
+        let own = has(&record);
+        let wanted = match (scope, &change.scope) {
+            (Some(scope), Some(given)) => {
+                let given = given
+                    .get(scope)
+                    .ok_or_else(|| DataError::Refused(format!("targetScope has no {scope}")))?;
+                Some(collection.known(scope)?.check(given)?)
             }
+            _ => None,
+        };
+        let into = wanted.or_else(|| target.as_ref().and_then(has)).or_else(|| own.clone());
+        let comes_in = into != own;
+        let prepended = change.prepend && target.is_none();
+        let target = target.filter(|target| has(target) == into);
+        let to = match target {
+            _ if change.sticky || prepended => Destination::First,
+            Some(target) => Destination::Beside { target, after: change.after },
+            None if comes_in => Destination::Last,
+            None => return Ok(()),
+        };
+        if let Some(scope) = scope.filter(|_| comes_in) {
+            self.check_settable(collection, scope)?;
         }
-        if change.first {
-            let before_all = Record::from_iter([(field.name().to_owned(), Json::from(0))]);
-            self.place(collection, &source, before_all).await?;
-        }
-        Ok(())
+        let scope = scope.zip(into);
+        let order = self.order(collection, field, scope.as_ref().map(|(name, value)| (*name, value))).await?;
+        let line = Line { collection, field, scope, order };
+        self.move_in(&line, Moved { record, comes_in, to }).await
     }
 
     /// To move a record into another order is to change the field that divides the orders.
@@ -113,70 +286,158 @@ impl Writer<'_> {
         found.ok_or_else(|| DataError::Refused(format!("{} has no record {key}", collection.name())))
     }
 
-    async fn place(
-        &mut self,
-        collection: &Collection,
-        record: &Record,
-        changes: Record,
-    ) -> Result<(), DataError> {
-        let one = keyed(collection, std::slice::from_ref(record))?;
-        self.set(collection, one, &changes).await.map(drop)
+    /// Moves a record to its place among those of an order.
+    async fn move_in(&mut self, line: &Line<'_>, moved: Moved) -> Result<(), DataError> {
+        let standing = self.standing(line).await?;
+        if !standing.are_distinct {
+            return self.renumber(line, moved).await;
+        }
+        let place = match &moved.to {
+            Destination::Last => line.order.take(1)?,
+            Destination::First => match standing.least {
+                Some(least) if !moved.comes_in && line.place_of(&moved.record) == Some(least) => {
+                    return Ok(());
+                }
+                Some(least) => std::cmp::min(least.saturating_sub(1), 0),
+                None => 0,
+            },
+            Destination::Beside { target, .. } if *target == moved.record => return Ok(()),
+            Destination::Beside { target, after } => {
+                let (from, is_before) = match line.place_of(&moved.record) {
+                    Some(from) if !moved.comes_in => (from, Some(from) < line.place_of(target)),
+                    _ => (line.order.take(1)?, false),
+                };
+                let taken = line.place_of(target).unwrap_or(from);
+                // Who drags a record down sees it behind the other one, and who drags it up before it.
+                let to = match (is_before, *after) {
+                    (true, _) | (false, false) => taken,
+                    (false, true) => taken.saturating_add(1),
+                };
+                self.shift(line, from, to).await?;
+                to
+            }
+        };
+        self.put(line, &moved, place).await
     }
 
-    async fn move_beside(
-        &mut self,
-        collection: &Collection,
-        field: &Field,
-        scope: Option<&str>,
-        source: Record,
-        target: Record,
-        after: bool,
-    ) -> Result<(), DataError> {
-        let number = |record: &Record| record.get(field.name()).and_then(Json::as_i64).unwrap_or(0);
-        let mut changes = Record::new();
-        let mut from = number(&source);
-        if let Some(scope) = scope
-            && source.get(scope) != target.get(scope)
-        {
-            self.check_settable(collection, scope)?;
-            // It comes in at the end of the other order, and is moved from there.
-            let value = target.get(scope).cloned().unwrap_or(Json::Null);
-            changes.insert(scope.to_owned(), value.clone());
-            from = self.next_position(collection, field, Some((scope.to_owned(), value))).await?;
-        }
-        let to = number(&target) + i64::from(after);
-        let (between, step) = if to > from {
-            (
-                Filter::greater(field.name(), from).and(Filter::on(
-                    field.name(),
-                    crate::data::Operator::Lte,
-                    to,
-                )),
-                -1,
-            )
-        } else {
-            (
-                Filter::less(field.name(), from).and(Filter::on(
-                    field.name(),
-                    crate::data::Operator::Gte,
-                    to,
-                )),
-                1,
-            )
-        };
-        let same = scope
-            .map_or(Filter::All, |scope| Filter::eq(scope, target.get(scope).cloned().unwrap_or(Json::Null)));
+    async fn standing(&mut self, line: &Line<'_>) -> Result<Standing, DataError> {
         let statement = {
             let compiler = self.compiler().unguarded();
-            let column = Expr::col(field.column().to_owned());
+            let place = || Expr::col(line.field.column().to_owned());
+            Statement::select()
+                .expr(Func::count(Expr::col(sea_query::Asterisk)))
+                .expr(Func::count_distinct(place()))
+                .expr(Func::min(place()))
+                .from(table::table(line.collection, compiler.namespace))
+                .cond_where(compiler.condition(line.collection, None, &line.filter())?)
+                .to_owned()
+        };
+        let row = self.transaction.inner.query(&statement).await?.into_iter().next();
+        let values = row.map(crate::database::Row::into_values).unwrap_or_default();
+        match values.as_slice() {
+            [all, distinct, least] => Ok(Standing {
+                are_distinct: all == distinct,
+                least: if let Value::Integer(least) = least { Some(*least) } else { None },
+            }),
+            _ => Err(value::unreadable(line.collection, line.field.name(), "number")),
+        }
+    }
+
+    /// Makes room at a place: what is between it and another place, which becomes free, moves by one.
+    async fn shift(&mut self, line: &Line<'_>, from: i64, to: i64) -> Result<(), DataError> {
+        let name = line.field.name();
+        let (between, step) = if to > from {
+            (Filter::greater(name, from).and(Filter::on(name, Operator::Lte, to)), -1)
+        } else {
+            (Filter::less(name, from).and(Filter::on(name, Operator::Gte, to)), 1)
+        };
+        let statement = {
+            let compiler = self.compiler().unguarded();
+            let column = Expr::col(line.field.column().to_owned());
             Statement::update()
-                .table(table::table(collection, compiler.namespace))
-                .value(field.column().to_owned(), column.add(step))
-                .cond_where(compiler.condition(collection, None, &between.and(same))?)
+                .table(table::table(line.collection, compiler.namespace))
+                .value(line.field.column().to_owned(), column.add(step))
+                .cond_where(compiler.condition(line.collection, None, &between.and(line.filter()))?)
                 .to_owned()
         };
         self.transaction.inner.execute(&statement).await?;
-        changes.insert(field.name().to_owned(), Json::from(to));
-        self.place(collection, &source, changes).await
+        Ok(())
+    }
+
+    async fn put(&mut self, line: &Line<'_>, moved: &Moved, place: i64) -> Result<(), DataError> {
+        let mut changes = Record::from_iter([(line.field.name().to_owned(), Json::from(place))]);
+        if let Some((scope, value)) = line.scope.as_ref().filter(|_| moved.comes_in) {
+            changes.insert((*scope).to_owned(), value.clone());
+        }
+        let one = keyed(line.collection, std::slice::from_ref(&moved.record))?;
+        self.set(line.collection, one, &changes).await.map(drop)
+    }
+
+    /// Moves a record where places are missing, or several records have the same: all get new ones, in
+    /// the order in which they are listed.
+    async fn renumber(&mut self, line: &Line<'_>, moved: Moved) -> Result<(), DataError> {
+        let before = line.order.last();
+        let is_alone = is_alone(&line.order);
+        let mut rows = self.in_line(line).await?;
+        let key = line.collection.single_key()?.name();
+        let at = |rows: &[Record], one: &Record| rows.iter().position(|row| row.get(key) == one.get(key));
+        let from = at(&rows, &moved.record);
+        let to = match &moved.to {
+            Destination::Beside { target, after } => {
+                let to = at(&rows, target).unwrap_or(rows.len());
+                to + usize::from(*after && from.is_none_or(|from| from > to))
+            }
+            Destination::First => 0,
+            Destination::Last => rows.len(),
+        };
+        if let Some(from) = from {
+            rows.remove(from);
+        }
+        let to = to.min(rows.len());
+        rows.insert(to, moved.record.clone());
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let is_free = is_alone && line.order.end_at(count, before);
+        let first = if is_free { 1 } else { line.order.take(rows.len())? };
+        let placed = (first..).zip(rows).enumerate().filter(|(at, _)| *at != to).map(|(_, placed)| placed);
+        let changed: Vec<(i64, Record)> =
+            placed.filter(|(place, row)| line.place_of(row) != Some(*place)).collect();
+        for changed in changed.chunks(PLACES_AT_ONCE) {
+            self.give_places(line, changed).await?;
+        }
+        self.put(line, &moved, first.saturating_add(i64::try_from(to).unwrap_or(i64::MAX))).await
+    }
+
+    /// The records of an order as they are listed: their keys and places.
+    async fn in_line(&mut self, line: &Line<'_>) -> Result<Vec<Record>, DataError> {
+        let (name, key) = (line.field.name(), line.collection.single_key()?.name());
+        let mut names: Vec<&str> = line.collection.row_keys()?.into_iter().map(Field::name).collect();
+        names.extend([name, key]);
+        let sort = vec![Sort::ascending(name)];
+        let query = Query { sort, lock: true, ..Query::filter(line.filter()).fields(&names) };
+        let catalog = Arc::clone(&self.catalog);
+        super::find(&mut &mut self.transaction.inner, &catalog, line.collection, &query).await
+    }
+
+    async fn give_places(&mut self, line: &Line<'_>, placed: &[(i64, Record)]) -> Result<(), DataError> {
+        let statement = {
+            let compiler = self.compiler().unguarded();
+            let mut places = CaseStatement::new();
+            for (place, row) in placed {
+                let one = keyed(line.collection, std::slice::from_ref(row))?;
+                places = places.case(compiler.condition(line.collection, None, &one)?, *place);
+            }
+            let rows: Vec<Record> = placed.iter().map(|(_, row)| row.clone()).collect();
+            let rows = keyed(line.collection, &rows)?;
+            Statement::update()
+                .table(table::table(line.collection, compiler.namespace))
+                .value(
+                    line.field.column().to_owned(),
+                    places.finally(Expr::col(line.field.column().to_owned())),
+                )
+                .cond_where(compiler.condition(line.collection, None, &rows)?)
+                .to_owned()
+        };
+        self.transaction.inner.execute(&statement).await?;
+        Ok(())
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::position::orders;
 use super::rows::are_told_apart;
 use super::writer::{Origin, Values, Which, Writer};
 use super::{keyed, raw, value};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{AssociationKind, Collection, DataError, Filter, Generator, Query, Record};
+use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record};
 
 impl Writer<'_> {
     /// Changes the records that fit and are open; gives them as they are then.
@@ -111,6 +112,7 @@ impl Writer<'_> {
         if let Some(field) = collection.get(UPDATED_AT).filter(|field| field.kind().is_date()) {
             changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
         }
+        self.note_places(collection, &records, &changes)?;
         self.set(collection, which, &changes).await?;
         let mut stored = Record::new();
         for (name, given) in &changes {
@@ -174,6 +176,7 @@ impl Writer<'_> {
         records: &[Record],
         changes: &Record,
     ) -> Result<(), DataError> {
+        self.note_places(collection, records, changes)?;
         for records in records.chunks(1000) {
             self.set(collection, keyed(collection, records)?, changes).await?;
         }
@@ -182,24 +185,24 @@ impl Writer<'_> {
 
     /// Whether changes move records into another order.
     fn changes_order(&self, collection: &Collection, changes: &Record) -> bool {
-        orders(collection).any(|(_, scope)| changes.contains_key(scope))
+        orders(collection).any(|(_, scope)| scope.is_some_and(|scope| changes.contains_key(scope)))
     }
 
     /// A record that comes into another order comes in at its end.
-    async fn reorder(
+    pub(super) async fn reorder(
         &mut self,
         collection: &Collection,
         record: &Record,
         changes: &mut Record,
     ) -> Result<(), DataError> {
         for (field, scope) in orders(collection) {
+            let Some(scope) = scope else { continue };
             let Some(value) = changes.get(scope).filter(|value| record.get(scope) != Some(value)).cloned()
             else {
                 continue;
             };
             if !changes.contains_key(field.name()) {
-                let scope = Some((scope.to_owned(), value));
-                let place = self.next_position(collection, field, scope).await?;
+                let place = self.next_position(collection, field, Some((scope, &value))).await?;
                 changes.insert(field.name().to_owned(), Json::from(place));
             }
         }
@@ -241,14 +244,6 @@ impl Writer<'_> {
             None => self.create(collection, given).await.map(Err),
         }
     }
-}
-
-/// The fields that hold an order within others, and which.
-fn orders(collection: &Collection) -> impl Iterator<Item = (&crate::data::Field, &str)> {
-    collection.fields().iter().filter_map(|field| match &field.generator {
-        Some(Generator::Position { scope: Some(scope) }) => Some((field, &**scope)),
-        _ => None,
-    })
 }
 
 /// The filter for records after their change, which may have changed the key.

@@ -288,7 +288,8 @@ async fn move_row(
         after: given("method").as_deref() == Some("insertAfter"),
         field: "sort".to_owned(),
         scope: None,
-        first: false,
+        prepend: false,
+        sticky: false,
     };
     let mut options = Parameters::of(call).write_options()?;
     // Who may define may order.

@@ -292,9 +292,10 @@ pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer
         after: method == Some("insertAfter"),
         field: field.unwrap_or(default),
         scope,
-        first: method == Some("prepend") || given("sticky").is_some_and(truth),
+        prepend: method == Some("prepend"),
+        sticky: given("sticky").is_some_and(truth),
     };
-    if change.target.is_none() && change.scope.is_none() && !change.first {
+    if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {
         return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
     }
     call.app.source().move_record(place.records(), &change, &options).await?;
