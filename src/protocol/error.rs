@@ -140,7 +140,8 @@ pub struct ErrorData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// What a program may want to know: the states or the values involved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "super::value::optional")]
+    #[schemars(with = "Option<Value>")]
     pub details: Option<Value>,
 }
 

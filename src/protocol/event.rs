@@ -97,7 +97,8 @@ pub struct LogLine {
     /// What it says.
     pub message: String,
     /// What else is known, by name.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "super::value::map")]
+    #[schemars(with = "Map<String, Value>")]
     pub fields: Map<String, Value>,
 }
 

@@ -19,6 +19,7 @@ mod listing;
 mod message;
 pub mod methods;
 mod operation;
+mod value;
 
 pub use application::*;
 pub use error::{ErrorData, ErrorKind, RpcError};
