@@ -7,10 +7,13 @@ use serde_json::Value;
 
 use super::{DataError, records};
 
+/// Characters of a string, where its field says nothing of them.
+pub(super) const STRING_LENGTH: u32 = 255;
+
 /// The type of a field, in NocoBase's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
-    /// A text of at most 255 characters.
+    /// A text of limited length.
     String,
     /// A text of any length.
     Text,
@@ -94,9 +97,11 @@ impl FieldType {
         }
     }
 
-    pub(super) fn column_type(self) -> ColumnType {
+    fn column_type(self) -> ColumnType {
         match self {
-            Self::String | Self::Nanoid | Self::Uid | Self::Password => ColumnType::string(Some(255)),
+            Self::String | Self::Nanoid | Self::Uid | Self::Password => {
+                ColumnType::string(Some(STRING_LENGTH))
+            }
             Self::Text => ColumnType::Text,
             Self::Integer => ColumnType::Integer,
             Self::BigInt | Self::UnixTimestamp { .. } | Self::SnowflakeId | Self::Sort => {
@@ -188,6 +193,7 @@ pub struct Field {
     pub(super) indexed: bool,
     pub(super) not_null: bool,
     pub(super) hidden: bool,
+    pub(super) length: Option<u32>,
     pub(super) default: Option<Value>,
     pub(super) generator: Option<Generator>,
 }
@@ -217,6 +223,7 @@ impl Field {
             indexed: false,
             not_null: false,
             hidden: kind == FieldType::Password,
+            length: None,
             default: None,
             generator: None,
         }
@@ -294,6 +301,13 @@ impl Field {
         self
     }
 
+    /// A string has so many characters at most, not 255.
+    #[must_use]
+    pub fn of_length(mut self, characters: u32) -> Self {
+        self.length = Some(characters);
+        self
+    }
+
     /// The value of a new record that is given none.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Value>) -> Self {
@@ -349,6 +363,26 @@ impl Field {
     #[must_use]
     pub const fn kind(&self) -> FieldType {
         self.kind
+    }
+
+    /// Its column's type. That of a string has the usual length, within which a field's own can change
+    /// at any time; a longer one has none.
+    pub(super) fn column_type(&self) -> ColumnType {
+        match (self.kind, self.length) {
+            (FieldType::String, Some(length)) if length > STRING_LENGTH => ColumnType::Text,
+            (kind, _) => kind.column_type(),
+        }
+    }
+
+    /// Characters that a string of it may have.
+    pub(super) fn length(&self) -> u32 {
+        self.length.unwrap_or(STRING_LENGTH)
+    }
+
+    /// Whether its column holds texts of any length, of which no index holds all.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        matches!(self.column_type(), ColumnType::Text)
     }
 
     /// Whether records are given without it.

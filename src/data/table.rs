@@ -62,7 +62,7 @@ pub(super) fn create(
 
 /// Whether a field holds a text of limited length, on an engine that counts these.
 fn is_counted(field: &Field, namespace: Namespace<'_>) -> bool {
-    namespace.engine == Engine::Mysql && matches!(field.kind.column_type(), ColumnType::String(_))
+    namespace.engine == Engine::Mysql && matches!(field.column_type(), ColumnType::String(_))
 }
 
 fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> Result<ColumnDef, DataError> {
@@ -71,7 +71,7 @@ fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> R
     let is_elsewhere = is_plain
         && is_counted(field, namespace)
         && others.filter(|other| is_counted(other, namespace)).count() >= TEXTS_IN_A_ROW;
-    let kind = if is_elsewhere { ColumnType::Text } else { field.kind.column_type() };
+    let kind = if is_elsewhere { ColumnType::Text } else { field.column_type() };
     let kind = namespace.engine.column_type(kind);
     let mut column = ColumnDef::new_with_type(field.column().to_owned(), kind);
     if field.not_null {

@@ -58,7 +58,12 @@ pub(super) fn build(collections: &[Record], fields: &[Record]) -> Catalog {
     let mut by_collection: BTreeMap<&str, Vec<Defined>> = BTreeMap::new();
     for row in fields {
         let Some(collection) = text(row, "collectionName") else { continue };
-        match definition::field(&whole(row)) {
+        let mut given = whole(row);
+        let defined = definition::field(&given).or_else(|error| {
+            // What another program wrote may be longer than this one makes fields.
+            given.remove("length").ok_or(error).and_then(|_| definition::field(&given))
+        });
+        match defined {
             Ok(defined) => by_collection.entry(collection).or_default().push(defined),
             Err(error) => tracing::warn!(%error, collection, "a field's definition cannot be read"),
         }

@@ -12,6 +12,8 @@ const SCALE: u32 = 10;
 /// Digits of a decimal at most: what MySQL holds.
 const LARGEST_PRECISION: u64 = 65;
 const LARGEST_SCALE: u64 = 30;
+/// Characters of a string at most: what PostgreSQL holds.
+const LARGEST_LENGTH: u64 = 10_485_760;
 /// Characters of a nanoid, where nothing else is said.
 const NANOID_SIZE: u64 = 12;
 const NANOID_ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -70,6 +72,18 @@ pub(super) fn association_kind(kind: &str) -> Option<AssociationKind> {
 fn column(name: &str, kind: &str, definition: &Map<String, Value>) -> Result<Field, DataError> {
     let (kind, generator) = column_type(name, kind, definition)?;
     let mut field = Field::new(name, kind);
+    if kind == FieldType::String
+        && let Some(length) = length(name, definition)?
+    {
+        field = field.of_length(length);
+        let keyed = ["primaryKey", "unique", "index"].into_iter().find(|rule| truth(definition, rule));
+        if let Some(rule) = keyed.filter(|_| field.is_long()) {
+            return Err(refused(
+                name,
+                format!("a string of {length} characters cannot have {rule}: no index holds it"),
+            ));
+        }
+    }
     if let Some(column) = text(definition, "columnName").or_else(|| text(definition, "field")) {
         super::names::check("column", column)?;
         field = field.in_column(column);
@@ -159,6 +173,16 @@ fn column_type(
             (FieldType::Sort, Some(Generator::Position { scope }))
         }
         other => return Err(refused(name, format!("there is no type {other:?} of fields"))),
+    })
+}
+
+/// The length that a string is defined with.
+fn length(name: &str, definition: &Map<String, Value>) -> Result<Option<u32>, DataError> {
+    let Some(given) = definition.get("length").filter(|given| !given.is_null()) else { return Ok(None) };
+    let length = given.as_u64().filter(|length| (1..=LARGEST_LENGTH).contains(length));
+    let length = length.and_then(|length| u32::try_from(length).ok());
+    length.map(Some).ok_or_else(|| {
+        refused(name, format!("length is a whole number from 1 to {LARGEST_LENGTH}, not {given}"))
     })
 }
 
@@ -287,6 +311,13 @@ mod tests {
             json!({"name": "a", "type": "decimal", "precision": 3, "scale": 4}),
             json!({"name": "a", "type": "decimal", "precision": 100}),
             json!({"name": "a", "type": "nanoid", "size": 0}),
+            json!({"name": "a", "type": "string", "length": 0}),
+            json!({"name": "a", "type": "string", "length": -1}),
+            json!({"name": "a", "type": "string", "length": 2.5}),
+            json!({"name": "a", "type": "string", "length": "many"}),
+            json!({"name": "a", "type": "string", "length": 1e9}),
+            json!({"name": "a", "type": "string", "length": 256, "unique": true}),
+            json!({"name": "a", "type": "string", "length": 3, "defaultValue": "four"}),
             json!({"name": "a", "type": "belongsTo", "target": "b", "foreignKey": "x\"y"}),
             json!({"name": "a", "type": "belongsTo", "foreignKey": "c"}),
             json!({"name": "a", "type": "hasMany", "target": "b", "foreignKey": "c", "onDelete": "EXPLODE"}),

@@ -373,6 +373,11 @@ pub(super) async fn change(
             {
                 return Err(refused(format!("the key, the column and the kind of {name} stay as they are")));
             }
+            if was.is_long() != is.is_long() {
+                return Err(refused(format!(
+                    "the length of {name} stays within 255 characters, or beyond: make another field"
+                )));
+            }
             if was.is_unique() != is.is_unique() || was.is_indexed() != is.is_indexed() {
                 transaction.drop_index(&known, &was).await?;
                 transaction.create_index(&known, is).await?;
@@ -419,6 +424,27 @@ fn check_unneeded(transaction: &Transaction, name: &str, field: &str) -> Result<
     Ok(())
 }
 
+/// Refuses to remove what is no field of a collection, before anything is removed.
+async fn check_known(
+    transaction: &mut Transaction,
+    collection: &Collection,
+    fields: &[&str],
+) -> Result<(), DataError> {
+    let written = Query::filter(Filter::eq("collectionName", collection.name())).fields(&["name"]);
+    let written = transaction.find(&USER_FIELDS, written).await?;
+    let is_known = |field: &str| {
+        collection.get(field).is_some()
+            || collection.associated(field).is_some()
+            || written.iter().any(|row| text(row, "name") == Some(field))
+    };
+    match fields.iter().find(|field| !is_known(field)) {
+        Some(unknown) => {
+            Err(refused(format!("the collection {} has no field {unknown} to remove", collection.name())))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Removes fields of a collection.
 pub(super) async fn remove(
     transaction: &mut Transaction,
@@ -426,11 +452,11 @@ pub(super) async fn remove(
     fields: &[&str],
 ) -> Result<u64, DataError> {
     let mut removed = 0;
+    let collection = known(transaction, name)?;
+    check_known(transaction, &collection, fields).await?;
     // Associations first: what they need may go after them.
-    let (associations, columns): (Vec<&str>, Vec<&str>) = {
-        let collection = known(transaction, name)?;
-        fields.iter().partition(|field| collection.associated(field).is_some())
-    };
+    let (associations, columns): (Vec<&str>, Vec<&str>) =
+        fields.iter().partition(|field| collection.associated(field).is_some());
     for field_name in associations.iter().chain(&columns) {
         let filter = Filter::eq("collectionName", name).and(Filter::eq("name", *field_name));
         let Some(row) = transaction.find_one(&USER_FIELDS, Query::filter(filter.clone())).await? else {
