@@ -27,6 +27,19 @@ pub(super) fn parse(text: &str) -> Option<BigDecimal> {
     BigDecimal::from_str(text.trim()).ok().filter(is_storable)
 }
 
+/// A number without an exponent as a whole number of its last decimal, and how many decimals it has;
+/// `None` for what is none, or has more digits than such a number.
+pub(super) fn units(text: &str) -> Option<(i128, u32)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut units: i128 = whole.parse().ok()?;
+    let negative = whole.starts_with('-');
+    for digit in fraction.bytes() {
+        let digit = i128::from(char::from(digit).to_digit(10)?);
+        units = units.checked_mul(10)?.checked_add(if negative { -digit } else { digit })?;
+    }
+    Some((units, u32::try_from(fraction.len()).ok()?))
+}
+
 /// Decimals of an average of exact numbers.
 pub(super) const AVERAGE_DECIMALS: u8 = 16;
 
@@ -121,6 +134,22 @@ mod tests {
         assert_eq!(compare("", "-1"), Ordering::Greater, "no number comes last");
         assert_eq!(compare("1e999999999", "2"), Ordering::Greater);
         assert_eq!(compare("a", "b"), Ordering::Less);
+    }
+
+    #[test]
+    fn units_are_those_of_the_last_decimal() {
+        for (text, units_and_decimals) in [
+            ("12.50", Some((1250, 2))),
+            ("-0.05", Some((-5, 2))),
+            ("7", Some((7, 0))),
+            ("1e3", None),
+            ("1.-5", None),
+            ("", None),
+            ("170141183460469231731687303715884105728", None),
+            ("1.70141183460469231731687303715884105728", None),
+        ] {
+            assert_eq!(units(text), units_and_decimals, "{text}");
+        }
     }
 
     #[test]

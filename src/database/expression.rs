@@ -1,6 +1,9 @@
 //! What engines say in words of their own, as parts of statements: exact sums, numbers as texts,
 //! JSON arrays, and dates by their parts. Whatever the engine, the value is the same.
 
+use std::collections::BTreeSet;
+
+use bigdecimal::BigDecimal;
 use sea_query::{Expr, Func};
 use serde_json::Value as Json;
 
@@ -8,7 +11,7 @@ pub use super::date_format::InvalidFormat;
 use super::date_format::{self, Part, Piece};
 use super::decimal::{AVERAGE_DECIMALS, COUNTED_ON_MYSQL, COUNTED_ON_POSTGRES};
 use super::engine::DECIMAL_COLLATION;
-use super::{Engine, sqlite};
+use super::{Engine, decimal, sqlite};
 
 /// How a date or time is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,28 @@ impl StoredMoment {
 }
 
 impl Engine {
+    /// An exact number, as a column of so many digits, of them so many behind the point, is compared
+    /// with it; the number is one that such a column holds.
+    #[must_use]
+    pub fn decimal(self, value: BigDecimal, precision: u32, scale: u32) -> Expr {
+        let value = Expr::val(value);
+        match self {
+            Self::Sqlite | Self::Postgres => value,
+            // A text to it, with which it would compare as with a double.
+            Self::Mysql => self.written(&format!("CAST($1 AS decimal({precision}, {scale}))"), &[value]),
+        }
+    }
+
+    /// An exact number that is not a column's but found by an expression, so that it is compared and
+    /// sorted by as the number that it is.
+    #[must_use]
+    pub fn in_decimal_order(self, found: Expr) -> Expr {
+        match self {
+            Self::Sqlite => self.written(&format!("($1) COLLATE {DECIMAL_COLLATION}"), &[found]),
+            Self::Postgres | Self::Mysql => found,
+        }
+    }
+
     /// The sum of a column, `NULL` where there is nothing to sum. With `decimal`, of a column of
     /// exact numbers: a `Value::Decimal` (a text on SQLite) with the column's decimals. Without, a
     /// `Value::Integer` for whole numbers, and a `Value::Real` for those with a fraction. A sum of
@@ -147,10 +172,7 @@ impl Engine {
                 ),
                 &[column, wanted],
             ),
-            Self::Mysql => self.written(
-                "(CASE WHEN json_type($1) = 'ARRAY' THEN json_overlaps($1, $2) ELSE 0 END)",
-                &[column, wanted],
-            ),
+            Self::Mysql => self.has_any_on_mysql(column, values),
         }
     }
 
@@ -172,12 +194,51 @@ impl Engine {
                 ),
                 &[column, wanted],
             ),
-            Self::Mysql => self.written(
-                "(CASE WHEN json_type($1) = 'ARRAY' \
-                 THEN json_contains($1, $2) AND json_contains($2, $1) ELSE 0 END)",
-                &[column, wanted],
-            ),
+            Self::Mysql => self.same_set_on_mysql(column, values),
         }
+    }
+
+    /// Its JSON functions compare numbers as doubles: what they find is looked at again, digit by digit.
+    fn has_any_on_mysql(self, column: Expr, values: &[Json]) -> Expr {
+        let (numbers, others): (Vec<Json>, Vec<Json>) =
+            values.iter().cloned().partition(|value| value.is_number());
+        let wanted = Expr::val(Json::Array(values.to_vec()));
+        if numbers.is_empty() {
+            return self.written(
+                "(CASE WHEN json_type($1) = 'ARRAY' THEN json_overlaps($1, $2) ELSE 0 END)",
+                &[column, wanted],
+            );
+        }
+        let others = Expr::val(Json::Array(others));
+        let mut parts = vec![column, wanted, constant("$[*]"), constant("$"), others];
+        let (listed, _) = listed_digits(&numbers, &mut parts);
+        self.written(
+            &format!(
+                "(CASE WHEN json_type($1) = 'ARRAY' THEN json_overlaps($1, $2) AND (json_overlaps($1, $5) OR EXISTS \
+                 (SELECT 1 FROM {HELD_ON_MYSQL} WHERE {DIGITS_ON_MYSQL} IN ({listed}))) ELSE 0 END)"
+            ),
+            &parts,
+        )
+    }
+
+    fn same_set_on_mysql(self, column: Expr, values: &[Json]) -> Expr {
+        let numbers: Vec<Json> = values.iter().filter(|value| value.is_number()).cloned().collect();
+        let wanted = Expr::val(Json::Array(values.to_vec()));
+        let same = "json_contains($1, $2) AND json_contains($2, $1)";
+        if numbers.is_empty() {
+            let template = format!("(CASE WHEN json_type($1) = 'ARRAY' THEN {same} ELSE 0 END)");
+            return self.written(&template, &[column, wanted]);
+        }
+        let mut parts = vec![column, wanted, constant("$[*]"), constant("$")];
+        let (listed, count) = listed_digits(&numbers, &mut parts);
+        self.written(
+            &format!(
+                "(CASE WHEN json_type($1) = 'ARRAY' THEN {same} AND \
+                 (SELECT count(DISTINCT {DIGITS_ON_MYSQL}) = {count} AND min({DIGITS_ON_MYSQL} IN ({listed})) \
+                 FROM {HELD_ON_MYSQL} WHERE held.value REGEXP '^[-0-9]') ELSE 0 END)"
+            ),
+            &parts,
+        )
     }
 
     /// How many elements a column's JSON array has; 0 for what is none, or is not there.
@@ -281,6 +342,29 @@ impl Engine {
 /// The elements of the array that a column holds.
 const HELD_ON_POSTGRES: &str = "jsonb_array_elements(CASE WHEN jsonb_typeof(($1)::jsonb) = 'array' \
                                 THEN ($1)::jsonb ELSE '[]'::jsonb END)";
+
+/// The elements of the array that a column holds, each as JSON.
+const HELD_ON_MYSQL: &str = "json_table($1, $3 COLUMNS (value JSON PATH $4)) AS held";
+
+/// The digits of an element that is a number, without the zeros that say nothing.
+const DIGITS_ON_MYSQL: &str = "(CASE WHEN held.value LIKE '%.%' \
+                               THEN trim(TRAILING '.' FROM trim(TRAILING '0' FROM held.value)) \
+                               ELSE held.value END)";
+
+/// The digits of numbers, each once: their places behind the parts of an expression, to which they are
+/// added, and how many there are.
+fn listed_digits(numbers: &[Json], parts: &mut Vec<Expr>) -> (String, usize) {
+    let digits = |number: &Json| {
+        let text = number.to_string();
+        decimal::parse(&text).map_or(text, |number| decimal::text(&number.normalized()))
+    };
+    let listed: BTreeSet<String> = numbers.iter().map(digits).collect();
+    let count = listed.len();
+    let places: Vec<String> =
+        (parts.len() + 1..=parts.len() + count).map(|place| format!("${place}")).collect();
+    parts.extend(listed.into_iter().map(Expr::val));
+    (places.join(", "), count)
+}
 
 /// A text that is a part of the statement: PostgreSQL groups by what is the same before anything is
 /// bound.

@@ -64,6 +64,11 @@ async fn field_types() {
 }
 
 #[tokio::test]
+async fn notations_of_values() {
+    follow("notations").await;
+}
+
+#[tokio::test]
 async fn paging_and_sorting() {
     follow("paging").await;
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
+use super::comparison;
 use super::dates::{self, DateExpression};
 use super::text::{self, Place};
 use super::{Clock, Filter, Joins, Operator};
@@ -15,8 +16,6 @@ use crate::data::records::value;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::{self, Namespace};
 
-/// Values that a field is compared with at once: every engine binds so many.
-const MOST_VALUES: usize = 30_000;
 /// Parts of a condition that stand side by side.
 const WIDEST: usize = 64;
 
@@ -216,13 +215,14 @@ impl<'a> Compiler<'a> {
         let part = |place, wanted| text::part(engine, column.clone(), field, given, place, wanted);
         let like = |exact, wanted| text::like(engine, column.clone(), field, given, exact, wanted);
         match operator {
-            Op::Eq | Op::Is | Op::In => equal(column, field, given, operator == Op::In),
-            Op::Ne | Op::Not | Op::NotIn => different(column, field, given, operator),
-            Op::Gt => compared(&column, field, given, ExprTrait::gt),
-            Op::Gte => compared(&column, field, given, ExprTrait::gte),
-            Op::Lt => compared(&column, field, given, ExprTrait::lt),
-            Op::Lte => compared(&column, field, given, ExprTrait::lte),
-            Op::Between | Op::NotBetween => within(&column, field, given, operator == Op::Between),
+            Op::Eq | Op::Is | Op::In => comparison::equal(engine, column, field, given, operator == Op::In),
+            Op::Ne | Op::Not | Op::NotIn => comparison::different(engine, column, field, given, operator),
+            Op::Gt | Op::Gte | Op::Lt | Op::Lte => {
+                comparison::compared(engine, column, field, given, operator)
+            }
+            Op::Between | Op::NotBetween => {
+                comparison::within(engine, &column, field, given, operator == Op::Between)
+            }
             Op::Includes => part(Place::Anywhere, true),
             Op::NotIncludes => part(Place::Anywhere, false),
             Op::StartsWith => part(Place::Beginning, true),
@@ -286,6 +286,8 @@ impl<'a> Compiler<'a> {
                 "what is looked for in a list is a text, a number or a truth value",
             ));
         }
+        let values =
+            values.iter().map(|value| value::document(field, value)).collect::<Result<Vec<_>, _>>()?;
         Ok(match operator {
             Operator::Match => Condition::from(engine.array_equals(column, &values)),
             Operator::NotMatch => Condition::from(engine.array_equals(column, &values).not()),
@@ -362,7 +364,7 @@ fn column(qualifier: Option<&str>, field: &Field) -> Expr {
 
 /// The condition that two fields have the same value.
 fn same(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
-    comparable(field)?;
+    comparison::check(field)?;
     let (kind, other_kind) = (field.kind(), other_field.kind());
     let alike = kind.is_text() && other_kind.is_text() || kind.is_whole() && other_kind.is_whole();
     if !alike && kind != other_kind || other_field.is_hidden() {
@@ -377,93 +379,6 @@ fn always() -> Condition {
 
 pub(in crate::data) fn never() -> Condition {
     Condition::from(Expr::val(1).eq(0))
-}
-
-fn comparable(field: &Field) -> Result<(), DataError> {
-    if field.kind == FieldType::Json || field.kind.is_list() {
-        return Err(value::invalid(field, "JSON documents and lists cannot be compared"));
-    }
-    Ok(())
-}
-
-/// Values as they are compared with a field.
-fn operands(field: &Field, given: &[Value]) -> Result<Vec<sea_query::Value>, DataError> {
-    comparable(field)?;
-    if given.len() > MOST_VALUES {
-        return Err(value::invalid(field, format!("it is compared with more than {MOST_VALUES} values")));
-    }
-    let known = given.iter().filter(|value| !value.is_null());
-    known.map(|value| value::operand(field, value)).collect()
-}
-
-fn equal(column: Expr, field: &Field, given: &Value, in_list: bool) -> Result<Condition, DataError> {
-    let given = match given {
-        Value::Array(values) => values.as_slice(),
-        // Among nothing is nothing.
-        Value::Null if in_list => &[],
-        other => std::slice::from_ref(other),
-    };
-    let with_null = given.iter().any(Value::is_null);
-    if with_null && given.iter().all(Value::is_null) {
-        return Ok(Condition::from(column.is_null()));
-    }
-    let mut values = operands(field, given)?;
-    let null = with_null.then(|| column.clone().is_null());
-    let some = match values.len() {
-        0 => return Ok(never()),
-        1 => column.eq(values.remove(0)),
-        _ => column.is_in(values),
-    };
-    Ok(match null {
-        Some(null) => Cond::any().add(some).add(null),
-        None => some.into(),
-    })
-}
-
-fn different(column: Expr, field: &Field, given: &Value, operator: Operator) -> Result<Condition, DataError> {
-    let (given, is_list) = match given {
-        Value::Array(values) => (values.as_slice(), true),
-        other => (std::slice::from_ref(other), false),
-    };
-    let with_null = given.iter().any(Value::is_null);
-    if with_null && given.iter().all(Value::is_null) {
-        return Ok(Condition::from(column.is_not_null()));
-    }
-    let mut values = operands(field, given)?;
-    let others = match values.len() {
-        0 => return Ok(Cond::all()),
-        1 => column.clone().ne(values.remove(0)),
-        _ => column.clone().is_not_in(values),
-    };
-    // Whoever has none has another one, but where NocoBase says SQL's own word.
-    let none_fits = !with_null && (operator == Operator::NotIn || operator == Operator::Ne && !is_list);
-    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Condition::from(others) })
-}
-
-fn compared(
-    column: &Expr,
-    field: &Field,
-    given: &Value,
-    compare: fn(Expr, sea_query::Value) -> Expr,
-) -> Result<Condition, DataError> {
-    comparable(field)?;
-    if given.is_null() {
-        return Err(value::invalid(field, "nothing is less or greater than null"));
-    }
-    Ok(Condition::from(compare(column.clone(), value::operand(field, given)?)))
-}
-
-fn within(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
-    let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
-        return Err(value::invalid(field, "between takes two values"));
-    };
-    let [low, high] =
-        [operands(field, std::slice::from_ref(low))?, operands(field, std::slice::from_ref(high))?];
-    let (Some(low), Some(high)) = (low.into_iter().next(), high.into_iter().next()) else {
-        return Err(value::invalid(field, "nothing is less or greater than null"));
-    };
-    let column = column.clone();
-    Ok(Condition::from(if wanted { column.between(low, high) } else { column.not_between(low, high) }))
 }
 
 fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {

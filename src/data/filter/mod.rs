@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::Collection;
 
 mod calendar;
+mod comparison;
 mod condition;
 mod dates;
 mod joins;
@@ -23,6 +24,7 @@ mod pattern;
 mod text;
 mod variables;
 
+pub(super) use comparison::{compare, equal, held};
 pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
 pub use operator::Operator;

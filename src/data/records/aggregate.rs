@@ -1,13 +1,15 @@
 //! Sums, counts and the like over records, by groups.
 
+use bigdecimal::BigDecimal;
 use chrono::Offset as _;
-use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, SelectStatement};
+use sea_query::{Expr, Func, NullOrdering, Order, Query as Statement, SelectStatement};
 use serde_json::Value as Json;
 
+use super::number::{self, Held};
 use super::read::page;
 use super::value;
 use crate::data::access::Action;
-use crate::data::filter::{Clock, Compiler, Joins};
+use crate::data::filter::{Clock, Compiler, Joins, compare};
 use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
 use crate::database::{Engine, Executor, StoredMoment, Value};
 
@@ -15,6 +17,9 @@ use crate::database::{Engine, Executor, StoredMoment, Value};
 const MOST: u64 = 2000;
 /// Groups that an answer has at most, whatever is said.
 const LARGEST: u64 = 100_000;
+
+/// Digits of an exact sum at most, and of them behind the point.
+const MAX_DIGITS: (u32, u32) = (65, 30);
 
 /// What is summed up.
 #[derive(Debug, Clone, Default)]
@@ -148,6 +153,7 @@ fn statement<'a>(
     query: &Query,
     wanted: &Aggregation,
 ) -> Result<(Vec<Column<'a>>, SelectStatement), DataError> {
+    let engine = compiler.namespace.engine;
     let mut joins = Joins::new(compiler, collection);
     let columns = columns(compiler, collection, &mut joins, query.clock, wanted)?;
     let mut statement = Statement::select();
@@ -170,7 +176,7 @@ fn statement<'a>(
             }
         }
     }
-    having(&mut statement, &columns, &wanted.having)?;
+    having(engine, &mut statement, &columns, &wanted.having)?;
     let mut ordered = Vec::new();
     for order in &wanted.orders {
         let place = columns.iter().position(|column| column.alias == order.name || column.path == order.name);
@@ -191,13 +197,13 @@ fn statement<'a>(
         };
         let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
         let by = match place {
-            Some(place) => by_place(compiler.namespace.engine, place, expression),
+            Some(place) => by_place(engine, place, expression),
             None => expression,
         };
         statement.order_by_expr_with_nulls(by, direction, nulls);
         ordered.extend(place);
     }
-    tell_apart(&mut statement, compiler.namespace.engine, &columns, &ordered);
+    tell_apart(&mut statement, engine, &columns, &ordered);
     if !aggregated || !wanted.dimensions.is_empty() {
         page(&mut statement, Some(std::cmp::min(wanted.limit.unwrap_or(MOST), LARGEST)), wanted.offset);
     }
@@ -293,9 +299,8 @@ fn apply(
     field: &Field,
     distinct: bool,
 ) -> Result<Expr, DataError> {
-    let is_decimal = matches!(field.kind(), FieldType::Decimal { .. });
-    let is_number =
-        is_decimal || field.kind().is_whole() || matches!(field.kind(), FieldType::Float | FieldType::Double);
+    let is_exact = is_exact(field);
+    let is_number = is_exact || matches!(field.kind(), FieldType::Float | FieldType::Double);
     if matches!(function, Function::Sum | Function::Average) && !is_number {
         return Err(value::invalid(field, "only numbers have a sum"));
     }
@@ -306,36 +311,59 @@ fn apply(
     if matches!(function, Function::Minimum | Function::Maximum) && !comparable {
         return Err(value::invalid(field, "it has neither a least nor a greatest"));
     }
+    let ordered = |found: Expr| match field.kind() {
+        FieldType::Decimal { .. } => engine.in_decimal_order(found),
+        _ => found,
+    };
     Ok(match (function, distinct) {
         (Function::Count, false) => Func::count(column).into(),
         (Function::Count, true) => Func::count_distinct(column).into(),
         (Function::Sum | Function::Average, true) => {
             return Err(DataError::Refused("distinct is for counts".to_owned()));
         }
-        (Function::Sum, false) => engine.sum(column, is_decimal),
-        (Function::Average, false) => engine.average(column, is_decimal),
-        (Function::Minimum, _) => Func::min(column).into(),
-        (Function::Maximum, _) => Func::max(column).into(),
+        (Function::Sum, false) => engine.sum(column, is_exact && !has_whole_sum(engine, field)),
+        (Function::Average, false) => engine.average(column, is_exact),
+        (Function::Minimum, _) => ordered(Func::min(column).into()),
+        (Function::Maximum, _) => ordered(Func::max(column).into()),
     })
 }
 
-fn having(statement: &mut SelectStatement, columns: &[Column<'_>], filter: &Filter) -> Result<(), DataError> {
+/// Whether a field's values are exact, so that their sum and average are.
+fn is_exact(field: &Field) -> bool {
+    field.kind().is_whole() || matches!(field.kind(), FieldType::Decimal { .. })
+}
+
+/// Whether a field's sum is a whole number of 64 bits to the engine, however many values there are.
+fn has_whole_sum(engine: Engine, field: &Field) -> bool {
+    engine != Engine::Mysql && field.kind() == FieldType::Integer
+}
+
+fn having(
+    engine: Engine,
+    statement: &mut SelectStatement,
+    columns: &[Column<'_>],
+    filter: &Filter,
+) -> Result<(), DataError> {
     let parts = match filter {
         Filter::All => return Ok(()),
         Filter::And(parts) => parts.as_slice(),
         one => std::slice::from_ref(one),
     };
     for part in parts {
-        let condition = having_part(columns, part)?;
+        let condition = having_part(engine, columns, part)?;
         statement.cond_having(condition);
     }
     Ok(())
 }
 
-fn having_part(columns: &[Column<'_>], filter: &Filter) -> Result<sea_query::Condition, DataError> {
+fn having_part(
+    engine: Engine,
+    columns: &[Column<'_>],
+    filter: &Filter,
+) -> Result<sea_query::Condition, DataError> {
     let all = |parts: &[Filter], mut condition: sea_query::Condition| {
         for part in parts {
-            condition = condition.add(having_part(columns, part)?);
+            condition = condition.add(having_part(engine, columns, part)?);
         }
         Ok(condition)
     };
@@ -351,31 +379,44 @@ fn having_part(columns: &[Column<'_>], filter: &Filter) -> Result<sea_query::Con
     let Some(column) = column else {
         return Err(DataError::Refused(format!("having: there is no measure {}", condition.path)));
     };
-    let number = |given: &Json| match given.as_f64().or_else(|| given.as_str()?.parse().ok()) {
-        Some(number) => Ok(match value::exact(number) {
-            Some(whole) => sea_query::Value::from(Value::Integer(whole)),
-            None => sea_query::Value::from(Value::Real(number)),
-        }),
-        None => Err(DataError::Refused(format!("having: {given} is no number"))),
-    };
-    let operand = match column.function {
-        Some(Function::Count | Function::Sum | Function::Average) => number(&condition.value)?,
-        _ => value::operand(column.field, &condition.value)?,
-    };
-    let expression = column.expression.clone();
-    let compared = match condition.operator {
-        Operator::Eq => expression.eq(operand),
-        Operator::Ne => expression.ne(operand),
-        Operator::Gt => expression.gt(operand),
-        Operator::Gte => expression.gte(operand),
-        Operator::Lt => expression.lt(operand),
-        Operator::Lte => expression.lte(operand),
+    match condition.operator {
+        Operator::Eq | Operator::Ne | Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => {}
         other => return Err(DataError::Refused(format!("having knows no {}", other.name()))),
-    };
-    Ok(sea_query::Condition::from(compared))
+    }
+    let given = having_operand(engine, column, &condition.value)?;
+    Ok(sea_query::Condition::from(compare(column.expression.clone(), given, condition.operator)))
 }
 
-/// A value of the answer: numbers are numbers, whatever they are exact to.
+/// What a group's value is compared with.
+fn having_operand(engine: Engine, column: &Column<'_>, given: &Json) -> Result<Held<Expr>, DataError> {
+    let no_number = || DataError::Refused(format!("having: {given} is no number"));
+    let value = |value: Value| Expr::val(sea_query::Value::from(value));
+    let field = column.field;
+    match column.function {
+        Some(Function::Sum | Function::Average) if !is_exact(field) => {
+            let number = number::double(given).ok_or_else(no_number)?;
+            Ok(Held::This(value(Value::Real(number))))
+        }
+        Some(Function::Sum) if !has_whole_sum(engine, field) => {
+            having_decimal(engine, given).ok_or_else(no_number)
+        }
+        Some(Function::Average) => having_decimal(engine, given).ok_or_else(no_number),
+        Some(Function::Count | Function::Sum) => {
+            let held = number::among_whole(given, i64::MIN, i64::MAX).ok_or_else(no_number)?;
+            Ok(held.map(|number| value(Value::Integer(number))))
+        }
+        Some(Function::Minimum | Function::Maximum) | None => value::operand(engine, field, given),
+    }
+}
+
+/// A number that an exact sum or average is compared with: no engine sums up to more digits.
+fn having_decimal(engine: Engine, given: &Json) -> Option<Held<Expr>> {
+    let (precision, scale) = MAX_DIGITS;
+    let held = number::among_decimals(given, precision, scale)?;
+    Some(held.map(|number| engine.decimal(number, precision, scale)))
+}
+
+/// A value of the answer: exact where it can be, in numbers where a client reads the same number.
 fn shown(
     collection: &Collection,
     field: &Field,
@@ -383,10 +424,15 @@ fn shown(
     is_formatted: bool,
     stored: Value,
 ) -> Result<Json, DataError> {
+    let exact = |number: &BigDecimal| match (function, field.kind()) {
+        (Some(Function::Average), FieldType::Decimal { scale, .. }) => number::shown_average(number, scale),
+        (Some(Function::Average), _) => number::shown_average(number, 0),
+        _ => number::shown(number),
+    };
     let number = |stored: Value| match stored {
         Value::Integer(number) => Some(value::whole_to_json(number)),
-        Value::Decimal(number) => value::real_to_json(Value::Real(number.to_string().parse().ok()?)),
-        Value::Text(text) => value::real_to_json(Value::Real(text.parse().ok()?)),
+        Value::Decimal(number) => Some(exact(&number)),
+        Value::Text(text) => Some(exact(&text.parse().ok()?)),
         other => value::real_to_json(other),
     };
     let unreadable = || value::unreadable(collection, field.name(), "number");

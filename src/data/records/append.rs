@@ -13,12 +13,12 @@ use super::value;
 use super::value::key_text;
 use super::within::open_between;
 use crate::data::access::Action;
-use crate::data::filter::Compiler;
+use crate::data::filter::{self, Compiler};
 use crate::data::query::Selection;
 use crate::data::{
     Association, AssociationKind, Catalog, Collection, DataError, Field, Query, Record, table,
 };
-use crate::database::{Executor, Row};
+use crate::database::{Engine, Executor, Row};
 
 /// Keys that one statement asks for; engines bind so many values at least.
 pub(super) const KEYS_AT_ONCE: usize = 1000;
@@ -36,7 +36,11 @@ pub(super) fn load<'a, E: Executor>(
         for (association, selection) in &plan.associations {
             let here = key_here(association);
             let kind = collection.known(here)?;
-            let keys = distinct(kind, records.iter().filter_map(|record| record.get(here)))?;
+            let keys = distinct(
+                executor.namespace().engine,
+                kind,
+                records.iter().filter_map(|record| record.get(here)),
+            )?;
             let far = Far { catalog, association, target: catalog.target(association)?, selection, query };
             let mut found: HashMap<String, Vec<Record>> = HashMap::new();
             for keys in keys.chunks(KEYS_AT_ONCE) {
@@ -62,11 +66,12 @@ pub(super) fn load<'a, E: Executor>(
 
 /// Keys as a statement asks for them, each once; null is none.
 pub(super) fn distinct<'a>(
+    engine: Engine,
     field: &Field,
     keys: impl Iterator<Item = &'a Json>,
-) -> Result<Vec<sea_query::Value>, DataError> {
+) -> Result<Vec<Expr>, DataError> {
     let keys: BTreeMap<String, &Json> = keys.filter_map(|key| Some((key_text(key)?, key))).collect();
-    keys.into_values().map(|key| value::operand(field, key)).collect()
+    filter::held(engine, field, keys.into_values())
 }
 
 /// The other end of an association.
@@ -93,7 +98,7 @@ impl<'a> Far<'a> {
     async fn read<E: Executor>(
         &self,
         executor: &mut E,
-        keys: &[sea_query::Value],
+        keys: &[Expr],
     ) -> Result<Vec<(String, Record)>, DataError> {
         let FarRows { plan, key, between, rows } = self.rows(executor, keys).await?;
         let (mut texts, mut records) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
@@ -113,7 +118,7 @@ impl<'a> Far<'a> {
     pub(super) async fn rows<E: Executor>(
         &self,
         executor: &mut E,
-        keys: &[sea_query::Value],
+        keys: &[Expr],
     ) -> Result<FarRows<'a>, DataError> {
         let through = match self.association.through {
             Some(_) => Some(self.catalog.through(self.association)?),
@@ -175,7 +180,7 @@ impl<'a> Far<'a> {
         &self,
         compiler: &Compiler<'_>,
         plan: &Plan<'_>,
-        keys: &[sea_query::Value],
+        keys: &[Expr],
     ) -> Result<SelectStatement, DataError> {
         let (_, key) = self.key_there(None)?;
         let mut statement = Statement::select();
@@ -196,7 +201,7 @@ impl<'a> Far<'a> {
         plan: &Plan<'_>,
         (between, other_key): (&Collection, &str),
         shown: &[&Field],
-        keys: &[sea_query::Value],
+        keys: &[Expr],
     ) -> Result<SelectStatement, DataError> {
         let (there, link) = (compiler.alias(), compiler.alias());
         let column = |alias: &str, field: &Field| Expr::col((alias.to_owned(), field.column().to_owned()));

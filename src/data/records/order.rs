@@ -120,24 +120,32 @@ fn by_column(statement: &mut SelectStatement, column: Expr, field: &Field, order
     }
 }
 
-/// The value that a path leads to, of the one record that is associated; of several, the least.
+/// The value that a path leads to, of the one record that is associated; of several, the
+/// least that is one.
 fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> Result<Expr, DataError> {
     let found = path.split_once('.').and_then(|(first, rest)| Some((collection.associated(first)?, rest)));
     let Some((association, rest)) = found else { return Err(collection.unknown(path)) };
     let target = compiler.catalog.target(association)?;
     let mut joins = Joins::new(compiler, target);
-    let (column, _) = joins.column(rest)?;
+    let (column, field) = joins.column(rest)?;
+    if !is_comparable(field) {
+        return Err(value::invalid(field, "JSON documents and lists have no order"));
+    }
     let mut value = Statement::select();
     value
         .expr(column.clone())
         .and_where(belongs(compiler, collection, association, target, joins.alias())?)
-        .order_by_expr(column, Order::Asc)
+        .order_by_expr_with_nulls(column, Order::Asc, NullOrdering::Last)
         .limit(1);
     if let Some(scope) = compiler.scope(target, Action::View)? {
         value.cond_where(compiler.unguarded().condition(target, Some(joins.alias()), &scope)?);
     }
     joins.add_to(&mut value);
-    Ok(Expr::SubQuery(None, Box::new(value.into())))
+    let value = Expr::SubQuery(None, Box::new(value.into()));
+    Ok(match field.kind() {
+        FieldType::Decimal { .. } => compiler.namespace.engine.in_decimal_order(value),
+        _ => value,
+    })
 }
 
 /// That a record of the target, under an alias, belongs to the record of the statement around it.

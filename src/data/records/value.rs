@@ -6,16 +6,15 @@
 use std::borrow::Cow;
 
 use bigdecimal::{BigDecimal, RoundingMode};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use sea_query::Expr;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
+use super::moment;
+use super::number::{self, Held, SAFE_INTEGER};
 use crate::data::{Collection, DataError, Field, FieldType};
-use crate::database::Value;
-
-/// Characters a `string` field holds.
-const STRING_LENGTH: usize = 255;
-/// The largest whole number that a JavaScript client reads as it is; larger ones go out as texts.
-const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+use crate::database::{Engine, Value};
 
 pub(in crate::data) fn invalid(field: &Field, problem: impl Into<String>) -> DataError {
     DataError::Invalid { field: field.name().to_owned(), problem: problem.into() }
@@ -30,33 +29,37 @@ pub(in crate::data) fn from_json(field: &Field, given: &Json) -> Result<sea_quer
     to_storage(field, given).map(Into::into)
 }
 
-/// A JSON value that a field is compared with.
-pub(in crate::data) fn operand(field: &Field, given: &Json) -> Result<sea_query::Value, DataError> {
+/// A JSON value that a field is compared with: exactly, so that a number has its place among those
+/// that the field holds.
+pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> Result<Held<Expr>, DataError> {
+    let value = |value: Value| Expr::val(sea_query::Value::from(value));
+    let not_a_number = || expected(field, given, "a number");
     // A text is compared with whatever it looks like, and with a longer one than it could be.
     if field.kind.is_text() || field.kind == FieldType::Password {
         let text = match given {
             Json::Bool(value) => value.to_string(),
             other => text(field, other, None)?,
         };
-        return Ok(Value::Text(text).into());
+        return Ok(Held::This(value(Value::Text(text))));
     }
-    // So are whole numbers: 1.5 is between two of them.
-    if field.kind.is_whole() || matches!(field.kind, FieldType::UnixTimestamp { .. }) {
-        return Ok(match (whole(field, given), number(given)) {
-            (Ok(number), _) => Value::Integer(number),
-            (Err(_), Some(number)) => Value::Real(number),
-            (Err(_), None) => to_storage(field, given)?,
+    let held = match field.kind {
+        FieldType::Integer => {
+            number::among_whole(given, i32::MIN.into(), i32::MAX.into()).ok_or_else(not_a_number)?
         }
-        .into());
-    }
-    if let FieldType::Decimal { scale, .. } = field.kind {
-        // As exact as it was given: rounded, it could be equal to what it is not.
-        return decimal(given)
-            .map(|number| number.with_scale(number.fractional_digit_count().max(i64::from(scale))))
-            .map(|number| Value::Decimal(number).into())
-            .ok_or_else(|| expected(field, given, "a number"));
-    }
-    to_storage(field, given).map(Into::into)
+        FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => {
+            number::among_whole(given, i64::MIN, i64::MAX).ok_or_else(not_a_number)?
+        }
+        FieldType::UnixTimestamp { .. } => match number::among_whole(given, i64::MIN, i64::MAX) {
+            Some(held) => held,
+            None => return to_storage(field, given).map(|stored| Held::This(value(stored))),
+        },
+        FieldType::Decimal { precision, scale } => {
+            let held = number::among_decimals(given, precision, scale).ok_or_else(not_a_number)?;
+            return Ok(held.map(|number| engine.decimal(number, precision, scale)));
+        }
+        _ => return to_storage(field, given).map(|stored| Held::This(value(stored))),
+    };
+    Ok(held.map(|number| value(Value::Integer(number))))
 }
 
 /// A JSON value as a field stores it.
@@ -69,7 +72,7 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
     }
     match field.kind {
         FieldType::String | FieldType::Nanoid | FieldType::Uid | FieldType::Password => {
-            text(field, given, Some(STRING_LENGTH)).map(Value::Text)
+            text(field, given, usize::try_from(field.length()).ok()).map(Value::Text)
         }
         FieldType::Text => text(field, given, None).map(Value::Text),
         FieldType::Integer => {
@@ -81,30 +84,32 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
             whole(field, given).map(Value::Integer)
         }
         FieldType::Float | FieldType::Double => {
-            number(given).map(Value::Real).ok_or_else(|| expected(field, given, "a number"))
+            number::double(given).map(Value::Real).ok_or_else(|| expected(field, given, "a number"))
         }
         FieldType::Decimal { precision, scale } => stored_decimal(field, given, precision, scale),
         FieldType::Boolean => {
             truth(given).map(Value::Bool).ok_or_else(|| expected(field, given, "true or false"))
         }
-        FieldType::Json => Ok(Value::Json(document(given))),
+        FieldType::Json => document(field, given).map(Value::Json),
         FieldType::Array | FieldType::Set => list(field, given),
-        FieldType::DateTime => {
-            moment(given).map(Value::DateTime).ok_or_else(|| expected(field, given, "a date and time"))
-        }
-        FieldType::DateTimeNoTz => wall_clock(given)
+        FieldType::DateTime => moment::moment(given)
+            .map(Value::DateTime)
+            .ok_or_else(|| expected(field, given, "a date and time")),
+        FieldType::DateTimeNoTz => moment::wall_clock(given)
             .map(Value::DateTimeNoTz)
             .ok_or_else(|| expected(field, given, "a date and time")),
-        FieldType::DateOnly => date(given).map(Value::Date).ok_or_else(|| expected(field, given, "a date")),
-        FieldType::Time => {
-            time(given).map(Value::Time).ok_or_else(|| expected(field, given, "a time of day"))
+        FieldType::DateOnly => {
+            moment::date(given).map(Value::Date).ok_or_else(|| expected(field, given, "a date"))
         }
-        FieldType::UnixTimestamp { milliseconds } => seconds(given, milliseconds)
+        FieldType::Time => {
+            moment::time(given).map(Value::Time).ok_or_else(|| expected(field, given, "a time of day"))
+        }
+        FieldType::UnixTimestamp { milliseconds } => moment::since_1970(given, milliseconds)
             .map(Value::Integer)
             .ok_or_else(|| expected(field, given, "a date and time")),
         FieldType::Uuid => given
             .as_str()
-            .and_then(|text| uuid::Uuid::try_parse(text).ok())
+            .and_then(|text| uuid::Uuid::try_parse(text.trim()).ok())
             .map(Value::Uuid)
             .ok_or_else(|| expected(field, given, "a UUID")),
     }
@@ -122,7 +127,7 @@ fn expected(field: &Field, given: &Json, what: &str) -> DataError {
 fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, DataError> {
     let text: Cow<'_, str> = match given {
         Json::String(text) => text.into(),
-        Json::Number(number) => number.to_string().into(),
+        Json::Number(number) => number::digits(number).ok_or_else(|| too_many_digits(field))?.into(),
         _ => return Err(expected(field, given, "a text")),
     };
     // What is refused is not copied: it may be megabytes.
@@ -144,42 +149,22 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, Dat
 }
 
 fn whole(field: &Field, given: &Json) -> Result<i64, DataError> {
-    let found = match given {
-        Json::Number(number) => number.as_i64().or_else(|| exact(number.as_f64()?)),
-        Json::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    found.ok_or_else(|| expected(field, given, "a whole number"))
+    number::whole(given).ok_or_else(|| expected(field, given, "a whole number"))
+}
+
+fn too_many_digits(field: &Field) -> DataError {
+    invalid(field, "a number has too many digits, written without an exponent")
 }
 
 /// The whole number that a float is, if it is one without a doubt.
 #[expect(clippy::cast_possible_truncation, reason = "it was checked to be whole and in range")]
-pub(in crate::data) fn exact(number: f64) -> Option<i64> {
+fn exact(number: f64) -> Option<i64> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     (number.fract() == 0.0 && number.abs() <= LARGEST).then_some(number as i64)
 }
 
-fn number(given: &Json) -> Option<f64> {
-    match given {
-        Json::Number(number) => number.as_f64(),
-        Json::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
-        _ => None,
-    }
-}
-
-fn decimal(given: &Json) -> Option<BigDecimal> {
-    let text = match given {
-        Json::Number(number) => number.to_string(),
-        Json::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
-    // An exponent of millions is no number that anybody has.
-    let number: BigDecimal = text.parse().ok().filter(|_| text.len() <= 200)?;
-    (number.digits() <= 200 && number.fractional_digit_count().abs() <= 200).then_some(number)
-}
-
 fn stored_decimal(field: &Field, given: &Json, precision: u32, scale: u32) -> Result<Value, DataError> {
-    let number = decimal(given).ok_or_else(|| expected(field, given, "a number"))?;
+    let number = number::decimal(given).ok_or_else(|| expected(field, given, "a number"))?;
     let rounded = number.with_scale_round(i64::from(scale), RoundingMode::HalfUp);
     let digits = rounded.digits();
     if digits > u64::from(precision) {
@@ -191,30 +176,34 @@ fn stored_decimal(field: &Field, given: &Json, precision: u32, scale: u32) -> Re
 fn truth(given: &Json) -> Option<bool> {
     match given {
         Json::Bool(value) => Some(*value),
-        Json::Number(number) => match number.as_i64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Json::String(text) => match text.as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
+        Json::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+        Json::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+        other => number::truth(other),
     }
 }
 
-/// A document as every engine keeps it: PostgreSQL has no place for U+0000 within one.
-fn document(given: &Json) -> Json {
-    match given {
+/// A document as every engine keeps it: PostgreSQL has no place for U+0000 within one, and writes
+/// numbers without exponents.
+pub(in crate::data) fn document(field: &Field, given: &Json) -> Result<Json, DataError> {
+    Ok(match given {
         Json::String(text) if text.contains('\0') => Json::String(text.replace('\0', "")),
-        Json::Array(items) => items.iter().map(document).collect(),
+        Json::Array(items) => {
+            Json::Array(items.iter().map(|item| document(field, item)).collect::<Result<_, _>>()?)
+        }
         Json::Object(entries) => {
-            entries.iter().map(|(name, value)| (name.replace('\0', ""), document(value))).collect()
+            let entries = entries
+                .iter()
+                .map(|(name, value)| Ok((name.replace('\0', ""), document(field, value)?)))
+                .collect::<Result<_, DataError>>()?;
+            Json::Object(entries)
+        }
+        // Minus nought is nought to PostgreSQL.
+        Json::Number(number) if number.as_i64().is_none_or(|whole| whole == 0) => {
+            let digits = number::digits(number).ok_or_else(|| too_many_digits(field))?;
+            digits.parse().map_or_else(|_| given.clone(), Json::Number)
         }
         other => other.clone(),
-    }
+    })
 }
 
 fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
@@ -224,67 +213,12 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     };
     let mut kept: Vec<Json> = Vec::with_capacity(items.len());
     for item in items {
-        let item = document(item);
+        let item = document(field, item)?;
         if field.kind != FieldType::Set || !kept.contains(&item) {
             kept.push(item);
         }
     }
     Ok(Value::Json(Json::Array(kept)))
-}
-
-/// Beyond these years the texts of moments are no longer of one width, and out of order.
-fn in_range(date: &impl Datelike) -> bool {
-    (0..=9999).contains(&date.year())
-}
-
-/// A moment: RFC 3339 in any zone, a date and time of day or a date (in UTC), or milliseconds since
-/// 1970.
-fn moment(given: &Json) -> Option<DateTime<Utc>> {
-    let at = match given {
-        Json::Number(number) => DateTime::from_timestamp_millis(number.as_i64()?)?,
-        Json::String(text) => match DateTime::parse_from_rfc3339(text.trim()) {
-            Ok(at) => at.with_timezone(&Utc),
-            Err(_) => without_zone(text)?.and_utc(),
-        },
-        _ => return None,
-    };
-    in_range(&at).then(|| at.trunc_subsecs(3))
-}
-
-/// A date and a time of day without a zone, or a date alone.
-fn without_zone(text: &str) -> Option<NaiveDateTime> {
-    let text = text.trim();
-    let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-    let known = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    known.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))
-}
-
-/// A date and a time of day; those of a moment are what they are in UTC.
-fn wall_clock(given: &Json) -> Option<NaiveDateTime> {
-    let at = given.as_str().and_then(without_zone).or_else(|| Some(moment(given)?.naive_utc()))?;
-    in_range(&at).then(|| at.trunc_subsecs(3))
-}
-
-fn date(given: &Json) -> Option<NaiveDate> {
-    wall_clock(given).map(|at| at.date())
-}
-
-fn time(given: &Json) -> Option<NaiveTime> {
-    let text = given.as_str()?.trim();
-    let forms = ["%H:%M:%S%.f", "%H:%M"];
-    let known = forms.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok());
-    known.or_else(|| Some(wall_clock(given)?.time())).map(|time| time.trunc_subsecs(3))
-}
-
-/// A moment as a number since 1970; a number is one already.
-fn seconds(given: &Json, milliseconds: bool) -> Option<i64> {
-    if let Json::Number(number) = given {
-        let number = number.as_i64().or_else(|| exact(number.as_f64()?.floor()))?;
-        let thousandth = if milliseconds { Some(number) } else { number.checked_mul(1000) };
-        return DateTime::from_timestamp_millis(thousandth?).filter(in_range).map(|_| number);
-    }
-    let at = moment(given)?;
-    Some(if milliseconds { at.timestamp_millis() } else { at.timestamp() })
 }
 
 /// A stored value as JSON of the field's type.
@@ -346,6 +280,15 @@ pub(in crate::data) fn write(
             FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort,
             Value::Integer(number),
         ) if number.unsigned_abs() <= SAFE_INTEGER.unsigned_abs() => write_json(out, &number),
+        (FieldType::Decimal { scale, .. }, Value::Text(text)) if is_written_out(&text, scale) => {
+            write_text(out, &text);
+        }
+        (FieldType::Json | FieldType::Array | FieldType::Set, Value::Text(text)) => {
+            // As it is: reading it is enough to know that it is one document, and keeps its digits.
+            let document: &RawValue = serde_json::from_str(&text)
+                .map_err(|_| unreadable(collection, field.name(), field.kind.as_str()))?;
+            out.extend_from_slice(document.get().as_bytes());
+        }
         (_, stored) => write_json(out, &to_json(collection, field, stored)?),
     }
     Ok(())
@@ -389,6 +332,17 @@ pub(in crate::data) fn real_to_json(stored: Value) -> Option<Json> {
         Value::Null => Some(Json::Null),
         _ => None,
     }
+}
+
+/// Whether a number is a text with just so many decimals.
+fn is_written_out(text: &str, scale: u32) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    u32::try_from(decimals.len()) == Ok(scale)
+        && !whole.is_empty()
+        && are_digits(whole)
+        && are_digits(decimals)
 }
 
 fn decimal_to_json(stored: Value, scale: u32) -> Option<Json> {

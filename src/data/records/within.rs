@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value as Json;
 
-use super::value;
 use super::value::key_text;
 use crate::data::access::Action;
-use crate::data::filter::{Compiler, never};
+use crate::data::filter::{Compiler, equal, never};
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
 use crate::database::Executor;
 
@@ -26,7 +25,7 @@ pub(super) fn condition(
             // To nothing belongs nothing.
             return Ok(never());
         }
-        Ok(Condition::from(column(field).eq(value::operand(field, &within.value)?)))
+        equal(compiler.namespace.engine, column(field), field, &within.value, false)
     };
     match association.kind {
         AssociationKind::BelongsTo => equals(collection.known(&association.target_key)?),

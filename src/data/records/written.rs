@@ -169,7 +169,8 @@ impl<'a> Sheet<'a> {
             found: HashMap::new(),
             json: Vec::new(),
         };
-        for keys in distinct(here, keys.iter())?.chunks(KEYS_AT_ONCE) {
+        let engine = executor.namespace().engine;
+        for keys in distinct(engine, here, keys.iter())?.chunks(KEYS_AT_ONCE) {
             let FarRows { plan, key: (collection, key), between, rows } = far.rows(executor, keys).await?;
             let mut theirs = Vec::with_capacity(rows.len());
             for row in &rows {

@@ -1,6 +1,7 @@
 //! What SQLite is taught on every connection: letters of every alphabet, exact numbers, JSON
 //! arrays, and dates by their parts.
 
+use std::cmp::Ordering;
 use std::str::FromStr;
 
 use bigdecimal::{BigDecimal, RoundingMode};
@@ -62,31 +63,74 @@ struct Sum {
     average: bool,
 }
 
-impl Aggregate<(BigDecimal, i64), Option<String>> for Sum {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<(BigDecimal, i64)> {
-        Ok((BigDecimal::from(0), 0))
+/// What was summed up so far.
+#[derive(Default)]
+struct Summed {
+    count: i64,
+    /// In units of the last of `decimals`: numbers of one column have as many decimals.
+    units: i128,
+    decimals: u32,
+    /// What that has no place for.
+    rest: BigDecimal,
+}
+
+impl Summed {
+    fn add(&mut self, number: BigDecimal) {
+        self.count += 1;
+        self.rest += number;
     }
 
-    fn step(&self, call: &mut Context<'_>, (sum, count): &mut (BigDecimal, i64)) -> rusqlite::Result<()> {
-        let number = match call.get_raw(0) {
-            ValueRef::Integer(number) => Some(BigDecimal::from(number)),
-            ValueRef::Real(number) => decimal::parse(&number.to_string()),
-            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(decimal::parse),
-            ValueRef::Null | ValueRef::Blob(_) => None,
-        };
-        if let Some(number) = number {
-            *sum += number;
-            *count += 1;
+    /// Adds units of so many decimals; whether there was a place for them.
+    fn add_units(&mut self, units: i128, decimals: u32) -> bool {
+        if self.units == 0 {
+            self.decimals = decimals;
+        }
+        match self.units.checked_add(units) {
+            Some(sum) if self.decimals == decimals => {
+                self.units = sum;
+                self.count += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn sum(self) -> BigDecimal {
+        BigDecimal::new(self.units.into(), self.decimals.into()) + self.rest
+    }
+}
+
+impl Aggregate<Summed, Option<String>> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Summed> {
+        Ok(Summed::default())
+    }
+
+    fn step(&self, call: &mut Context<'_>, summed: &mut Summed) -> rusqlite::Result<()> {
+        match call.get_raw(0) {
+            ValueRef::Integer(number) if summed.add_units(number.into(), 0) => {}
+            ValueRef::Integer(number) => summed.add(number.into()),
+            ValueRef::Real(number) => {
+                if let Some(number) = decimal::parse(&number.to_string()) {
+                    summed.add(number);
+                }
+            }
+            ValueRef::Text(text) => {
+                let text = std::str::from_utf8(text).unwrap_or_default();
+                let added =
+                    decimal::units(text).is_some_and(|(units, decimals)| summed.add_units(units, decimals));
+                if let Some(number) = if added { None } else { decimal::parse(text) } {
+                    summed.add(number);
+                }
+            }
+            ValueRef::Null | ValueRef::Blob(_) => {}
         }
         Ok(())
     }
 
-    fn finalize(
-        &self,
-        _: &mut Context<'_>,
-        summed: Option<(BigDecimal, i64)>,
-    ) -> rusqlite::Result<Option<String>> {
-        let Some((sum, count)) = summed.filter(|(_, count)| *count > 0) else { return Ok(None) };
+    fn finalize(&self, _: &mut Context<'_>, summed: Option<Summed>) -> rusqlite::Result<Option<String>> {
+        let Some(summed) = summed.filter(|summed| summed.count > 0) else { return Ok(None) };
+        let count = summed.count;
+        let sum = summed.sum();
         let result = if self.average {
             (sum / BigDecimal::from(count))
                 .with_scale_round(i64::from(AVERAGE_DECIMALS), RoundingMode::HalfUp)
@@ -141,7 +185,9 @@ fn has(array: &[Json], wanted: &Json) -> bool {
 /// Whether both are the same, 1 and 1.0 for instance.
 fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
-        (Json::Number(left), Json::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (Json::Number(left), Json::Number(right)) => {
+            left == right || decimal::compare(&left.to_string(), &right.to_string()) == Ordering::Equal
+        }
         (Json::Array(left), Json::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
         }

@@ -1,0 +1,179 @@
+//! Comparing a field with values: exactly, whatever digits a number is given with.
+//!
+//! A number that the field cannot hold (1.5 among whole numbers, 10^30 among those of 64 bits) equals
+//! none of its values, and is greater or less than each of them: it is compared by the greatest value
+//! below it. So no engine sees a number of another type than the column's, which each would round in a
+//! way of its own, and an index serves all comparisons.
+
+use sea_query::{Cond, Condition, Expr, ExprTrait};
+use serde_json::Value;
+
+use super::Operator;
+use super::condition::never;
+use crate::data::records::number::Held;
+use crate::data::records::value;
+use crate::data::{DataError, Engine, Field, FieldType};
+
+/// Values that a field is compared with at once: every engine binds so many.
+const MAX_VALUES: usize = 30_000;
+
+/// Whether a field can be compared at all.
+pub(super) fn check(field: &Field) -> Result<(), DataError> {
+    if field.kind == FieldType::Json || field.kind.is_list() {
+        return Err(value::invalid(field, "JSON documents and lists cannot be compared"));
+    }
+    Ok(())
+}
+
+/// The values that a field can hold, of those that it is compared with.
+pub(in crate::data) fn held<'a>(
+    engine: Engine,
+    field: &Field,
+    given: impl Iterator<Item = &'a Value>,
+) -> Result<Vec<Expr>, DataError> {
+    let mut held = Vec::new();
+    for given in given {
+        if let Held::This(value) = value::operand(engine, field, given)? {
+            held.push(value);
+        }
+    }
+    Ok(held)
+}
+
+fn operands(engine: Engine, field: &Field, given: &[Value]) -> Result<Vec<Expr>, DataError> {
+    check(field)?;
+    if given.len() > MAX_VALUES {
+        return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
+    }
+    held(engine, field, given.iter().filter(|value| !value.is_null()))
+}
+
+/// What holds for every value, but not for null.
+fn every_value(column: Expr) -> Expr {
+    ExprTrait::eq(column.clone(), column)
+}
+
+/// What holds for no value, and fits null neither.
+fn no_value(column: Expr) -> Expr {
+    ExprTrait::ne(column.clone(), column)
+}
+
+/// The condition that a field has one of these values.
+pub(in crate::data) fn equal(
+    engine: Engine,
+    column: Expr,
+    field: &Field,
+    given: &Value,
+    in_list: bool,
+) -> Result<Condition, DataError> {
+    let given = match given {
+        Value::Array(values) => values.as_slice(),
+        // Among nothing is nothing.
+        Value::Null if in_list => &[],
+        other => std::slice::from_ref(other),
+    };
+    let with_null = given.iter().any(Value::is_null);
+    if with_null && given.iter().all(Value::is_null) {
+        return Ok(Condition::from(column.is_null()));
+    }
+    if given.is_empty() {
+        check(field)?;
+        return Ok(never());
+    }
+    let mut values = operands(engine, field, given)?;
+    let null = with_null.then(|| column.clone().is_null());
+    let some = match values.len() {
+        0 => no_value(column),
+        1 => column.eq(values.remove(0)),
+        _ => column.is_in(values),
+    };
+    Ok(match null {
+        Some(null) => Cond::any().add(some).add(null),
+        None => some.into(),
+    })
+}
+
+/// The condition that a field has another value than these.
+pub(super) fn different(
+    engine: Engine,
+    column: Expr,
+    field: &Field,
+    given: &Value,
+    operator: Operator,
+) -> Result<Condition, DataError> {
+    let (given, is_list) = match given {
+        Value::Array(values) => (values.as_slice(), true),
+        other => (std::slice::from_ref(other), false),
+    };
+    let with_null = given.iter().any(Value::is_null);
+    if with_null && given.iter().all(Value::is_null) {
+        return Ok(Condition::from(column.is_not_null()));
+    }
+    if given.is_empty() {
+        check(field)?;
+        return Ok(Cond::all());
+    }
+    let mut values = operands(engine, field, given)?;
+    let others = match values.len() {
+        0 => every_value(column.clone()),
+        1 => column.clone().ne(values.remove(0)),
+        _ => column.clone().is_not_in(values),
+    };
+    // Whoever has none has another one, but where NocoBase says SQL's own word.
+    let none_fits = !with_null && (operator == Operator::NotIn || operator == Operator::Ne && !is_list);
+    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Condition::from(others) })
+}
+
+/// The condition that a field is greater or less than a value.
+pub(super) fn compared(
+    engine: Engine,
+    column: Expr,
+    field: &Field,
+    given: &Value,
+    operator: Operator,
+) -> Result<Condition, DataError> {
+    check(field)?;
+    if given.is_null() {
+        return Err(value::invalid(field, "nothing is less or greater than null"));
+    }
+    let held = value::operand(engine, field, given)?;
+    Ok(Condition::from(compare(column, held, operator)))
+}
+
+/// The condition that a field is within two values, or outside of them.
+pub(super) fn within(
+    engine: Engine,
+    column: &Expr,
+    field: &Field,
+    given: &Value,
+    wanted: bool,
+) -> Result<Condition, DataError> {
+    let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
+        return Err(value::invalid(field, "between takes two values"));
+    };
+    let by = |given, operator| compared(engine, column.clone(), field, given, operator);
+    Ok(if wanted {
+        Cond::all().add(by(low, Operator::Gte)?).add(by(high, Operator::Lte)?)
+    } else {
+        Cond::any().add(by(low, Operator::Lt)?).add(by(high, Operator::Gt)?)
+    })
+}
+
+/// Compares a column with a value that it can hold, or that has its place among those.
+pub(in crate::data) fn compare(column: Expr, held: Held<Expr>, operator: Operator) -> Expr {
+    match (operator, held) {
+        (Operator::Ne, Held::This(value)) => column.ne(value),
+        (Operator::Ne, _) => every_value(column),
+        (Operator::Gt, Held::This(value)) | (Operator::Gt | Operator::Gte, Held::Above(value)) => {
+            column.gt(value)
+        }
+        (Operator::Gte, Held::This(value)) => column.gte(value),
+        (Operator::Lt, Held::This(value)) => column.lt(value),
+        (Operator::Lte, Held::This(value)) | (Operator::Lt | Operator::Lte, Held::Above(value)) => {
+            column.lte(value)
+        }
+        (Operator::Gt | Operator::Gte, Held::Below) => every_value(column),
+        (_, Held::This(value)) => column.eq(value),
+        (_, Held::Above(_) | Held::Below) => no_value(column),
+    }
+}

@@ -1,0 +1,336 @@
+//! Numbers as they are given, digit for digit: one notation for every type that holds numbers.
+//!
+//! | given | is |
+//! |---|---|
+//! | a JSON number | that number |
+//! | a text of a sign, digits with at most one point, and an exponent, blanks around it or not: `" +1.50e3 "` | that number |
+//! | separators (`1,000`, `1_000`), other bases (`0x1F`), words (`NaN`), nothing at all | no number |
+//! | more than [`MAX_DIGITS`] digits before or behind the point, written without an exponent | no number |
+
+use std::borrow::Cow;
+
+use bigdecimal::num_bigint::BigInt;
+use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
+use serde_json::Value as Json;
+
+/// Digits that a number has before its point, and behind it, at most: as many as any double needs. A
+/// few characters must not become a gigabyte.
+const MAX_DIGITS: i64 = 400;
+
+/// The largest whole number that a JavaScript client reads as it is; larger ones go out as texts.
+pub(super) const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+
+/// Decimals to which engines calculate averages.
+const AVERAGE_DECIMALS: i64 = 16;
+
+/// Digits of which a double holds any number.
+const DOUBLE_DIGITS: i64 = 15;
+
+/// The text that a number was given as.
+fn text_of(given: &Json) -> Option<Cow<'_, str>> {
+    match given {
+        Json::Number(number) => Some(number.to_string().into()),
+        Json::String(text) => Some(text.trim().into()),
+        _ => None,
+    }
+}
+
+/// The number that a value is.
+pub(in crate::data) fn decimal(given: &Json) -> Option<BigDecimal> {
+    parse(&text_of(given)?)
+}
+
+/// The whole number that a value is: `5.0` and `5e0` are 5.
+pub(in crate::data) fn whole(given: &Json) -> Option<i64> {
+    if let Some(number) = given.as_i64() {
+        return Some(number);
+    }
+    let text = text_of(given)?;
+    match text.parse() {
+        Ok(number) => Some(number),
+        Err(_) => parse(&text).filter(BigDecimal::is_integer)?.to_i64(),
+    }
+}
+
+/// The whole number that a value is, without what is behind its point.
+pub(super) fn floor(given: &Json) -> Option<i64> {
+    match whole(given) {
+        Some(number) => Some(number),
+        None => decimal(given)?.with_scale_round(0, RoundingMode::Floor).to_i64(),
+    }
+}
+
+/// The double that is nearest to a value.
+pub(super) fn double(given: &Json) -> Option<f64> {
+    let text = text_of(given)?;
+    let number: f64 = Notation::read(&text)?.is_short().then(|| text.parse().ok())??;
+    number.is_finite().then_some(number)
+}
+
+/// The digits of a number, without an exponent: as a text holds it, and a document.
+pub(super) fn digits(number: &serde_json::Number) -> Option<String> {
+    let text = number.to_string();
+    let is_zero_below_zero =
+        text.strip_prefix('-').is_some_and(|digits| digits.bytes().all(|digit| matches!(digit, b'0' | b'.')));
+    if text.contains(['e', 'E']) || is_zero_below_zero {
+        return Some(parse(&text)?.to_plain_string());
+    }
+    Notation::read(&text)?.is_short().then_some(text)
+}
+
+/// An exact number as it goes out: a number where a double has these very digits, as whole numbers
+/// are; a text where a client that reads doubles would read another number.
+pub(super) fn shown(number: &BigDecimal) -> Json {
+    let plain = number.normalized().to_plain_string();
+    let is_read_alike = match number.is_integer() {
+        true => plain.parse().is_ok_and(|whole: i64| whole.unsigned_abs() <= SAFE_INTEGER.unsigned_abs()),
+        false => plain.parse().is_ok_and(|double: f64| double.to_string() == plain),
+    };
+    match plain.parse() {
+        Ok(number) if is_read_alike => Json::Number(number),
+        _ => Json::String(plain),
+    }
+}
+
+/// An average of numbers with so many decimals, as it goes out. One that does not end has as many
+/// decimals as a double holds, and four more than the numbers at least.
+pub(super) fn shown_average(average: &BigDecimal, decimals: u32) -> Json {
+    let average = average.normalized();
+    if average.fractional_digit_count() < AVERAGE_DECIMALS {
+        return shown(&average);
+    }
+    let whole = i64::try_from(average.digits()).unwrap_or(i64::MAX) - average.fractional_digit_count();
+    let kept = (DOUBLE_DIGITS - whole).max(i64::from(decimals) + 4).min(AVERAGE_DECIMALS);
+    shown(&average.with_scale_round(kept, RoundingMode::HalfUp))
+}
+
+fn parse(text: &str) -> Option<BigDecimal> {
+    let notation = Notation::read(text)?;
+    if !notation.is_short() {
+        return None;
+    }
+    let digits = [notation.whole, notation.fraction].concat();
+    let number = BigInt::parse_bytes(digits.as_bytes(), 10)?;
+    Some(BigDecimal::new(if notation.negative { -number } else { number }, notation.decimals()))
+}
+
+/// The parts of a number as it is written.
+struct Notation<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: i64,
+}
+
+impl<'a> Notation<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (negative, unsigned) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            are_digits(whole) && are_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+        is_number.then_some(Self { negative, whole, fraction, exponent })
+    }
+
+    /// Digits behind the point without the exponent; below 0, zeros before it.
+    fn decimals(&self) -> i64 {
+        i64::try_from(self.fraction.len()).unwrap_or(i64::MAX).saturating_sub(self.exponent)
+    }
+
+    fn is_short(&self) -> bool {
+        let whole = i64::try_from(self.whole.len()).unwrap_or(i64::MAX);
+        self.decimals() <= MAX_DIGITS
+            && self.decimals() >= -MAX_DIGITS
+            && whole.saturating_add(self.exponent) <= MAX_DIGITS
+            && whole <= MAX_DIGITS
+    }
+}
+
+/// Whether a number is 0 or 1, and so says no or yes.
+pub(super) fn truth(given: &Json) -> Option<bool> {
+    match whole(given)? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// What a number is to the values that a column with so many digits holds, of them so many behind the
+/// point.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::data) enum Held<T> {
+    /// One of them.
+    This(T),
+    /// None of them: greater than this one, and less than the next.
+    Above(T),
+    /// None of them: less than all.
+    Below,
+}
+
+impl<T> Held<T> {
+    pub(in crate::data) fn map<U>(self, make: impl FnOnce(T) -> U) -> Held<U> {
+        match self {
+            Self::This(value) => Held::This(make(value)),
+            Self::Above(value) => Held::Above(make(value)),
+            Self::Below => Held::Below,
+        }
+    }
+}
+
+/// What a number is to the whole numbers from one to another.
+pub(in crate::data) fn among_whole(given: &Json, least: i64, greatest: i64) -> Option<Held<i64>> {
+    if let Some(number) = whole(given).filter(|number| (least..=greatest).contains(number)) {
+        return Some(Held::This(number));
+    }
+    let number = decimal(given)?;
+    Some(match floor(given) {
+        Some(whole) if whole < least => Held::Below,
+        Some(whole) => Held::Above(whole.min(greatest)),
+        None if number < BigDecimal::zero() => Held::Below,
+        None => Held::Above(greatest),
+    })
+}
+
+/// What a number is to the numbers of so many digits, of them so many behind the point.
+pub(in crate::data) fn among_decimals(given: &Json, precision: u32, scale: u32) -> Option<Held<BigDecimal>> {
+    let number = decimal(given)?;
+    let scale = i64::from(scale);
+    let greatest = BigDecimal::new(BigInt::from(10).pow(precision) - 1, scale);
+    if number > greatest {
+        return Some(Held::Above(greatest));
+    }
+    let below = number.with_scale_round(scale, RoundingMode::Floor);
+    Some(if below < -greatest {
+        Held::Below
+    } else if below == number {
+        Held::This(below)
+    } else {
+        Held::Above(below)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn number(text: &str) -> Json {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_notation_is_the_same_number_to_every_type() {
+        for text in ["5", "+5", " 5 ", "5.0", "5.", "0.5e1", "50E-1", "05", "5e+0", "\t5\n"] {
+            assert_eq!(whole(&json!(text)), Some(5), "{text}");
+            assert_eq!(double(&json!(text)), Some(5.0), "{text}");
+            assert_eq!(decimal(&json!(text)), Some(BigDecimal::from(5)), "{text}");
+        }
+        for text in ["-.5", "-0.5", "-5e-1", " -0.50"] {
+            assert_eq!((whole(&json!(text)), floor(&json!(text))), (None, Some(-1)), "{text}");
+            assert_eq!(double(&json!(text)), Some(-0.5), "{text}");
+            assert_eq!(decimal(&json!(text)), "-0.5".parse().ok(), "{text}");
+        }
+        let none = [
+            "",
+            " ",
+            "+",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "1e+",
+            "1,000",
+            "1_000",
+            "1 000",
+            "0x1F",
+            "1e5.0",
+            "NaN",
+            "inf",
+            "Infinity",
+            "--5",
+            "+-5",
+            "5-",
+            "1.2.3",
+            "½",
+            "٣",
+            "1e401",
+            "1e-401",
+            "1e99999999999999999999",
+            "5f",
+        ];
+        for text in none {
+            let given = json!(text);
+            assert_eq!((whole(&given), double(&given), decimal(&given)), (None, None, None), "{text}");
+        }
+        for given in [json!(true), json!(null), json!([5]), json!({"a": 5})] {
+            assert_eq!((whole(&given), double(&given), decimal(&given)), (None, None, None), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_a_double_does_not_hold_goes_out_as_a_text() {
+        for (exact, out) in [
+            ("30.3100", json!(30.31)),
+            ("7.000", json!(7)),
+            ("9007199254740991", json!(9_007_199_254_740_991_i64)),
+            ("9007199254740992", json!("9007199254740992")),
+            ("-123456789123456.12345", json!("-123456789123456.12345")),
+            ("0.00001", number("0.00001")),
+            ("0.1234567890123456789", json!("0.1234567890123456789")),
+        ] {
+            assert_eq!(shown(&exact.parse().unwrap()), out, "{exact}");
+        }
+    }
+
+    #[test]
+    fn an_average_has_the_decimals_that_say_something() {
+        for (average, decimals, out) in [
+            ("2.7500000000000000", 0, json!(2.75)),
+            ("3.3333333333333333", 0, number("3.33333333333333")),
+            ("-1234.6666666666666667", 2, number("-1234.66666666667")),
+            ("0.0033333333333333", 5, number("0.0033333333333333")),
+            ("9007199254740993.3333333333333333", 0, json!("9007199254740993.3333")),
+            ("123456789123456.1234566666666667", 5, json!("123456789123456.123456667")),
+        ] {
+            assert_eq!(shown_average(&average.parse().unwrap(), decimals), out, "{average}");
+        }
+    }
+
+    #[test]
+    fn what_a_column_cannot_hold_has_its_place_among_what_it_holds() {
+        let of_integers = |text: &str| among_whole(&json!(text), -128, 127).unwrap();
+        for (text, held) in [
+            ("5", Held::This(5)),
+            ("5.5", Held::Above(5)),
+            ("-5.5", Held::Above(-6)),
+            ("127.5", Held::Above(127)),
+            ("128", Held::Above(127)),
+            ("1e300", Held::Above(127)),
+            ("-128", Held::This(-128)),
+            ("-128.5", Held::Below),
+            ("-1e300", Held::Below),
+        ] {
+            assert_eq!(of_integers(text), held, "{text}");
+        }
+        let exact = |text: &str| text.parse::<BigDecimal>().unwrap();
+        for (text, held) in [
+            ("1.5", Held::This(exact("1.50"))),
+            ("1.555", Held::Above(exact("1.55"))),
+            ("-1.555", Held::Above(exact("-1.56"))),
+            ("1000", Held::Above(exact("99.99"))),
+            ("-99.99", Held::This(exact("-99.99"))),
+            ("-99.991", Held::Below),
+        ] {
+            assert_eq!(among_decimals(&json!(text), 4, 2), Some(held), "{text}");
+        }
+    }
+}
