@@ -3,18 +3,16 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
 use super::comparison;
-use super::dates::{self, DateExpression};
-use super::text::{self, Place};
-use super::{Clock, Filter, Joins, Operator};
+use super::{Clock, Filter, Joins, Operator, moments, text};
 use crate::data::access::{Access, Action, Guard};
 use crate::data::records::value;
+use crate::data::text::check_document;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
-use crate::database::{self, Namespace};
+use crate::database::{Namespace, Position};
 
 /// Parts of a condition that stand side by side.
 const WIDEST: usize = 64;
@@ -212,8 +210,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Condition, DataError> {
         use Operator as Op;
         let engine = self.namespace.engine;
-        let part = |place, wanted| text::part(engine, column.clone(), field, given, place, wanted);
-        let like = |exact, wanted| text::like(engine, column.clone(), field, given, exact, wanted);
+        let part = |position, wanted| text::part(engine, column.clone(), field, given, position, wanted);
         match operator {
             Op::Eq | Op::Is | Op::In => comparison::equal(engine, column, field, given, operator == Op::In),
             Op::Ne | Op::Not | Op::NotIn => comparison::different(engine, column, field, given, operator),
@@ -223,16 +220,16 @@ impl<'a> Compiler<'a> {
             Op::Between | Op::NotBetween => {
                 comparison::within(engine, &column, field, given, operator == Op::Between)
             }
-            Op::Includes => part(Place::Anywhere, true),
-            Op::NotIncludes => part(Place::Anywhere, false),
-            Op::StartsWith => part(Place::Beginning, true),
-            Op::NotStartsWith => part(Place::Beginning, false),
-            Op::EndWith => part(Place::End, true),
-            Op::NotEndWith => part(Place::End, false),
-            Op::Like => like(true, true),
-            Op::NotLike => like(true, false),
-            Op::ILike => like(false, true),
-            Op::NotILike => like(false, false),
+            Op::Includes => part(Position::Anywhere, true),
+            Op::NotIncludes => part(Position::Anywhere, false),
+            Op::StartsWith => part(Position::Beginning, true),
+            Op::NotStartsWith => part(Position::Beginning, false),
+            Op::EndWith => part(Position::End, true),
+            Op::NotEndWith => part(Position::End, false),
+            Op::Like | Op::NotLike => text::like(engine, column, field, given, operator == Op::Like),
+            Op::ILike | Op::NotILike => {
+                text::like_either_case(engine, column, field, given, operator == Op::ILike)
+            }
             Op::Regexp => text::matching(engine, column, field, given, true, true),
             Op::NotRegexp => text::matching(engine, column, field, given, true, false),
             Op::IRegexp => text::matching(engine, column, field, given, false, true),
@@ -244,7 +241,7 @@ impl<'a> Compiler<'a> {
             Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
                 self.list(column, field, operator, given)
             }
-            _ => self.date(&column, field, operator, given),
+            _ => moments::condition(&column, field, operator, given, self.clock),
         }
     }
 
@@ -280,6 +277,7 @@ impl<'a> Compiler<'a> {
             Value::Array(values) => values.clone(),
             other => vec![other.clone()],
         };
+        values.iter().try_for_each(|value| check_document(field, value))?;
         if values.iter().any(|value| value.is_array() || value.is_object()) {
             return Err(value::invalid(
                 field,
@@ -296,51 +294,6 @@ impl<'a> Compiler<'a> {
                 Cond::any().add(engine.array_has_any(column.clone(), &values).not()).add(column.is_null())
             }
             other => self.list_length(column, other == Operator::ArrayEmpty),
-        })
-    }
-
-    fn date(
-        &self,
-        column: &Expr,
-        field: &Field,
-        operator: Operator,
-        given: &Value,
-    ) -> Result<Condition, DataError> {
-        if !field.kind.is_date() {
-            return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
-        }
-        let expression = dates::parse(given, self.clock.timezone, self.clock.now)
-            .map_err(|error| value::invalid(field, error.to_string()))?;
-        // What is of no zone is compared with what a clock on the wall shows: of whoever asks.
-        let on_the_wall = |at: DateTime<Utc>| match field.kind {
-            FieldType::DateOnly | FieldType::DateTimeNoTz => {
-                at.with_timezone(&self.clock.timezone).naive_local().and_utc()
-            }
-            _ => at,
-        };
-        let from = |at, exclusive: bool| edge(column, field, at, Side::From, exclusive);
-        let until = |at, inclusive: bool| edge(column, field, at, Side::Until, !inclusive);
-        let (from_start, before_start, until_end, after_end) = match expression {
-            DateExpression::Instant(at) => {
-                (from(at, false), until(at, false), until(at, true), from(at, true))
-            }
-            DateExpression::Range { start, start_exclusive, end, end_inclusive } => {
-                let (start, end) = (on_the_wall(start), on_the_wall(end));
-                (
-                    from(start, start_exclusive),
-                    until(start, start_exclusive),
-                    until(end, end_inclusive),
-                    from(end, end_inclusive),
-                )
-            }
-        };
-        Ok(match operator {
-            Operator::DateNotOn => Cond::any().add(before_start).add(after_end),
-            Operator::DateBefore => Condition::from(before_start),
-            Operator::DateNotBefore => Condition::from(from_start),
-            Operator::DateAfter => Condition::from(after_end),
-            Operator::DateNotAfter => Condition::from(until_end),
-            _ => Cond::all().add(from_start).add(until_end),
         })
     }
 }
@@ -392,45 +345,4 @@ fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Co
     } else {
         Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
     })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    From,
-    Until,
-}
-
-/// The condition that a field is on one side of a moment, as the field keeps moments.
-fn edge(column: &Expr, field: &Field, at: DateTime<Utc>, side: Side, exclusive: bool) -> Expr {
-    let column = column.clone();
-    let compare = |column: Expr, value: database::Value, exclusive| {
-        let value = sea_query::Value::from(value);
-        match (side, exclusive) {
-            (Side::From, true) => column.gt(value),
-            (Side::From, false) => column.gte(value),
-            (Side::Until, true) => column.lt(value),
-            (Side::Until, false) => column.lte(value),
-        }
-    };
-    let naive = at.naive_utc();
-    match field.kind {
-        FieldType::DateOnly => {
-            let date: NaiveDate = naive.date();
-            // Within a day, a date before or after it is before or after the moment too.
-            let midnight = naive.time() == NaiveTime::MIN;
-            let exclusive = if midnight { exclusive } else { side == Side::From };
-            compare(column, database::Value::Date(date), exclusive)
-        }
-        FieldType::DateTimeNoTz => compare(column, database::Value::DateTimeNoTz(naive), exclusive),
-        FieldType::UnixTimestamp { milliseconds } => {
-            let (number, exact) = if milliseconds {
-                (at.timestamp_millis(), true)
-            } else {
-                (at.timestamp(), at.timestamp_subsec_millis() == 0)
-            };
-            let exclusive = if exact { exclusive } else { side == Side::From };
-            compare(column, database::Value::Integer(number), exclusive)
-        }
-        _ => compare(column, database::Value::DateTime(at), exclusive),
-    }
 }

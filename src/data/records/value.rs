@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::moment;
 use super::number::{self, Held, SAFE_INTEGER};
+use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Value};
 
@@ -37,10 +38,10 @@ pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> R
     // A text is compared with whatever it looks like, and with a longer one than it could be.
     if field.kind.is_text() || field.kind == FieldType::Password {
         let text = match given {
-            Json::Bool(value) => value.to_string(),
+            Json::Bool(value) => Text::new(field, value.to_string())?,
             other => text(field, other, None)?,
         };
-        return Ok(Held::This(value(Value::Text(text))));
+        return Ok(Held::This(value(stored_text(text))));
     }
     let held = match field.kind {
         FieldType::Integer => {
@@ -72,9 +73,9 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
     }
     match field.kind {
         FieldType::String | FieldType::Nanoid | FieldType::Uid | FieldType::Password => {
-            text(field, given, usize::try_from(field.length()).ok()).map(Value::Text)
+            text(field, given, usize::try_from(field.length()).ok()).map(stored_text)
         }
-        FieldType::Text => text(field, given, None).map(Value::Text),
+        FieldType::Text => text(field, given, None).map(stored_text),
         FieldType::Integer => {
             let number = whole(field, given)?;
             i32::try_from(number).map_err(|_| invalid(field, format!("{number} is out of range")))?;
@@ -124,7 +125,7 @@ fn expected(field: &Field, given: &Json, what: &str) -> DataError {
     invalid(field, format!("{shown} is not {what}"))
 }
 
-fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, DataError> {
+fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<Text, DataError> {
     let text: Cow<'_, str> = match given {
         Json::String(text) => text.into(),
         Json::Number(number) => number::digits(number).ok_or_else(|| too_many_digits(field))?.into(),
@@ -141,11 +142,11 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, Dat
             return Err(invalid(field, format!("it has {length} characters, at most {limit} are allowed")));
         }
     }
-    // PostgreSQL cannot store it, and the answer is the same on every engine.
-    if text.contains('\0') {
-        return Err(invalid(field, "a text cannot hold the character U+0000"));
-    }
-    Ok(text.into_owned())
+    Text::new(field, text)
+}
+
+fn stored_text(text: Text) -> Value {
+    Value::Text(text.into_string())
 }
 
 fn whole(field: &Field, given: &Json) -> Result<i64, DataError> {
@@ -185,15 +186,20 @@ fn truth(given: &Json) -> Option<bool> {
 /// A document as every engine keeps it: PostgreSQL has no place for U+0000 within one, and writes
 /// numbers without exponents.
 pub(in crate::data) fn document(field: &Field, given: &Json) -> Result<Json, DataError> {
+    check_document(field, given)?;
+    with_written_numbers(field, given)
+}
+
+/// A document with every number written without an exponent.
+fn with_written_numbers(field: &Field, given: &Json) -> Result<Json, DataError> {
     Ok(match given {
-        Json::String(text) if text.contains('\0') => Json::String(text.replace('\0', "")),
         Json::Array(items) => {
-            Json::Array(items.iter().map(|item| document(field, item)).collect::<Result<_, _>>()?)
+            Json::Array(items.iter().map(|item| with_written_numbers(field, item)).collect::<Result<_, _>>()?)
         }
         Json::Object(entries) => {
             let entries = entries
                 .iter()
-                .map(|(name, value)| Ok((name.replace('\0', ""), document(field, value)?)))
+                .map(|(name, value)| Ok((name.clone(), with_written_numbers(field, value)?)))
                 .collect::<Result<_, DataError>>()?;
             Json::Object(entries)
         }
