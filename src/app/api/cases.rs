@@ -113,6 +113,16 @@ async fn sums_and_counts() {
     follow("queries").await;
 }
 
+#[tokio::test]
+async fn unknown_names() {
+    follow("strict").await;
+}
+
+#[tokio::test]
+async fn accounts() {
+    follow("accounts").await;
+}
+
 /// Follows a file from its beginning to its end; fails with all that is not as it says.
 async fn follow(name: &str) {
     follow_in(Place::installed(ENGINE).await, name).await;
