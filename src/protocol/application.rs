@@ -131,6 +131,12 @@ impl DatabaseMode {
         }
     }
 
+    /// Reads NocoBase's word for a mode.
+    #[must_use]
+    pub fn of_nocobase(word: &str) -> Option<Self> {
+        [Self::Database, Self::Connection, Self::Schema].into_iter().find(|mode| mode.nocobase_name() == word)
+    }
+
     /// NocoBase's word for it (`options.dbConnType`).
     #[must_use]
     pub const fn nocobase_name(self) -> &'static str {

@@ -358,6 +358,7 @@ fn change_columns(registration: &mut Registration, body: &Value) -> Result<(), R
             }
         }
         take_jwt_secret(&mut options);
+        super::creation::check_options(&options)?;
         registration.options.extend(options);
     }
     if let Some(cname) = text("cname")? {

@@ -23,6 +23,7 @@ use crate::protocol::{
 
 use super::connection::{self, Wanted};
 use super::crash::crash_point;
+use super::damage::{self, Damage};
 use super::domains;
 use super::entry::Entry;
 use super::failure::Failure;
@@ -157,8 +158,10 @@ impl Supervisor {
             updated_at: now,
             provision: None,
             jwt_secret: String::new(),
+            damage: Damage::default(),
         };
         registration.set_domains(&domains);
+        check_options(&registration.options)?;
         let limits = create.limits.into_iter().map(|(limit, value)| (limit, Some(value))).collect();
         registration.change_limits(&limits)?;
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
@@ -256,7 +259,8 @@ impl Supervisor {
         let location = self.location(&registration);
         location.check_names().map_err(|error| error.while_doing(doing()))?;
         self.check_unshared(&plan.id, &location).await?;
-        registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
+        let sorts = self.all_entries().into_iter().map(|entry| entry.registration.load().sort);
+        registration.sort = sorts.max().unwrap_or_default().saturating_add(1);
         let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());
         registration.jwt_secret = self.key.seal(&plan.id, JWT_SECRET, &secret);
         self.registry.insert(&registration).await.map_err(|error| error.while_doing(doing()))?;
@@ -347,7 +351,7 @@ impl Supervisor {
             removed.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("recover.removed");
-        self.registry.remove(&registration.id).await.map_err(|error| error.while_doing(&doing))
+        self.registry.remove(registration).await.map_err(|error| error.while_doing(&doing))
     }
 
     /// At a start: takes back a creation that a crash cut short.
@@ -375,6 +379,14 @@ fn exists(id: &AppId) -> RpcError {
         return error.hint("\"main\" is the main application, which always exists; choose another ID");
     }
     error.hint(format!("choose another ID, or see what it is: nbapps show {id}; --if-not-exists accepts it"))
+}
+
+/// Whether options given over HTTP are what they will be read as.
+pub(crate) fn check_options(options: &Map<String, Value>) -> Result<(), RpcError> {
+    match damage::options_problems(options).into_iter().next() {
+        Some(problem) => Err(RpcError::new(ErrorKind::InvalidSetting, problem)),
+        None => Ok(()),
+    }
 }
 
 fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {

@@ -150,6 +150,9 @@ impl Supervisor {
             let location = self.location(&deleted.registration);
             let done = self.premises.remove(provision, &location).await;
             removed = done.map_err(|error| error.while_doing(&doing))?;
+        } else {
+            let unknown = "what the host made for it: the registry does not say what and where";
+            removed.kept.push(unknown.to_owned());
         }
         crash_point("purge.removed");
         self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;

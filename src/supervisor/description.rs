@@ -180,8 +180,11 @@ impl Supervisor {
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
-        let mut application =
-            self.describe_registration(registration, &location, Standing::now(State::NotFound));
+        let standing = Standing {
+            reason: registration.damage.reason(&registration.id),
+            ..Standing::now(State::NotFound)
+        };
+        let mut application = self.describe_registration(registration, &location, standing);
         application.deleted = Some(self.deletion(deleted));
         application
     }
@@ -198,7 +201,8 @@ impl Supervisor {
                 let password = sealed.and_then(|sealed| self.database_password(&registration.id, sealed));
                 self.premises.location(provision, password)
             }
-            None => self.options.main_location.clone(),
+            None if registration.id.is_main() => self.options.main_location.clone(),
+            None => self.premises.usual_location(&registration.id),
         }
     }
 

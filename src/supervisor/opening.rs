@@ -13,6 +13,7 @@ use crate::data::DataSource;
 use crate::database::Database;
 use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
 
+use super::damage::Damage;
 use super::events::Events;
 use super::failure::Failure;
 use super::limits::Pace;
@@ -95,10 +96,12 @@ impl Supervisor {
     }
 
     async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
-        for name in inventory.unreadable {
-            tracing::error!(name, "this row of the registry cannot be read and is left alone");
-        }
-        for registration in inventory.applications {
+        for mut registration in inventory.applications {
+            self.examine(&mut registration);
+            if registration.provision.is_none() || registration.damage.name.is_some() {
+                self.register_damaged(registration);
+                continue;
+            }
             let rest = match registration.status {
                 State::Stopped => State::Stopped,
                 State::Preparing | State::Initializing => {
@@ -107,6 +110,10 @@ impl Supervisor {
                 }
                 _ => State::Initialized,
             };
+            if !registration.damage.is_none() {
+                self.register_damaged(registration);
+                continue;
+            }
             let location = self.location(&registration);
             self.route_domains(&registration.id, &[], &registration.domains());
             self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
@@ -120,6 +127,42 @@ impl Supervisor {
                 }
             }
         }
+    }
+}
+
+impl Supervisor {
+    /// Looks for what only the host can find wrong: secrets that its key does not open, domains that
+    /// belong to an application before it.
+    fn examine(&self, registration: &mut Registration) {
+        registration.check_mode();
+        let damage = &mut registration.damage;
+        if damage.secret.is_empty()
+            && let Err(error) = self.key.open(&registration.id, JWT_SECRET, &registration.jwt_secret)
+        {
+            damage.secret.push(error.to_string());
+        }
+        let connection = registration.provision.as_ref().and_then(|provision| provision.connection.as_ref());
+        if let Some(sealed) = connection.and_then(|connection| connection.password.as_deref())
+            && let Err(error) = self.key.open(&registration.id, DATABASE_PASSWORD, sealed)
+        {
+            damage.provision.push(error.to_string());
+        }
+        if let Err(error) = self.check_domains(&registration.id, &registration.domains()) {
+            registration.damage.row.push(error.message);
+        }
+    }
+
+    /// Takes in an application whose rows are damaged; it is in error, and what can be read of it holds.
+    fn register_damaged(&self, registration: Registration) {
+        let id = registration.id.clone();
+        let reason = registration.damage.reason(&id);
+        tracing::error!(app = %id, reason, "this application cannot run");
+        let free = registration.domains();
+        if self.check_domains(&id, &free).is_ok() {
+            self.route_domains(&id, &[], &free);
+        }
+        let location = self.location(&registration);
+        self.entries.pin().insert(id, self.new_entry(registration, location, State::Error));
     }
 }
 
@@ -176,6 +219,7 @@ fn main_registration(jwt_secret: String) -> Registration {
         updated_at: now,
         provision: None,
         jwt_secret,
+        damage: Damage::default(),
     }
 }
 

@@ -46,6 +46,23 @@ pub(crate) struct Provision {
 }
 
 impl Provision {
+    /// Whether it says where things are, and where the host puts them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+        if !is_name(&self.directory) {
+            return Err(format!("{:?} is no directory below apps/", self.directory));
+        }
+        if self.key.is_empty() {
+            return Err("the key of what was made is empty".to_owned());
+        }
+        match &self.connection {
+            Some(connection) if connection.location(None).is_none() => {
+                Err("the URL of its database cannot be read".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How the application's database is connected.
     #[must_use]
     pub(crate) fn mode(&self) -> DatabaseMode {
@@ -164,6 +181,12 @@ impl Premises {
         let beside = provision.database.as_deref().and_then(|name| self.main.beside(name));
         let on_server = in_schema.or(beside);
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
+    }
+
+    /// Where the database of an application usually is, of which nothing else is known.
+    pub(crate) fn usual_location(&self, id: &AppId) -> Location {
+        let beside = self.main.name_beside(id.as_str()).and_then(|name| self.main.beside(&name));
+        beside.unwrap_or_else(|| Location::Sqlite(self.root.join(id.as_str()).join(DATABASE_FILE)))
     }
 
     /// Makes the directory, its mark and an empty database, or opens the one it is given.

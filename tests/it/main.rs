@@ -20,6 +20,11 @@ mod conformance_on_postgres;
 mod connections;
 mod control;
 mod daemon;
+mod damage;
+#[path = "damage.rs"]
+mod damage_on_mariadb;
+#[path = "damage.rs"]
+mod damage_on_postgres;
 mod environment;
 mod examples;
 mod faults;
@@ -67,3 +72,4 @@ mod sign_in;
 mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;
+mod sql;
