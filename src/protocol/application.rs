@@ -380,6 +380,9 @@ pub struct Deletion {
     pub at: DateTime<Utc>,
     /// When its data will be removed for good.
     pub until: DateTime<Utc>,
+    /// Its removal for good has begun and was not finished: it cannot be undeleted any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purging: bool,
 }
 
 /// The answer of `app.create`.
@@ -458,6 +461,9 @@ pub struct DeleteApplication {
     /// deleted before.
     #[serde(default)]
     pub purge: bool,
+    /// With `purge`: remove nothing, and forget the application and what the host made for it.
+    #[serde(default)]
+    pub keep_data: bool,
     /// How to wait for the end.
     #[serde(default)]
     pub wait: Wait,

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
+use crate::database::Database;
 use crate::protocol::{
     AppId, CreateApplication, Created, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
 };
@@ -322,6 +323,10 @@ impl Supervisor {
         let claimed = self.claim(registration).await?;
         entry.registration.store(Arc::new(claimed));
         crash_point("create.claimed");
+        if let Some(provision) = &registration.provision {
+            let settled = Database::settle_owned(&entry.location, &provision.key).await;
+            settled.map_err(|error| error.while_doing(format!("making the database of \"{}\"", entry.id)))?;
+        }
         Ok(())
     }
 
@@ -338,8 +343,11 @@ impl Supervisor {
             Err(left) => {
                 let reason = format!("{error}; taking it back failed too: {left}");
                 entry.go(&self.events, State::Error, Some(reason.clone()));
-                RpcError::new(error.kind(), reason)
-                    .hint("the next start of the daemon takes it back, or: nbapps delete --purge")
+                RpcError::new(error.kind(), reason).hint(format!(
+                    "the next start of the daemon tries to take it back again, as does: nbapps delete {0} \
+                     --purge; what cannot be removed is forgotten by: nbapps delete {0} --purge --keep-data",
+                    entry.id
+                ))
             }
         }
     }

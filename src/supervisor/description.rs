@@ -180,8 +180,9 @@ impl Supervisor {
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
+        let begun = deleted.purging.then(|| super::deletion::unfinished(&registration.id));
         let standing = Standing {
-            reason: registration.damage.reason(&registration.id),
+            reason: registration.damage.reason(&registration.id).or(begun),
             ..Standing::now(State::NotFound)
         };
         let mut application = self.describe_registration(registration, &location, standing);
@@ -190,7 +191,11 @@ impl Supervisor {
     }
 
     pub(crate) fn deletion(&self, deleted: &DeletedRegistration) -> Deletion {
-        Deletion { at: deleted.deleted_at, until: deleted.deleted_at + time_delta(self.options.keep_deleted) }
+        Deletion {
+            at: deleted.deleted_at,
+            until: deleted.deleted_at + time_delta(self.options.keep_deleted),
+            purging: deleted.purging,
+        }
     }
 
     pub(crate) fn location(&self, registration: &Registration) -> Location {

@@ -31,6 +31,7 @@ mod settings;
 mod sizes;
 mod starting;
 mod survey;
+mod sweep;
 
 use std::path::PathBuf;
 use std::sync::Arc;

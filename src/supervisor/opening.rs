@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::app::{self, Install};
 use crate::data::DataSource;
 use crate::database::Database;
-use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
+use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
 use super::damage::Damage;
 use super::events::Events;
@@ -83,6 +83,7 @@ impl Supervisor {
         });
         supervisor.start_main(secret, source).await?;
         supervisor.take_inventory(inventory).await;
+        supervisor.sweep_at_start().await;
         supervisor.spawn_caretakers();
         Ok((supervisor, created))
     }
@@ -175,9 +176,20 @@ async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, R
             error.while_doing("opening the main application's database")
         })?;
     }
+    let doing = "opening the main application's database";
     let database = Database::open_or_create(&options.main_location).await;
-    let database = database.map_err(|error| error.while_doing("opening the main application's database"))?;
-    Ok(DataSource::new(database.with_table_prefix(&options.table_prefix)))
+    let database = database.map_err(|error| error.while_doing(doing))?;
+    let database = database.with_table_prefix(&options.table_prefix);
+    let unfit = database.unfit_for_text().await.map_err(|error| error.while_doing(doing))?;
+    if let Some((sentence, sql)) = unfit {
+        if database.table_names().await.map_err(|error| error.while_doing(doing))?.is_empty() {
+            return Err(RpcError::new(ErrorKind::InvalidSetting, format!("{doing} failed: {sentence}"))
+                .hint(format!("make one that can, and name it in the configuration: {sql}")));
+        }
+        // It is in use: it goes on as well as it can.
+        tracing::warn!("{sentence}; one that can is made with: {sql}");
+    }
+    Ok(DataSource::new(database))
 }
 
 /// Gives the main application's sealed secret, and its root user when both were made now. The

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::fs;
 
 use crate::app;
@@ -79,7 +80,12 @@ impl Provision {
 pub(crate) struct Premises {
     root: PathBuf,
     main: Location,
+    /// What the keys of this host's creations begin with.
+    host: String,
 }
+
+/// The file with a number by which this host is told from others on the same server.
+const HOST_FILE: &str = "host.id";
 
 /// What a removal came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -117,7 +123,8 @@ impl Premises {
     pub(crate) async fn open(data_directory: &Path, main: Location) -> Result<Self, ProvisionError> {
         let root = data_directory.join("apps");
         fs::create_dir_all(&root).await.map_err(failed(&root, "made"))?;
-        Ok(Self { root, main })
+        let host = host_of(data_directory, &main).await?;
+        Ok(Self { root, main, host })
     }
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
@@ -129,7 +136,7 @@ impl Premises {
         wanted: &Wanted,
         table_prefix: &str,
     ) -> Result<Provision, ProvisionError> {
-        let key = uuid::Uuid::new_v4().simple().to_string();
+        let key = format!("{}{}", self.owners(), uuid::Uuid::new_v4().simple());
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
         loop {
@@ -163,6 +170,11 @@ impl Premises {
             // A dot is in no ID, so that this name is no other application's first choice.
             directory = format!("{id}.{number}");
         }
+    }
+
+    /// What the keys of all creations of this host begin with.
+    pub(crate) fn owners(&self) -> String {
+        format!("{}-", self.host)
     }
 
     /// The application's directory.
@@ -203,6 +215,8 @@ impl Premises {
         crash_point("create.directory-marked");
         let database = match &provision.connection {
             Some(connection) if !connection.create => Database::open(location).await?,
+            // Its directory has the mark.
+            None if location.directory().is_some() => Database::create(location).await?,
             _ => Database::create_owned(location, &provision.key).await?,
         };
         crash_point("create.database-made");
@@ -225,8 +239,11 @@ impl Premises {
                 }
                 removed.kept.push(format!("{location}: this host did not make it"));
             }
-            // A file has no mark: before the claim it may be somebody else's.
-            Some(connection) if location.directory().is_some() && !connection.claimed => {}
+            // A file keeps its mark until it is claimed.
+            Some(connection) if location.directory().is_some() && connection.claimed => {
+                removed.gone = Database::remove(location).await?;
+                Database::settle_owned(location, &provision.key).await?;
+            }
             Some(_) => removed.gone = Database::remove_owned(location, &provision.key).await?,
             // A file in the directory goes with the directory, and by its mark.
             None if provision.database.is_none() && provision.schema.is_none() => {}
@@ -284,6 +301,25 @@ impl Premises {
             Err(error) => Err(failed(directory, "removed")(error)),
         }
     }
+}
+
+/// What the keys of this host's creations begin with: a random number that is kept in the data directory,
+/// together with where the registry is. A copy of the directory with a registry of its own is another host.
+async fn host_of(data_directory: &Path, main: &Location) -> Result<String, ProvisionError> {
+    let file = data_directory.join(HOST_FILE);
+    let known = match fs::read_to_string(&file).await {
+        Ok(known) if !known.trim().is_empty() => known.trim().to_owned(),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&file, "read")(error)),
+        _ => {
+            let made = uuid::Uuid::new_v4().simple().to_string();
+            let draft = file.with_extension("draft");
+            fs::write(&draft, format!("{made}\n")).await.map_err(failed(&draft, "written"))?;
+            fs::rename(&draft, &file).await.map_err(failed(&file, "made"))?;
+            made
+        }
+    };
+    let hash = Sha256::digest(format!("{known} {main}"));
+    Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Removes an application's tables from a database that stays.

@@ -319,6 +319,7 @@ impl Supervisor {
                     break;
                 };
                 supervisor.purge_expired().await;
+                supervisor.sweep_all().await;
             }
         });
     }

@@ -33,6 +33,7 @@ mod gateway;
 mod gateway_on_mariadb;
 #[path = "gateway.rs"]
 mod gateway_on_postgres;
+mod leftovers;
 mod lifecycle;
 #[path = "lifecycle.rs"]
 mod lifecycle_on_mariadb;

@@ -23,3 +23,19 @@ pub async fn run(url: &str, sql: &str) {
         }
     }
 }
+
+/// The whole numbers that a question gives, on a server.
+pub async fn numbers(url: &str, sql: &str) -> Vec<i64> {
+    if Location::parse(url).unwrap().engine() == Engine::Postgres {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let rows = client.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        drop(client);
+        driving.await.unwrap().unwrap();
+        return rows.into_iter().map(|row| row.get(0)).collect();
+    }
+    let mut connection = mysql_async::Conn::from_url(url).await.unwrap();
+    let numbers = connection.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection.disconnect().await.unwrap();
+    numbers
+}
