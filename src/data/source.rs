@@ -78,6 +78,16 @@ impl DataSource {
         records::find(&mut &self.database, &self.catalog.load(), collection, &query).await
     }
 
+    /// Reads records without what is associated with them. A value that its field's type does not allow
+    /// is left out and named beside its record; the others are read all the same.
+    pub async fn find_readable(
+        &self,
+        collection: &Collection,
+        query: &Query,
+    ) -> Result<Vec<(Record, Vec<DataError>)>, DataError> {
+        records::find_readable(&mut &self.database, &self.catalog.load(), collection, query).await
+    }
+
     /// Reads records as the JSON that goes out.
     pub async fn find_written(&self, collection: &Collection, query: &Query) -> Result<Written, DataError> {
         records::find_written(&mut &self.database, &self.catalog.load(), collection, query).await

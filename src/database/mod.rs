@@ -112,12 +112,21 @@ impl Database {
     }
 
     /// As [`Database::create`], for an owner that [`Database::remove_owned`] knows it by. On a
-    /// server the database carries the owner's mark; a SQLite file is its directory's.
+    /// server the database carries the owner's mark; a SQLite file has a second name with the owner's in
+    /// it, until [`Database::settle_owned`].
     pub async fn create_owned(at: &Location, owner: &str) -> Result<Self, DatabaseError> {
         match at {
-            Location::Sqlite(_) => Self::create(at).await,
+            Location::Sqlite(path) => sqlite::Sqlite::create_owned(path, owner).await.map(Self::sqlite),
             Location::Postgres(at) => postgres::Postgres::create_owned(at, owner).await.map(Self::postgres),
             Location::Mysql(at) => mysql::Mysql::create_owned(at, owner).await.map(Self::mysql),
+        }
+    }
+
+    /// Of a SQLite file that was made for this owner: it is not told from others any more, and is used.
+    pub async fn settle_owned(at: &Location, owner: &str) -> Result<(), DatabaseError> {
+        match at {
+            Location::Sqlite(path) => sqlite::Sqlite::settle_owned(path, owner).await,
+            Location::Postgres(_) | Location::Mysql(_) => Ok(()),
         }
     }
 
@@ -131,12 +140,41 @@ impl Database {
     }
 
     /// As [`Database::remove`], when it was made for this owner, as far as making it came; one of
-    /// somebody else is left alone.
+    /// somebody else is left alone, and so is a SQLite file that was settled.
     pub async fn remove_owned(at: &Location, owner: &str) -> Result<Vec<String>, DatabaseError> {
         match at {
-            Location::Sqlite(_) => Self::remove(at).await,
+            Location::Sqlite(path) => sqlite::Sqlite::remove_owned(path, owner).await,
             Location::Postgres(at) => postgres::Postgres::remove_owned(at, owner).await,
             Location::Mysql(at) => mysql::Mysql::remove_owned(at, owner).await,
+        }
+    }
+
+    /// Removes what was made for owners whose names begin with `owners`, who are not `known`, and has
+    /// nothing in it: what crashes left behind. Databases of the server and, where the place has schemas,
+    /// schemas of its database are looked through; a SQLite file is its directory's. Gives what was
+    /// removed.
+    pub async fn sweep(
+        at: &Location,
+        owners: &str,
+        known: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<String>, DatabaseError> {
+        match at {
+            Location::Sqlite(_) => Ok(Vec::new()),
+            Location::Postgres(at) => {
+                let mut removed = postgres::Postgres::sweep(at, owners, known).await?;
+                removed.extend(postgres::Postgres::sweep_schemas(at, owners, known).await?);
+                Ok(removed)
+            }
+            Location::Mysql(at) => mysql::Mysql::sweep(at, owners, known).await,
+        }
+    }
+
+    /// Why not every text can be kept in it, and the SQL that makes one in which it can; `None` where it
+    /// can. In MySQL and MariaDB that is for the tables to say, and those made here can.
+    pub async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
+        match &self.engine {
+            EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => Ok(None),
+            EngineDatabase::Postgres(postgres) => postgres.unfit_for_text().await,
         }
     }
 

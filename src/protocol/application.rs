@@ -131,6 +131,12 @@ impl DatabaseMode {
         }
     }
 
+    /// Reads NocoBase's word for a mode.
+    #[must_use]
+    pub fn of_nocobase(word: &str) -> Option<Self> {
+        [Self::Database, Self::Connection, Self::Schema].into_iter().find(|mode| mode.nocobase_name() == word)
+    }
+
     /// NocoBase's word for it (`options.dbConnType`).
     #[must_use]
     pub const fn nocobase_name(self) -> &'static str {
@@ -374,6 +380,9 @@ pub struct Deletion {
     pub at: DateTime<Utc>,
     /// When its data will be removed for good.
     pub until: DateTime<Utc>,
+    /// Its removal for good has begun and was not finished: it cannot be undeleted any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purging: bool,
 }
 
 /// The answer of `app.create`.
@@ -452,6 +461,9 @@ pub struct DeleteApplication {
     /// deleted before.
     #[serde(default)]
     pub purge: bool,
+    /// With `purge`: remove nothing, and forget the application and what the host made for it.
+    #[serde(default)]
+    pub keep_data: bool,
     /// How to wait for the end.
     #[serde(default)]
     pub wait: Wait,

@@ -17,12 +17,14 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
+use crate::database::Database;
 use crate::protocol::{
     AppId, CreateApplication, Created, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
 };
 
 use super::connection::{self, Wanted};
 use super::crash::crash_point;
+use super::damage::{self, Damage};
 use super::domains;
 use super::entry::Entry;
 use super::failure::Failure;
@@ -157,8 +159,10 @@ impl Supervisor {
             updated_at: now,
             provision: None,
             jwt_secret: String::new(),
+            damage: Damage::default(),
         };
         registration.set_domains(&domains);
+        check_options(&registration.options)?;
         let limits = create.limits.into_iter().map(|(limit, value)| (limit, Some(value))).collect();
         registration.change_limits(&limits)?;
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
@@ -256,7 +260,8 @@ impl Supervisor {
         let location = self.location(&registration);
         location.check_names().map_err(|error| error.while_doing(doing()))?;
         self.check_unshared(&plan.id, &location).await?;
-        registration.sort = self.registry.last_sort().await.map_err(|error| error.while_doing(doing()))? + 1;
+        let sorts = self.all_entries().into_iter().map(|entry| entry.registration.load().sort);
+        registration.sort = sorts.max().unwrap_or_default().saturating_add(1);
         let secret = plan.jwt_secret.clone().unwrap_or_else(|| new_jwt_secret().to_vec());
         registration.jwt_secret = self.key.seal(&plan.id, JWT_SECRET, &secret);
         self.registry.insert(&registration).await.map_err(|error| error.while_doing(doing()))?;
@@ -318,6 +323,10 @@ impl Supervisor {
         let claimed = self.claim(registration).await?;
         entry.registration.store(Arc::new(claimed));
         crash_point("create.claimed");
+        if let Some(provision) = &registration.provision {
+            let settled = Database::settle_owned(&entry.location, &provision.key).await;
+            settled.map_err(|error| error.while_doing(format!("making the database of \"{}\"", entry.id)))?;
+        }
         Ok(())
     }
 
@@ -334,8 +343,11 @@ impl Supervisor {
             Err(left) => {
                 let reason = format!("{error}; taking it back failed too: {left}");
                 entry.go(&self.events, State::Error, Some(reason.clone()));
-                RpcError::new(error.kind(), reason)
-                    .hint("the next start of the daemon takes it back, or: nbapps delete --purge")
+                RpcError::new(error.kind(), reason).hint(format!(
+                    "the next start of the daemon tries to take it back again, as does: nbapps delete {0} \
+                     --purge; what cannot be removed is forgotten by: nbapps delete {0} --purge --keep-data",
+                    entry.id
+                ))
             }
         }
     }
@@ -347,7 +359,7 @@ impl Supervisor {
             removed.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("recover.removed");
-        self.registry.remove(&registration.id).await.map_err(|error| error.while_doing(&doing))
+        self.registry.remove(registration).await.map_err(|error| error.while_doing(&doing))
     }
 
     /// At a start: takes back a creation that a crash cut short.
@@ -375,6 +387,14 @@ fn exists(id: &AppId) -> RpcError {
         return error.hint("\"main\" is the main application, which always exists; choose another ID");
     }
     error.hint(format!("choose another ID, or see what it is: nbapps show {id}; --if-not-exists accepts it"))
+}
+
+/// Whether options given over HTTP are what they will be read as.
+pub(crate) fn check_options(options: &Map<String, Value>) -> Result<(), RpcError> {
+    match damage::options_problems(options).into_iter().next() {
+        Some(problem) => Err(RpcError::new(ErrorKind::InvalidSetting, problem)),
+        None => Ok(()),
+    }
 }
 
 fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {

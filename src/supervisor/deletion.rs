@@ -30,9 +30,14 @@ impl Supervisor {
         if let Some(entry) = &entry {
             check_protection(entry)?;
         }
+        if delete.keep_data && !delete.purge {
+            let sentence = "keep_data goes with purge: without it a deletion keeps the data anyway";
+            return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
+                .hint("add --purge, or leave --keep-data out"));
+        }
         let (id, supervisor) = (delete.id.clone(), self.clone());
-        let purge = delete.purge;
-        let work = async move { supervisor.delete_saga(&id, entry, purge, &stages).await };
+        let (purge, keep_data) = (delete.purge, delete.keep_data);
+        let work = async move { supervisor.delete_saga(&id, entry, (purge, keep_data), &stages).await };
         let (operation, outcome) = self.operations.run("app.delete", &delete.id, delete.wait, work).await?;
         match outcome {
             Outcome::Done(deleted) => Ok(Deleted { operation, ..deleted }),
@@ -46,7 +51,7 @@ impl Supervisor {
         &self,
         id: &AppId,
         entry: Option<Arc<Entry>>,
-        purge: bool,
+        (purge, keep_data): (bool, bool),
         stages: &Stages,
     ) -> Result<Deleted, RpcError> {
         let tell = |name, done, message: &str| {
@@ -68,7 +73,7 @@ impl Supervisor {
         let found = entry.is_some();
         if let Some(entry) = entry {
             tell("stop", 0, "stopping");
-            let deleted = self.take_out(&entry, purge).await?;
+            let deleted = self.take_out(&entry, purge && !keep_data).await?;
             tell("unregister", 1, "taken out of the list");
             if !purge {
                 answer.until = Some(self.deletion(&deleted).until);
@@ -79,13 +84,16 @@ impl Supervisor {
         if !purge {
             return Err(RpcError::app_not_found(id.as_str()));
         }
-        tell("remove", 2, "removing its data");
+        tell("remove", 2, if keep_data { "forgetting it" } else { "removing its data" });
         let before = self.deleted_of(id).await?;
         if before.is_empty() && !found {
             return Err(RpcError::app_not_found(id.as_str()));
         }
         for deleted in before {
-            let purged = self.purge_entry(&deleted).await?;
+            let purged = match keep_data {
+                true => self.forget_entry(&deleted).await?,
+                false => self.purge_entry(&deleted).await.map_err(|error| explain_left(error, id))?,
+            };
             answer.removed.extend(purged.gone);
             answer.kept.extend(purged.kept);
         }
@@ -150,6 +158,9 @@ impl Supervisor {
             let location = self.location(&deleted.registration);
             let done = self.premises.remove(provision, &location).await;
             removed = done.map_err(|error| error.while_doing(&doing))?;
+        } else {
+            let unknown = "what the host made for it: the registry does not say what and where";
+            removed.kept.push(unknown.to_owned());
         }
         crash_point("purge.removed");
         self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
@@ -157,6 +168,22 @@ impl Supervisor {
         // The purge is done whatever comes of this; a log that stays is purged with the next one.
         if self.deleted_of(id).await.is_ok_and(|others| others.is_empty()) {
             removed.gone.extend(self.end_log(id).await.into_iter().map(|path| path.display().to_string()));
+        }
+        Ok(removed)
+    }
+
+    /// Forgets a deleted application, and removes nothing of it; gives what stays.
+    async fn forget_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
+        let doing = format!("forgetting \"{}\"", deleted.registration.id);
+        self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
+        let mut removed = Removed::default();
+        if let Some(provision) = &deleted.registration.provision {
+            let location = self.location(&deleted.registration);
+            removed.kept.push(format!("{location}: as far as it is there; this host knows it no more"));
+            let directory = self.premises.directory(provision);
+            if location.directory() != Some(&directory) {
+                removed.kept.push(format!("{}: as far as it is there", directory.display()));
+            }
         }
         Ok(removed)
     }
@@ -192,7 +219,16 @@ impl Supervisor {
     async fn undelete_now(&self, id: &AppId) -> Result<Application, RpcError> {
         let _reservations = self.reservations.lock().await;
         let exists = self.find(id.as_str()).is_some();
-        let Some(deleted) = self.deleted_of(id).await?.into_iter().find(|deleted| !deleted.purging) else {
+        let all = self.deleted_of(id).await?;
+        let is_going = all.iter().any(|deleted| deleted.purging);
+        let Some(deleted) = all.into_iter().find(|deleted| !deleted.purging) else {
+            if is_going && !exists {
+                let sentence = format!("\"{id}\" cannot be undeleted: {}", unfinished(id));
+                return Err(RpcError::new(ErrorKind::Conflict, sentence).hint(format!(
+                    "finish it with: nbapps delete {id} --purge; or forget it, and keep what is left: nbapps delete {id} \
+                     --purge --keep-data"
+                )));
+            }
             if exists {
                 return Err(RpcError::new(ErrorKind::Conflict, format!("\"{id}\" is not deleted"))
                     .hint(format!("see what it is: nbapps show {id}")));
@@ -223,6 +259,20 @@ impl Supervisor {
         self.route_domains(id, &[], &domains);
         Ok(self.describe(&entry))
     }
+}
+
+/// What is said of one whose removal for good broke off.
+pub(super) fn unfinished(id: &AppId) -> String {
+    format!("its removal for good has begun and is not finished; nbapps delete {id} --purge goes on with it")
+}
+
+/// What can be done about data that cannot be removed.
+fn explain_left(error: RpcError, id: &AppId) -> RpcError {
+    let before = error.data.hint.clone().map(|hint| format!("{hint}; ")).unwrap_or_default();
+    error.hint(format!(
+        "{before}then go on with: nbapps delete {id} --purge; or forget it, and keep what is left: nbapps delete {id} \
+         --purge --keep-data"
+    ))
 }
 
 fn check_protection(entry: &Entry) -> Result<(), RpcError> {

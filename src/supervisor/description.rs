@@ -180,14 +180,22 @@ impl Supervisor {
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
-        let mut application =
-            self.describe_registration(registration, &location, Standing::now(State::NotFound));
+        let begun = deleted.purging.then(|| super::deletion::unfinished(&registration.id));
+        let standing = Standing {
+            reason: registration.damage.reason(&registration.id).or(begun),
+            ..Standing::now(State::NotFound)
+        };
+        let mut application = self.describe_registration(registration, &location, standing);
         application.deleted = Some(self.deletion(deleted));
         application
     }
 
     pub(crate) fn deletion(&self, deleted: &DeletedRegistration) -> Deletion {
-        Deletion { at: deleted.deleted_at, until: deleted.deleted_at + time_delta(self.options.keep_deleted) }
+        Deletion {
+            at: deleted.deleted_at,
+            until: deleted.deleted_at + time_delta(self.options.keep_deleted),
+            purging: deleted.purging,
+        }
     }
 
     pub(crate) fn location(&self, registration: &Registration) -> Location {
@@ -198,7 +206,8 @@ impl Supervisor {
                 let password = sealed.and_then(|sealed| self.database_password(&registration.id, sealed));
                 self.premises.location(provision, password)
             }
-            None => self.options.main_location.clone(),
+            None if registration.id.is_main() => self.options.main_location.clone(),
+            None => self.premises.usual_location(&registration.id),
         }
     }
 

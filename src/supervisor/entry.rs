@@ -37,7 +37,7 @@ impl Entry {
     pub(crate) fn new(
         registration: Registration,
         location: Location,
-        state: State,
+        standing: Standing,
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -45,7 +45,7 @@ impl Entry {
             location,
             registration: ArcSwap::from_pointee(registration),
             admission: Admission::new(limits),
-            standing: watch::channel(Standing::now(state)).0,
+            standing: watch::channel(standing).0,
             running: ArcSwapOption::empty(),
             command: Arc::default(),
         })
@@ -85,6 +85,11 @@ impl Entry {
             debug_assert!(false, "{}: {from} may not become {to}", self.id);
             tracing::error!(app = %self.id, %from, %to, "a step that the state machine does not have was refused");
         }
+    }
+
+    /// Says why it is in error, where that is not the same any more.
+    pub(crate) fn explain(&self, reason: String) {
+        self.standing.send_modify(|standing| standing.reason = Some(reason));
     }
 
     /// Lends the application to one request, if it runs.

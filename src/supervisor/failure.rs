@@ -48,7 +48,10 @@ impl Failure for DatabaseError {
                 "free space on the disk that the database is on, or check whether its files may be written",
             ),
             Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the database back from a backup"),
-            _ => (ErrorKind::DatabaseFailed, "the daemon's log has the details"),
+            _ => (
+                ErrorKind::DatabaseFailed,
+                "that is all the database says here; the log of its server may say more",
+            ),
         };
         RpcError::new(kind, format!("{what} failed: {self}")).hint(hint)
     }

@@ -11,6 +11,7 @@ mod applications;
 mod connection;
 mod crash;
 mod creation;
+mod damage;
 mod deletion;
 mod description;
 mod domains;
@@ -30,6 +31,7 @@ mod settings;
 mod sizes;
 mod starting;
 mod survey;
+mod sweep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use crate::database::{Engine, Location};
 use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
 
 use entry::Entry;
+use lifecycle::Standing;
 use provision::Premises;
 use registry::{Registration, Registry};
 
@@ -149,10 +152,15 @@ impl Supervisor {
     }
 
     /// An application as the host keeps it in memory; from here on it has a log of its own.
+    /// One whose registration is damaged is in error at once.
     fn new_entry(&self, registration: Registration, location: Location, state: State) -> Arc<Entry> {
         self.options.logs.begin(&registration.id);
         let limits = self.limits(&registration, &location);
-        Entry::new(registration, location, state, limits)
+        let standing = match registration.damage.reason(&registration.id) {
+            Some(reason) => Standing { reason: Some(reason), ..Standing::now(State::Error) },
+            None => Standing::now(state),
+        };
+        Entry::new(registration, location, standing, limits)
     }
 
     /// The limits of an application.

@@ -11,8 +11,9 @@ use tokio::sync::Mutex;
 use crate::app::{self, Install};
 use crate::data::DataSource;
 use crate::database::Database;
-use crate::protocol::{AppId, CreatedRootUser, RpcError, State};
+use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
+use super::damage::Damage;
 use super::events::Events;
 use super::failure::Failure;
 use super::limits::Pace;
@@ -82,6 +83,7 @@ impl Supervisor {
         });
         supervisor.start_main(secret, source).await?;
         supervisor.take_inventory(inventory).await;
+        supervisor.sweep_at_start().await;
         supervisor.spawn_caretakers();
         Ok((supervisor, created))
     }
@@ -95,10 +97,12 @@ impl Supervisor {
     }
 
     async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
-        for name in inventory.unreadable {
-            tracing::error!(name, "this row of the registry cannot be read and is left alone");
-        }
-        for registration in inventory.applications {
+        for mut registration in inventory.applications {
+            self.examine(&mut registration);
+            if registration.provision.is_none() || registration.damage.name.is_some() {
+                self.register_damaged(registration);
+                continue;
+            }
             let rest = match registration.status {
                 State::Stopped => State::Stopped,
                 State::Preparing | State::Initializing => {
@@ -107,6 +111,10 @@ impl Supervisor {
                 }
                 _ => State::Initialized,
             };
+            if !registration.damage.is_none() {
+                self.register_damaged(registration);
+                continue;
+            }
             let location = self.location(&registration);
             self.route_domains(&registration.id, &[], &registration.domains());
             self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
@@ -123,6 +131,42 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Looks for what only the host can find wrong: secrets that its key does not open, domains that
+    /// belong to an application before it.
+    fn examine(&self, registration: &mut Registration) {
+        registration.check_mode();
+        let damage = &mut registration.damage;
+        if damage.secret.is_empty()
+            && let Err(error) = self.key.open(&registration.id, JWT_SECRET, &registration.jwt_secret)
+        {
+            damage.secret.push(error.to_string());
+        }
+        let connection = registration.provision.as_ref().and_then(|provision| provision.connection.as_ref());
+        if let Some(sealed) = connection.and_then(|connection| connection.password.as_deref())
+            && let Err(error) = self.key.open(&registration.id, DATABASE_PASSWORD, sealed)
+        {
+            damage.provision.push(error.to_string());
+        }
+        if let Err(error) = self.check_domains(&registration.id, &registration.domains()) {
+            registration.damage.row.push(error.message);
+        }
+    }
+
+    /// Takes in an application whose rows are damaged; it is in error, and what can be read of it holds.
+    fn register_damaged(&self, registration: Registration) {
+        let id = registration.id.clone();
+        let reason = registration.damage.reason(&id);
+        tracing::error!(app = %id, reason, "this application cannot run");
+        let free = registration.domains();
+        if self.check_domains(&id, &free).is_ok() {
+            self.route_domains(&id, &[], &free);
+        }
+        let location = self.location(&registration);
+        self.entries.pin().insert(id, self.new_entry(registration, location, State::Error));
+    }
+}
+
 async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
     if let Some(directory) = options.main_location.directory() {
         let made = tokio::fs::create_dir_all(directory).await;
@@ -132,9 +176,20 @@ async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, R
             error.while_doing("opening the main application's database")
         })?;
     }
+    let doing = "opening the main application's database";
     let database = Database::open_or_create(&options.main_location).await;
-    let database = database.map_err(|error| error.while_doing("opening the main application's database"))?;
-    Ok(DataSource::new(database.with_table_prefix(&options.table_prefix)))
+    let database = database.map_err(|error| error.while_doing(doing))?;
+    let database = database.with_table_prefix(&options.table_prefix);
+    let unfit = database.unfit_for_text().await.map_err(|error| error.while_doing(doing))?;
+    if let Some((sentence, sql)) = unfit {
+        if database.table_names().await.map_err(|error| error.while_doing(doing))?.is_empty() {
+            return Err(RpcError::new(ErrorKind::InvalidSetting, format!("{doing} failed: {sentence}"))
+                .hint(format!("make one that can, and name it in the configuration: {sql}")));
+        }
+        // It is in use: it goes on as well as it can.
+        tracing::warn!("{sentence}; one that can is made with: {sql}");
+    }
+    Ok(DataSource::new(database))
 }
 
 /// Gives the main application's sealed secret, and its root user when both were made now. The
@@ -176,6 +231,7 @@ fn main_registration(jwt_secret: String) -> Registration {
         updated_at: now,
         provision: None,
         jwt_secret,
+        damage: Damage::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::fs;
 
 use crate::app;
@@ -46,6 +47,23 @@ pub(crate) struct Provision {
 }
 
 impl Provision {
+    /// Whether it says where things are, and where the host puts them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+        if !is_name(&self.directory) {
+            return Err(format!("{:?} is no directory below apps/", self.directory));
+        }
+        if self.key.is_empty() {
+            return Err("the key of what was made is empty".to_owned());
+        }
+        match &self.connection {
+            Some(connection) if connection.location(None).is_none() => {
+                Err("the URL of its database cannot be read".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How the application's database is connected.
     #[must_use]
     pub(crate) fn mode(&self) -> DatabaseMode {
@@ -62,7 +80,12 @@ impl Provision {
 pub(crate) struct Premises {
     root: PathBuf,
     main: Location,
+    /// What the keys of this host's creations begin with.
+    host: String,
 }
+
+/// The file with a number by which this host is told from others on the same server.
+const HOST_FILE: &str = "host.id";
 
 /// What a removal came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -100,7 +123,8 @@ impl Premises {
     pub(crate) async fn open(data_directory: &Path, main: Location) -> Result<Self, ProvisionError> {
         let root = data_directory.join("apps");
         fs::create_dir_all(&root).await.map_err(failed(&root, "made"))?;
-        Ok(Self { root, main })
+        let host = host_of(data_directory, &main).await?;
+        Ok(Self { root, main, host })
     }
 
     /// A provision for `id` in a directory that is free: named after the ID, with a number when
@@ -112,7 +136,7 @@ impl Premises {
         wanted: &Wanted,
         table_prefix: &str,
     ) -> Result<Provision, ProvisionError> {
-        let key = uuid::Uuid::new_v4().simple().to_string();
+        let key = format!("{}{}", self.owners(), uuid::Uuid::new_v4().simple());
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
         loop {
@@ -148,6 +172,11 @@ impl Premises {
         }
     }
 
+    /// What the keys of all creations of this host begin with.
+    pub(crate) fn owners(&self) -> String {
+        format!("{}-", self.host)
+    }
+
     /// The application's directory.
     #[must_use]
     pub(crate) fn directory(&self, provision: &Provision) -> PathBuf {
@@ -166,6 +195,12 @@ impl Premises {
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
+    /// Where the database of an application usually is, of which nothing else is known.
+    pub(crate) fn usual_location(&self, id: &AppId) -> Location {
+        let beside = self.main.name_beside(id.as_str()).and_then(|name| self.main.beside(&name));
+        beside.unwrap_or_else(|| Location::Sqlite(self.root.join(id.as_str()).join(DATABASE_FILE)))
+    }
+
     /// Makes the directory, its mark and an empty database, or opens the one it is given.
     pub(crate) async fn make(
         &self,
@@ -180,6 +215,8 @@ impl Premises {
         crash_point("create.directory-marked");
         let database = match &provision.connection {
             Some(connection) if !connection.create => Database::open(location).await?,
+            // Its directory has the mark.
+            None if location.directory().is_some() => Database::create(location).await?,
             _ => Database::create_owned(location, &provision.key).await?,
         };
         crash_point("create.database-made");
@@ -202,8 +239,11 @@ impl Premises {
                 }
                 removed.kept.push(format!("{location}: this host did not make it"));
             }
-            // A file has no mark: before the claim it may be somebody else's.
-            Some(connection) if location.directory().is_some() && !connection.claimed => {}
+            // A file keeps its mark until it is claimed.
+            Some(connection) if location.directory().is_some() && connection.claimed => {
+                removed.gone = Database::remove(location).await?;
+                Database::settle_owned(location, &provision.key).await?;
+            }
             Some(_) => removed.gone = Database::remove_owned(location, &provision.key).await?,
             // A file in the directory goes with the directory, and by its mark.
             None if provision.database.is_none() && provision.schema.is_none() => {}
@@ -261,6 +301,25 @@ impl Premises {
             Err(error) => Err(failed(directory, "removed")(error)),
         }
     }
+}
+
+/// What the keys of this host's creations begin with: a random number that is kept in the data directory,
+/// together with where the registry is. A copy of the directory with a registry of its own is another host.
+async fn host_of(data_directory: &Path, main: &Location) -> Result<String, ProvisionError> {
+    let file = data_directory.join(HOST_FILE);
+    let known = match fs::read_to_string(&file).await {
+        Ok(known) if !known.trim().is_empty() => known.trim().to_owned(),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&file, "read")(error)),
+        _ => {
+            let made = uuid::Uuid::new_v4().simple().to_string();
+            let draft = file.with_extension("draft");
+            fs::write(&draft, format!("{made}\n")).await.map_err(failed(&draft, "written"))?;
+            fs::rename(&draft, &file).await.map_err(failed(&file, "made"))?;
+            made
+        }
+    };
+    let hash = Sha256::digest(format!("{known} {main}"));
+    Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Removes an application's tables from a database that stays.

@@ -14,6 +14,7 @@ use crate::protocol::{
     AppId, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State, UpgradePolicy,
 };
 
+use super::damage::{self, Damage, Row};
 use super::provision::Provision;
 
 static APPLICATIONS: LazyLock<Collection> = LazyLock::new(|| {
@@ -68,6 +69,8 @@ pub(crate) struct Registration {
     pub(crate) provision: Option<Provision>,
     /// Sealed with the host's key.
     pub(crate) jwt_secret: String,
+    /// What of all this cannot be read or used.
+    pub(crate) damage: Damage,
 }
 
 /// A deleted application whose data is still there.
@@ -161,26 +164,6 @@ impl Registration {
     fn provision_row(&self) -> Record {
         record(json!({"name": self.id, "provision": self.provision, "jwtSecret": self.jwt_secret}))
     }
-
-    /// `None` when the rows are not what this host writes.
-    fn read(row: &Record, provision: &Record) -> Option<Self> {
-        let text = |field: &str| row.get(field).and_then(Value::as_str).map(str::to_owned);
-        let id = AppId::parse(row.get("name")?.as_str()?).ok()?;
-        Some(Self {
-            name: text("displayName").unwrap_or_else(|| id.to_string()),
-            cname: text("cname"),
-            icon: text("icon"),
-            pinned: row.get("pinned").and_then(Value::as_bool),
-            status: serde_json::from_value(row.get("status")?.clone()).unwrap_or(State::Initialized),
-            options: row.get("options").and_then(Value::as_object).cloned().unwrap_or_default(),
-            sort: row.get("sort").and_then(Value::as_i64).unwrap_or_default(),
-            created_at: time(row.get("createdAt")?)?,
-            updated_at: time(row.get("updatedAt")?)?,
-            provision: serde_json::from_value(provision.get("provision")?.clone()).ok()?,
-            jwt_secret: provision.get("jwtSecret")?.as_str()?.to_owned(),
-            id,
-        })
-    }
 }
 
 /// The registry's collections in the main application's data source.
@@ -193,8 +176,6 @@ pub(crate) struct Registry {
 pub(crate) struct Inventory {
     pub(crate) applications: Vec<Registration>,
     pub(crate) deleted: Vec<DeletedRegistration>,
-    /// Names of rows that cannot be read.
-    pub(crate) unreadable: Vec<String>,
 }
 
 impl Registry {
@@ -210,7 +191,8 @@ impl Registry {
 
     /// The main application's sealed JWT secret, which has no row in `applications`.
     pub(crate) async fn main_secret(&self) -> Result<Option<String>, DataError> {
-        let row = self.source.find_one(&PROVISIONS, Query::filter(named(&AppId::main()))).await?;
+        let query = Query::filter(Filter::eq("name", AppId::MAIN)).fields(&["jwtSecret"]);
+        let row = self.source.find_one(&PROVISIONS, query).await?;
         Ok(row.and_then(|row| row.get("jwtSecret")?.as_str().map(str::to_owned)))
     }
 
@@ -220,25 +202,19 @@ impl Registry {
         self.source.insert(&PROVISIONS, row).await.map(drop)
     }
 
+    /// Everything that is registered. A row that cannot be read gives an application that says so.
     pub(crate) async fn inventory(&self) -> Result<Inventory, DataError> {
-        let mut provisions: std::collections::HashMap<_, _> = self
-            .source
-            .find(&PROVISIONS, Query::default())
-            .await?
-            .into_iter()
-            .map(|row| (name(&row), row))
-            .collect();
-        let mut inventory =
-            Inventory { applications: Vec::new(), deleted: Vec::new(), unreadable: Vec::new() };
-        for row in self.source.find(&APPLICATIONS, Query::default()).await? {
-            let provision = provisions.remove(&name(&row)).unwrap_or_default();
-            match Registration::read(&row, &provision) {
-                Some(registration) => inventory.applications.push(registration),
-                None => inventory.unreadable.push(name(&row)),
-            }
-        }
-        inventory.deleted = self.deleted().await?;
-        Ok(inventory)
+        let applications = self.rows(&APPLICATIONS, &Query::default()).await?;
+        let provisions = self.rows(&PROVISIONS, &Query::default()).await?;
+        Ok(Inventory {
+            applications: damage::registrations(applications, provisions),
+            deleted: self.deleted().await?,
+        })
+    }
+
+    async fn rows(&self, collection: &Collection, query: &Query) -> Result<Vec<Row>, DataError> {
+        let rows = self.source.find_readable(collection, query).await?;
+        Ok(rows.into_iter().map(|(record, unreadable)| Row { record, unreadable }).collect())
     }
 
     pub(crate) async fn insert(&self, registration: &Registration) -> Result<(), DataError> {
@@ -247,9 +223,23 @@ impl Registry {
         transaction.commit().await
     }
 
-    pub(crate) async fn remove(&self, id: &AppId) -> Result<(), DataError> {
+    pub(crate) async fn remove(&self, registration: &Registration) -> Result<(), DataError> {
         let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, id).await?;
+        remove_both(&mut transaction, registration).await?;
+        transaction.commit().await
+    }
+
+    /// Writes damaged rows anew, with what could be read of them; `before` says what there is. What the
+    /// host made for the application is left as it stands where it cannot be read.
+    pub(crate) async fn mend(&self, before: &Damage, mended: &Registration) -> Result<(), DataError> {
+        let mut transaction = self.source.begin().await?;
+        let stood = before.name.as_deref().unwrap_or(mended.id.as_str());
+        transaction.destroy(&APPLICATIONS, &Filter::eq("name", stood)).await?;
+        transaction.insert(&APPLICATIONS, mended.row()).await?;
+        if before.provision.is_empty() {
+            remove_provision(&mut transaction, stood).await?;
+            transaction.insert(&PROVISIONS, mended.provision_row()).await?;
+        }
         transaction.commit().await
     }
 
@@ -270,25 +260,18 @@ impl Registry {
         self.source.update(&PROVISIONS, &named(id), record(json!({"jwtSecret": sealed}))).await.map(drop)
     }
 
-    /// The greatest `sort` there is.
-    pub(crate) async fn last_sort(&self) -> Result<i64, DataError> {
-        let last = Query::default().sort(Sort::descending("sort")).limit(1).fields(&["sort"]);
-        let row = self.source.find_one(&APPLICATIONS, last).await?;
-        Ok(row.and_then(|row| row.get("sort")?.as_i64()).unwrap_or_default())
-    }
-
     /// Deleted applications, the last deleted first.
     pub(crate) async fn deleted(&self) -> Result<Vec<DeletedRegistration>, DataError> {
         let newest_first = Query::default().sort(Sort::descending("deletedAt"));
-        let rows = self.source.find(&DELETED, newest_first).await?;
-        Ok(rows.iter().filter_map(read_deleted).collect())
+        let rows = self.rows(&DELETED, &newest_first).await?;
+        Ok(rows.into_iter().filter_map(damage::deleted).collect())
     }
 
     /// Moves an application to the deleted ones.
     pub(crate) async fn delete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let registration = &deleted.registration;
         let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, &registration.id).await?;
+        remove_both(&mut transaction, registration).await?;
         let row = json!({
             "key": deleted.key, "name": registration.id, "deletedAt": stamp(deleted.deleted_at),
             "purging": deleted.purging, "application": registration.row(),
@@ -324,28 +307,22 @@ async fn insert_both(transaction: &mut Transaction, registration: &Registration)
     Ok(())
 }
 
-async fn remove_both(transaction: &mut Transaction, id: &AppId) -> Result<(), DataError> {
-    transaction.destroy(&APPLICATIONS, &named(id)).await?;
-    transaction.destroy(&PROVISIONS, &named(id)).await?;
-    Ok(())
+async fn remove_both(transaction: &mut Transaction, registration: &Registration) -> Result<(), DataError> {
+    let stands = registration.damage.name.as_deref().unwrap_or(registration.id.as_str());
+    transaction.destroy(&APPLICATIONS, &Filter::eq("name", stands)).await?;
+    remove_provision(transaction, stands).await
 }
 
-fn read_deleted(row: &Record) -> Option<DeletedRegistration> {
-    let application = row.get("application")?.as_object()?;
-    Some(DeletedRegistration {
-        key: row.get("key")?.as_str()?.to_owned(),
-        deleted_at: time(row.get("deletedAt")?)?,
-        purging: row.get("purging")?.as_bool()?,
-        registration: Registration::read(application, row)?,
-    })
+/// The main application's is its secret, whoever else has a row of its name.
+async fn remove_provision(transaction: &mut Transaction, name: &str) -> Result<(), DataError> {
+    if name != AppId::MAIN {
+        transaction.destroy(&PROVISIONS, &Filter::eq("name", name)).await?;
+    }
+    Ok(())
 }
 
 fn named(id: &AppId) -> Filter {
     Filter::eq("name", id.as_str())
-}
-
-fn name(row: &Record) -> String {
-    row.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn record(value: Value) -> Record {
@@ -358,8 +335,4 @@ fn record(value: Value) -> Record {
 /// A time as records hold it.
 pub(crate) fn stamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
 }

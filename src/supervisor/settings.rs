@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use crate::data::DataError;
+
 use crate::protocol::{
-    AppId, Application, Changes, ErrorKind, Happening, RpcError, StartMode, UpdateApplication, UpgradePolicy,
-    Visit, VisitApplication,
+    AppId, Application, Changes, ErrorKind, Happening, RpcError, StartMode, State, UpdateApplication,
+    UpgradePolicy, Visit, VisitApplication,
 };
 
 use super::Supervisor;
+use super::damage::Damage;
 use super::domains;
 use super::entry::Entry;
 use super::failure::Failure;
@@ -38,20 +42,56 @@ impl Supervisor {
         check_registered(&entry)?;
         let before = entry.registration.load_full();
         let mut registration = (*before).clone();
+        if !before.damage.is_none() {
+            registration.make_sound();
+        }
         change(&mut registration)?;
         let domains = registration.domains();
         self.check_domains(id, &domains)?;
-        if registration == *before {
+        if registration == *before && before.damage.is_none() {
             return Ok(self.describe(&entry));
         }
         registration.updated_at = crate::protocol::now();
-        let written = self.registry.update(&registration).await;
-        written.map_err(|error| error.while_doing(format!("changing the settings of \"{id}\"")))?;
+        let doing = || format!("changing the settings of \"{id}\"");
+        if before.damage.is_none() {
+            let written = self.registry.update(&registration).await;
+            written.map_err(|error| error.while_doing(doing()))?;
+        } else {
+            self.mend(&before, &mut registration).await.map_err(|error| error.while_doing(doing()))?;
+        }
         entry.set_limits(self.limits(&registration, &entry.location));
-        entry.registration.store(Arc::new(registration));
+        let registration = Arc::new(registration);
+        entry.registration.store(Arc::clone(&registration));
+        if !before.damage.is_none() {
+            self.stand_mended(&entry, &registration.damage);
+        }
         self.route_domains(id, &before.domains(), &domains);
         self.events.publish(id, Happening::Updated);
         Ok(self.describe(&entry))
+    }
+
+    /// Writes damaged rows anew.
+    async fn mend(&self, before: &Registration, registration: &mut Registration) -> Result<(), DataError> {
+        if registration.created_at == DateTime::<Utc>::default() {
+            registration.created_at = registration.updated_at;
+        }
+        if !before.damage.secret.is_empty() || before.damage.name.is_some() {
+            // Nobody can check the tokens that were issued by the one that is lost.
+            registration.jwt_secret = self.key.seal(&registration.id, JWT_SECRET, &new_jwt_secret());
+        }
+        registration.damage = before.damage.once_mended();
+        self.registry.mend(&before.damage, registration).await?;
+        tracing::warn!(app = %registration.id, lost = ?before.damage, "a damaged entry of the registry was written anew");
+        Ok(())
+    }
+
+    /// Leaves `error` when nothing is damaged any more.
+    fn stand_mended(&self, entry: &Entry, left: &Damage) {
+        match left.reason(&entry.id) {
+            Some(reason) => entry.explain(reason),
+            None if entry.state() == State::Error => entry.go(&self.events, State::Initialized, None),
+            None => {}
+        }
     }
 
     /// Replaces the JWT secret; all tokens of the application end.
@@ -65,7 +105,12 @@ impl Supervisor {
         written.map_err(|error| error.while_doing(format!("replacing the JWT secret of \"{id}\"")))?;
         let mut registration = (*entry.registration.load_full()).clone();
         registration.jwt_secret = sealed;
-        entry.registration.store(Arc::new(registration));
+        let was_lost = !std::mem::take(&mut registration.damage.secret).is_empty();
+        let registration = Arc::new(registration);
+        entry.registration.store(Arc::clone(&registration));
+        if was_lost {
+            self.stand_mended(&entry, &registration.damage);
+        }
         if let Some(running) = entry.running() {
             running.app.auth().replace_secret(&secret);
         }

@@ -130,6 +130,9 @@ impl Supervisor {
     ) -> Result<Arc<App>, RpcError> {
         let doing = format!("starting the application \"{}\"", entry.id);
         let registration = entry.registration.load_full();
+        if let Some(reason) = registration.damage.reason(&entry.id) {
+            return Err(RpcError::new(ErrorKind::StartFailed, reason));
+        }
         let jwt_secret = self.key.open(&entry.id, JWT_SECRET, &registration.jwt_secret);
         let jwt_secret = jwt_secret.map_err(|error| {
             RpcError::new(ErrorKind::StartFailed, format!("{doing} failed: {error}"))
@@ -316,6 +319,7 @@ impl Supervisor {
                     break;
                 };
                 supervisor.purge_expired().await;
+                supervisor.sweep_all().await;
             }
         });
     }

@@ -28,6 +28,16 @@ pub(crate) async fn check_unused(database: &Database, id: &AppId) -> Result<(), 
     Err(RpcError::new(ErrorKind::Conflict, format!("{} holds {what}", database.location())).hint(hint))
 }
 
+/// Whether every text can be kept in the database; else says what makes one in which it can.
+async fn check_texts(database: &Database, id: &AppId) -> Result<(), RpcError> {
+    let unfit = database.unfit_for_text().await;
+    match unfit.map_err(|error| error.while_doing(format!("looking into the database for \"{id}\"")))? {
+        None => Ok(()),
+        Some((sentence, sql)) => Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
+            .hint(format!("make one that can, and give that; nothing was changed: {sql}"))),
+    }
+}
+
 /// Whether nbapps has not made the database for an application, of this host or of another: that one
 /// has all of it, whatever its tables' names begin with, and takes it along when it goes.
 async fn check_unmarked(database: &Database, id: &AppId) -> Result<(), RpcError> {
@@ -56,15 +66,21 @@ async fn check_around(around: &Location, id: &AppId) -> Result<(), RpcError> {
             });
         }
     };
-    let unmarked = check_unmarked(&database, id).await;
+    let fit = check_unmarked(&database, id).and_then(|()| check_texts(&database, id)).await;
     database.close().await;
-    unmarked
+    fit
 }
 
 impl Supervisor {
     /// Looks whether the database of another service can be the application's, before anything is
     /// made; gives what is wanted with the answer whether the host is to make it.
     pub(super) async fn survey(&self, id: &AppId, wanted: Wanted, prefix: &str) -> Result<Wanted, RpcError> {
+        if let Wanted::Schema(_) = wanted {
+            let main = self.entry(&AppId::main())?;
+            if let Some(running) = main.running() {
+                check_texts(running.app.source().database(), id).await?;
+            }
+        }
         let Wanted::Connection { location, create: may_create } = wanted else { return Ok(wanted) };
         let location = location.resolved();
         location
@@ -77,7 +93,10 @@ impl Supervisor {
         let create = match Database::open(&location).await {
             Ok(database) => {
                 let database = database.with_table_prefix(prefix);
-                let unused = check_unmarked(&database, id).and_then(|()| check_unused(&database, id)).await;
+                let unused = check_unmarked(&database, id)
+                    .and_then(|()| check_unused(&database, id))
+                    .and_then(|()| check_texts(&database, id))
+                    .await;
                 database.close().await;
                 unused?;
                 false

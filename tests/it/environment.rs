@@ -66,6 +66,12 @@ impl TestEnvironment {
         main_location(self.database_url.as_ref().unwrap())
     }
 
+    /// The main application's database, wherever it is.
+    pub fn main_url(&self) -> String {
+        let file = || format!("sqlite:{}", self.data().join("main/database.sqlite").display());
+        self.database_url.clone().unwrap_or_else(file)
+    }
+
     pub fn database_url(&self) -> &str {
         self.database_url.as_ref().unwrap()
     }

@@ -20,6 +20,11 @@ mod conformance_on_postgres;
 mod connections;
 mod control;
 mod daemon;
+mod damage;
+#[path = "damage.rs"]
+mod damage_on_mariadb;
+#[path = "damage.rs"]
+mod damage_on_postgres;
 mod environment;
 mod examples;
 mod faults;
@@ -28,6 +33,7 @@ mod gateway;
 mod gateway_on_mariadb;
 #[path = "gateway.rs"]
 mod gateway_on_postgres;
+mod leftovers;
 mod lifecycle;
 #[path = "lifecycle.rs"]
 mod lifecycle_on_mariadb;
@@ -67,4 +73,5 @@ mod sign_in;
 mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;
+mod sql;
 mod wire;

@@ -23,6 +23,7 @@ Examples:
   nbapps delete crm
   nbapps delete crm hr --yes
   nbapps delete crm --purge
+  nbapps delete crm --purge --keep-data
   nbapps list --deleted")]
 pub(crate) struct Delete {
     /// The applications
@@ -32,6 +33,10 @@ pub(crate) struct Delete {
     /// Remove what the host made for it, for good: database, files, and what was deleted before
     #[arg(long)]
     purge: bool,
+
+    /// With --purge: remove nothing, and forget the application and what was made for it
+    #[arg(long, requires = "purge")]
+    keep_data: bool,
 
     /// Do not ask
     #[arg(short, long)]
@@ -44,9 +49,11 @@ pub(crate) struct Delete {
 impl Delete {
     /// Asks, deletes, and prints what was removed and what stays.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
-        let purge = self.purge;
+        let (purge, keep_data) = (self.purge, self.keep_data);
         if !self.yes {
-            confirm(&self.ids, purge, somebody_is_there(), |question| context.console.prompt(question))?;
+            confirm(&self.ids, (purge, keep_data), somebody_is_there(), |question| {
+                context.console.prompt(question)
+            })?;
         }
         let wait = self.wait.wait();
         let client = context.connect().await?;
@@ -54,7 +61,7 @@ impl Delete {
             let (context, client) = (context.clone(), Arc::clone(&client));
             async move {
                 let subject = id.clone();
-                let request = DeleteApplication { id, purge, wait };
+                let request = DeleteApplication { id, purge, keep_data, wait };
                 context.work::<AppDelete>(&client, request, subject.as_str(), wait).await
             }
         })
@@ -69,7 +76,7 @@ impl Delete {
 /// Has the deletion confirmed, or refuses it.
 fn confirm(
     ids: &[AppId],
-    purge: bool,
+    (purge, keep_data): (bool, bool),
     somebody_is_there: bool,
     mut ask: impl FnMut(&str) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
@@ -93,8 +100,11 @@ fn confirm(
         };
     }
     for id in ids {
-        let answer =
-            ask(&format!("This removes the database and the files of {id} for good. Type its ID to go on:"))?;
+        let what = match keep_data {
+            true => "This forgets {} for good and leaves its database and its files where they are.",
+            false => "This removes the database and the files of {} for good.",
+        };
+        let answer = ask(&format!("{} Type its ID to go on:", what.replace("{}", id.as_str())))?;
         if answer != id.as_str() {
             return Err(unconfirmed(id.as_str()));
         }
@@ -126,7 +136,7 @@ mod tests {
         ];
         for (ids, purge, terminal, answers, confirmed) in cases {
             let mut given = answers.iter();
-            let result = confirm(ids, purge, terminal, |_| Ok((*given.next().unwrap()).to_owned()));
+            let result = confirm(ids, (purge, false), terminal, |_| Ok((*given.next().unwrap()).to_owned()));
             assert_eq!(result.is_ok(), confirmed, "{ids:?} {purge} {terminal} {answers:?}");
             assert!(matches!(result, Ok(()) | Err(CliError::Refused { .. })));
         }

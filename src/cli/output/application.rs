@@ -112,7 +112,10 @@ pub(crate) fn deleted_list(applications: &[Application]) -> String {
             cell(application.id.as_str()),
             cell(&application.name),
             optional(application.deleted.map(|deletion| time(deletion.at))),
-            optional(application.deleted.map(|deletion| time(deletion.until))),
+            optional(application.deleted.map(|deletion| match deletion.purging {
+                true => "being removed".to_owned(),
+                false => time(deletion.until),
+            })),
             cell(&application.database.location),
         ]
     });

@@ -30,7 +30,7 @@ mod written;
 
 pub use aggregate::{Aggregation, Dimension, Function, Measure, Ordering};
 pub use position::Move;
-pub(super) use read::{count, find, find_one, find_written};
+pub(super) use read::{count, find, find_one, find_readable, find_written};
 pub use rows::keyed;
 pub use writer::WriteOptions;
 pub(super) use writer::Writer;

@@ -87,6 +87,19 @@ impl<'a> Plan<'a> {
         record(collection, &self.columns, row)
     }
 
+    /// As [`Plan::record`], but for the fields that hold what their types do not allow: these are left out
+    /// and named.
+    pub(super) fn readable(&self, collection: &Collection, row: Row) -> (Record, Vec<DataError>) {
+        let (mut record, mut unreadable) = (Record::new(), Vec::new());
+        for (field, raw) in self.columns.iter().zip(row.into_values()) {
+            match value::to_json(collection, field, raw) {
+                Ok(value) => drop(record.insert(field.name().to_owned(), value)),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        (record, unreadable)
+    }
+
     /// Takes out what served the associations alone.
     pub(super) fn tidy(&self, records: &mut [Record]) {
         for field in self.columns.iter().skip(self.shown) {

@@ -30,6 +30,19 @@ pub(in crate::data) async fn find<E: Executor>(
     Ok(records)
 }
 
+/// Reads the records a query asks for, without what is associated with them; each with the errors of the
+/// fields that cannot be read, which it lacks.
+pub(in crate::data) async fn find_readable<E: Executor>(
+    executor: &mut E,
+    catalog: &Catalog,
+    collection: &Collection,
+    query: &Query,
+) -> Result<Vec<(Record, Vec<DataError>)>, DataError> {
+    let (plan, statement) = prepare(executor, catalog, collection, query)?;
+    let rows = executor.query(&statement).await?;
+    Ok(rows.into_iter().map(|row| plan.readable(collection, row)).collect())
+}
+
 /// Reads the records a query asks for as the JSON that goes out, written straight from the rows.
 pub(in crate::data) async fn find_written<E: Executor>(
     executor: &mut E,

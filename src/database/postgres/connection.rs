@@ -314,6 +314,12 @@ impl Connection for PostgresConnection {
         Ok(self.client.batch_execute(sql).await?)
     }
 
+    async fn close(self) {
+        drop(self.client);
+        // It ends when the server has been told.
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, self.driver).await;
+    }
+
     fn abandon(self, at: &ServerDatabase) {
         let (cancel, mode) = (self.client.cancel_token(), at.server.tls);
         drop(self.client);

@@ -19,7 +19,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         }
         return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
     };
-    let message = said.message();
+    let (message, sentence) = (said.message(), sentence(said));
     match *said.code() {
         SqlState::UNIQUE_VIOLATION => DatabaseError::Unique { columns: key_columns(said) },
         SqlState::FOREIGN_KEY_VIOLATION => DatabaseError::ForeignKey { columns: key_columns(said) },
@@ -30,36 +30,54 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             "cannot create the database {at}: there is one of this name already"
         )),
         SqlState::INVALID_CATALOG_NAME => DatabaseError::Missing(format!("there is no database {at}")),
+        // The server's rules leave this database out for this user; others may be open.
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if message.starts_with("no pg_hba.conf entry") => {
+            DatabaseError::Denied(format!(
+                "PostgreSQL at {} does not let the user {} into {}: {sentence}",
+                at.server, at.server.user, at.name
+            ))
+        }
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             DatabaseError::Unreachable(format!(
-                "PostgreSQL at {} refuses the user {}: {message}",
+                "PostgreSQL at {} refuses the user {}: {sentence}",
                 at.server, at.server.user
             ))
         }
         SqlState::TOO_MANY_CONNECTIONS => {
-            DatabaseError::Full(format!("PostgreSQL at {} has no connection left: {message}", at.server))
+            DatabaseError::Full(format!("PostgreSQL at {} has no connection left: {sentence}", at.server))
         }
         SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
-            DatabaseError::Unreachable(format!("PostgreSQL at {} is not ready: {message}", at.server))
+            DatabaseError::Unreachable(format!("PostgreSQL at {} is not ready: {sentence}", at.server))
         }
         SqlState::DISK_FULL | SqlState::OUT_OF_MEMORY | SqlState::IO_ERROR => {
-            DatabaseError::Storage(format!("PostgreSQL cannot write {at}: {message}"))
+            DatabaseError::Storage(format!("PostgreSQL cannot write {at}: {sentence}"))
         }
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
-            DatabaseError::Corrupt(format!("{at} is damaged: {message}"))
+            DatabaseError::Corrupt(format!("{at} is damaged: {sentence}"))
         }
         SqlState::OBJECT_IN_USE
         | SqlState::LOCK_NOT_AVAILABLE
         | SqlState::T_R_SERIALIZATION_FAILURE
-        | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {message}")),
+        | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {sentence}")),
         SqlState::INVALID_REGULAR_EXPRESSION => DatabaseError::Pattern(format!("{at}: {message}")),
         SqlState::INSUFFICIENT_PRIVILEGE => DatabaseError::Denied(format!(
-            "the user {} may not do that in {at}: {message}{}",
+            "the user {} may not do that in {at}: {sentence}{}",
             at.server.user,
             right(at, message).map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"))
         )),
-        _ => DatabaseError::Failed(format!("{at}: {message}")),
+        _ => DatabaseError::Failed(format!("{at}: {sentence}")),
     }
+}
+
+/// All that the server says: the sentence, and its own detail and hint.
+fn sentence(said: &DbError) -> String {
+    let mut sentence = said.message().to_owned();
+    for (what, more) in [("detail", said.detail()), ("hint", said.hint())] {
+        if let Some(more) = more {
+            sentence.push_str(&format!("; {what}: {}", more.trim_end_matches('.')));
+        }
+    }
+    sentence
 }
 
 /// Whether the driver could not write or read a value: nothing is wrong with the connection. It says

@@ -4,6 +4,7 @@
 mod connection;
 mod counts;
 mod error;
+mod making;
 mod plans;
 mod schema;
 mod tls;
@@ -16,9 +17,6 @@ use super::{DatabaseError, Engine, Rendered, Statement, Value};
 use connection::PostgresConnection;
 
 pub(super) type Transaction = server::Transaction<PostgresConnection>;
-
-/// The database that every server has, to be in while another is made or removed.
-const MAINTENANCE: &str = "postgres";
 
 /// An open PostgreSQL database.
 #[derive(Debug, Clone)]
@@ -60,39 +58,6 @@ pub(super) fn columns_of(schema: Option<&str>, table: &str) -> Rendered {
 }
 
 impl Postgres {
-    /// Makes the database and opens it; the user must have the right `CREATEDB`.
-    pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        if let Some(schema) = &at.schema {
-            return Self::create_schema(at, schema, None).await;
-        }
-        in_maintenance(at, async |maintenance| maintenance.make(at, at).await).await?;
-        Self::open(at).await
-    }
-
-    /// Makes the database as one that `owner` owns: under the owner's name first, so that it can
-    /// be told from everybody else's at every moment, then marked with it, then renamed.
-    pub(super) async fn create_owned(at: &ServerDatabase, owner: &str) -> Result<Self, DatabaseError> {
-        if let Some(schema) = &at.schema {
-            return Self::create_schema(at, schema, Some(owner)).await;
-        }
-        let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
-        let at_first = quoted(&first.name)?;
-        in_maintenance(at, async |maintenance| {
-            maintenance.make(&first, at).await?;
-            let mark = format!("COMMENT ON DATABASE {at_first} IS {}", literal(&mark(owner)));
-            let made = match maintenance.run_alone(&mark).await {
-                Ok(()) => maintenance.run_alone(&format!("ALTER DATABASE {at_first} RENAME TO {name}")).await,
-                failed => failed,
-            };
-            if made.is_err() {
-                maintenance.drop_database(&at_first).await?;
-            }
-            made.map_err(|failed| refused_creation(at, failed))
-        })
-        .await?;
-        Self::open(at).await
-    }
-
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
         let postgres = Self::to(at);
         match &at.schema {
@@ -105,48 +70,6 @@ impl Postgres {
     /// The way there, before it is known where it leads.
     fn to(at: &ServerDatabase) -> Self {
         Self { handle: Handle::new(at) }
-    }
-
-    /// Removes the database; connections that others still have to it are ended.
-    pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
-        if let Some(schema) = &at.schema {
-            return Self::remove_schema(at, schema, |_| true).await;
-        }
-        in_maintenance(at, async |maintenance| maintenance.remove_where(at, |_| true).await).await
-    }
-
-    /// Removes what [`Self::create_owned`] made for this owner, as far as it came.
-    pub(super) async fn remove_owned(at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
-        let wanted = mark(owner);
-        if let Some(schema) = &at.schema {
-            return Self::remove_schema(at, schema, |comment| comment == wanted).await;
-        }
-        in_maintenance(at, async |maintenance| {
-            let mut removed = maintenance.remove_where(&at.beside(&unfinished(owner)), |_| true).await?;
-            removed.extend(maintenance.remove_where(at, |comment| comment == wanted).await?);
-            Ok(removed)
-        })
-        .await
-    }
-
-    /// Makes a database; a failure speaks of the one that is `meant`.
-    async fn make(&self, at: &ServerDatabase, meant: &ServerDatabase) -> Result<(), DatabaseError> {
-        let made = self.run_alone(&format!("CREATE DATABASE {}", quoted(&at.name)?)).await;
-        made.map_err(|failed| refused_creation(meant, failed))
-    }
-
-    /// Removes a database if there is one and its comment fits.
-    async fn remove_where(
-        &self,
-        at: &ServerDatabase,
-        fits: impl FnOnce(&str) -> bool,
-    ) -> Result<Vec<String>, DatabaseError> {
-        let Some(comment) = self.comment(&comment_of(&at.name)).await? else { return Ok(Vec::new()) };
-        if !fits(&comment) {
-            return Ok(Vec::new());
-        }
-        self.drop_database(&quoted(&at.name)?).await?;
-        Ok(vec![format!("database {at}")])
     }
 
     /// The answer to a question for something of a name and its comment: `None` where there is no
@@ -166,10 +89,6 @@ impl Postgres {
             None => comment_of(&self.at().name),
         };
         Ok(self.comment(&question).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
-    }
-
-    async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
-        self.run_alone(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await
     }
 
     pub(super) fn schema(&self) -> Option<&str> {
@@ -198,43 +117,28 @@ impl Postgres {
         }
     }
 
+    /// Why it cannot hold every text, with the SQL that makes one that can; `None` where it can.
+    pub(super) async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
+        let encoding = Expr::cust("current_setting('server_encoding')");
+        let question = Query::select().expr_as(encoding, "encoding").to_owned();
+        let rows = self.handle.query(&question.render(Engine::Postgres)).await?;
+        let Some(Value::Text(encoding)) = rows.first().and_then(|row| row.get("encoding")) else {
+            return Err(DatabaseError::Failed(format!("{} does not say how it is encoded", self.at())));
+        };
+        if encoding == "UTF8" {
+            return Ok(None);
+        }
+        let name = quoted(&format!("{}_utf8", self.at().name)).or_else(|_| quoted("name"))?;
+        Ok(Some((
+            format!("{} is encoded in {encoding}, which cannot hold every text", self.at()),
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"),
+        )))
+    }
+
     /// A statement that cannot be in a transaction and binds nothing.
     async fn run_alone(&self, sql: &str) -> Result<(), DatabaseError> {
         self.handle.batch(sql).await
     }
-}
-
-/// Does something in the database that every server has.
-async fn in_maintenance<T>(
-    at: &ServerDatabase,
-    work: impl AsyncFnOnce(&Postgres) -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    quoted(&at.name)?;
-    let maintenance = Postgres::open(&at.beside(MAINTENANCE)).await?;
-    let done = work(&maintenance).await;
-    maintenance.handle.close().await;
-    done
-}
-
-fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError {
-    match failed {
-        DatabaseError::Exists(_) => DatabaseError::Exists(format!(
-            "cannot create the database {at}: there is one of this name already"
-        )),
-        DatabaseError::Denied(_) => DatabaseError::Denied(format!(
-            "the user {user} may not create databases on {server}; a superuser allows it with: \
-             ALTER ROLE {role} CREATEDB",
-            user = at.server.user,
-            server = at.server,
-            role = quoted(&at.server.user).unwrap_or_default(),
-        )),
-        other => other,
-    }
-}
-
-/// The name of a database while it is being made for this owner.
-fn unfinished(owner: &str) -> String {
-    format!("nbapps-{owner}")
 }
 
 /// The comment of a database that was made for this owner.

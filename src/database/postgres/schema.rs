@@ -82,6 +82,18 @@ pub(super) fn comment_of(schema: &str) -> Rendered {
     question.render(Engine::Postgres)
 }
 
+/// The question for the schemas whose comment begins so.
+pub(super) fn marked(beginning: &str) -> Rendered {
+    let comment = "obj_description(oid, 'pg_namespace')";
+    let mut question = Query::select();
+    question
+        .expr_as(Expr::cust("nspname::text"), "name")
+        .expr_as(Expr::cust(comment), "comment")
+        .from("pg_namespace")
+        .and_where(Expr::cust_with_values(format!("starts_with({comment}, $1)"), [beginning]));
+    question.render(Engine::Postgres)
+}
+
 /// Ends the connections whose transactions hold something in a schema, as `DROP DATABASE` does by
 /// force with all that are in the database.
 fn end_transactions_in(schema: &str) -> Rendered {

@@ -159,11 +159,18 @@ impl<'a> FromSql<'a> for Received {
             Type::FLOAT4 => Value::Real(f32::from_sql(kind, raw)?.into()),
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Value::Bytes(raw.to_vec()),
-            Type::TIMESTAMPTZ => Value::DateTime(DateTime::from_sql(kind, raw)?),
-            Type::TIMESTAMP => Value::DateTimeNoTz(NaiveDateTime::from_sql(kind, raw)?),
-            Type::DATE => Value::Date(NaiveDate::from_sql(kind, raw)?),
+            // What the calendar does not have, as `infinity`, does not keep the rest from being read.
+            Type::TIMESTAMPTZ => DateTime::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::DateTime),
+            Type::TIMESTAMP => {
+                NaiveDateTime::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::DateTimeNoTz)
+            }
+            Type::DATE => NaiveDate::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::Date),
             Type::TIME => Value::Time(NaiveTime::from_sql(kind, raw)?),
-            Type::JSON | Type::JSONB => Value::Json(serde_json::Value::from_sql(kind, raw)?),
+            // The server takes documents of any depth.
+            Type::JSON | Type::JSONB => match serde_json::Value::from_sql(kind, raw) {
+                Ok(document) => Value::Json(document),
+                Err(_) => Value::Text(String::from_utf8_lossy(raw).into_owned()),
+            },
             Type::UUID => Value::Uuid(uuid::Uuid::from_sql(kind, raw)?),
             Type::NUMERIC => received_numeric(raw)?,
             _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
@@ -177,6 +184,17 @@ impl<'a> FromSql<'a> for Received {
     fn accepts(kind: &Type) -> bool {
         matches!(kind.kind(), Kind::Simple | Kind::Enum(_))
     }
+}
+
+/// A date or a moment that cannot be told, in the server's word where it has one: the greatest and the
+/// least number stand for it.
+fn beyond(raw: &[u8]) -> Value {
+    let word = match raw {
+        [0x7f, rest @ ..] if rest.iter().all(|byte| *byte == 0xff) => "infinity",
+        [0x80, rest @ ..] if rest.iter().all(|byte| *byte == 0) => "-infinity",
+        _ => "beyond the calendar",
+    };
+    Value::Text(word.to_owned())
 }
 
 /// An exact number; what is none (`NaN`) is a text, and a sum of whole numbers a whole number.

@@ -79,6 +79,9 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     /// Runs SQL that binds nothing and gives nothing.
     fn batch(&mut self, sql: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Closes it; gives when the server has been told, and has had the time to let it go.
+    fn close(self) -> impl Future<Output = ()> + Send;
+
     /// Closes it in the middle of a statement, and tells the server to stop working on that:
     /// whoever asked has gone.
     fn abandon(self, at: &ServerDatabase);

@@ -4,11 +4,12 @@
 //! idle ones fill at most what is left. Who may have one is settled before (`turns.rs`).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::limits::limits;
 use super::turns::Gate;
@@ -27,6 +28,8 @@ const ROUNDS: u32 = 6;
 /// How long a server that is full is asked again, and how often.
 const FULL: Duration = Duration::from_secs(3);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
+/// How long connections that are being closed are waited for by whoever needs their places.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// One server, however it is reached; in a process with several runtimes, one for each of them,
 /// since a connection ends with the runtime that drives it.
@@ -112,6 +115,24 @@ pub(super) struct Budget<C> {
     databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Gate>)>>,
     /// Taken by whoever asks the server for its limit.
     asking: tokio::sync::Mutex<()>,
+    closing: Arc<Closing>,
+}
+
+/// Connections that are being closed: the server counts them until it has let them go.
+#[derive(Default)]
+struct Closing {
+    count: AtomicUsize,
+    ended: Notify,
+}
+
+/// One of them, until this is dropped.
+struct Closed(Arc<Closing>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.ended.notify_waiters();
+    }
 }
 
 struct Idle<C> {
@@ -128,6 +149,7 @@ impl<C: Connection> Budget<C> {
             idle: Mutex::default(),
             databases: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
+            closing: Arc::default(),
         }
     }
 
@@ -169,6 +191,7 @@ impl<C: Connection> Budget<C> {
         }
         let user = self.user(&at.server.user);
         self.make_room(&at.server.user, &user);
+        self.room().await;
         let mut connection = self.connect(at).await?;
         if !user.is_sized() {
             self.ask_for_limits(&mut connection, at, &user).await?;
@@ -202,6 +225,39 @@ impl<C: Connection> Budget<C> {
             }
         }
         drop(all);
+        self.close(closed);
+    }
+
+    /// Closes connections beside what goes on; they count until the server has let them go.
+    fn close(&self, connections: Vec<Idle<C>>) {
+        // Without a runtime they end with the process.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for idle in connections {
+            self.closing.count.fetch_add(1, Ordering::SeqCst);
+            let counted = Closed(Arc::clone(&self.closing));
+            runtime.spawn(async move {
+                idle.connection.close().await;
+                drop(counted);
+            });
+        }
+    }
+
+    /// Waits until those that are being closed leave a place to whoever has passed the gates.
+    async fn room(&self) {
+        let made = async {
+            loop {
+                let ended = self.closing.ended.notified();
+                let mut ended = std::pin::pin!(ended);
+                ended.as_mut().enable();
+                let closing = self.closing.count.load(Ordering::SeqCst);
+                if closing == 0 || self.idle.lock().len() + closing <= self.all.free() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        // Else the server says that it is full, and is asked again.
+        let _ = tokio::time::timeout(CLOSING, made).await;
     }
 
     fn take_idle(&self, at: &ServerDatabase) -> Option<Idle<C>> {
@@ -224,6 +280,7 @@ impl<C: Connection> Budget<C> {
             closed.extend(idle.pop_front());
         }
         drop(idle);
+        self.close(closed);
     }
 
     async fn connect(&self, at: &ServerDatabase) -> Result<C, DatabaseError> {
@@ -245,7 +302,7 @@ impl<C: Connection> Budget<C> {
                 return Err(failed);
             }
             let unused = self.idle.lock().pop_front();
-            drop(unused);
+            self.close(unused.into_iter().collect());
             tokio::time::sleep(FULL_PAUSE).await;
         }
     }

@@ -114,6 +114,37 @@ pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     })
 }
 
+/// Makes an empty file with two names, the second of which marks it; there must be none of either. On a
+/// file system where a file has but one name, it has that.
+pub(super) fn create_marked(path: &Path, mark: &Path) -> Result<(), DatabaseError> {
+    create_file(mark)?;
+    let linked = std::fs::hard_link(mark, path);
+    let Err(reason) = linked else { return Ok(()) };
+    // Whatever comes of this: it is empty, and its name says whose it was.
+    let _ = std::fs::remove_file(mark);
+    match reason.kind() {
+        ErrorKind::AlreadyExists => Err(DatabaseError::Exists(format!(
+            "cannot create the database {}: the file exists already",
+            path.display()
+        ))),
+        _ => create_file(path),
+    }
+}
+
+/// Removes a database that has a second name, which marks it, and that name.
+pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, DatabaseError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let mut removed = Vec::new();
+    let marked = file(mark);
+    if marked.is_some() && marked == file(path) {
+        removed = remove_files(path)?;
+    }
+    // The mark goes last: a crash half way through is taken up again by the same test.
+    remove_files(mark)?;
+    Ok(removed)
+}
+
 /// The files of a database: itself, its log and the log's index.
 fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
     ["-shm", "-wal", ""].into_iter().map(|end| {

@@ -106,6 +106,32 @@ impl Sqlite {
         }
     }
 
+    /// As [`Self::create`]; the file has a second name, by which it is known as its owner's.
+    pub(super) async fn create_owned(path: &Path, owner: &str) -> Result<Self, DatabaseError> {
+        let path = absolute(path)?;
+        let mark = marked(&path, owner);
+        on_worker(&path, move |path| connection::create_marked(path, &mark)).await?;
+        let opened = Self::open_at(path.clone(), Role::Writer).await;
+        if opened.is_err() {
+            Self::remove_owned(&path, owner).await.ok();
+        }
+        opened
+    }
+
+    /// Takes the second name away from what [`Self::create_owned`] made.
+    pub(super) async fn settle_owned(path: &Path, owner: &str) -> Result<(), DatabaseError> {
+        let path = absolute(path)?;
+        let mark = marked(&path, owner);
+        on_worker(&path, move |_| connection::remove_files(&mark)).await.map(drop)
+    }
+
+    /// Removes what [`Self::create_owned`] made for this owner, as far as it came.
+    pub(super) async fn remove_owned(path: &Path, owner: &str) -> Result<Vec<String>, DatabaseError> {
+        let path = absolute(path)?;
+        let mark = marked(&path, owner);
+        on_worker(&path, move |path| connection::remove_marked(path, &mark)).await
+    }
+
     pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
         // One that reads is enough to see what it is: most applications that start are only read.
         Self::open_at(absolute(path)?, Role::Reader).await
@@ -430,6 +456,13 @@ fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
     std::path::absolute(path).map_err(|reason| {
         DatabaseError::Unreachable(format!("cannot use {} as a database: {reason}", path.display()))
     })
+}
+
+/// The second name of a file that was made for an owner.
+fn marked(path: &Path, owner: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".nbapps-{owner}"));
+    PathBuf::from(name)
 }
 
 async fn on_worker<T: Send + 'static>(

@@ -1,0 +1,376 @@
+//! Making databases on the server and removing them, for owners who are told apart by a mark.
+//!
+//! A database is made under a name that has its owner's in it (`nbapps-<owner>`), gets the owner's mark as
+//! its comment, and is renamed last: at every moment it can be told from everybody else's. What a crash
+//! leaves under such a name never held anything.
+
+use std::time::Duration;
+
+use sea_query::{Expr, ExprTrait, Query};
+use tokio::time::Instant;
+
+use super::{Postgres, comment_of, literal, mark, quoted, schema};
+use crate::database::server::ServerDatabase;
+use crate::database::{DatabaseError, Engine, Rendered, Row, Statement, Value};
+
+/// Databases to be in while another is made or removed, the usual one first.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+/// What the name of a database begins with while it is being made.
+const UNFINISHED: &str = "nbapps-";
+/// How long a session that has lost its client is waited for, once it was told to end, and how often
+/// it is looked for.
+const DEAD_SESSION: Duration = Duration::from_secs(30);
+const DEAD_SESSION_PAUSE: Duration = Duration::from_millis(50);
+
+impl Postgres {
+    /// Makes the database and opens it; the user must have the right `CREATEDB`.
+    pub(in crate::database) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::create_schema(at, schema, None).await;
+        }
+        let maintenance = maintenance(at).await?;
+        let made = maintenance.make(at, at).await;
+        maintenance.handle.close().await;
+        made?;
+        Self::open(at).await
+    }
+
+    /// Makes the database as one that `owner` owns.
+    pub(in crate::database) async fn create_owned(
+        at: &ServerDatabase,
+        owner: &str,
+    ) -> Result<Self, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::create_schema(at, schema, Some(owner)).await;
+        }
+        let maintenance = maintenance(at).await?;
+        let made = maintenance.make_owned(at, owner).await;
+        maintenance.handle.close().await;
+        made?;
+        Self::open(at).await
+    }
+
+    async fn make_owned(&self, at: &ServerDatabase, owner: &str) -> Result<(), DatabaseError> {
+        let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
+        let at_first = quoted(&first.name)?;
+        self.make(&first, at).await?;
+        let mark = format!("COMMENT ON DATABASE {at_first} IS {}", literal(&mark(owner)));
+        let made = match self.run_alone(&mark).await {
+            Ok(()) => self.run_alone(&format!("ALTER DATABASE {at_first} RENAME TO {name}")).await,
+            failed => failed,
+        };
+        if made.is_err() {
+            self.drop_database(&at_first).await?;
+        }
+        made.map_err(|failed| refused_creation(at, failed))
+    }
+
+    /// Removes the database; connections that others still have to it are ended.
+    pub(in crate::database) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
+        if let Some(schema) = &at.schema {
+            return Self::remove_schema(at, schema, |_| true).await;
+        }
+        let maintenance = maintenance(at).await?;
+        let removed = maintenance.remove_where(at, None).await;
+        maintenance.handle.close().await;
+        removed
+    }
+
+    /// Removes what [`Self::create_owned`] made for this owner, as far as it came. A session that is still
+    /// at it, whose client has gone, is ended first.
+    pub(in crate::database) async fn remove_owned(
+        at: &ServerDatabase,
+        owner: &str,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let wanted = mark(owner);
+        if let Some(schema) = &at.schema {
+            let around = Self::open(&at.beside(&at.name)).await?;
+            let ended = around.end_sessions(owner).await;
+            around.handle.close().await;
+            ended?;
+            return Self::remove_schema(at, schema, |comment| comment == wanted).await;
+        }
+        let maintenance = maintenance(at).await?;
+        let removed = maintenance.remove_all_of(at, owner).await;
+        maintenance.handle.close().await;
+        removed
+    }
+
+    async fn remove_all_of(&self, at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
+        self.end_sessions(owner).await?;
+        let mut removed = self.remove_where(&at.beside(&unfinished(owner)), None).await?;
+        removed.extend(self.remove_where(at, Some(&mark(owner))).await?);
+        Ok(removed)
+    }
+
+    /// Removes what was made on the server for owners whose names begin so, who are not `known`, and has
+    /// nothing in it: databases whose making broke off, and empty schemas of this database. Gives what was
+    /// removed.
+    pub(in crate::database) async fn sweep(
+        at: &ServerDatabase,
+        owners: &str,
+        known: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<String>, DatabaseError> {
+        let maintenance = maintenance(&at.beside(&at.name)).await?;
+        let removed = maintenance.sweep_databases(at, owners, known).await;
+        maintenance.handle.close().await;
+        removed
+    }
+
+    async fn sweep_databases(
+        &self,
+        at: &ServerDatabase,
+        owners: &str,
+        known: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<String>, DatabaseError> {
+        let mut removed = Vec::new();
+        let broken_off = self.handle.query(&databases_named(&unfinished(owners))).await?;
+        for name in texts(&broken_off, "name") {
+            let owner = name.strip_prefix(UNFINISHED).unwrap_or_default();
+            if !known(owner) {
+                self.end_sessions(owner).await?;
+                removed.extend(self.remove_where(&at.beside(&name), None).await?);
+            }
+        }
+        for row in self.handle.query(&databases_marked(&mark(owners))).await? {
+            let [name, comment] = ["name", "comment"].map(|column| text(&row, column).unwrap_or_default());
+            let owner = comment.strip_prefix(&mark("")).unwrap_or_default();
+            let place = at.beside(name);
+            if !known(owner) && is_empty(&place).await? {
+                // Without force: whoever is in it has a reason to be.
+                self.run_alone(&format!("DROP DATABASE IF EXISTS {}", quoted(name)?)).await?;
+                removed.push(format!("database {place}"));
+            }
+        }
+        Ok(removed)
+    }
+
+    /// As [`Self::sweep`], for the schemas of a database.
+    pub(in crate::database) async fn sweep_schemas(
+        at: &ServerDatabase,
+        owners: &str,
+        known: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<String>, DatabaseError> {
+        let database = Self::open(&at.beside(&at.name)).await?;
+        let swept = database.sweep_own_schemas(at, owners, known).await;
+        database.handle.close().await;
+        swept
+    }
+
+    async fn sweep_own_schemas(
+        &self,
+        at: &ServerDatabase,
+        owners: &str,
+        known: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<String>, DatabaseError> {
+        let mut removed = Vec::new();
+        for row in self.handle.query(&schema::marked(&mark(owners))).await? {
+            let [name, comment] = ["name", "comment"].map(|column| text(&row, column).unwrap_or_default());
+            if known(comment.strip_prefix(&mark("")).unwrap_or_default()) {
+                continue;
+            }
+            // The server refuses where anything is in it.
+            if self.run_alone(&format!("DROP SCHEMA {} RESTRICT", quoted(name)?)).await.is_ok() {
+                removed.push(at.within(name).to_string());
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Ends the sessions whose statement has this in it, and waits until they are no more.
+    async fn end_sessions(&self, owner: &str) -> Result<(), DatabaseError> {
+        let begun = Instant::now();
+        loop {
+            let ended = self.handle.query(&end_sessions_at(owner)).await?;
+            if ended.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > DEAD_SESSION {
+                return Err(DatabaseError::Busy(format!(
+                    "{}: a session that a crash of this host left behind is still making {}{owner}, and does \
+                     not end",
+                    self.at().server,
+                    UNFINISHED,
+                )));
+            }
+            tokio::time::sleep(DEAD_SESSION_PAUSE).await;
+        }
+    }
+
+    /// Makes a database; a failure speaks of the one that is `meant`. It is made from the template that
+    /// nobody changes and nobody is in, and holds every text, compared by its characters as on the other
+    /// engines.
+    async fn make(&self, at: &ServerDatabase, meant: &ServerDatabase) -> Result<(), DatabaseError> {
+        let rows = self.handle.query(&template()).await?;
+        let template = rows.first();
+        // What tells letters from others, and their cases: as the server was set up, if that is for UTF-8.
+        let character_type = match template.and_then(|row| text(row, "encoding")) {
+            Some("UTF8") => template.and_then(|row| text(row, "ctype")).unwrap_or("C"),
+            _ => "C",
+        };
+        let has_providers = template.and_then(|row| text(row, "providers")) == Some("yes");
+        let sql = format!(
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'{} LC_COLLATE 'C' LC_CTYPE {}",
+            quoted(&at.name)?,
+            if has_providers { " LOCALE_PROVIDER libc" } else { "" },
+            literal(character_type),
+        );
+        self.run_alone(&sql).await.map_err(|failed| refused_creation(meant, failed))
+    }
+
+    /// Removes a database if there is one, and has this comment where one is said.
+    async fn remove_where(
+        &self,
+        at: &ServerDatabase,
+        wanted: Option<&str>,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let Some(comment) = self.comment(&comment_of(&at.name)).await? else { return Ok(Vec::new()) };
+        if wanted.is_some_and(|wanted| wanted != comment) {
+            return Ok(Vec::new());
+        }
+        self.drop_database(&quoted(&at.name)?).await?;
+        Ok(vec![format!("database {at}")])
+    }
+
+    async fn drop_database(&self, quoted: &str) -> Result<(), DatabaseError> {
+        self.run_alone(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await
+    }
+}
+
+/// Any database but this one that the user may be in: the usual ones, that of the user's own name, or
+/// whichever this one knows of.
+async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
+    quoted(&at.name)?;
+    let mut names: Vec<String> = MAINTENANCE.map(str::to_owned).into();
+    names.push(at.server.user.clone());
+    names.retain(|name| *name != at.name);
+    let mut refused = Vec::new();
+    for asked in [false, true] {
+        if asked {
+            names = neighbours(at).await;
+        }
+        for name in std::mem::take(&mut names) {
+            match Postgres::open(&at.beside(&name)).await {
+                Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => refused.push(name),
+                other => return other,
+            }
+        }
+    }
+    Err(DatabaseError::Denied(format!(
+        "the user {} may connect to no database on {} from which others could be made and removed; tried {}; \
+         an administrator allows it with: GRANT CONNECT ON DATABASE postgres TO {}",
+        at.server.user,
+        at.server,
+        refused.join(", "),
+        quoted(&at.server.user)?
+    )))
+}
+
+/// Databases on the same server that the user may connect to, as far as this one can be asked.
+async fn neighbours(at: &ServerDatabase) -> Vec<String> {
+    let Ok(itself) = Postgres::open(&at.beside(&at.name)).await else { return Vec::new() };
+    let open = "datallowconn AND datname <> current_database() AND has_database_privilege(oid, 'CONNECT')";
+    let question = Query::select()
+        .expr_as(Expr::cust("datname::text"), "name")
+        .from("pg_database")
+        .and_where(Expr::cust(open))
+        .to_owned();
+    let rows = itself.handle.query(&question.render(Engine::Postgres)).await.unwrap_or_default();
+    itself.handle.close().await;
+    texts(&rows, "name")
+}
+
+/// Whether a database has nothing in it that anybody put there.
+async fn is_empty(at: &ServerDatabase) -> Result<bool, DatabaseError> {
+    let database = match Postgres::open(at).await {
+        Ok(database) => database,
+        // Then nobody can say so.
+        Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let anything = "EXISTS (SELECT 1 FROM pg_class WHERE oid >= 16384) OR EXISTS (SELECT 1 FROM pg_proc WHERE oid >= 16384) \
+        OR EXISTS (SELECT 1 FROM pg_type WHERE oid >= 16384) OR EXISTS (SELECT 1 FROM pg_largeobject_metadata) \
+        OR EXISTS (SELECT 1 FROM pg_namespace WHERE oid >= 16384)";
+    let question = Query::select().expr_as(Expr::cust(anything), "anything").to_owned();
+    let rows = database.handle.query(&question.render(Engine::Postgres)).await;
+    database.handle.close().await;
+    Ok(matches!(rows?.first().and_then(|row| row.get("anything")), Some(Value::Bool(false))))
+}
+
+fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError {
+    match failed {
+        DatabaseError::Exists(_) => DatabaseError::Exists(format!(
+            "cannot create the database {at}: there is one of this name already"
+        )),
+        DatabaseError::Denied(_) => DatabaseError::Denied(format!(
+            "the user {user} may not create databases on {server}; a superuser allows it with: \
+             ALTER ROLE {role} CREATEDB",
+            user = at.server.user,
+            server = at.server,
+            role = quoted(&at.server.user).unwrap_or_default(),
+        )),
+        other => other,
+    }
+}
+
+/// The name of a database while it is being made for this owner.
+fn unfinished(owner: &str) -> String {
+    format!("{UNFINISHED}{owner}")
+}
+
+/// The question how the template is encoded, and whether the server tells providers of locales apart (it
+/// does since version 15).
+fn template() -> Rendered {
+    let providers = "CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'yes' ELSE 'no' END";
+    Query::select()
+        .expr_as(Expr::cust("pg_encoding_to_char(encoding)::text"), "encoding")
+        .expr_as(Expr::cust("datctype::text"), "ctype")
+        .expr_as(Expr::cust(providers), "providers")
+        .from("pg_database")
+        .and_where(Expr::col("datname").eq("template0"))
+        .to_owned()
+        .render(Engine::Postgres)
+}
+
+/// Tells the sessions of the same user to end whose statement has this in it. Others' statements are not
+/// shown, and none that nobody is at is ended.
+fn end_sessions_at(owner: &str) -> Rendered {
+    let theirs = "pid <> pg_backend_pid() AND usename = current_user AND state <> 'idle' AND position($1 in query) > 0";
+    Query::select()
+        .expr_as(Expr::cust("pg_terminate_backend(pid)"), "ended")
+        .from("pg_stat_activity")
+        .and_where(Expr::cust_with_values(theirs, [owner]))
+        .to_owned()
+        .render(Engine::Postgres)
+}
+
+fn databases_named(beginning: &str) -> Rendered {
+    let question = Expr::cust_with_values("starts_with(datname::text, $1)", [beginning]);
+    let mut select = Query::select();
+    select.expr_as(Expr::cust("datname::text"), "name").from("pg_database").and_where(question);
+    select.render(Engine::Postgres)
+}
+
+fn databases_marked(beginning: &str) -> Rendered {
+    let comment = "shobj_description(oid, 'pg_database')";
+    let question =
+        Expr::cust_with_values(format!("datallowconn AND starts_with({comment}, $1)"), [beginning]);
+    let mut select = Query::select();
+    select
+        .expr_as(Expr::cust("datname::text"), "name")
+        .expr_as(Expr::cust(comment), "comment")
+        .from("pg_database")
+        .and_where(question);
+    select.render(Engine::Postgres)
+}
+
+fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
+    match row.get(column) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn texts(rows: &[Row], column: &str) -> Vec<String> {
+    rows.iter().filter_map(|row| text(row, column)).map(str::to_owned).collect()
+}
