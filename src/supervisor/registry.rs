@@ -242,15 +242,17 @@ impl Registry {
     }
 
     pub(crate) async fn insert(&self, registration: &Registration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        insert_both(&mut transaction, registration).await?;
-        transaction.commit().await
+        self.source
+            .transact(|| {
+                async move |transaction: &mut Transaction| insert_both(transaction, registration).await
+            })
+            .await
     }
 
     pub(crate) async fn remove(&self, id: &AppId) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, id).await?;
-        transaction.commit().await
+        self.source
+            .transact(|| async move |transaction: &mut Transaction| remove_both(transaction, id).await)
+            .await
     }
 
     pub(crate) async fn set_status(&self, id: &AppId, status: State) -> Result<(), DataError> {
@@ -287,23 +289,30 @@ impl Registry {
     /// Moves an application to the deleted ones.
     pub(crate) async fn delete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let registration = &deleted.registration;
-        let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, &registration.id).await?;
         let row = json!({
             "key": deleted.key, "name": registration.id, "deletedAt": stamp(deleted.deleted_at),
             "purging": deleted.purging, "application": registration.row(),
             "provision": registration.provision, "jwtSecret": registration.jwt_secret,
         });
-        transaction.insert(&DELETED, record(row)).await?;
-        transaction.commit().await
+        let row = &row;
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                remove_both(transaction, &registration.id).await?;
+                transaction.insert(&DELETED, record(row.clone())).await.map(drop)
+            }
+        };
+        self.source.transact(work).await
     }
 
     /// Moves a deleted application back.
     pub(crate) async fn undelete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        transaction.destroy(&DELETED, &Filter::eq("key", deleted.key.as_str())).await?;
-        insert_both(&mut transaction, &deleted.registration).await?;
-        transaction.commit().await
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                transaction.destroy(&DELETED, &Filter::eq("key", deleted.key.as_str())).await?;
+                insert_both(transaction, &deleted.registration).await
+            }
+        };
+        self.source.transact(work).await
     }
 
     /// Marks the beginning of a removal for good.
