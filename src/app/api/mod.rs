@@ -66,6 +66,17 @@ mod tests_on_mariadb;
 mod tests_on_postgres;
 
 #[cfg(test)]
+mod together;
+#[cfg(test)]
+#[path = "together.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod together_on_mariadb;
+#[cfg(test)]
+#[path = "together.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod together_on_postgres;
+
+#[cfg(test)]
 mod access_tests;
 #[cfg(test)]
 #[path = "access_tests.rs"]
@@ -286,7 +297,11 @@ async fn handle(
     let requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
-            let checked = session.insert(authenticate(app, &request.headers).await?);
+            // A token that was replaced at the first try is none any more at the second.
+            let checked = match session {
+                Some(checked) => checked,
+                None => session.insert(authenticate(app, &request.headers).await?),
+            };
             let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
             requester::of(app, checked, wanted, clock).await?
         }

@@ -191,25 +191,38 @@ impl<C: Pipelining> Handle<C> {
     /// Reads rows. The statement may be run twice, and must then do no more than once.
     pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         let pipeline = &self.shared.pipeline;
-        let mut lease = None;
+        let mut alone = None;
         if pipeline.suits(statement) {
             let seat = match pipeline.join() {
-                Some(seat) => Ok(seat),
-                None => pipeline.begin(self.lease().await?),
-            };
-            match seat {
-                Ok(seat) => {
-                    let time = self.shared.place.statement_time();
-                    if let Some(rows) = pipeline.read(seat, statement, time).await {
-                        return Ok(rows);
+                None => {
+                    let lease = self.lease().await?;
+                    if lease.shared().is_some_and(C::is_pipelining) {
+                        Some(pipeline.begin(lease))
+                    } else {
+                        alone = Some(lease);
+                        None
                     }
                 }
-                Err(alone) => lease = Some(alone),
+                joined => joined,
+            };
+            if let Some(seat) = seat
+                && let Some(rows) = pipeline.read(seat, statement, self.shared.place.statement_time()).await
+            {
+                return Ok(rows);
             }
         }
+        self.read_alone(statement, alone).await
+    }
+
+    /// Reads rows on a connection that nobody else has meanwhile: on this one, where there is one.
+    async fn read_alone(
+        &self,
+        statement: &Rendered,
+        mut first: Option<Lease<C>>,
+    ) -> Result<Vec<Row>, DatabaseError> {
         let mut tries = Tries::default();
         loop {
-            let mut lease = match lease.take() {
+            let mut lease = match first.take() {
                 Some(lease) => lease,
                 None => self.lease().await?,
             };
@@ -218,7 +231,7 @@ impl<C: Pipelining> Handle<C> {
             let read = lease.statement(statement, read).await;
             match read {
                 Ok(rows) => {
-                    pipeline.took_alone(statement, begun.elapsed());
+                    self.shared.pipeline.took_alone(statement, begun.elapsed());
                     return Ok(rows);
                 }
                 Err(error) => {

@@ -84,20 +84,13 @@ impl<C: Connection> Pipeline<C> {
         pipe.seat(STALLED + self.round_trip() * ROUND_TRIPS)
     }
 
-    /// A place on a connection that others join from now on; the connection itself where only one can
-    /// read on it at a time.
-    pub(super) fn begin(&self, lease: Lease<C>) -> Result<Seat<C>, Lease<C>>
-    where
-        C: Pipelining,
-    {
-        if !lease.shared().is_some_and(C::is_pipelining) {
-            return Err(lease);
-        }
+    /// A place on a connection that others join from now on.
+    pub(super) fn begin(&self, lease: Lease<C>) -> Seat<C> {
         let begun = Instant::now();
         let state = State { reads: 1, waiting: 1, moved: begun, given_up: false };
         let pipe = Arc::new(Pipe { lease, state: Mutex::new(state) });
         *self.current.lock() = Arc::downgrade(&pipe);
-        Ok(Seat { pipe, begun, answered: false })
+        Seat { pipe, begun, answered: false }
     }
 
     /// Reads rows, within `time` at the most; `None` where that fails or takes too long: it is to be
