@@ -467,11 +467,18 @@ impl DataSource {
         E: From<DataError> + Cause,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let mut tries = Tries::default();
+        let (mut tries, mut turn) = (Tries::default(), None);
         loop {
-            match self.once(work(), redefines).await {
-                Err(error) if tries.again(E::cause(&error)).await => {}
+            let error = match self.once(work(), redefines).await {
+                Err(error) => error,
                 done => return done,
+            };
+            if !tries.again(error.cause()).await {
+                return Err(error);
+            }
+            if turn.is_none() {
+                // Those who were in each other's way once are not let meet again.
+                turn = Some(self.finding.losers().await);
             }
         }
     }

@@ -179,7 +179,8 @@ async fn a_field_that_is_made_again_with_another_type_holds_what_was_sent() {
     for (before, first, after, second) in [
         ("integer", json!(7), "string", json!("007")),
         ("string", json!("text"), "integer", json!(42)),
-        ("double", json!(0.5), "bigInt", json!(9_007_199_254_740_992_i64)),
+        // Beyond what a double holds, it is answered as a text.
+        ("double", json!(0.5), "bigInt", json!("9007199254740993")),
         ("json", json!({"a": 1}), "text", json!("{ \"a\": 1.0 }")),
         ("boolean", json!(true), "string", json!("1")),
     ] {
