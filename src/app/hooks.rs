@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use serde_json::{Value, json};
 
-use super::acl::{self, store};
+use super::acl::store::{self, StoreError};
+use super::auth::AuthError;
 use super::system::{ISSUED_TOKENS, ROLES_USERS};
-use super::{App, auth};
+use super::{App, acl, auth};
 use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, Transaction};
 
 /// Collections of which memory keeps something. A user is kept with the fields that users have.
@@ -45,7 +46,10 @@ impl Housekeeping {
     async fn remove_traces(&self, transaction: &mut Transaction, user: &Record) -> Result<(), DataError> {
         let app = self.app.get().and_then(Weak::upgrade);
         let (Some(app), Some(id)) = (app, user.get("id").and_then(Value::as_i64)) else { return Ok(()) };
-        app.auth().remove_traces(transaction, id).await.map_err(refused)
+        app.auth().remove_traces(transaction, id).await.map_err(|error| match error {
+            AuthError::Data(error) => error,
+            other => refused(other),
+        })
     }
 }
 
@@ -101,7 +105,9 @@ impl Hook for Housekeeping {
         Box::pin(async move {
             match collection.name() {
                 "users" => give_default_role(transaction, record).await,
-                "roles" => store::role_saved(transaction, text(record, "name")).await.map_err(refused),
+                "roles" => {
+                    store::role_saved(transaction, text(record, "name")).await.map_err(StoreError::into_data)
+                }
                 _ => Ok(()),
             }
         })
@@ -141,7 +147,9 @@ impl Hook for Housekeeping {
     ) -> Hooking<'a> {
         Box::pin(async move {
             match collection.name() {
-                "roles" => store::role_saved(transaction, text(record, "name")).await.map_err(refused),
+                "roles" => {
+                    store::role_saved(transaction, text(record, "name")).await.map_err(StoreError::into_data)
+                }
                 _ => Ok(()),
             }
         })
@@ -185,7 +193,9 @@ impl Hook for Housekeeping {
                         .map_err(forbidden)?;
                     check_user_change(transaction, record.get("userId")).await
                 }
-                "roles" => store::role_destroyed(transaction, text(record, "name")).await.map_err(refused),
+                "roles" => store::role_destroyed(transaction, text(record, "name"))
+                    .await
+                    .map_err(StoreError::into_data),
                 _ => Ok(()),
             }
         })

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use crate::data::{DataError, DataSource, Filter, Hook, Hooks, Query, Record, Sort};
+use crate::data::{Catalog, DataError, DataSource, Filter, Hook, Hooks, Query, Record, Sort};
 
 pub mod acl;
 pub mod api;
@@ -122,8 +122,8 @@ pub struct App {
     acl: ArcSwapOption<acl::Acl>,
     /// Counts the changes of roles, so that what was read before one is not kept after it.
     acl_changes: AtomicU64,
-    /// Definitions of collections are changed one after the other.
-    definitions: Arc<Mutex<()>>,
+    /// Definitions of collections are changed one after the other, and while nobody writes by them.
+    definitions: Arc<RwLock<()>>,
     plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
 
@@ -222,9 +222,25 @@ impl App {
         Ok(())
     }
 
-    /// The turn to change definitions of collections.
-    async fn definitions(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.definitions).lock_owned().await
+    /// The turn to change definitions of collections. Who writes by those that there are comes first.
+    async fn definitions(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.definitions).write_owned().await
+    }
+
+    /// Keeps the definitions of collections as they are: what is written by them meanwhile goes into the
+    /// columns that they speak of, and not into others of the same names. Whoever has it already must not
+    /// ask for it.
+    async fn kept_definitions(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.definitions).read_owned().await
+    }
+
+    /// Reads the definitions of collections again, unless they are others than these by now. To be done
+    /// while they are kept.
+    async fn renew_definitions(&self, known: &Arc<Catalog>) -> Result<(), DataError> {
+        if Arc::ptr_eq(known, &self.source.catalog()) {
+            self.source.set_catalog(collections::load(&self.source).await?);
+        }
+        Ok(())
     }
 
     /// Forgets what was read of its database, and reads it again: what somebody else changed there

@@ -61,3 +61,15 @@ impl DataError {
         }
     }
 }
+
+/// An error that may come from the database: one of those that are over when the same is done again.
+pub trait Cause {
+    /// What the database said, when it was the database.
+    fn cause(&self) -> Option<&DatabaseError>;
+}
+
+impl Cause for DataError {
+    fn cause(&self) -> Option<&DatabaseError> {
+        self.database()
+    }
+}

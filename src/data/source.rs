@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value as Json;
 
+use super::finding::Finding;
 use super::places::Places;
 use super::records::{self, Aggregation, Writer, Written};
 use super::{
-    Association, Catalog, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
+    Association, Catalog, Cause, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
     WriteOptions, table, to_its_end,
 };
-use crate::database::Database;
+use crate::database::{Database, DatabaseError, Tries};
 
 /// A database with what is known of its collections. Cheap to clone; all clones know the same.
 #[derive(Debug, Clone)]
@@ -20,13 +21,20 @@ pub struct DataSource {
     catalog: Arc<ArcSwap<Catalog>>,
     hooks: Hooks,
     places: Places,
+    finding: Arc<Finding>,
 }
 
 impl DataSource {
     /// Over an open database.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, catalog: Arc::default(), hooks: Hooks::default(), places: Places::default() }
+        Self {
+            database,
+            catalog: Arc::default(),
+            hooks: Hooks::default(),
+            finding: Arc::default(),
+            places: Places::default(),
+        }
     }
 
     /// The same database with a catalog and hooks of its own.
@@ -54,9 +62,10 @@ impl DataSource {
 
     /// Makes a collection's table, with its indexes, where it is missing.
     pub async fn create_table(&self, collection: &Collection) -> Result<(), DataError> {
-        let mut transaction = self.begin().await?;
-        transaction.create_table(collection).await?;
-        transaction.commit().await
+        self.transact(|| {
+            async move |transaction: &mut Transaction| transaction.create_table(collection).await
+        })
+        .await
     }
 
     /// Removes a collection's table with its records, where there is one.
@@ -183,7 +192,13 @@ impl DataSource {
         if records::alone::is_alone(collection, &self.hooks, &values) {
             return records::alone::create(&mut &self.database, collection, values, options).await;
         }
-        self.write(async |transaction| transaction.create(collection, values, options).await).await
+        let values = &values;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                transaction.create(collection, values.clone(), options).await
+            }
+        })
+        .await
     }
 
     /// Makes several records, all or none.
@@ -193,12 +208,15 @@ impl DataSource {
         all: Vec<Record>,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
-        self.write(async |transaction| {
-            let mut made = Vec::with_capacity(all.len());
-            for values in all {
-                made.push(transaction.create(collection, values, options).await?);
+        let all = &all;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                let mut made = Vec::with_capacity(all.len());
+                for values in all {
+                    made.push(transaction.create(collection, values.clone(), options).await?);
+                }
+                Ok(made)
             }
-            Ok(made)
         })
         .await
     }
@@ -220,7 +238,13 @@ impl DataSource {
                 return Ok(changed);
             }
         }
-        self.write(async |transaction| transaction.change(collection, filter, values, options).await).await
+        let (filter, values) = (&filter, &values);
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                transaction.change(collection, filter.clone(), values.clone(), options).await
+            }
+        })
+        .await
     }
 
     /// The same of those alone that belong to another record.
@@ -232,8 +256,13 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).update_among(target, belonging, filter, values).await
+        let (belonging, filter, values) = (&belonging, &filter, &values);
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .update_among(target, belonging.clone(), filter.clone(), values.clone())
+                    .await
+            }
         })
         .await
     }
@@ -246,8 +275,13 @@ impl DataSource {
         filter: Filter,
         options: &WriteOptions,
     ) -> Result<u64, DataError> {
-        self.write(async |transaction| Writer::new(transaction, options).destroy(collection, filter).await)
-            .await
+        let filter = &filter;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).destroy(collection, filter.clone()).await
+            }
+        })
+        .await
     }
 
     /// The first record with the same values in some fields, or a new one.
@@ -258,8 +292,11 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).first_or_create(collection, keys, values).await
+        let values = &values;
+        self.find_or_make(collection, &sought(keys, values), || {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).first_or_create(collection, keys, values.clone()).await
+            }
         })
         .await
     }
@@ -273,8 +310,11 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Result<Vec<Record>, Record>, DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).update_or_create(collection, keys, values).await
+        let values = &values;
+        self.find_or_make(collection, &sought(keys, values), || {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).update_or_create(collection, keys, values.clone()).await
+            }
         })
         .await
     }
@@ -287,8 +327,10 @@ impl DataSource {
         options: &WriteOptions,
     ) -> Result<(), DataError> {
         let _turn = self.places.turn(&table::name(collection, self.database.namespace())).await;
-        self.write(async |transaction| {
-            Writer::new(transaction, options).move_record(collection, change).await
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).move_record(collection, change).await
+            }
         })
         .await
     }
@@ -303,8 +345,13 @@ impl DataSource {
         replace: bool,
         options: &WriteOptions,
     ) -> Result<(), DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).associate(collection, association, key, others, replace).await
+        let others = &others;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .associate(collection, association, key, others.clone(), replace)
+                    .await
+            }
         })
         .await
     }
@@ -317,8 +364,13 @@ impl DataSource {
         others: Vec<Json>,
         options: &WriteOptions,
     ) -> Result<(), DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).dissociate(collection, association, key, others).await
+        let others = &others;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .dissociate(collection, association, key, others.clone())
+                    .await
+            }
         })
         .await
     }
@@ -331,8 +383,11 @@ impl DataSource {
         others: Vec<Json>,
         options: &WriteOptions,
     ) -> Result<(), DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).toggle(collection, association, key, others).await
+        let others = &others;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).toggle(collection, association, key, others.clone()).await
+            }
         })
         .await
     }
@@ -345,8 +400,13 @@ impl DataSource {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).create_associated(collection, association, key, values).await
+        let values = &values;
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .create_associated(collection, association, key, values.clone())
+                    .await
+            }
         })
         .await
     }
@@ -359,20 +419,98 @@ impl DataSource {
         filter: Filter,
         options: &WriteOptions,
     ) -> Result<u64, DataError> {
-        self.write(async |transaction| {
-            Writer::new(transaction, options).destroy_associated(target, belonging, filter).await
+        let (belonging, filter) = (&belonging, &filter);
+        self.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .destroy_associated(target, belonging.clone(), filter.clone())
+                    .await
+            }
         })
         .await
     }
 
-    /// Does something in a transaction, whole or not at all.
-    async fn write<T>(
+    /// Finds a record or makes it, in a transaction. Those who look for the same values do so one after
+    /// the other; where somebody made it in another way meanwhile, it is looked for once more. The work
+    /// is as for [`DataSource::transact`].
+    pub async fn find_or_make<T, E, W>(
         &self,
-        work: impl AsyncFnOnce(&mut Transaction) -> Result<T, DataError>,
-    ) -> Result<T, DataError> {
+        collection: &Collection,
+        sought: &Record,
+        work: impl Fn() -> W,
+    ) -> Result<T, E>
+    where
+        E: From<DataError> + Cause,
+        W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
+    {
+        let _turn = self.finding.turn(collection.name(), sought).await;
+        let done = self.transact(&work).await;
+        match &done {
+            Err(error) if matches!(error.cause(), Some(DatabaseError::Unique { .. })) => {
+                self.transact(&work).await
+            }
+            _ => done,
+        }
+    }
+
+    /// Does something in a transaction, whole or not at all. Where others who changed the same at the same
+    /// time made it impossible, nothing of it is done, and it is done again, some times: `work` gives it
+    /// for each time, and it must leave nothing behind but in its transaction.
+    pub async fn transact<T, E, W>(&self, work: impl Fn() -> W) -> Result<T, E>
+    where
+        E: From<DataError> + Cause,
+        W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
+    {
+        self.again(work, false).await
+    }
+
+    /// The same of what changes the catalog, which counts for everybody as soon as it is on the disk.
+    pub async fn redefine<T, W>(&self, work: impl Fn() -> W) -> Result<T, DataError>
+    where
+        W: AsyncFnOnce(&mut Transaction) -> Result<T, DataError>,
+    {
+        self.again(work, true).await
+    }
+
+    async fn again<T, E, W>(&self, work: impl Fn() -> W, redefines: bool) -> Result<T, E>
+    where
+        E: From<DataError> + Cause,
+        W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
+    {
+        let (mut tries, mut turn) = (Tries::default(), None);
+        loop {
+            let error = match self.once(work(), redefines).await {
+                Err(error) => error,
+                done => return done,
+            };
+            if !tries.again(error.cause()).await {
+                return Err(error);
+            }
+            if turn.is_none() {
+                // Those who were in each other's way once are not let meet again.
+                turn = Some(self.finding.losers().await);
+            }
+        }
+    }
+
+    async fn once<T, E, W>(&self, work: W, redefines: bool) -> Result<T, E>
+    where
+        E: From<DataError>,
+        W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
+    {
         let mut transaction = self.begin().await?;
         let done = work(&mut transaction).await?;
-        transaction.commit().await?;
+        if redefines {
+            let (source, new) = (self.clone(), Arc::clone(transaction.catalog()));
+            transaction.commit_and(move || source.set_catalog(new)).await?;
+        } else {
+            transaction.commit().await?;
+        }
         Ok(done)
     }
+}
+
+/// The values by which a record is looked for.
+fn sought(keys: &[String], values: &Record) -> Record {
+    keys.iter().map(|key| (key.clone(), values.get(key).cloned().unwrap_or_default())).collect()
 }

@@ -51,6 +51,14 @@ pub enum DatabaseError {
     /// Another process held it for too long.
     #[error("{0}")]
     Busy(String),
+    /// Others changed the same at the same time (a deadlock, a serialization failure), so that the
+    /// engine undid the transaction: done again, it may succeed.
+    #[error("{0}")]
+    Conflict(String),
+    /// A table or a column is not, or not any more, what the statement takes it for: what is known of
+    /// the tables is out of date.
+    #[error("{0}")]
+    Outdated(String),
     /// A statement took longer than it may, and was cancelled.
     #[error("{0}")]
     TooSlow(String),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
+mod again;
 mod date_format;
 mod decimal;
 mod engine;
@@ -39,6 +40,7 @@ mod transaction;
 mod value;
 mod workers;
 
+pub(crate) use again::Tries;
 pub use engine::Engine;
 pub use error::DatabaseError;
 pub use executor::Executor;
@@ -47,7 +49,7 @@ pub use location::Location;
 pub use pattern::{Pattern, Position};
 pub(crate) use places::{Place, Places};
 pub use rows::Rows;
-pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Tls, set_limits};
+pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Sessions, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
 pub use transaction::Transaction;
 pub use value::{Row, Value};
@@ -247,6 +249,16 @@ impl Database {
             EngineDatabase::Sqlite(_) => None,
             EngineDatabase::Postgres(postgres) => Some(postgres.handle().in_use()),
             EngineDatabase::Mysql(mysql) => Some(mysql.handle().in_use()),
+        }
+    }
+
+    /// Whether each connection has a process of the server for itself; `None` for engines without
+    /// poolers of their language, and before the first connection.
+    #[must_use]
+    pub fn sessions(&self) -> Option<Sessions> {
+        match &self.engine {
+            EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => None,
+            EngineDatabase::Postgres(postgres) => postgres.sessions(),
         }
     }
 

@@ -371,6 +371,10 @@ pub struct DatabaseDescription {
     /// Connections to the server that it uses now, while it is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<usize>,
+    /// Whether a pooler gives its connections another session of the server for each transaction:
+    /// statements go without names then. Known while it is running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_sessions: bool,
 }
 
 /// What is known of a deleted application.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::database::Location;
+use crate::database::{Location, Sessions};
 use crate::protocol::{
     AppId, Application, ApplicationList, ApplicationSummaries, ApplicationSummary, DatabaseDescription,
     DatabaseMode, Deletion, ListApplications, ListSummaries, RpcError, State,
@@ -121,7 +121,9 @@ impl Supervisor {
         if let Some(running) = running {
             application.started_at = Some(running.started_at);
             application.requests_in_flight = running.in_flight();
-            application.database.connections = running.app.source().database().connections();
+            let database = running.app.source().database();
+            application.database.connections = database.connections();
+            application.database.shared_sessions = database.sessions() == Some(Sessions::Shared);
         }
         if let Some(title) = title_of_main(entry) {
             application.name = title;
@@ -154,6 +156,7 @@ impl Supervisor {
                 table_prefix: self.table_prefix(registration),
                 size: None,
                 connections: None,
+                shared_sessions: false,
             },
             upgrade: registration.upgrade(),
             environment: "local".to_owned(),

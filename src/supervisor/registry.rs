@@ -218,29 +218,35 @@ impl Registry {
     }
 
     pub(crate) async fn insert(&self, registration: &Registration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        insert_both(&mut transaction, registration).await?;
-        transaction.commit().await
+        self.source
+            .transact(|| {
+                async move |transaction: &mut Transaction| insert_both(transaction, registration).await
+            })
+            .await
     }
 
     pub(crate) async fn remove(&self, registration: &Registration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, registration).await?;
-        transaction.commit().await
+        self.source
+            .transact(|| async move |transaction: &mut Transaction| remove_both(transaction, registration).await)
+            .await
     }
 
     /// Writes damaged rows anew, with what could be read of them; `before` says what there is. What the
     /// host made for the application is left as it stands where it cannot be read.
     pub(crate) async fn mend(&self, before: &Damage, mended: &Registration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
         let stood = before.name.as_deref().unwrap_or(mended.id.as_str());
-        transaction.destroy(&APPLICATIONS, &Filter::eq("name", stood)).await?;
-        transaction.insert(&APPLICATIONS, mended.row()).await?;
-        if before.provision.is_empty() {
-            remove_provision(&mut transaction, stood).await?;
-            transaction.insert(&PROVISIONS, mended.provision_row()).await?;
-        }
-        transaction.commit().await
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                transaction.destroy(&APPLICATIONS, &Filter::eq("name", stood)).await?;
+                transaction.insert(&APPLICATIONS, mended.row()).await?;
+                if before.provision.is_empty() {
+                    remove_provision(transaction, stood).await?;
+                    transaction.insert(&PROVISIONS, mended.provision_row()).await?;
+                }
+                Ok(())
+            }
+        };
+        self.source.transact(work).await
     }
 
     pub(crate) async fn set_status(&self, id: &AppId, status: State) -> Result<(), DataError> {
@@ -270,23 +276,30 @@ impl Registry {
     /// Moves an application to the deleted ones.
     pub(crate) async fn delete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let registration = &deleted.registration;
-        let mut transaction = self.source.begin().await?;
-        remove_both(&mut transaction, registration).await?;
         let row = json!({
             "key": deleted.key, "name": registration.id, "deletedAt": stamp(deleted.deleted_at),
             "purging": deleted.purging, "application": registration.row(),
             "provision": registration.provision, "jwtSecret": registration.jwt_secret,
         });
-        transaction.insert(&DELETED, record(row)).await?;
-        transaction.commit().await
+        let row = &row;
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                remove_both(transaction, registration).await?;
+                transaction.insert(&DELETED, record(row.clone())).await.map(drop)
+            }
+        };
+        self.source.transact(work).await
     }
 
     /// Moves a deleted application back.
     pub(crate) async fn undelete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        transaction.destroy(&DELETED, &Filter::eq("key", deleted.key.as_str())).await?;
-        insert_both(&mut transaction, &deleted.registration).await?;
-        transaction.commit().await
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                transaction.destroy(&DELETED, &Filter::eq("key", deleted.key.as_str())).await?;
+                insert_both(transaction, &deleted.registration).await
+            }
+        };
+        self.source.transact(work).await
     }
 
     /// Marks the beginning of a removal for good.

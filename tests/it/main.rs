@@ -50,6 +50,7 @@ mod pages_on_mariadb;
 #[path = "pages.rs"]
 mod pages_on_postgres;
 mod places;
+mod poolers;
 mod properties;
 #[path = "properties.rs"]
 mod properties_on_mariadb;

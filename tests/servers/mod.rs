@@ -19,6 +19,12 @@ struct Server {
 }
 
 fn start(script: &str, connections: u32, certificate: Option<&Path>) -> Server {
+    let certificate = certificate.map(|path| path.display().to_string());
+    start_with(script, std::iter::once(connections.to_string()).chain(certificate))
+}
+
+/// Starts a server by its script, which is given a directory, a port and these.
+fn start_with(script: &str, arguments: impl IntoIterator<Item = String>) -> Server {
     let directory = tempfile::tempdir().unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(script);
@@ -26,8 +32,7 @@ fn start(script: &str, connections: u32, certificate: Option<&Path>) -> Server {
     command
         .arg(&directory)
         .arg(port.to_string())
-        .arg(connections.to_string())
-        .args(certificate)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", script.display()));
@@ -95,6 +100,12 @@ impl OwnServer {
             Self { server: start("postgres.sh", 20, Some(directory)), url: postgres_url },
             Self { server: start("mariadb.sh", 20, Some(directory)), url: mariadb_url },
         ]
+    }
+
+    /// A PgBouncer before a server of PostgreSQL; the mode is `session` or `transaction`.
+    pub(crate) fn pgbouncer(server: &Self, mode: &str) -> Self {
+        let arguments = [server.server.port.to_string(), mode.to_owned()];
+        Self { server: start_with("pgbouncer.sh", arguments), url: postgres_url }
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

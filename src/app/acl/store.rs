@@ -23,7 +23,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{ChooseError, GuardError};
 use crate::app::api::ApiError;
-use crate::data::{DataError, Record};
+use crate::data::{Cause, DataError, DatabaseError, Record};
 
 pub use resources::{
     CollectionTitle, Located, collection_destroyed, create_resource, destroy_resources, field_created,
@@ -47,6 +47,25 @@ pub enum StoreError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+}
+
+impl StoreError {
+    /// As what happens in somebody else's transaction: what the database failed stays what it is.
+    pub(in crate::app) fn into_data(self) -> DataError {
+        match self {
+            Self::Data(error) => error,
+            refused => DataError::Refused(refused.to_string()),
+        }
+    }
+}
+
+impl Cause for StoreError {
+    fn cause(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Data(error) => error.cause(),
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for ApiError {

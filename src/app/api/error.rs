@@ -11,6 +11,11 @@ use crate::app::auth::AuthError;
 use crate::app::plugin::PluginError;
 use crate::data::{DataError, DatabaseError};
 
+/// The code of an answer that comes from what is known of the tables being out of date.
+const OUTDATED: &str = "DEFINITIONS_OUTDATED";
+/// The code of an answer to one of many who changed the same at the same time.
+const CONFLICT: &str = "CONFLICT";
+
 /// When a client may ask again what is not available now.
 const SECONDS_TO_WAIT: u64 = 5;
 
@@ -57,6 +62,18 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the application failed at this request")
     }
 
+    /// What is in the database is not what is known of it here; done again, it may be.
+    fn outdated(reason: impl std::fmt::Display) -> Self {
+        tracing::warn!(%reason, "a request met a table that is not as it is known");
+        let sentence = "the application's tables are not as its collections say";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence).code(OUTDATED)
+    }
+
+    /// Whether it comes from definitions that are out of date.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.code == Some(OUTDATED)
+    }
+
     pub(super) fn into_response(self) -> Response<Bytes> {
         let mut error = json!({"message": self.message});
         if let Some(code) = self.code {
@@ -95,7 +112,7 @@ impl From<DataError> for ApiError {
             DataError::UnknownField { .. } | DataError::Invalid { .. } | DataError::Refused(_) => {
                 Self::bad_request(error.to_string())
             }
-            DataError::Unreadable { .. } => Self::internal(error),
+            DataError::Unreadable { .. } => Self::outdated(error),
         }
     }
 }
@@ -148,6 +165,11 @@ impl From<DatabaseError> for ApiError {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be written now")
             }
+            DatabaseError::Conflict(_) => {
+                tracing::warn!(%error, "a request was in the way of others again and again");
+                unavailable("too many change the same at the same time: try again").code(CONFLICT)
+            }
+            DatabaseError::Outdated(_) => Self::outdated(error),
             DatabaseError::Busy(_)
             | DatabaseError::Full(_)
             | DatabaseError::Unreachable(_)

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use super::acl::{self, Openness};
 use super::crash::panic_point;
 use super::{App, auth::Session};
-use crate::data::Clock;
+use crate::data::{Catalog, Clock};
 
 mod actions;
 mod answer;
@@ -66,6 +66,17 @@ mod tests_on_mariadb;
 #[path = "tests.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod tests_on_postgres;
+
+#[cfg(test)]
+mod together;
+#[cfg(test)]
+#[path = "together.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod together_on_mariadb;
+#[cfg(test)]
+#[path = "together.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod together_on_postgres;
 
 #[cfg(test)]
 mod access_tests;
@@ -245,7 +256,13 @@ const NEW_TOKEN: &str = "x-new-token";
 /// Answers a request.
 pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Response<Bytes> {
     let mut session = None;
-    let mut response = match handle(app, request, &mut session).await {
+    let known = app.source().catalog();
+    let mut answer = handle(app, request, &mut session, None).await;
+    if answer.as_ref().is_err_and(ApiError::is_outdated) {
+        // Whatever it did is undone. By the definitions as they are now it may succeed.
+        answer = handle(app, request, &mut session, Some(&known)).await;
+    }
+    let mut response = match answer {
         Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
     };
@@ -257,15 +274,17 @@ pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Respon
     response
 }
 
+/// Does what a request asks for; once more, where the definitions that it went by are `outdated`.
 async fn handle(
     app: &Arc<App>,
     request: &ApiRequest,
     session: &mut Option<Arc<Session>>,
+    outdated: Option<&Arc<Catalog>>,
 ) -> Result<Answer, ApiError> {
     let target = Target::parse(&request.method, &request.target)?;
     let body = body(app, request).await?;
     panic_point(&request.target);
-    let found = find(app, &target)?;
+    let mut found = find(app, &target)?;
     if request.method.is_safe() && !reads(&target.action) {
         return Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -281,10 +300,26 @@ async fn handle(
     let requester = match access {
         Access::Public => Requester::anybody(clock),
         Access::SignedIn | Access::ByPermission => {
-            let checked = session.insert(authenticate(app, &request.headers).await?);
+            // A token that was replaced at the first try is none any more at the second.
+            let checked = match session {
+                Some(checked) => checked,
+                None => session.insert(authenticate(app, &request.headers).await?),
+            };
             let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
             requester::of(app, checked, wanted, clock).await?
         }
+    };
+    let _kept = match &found {
+        Found::Records(_) if outdated.is_some() || !reads(&target.action) => {
+            let kept = app.kept_definitions().await;
+            if let Some(known) = outdated {
+                app.renew_definitions(known).await?;
+            }
+            // They may have changed while this waited.
+            found = find(app, &target)?;
+            Some(kept)
+        }
+        _ => None,
     };
     if access == Access::ByPermission {
         requester.check(&target, found.place())?;

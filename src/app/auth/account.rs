@@ -66,16 +66,17 @@ impl Auth {
         let unchanged = own.and(Filter::eq("password", hash));
         let (source, sessions) = (self.source.clone(), Arc::clone(&self.sessions));
         to_its_end(async move {
-            let changed = async {
-                let mut transaction = source.begin().await?;
-                let changed = transaction.update(&USERS, &unchanged, object(changes)).await?;
-                if changed > 0 {
-                    transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+            let (unchanged, changes) = (&unchanged, &changes);
+            let changed = || {
+                async move |transaction: &mut Transaction| {
+                    let changed = transaction.update(&USERS, unchanged, object(changes.clone())).await?;
+                    if changed > 0 {
+                        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+                    }
+                    Ok::<_, DataError>(changed)
                 }
-                transaction.commit().await?;
-                Ok::<_, DataError>(changed)
             };
-            let changed = changed.await;
+            let changed = source.transact(changed).await;
             sessions.forget(id);
             if changed? == 0 { Err(AuthError::WrongPassword) } else { Ok(()) }
         })
@@ -101,15 +102,19 @@ impl Auth {
         }
         let hash = self.hash_password(text("password").to_owned()).await?;
         user.insert("password".into(), hash.into());
-        let mut transaction = self.source.begin().await?;
-        check_names(&mut transaction, None, &user).await?;
-        let user = transaction.insert(&USERS, user).await?;
-        if let Some(role) = default_role(&mut transaction).await? {
-            let link = json!({"roleName": role, "userId": user.get("id")});
-            transaction.insert(&ROLES_USERS, object(link)).await?;
-        }
-        transaction.commit().await?;
-        Ok(user)
+        let user = &user;
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                check_names(transaction, None, user).await?;
+                let user = transaction.insert(&USERS, user.clone()).await?;
+                if let Some(role) = default_role(transaction).await? {
+                    let link = json!({"roleName": role, "userId": user.get("id")});
+                    transaction.insert(&ROLES_USERS, object(link)).await?;
+                }
+                Ok(user)
+            }
+        };
+        self.source.transact(work).await
     }
 
     /// Ends all sessions of a user, but not the API keys: its password was set by somebody else.

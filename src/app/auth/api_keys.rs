@@ -9,7 +9,7 @@ use super::policy::duration;
 use super::token::Claims;
 use super::{Auth, AuthError, Session, User, object};
 use crate::app::system::API_KEYS;
-use crate::data::{Filter, Record};
+use crate::data::{Filter, Record, Transaction};
 
 /// What an API key is made with.
 #[derive(Debug, Clone)]
@@ -42,13 +42,16 @@ impl Auth {
             "name": new.name, "roleName": new.role, "expiresIn": expires_in, "token": claims.jti,
             "createdById": session.user.id,
         });
-        let mut transaction = self.source.begin().await?;
-        let key = transaction.insert(&API_KEYS, object(key)).await?;
-        let sort = Record::from_iter([("sort".to_owned(), key.get("id").cloned().unwrap_or_default())]);
-        transaction
-            .update(&API_KEYS, &Filter::eq("id", key.get("id").cloned().unwrap_or_default()), sort)
-            .await?;
-        transaction.commit().await?;
+        let key = &key;
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                let key = transaction.insert(&API_KEYS, object(key.clone())).await?;
+                let id = key.get("id").cloned().unwrap_or_default();
+                let sort = Record::from_iter([("sort".to_owned(), id.clone())]);
+                transaction.update(&API_KEYS, &Filter::eq("id", id), sort).await
+            }
+        };
+        self.source.transact(work).await?;
         Ok(token)
     }
 

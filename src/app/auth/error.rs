@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::data::DataError;
+use crate::data::{Cause, DataError, DatabaseError};
 
 /// Why somebody is not let in; becomes an [`ApiError`](crate::app::api::ApiError). The sentences
 /// tell a stranger nothing: not whether an account exists, nor what of a token was wrong.
@@ -70,6 +70,15 @@ pub enum AuthError {
     /// A fault of this program.
     #[error("{0}")]
     Failed(&'static str),
+}
+
+impl Cause for AuthError {
+    fn cause(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Data(error) => error.cause(),
+            _ => None,
+        }
+    }
 }
 
 impl AuthError {

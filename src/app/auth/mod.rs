@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::acl::Remembered;
 use super::heavy::Line;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
-use crate::data::{DataError, DataSource, Filter, Record, to_its_end};
+use crate::data::{DataError, DataSource, Filter, Record, Transaction, to_its_end};
 
 mod account;
 mod accounts;
@@ -313,12 +313,17 @@ impl Auth {
         self.sessions.block(token, session.expires.timestamp());
         let source = self.source.clone();
         to_its_end(async move {
-            let mut transaction = source.begin().await?;
-            transaction.destroy(&TOKEN_BLACKLIST, &ended).await?;
-            transaction.insert(&TOKEN_BLACKLIST, object(entry)).await?;
-            // Nor can it be replaced by another when it has ended.
-            transaction.destroy(&ISSUED_TOKENS, &issued).await?;
-            Ok(transaction.commit().await?)
+            let (ended, entry, issued) = (&ended, &entry, &issued);
+            let work = || {
+                async move |transaction: &mut Transaction| {
+                    transaction.destroy(&TOKEN_BLACKLIST, ended).await?;
+                    transaction.insert(&TOKEN_BLACKLIST, object(entry.clone())).await?;
+                    // Nor can it be replaced by another when it has ended.
+                    transaction.destroy(&ISSUED_TOKENS, issued).await?;
+                    Ok::<_, AuthError>(())
+                }
+            };
+            source.transact(work).await
         })
         .await
     }

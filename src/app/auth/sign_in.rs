@@ -12,7 +12,7 @@ use super::names::folded;
 use super::token::Claims;
 use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, object, password, ticket};
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS};
-use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort};
+use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort, Transaction};
 
 /// What somebody signs in with.
 #[derive(Clone, Copy)]
@@ -167,9 +167,13 @@ impl Auth {
 
     /// Writes down a session, in the place of those that have ended.
     async fn remember(&self, ended: Filter, issued: Record) -> Result<(), DataError> {
-        let mut transaction = self.source.begin().await?;
-        transaction.destroy(&ISSUED_TOKENS, &ended).await?;
-        transaction.insert(&ISSUED_TOKENS, issued).await?;
-        transaction.commit().await
+        let (ended, issued) = (&ended, &issued);
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                transaction.destroy(&ISSUED_TOKENS, ended).await?;
+                transaction.insert(&ISSUED_TOKENS, issued.clone()).await.map(drop)
+            }
+        };
+        self.source.transact(work).await
     }
 }

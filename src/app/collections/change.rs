@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::{self, whole};
 use super::definition::{self, Defined, text, truth};
-use super::rows::{merge, next_place, publish, refresh, refused, row};
+use super::rows::{merge, next_place, refresh, refused, row};
 use super::{fields, names};
-use crate::app::acl::store;
+use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
     Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
@@ -41,29 +41,29 @@ pub(in crate::app) async fn create(
         given.entry(preset).or_insert(Value::Bool(listed));
     }
     given.insert("name".to_owned(), Value::from(name.clone()));
-    let mut transaction = source.begin().await?;
-    names::check_new("collection", &name, transaction.catalog().iter().map(Collection::name))?;
-    let collection = first_shape(&name, &given, &fields)?;
-    if let Some(table) = text(&given, "tableName") {
-        names::check("table", table)?;
-    }
-    if transaction.has_table(&collection).await? {
-        return Err(refused(format!("there is a table {name} already, which is no collection's")));
-    }
-    transaction.create_table(&collection).await?;
-    match fill(&mut transaction, &name, given, fields).await {
-        Ok(row) => {
-            publish(source, transaction).await?;
-            Ok(row)
-        }
-        Err(error) => {
-            drop(transaction);
-            if source.database().engine() == crate::data::Engine::Mysql {
-                source.drop_table(&collection).await?;
+    let (name, given, fields) = (&*name, &given, &fields);
+    source
+        .redefine(|| {
+            async move |transaction: &mut Transaction| {
+                names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
+                let collection = first_shape(name, given, fields)?;
+                if let Some(table) = text(given, "tableName") {
+                    names::check("table", table)?;
+                }
+                if transaction.has_table(&collection).await? {
+                    return Err(refused(format!(
+                        "there is a table {name} already, which is no collection's"
+                    )));
+                }
+                transaction.create_table(&collection).await?;
+                let filled = fill(transaction, name, given.clone(), fields.clone()).await;
+                if filled.is_err() && source.database().engine() == crate::data::Engine::Mysql {
+                    source.drop_table(&collection).await?;
+                }
+                filled
             }
-            Err(error)
-        }
-    }
+        })
+        .await
 }
 
 /// The definitions of fields that a definition is given with.
@@ -146,8 +146,20 @@ pub(in crate::app) async fn update(
     filter: &Filter,
     given: Map<String, Value>,
 ) -> Result<Vec<Record>, DataError> {
-    let mut transaction = source.begin().await?;
-    let rows = meant(&mut transaction, filter).await?;
+    let given = &given;
+    source
+        .redefine(|| {
+            async move |transaction: &mut Transaction| update_meant(transaction, filter, given).await
+        })
+        .await
+}
+
+async fn update_meant(
+    transaction: &mut Transaction,
+    filter: &Filter,
+    given: &Map<String, Value>,
+) -> Result<Vec<Record>, DataError> {
+    let rows = meant(transaction, filter).await?;
     let mut changed = Vec::with_capacity(rows.len());
     for before in rows {
         let name = text(&before, "name").unwrap_or_default().to_owned();
@@ -160,7 +172,7 @@ pub(in crate::app) async fn update(
         changes.insert("options".to_owned(), options);
         let old = transaction.catalog().get(&name).cloned();
         transaction.update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
-        let new = refresh(&mut transaction, &name).await?;
+        let new = refresh(transaction, &name).await?;
         for field in new.fields() {
             if old.as_ref().is_some_and(|old| old.get(field.name()).is_none()) {
                 transaction.add_column(&new, &field.clone().nullable()).await?;
@@ -169,14 +181,18 @@ pub(in crate::app) async fn update(
         let after = Query::filter(Filter::eq("name", name));
         changed.extend(transaction.find_one(&USER_COLLECTIONS, after).await?);
     }
-    publish(source, transaction).await?;
     Ok(changed)
 }
 
 /// Removes collections with their records; gives their number.
 pub(in crate::app) async fn destroy(source: &DataSource, filter: &Filter) -> Result<u64, DataError> {
-    let mut transaction = source.begin().await?;
-    let rows = meant(&mut transaction, filter).await?;
+    source
+        .redefine(|| async move |transaction: &mut Transaction| destroy_meant(transaction, filter).await)
+        .await
+}
+
+async fn destroy_meant(transaction: &mut Transaction, filter: &Filter) -> Result<u64, DataError> {
+    let rows = meant(transaction, filter).await?;
     for before in &rows {
         let name = text(before, "name").unwrap_or_default();
         if truth(&whole(before), "uiManageable") {
@@ -184,17 +200,16 @@ pub(in crate::app) async fn destroy(source: &DataSource, filter: &Filter) -> Res
         }
         let Some(collection) = transaction.catalog().get(name).cloned() else { continue };
         // MySQL and MariaDB remove a table for good: its row goes first.
-        fields::forget_collection(&mut transaction, name).await?;
+        fields::forget_collection(transaction, name).await?;
         transaction.destroy(&USER_FIELDS, &Filter::eq("collectionName", name)).await?;
         transaction.destroy(&USER_COLLECTIONS, &Filter::eq("name", name)).await?;
-        store::collection_destroyed(&mut transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
+        store::collection_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
             .await
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(StoreError::into_data)?;
         let left = Arc::new(transaction.catalog().without(name));
         transaction.set_catalog(left);
         transaction.drop_table(&collection).await?;
     }
-    publish(source, transaction).await?;
     Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
 }
 
@@ -210,7 +225,19 @@ pub(in crate::app) async fn set_fields(
         other => Map::from_iter([("fields".to_owned(), other.clone())]),
     };
     let listed = field_definitions(&mut wrapped)?;
-    let mut transaction = source.begin().await?;
+    let listed = &listed;
+    source
+        .redefine(|| {
+            async move |transaction: &mut Transaction| set_listed(transaction, name, listed.clone()).await
+        })
+        .await
+}
+
+async fn set_listed(
+    transaction: &mut Transaction,
+    name: &str,
+    listed: Vec<Map<String, Value>>,
+) -> Result<(), DataError> {
     if transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?.is_none() {
         return Err(refused(format!("there is no collection {name} that fields could be set of")));
     }
@@ -218,16 +245,16 @@ pub(in crate::app) async fn set_fields(
     let is_listed = |row: &Record| listed.iter().any(|field| text(field, "name") == text(row, "name"));
     let superfluous: Vec<&str> =
         known.iter().filter(|row| !is_listed(row)).filter_map(|row| text(row, "name")).collect();
-    fields::remove(&mut transaction, name, &superfluous).await?;
+    fields::remove(transaction, name, &superfluous).await?;
     for mut field in listed {
         field.remove("key");
         let known = known.iter().find(|row| text(row, "name") == text(&field, "name"));
         match known {
-            Some(before) => fields::change(&mut transaction, name, before, field).await?,
+            Some(before) => fields::change(transaction, name, before, field).await?,
             None => {
-                fields::add(&mut transaction, name, field).await?;
+                fields::add(transaction, name, field).await?;
             }
         }
     }
-    publish(source, transaction).await.map(drop)
+    Ok(())
 }

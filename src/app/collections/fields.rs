@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::catalog::whole;
 use super::definition::{self, Defined, text};
 use super::names;
-use super::rows::{merge, next_place, publish, refresh, refused, row};
-use crate::app::acl::store;
+use super::rows::{merge, next_place, refresh, refused, row};
+use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
     Association, AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Query, Record,
@@ -55,10 +55,12 @@ pub(in crate::app) async fn create(
     collection: &str,
     given: Map<String, Value>,
 ) -> Result<Record, DataError> {
-    let mut transaction = source.begin().await?;
-    let row = add(&mut transaction, collection, given).await?;
-    publish(source, transaction).await?;
-    Ok(row)
+    let given = &given;
+    source
+        .redefine(|| {
+            async move |transaction: &mut Transaction| add(transaction, collection, given.clone()).await
+        })
+        .await
 }
 
 /// Adds a field to a collection, with the column, or with what its association needs.
@@ -332,12 +334,16 @@ pub(in crate::app) async fn update(
     name: &str,
     given: Map<String, Value>,
 ) -> Result<Record, DataError> {
-    let mut transaction = source.begin().await?;
-    let before = find(&mut transaction, collection, name).await?;
-    change(&mut transaction, collection, &before, given).await?;
-    let after = find(&mut transaction, collection, name).await?;
-    publish(source, transaction).await?;
-    Ok(after)
+    let given = &given;
+    source
+        .redefine(|| {
+            async move |transaction: &mut Transaction| {
+                let before = find(transaction, collection, name).await?;
+                change(transaction, collection, &before, given.clone()).await?;
+                find(transaction, collection, name).await
+            }
+        })
+        .await
 }
 
 /// Changes a field's definition, and the index that it asks for.
@@ -397,11 +403,10 @@ pub(in crate::app) async fn destroy(
     collection: &str,
     names: &[String],
 ) -> Result<u64, DataError> {
-    let mut transaction = source.begin().await?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let removed = remove(&mut transaction, collection, &names).await?;
-    publish(source, transaction).await?;
-    Ok(removed)
+    let names = &names.iter().map(String::as_str).collect::<Vec<_>>()[..];
+    source
+        .redefine(|| async move |transaction: &mut Transaction| remove(transaction, collection, names).await)
+        .await
 }
 
 /// Refuses to remove a field by whose values records of associations are found.
@@ -479,7 +484,7 @@ pub(super) async fn remove(
         transaction.destroy(&USER_FIELDS, &filter).await?;
         store::field_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name, field_name)
             .await
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(StoreError::into_data)?;
         if let Some(column) = column {
             forget_references(transaction, name, &[column.name()]).await?;
             // A system's collection has its columns, whatever was said of them.

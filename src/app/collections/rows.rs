@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::catalog;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
-use crate::data::{Catalog, Collection, DataError, DataSource, Filter, Query, Record, Sort, Transaction};
+use crate::data::{Collection, DataError, Filter, Query, Record, Sort, Transaction};
 
 pub(super) fn refused(sentence: impl Into<String>) -> DataError {
     DataError::Refused(sentence.into())
@@ -51,17 +51,6 @@ pub(super) async fn refresh(transaction: &mut Transaction, name: &str) -> Result
     let known = Arc::new(transaction.catalog().with(collection.clone()));
     transaction.set_catalog(known);
     Ok(collection)
-}
-
-/// Makes what was changed in a transaction known to everybody.
-pub(super) async fn publish(
-    source: &DataSource,
-    transaction: Transaction,
-) -> Result<Arc<Catalog>, DataError> {
-    let catalog = Arc::clone(transaction.catalog());
-    let (source, new) = (source.clone(), Arc::clone(&catalog));
-    transaction.commit_and(move || source.set_catalog(new)).await?;
-    Ok(catalog)
 }
 
 /// Puts options over others.

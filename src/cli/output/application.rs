@@ -153,6 +153,9 @@ pub(crate) fn details(application: &Application) -> String {
             ("Connections", optional(database.connections.map(|connections| connections.to_string()))),
         ]);
     }
+    if database.shared_sessions {
+        pairs.push(("Pooler", cell("shares sessions (transaction pooling): statements go without names")));
+    }
     if let Some(prefix) = &database.table_prefix {
         pairs.push(("Table prefix", cell(prefix)));
     }

@@ -58,10 +58,15 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
             DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
-        1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
         // MySQL has words of its own for a pattern that takes too long.
         1139 | 3698 | 3699 => DatabaseError::Pattern(format!("{at}: {message}")),
         1690 if message.contains(OUT_OF_STEPS) => DatabaseError::Pattern(format!("{at}: {message}")),
+        1205 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
+        // A deadlock; a row, or a table's definition, that others changed under the transaction; a
+        // prepared statement that the server could not prepare again.
+        1213 | 1020 | 1412 | 1615 => DatabaseError::Conflict(format!("{at}: {message}")),
+        // No such column, no such table.
+        1054 | 1146 => DatabaseError::Outdated(format!("{at}: {message}")),
         // Also where there is no such database: who may not use it is not told.
         1044 => denied(at),
         1142 | 1143 => DatabaseError::Denied(format!(

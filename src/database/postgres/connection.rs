@@ -1,29 +1,28 @@
 //! A connection to PostgreSQL, with the statements that it has prepared.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use lru::LruCache;
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::{Client, Error, RowStream, Statement};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, RowStream};
 
 use super::counts::{self, Counts};
-use super::plans::{self, Planning, Plans};
-use super::value::{Parameter, Received};
-use super::{error, tls};
+use super::dial::{self, Dialled, Driver, dial, find_sessions};
+use super::error;
+use super::plans::{self, Planning};
+use super::sessions::{Shared, texts};
+use super::statements::{Prepared, Statements};
+use super::unnamed::Written;
+use super::value::{Parameter, Received, suit};
 use crate::database::rows::RowSender;
 use crate::database::server::{
-    Allowance, CONNECT_TIMEOUT, Connection, PATIENCE, Pipelining, ServerDatabase, Servers, Tls,
+    Allowance, CONNECT_TIMEOUT, Connection, PATIENCE, Pipelining, ServerDatabase, Servers,
 };
-use crate::database::{DatabaseError, Rendered, Row, Value};
-
-/// Statements that a connection keeps prepared. Each costs the server some 20 KB, and the
-/// thousand schemas of a database have statements of their own.
-const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
+use crate::database::{DatabaseError, Rendered, Row, Sessions, Value};
 
 /// How often the server is asked to stop working. A request hits what it is at just then: of what
 /// arrives a moment later, and of what is in line, it knows nothing.
@@ -31,49 +30,41 @@ const CANCELS: u32 = 12;
 /// How long it has for what it is at before it is asked; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
+/// What the server calls the zone that moments are written in.
+const UTC: [&str; 4] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT"];
+
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
     client: Client,
+    /// The other end, over TCP.
+    peer: Option<SocketAddr>,
     /// Ends with the client, when what is under way has been answered.
-    driver: JoinHandle<Result<(), Error>>,
+    driver: Driver,
+    shared: Arc<Shared>,
+    sessions: Sessions,
     statements: Box<Mutex<Statements>>,
     counts: Box<Counts>,
 }
 
-/// The statements that a connection has prepared.
-struct Statements {
-    /// By their texts.
-    prepared: LruCache<Box<str>, Prepared>,
-    /// Those with what they bind written in.
-    plans: Plans<Prepared>,
-}
-
-/// A statement that the server knows, with the names of what it gives.
-#[derive(Clone)]
-struct Prepared {
-    statement: Statement,
-    columns: Arc<[Box<str>]>,
-}
-
-impl Statements {
-    fn new() -> Self {
-        Self { prepared: LruCache::new(PREPARED), plans: Plans::default() }
-    }
-
-    fn clear(&mut self) {
-        self.prepared.clear();
-        self.plans.clear();
-    }
-}
+/// Columns' names, where they are known beforehand, and the rows as they come.
+type Sent = (Option<Arc<[Box<str>]>>, RowStream);
 
 impl PostgresConnection {
-    async fn prepare(&self, sql: &str) -> Result<Prepared, Error> {
-        if let Some(prepared) = self.statements.lock().prepared.get(sql) {
-            return Ok(prepared.clone());
+    /// Prepares a statement, unless that was done and what it binds is what the server expects: else a
+    /// column may be of another type by now, and what is written for the old one would be changed on its
+    /// way.
+    async fn prepare(&self, statement: &Rendered) -> Result<Prepared, Error> {
+        let changes = self.shared.changes();
+        let known = {
+            let mut statements = self.statements.lock();
+            statements.keep_since(changes);
+            statements.prepared.get(&*statement.sql).cloned()
+        };
+        if let Some(known) = known.filter(|known| suit(&statement.values, known.statement.params())) {
+            return Ok(known);
         }
-        let prepared = self.prepare_anew(sql).await?;
-        // What falls out at the other end is closed on the server.
-        self.statements.lock().prepared.put(sql.into(), prepared.clone());
+        let prepared = self.prepare_anew(&statement.sql).await?;
+        self.statements.lock().keep(&statement.sql, &prepared, changes);
         Ok(prepared)
     }
 
@@ -88,12 +79,16 @@ impl PostgresConnection {
         if statement.places.is_empty() {
             return Ok(None);
         }
-        let planning = self.statements.lock().plans.ask(statement);
+        let planning = {
+            let mut statements = self.statements.lock();
+            statements.keep_since(self.shared.changes());
+            statements.plans.ask(statement)
+        };
         match planning {
             Planning::EachTime => Ok(None),
             Planning::Made(prepared) => Ok(Some(prepared)),
             Planning::Worth => {
-                let bound = self.prepare(&statement.sql).await?;
+                let bound = self.prepare(statement).await?;
                 let plan = match plans::written(statement, bound.statement.params()) {
                     Some(sql) => Some(self.prepare_anew(&sql).await?),
                     None => None,
@@ -105,33 +100,42 @@ impl PostgresConnection {
     }
 
     /// Sends a statement; gives its columns and the rows as they come.
-    async fn send(&self, statement: &Rendered) -> Result<(Arc<[Box<str>]>, RowStream), Error> {
-        let (prepared, bound) = match self.planned(statement).await? {
-            Some(planned) => (planned, &[][..]),
-            None => (self.prepare(&statement.sql).await?, &statement.values[..]),
-        };
-        let sent = self.client.query_raw(&prepared.statement, bound.iter().map(Parameter)).await;
-        match sent {
+    async fn send(&self, statement: &Rendered) -> Result<Sent, Error> {
+        if self.sessions == Sessions::Shared {
+            let values = statement.values.iter().map(|value| (Written(value), Type::UNKNOWN));
+            return Ok((None, self.client.query_typed_raw(&statement.sql, values).await?));
+        }
+        match self.send_prepared(statement).await {
             Err(error) if is_outdated(&error) => {
                 // It was not run. Others on the same table are outdated too.
-                self.statements.lock().clear();
-                let again = self.prepare(&statement.sql).await;
-                let Ok(prepared) = again else { return Err(error) };
-                let values = statement.values.iter().map(Parameter);
+                self.shared.note_change();
                 // In a transaction the first failure has ended it, and is the one to be told.
+                let Ok(prepared) = self.prepare(statement).await else { return Err(error) };
+                let values = statement.values.iter().map(Parameter);
                 let rows = self.client.query_raw(&prepared.statement, values).await.map_err(|_| error)?;
-                Ok((prepared.columns, rows))
+                Ok((Some(prepared.columns), rows))
             }
-            sent => Ok((prepared.columns, sent?)),
+            sent => sent,
         }
+    }
+
+    async fn send_prepared(&self, statement: &Rendered) -> Result<Sent, Error> {
+        let (prepared, bound) = match self.planned(statement).await? {
+            Some(planned) => (planned, &[][..]),
+            None => (self.prepare(statement).await?, &statement.values[..]),
+        };
+        let rows = self.client.query_raw(&prepared.statement, bound.iter().map(Parameter)).await?;
+        Ok((Some(prepared.columns), rows))
     }
 }
 
-/// Whether a table was changed since a statement on it was prepared: "cached plan must not change
-/// result type".
+/// Whether a prepared statement is not what it was: a table was changed since ("cached plan must not
+/// change result type"), or somebody has closed it.
 fn is_outdated(error: &Error) -> bool {
-    error.as_db_error().is_some_and(|said| {
-        *said.code() == SqlState::FEATURE_NOT_SUPPORTED && said.routine() == Some("RevalidateCachedQuery")
+    error.as_db_error().is_some_and(|said| match *said.code() {
+        SqlState::FEATURE_NOT_SUPPORTED => said.routine() == Some("RevalidateCachedQuery"),
+        SqlState::INVALID_SQL_STATEMENT_NAME => true,
+        _ => false,
     })
 }
 
@@ -141,40 +145,30 @@ pub(super) fn within_patience(sql: &str) -> String {
     format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
 }
 
-fn received(columns: &Arc<[Box<str>]>, row: &tokio_postgres::Row) -> Result<Row, Error> {
+/// A row; the names of its columns are read from the first one where they are not known.
+fn received(columns: &mut Option<Arc<[Box<str>]>>, row: &tokio_postgres::Row) -> Result<Row, Error> {
+    let named = || row.columns().iter().map(|column| column.name().into()).collect();
+    let columns = Arc::clone(columns.get_or_insert_with(named));
     let mut values = Vec::with_capacity(row.len());
     for at in 0..row.len() {
         values.push(row.try_get::<_, Received>(at)?.0);
     }
-    Ok(Row::new(Arc::clone(columns), values))
-}
-
-fn config(at: &ServerDatabase) -> tokio_postgres::Config {
-    let server = &at.server;
-    let mut config = tokio_postgres::Config::new();
-    config.user(&server.user).dbname(&at.name).port(server.port).application_name("nbapps");
-    config.options("-c timezone=UTC");
-    if server.host.starts_with('/') {
-        config.host_path(&server.host);
-    } else {
-        config.host(&server.host);
-    }
-    if let Some(password) = &server.password {
-        config.password(password);
-    }
-    config.ssl_mode(match server.tls {
-        Tls::Disable => SslMode::Disable,
-        Tls::Prefer => SslMode::Prefer,
-        Tls::Require | Tls::VerifyFull => SslMode::Require,
-    });
-    config
+    Ok(Row::new(columns, values))
 }
 
 /// Why there is no connection.
 pub(in crate::database) enum Failure {
     /// This machine lacks something.
     Machine(String),
+    /// Nothing answers there.
+    Unreachable(std::io::Error),
     Driver(Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unreachable(error)
+    }
 }
 
 impl From<Error> for Failure {
@@ -195,13 +189,26 @@ impl Connection for PostgresConnection {
     }
 
     async fn connect(at: &ServerDatabase) -> Result<Self, Failure> {
-        let connector = tls::connector(at.server.tls).map_err(Failure::Machine)?;
-        let (client, connection) = config(at).connect(connector).await?;
-        // What goes wrong in it, the client says.
-        let driver = tokio::spawn(connection);
+        let shared = Shared::of(at);
+        let Dialled { client, driver, ends, zone } = dial(at).await?;
+        let sessions = match shared.sessions() {
+            Some(known) => known,
+            None => {
+                let found = find_sessions(at, &client, ends).await;
+                shared.set_sessions(found);
+                found
+            }
+        };
+        // A pooler refuses what it does not know when a connection is made, and not afterwards.
+        if !zone.is_some_and(|zone| UTC.contains(&&*zone)) {
+            client.batch_execute("SET TimeZone = 'UTC'").await?;
+        }
         Ok(Self {
             client,
+            peer: ends.map(|ends| ends.there),
             driver,
+            shared,
+            sessions,
             statements: Box::new(Mutex::new(Statements::new())),
             counts: Box::default(),
         })
@@ -213,10 +220,9 @@ impl Connection for PostgresConnection {
              - current_setting('superuser_reserved_connections')::int \
              - coalesce(current_setting('reserved_connections', true)::int, 0), \
              (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)";
-        let row = self.client.query_one(question, &[]).await?;
-        let server = u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0);
-        let user = row.try_get::<_, Option<i32>>(1)?.and_then(|most| u32::try_from(most).ok());
-        Ok(Allowance { server, user })
+        let row = texts(&self.client, question).await?.into_iter().next().unwrap_or_default();
+        let number = |at: usize| row.get(at)?.as_ref()?.parse::<u32>().ok();
+        Ok(Allowance { server: number(0).unwrap_or(0), user: number(1) })
     }
 
     async fn is_usable(&mut self, _idle: Duration) -> bool {
@@ -227,6 +233,9 @@ impl Connection for PostgresConnection {
     fn describe(at: &ServerDatabase, failure: &Failure) -> DatabaseError {
         match failure {
             Failure::Machine(reason) => {
+                DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
+            }
+            Failure::Unreachable(reason) => {
                 DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
             }
             Failure::Driver(error) => error::describe(at, error),
@@ -241,7 +250,8 @@ impl Connection for PostgresConnection {
     ) -> DatabaseError {
         match &failure {
             Failure::Driver(error) if is_outdated(error) => {
-                DatabaseError::Busy(format!("{at}: a table was changed meanwhile"))
+                self.shared.note_change();
+                DatabaseError::Conflict(format!("{at}: a table was changed meanwhile"))
             }
             failure => Self::describe(at, failure),
         }
@@ -262,8 +272,10 @@ impl Connection for PostgresConnection {
 
     async fn count(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
         if !self.counts.has_learned() {
-            let server = self.client.query_one(counts::VERSION_QUESTION, &[]).await?;
-            self.counts.learn(server.try_get(0)?, server.try_get(1)?);
+            let server = texts(&self.client, counts::VERSION_QUESTION).await?.into_iter().next();
+            let mut server = server.unwrap_or_default().into_iter();
+            let (version, method) = (server.next().flatten(), server.next().flatten());
+            self.counts.learn(&version.unwrap_or_default(), method.as_deref());
         }
         match self.counts.unless_known(statement) {
             Some(question) => Ok(self.counts.answered(statement, self.read(&question).await?)),
@@ -272,10 +284,10 @@ impl Connection for PostgresConnection {
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {
-        let (columns, stream) = self.send(statement).await?;
+        let (mut columns, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
         while let Some(row) = stream.try_next().await? {
-            if rows.send(Ok(received(&columns, &row)?)).await.is_err() {
+            if rows.send(Ok(received(&mut columns, &row)?)).await.is_err() {
                 break;
             }
         }
@@ -284,7 +296,12 @@ impl Connection for PostgresConnection {
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
         if !statement.repeated {
-            return Ok(self.client.batch_execute(&within_patience(&statement.sql)).await.map(|()| 0)?);
+            self.client.batch_execute(&within_patience(&statement.sql)).await?;
+            // What is made was not there when anything was prepared.
+            if !statement.sql.starts_with("CREATE ") {
+                self.shared.note_change();
+            }
+            return Ok(0);
         }
         let (_, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
@@ -321,12 +338,9 @@ impl Connection for PostgresConnection {
     }
 
     fn abandon(self, at: &ServerDatabase) {
-        let (cancel, mode) = (self.client.cancel_token(), at.server.tls);
+        let (cancel, peer, at) = (self.client.cancel_token(), self.peer, at.clone());
         drop(self.client);
-        let (Ok(runtime), Ok(connector)) = (tokio::runtime::Handle::try_current(), tls::connector(mode))
-        else {
-            return self.driver.abort();
-        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.driver.abort() };
         let mut driver = self.driver;
         runtime.spawn(async move {
             let mut pause = FIRST_PAUSE;
@@ -334,7 +348,7 @@ impl Connection for PostgresConnection {
                 if tokio::time::timeout(pause, &mut driver).await.is_ok() {
                     return;
                 }
-                let _ = tokio::time::timeout(CONNECT_TIMEOUT, cancel.cancel_query(connector.clone())).await;
+                let _ = tokio::time::timeout(CONNECT_TIMEOUT, dial::cancel(&cancel, &at, peer)).await;
                 pause *= 2;
             }
             // At worst the server works on in vain.
@@ -344,12 +358,17 @@ impl Connection for PostgresConnection {
 }
 
 impl Pipelining for PostgresConnection {
+    fn is_pipelining(&self) -> bool {
+        // A pooler that shares takes the process away with the first answer.
+        self.sessions == Sessions::Own
+    }
+
     async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
-        let (columns, stream) = self.send(statement).await?;
+        let (mut columns, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();
         while let Some(row) = stream.try_next().await? {
-            rows.push(received(&columns, &row)?);
+            rows.push(received(&mut columns, &row)?);
         }
         Ok(rows)
     }

@@ -55,10 +55,20 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
             DatabaseError::Corrupt(format!("{at} is damaged: {sentence}"))
         }
-        SqlState::OBJECT_IN_USE
-        | SqlState::LOCK_NOT_AVAILABLE
-        | SqlState::T_R_SERIALIZATION_FAILURE
-        | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {sentence}")),
+        SqlState::OBJECT_IN_USE | SqlState::LOCK_NOT_AVAILABLE => {
+            DatabaseError::Busy(format!("{at}: {sentence}"))
+        }
+        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
+            DatabaseError::Conflict(format!("{at}: {sentence}"))
+        }
+        SqlState::UNDEFINED_COLUMN
+        | SqlState::UNDEFINED_TABLE
+        | SqlState::UNDEFINED_FUNCTION
+        | SqlState::DATATYPE_MISMATCH => DatabaseError::Outdated(format!("{at}: {sentence}")),
+        // A table was removed, or made anew, between two steps of one statement.
+        SqlState::INTERNAL_ERROR if is_of_a_table_gone(message) => {
+            DatabaseError::Conflict(format!("{at}: {sentence}"))
+        }
         SqlState::INVALID_REGULAR_EXPRESSION => DatabaseError::Pattern(format!("{at}: {message}")),
         SqlState::INSUFFICIENT_PRIVILEGE => DatabaseError::Denied(format!(
             "the user {} may not do that in {at}: {sentence}{}",
@@ -85,6 +95,13 @@ fn sentence(said: &DbError) -> String {
 fn is_of_a_value(error: &Error) -> bool {
     let said = error.to_string();
     said.starts_with("error serializing parameter") || said.starts_with("error deserializing column")
+}
+
+/// Whether the server lost a table, a column or an index from under a statement.
+fn is_of_a_table_gone(message: &str) -> bool {
+    ["could not open relation with OID", "cache lookup failed for", "tuple concurrently"]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 /// What gives the right that "permission denied for schema public" speaks of.

@@ -3,18 +3,25 @@
 
 mod connection;
 mod counts;
+mod dial;
 mod error;
 mod making;
 mod plans;
 mod schema;
+mod sessions;
+mod statements;
 mod tls;
+mod unnamed;
 mod value;
+
+use std::sync::Arc;
 
 use sea_query::{Expr, ExprTrait, Order, Query};
 
 use super::server::{self, Handle, ServerDatabase};
-use super::{DatabaseError, Engine, Rendered, Statement, Value};
+use super::{DatabaseError, Engine, Rendered, Sessions, Statement, Value};
 use connection::PostgresConnection;
+use sessions::Shared;
 
 pub(super) type Transaction = server::Transaction<PostgresConnection>;
 
@@ -22,6 +29,8 @@ pub(super) type Transaction = server::Transaction<PostgresConnection>;
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     handle: Handle<PostgresConnection>,
+    /// What is known of the database as long as it is open, also while nothing is connected.
+    shared: Arc<Shared>,
 }
 
 /// The question for all tables of a schema; without one, of that which new tables go to.
@@ -69,7 +78,12 @@ impl Postgres {
 
     /// The way there, before it is known where it leads.
     fn to(at: &ServerDatabase) -> Self {
-        Self { handle: Handle::new(at) }
+        Self { handle: Handle::new(at), shared: Shared::of(at) }
+    }
+
+    /// Whether each connection has a process of the server for itself; `None` before the first one.
+    pub(super) fn sessions(&self) -> Option<Sessions> {
+        self.shared.sessions()
     }
 
     /// The answer to a question for something of a name and its comment: `None` where there is no

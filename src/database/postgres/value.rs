@@ -54,6 +54,46 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
+/// Whether what is bound is of the types that the server expects. A null is of any type.
+pub(super) fn suit(values: &[Bound], kinds: &[Type]) -> bool {
+    values.len() == kinds.len() && values.iter().zip(kinds).all(|(value, kind)| suits(value, kind))
+}
+
+fn suits(value: &Bound, kind: &Type) -> bool {
+    let whole = |value: i64| match *kind {
+        Type::INT8 => true,
+        Type::INT4 | Type::OID => i32::try_from(value).is_ok(),
+        Type::INT2 => i16::try_from(value).is_ok(),
+        _ => false,
+    };
+    let is_real = matches!(*kind, Type::FLOAT8 | Type::FLOAT4);
+    let is_text = matches!(*kind, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN);
+    match value {
+        Bound::Bool(value) => value.is_none() || *kind == Type::BOOL,
+        Bound::TinyInt(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::SmallInt(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::Int(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::BigInt(value) => value.is_none_or(whole),
+        Bound::TinyUnsigned(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::SmallUnsigned(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::Unsigned(value) => value.is_none_or(|value| whole(value.into())),
+        Bound::BigUnsigned(value) => value.is_none_or(|value| i64::try_from(value).is_ok_and(whole)),
+        Bound::Float(value) => value.is_none() || is_real,
+        Bound::Double(value) => value.is_none() || is_real,
+        Bound::String(value) => value.is_none() || is_text,
+        Bound::Char(value) => value.is_none() || is_text,
+        Bound::Bytes(value) => value.is_none() || *kind == Type::BYTEA,
+        Bound::Json(value) => value.is_none() || matches!(*kind, Type::JSON | Type::JSONB),
+        Bound::ChronoDateTimeUtc(value) => value.is_none() || *kind == Type::TIMESTAMPTZ,
+        Bound::ChronoDateTime(value) => value.is_none() || *kind == Type::TIMESTAMP,
+        Bound::ChronoDate(value) => value.is_none() || *kind == Type::DATE,
+        Bound::ChronoTime(value) => value.is_none() || *kind == Type::TIME,
+        Bound::BigDecimal(value) => value.is_none() || *kind == Type::NUMERIC,
+        Bound::Uuid(value) => value.is_none() || *kind == Type::UUID,
+        _ => true,
+    }
+}
+
 fn boolean(value: bool, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
     match *kind {
         Type::BOOL => value.to_sql(kind, out),
@@ -274,6 +314,23 @@ fn numeric(raw: &[u8]) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_suits_its_own_type_and_a_null_every_one() {
+        for (value, fits, others) in [
+            (Bound::from(7_i64), Type::INT4, [Type::TEXT, Type::FLOAT8, Type::NUMERIC, Type::BOOL]),
+            (i64::MAX.into(), Type::INT8, [Type::INT4, Type::INT2, Type::FLOAT8, Type::VARCHAR]),
+            ("007".into(), Type::VARCHAR, [Type::INT8, Type::JSONB, Type::UUID, Type::TIMESTAMPTZ]),
+            (1.5_f64.into(), Type::FLOAT8, [Type::INT8, Type::NUMERIC, Type::TEXT, Type::BOOL]),
+            (true.into(), Type::BOOL, [Type::INT4, Type::TEXT, Type::JSONB, Type::FLOAT8]),
+            (serde_json::json!(1).into(), Type::JSONB, [Type::TEXT, Type::INT8, Type::BOOL, Type::BYTEA]),
+        ] {
+            assert!(suits(&value, &fits), "{value:?}");
+            assert!(others.iter().all(|kind| !suits(&value, kind)), "{value:?}");
+            assert!(!suit(&[value], &[fits, Type::TEXT]));
+        }
+        assert!(suit(&[Bound::String(None), Bound::BigInt(None)], &[Type::INT8, Type::BYTEA]));
+    }
 
     #[test]
     fn decimals_are_exact() {

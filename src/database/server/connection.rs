@@ -90,6 +90,9 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
 /// A connection on which several statements can be under way: the server answers them one after the
 /// other.
 pub(in crate::database) trait Pipelining: Connection {
+    /// Whether what is between here and the server lets several be under way.
+    fn is_pipelining(&self) -> bool;
+
     /// Runs a statement that gives rows, while others do the same.
     fn read(&self, statement: &Rendered) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 }

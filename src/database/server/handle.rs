@@ -13,7 +13,7 @@ use super::pipeline::Pipeline;
 use super::transaction::Transaction;
 use super::turns::Turns;
 use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
-use crate::database::{DatabaseError, Rendered, Row, Rows, counted};
+use crate::database::{DatabaseError, Rendered, Row, Rows, Tries, counted};
 
 /// Connections that one application has at a time, until somebody says another number.
 const TURNS: u32 = 8;
@@ -80,12 +80,9 @@ impl<C: Connection> Handle<C> {
         self.shared.place.statement_ms.store(time, Ordering::Relaxed);
     }
 
-    /// Runs a statement that gives rows, once.
+    /// Runs a statement that gives rows, to its end once.
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
-        self.lease()
-            .await?
-            .statement(statement, async |on: &mut C, statement| on.query(statement).await)
-            .await
+        self.run(statement, async |on: &mut C, statement| on.query(statement).await).await
     }
 
     /// Reads the number that a statement counts, once for all who wait for it.
@@ -94,36 +91,42 @@ impl<C: Connection> Handle<C> {
     }
 
     async fn count_alone(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        let mut lease = self.lease().await?;
-        let count = async |on: &mut C, statement: &Rendered| on.count(statement).await;
-        counted(lease.statement(statement, count).await?)
+        counted(self.run(statement, async |on: &mut C, statement| on.count(statement).await).await?)
     }
 
     pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.lease()
-            .await?
-            .statement(statement, async |on: &mut C, statement| on.execute(statement).await)
-            .await
+        self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
     }
 
     pub(in crate::database) async fn insert(
         &self,
         statement: &Rendered,
     ) -> Result<Option<i64>, DatabaseError> {
-        self.lease()
-            .await?
-            .statement(statement, async |on: &mut C, statement| on.insert(statement).await)
-            .await
+        self.run(statement, async |on: &mut C, statement| on.insert(statement).await).await
     }
 
     pub(in crate::database) async fn insert_many(
         &self,
         statement: &Rendered,
     ) -> Result<Vec<i64>, DatabaseError> {
-        self.lease()
-            .await?
-            .statement(statement, async |on: &mut C, statement| on.insert_many(statement).await)
-            .await
+        self.run(statement, async |on: &mut C, statement| on.insert_many(statement).await).await
+    }
+
+    /// Runs a statement in a transaction of its own, and again where others made that impossible: then
+    /// it has done nothing.
+    async fn run<T>(
+        &self,
+        statement: &Rendered,
+        work: impl AsyncFn(&mut C, &Rendered) -> Result<T, C::Error>,
+    ) -> Result<T, DatabaseError> {
+        let mut tries = Tries::default();
+        loop {
+            let done = self.lease().await?.statement(statement, &work).await;
+            match done {
+                Err(error) if tries.again(Some(&error)).await => {}
+                done => return done,
+            }
+        }
     }
 
     pub(in crate::database) fn stream(&self, statement: Rendered) -> Rows {
@@ -188,20 +191,56 @@ impl<C: Pipelining> Handle<C> {
     /// Reads rows. The statement may be run twice, and must then do no more than once.
     pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         let pipeline = &self.shared.pipeline;
+        let mut alone = None;
         if pipeline.suits(statement) {
             let seat = match pipeline.join() {
-                Some(seat) => seat,
-                None => pipeline.begin(self.lease().await?),
+                None => {
+                    let lease = self.lease().await?;
+                    if lease.shared().is_some_and(C::is_pipelining) {
+                        Some(pipeline.begin(lease))
+                    } else {
+                        alone = Some(lease);
+                        None
+                    }
+                }
+                joined => joined,
             };
-            if let Some(rows) = pipeline.read(seat, statement, self.shared.place.statement_time()).await {
+            if let Some(seat) = seat
+                && let Some(rows) = pipeline.read(seat, statement, self.shared.place.statement_time()).await
+            {
                 return Ok(rows);
             }
         }
-        let mut lease = self.lease().await?;
-        let begun = Instant::now();
-        let rows =
-            lease.statement(statement, async |on: &mut C, statement| on.query(statement).await).await?;
-        pipeline.took_alone(statement, begun.elapsed());
-        Ok(rows)
+        self.read_alone(statement, alone).await
+    }
+
+    /// Reads rows on a connection that nobody else has meanwhile: on this one, where there is one.
+    async fn read_alone(
+        &self,
+        statement: &Rendered,
+        mut first: Option<Lease<C>>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let mut tries = Tries::default();
+        loop {
+            let mut lease = match first.take() {
+                Some(lease) => lease,
+                None => self.lease().await?,
+            };
+            let begun = Instant::now();
+            let read = async |on: &mut C, statement: &Rendered| on.query(statement).await;
+            let read = lease.statement(statement, read).await;
+            match read {
+                Ok(rows) => {
+                    self.shared.pipeline.took_alone(statement, begun.elapsed());
+                    return Ok(rows);
+                }
+                Err(error) => {
+                    drop(lease);
+                    if !tries.again(Some(&error)).await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
     }
 }

@@ -76,6 +76,15 @@ impl Tls {
     }
 }
 
+/// Whether a connection to a server has a process of it for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// From beginning to end, so that what one statement leaves there the next one finds.
+    Own,
+    /// For each transaction another one: there is a pooler in between that shares them.
+    Shared,
+}
+
 /// A database server, and as whom it is asked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Server {

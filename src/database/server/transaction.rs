@@ -6,7 +6,7 @@ use super::Connection;
 use super::lease::Lease;
 use super::lending::Place;
 use crate::database::savepoints::Savepoints;
-use crate::database::{DatabaseError, Rendered, Row};
+use crate::database::{DatabaseError, Rendered, Row, Tries};
 
 /// A transaction. Dropped without a commit, it is rolled back.
 pub(in crate::database) struct Transaction<C: Connection> {
@@ -41,15 +41,36 @@ impl<C: Connection> Transaction<C> {
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        let begin_again = C::CHANGES_COMMIT && !statement.repeated;
-        self.run(statement, async |on: &mut C, statement| {
-            let changed = on.execute(statement).await?;
-            if begin_again {
-                on.batch(C::BEGIN).await?;
+        if C::CHANGES_COMMIT && !statement.repeated {
+            return self.change_schema(statement).await;
+        }
+        self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
+    }
+
+    /// Changes the schema, which commits what came before. Where others made it impossible, it alone is
+    /// done again: what was committed cannot be undone.
+    async fn change_schema(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        let mut held = self.held.take().ok_or_else(|| self.ended())?;
+        let mut tries = Tries::default();
+        let changed = loop {
+            let changed =
+                held.statement(statement, async |on: &mut C, statement| on.execute(statement).await).await;
+            match changed {
+                Err(error) if held.is_connected() && tries.again(Some(&error)).await => {}
+                changed => break changed,
             }
-            Ok(changed)
-        })
-        .await
+        };
+        match changed {
+            Ok(changed) => {
+                held.control(C::BEGIN).await?;
+                self.held = Some(held);
+                Ok(changed)
+            }
+            Err(error) => {
+                roll_back(held).await;
+                Err(error)
+            }
+        }
     }
 
     pub(in crate::database) async fn insert(
@@ -124,7 +145,9 @@ impl<C: Connection> Transaction<C> {
                 Ok(done)
             }
             Err(error) => {
-                if held.is_connected() && self.savepoints.fail() {
+                // Of a conflict's loser the whole transaction is undone, whatever was saved.
+                let is_over = matches!(error, DatabaseError::Conflict(_)) || !held.is_connected();
+                if !is_over && self.savepoints.fail() {
                     self.held = Some(held);
                 } else {
                     roll_back(held).await;

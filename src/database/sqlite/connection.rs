@@ -58,6 +58,8 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
     // Else a statement is planned anew for each value that is bound to it. The price: what `LIKE` is
     // given is not looked up in an index.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Else the name of a column that is not there is taken for a text, and read as one.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.execute_batch(SETTINGS)?;
     functions::register(connection)?;
     match role {

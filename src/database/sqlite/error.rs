@@ -32,8 +32,17 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
             DatabaseError::Unreachable(format!("cannot open {shown}: {error}"))
         }
+        ErrorCode::SchemaChanged => DatabaseError::Outdated(format!("{shown}: {error}")),
+        _ if is_of_tables(message) => DatabaseError::Outdated(format!("{shown}: {error}")),
         _ => DatabaseError::Failed(format!("{shown}: {error}")),
     }
+}
+
+/// Whether a statement names a table or a column that is not there; SQLite has no code for it.
+fn is_of_tables(message: &str) -> bool {
+    message.starts_with("no such table: ")
+        || message.starts_with("no such column: ")
+        || (message.starts_with("table ") && message.contains(" has no column named "))
 }
 
 fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
@@ -94,7 +103,14 @@ mod tests {
         assert!(matches!(failure(ffi::SQLITE_IOERR, ""), DatabaseError::Storage(_)));
         assert!(matches!(failure(ffi::SQLITE_NOTADB, ""), DatabaseError::Corrupt(_)));
         assert!(matches!(failure(ffi::SQLITE_BUSY, ""), DatabaseError::Busy(_)));
-        assert!(matches!(failure(ffi::SQLITE_ERROR, "no such table: x"), DatabaseError::Failed(_)));
+        for message in ["no such table: x", "no such column: a.b", "table a has no column named b"] {
+            assert!(matches!(failure(ffi::SQLITE_ERROR, message), DatabaseError::Outdated(_)), "{message}");
+        }
+        assert!(matches!(
+            failure(ffi::SQLITE_SCHEMA, "database schema has changed"),
+            DatabaseError::Outdated(_)
+        ));
+        assert!(matches!(failure(ffi::SQLITE_ERROR, "near \"x\": syntax error"), DatabaseError::Failed(_)));
     }
 
     #[test]

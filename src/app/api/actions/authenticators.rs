@@ -6,7 +6,7 @@ use super::{changed, settable};
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
 use crate::app::auth::AUTH_TYPES;
 use crate::app::system::AUTHENTICATORS;
-use crate::data::{Filter, Query, Record, Sort, Transaction};
+use crate::data::{DataError, Filter, Query, Record, Sort, Transaction};
 
 pub(super) struct Authenticators;
 
@@ -54,15 +54,19 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.session()?.user.id;
     values.insert("createdById".into(), user.into());
     values.insert("updatedById".into(), user.into());
-    let mut transaction = call.app.source().begin().await?;
-    let placed = Filter::ne("sort", Value::Null);
-    let last = Query::filter(placed).sort(Sort::descending("sort")).fields(&["sort"]);
-    let last = transaction.find_one(&AUTHENTICATORS, last).await?;
-    let last = last.and_then(|record| record.get("sort")?.as_i64()).unwrap_or(0);
-    values.insert("sort".into(), last.saturating_add(1).into());
-    let made = transaction.insert(&AUTHENTICATORS, values).await?;
-    transaction.commit().await?;
-    Ok(Answer::Data(Value::Object(made)))
+    let values = &values;
+    let work = || {
+        async move |transaction: &mut Transaction| {
+            let placed = Filter::ne("sort", Value::Null);
+            let last = Query::filter(placed).sort(Sort::descending("sort")).fields(&["sort"]);
+            let last = transaction.find_one(&AUTHENTICATORS, last).await?;
+            let last = last.and_then(|record| record.get("sort")?.as_i64()).unwrap_or(0);
+            let mut values = values.clone();
+            values.insert("sort".into(), last.saturating_add(1).into());
+            transaction.insert(&AUTHENTICATORS, values).await
+        }
+    };
+    Ok(Answer::Data(Value::Object(call.app.source().transact(work).await?)))
 }
 
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -70,20 +74,28 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut values = settable(call, &FIELDS)?;
     check(&values)?;
     values.insert("updatedById".into(), call.session()?.user.id.into());
-    let mut transaction = call.app.source().begin().await?;
-    transaction.update(&AUTHENTICATORS, &filter, values).await?;
-    keep_one(&mut transaction).await?;
-    transaction.commit().await?;
+    let (meant, values) = (&filter, &values);
+    let work = || {
+        async move |transaction: &mut Transaction| {
+            transaction.update(&AUTHENTICATORS, meant, values.clone()).await?;
+            keep_one(transaction).await
+        }
+    };
+    call.app.source().transact(work).await?;
     Ok(Answer::Data(changed(call, &AUTHENTICATORS, filter, "id").await?.into()))
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = Filter::eq("id", call.filter_by_tk()?);
-    let mut transaction = call.app.source().begin().await?;
-    let removed = transaction.destroy(&AUTHENTICATORS, &filter).await?;
-    keep_one(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(Answer::Data(removed.into()))
+    let filter = &filter;
+    let work = || {
+        async move |transaction: &mut Transaction| {
+            let removed = transaction.destroy(&AUTHENTICATORS, filter).await?;
+            keep_one(transaction).await?;
+            Ok::<_, DataError>(removed)
+        }
+    };
+    Ok(Answer::Data(call.app.source().transact(work).await?.into()))
 }
 
 fn check(values: &Record) -> Result<(), ApiError> {
@@ -101,9 +113,9 @@ fn check(values: &Record) -> Result<(), ApiError> {
 }
 
 /// Without a way to sign in, nobody could make one.
-async fn keep_one(transaction: &mut Transaction) -> Result<(), ApiError> {
+async fn keep_one(transaction: &mut Transaction) -> Result<(), DataError> {
     match transaction.count(&AUTHENTICATORS, &Filter::eq("enabled", true)).await? {
-        0 => Err(ApiError::bad_request("at least one authenticator must stay enabled")),
+        0 => Err(DataError::Refused("at least one authenticator must stay enabled".to_owned())),
         _ => Ok(()),
     }
 }

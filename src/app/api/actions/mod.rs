@@ -47,14 +47,11 @@ pub(super) static BUILT_IN: [&(dyn Resource + 'static); 21] = [
 ];
 
 /// Writes permissions, all of it or nothing.
-async fn in_transaction<T>(
-    call: &Call<'_>,
-    work: impl AsyncFnOnce(&mut Transaction) -> Result<T, StoreError>,
-) -> Result<T, ApiError> {
-    let mut transaction = call.app.source().begin().await?;
-    let done = work(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(done)
+async fn in_transaction<T, W>(call: &Call<'_>, work: impl Fn() -> W) -> Result<T, ApiError>
+where
+    W: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError>,
+{
+    Ok(call.app.source().transact(work).await?)
 }
 
 /// The page that was asked for of what is listed whole.

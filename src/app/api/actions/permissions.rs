@@ -10,7 +10,7 @@ use crate::app::api::records::Parameters;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 use crate::app::collections::field_shape;
 use crate::app::system::{DATA_SOURCES_ROLES_RESOURCES, USER_COLLECTIONS, USER_FIELDS};
-use crate::data::{Filter, Query, Record, Sort};
+use crate::data::{Filter, Query, Record, Sort, Transaction};
 
 /// A role's permissions on single collections, under one of their two names.
 pub(super) struct RoleResources(pub(super) &'static str);
@@ -35,34 +35,41 @@ impl Resource for RoleResources {
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
+            let call = &call;
             let role = call.source_key()?;
             match call.action {
-                "list" => list(&call, role).await,
+                "list" => list(call, role).await,
                 "get" => {
-                    let appends = Parameters::of(&call).words("appends")?;
+                    let appends = Parameters::of(call).words("appends")?;
                     let appends: Vec<&str> = appends.iter().map(String::as_str).collect();
-                    let meant = Meant::of(&call)?;
+                    let meant = &Meant::of(call)?;
                     let found = store::get_resource(call.app.source(), role, meant.located(), &appends);
                     Ok(Answer::Data(found.await?.unwrap_or_default()))
                 }
                 "create" => {
                     let data_source = given_data_source(&call.body);
-                    let made = in_transaction(&call, async |transaction| {
-                        store::create_resource(transaction, data_source, role, &call.body).await
+                    let made = in_transaction(call, || {
+                        async move |transaction: &mut Transaction| {
+                            store::create_resource(transaction, data_source, role, &call.body).await
+                        }
                     });
                     Ok(Answer::Data(made.await?))
                 }
                 "update" => {
-                    let meant = Meant::of(&call)?;
-                    let changed = in_transaction(&call, async |transaction| {
-                        store::update_resource(transaction, role, meant.located(), &call.body).await
+                    let meant = &Meant::of(call)?;
+                    let changed = in_transaction(call, || {
+                        async move |transaction: &mut Transaction| {
+                            store::update_resource(transaction, role, meant.located(), &call.body).await
+                        }
                     });
                     Ok(Answer::Data(changed.await?))
                 }
                 _ => {
-                    let meant = Meant::of(&call)?;
-                    let removed = in_transaction(&call, async |transaction| {
-                        store::destroy_resources(transaction, role, meant.located()).await
+                    let meant = &Meant::of(call)?;
+                    let removed = in_transaction(call, || {
+                        async move |transaction: &mut Transaction| {
+                            store::destroy_resources(transaction, role, meant.located()).await
+                        }
                     });
                     Ok(Answer::Data(json!(removed.await?)))
                 }
@@ -190,12 +197,15 @@ impl Resource for DataSourceRoles {
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
+            let call = &call;
             let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
             if call.action == "get" {
                 return Ok(Answer::Data(store::get_strategy(call.app.source(), data_source, role).await?));
             }
-            let written = in_transaction(&call, async |transaction| {
-                store::update_strategy(transaction, data_source, role, &call.body).await
+            let written = in_transaction(call, || {
+                async move |transaction: &mut Transaction| {
+                    store::update_strategy(transaction, data_source, role, &call.body).await
+                }
             });
             Ok(Answer::Data(written.await?))
         })

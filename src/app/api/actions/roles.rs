@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::in_transaction;
 use crate::app::acl::store;
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::data::Transaction;
 
 pub(super) struct Roles;
 
@@ -23,12 +24,15 @@ impl Resource for Roles {
 
     fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
         Box::pin(async move {
+            let call = &call;
             match call.action {
-                "check" => check(&call).await,
-                "setDefaultRole" => set_default_role(&call).await,
+                "check" => check(call).await,
+                "setDefaultRole" => set_default_role(call).await,
                 _ => {
-                    in_transaction(&call, async |transaction| {
-                        store::set_role_mode(transaction, &call.body).await
+                    in_transaction(call, || {
+                        async move |transaction: &mut Transaction| {
+                            store::set_role_mode(transaction, &call.body).await
+                        }
                     })
                     .await?;
                     Ok(Answer::Data(Value::Null))
@@ -55,8 +59,10 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
 /// With which of its roles the caller begins from now on.
 pub(super) async fn set_default_role(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.session()?.user.id;
-    let set = in_transaction(call, async |transaction| {
-        store::set_default_role(transaction, user, &call.body).await
+    let set = in_transaction(call, || {
+        async move |transaction: &mut Transaction| {
+            store::set_default_role(transaction, user, &call.body).await
+        }
     });
     Ok(Answer::Data(set.await?))
 }

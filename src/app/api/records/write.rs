@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use super::{Behind, Given, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
-use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Query, Record, Within, keyed};
+use crate::data::{
+    Access, Action, AssociationKind, Collection, DataError, Filter, Move, Query, Record, Transaction, Within,
+    keyed,
+};
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -49,13 +52,18 @@ pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Ans
             None => source.create_many(records, all, &options).await?,
             Some(behind) => {
                 let to = (&place.collection, &behind.association);
-                let mut transaction = source.begin().await?;
-                let mut made = Vec::with_capacity(all.len());
-                for values in all {
-                    made.push(transaction.create_associated(to, &behind.key, values, &options).await?);
-                }
-                transaction.commit().await?;
-                made
+                let (all, options) = (&all, &options);
+                let work = || {
+                    async move |transaction: &mut Transaction| {
+                        let mut made = Vec::with_capacity(all.len());
+                        for values in all {
+                            let values = values.clone();
+                            made.push(transaction.create_associated(to, &behind.key, values, options).await?);
+                        }
+                        Ok::<_, DataError>(made)
+                    }
+                };
+                source.transact(work).await?
             }
         };
         return Ok(Answer::Data(made.into_iter().map(Value::Object).collect()));
@@ -155,14 +163,19 @@ async fn update_each(
         };
         all.push((named, values(call, collection, item).await?));
     }
-    let mut transaction = call.app.source().begin().await?;
-    let mut changed = Vec::with_capacity(all.len());
-    for (named, values) in all {
-        let records = transaction.change(collection, Filter::eq(key, named), values, options).await?;
-        changed.push(records.into_iter().map(Value::Object).collect());
-    }
-    transaction.commit().await?;
-    Ok(Answer::Data(Value::Array(changed)))
+    let all = &all;
+    let work = || {
+        async move |transaction: &mut Transaction| {
+            let mut changed = Vec::with_capacity(all.len());
+            for (named, values) in all {
+                let one = Filter::eq(key, named.clone());
+                let records = transaction.change(collection, one, values.clone(), options).await?;
+                changed.push(records.into_iter().map(Value::Object).collect());
+            }
+            Ok::<_, DataError>(changed)
+        }
+    };
+    Ok(Answer::Data(Value::Array(call.app.source().transact(work).await?)))
 }
 
 pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
@@ -209,7 +222,9 @@ async fn find_or_create(
     }
     let records = place.records();
     let given = one_record(call, records, body).await?;
-    let parts = keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or_default()));
+    let sought: Record =
+        keys.iter().map(|key| (key.clone(), given.get(key).cloned().unwrap_or_default())).collect();
+    let parts = sought.iter().map(|(key, value)| Filter::eq(key.as_str(), value.clone()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
     let Some(limit) = within(call, place).await? else {
@@ -218,22 +233,25 @@ async fn find_or_create(
         return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
     };
     (query.within, query.total) = (limit, true);
-    let mut transaction = call.app.source().begin().await?;
-    let found = transaction.find_one(records, query).await?;
-    let done = match found {
-        Some(found) if change => {
-            let one = keyed(records, std::slice::from_ref(&found))?;
-            let changed = transaction.change(records, one, given, &options).await?;
-            changed.into_iter().next().unwrap_or(found)
-        }
-        Some(found) => found,
-        None => {
-            let to = (&place.collection, &behind.association);
-            transaction.create_associated(to, &behind.key, given, &options).await?
+    let (query, given, options) = (&query, &given, &options);
+    let work = || {
+        async move |transaction: &mut Transaction| {
+            let found = transaction.find_one(records, query.clone()).await?;
+            Ok::<_, DataError>(match found {
+                Some(found) if change => {
+                    let one = keyed(records, std::slice::from_ref(&found))?;
+                    let changed = transaction.change(records, one, given.clone(), options).await?;
+                    changed.into_iter().next().unwrap_or(found)
+                }
+                Some(found) => found,
+                None => {
+                    let to = (&place.collection, &behind.association);
+                    transaction.create_associated(to, &behind.key, given.clone(), options).await?
+                }
+            })
         }
     };
-    transaction.commit().await?;
-    Ok(Answer::Data(Value::Object(done)))
+    Ok(Answer::Data(Value::Object(call.app.source().find_or_make(records, &sought, work).await?)))
 }
 
 /// Refuses an action on records that are named and not all open for it, as NocoBase does where they

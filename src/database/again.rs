@@ -1,0 +1,71 @@
+//! Doing again what others made impossible: the losers of a deadlock, and those whose snapshot was
+//! overtaken, have done nothing and may try once more.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::DatabaseError;
+
+/// How often something is done at the most.
+const MAX_TRIES: u32 = 12;
+/// How long the second try waits at the most; each after it, twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// How long any try waits at the most.
+const MAX_PAUSE: Duration = Duration::from_millis(250);
+
+/// The tries of one piece of work.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    failed: u32,
+}
+
+impl Tries {
+    /// After a failure: whether it is to be done again. Waits before it says so, for a time that is
+    /// drawn anew, so that those who were in each other's way do not meet again.
+    pub(crate) async fn again(&mut self, error: Option<&DatabaseError>) -> bool {
+        let Some(DatabaseError::Conflict(_)) = error else { return false };
+        self.failed += 1;
+        if self.failed >= MAX_TRIES {
+            return false;
+        }
+        tokio::time::sleep(pause(self.failed)).await;
+        true
+    }
+}
+
+/// How long is waited after so many failures.
+fn pause(failed: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(MAX_PAUSE);
+    rand::rng().random_range(Duration::ZERO..=longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_conflict_is_tried_again_and_not_for_ever() {
+        let conflict = DatabaseError::Conflict("deadlock".to_owned());
+        let (mut tries, mut done) = (Tries::default(), 1);
+        while tries.again(Some(&conflict)).await {
+            done += 1;
+        }
+        assert_eq!(done, MAX_TRIES);
+    }
+
+    #[tokio::test]
+    async fn other_failures_are_final() {
+        for error in [DatabaseError::Busy(String::new()), DatabaseError::Unique { columns: Vec::new() }] {
+            assert!(!Tries::default().again(Some(&error)).await, "{error:?}");
+        }
+        assert!(!Tries::default().again(None).await);
+    }
+
+    #[test]
+    fn pauses_grow_up_to_the_longest() {
+        for (failed, longest) in [(1, FIRST_PAUSE), (2, FIRST_PAUSE * 2), (11, MAX_PAUSE), (99, MAX_PAUSE)] {
+            assert!((0..100).all(|_| pause(failed) <= longest), "{failed}");
+        }
+    }
+}
