@@ -49,6 +49,7 @@ impl Delete {
             confirm(&self.ids, purge, somebody_is_there(), |question| context.console.prompt(question))?;
         }
         let wait = self.wait.wait();
+        let context = &context.within(self.wait.timeout());
         let client = context.connect().await?;
         let results = many::each(&self.ids, |id| {
             let (context, client) = (context.clone(), Arc::clone(&client));
