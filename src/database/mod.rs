@@ -20,6 +20,7 @@ use transaction::EngineTransaction;
 
 mod date_format;
 mod decimal;
+mod descriptors;
 mod engine;
 mod error;
 mod executor;
@@ -38,6 +39,8 @@ mod transaction;
 mod value;
 mod workers;
 
+pub(crate) use descriptors::are_used_up;
+pub use descriptors::set_descriptor_budget;
 pub use engine::Engine;
 pub use error::DatabaseError;
 pub use executor::Executor;
