@@ -20,6 +20,8 @@ mod conformance_on_postgres;
 mod connections;
 mod control;
 mod daemon;
+mod descriptors;
+mod dial;
 mod environment;
 mod examples;
 mod faults;
@@ -49,6 +51,7 @@ mod properties;
 mod properties_on_mariadb;
 #[path = "properties.rs"]
 mod properties_on_postgres;
+mod replaced_files;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;
@@ -60,6 +63,11 @@ mod sdk;
 mod sdk_on_mariadb;
 #[path = "sdk.rs"]
 mod sdk_on_postgres;
+mod secret_key;
+#[path = "secret_key.rs"]
+mod secret_key_on_mariadb;
+#[path = "secret_key.rs"]
+mod secret_key_on_postgres;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;
@@ -67,3 +75,4 @@ mod sign_in;
 mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;
+mod silent;
