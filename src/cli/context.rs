@@ -2,22 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::error::CliError;
 use super::output::{Color, Console, Format};
-use crate::client::autostart::Launch;
-use crate::client::{Address, Client, paths};
+use super::values::milliseconds;
+use crate::client::autostart::{Launch, StartError};
+use crate::client::{Address, Client, ClientError, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method};
 use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
 
-/// How long a daemon may take to accept a connection or to answer what needs no work.
+/// How long a daemon may take to answer what needs no work.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much longer than the daemon we wait: it is the one that says what timed out.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -55,6 +58,25 @@ pub(crate) struct GlobalOptions {
 pub(crate) struct Context {
     pub(crate) options: Arc<GlobalOptions>,
     pub(crate) console: Console,
+    bound: Option<Arc<Bound>>,
+}
+
+/// The command's `--timeout`, which holds for the way to the daemon and its work together.
+#[derive(Debug)]
+struct Bound {
+    begun: Instant,
+    timeout: Duration,
+    /// How long the way to the daemon took, in milliseconds.
+    spent_ms: AtomicU64,
+    /// Whether the daemon let a time pass in which it should have said that time is over: then no
+    /// other request is waited for.
+    silent: AtomicBool,
+}
+
+impl Bound {
+    fn remaining(&self) -> Duration {
+        self.timeout.saturating_sub(self.begun.elapsed())
+    }
 }
 
 impl Context {
@@ -65,7 +87,7 @@ impl Context {
                 std::env::var_os("NBAPPS_SOCKET").filter(|path| !path.is_empty()).map(Into::into);
         }
         let console = Console::new(options.output, options.color, options.quiet);
-        Self { options: Arc::new(options), console }
+        Self { options: Arc::new(options), console, bound: None }
     }
 
     /// Where the daemon is.
@@ -94,6 +116,22 @@ impl Context {
         self.connect_alone().await.map(Arc::new)
     }
 
+    /// The same for a command that takes so long at most, from now on.
+    pub(crate) fn within(&self, timeout: Duration) -> Self {
+        let bound = Bound {
+            begun: Instant::now(),
+            timeout,
+            spent_ms: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
+        };
+        Self { bound: Some(Arc::new(bound)), ..self.clone() }
+    }
+
+    /// How much of the command's time is left.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.bound.as_ref().map_or(Duration::MAX, |bound| bound.remaining())
+    }
+
     /// Connects to the daemon, for a stream that takes the connection for itself. Starts a daemon
     /// where that is allowed, and says so.
     pub(crate) async fn connect_alone(&self) -> Result<Client, CliError> {
@@ -101,7 +139,9 @@ impl Context {
             Err(CliError::Client(error)) if error.is_absent() && self.may_start() => {}
             other => return other,
         }
-        let (client, started) = Launch::at_default_socket()?.connect().await?;
+        let mut launch = Launch::at_default_socket()?;
+        launch.patience = launch.patience.min(self.remaining());
+        let (client, started) = self.connected(launch.connect().await.map_err(CliError::from))?;
         if let Some(daemon) = started {
             self.console.note(&format!(
                 "started a daemon in the background (process {}); stop it with: nbapps daemon stop",
@@ -113,13 +153,23 @@ impl Context {
 
     /// Connects to the daemon that is there, and starts none.
     pub(crate) async fn connect_only(&self) -> Result<Client, CliError> {
-        let address = self.address();
-        let connecting = Client::connect(&address);
-        if matches!(address, Address::Ssh(_)) {
-            // It may ask for a password, and people take the time they take.
-            return Ok(connecting.await?);
+        let connected = Client::connect_within(&self.address(), self.remaining()).await;
+        self.connected(connected.map_err(CliError::from))
+    }
+
+    /// Notes how long the way to the daemon took, and whether that was the command's whole time.
+    pub(crate) fn connected<T>(&self, connected: Result<T, CliError>) -> Result<T, CliError> {
+        let Some(bound) = &self.bound else { return connected };
+        bound.spent_ms.store(milliseconds(bound.begun.elapsed()), Ordering::Relaxed);
+        match connected {
+            Err(
+                CliError::Client(silent @ ClientError::Silent { .. })
+                | CliError::Start(StartError::Client(silent @ ClientError::Silent { .. })),
+            ) if bound.remaining().is_zero() => {
+                Err(CliError::TimedOut { message: silent.to_string(), hint: silent.hint() })
+            }
+            other => other,
         }
-        within(PATIENCE, format!("the daemon at {address} accepted no connection"), connecting).await
     }
 
     /// Calls a method that is answered at once.
@@ -128,7 +178,8 @@ impl Context {
         client: &Client,
         params: M::Params,
     ) -> Result<M::Result, CliError> {
-        within(PATIENCE, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
+        let patience = PATIENCE.min(self.remaining().saturating_add(GRACE));
+        within(patience, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
     }
 
     /// Asks for the applications, all pages of them.
@@ -169,9 +220,25 @@ impl Context {
     ) -> Result<M::Result, CliError> {
         let mut spinner = self.console.spinner(subject);
         let call = client.call_with_progress::<M>(params, |progress| spinner.update(&progress));
-        let patience =
-            if wait.wait { Duration::from_millis(wait.timeout_ms).saturating_add(GRACE) } else { PATIENCE };
-        within(patience, format!("the daemon did not answer {} for {subject}", M::NAME), call).await
+        let patience = match wait.wait {
+            true => Duration::from_millis(wait.timeout_ms).saturating_sub(self.spent()).saturating_add(GRACE),
+            false => PATIENCE,
+        };
+        let unanswered = format!("the daemon did not answer {} for {subject}", M::NAME);
+        if self.bound.as_ref().is_some_and(|bound| bound.silent.load(Ordering::Relaxed)) {
+            return Err(CliError::timed_out(unanswered));
+        }
+        let answered = within(patience, unanswered, call).await;
+        if let (Err(CliError::TimedOut { .. }), Some(bound)) = (&answered, &self.bound) {
+            bound.silent.store(true, Ordering::Relaxed);
+        }
+        answered
+    }
+
+    /// How much of the command's time the way to the daemon took.
+    fn spent(&self) -> Duration {
+        let spent = self.bound.as_ref().map(|bound| bound.spent_ms.load(Ordering::Relaxed));
+        Duration::from_millis(spent.unwrap_or_default())
     }
 }
 
@@ -191,10 +258,10 @@ async fn all_pages<T>(
 async fn within<T>(
     patience: Duration,
     what: String,
-    future: impl Future<Output = Result<T, crate::client::ClientError>>,
+    future: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, CliError> {
     match tokio::time::timeout(patience, future).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(CliError::TimedOut { message: format!("{what} within {} s", patience.as_secs()) }),
+        Err(_) => Err(CliError::timed_out(format!("{what} within {} s", patience.as_secs()))),
     }
 }

@@ -32,11 +32,13 @@ pub(crate) enum CliError {
         /// What to do.
         hint: Option<String>,
     },
-    /// The daemon did not answer in time.
+    /// It did not end in the time allowed.
     #[error("{message}")]
     TimedOut {
         /// What was waited for.
         message: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// A file or a terminal failed.
     #[error("{what}: {error}")]
@@ -63,6 +65,12 @@ impl CliError {
         Self::Usage { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// Work of the daemon that was not waited for any longer.
+    pub(crate) fn timed_out(message: impl Into<String>) -> Self {
+        let hint = Some("see what is under way with: nbapps operation list".to_owned());
+        Self::TimedOut { message: message.into(), hint }
+    }
+
     /// A missing confirmation.
     pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Refused { message: message.into(), hint: Some(hint.into()) }
@@ -73,8 +81,9 @@ impl CliError {
         match self {
             Self::Client(error) => error.hint(),
             Self::Start(error) => error.hint(),
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } => hint.clone(),
-            Self::TimedOut { .. } => Some("see what is under way with: nbapps operation list".to_owned()),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::TimedOut { hint, .. } => {
+                hint.clone()
+            }
             Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,
         }
     }

@@ -67,7 +67,9 @@ impl Exit {
             | ErrorKind::InvalidId
             | ErrorKind::InvalidSetting
             | ErrorKind::LineTooLong => Self::Usage,
-            ErrorKind::ProtocolMismatch | ErrorKind::ShuttingDown => Self::Unreachable,
+            ErrorKind::ProtocolMismatch | ErrorKind::ShuttingDown | ErrorKind::TooManyConnections => {
+                Self::Unreachable
+            }
             ErrorKind::AppNotFound | ErrorKind::OperationNotFound => Self::NotFound,
             ErrorKind::AppExists | ErrorKind::Conflict | ErrorKind::DomainTaken | ErrorKind::NotRunning => {
                 Self::Conflict
@@ -91,7 +93,9 @@ impl Exit {
 
     fn of_client(error: &ClientError) -> Self {
         match error {
+            ClientError::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => Self::Refused,
             ClientError::Unreachable { .. }
+            | ClientError::Silent { .. }
             | ClientError::ProtocolMismatch { .. }
             | ClientError::Lost { .. } => Self::Unreachable,
             ClientError::Rpc(error) => Self::of_kind(error.kind()),

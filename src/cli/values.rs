@@ -109,6 +109,11 @@ impl WaitOptions {
     pub(crate) fn wait(&self) -> Wait {
         Wait { wait: !self.no_wait, timeout_ms: milliseconds(self.timeout) }
     }
+
+    /// How long the command may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
 }
 
 /// A duration in milliseconds; what is too long for the protocol is as long as it can say.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 use super::{Address, Client, ClientError, paths};
 
@@ -40,7 +41,8 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// The directory it runs in; the caller's own without one.
     pub working_directory: Option<PathBuf>,
-    /// How long it may take to be ready.
+    /// How long everything may take: finding out that none answers, waiting for others that start
+    /// one too, and until it is ready.
     pub patience: Duration,
 }
 
@@ -92,6 +94,14 @@ pub enum StartError {
         /// Where its output is.
         log: PathBuf,
     },
+    /// Another command is starting one, and has not ended in time.
+    #[error("another command holds {} to start a daemon, and still did after {} s", lock.display(), patience.as_secs())]
+    Occupied {
+        /// The lock file.
+        lock: PathBuf,
+        /// How long was waited.
+        patience: Duration,
+    },
     /// A daemon answers and cannot be talked to.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -109,6 +119,9 @@ impl StartError {
             ),
             Self::Ended { log, .. } | Self::NotReady { log, .. } => {
                 Some(format!("the daemon's log is {}", log.display()))
+            }
+            Self::Occupied { lock, .. } => {
+                Some(format!("see which process holds it with: fuser {}", lock.display()))
             }
             Self::Client(error) => error.hint(),
         }
@@ -162,21 +175,26 @@ impl Launch {
     /// is there and none could be started.
     pub async fn connect(&self) -> Result<(Client, Option<StartedDaemon>), StartError> {
         let address = Address::Socket(self.socket.clone());
-        match Client::connect(&address).await {
+        let begun = Instant::now();
+        let remaining = || self.patience.saturating_sub(begun.elapsed());
+        match Client::connect_within(&address, remaining()).await {
             Err(error) if error.is_absent() => {}
             other => return Ok((other?, None)),
         }
-        let _lock = self.lock().await?;
-        match Client::connect(&address).await {
+        let _lock = self.lock(remaining()).await?;
+        match Client::connect_within(&address, remaining()).await {
             Err(error) if error.is_absent() => {}
             other => return Ok((other?, None)),
         }
         let log = self.data_directory.join("nbappsd.log");
         let (mut child, pid, readiness, begin) = self.spawn(&log)?;
-        match readiness.wait(&mut child, self.patience).await {
-            Outcome::Ready => Ok((Client::connect(&address).await?, Some(StartedDaemon { pid, log }))),
+        match readiness.wait(&mut child, remaining()).await {
+            Outcome::Ready => {
+                let client = Client::connect_within(&address, remaining()).await?;
+                Ok((client, Some(StartedDaemon { pid, log })))
+            }
             Outcome::TimedOut => Err(StartError::NotReady { pid, patience: self.patience, log }),
-            Outcome::Ended(status) => match other_daemon(&address).await {
+            Outcome::Ended(status) => match other_daemon(&address, remaining().min(OTHER_DAEMON)).await {
                 Some(client) => Ok((client, None)),
                 None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
             },
@@ -184,7 +202,7 @@ impl Launch {
     }
 
     /// Makes the data directory and waits for our turn.
-    async fn lock(&self) -> Result<File, StartError> {
+    async fn lock(&self, patience: Duration) -> Result<File, StartError> {
         let directory = self.data_directory.clone();
         let path = directory.join("autostart.lock");
         let failed = |what, path: &Path| {
@@ -203,7 +221,11 @@ impl Launch {
             .mode(0o600)
             .open(&path)
             .map_err(failed("opening", &path))?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        // The wait itself cannot be taken back; its thread ends with the process.
+        let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+        let Ok(locked) = tokio::time::timeout(patience, locking).await else {
+            return Err(StartError::Occupied { lock: path, patience: self.patience });
+        };
         locked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed("locking", &path))
     }
 
@@ -245,12 +267,13 @@ impl Launch {
 }
 
 /// Looks for the daemon that kept ours from starting; it may be starting itself.
-async fn other_daemon(address: &Address) -> Option<Client> {
-    let deadline = tokio::time::Instant::now() + OTHER_DAEMON;
+async fn other_daemon(address: &Address, patience: Duration) -> Option<Client> {
+    let deadline = Instant::now() + patience;
     loop {
-        match Client::connect(address).await {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        match Client::connect_within(address, remaining).await {
             Ok(client) => return Some(client),
-            Err(error) if error.is_absent() && tokio::time::Instant::now() < deadline => {
+            Err(error) if error.is_absent() && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(_) => return None,

@@ -56,6 +56,21 @@ impl Line {
     }
 }
 
+/// Why a connection ended.
+#[derive(Debug)]
+enum Lost {
+    /// What went wrong on the way.
+    Broken(String),
+    /// The daemon's error about the connection itself, such as that this user may not use it.
+    Refused(RpcError),
+}
+
+impl From<&str> for Lost {
+    fn from(why: &str) -> Self {
+        Self::Broken(why.to_owned())
+    }
+}
+
 /// Who waits for what, and why nobody does any more.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -65,7 +80,7 @@ struct Waiting {
     /// By the notification's method.
     news: HashMap<&'static str, mpsc::UnboundedSender<Box<RawValue>>>,
     /// Set once, when the connection has ended.
-    lost: Option<String>,
+    lost: Option<Lost>,
 }
 
 /// A connection, open or lost.
@@ -142,7 +157,19 @@ impl Connection {
 
     /// Why the connection ended.
     pub(super) fn why_lost(&self) -> String {
-        self.waiting.lock().lost.clone().unwrap_or_else(|| "it was closed".to_owned())
+        match &self.waiting.lock().lost {
+            Some(Lost::Broken(why)) => why.clone(),
+            Some(Lost::Refused(error)) => error.message.clone(),
+            None => "it was closed".to_owned(),
+        }
+    }
+
+    /// The error with which the daemon refused the connection as a whole.
+    pub(super) fn refusal(&self) -> Option<RpcError> {
+        match &self.waiting.lock().lost {
+            Some(Lost::Refused(error)) => Some(error.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -164,16 +191,16 @@ async fn write(mut outgoing: impl AsyncWrite + Unpin, mut queue: mpsc::Unbounded
 }
 
 /// Reads and hands out lines until there are no more; gives the reason.
-async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> String {
+async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Lost {
     let mut incoming = BufReader::with_capacity(64 * 1024, incoming);
     let mut line = Vec::new();
     loop {
         line.clear();
         match (&mut incoming).take(MAX_ANSWER).read_until(b'\n', &mut line).await {
-            Err(error) => return error.to_string(),
-            Ok(0) => return "the daemon closed it".to_owned(),
+            Err(error) => return Lost::Broken(error.to_string()),
+            Ok(0) => return "the daemon closed it".into(),
             Ok(_) if line.last() == Some(&b'\n') => {}
-            Ok(_) => return "it ended in the middle of a line".to_owned(),
+            Ok(_) => return "it ended in the middle of a line".into(),
         }
         if line.trim_ascii().is_empty() {
             continue;
@@ -184,14 +211,14 @@ async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Str
                     return why;
                 }
             }
-            Err(error) => return format!("what came is not the control protocol: {error}"),
+            Err(error) => return Lost::Broken(format!("what came is not the control protocol: {error}")),
         }
     }
 }
 
 /// Gives a line to the one who waits for it. News that nobody waits for is dropped, as is the
 /// answer to a request that was given up. An answer to no request at all ends the connection.
-fn deliver(line: Line, waiting: &Mutex<Waiting>) -> Result<(), String> {
+fn deliver(line: Line, waiting: &Mutex<Waiting>) -> Result<(), Lost> {
     if let Some(method) = line.method {
         let Some(params) = line.params else { return Ok(()) };
         if method == "progress" {
@@ -213,7 +240,7 @@ fn deliver(line: Line, waiting: &Mutex<Waiting>) -> Result<(), String> {
         return Ok(());
     }
     Err(match line.error {
-        Some(error) => error.message,
-        None => "an answer came to no request".to_owned(),
+        Some(error) => Lost::Refused(error),
+        None => "an answer came to no request".into(),
     })
 }

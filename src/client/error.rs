@@ -1,5 +1,7 @@
 //! What can go wrong between a client and its daemon.
 
+use std::time::Duration;
+
 use crate::protocol::{ErrorKind, RpcError};
 
 /// Why a call did not give its result.
@@ -14,6 +16,18 @@ pub enum ClientError {
         why: String,
         /// The same as a kind, to tell "nothing there" from "not allowed".
         cause: std::io::ErrorKind,
+    },
+    /// A daemon is there and does not answer: its process is stopped, hung, or has too much to do.
+    #[error("the daemon at {address}{} does not answer: waited {} s", process_named(*process), seconds(*waited))]
+    Silent {
+        /// Where it was asked.
+        address: String,
+        /// Its process ID, where that is known.
+        process: Option<u32>,
+        /// Whether it says that it is starting.
+        starting: bool,
+        /// How long was waited.
+        waited: Duration,
     },
     /// The daemon speaks another version of the protocol.
     #[error("{message}")]
@@ -40,6 +54,15 @@ pub enum ClientError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+fn process_named(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+/// Seconds, to a tenth.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
 }
 
 impl ClientError {
@@ -81,6 +104,16 @@ impl ClientError {
                 Some("start a daemon with: nbapps daemon start".to_owned())
             }
             Self::Unreachable { .. } => None,
+            Self::Silent { starting: true, .. } => {
+                Some("it is starting, and answers once its applications are known".to_owned())
+            }
+            Self::Silent { process: Some(id), .. } => Some(format!(
+                "look at it with: ps -o pid,stat,etime,args -p {id}; where STAT begins with T it was stopped \
+                 and goes on after: kill -CONT {id}"
+            )),
+            Self::Silent { process: None, .. } => Some(
+                "see on its machine whether the process nbappsd was stopped or has too much to do".to_owned(),
+            ),
             Self::ProtocolMismatch { .. } => Some(
                 "use nbapps and nbappsd of the same version, and restart the daemon after an upgrade"
                     .to_owned(),

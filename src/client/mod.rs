@@ -27,22 +27,23 @@ pub mod autostart;
 mod connection;
 mod error;
 pub mod paths;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::marker::PhantomData;
-use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
-use interprocess::local_socket::GenericFilePath;
-use interprocess::local_socket::tokio::{Stream, prelude::*};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub use address::{Address, InvalidAddress};
 pub use error::ClientError;
+pub use socket::{open_socket, silent};
 
 use crate::protocol::methods::{AppLogs, EventsSubscribe, HostHello, Method};
 use crate::protocol::{
@@ -51,16 +52,6 @@ use crate::protocol::{
 };
 pub(crate) use connection::Line;
 use connection::{Connection, Reply};
-
-/// Opens a control socket, for who carries the bytes elsewhere.
-///
-/// # Errors
-/// [`ClientError::Unreachable`] when nothing listens there.
-pub async fn open_socket(path: &Path) -> Result<Stream, ClientError> {
-    let unreachable = |error| ClientError::unreachable(&path.display().to_string(), error);
-    let name = path.to_fs_name::<GenericFilePath>().map_err(unreachable)?;
-    Stream::connect(name).await.map_err(unreachable)
-}
 
 /// An open connection to a daemon that has been greeted.
 ///
@@ -76,18 +67,41 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `address` and greets the daemon.
+    /// Connects to `address` and greets the daemon. A daemon of this machine has five seconds to
+    /// answer, and half a minute while it is starting; one behind `ssh` is waited for, because
+    /// `ssh` may ask for a password.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`] when nothing answers there, and
-    /// [`ClientError::ProtocolMismatch`] when what answers speaks another version.
+    /// [`ClientError::Unreachable`] when nothing is there, [`ClientError::Silent`] when a daemon is
+    /// there and does not answer, and [`ClientError::ProtocolMismatch`] when what answers speaks
+    /// another version.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        match address {
+        Self::connect_within(address, Duration::MAX).await
+    }
+
+    /// As [`Client::connect`], within `patience` at most, also through `ssh`.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_within(address: &Address, patience: Duration) -> Result<Self, ClientError> {
+        let begun = Instant::now();
+        let (limit, connecting) = match address {
             Address::Socket(path) => {
-                let (incoming, outgoing) = tokio::io::split(open_socket(path).await?);
-                Self::greet(Connection::open(incoming, outgoing), address.to_string(), None).await
+                let connecting = async {
+                    let stream = open_socket(path).await?;
+                    let (incoming, outgoing) = stream.into_split();
+                    Self::greet(Connection::open(incoming, outgoing), address.to_string(), None).await
+                };
+                (socket::greeting_time(path), futures_util::future::Either::Left(connecting))
             }
-            Address::Ssh(host) => Self::connect_through(host.command(), address.to_string()).await,
+            Address::Ssh(host) => {
+                let connecting = Self::connect_through(host.command(), address.to_string());
+                (Duration::MAX, futures_util::future::Either::Right(connecting))
+            }
+        };
+        match tokio::time::timeout(limit.min(patience), connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(socket::silent(address, begun.elapsed())),
         }
     }
 
@@ -217,6 +231,9 @@ impl Client {
     }
 
     fn lost(&self) -> ClientError {
+        if let Some(error) = self.connection.refusal() {
+            return ClientError::Rpc(error);
+        }
         ClientError::Lost { address: self.address.clone(), why: self.connection.why_lost() }
     }
 }

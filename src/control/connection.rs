@@ -8,42 +8,55 @@
 //! supervisor); only what merely waits or streams ends with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::StreamExt;
-use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::dispatch::Host;
+use super::lines::{LineMemory, LineReader};
 use super::link::Link;
 use super::peer::Peer;
-use crate::protocol::lines::MAX_LINE;
-use crate::protocol::{ErrorKind, Request, Response, RpcError};
+use super::room::Guest;
+use crate::protocol::{ErrorKind, Message, Request, Response, RpcError};
 
 /// Requests of one connection that are worked on at a time.
 const IN_FLIGHT: usize = 64;
 /// Lines that wait to be written.
 const QUEUE: usize = 256;
+/// How long a connection that is refused gets to take the refusal.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// What each connection is served with.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) host: Arc<Host>,
+    pub(super) memory: LineMemory,
+    pub(super) closing: CancellationToken,
+}
+
+/// Tells a connection for which there is no room why.
+pub(super) async fn refuse(mut stream: Stream, error: RpcError) {
+    let Ok(line) = Message::line(Response::error(None, error)) else { return };
+    let writing = async { stream.write_all(format!("{line}\n").as_bytes()).await };
+    // Whoever has gone, or reads nothing, is not told.
+    let _ = tokio::time::timeout(REFUSAL_TIME, writing).await;
+}
 
 /// Serves a connection to its end.
-pub(super) async fn run(
-    stream: Stream,
-    peer: Peer,
-    admitted: bool,
-    host: Arc<Host>,
-    closing: CancellationToken,
-) {
+pub(super) async fn run(stream: Stream, peer: Peer, admitted: bool, guest: Guest, service: Service) {
+    let Service { host, memory, closing } = service;
     let (receiver, sender) = tokio::io::split(stream);
     let (lines, queue) = mpsc::channel(QUEUE);
     let link = Link::new(lines, peer, closing.child_token());
-    let requests = TaskTracker::new();
     let writing = tokio::spawn(write(sender, queue, link.gone.clone()));
-    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), b"\n".to_vec(), MAX_LINE);
     if admitted {
-        read(FramedRead::new(receiver, codec), &link, &host, &requests).await;
+        let read = read(LineReader::new(receiver, memory), &link, &host, &guest).await;
+        if let Some(error) = read.err() {
+            link.send(Response::error(None, error)).await;
+        }
     } else {
         tracing::warn!(%peer, "refused on the control socket");
         let error = RpcError::new(ErrorKind::PermissionDenied, format!("{peer} may not command this daemon"))
@@ -52,47 +65,54 @@ pub(super) async fn run(
     }
     // What only waits or streams ends here; what was asked for is still answered.
     link.gone.cancel();
-    requests.close();
-    requests.wait().await;
+    guest.requests.close();
+    guest.requests.wait().await;
     drop(link);
     let _ = writing.await;
 }
 
+/// Reads requests until the client hangs up, or gives what it is told when that ends early.
 async fn read(
-    mut lines: FramedRead<ReadHalf<Stream>, AnyDelimiterCodec>,
+    mut lines: LineReader<ReadHalf<Stream>>,
     link: &Link,
     host: &Arc<Host>,
-    requests: &TaskTracker,
-) {
+    guest: &Guest,
+) -> Result<(), RpcError> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let line = tokio::select! {
-            line = lines.next() => line,
-            () = link.gone.cancelled() => return,
+            line = lines.next(|| !guest.requests.is_empty()) => line,
+            () = link.gone.cancelled() => return Ok(()),
+            () = guest.leave.cancelled() => return Err(left()),
         };
-        match line {
-            Some(Ok(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-            Some(Ok(line)) => match Request::parse(&line) {
-                Ok(request) => {
-                    let (host, link) = (Arc::clone(host), link.clone());
-                    requests.spawn(async move {
-                        host.answer(request, link).await;
-                        drop(place);
-                    });
-                }
-                Err(refusal) => {
-                    link.send(refusal).await;
-                }
-            },
-            Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
-                let error = RpcError::new(ErrorKind::LineTooLong, "a line is longer than 4 MiB")
-                    .hint("the connection is closed; send shorter requests");
-                link.send(Response::error(None, error)).await;
-                return;
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return error.into_refusal().map_or(Ok(()), Err),
+        };
+        if line.bytes.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        guest.touch();
+        match Request::parse(&line.bytes) {
+            Ok(request) => {
+                let (host, link) = (Arc::clone(host), link.clone());
+                guest.requests.spawn(async move {
+                    host.answer(request, link).await;
+                    drop((place, line.memory));
+                });
             }
-            Some(Err(AnyDelimiterCodecError::Io(_))) | None => return,
+            Err(refusal) => {
+                link.send(refusal).await;
+            }
         }
     }
+    Ok(())
+}
+
+/// What an idle connection is told that makes room for another.
+fn left() -> RpcError {
+    RpcError::new(ErrorKind::TooManyConnections, "this connection was idle and made room for another")
+        .hint("connect again for the next request, and close connections that are not needed")
 }
 
 /// Writes lines until there are no more senders, or the client is gone.

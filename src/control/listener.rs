@@ -17,19 +17,18 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::Gid;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection;
+use super::connection::{self, Service};
 use super::dispatch::Host;
+use super::lines::LineMemory;
 use super::peer::Peer;
+use super::room::Room;
+use crate::protocol::SocketLock;
 
 /// Who may open the socket: its owner and its group.
 const MODE: u16 = 0o660;
-
-/// How many connections are served at a time; more wait.
-const MOST_CONNECTIONS: usize = 1024;
 
 /// How long to wait after accepting failed, which it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -45,6 +44,7 @@ pub struct ControlSocket {
     group: Option<Gid>,
     /// Held as long as the socket is ours.
     lock: File,
+    room: Arc<Room>,
 }
 
 /// Why the control socket cannot be taken.
@@ -99,11 +99,12 @@ impl BindError {
 
 impl ControlSocket {
     /// Takes the socket at `path` for this process, in place of one that a dead daemon left. Its
-    /// directory is made when it is missing. Members of `group` may use it.
+    /// directory is made when it is missing. Members of `group` may use it. It serves
+    /// `max_connections` at a time, half of them of one user.
     ///
     /// # Errors
     /// When a live daemon has it, something else is in its place, or it cannot be made.
-    pub fn bind(path: &Path, group: Option<Gid>) -> Result<Self, BindError> {
+    pub fn bind(path: &Path, group: Option<Gid>, max_connections: usize) -> Result<Self, BindError> {
         let failed = |what, at: &Path| {
             let (socket, path) = (path.to_owned(), at.to_owned());
             move |error| BindError::File { socket, what, path, error }
@@ -126,7 +127,7 @@ impl ControlSocket {
             rustix::fs::chown(path, None, group)
                 .map_err(|error| failed("giving its group", path)(error.into()))?;
         }
-        Ok(Self { listener, path: path.to_owned(), group, lock })
+        Ok(Self { listener, path: path.to_owned(), group, lock, room: Room::new(max_connections) })
     }
 
     /// Where it is.
@@ -137,25 +138,27 @@ impl ControlSocket {
 
     /// Answers connections until `closing`; then lets them send their last answers and removes
     /// the socket's file.
-    pub async fn serve(self, host: Arc<Host>, closing: CancellationToken) {
+    pub async fn serve(mut self, host: Arc<Host>, closing: CancellationToken) {
+        // Who asks while this cannot be written believes for longer that the daemon is starting.
+        let _ = write_lock(&mut self.lock, false);
         let connections = TaskTracker::new();
-        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        while let Some(place) = tokio::select! {
-            place = Arc::clone(&room).acquire_owned() => place.ok(),
-            () = closing.cancelled() => None,
-        } {
+        let service = Service { host, memory: LineMemory::new(), closing: closing.clone() };
+        loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = closing.cancelled() => break,
             };
             match accepted.and_then(|stream| self.identify(&stream).map(|(peer, may)| (stream, peer, may))) {
-                Ok((stream, peer, admitted)) => {
-                    let (host, closing) = (Arc::clone(&host), closing.clone());
-                    connections.spawn(async move {
-                        connection::run(stream, peer, admitted, host, closing).await;
-                        drop(place);
-                    });
-                }
+                Ok((stream, peer, admitted)) => match self.room.enter(peer.user) {
+                    Ok(guest) => {
+                        let service = service.clone();
+                        connections.spawn(connection::run(stream, peer, admitted, guest, service));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%peer, %error, "refused on the control socket");
+                        connections.spawn(connection::refuse(stream, error));
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the control socket failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -189,9 +192,7 @@ fn make_directory(directory: &Path, group: Option<Gid>) -> io::Result<()> {
 /// Locks the file beside the socket and writes our process ID into it. The file stays when the
 /// daemon ends: removing it would let two daemons lock two files of one name.
 fn lock(socket: &Path) -> Result<File, BindError> {
-    let mut path = socket.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
+    let path = SocketLock::path(socket);
     let failed = |what| {
         let (socket, path) = (socket.to_owned(), path.clone());
         move |error| BindError::File { socket, what, path, error }
@@ -208,16 +209,22 @@ fn lock(socket: &Path) -> Result<File, BindError> {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            let said = file.read_to_string(&mut text).ok().and_then(|_| SocketLock::parse(&text));
+            let pid = said.map(|lock| lock.process);
             return Err(BindError::InUse { path: socket.to_owned(), pid });
         }
         Err(fs::TryLockError::Error(error)) => return Err(failed("locking")(error)),
     }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(failed("writing"))?;
+    write_lock(&mut file, true).map_err(failed("writing"))?;
     Ok(file)
+}
+
+/// Says in the lock's file who holds it, and whether that is starting.
+fn write_lock(file: &mut File, starting: bool) -> io::Result<()> {
+    let lock = SocketLock { process: std::process::id(), starting };
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(lock.text().as_bytes())
 }
 
 /// Removes the socket that a dead daemon left. Nobody of ours lives there, because we hold the
@@ -248,16 +255,16 @@ mod tests {
     async fn a_live_daemons_socket_is_not_taken() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/control.sock");
-        let socket = ControlSocket::bind(&path, None).unwrap();
+        let socket = ControlSocket::bind(&path, None, 8).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, u32::from(MODE));
-        let error = ControlSocket::bind(&path, None).unwrap_err();
+        let error = ControlSocket::bind(&path, None, 8).unwrap_err();
         let BindError::InUse { pid, .. } = &error else { panic!("{error}") };
         assert_eq!(*pid, Some(std::process::id()));
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         drop(socket);
         assert!(!path.exists());
-        ControlSocket::bind(&path, None).unwrap();
+        ControlSocket::bind(&path, None, 8).unwrap();
     }
 
     #[tokio::test]
@@ -267,7 +274,7 @@ mod tests {
         // Dropping a listener of the standard library leaves its file, as `kill -9` does.
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        ControlSocket::bind(&path, None).unwrap();
+        ControlSocket::bind(&path, None, 8).unwrap();
     }
 
     #[tokio::test]
@@ -275,12 +282,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
         let foreign = UnixListener::bind(&path).unwrap();
-        let error = ControlSocket::bind(&path, None).unwrap_err();
+        let error = ControlSocket::bind(&path, None, 8).unwrap_err();
         assert!(matches!(error, BindError::InUse { pid: None, .. }), "{error}");
         drop(foreign);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
-        let error = ControlSocket::bind(&path, None).unwrap_err();
+        let error = ControlSocket::bind(&path, None, 8).unwrap_err();
         assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }

@@ -4,6 +4,7 @@
 
 pub mod arguments;
 mod configuration;
+mod descriptors;
 mod directory;
 mod error;
 mod limits;

@@ -12,9 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::configuration::Configuration;
+use super::descriptors::Shares;
 use super::directory::DataDirectory;
 use super::{StartError, logging, readiness};
 use crate::control::{ControlSocket, Host, HostFacts, group_id};
+use crate::database::Location;
 use crate::gateway::Gateway;
 use crate::protocol::CreatedRootUser;
 use crate::supervisor::logs::LogFiles;
@@ -23,9 +25,11 @@ use crate::supervisor::{Supervisor, SupervisorOptions};
 /// Runs the daemon until it is told to end.
 pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
     let started_at = crate::protocol::now();
-    raise_open_files();
+    let shares = Shares::raise(configuration.gateway.max_connections);
+    let configuration = within(configuration, &shares);
     let directory = DataDirectory::take(&configuration.data_directory)?;
-    let logs = open_logs(&configuration)?;
+    let logs = open_logs(&configuration, shares.logs)?;
+    tracing::debug!(?shares, "file descriptors are shared out");
     let shutdown = CancellationToken::new();
     watch_signals(shutdown.clone())?;
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
@@ -33,7 +37,7 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     let group = configuration.socket_group.as_deref().map(group_id).transpose();
     let group =
         group.map_err(|error| StartError::new(error, "make the group, or leave --socket-group out"))?;
-    let socket = ControlSocket::bind(&configuration.socket, group);
+    let socket = ControlSocket::bind(&configuration.socket, group, shares.control);
     let socket = socket.map_err(|error| StartError::new(&error, error.hint()))?;
 
     let listen = gateway.local_addr();
@@ -73,17 +77,20 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     Ok(())
 }
 
-/// Connections are open files, and the usual limit is for programs that have a few: takes all that
-/// this process may have.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+/// Keeps HTTP and databases to their shares of file descriptors.
+fn within(mut configuration: Configuration, shares: &Shares) -> Configuration {
+    configuration.gateway.max_connections = shares.http;
+    let main = match &configuration.main_location {
+        Location::Sqlite(path) => std::path::absolute(path).ok(),
+        Location::Postgres(_) | Location::Mysql(_) => None,
+    };
+    crate::database::set_descriptor_budget(shares.databases, main.as_deref());
+    configuration
 }
 
-fn open_logs(configuration: &Configuration) -> Result<Arc<LogFiles>, StartError> {
+fn open_logs(configuration: &Configuration, most_open: usize) -> Result<Arc<LogFiles>, StartError> {
     let directory = configuration.data_directory.join("logs");
-    let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files);
+    let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files, most_open);
     let logs = logs.map_err(|error| StartError::new(error, "check the permissions of the data directory"))?;
     let logs = Arc::new(logs);
     logging::begin(&configuration.log_level, configuration.log_format, logs.clone()).map_err(|error| {

@@ -15,9 +15,18 @@ pub enum DatabaseError {
     /// The engine takes no such name for a database or a schema.
     #[error("{0}")]
     InvalidName(String),
-    /// It cannot be reached or opened.
+    /// Its server cannot be reached, or lets the host not in.
     #[error("{0}")]
     Unreachable(String),
+    /// Its file cannot be opened: a permission, or the disk that it is on.
+    #[error("{0}")]
+    Unopened(String),
+    /// The process has as many files and connections open as it may.
+    #[error("{0}")]
+    NoDescriptors(String),
+    /// Every connection that the host may have to it was in use for too long.
+    #[error("{0}")]
+    Occupied(String),
     /// A database was to be made where there is one already.
     #[error("{0}")]
     Exists(String),
@@ -71,6 +80,13 @@ pub enum DatabaseError {
     /// Anything else.
     #[error("{0}")]
     Failed(String),
+}
+
+impl DatabaseError {
+    /// The error for what could not be opened for want of a file descriptor.
+    pub(super) fn no_descriptors(what: impl std::fmt::Display) -> Self {
+        Self::NoDescriptors(format!("{what}: too many open files; {}", super::descriptors::limit()))
+    }
 }
 
 fn foreign_key(columns: &[String]) -> String {

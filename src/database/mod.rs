@@ -21,6 +21,7 @@ use transaction::EngineTransaction;
 mod again;
 mod date_format;
 mod decimal;
+mod descriptors;
 mod engine;
 mod error;
 mod executor;
@@ -41,6 +42,8 @@ mod value;
 mod workers;
 
 pub(crate) use again::Tries;
+pub(crate) use descriptors::are_used_up;
+pub use descriptors::set_descriptor_budget;
 pub use engine::Engine;
 pub use error::DatabaseError;
 pub use executor::Executor;

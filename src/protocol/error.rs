@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Storage,
     /// A fault of the daemon itself.
     Internal,
+    /// The control socket has as many connections, or takes as many long lines, as it serves at a time.
+    TooManyConnections,
 }
 
 impl ErrorKind {
@@ -91,6 +93,7 @@ impl ErrorKind {
         Self::OperationNotFound,
         Self::Storage,
         Self::Internal,
+        Self::TooManyConnections,
     ];
 
     /// The JSON-RPC error number: the standard's own where it has one (-32768 to -32000),

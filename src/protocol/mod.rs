@@ -19,6 +19,7 @@ mod listing;
 mod message;
 pub mod methods;
 mod operation;
+mod socket_lock;
 mod value;
 
 pub use application::*;
@@ -30,6 +31,7 @@ pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
+pub use socket_lock::SocketLock;
 
 /// The version of this protocol. A client of another version is refused by `host.hello`.
 pub const PROTOCOL_VERSION: u32 = 1;

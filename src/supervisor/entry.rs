@@ -74,7 +74,7 @@ impl Entry {
             from = standing.state;
             let allowed = may_go(from, to);
             if allowed {
-                *standing = Standing { state: to, reason: reason.clone(), since: crate::protocol::now() };
+                *standing = Standing { state: to, reason: reason.clone(), since: Instant::now() };
             }
             allowed
         });

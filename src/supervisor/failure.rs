@@ -8,6 +8,14 @@ use crate::protocol::{ErrorKind, RpcError};
 
 use super::provision::ProvisionError;
 
+/// What to do where the process has too many open files.
+const RAISE_DESCRIPTORS: &str = "raise the daemon's limit of open files, LimitNOFILE= in its systemd unit or \
+                                 ulimit -n before it is started by hand; or stop applications";
+
+fn is_of_descriptors(error: &ProvisionError) -> bool {
+    matches!(error, ProvisionError::File { error, .. } if crate::database::are_used_up(error))
+}
+
 /// A failure of a lower room, while doing something that the sentence names.
 pub(crate) trait Failure {
     /// As an error that says what was being done.
@@ -17,10 +25,25 @@ pub(crate) trait Failure {
 impl Failure for DatabaseError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         let (kind, hint) = match &self {
-            Self::Missing(_) | Self::Unreachable(_) => (
+            Self::Missing(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "check that the database is there, that its server runs, and the host, port, user and \
-                 password that it is reached with",
+                "bring it back where it was, from a backup if it is gone, and start the application: nbapps \
+                 start ID",
+            ),
+            Self::Unreachable(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "check that its server runs, and the host, port, user and password that it is reached with",
+            ),
+            Self::Unopened(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "check that its disk is mounted, and that the daemon's user may read and write the file and \
+                 its directory",
+            ),
+            Self::NoDescriptors(_) => (ErrorKind::Storage, RAISE_DESCRIPTORS),
+            Self::Occupied(_) => (
+                ErrorKind::DatabaseUnreachable,
+                "try again; if it stays so, look for slow statements, or let the host have more connections: \
+                 nbapps update ID --limit database-connections=N, and connections in [database]",
             ),
             Self::Full(_) => (
                 ErrorKind::DatabaseUnreachable,
@@ -82,6 +105,9 @@ impl Failure for ProvisionError {
         match self {
             Self::Database(error) => error.while_doing(what),
             Self::Data(error) => error.while_doing(what),
+            file @ Self::File { .. } if is_of_descriptors(&file) => {
+                RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}")).hint(RAISE_DESCRIPTORS)
+            }
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
         }

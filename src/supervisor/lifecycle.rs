@@ -1,6 +1,6 @@
 //! The state machine of an application: every step it may take, in one table.
 
-use chrono::{DateTime, Utc};
+use std::time::Instant;
 
 use crate::protocol::State;
 
@@ -11,15 +11,15 @@ pub(crate) struct Standing {
     pub state: State,
     /// Why, in `error`.
     pub reason: Option<String>,
-    /// Since when.
-    pub since: DateTime<Utc>,
+    /// Since when, by the clock that nobody puts back.
+    pub since: Instant,
 }
 
 impl Standing {
     /// In `state` from now on.
     #[must_use]
     pub(crate) fn now(state: State) -> Self {
-        Self { state, reason: None, since: crate::protocol::now() }
+        Self { state, reason: None, since: Instant::now() }
     }
 }
 

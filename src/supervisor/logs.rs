@@ -71,16 +71,16 @@ pub enum LogError {
 
 impl LogFiles {
     /// Keeps logs in `directory`, which is made when it is missing: a file of at most `max_bytes`
-    /// for each application, and `keep` older ones.
+    /// for each application, and `keep` older ones. At most `most_open` of them are open at a time.
     ///
     /// # Errors
     /// When the directory cannot be made or the writing thread cannot be started.
-    pub fn open(directory: &Path, max_bytes: u64, keep: usize) -> Result<Self, LogError> {
+    pub fn open(directory: &Path, max_bytes: u64, keep: usize, most_open: usize) -> Result<Self, LogError> {
         writer::make_directory(directory)
             .map_err(|error| LogError::Directory { path: directory.to_owned(), error })?;
         let (work, queue) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(directory.to_owned(), max_bytes, keep, Arc::clone(&lost));
+        let writer = Writer::new(directory.to_owned(), max_bytes, keep, most_open, Arc::clone(&lost));
         std::thread::Builder::new()
             .name("application-logs".to_owned())
             .spawn(move || writer.run(&queue))
@@ -221,8 +221,10 @@ mod tests {
         AppId::parse(&format!("app{number}")).unwrap()
     }
 
+    const MOST_OPEN: usize = 64;
+
     fn open(directory: &Path, max_bytes: u64, keep: usize) -> LogFiles {
-        let logs = LogFiles::open(directory, max_bytes, keep).unwrap();
+        let logs = LogFiles::open(directory, max_bytes, keep, MOST_OPEN).unwrap();
         (0..1_000).for_each(|number| logs.begin(&app(number)));
         logs
     }
@@ -305,7 +307,7 @@ mod tests {
     async fn more_applications_than_open_files_lose_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
-        let many = writer::MOST_OPEN * 2;
+        let many = MOST_OPEN * 2;
         for round in 0..2 {
             for number in 0..many {
                 logs.append(&app(number), line(round, LogLevel::Info));
@@ -316,7 +318,7 @@ mod tests {
             let target = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
             target.is_some_and(|target| target.starts_with(directory.path()))
         });
-        assert!(open.count() <= writer::MOST_OPEN);
+        assert!(open.count() <= MOST_OPEN);
         let first = logs.read(&app(0), None, None, None).await.unwrap();
         assert_eq!(messages(&first), ["line 0", "line 1"]);
         assert_eq!(logs.lost(), 0);

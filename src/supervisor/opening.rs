@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use chrono::{DateTime, Utc};
 use rand::Rng;
 use serde_json::Map;
 use tokio::sync::Mutex;
 
+use crate::app::system::DATA_SOURCES;
 use crate::app::{self, Install};
-use crate::data::DataSource;
-use crate::database::Database;
+use crate::data::{DataError, DataSource, Filter, Query};
+use crate::database::{Database, DatabaseError};
 use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
 use super::damage::Damage;
@@ -47,8 +49,17 @@ impl From<RpcError> for OpenError {
 
 impl From<SecretError> for OpenError {
     fn from(error: SecretError) -> Self {
-        let hint = matches!(error, SecretError::Sealed { .. } | SecretError::Malformed { .. })
-            .then(|| format!("bring {KEY_FILE} back as it was when the applications were made"));
+        let hint = match &error {
+            SecretError::Sealed { .. } | SecretError::Malformed { .. } => {
+                Some(format!("bring {KEY_FILE} back as it was when the applications were made"))
+            }
+            SecretError::Missing { path } => Some(format!(
+                "bring {KEY_FILE} back from a backup of the data directory, or of the machine that had it before, \
+                 to {} with mode 600; under systemd it may be a credential of that name instead",
+                path.display()
+            )),
+            SecretError::File { .. } | SecretError::Exposed { .. } => None,
+        };
         Self { sentence: error.to_string(), hint }
     }
 }
@@ -59,7 +70,13 @@ impl Supervisor {
     /// made now.
     pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
         super::connection::check_prefix(Some(&options.table_prefix))?;
-        let key = SecretKey::load_or_create(&options.data_directory)?;
+        let key = match SecretKey::load(&options.data_directory)? {
+            Some(key) => key,
+            None => {
+                refuse_without_key(&options).await?;
+                SecretKey::create(&options.data_directory)?
+            }
+        };
         let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
         let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
         let source = open_main_database(&options).await?;
@@ -81,15 +98,22 @@ impl Supervisor {
             unknown: Pace::default(),
             closing: AtomicBool::new(false),
         });
-        supervisor.start_main(secret, source).await?;
+        let made_at =
+            made_at(&source).await.map_err(|error| error.while_doing("reading the main application"))?;
+        supervisor.start_main(secret, made_at, source).await?;
         supervisor.take_inventory(inventory).await;
         supervisor.sweep_at_start().await;
         supervisor.spawn_caretakers();
         Ok((supervisor, created))
     }
 
-    async fn start_main(self: &Arc<Self>, jwt_secret: String, source: DataSource) -> Result<(), OpenError> {
-        let registration = main_registration(jwt_secret);
+    async fn start_main(
+        self: &Arc<Self>,
+        jwt_secret: String,
+        made_at: DateTime<Utc>,
+        source: DataSource,
+    ) -> Result<(), OpenError> {
+        let registration = main_registration(jwt_secret, made_at);
         let entry = self.new_entry(registration, self.options.main_location.clone(), State::Initialized);
         self.entries.pin().insert(AppId::main(), entry.clone());
         let _command = entry.command.lock().await;
@@ -167,6 +191,23 @@ impl Supervisor {
     }
 }
 
+/// Fails when there is no key but a registry whose secrets need one: another key would be of no use,
+/// and in the way of the right one.
+async fn refuse_without_key(options: &SupervisorOptions) -> Result<(), OpenError> {
+    let doing = "looking for the registry";
+    let database = match Database::open(&options.main_location).await {
+        Err(DatabaseError::Missing(_)) => return Ok(()),
+        other => other.map_err(|error| error.while_doing(doing))?,
+    };
+    let source = DataSource::new(database.with_table_prefix(&options.table_prefix));
+    let found = Registry::holds_secrets(&source).await;
+    source.database().close().await;
+    if found.map_err(|error| error.while_doing(doing))? {
+        return Err(SecretError::Missing { path: options.data_directory.join(KEY_FILE) }.into());
+    }
+    Ok(())
+}
+
 async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
     if let Some(directory) = options.main_location.directory() {
         let made = tokio::fs::create_dir_all(directory).await;
@@ -216,8 +257,17 @@ async fn install_main(
     Ok((sealed, Some(account.shown())))
 }
 
-fn main_registration(jwt_secret: String) -> Registration {
-    let now = crate::protocol::now();
+/// When the main application was made: it has no row in the registry, but its first data source was
+/// made with it.
+async fn made_at(source: &DataSource) -> Result<DateTime<Utc>, DataError> {
+    let first = Query::filter(Filter::eq("key", "main")).fields(&["createdAt"]);
+    let found = source.find_one(&DATA_SOURCES, first).await?;
+    let time = found.as_ref().and_then(|row| row.get("createdAt")?.as_str());
+    let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    Ok(time.map_or_else(crate::protocol::now, |time| time.to_utc()))
+}
+
+fn main_registration(jwt_secret: String, made_at: DateTime<Utc>) -> Registration {
     Registration {
         id: AppId::main(),
         name: "Main".to_owned(),
@@ -227,8 +277,8 @@ fn main_registration(jwt_secret: String) -> Registration {
         status: State::Initialized,
         options: Map::from_iter([("autoStart".to_owned(), true.into())]),
         sort: 0,
-        created_at: now,
-        updated_at: now,
+        created_at: made_at,
+        updated_at: made_at,
         provision: None,
         jwt_secret,
         damage: Damage::default(),

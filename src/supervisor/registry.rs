@@ -196,6 +196,18 @@ impl Registry {
         Ok(row.and_then(|row| row.get("jwtSecret")?.as_str().map(str::to_owned)))
     }
 
+    /// Whether these are the main application's tables of a host that has begun to seal secrets.
+    /// Changes nothing.
+    pub(crate) async fn holds_secrets(source: &DataSource) -> Result<bool, DataError> {
+        for collection in [&*PROVISIONS, &*DELETED] {
+            let one = Query::default().limit(1).fields(&["name"]);
+            if source.has_table(collection).await? && source.find_one(collection, one).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes the main application's sealed JWT secret on the first start.
     pub(crate) async fn insert_main_secret(&self, sealed: &str) -> Result<(), DataError> {
         let row = record(json!({"name": AppId::main(), "provision": null, "jwtSecret": sealed}));

@@ -47,6 +47,15 @@ pub enum SecretError {
         /// What went wrong.
         error: io::Error,
     },
+    /// There is no key, and secrets that were encrypted with it.
+    #[error(
+        "the key {} is missing, and the registry holds secrets that were encrypted with it; nothing was changed",
+        path.display()
+    )]
+    Missing {
+        /// Where it belongs.
+        path: PathBuf,
+    },
     /// The file is no key.
     #[error("{} is no key: it must hold {KEY_LENGTH} bytes in base64, written by nbappsd", path.display())]
     Malformed {
@@ -72,22 +81,24 @@ pub enum SecretError {
 }
 
 impl SecretKey {
-    /// The key from `$CREDENTIALS_DIRECTORY/secret.key` (systemd), else from the data directory,
-    /// where it is made on the first start.
-    pub fn load_or_create(data_directory: &Path) -> Result<Self, SecretError> {
+    /// The key from `$CREDENTIALS_DIRECTORY/secret.key` (systemd), else from the data directory;
+    /// `None` where it is in neither.
+    pub fn load(data_directory: &Path) -> Result<Option<Self>, SecretError> {
         if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
             let path = Path::new(&credentials).join(KEY_FILE);
             if path.exists() {
-                return Self::read(&path);
+                return Self::read(&path).map(Some);
             }
         }
-        let path = data_directory.join(KEY_FILE);
-        match Self::read_private(&path) {
-            Err(SecretError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                Self::create(&path)
-            }
-            other => other,
+        match Self::read_private(&data_directory.join(KEY_FILE)) {
+            Err(SecretError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
         }
+    }
+
+    /// Makes the key in the data directory, on the first start.
+    pub fn create(data_directory: &Path) -> Result<Self, SecretError> {
+        Self::write_new(&data_directory.join(KEY_FILE))
     }
 
     fn read_private(path: &Path) -> Result<Self, SecretError> {
@@ -111,7 +122,7 @@ impl SecretKey {
             .map_err(|_| SecretError::Malformed { path: path.to_owned() })
     }
 
-    fn create(path: &Path) -> Result<Self, SecretError> {
+    fn write_new(path: &Path) -> Result<Self, SecretError> {
         let failed = |error| SecretError::File { path: path.to_owned(), doing: "made", error };
         let key: [u8; KEY_LENGTH] = rand::rng().random();
         // Written aside and renamed: a crash leaves no half key that would look like a lost one.
@@ -160,16 +171,17 @@ mod tests {
     #[test]
     fn a_secret_opens_only_where_it_belongs() {
         let directory = tempfile::tempdir().unwrap();
-        let key = SecretKey::load_or_create(directory.path()).unwrap();
+        assert!(SecretKey::load(directory.path()).unwrap().is_none());
+        let key = SecretKey::create(directory.path()).unwrap();
         let crm = AppId::parse("crm").unwrap();
         let sealed = key.seal(&crm, "JWT secret", b"hush");
         assert!(!sealed.contains("hush"));
-        let again = SecretKey::load_or_create(directory.path()).unwrap();
+        let again = SecretKey::load(directory.path()).unwrap().unwrap();
         assert_eq!(again.open(&crm, "JWT secret", &sealed).unwrap(), b"hush");
         assert!(again.open(&AppId::main(), "JWT secret", &sealed).is_err());
         assert!(again.open(&crm, "password", &sealed).is_err());
         assert!(again.open(&crm, "JWT secret", "v1:AAAA").is_err());
-        let other = SecretKey::load_or_create(tempfile::tempdir().unwrap().path()).unwrap();
+        let other = SecretKey::create(tempfile::tempdir().unwrap().path()).unwrap();
         assert!(other.open(&crm, "JWT secret", &sealed).is_err());
     }
 
@@ -177,12 +189,12 @@ mod tests {
     fn an_exposed_or_broken_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(KEY_FILE);
-        SecretKey::load_or_create(directory.path()).unwrap();
+        SecretKey::create(directory.path()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(SecretKey::load_or_create(directory.path()), Err(SecretError::Exposed { .. })));
+        assert!(matches!(SecretKey::load(directory.path()), Err(SecretError::Exposed { .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "short").unwrap();
-        assert!(matches!(SecretKey::load_or_create(directory.path()), Err(SecretError::Malformed { .. })));
+        assert!(matches!(SecretKey::load(directory.path()), Err(SecretError::Malformed { .. })));
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::time::Instant;
 
 use crate::app::{App, AppOptions};
@@ -13,13 +12,13 @@ use crate::protocol::{
     Application, ChangeState, ErrorKind, RpcError, StartMode, State, StateChanged, WaitForState,
 };
 
+use super::Supervisor;
 use super::applications::Applications;
 use super::entry::{Entry, Visit};
 use super::failure::Failure;
 use super::limits::{Arrival, Refused};
 use super::opening::JWT_SECRET;
 use super::operations::Outcome;
-use super::{Supervisor, description::time_delta};
 
 /// How long an application that failed to start is left alone by visits.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -353,7 +352,7 @@ fn may_be_started_by_visit(standing: &super::lifecycle::Standing) -> bool {
     match standing.state {
         // Running, when it was entered a moment too early or left a moment too late.
         State::Preparing | State::Initializing | State::Initialized | State::Running => true,
-        State::Error => Utc::now() - standing.since >= time_delta(RETRY_AFTER),
+        State::Error => standing.since.elapsed() >= RETRY_AFTER,
         State::Stopped | State::Commanding | State::NotFound => false,
     }
 }
@@ -382,4 +381,22 @@ fn in_the_way(entry: &Entry, state: State, what: &str) -> RpcError {
     }
     RpcError::new(ErrorKind::Conflict, format!("\"{}\" is {state} and cannot be {what} now", entry.id))
         .hint(format!("wait until it is done: nbapps wait {} --for initialized", entry.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lifecycle::Standing;
+    use super::*;
+
+    /// The time is that of the monotonic clock: whatever is done to the other one, it goes by.
+    #[test]
+    fn an_application_in_error_is_left_alone_for_a_while_only() {
+        let now = std::time::Instant::now();
+        let since = |past: Duration| Standing {
+            since: now.checked_sub(past).unwrap_or(now),
+            ..Standing::now(State::Error)
+        };
+        assert!(!may_be_started_by_visit(&since(Duration::ZERO)));
+        assert!(may_be_started_by_visit(&since(RETRY_AFTER)));
+    }
 }

@@ -164,3 +164,66 @@ fn progress_names_its_request() {
     }
     assert_eq!(stages, ["register", "database", "tables", "start"]);
 }
+
+#[test]
+fn a_crowd_of_idle_connections_keeps_nobody_out() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    // As many as this process may have open beside the other tests; more than are served.
+    let mut idle: Vec<_> = (0..600).map(|_| daemon.connect()).collect();
+    assert_eq!(environment.nbapps(&["list", "-o", "name"]).ok().stdout, "main\n");
+    // The first was told why it had to go.
+    let told = idle[0].receive().unwrap();
+    assert_eq!(told["error"]["data"]["kind"], "too_many_connections", "{told}");
+    assert_eq!(idle[0].receive(), None);
+}
+
+#[test]
+fn connections_beyond_what_is_served_are_refused_with_words() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut busy = Vec::new();
+    let refused = loop {
+        let mut connection = daemon.connect();
+        match connection.call_or_refusal("events.subscribe", json!({})) {
+            Ok(_) => busy.push(connection),
+            Err(refusal) => break refusal,
+        }
+        assert!(busy.len() < 1000);
+    };
+    assert_eq!(refused["data"]["kind"], "too_many_connections");
+    let ran = environment.nbapps(&["list"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("connections of user"), "{}", ran.stderr);
+    drop(busy);
+    let begun = std::time::Instant::now();
+    while environment.nbapps(&["list"]).code != 0 {
+        assert!(begun.elapsed() < crate::environment::PATIENCE);
+    }
+}
+
+#[test]
+fn half_lines_take_bounded_memory() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let half = vec![b'x'; 4 * 1024 * 1024];
+    let before = resident(&daemon);
+    let mut halves = Vec::new();
+    for _ in 0..100 {
+        let mut connection = daemon.connect();
+        // One that finds no memory left is closed while it sends.
+        let _ = connection.try_send_raw(&half);
+        halves.push(connection);
+    }
+    environment.nbapps(&["list"]).ok();
+    let grown = resident(&daemon).saturating_sub(before);
+    assert!(grown < 128 * 1024, "{grown} KiB");
+    drop(halves);
+}
+
+/// The daemon's memory, in KiB.
+fn resident(daemon: &crate::environment::Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

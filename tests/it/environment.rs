@@ -190,6 +190,12 @@ impl TestEnvironment {
         }
     }
 
+    /// Writes a file that nobody else may read.
+    pub fn write_private(&self, path: &Path, content: &[u8]) {
+        std::fs::write(path, content).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
     /// Everything the daemon wrote to stderr.
     pub fn daemon_log(&self) -> String {
         std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
@@ -422,7 +428,23 @@ impl Connection {
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.reader.get_mut().write_all(bytes).unwrap();
+        self.try_send_raw(bytes).unwrap();
+    }
+
+    pub fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes)
+    }
+
+    /// As [`Self::call`]; also for a connection that is refused as a whole.
+    pub fn call_or_refusal(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let request = json!({"jsonrpc": "2.0", "id": "call", "method": method, "params": params});
+        // A refused connection may be closed before this is sent.
+        let _ = self.try_send_raw(format!("{request}\n").as_bytes());
+        let mut message = self.receive().expect("the daemon closed the connection");
+        match message.get("error") {
+            Some(error) => Err(error.clone()),
+            None => Ok(message["result"].take()),
+        }
     }
 
     /// The next line as JSON; `None` when the daemon closed the connection.

@@ -25,6 +25,8 @@ mod damage;
 mod damage_on_mariadb;
 #[path = "damage.rs"]
 mod damage_on_postgres;
+mod descriptors;
+mod dial;
 mod environment;
 mod examples;
 mod faults;
@@ -56,6 +58,7 @@ mod properties;
 mod properties_on_mariadb;
 #[path = "properties.rs"]
 mod properties_on_postgres;
+mod replaced_files;
 mod sagas;
 #[path = "sagas.rs"]
 mod sagas_on_mariadb;
@@ -67,6 +70,11 @@ mod sdk;
 mod sdk_on_mariadb;
 #[path = "sdk.rs"]
 mod sdk_on_postgres;
+mod secret_key;
+#[path = "secret_key.rs"]
+mod secret_key_on_mariadb;
+#[path = "secret_key.rs"]
+mod secret_key_on_postgres;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sign_in;
@@ -76,3 +84,4 @@ mod sign_in_on_mariadb;
 mod sign_in_on_postgres;
 mod sql;
 mod wire;
+mod silent;

@@ -163,7 +163,7 @@ impl From<DatabaseError> for ApiError {
             }
             DatabaseError::Storage(_) => {
                 tracing::error!(%error, "a request failed");
-                unavailable("the application's database cannot be written now")
+                unavailable("the application's database cannot be written now: its disk is full or failed")
             }
             DatabaseError::Conflict(_) => {
                 tracing::warn!(%error, "a request was in the way of others again and again");
@@ -171,11 +171,14 @@ impl From<DatabaseError> for ApiError {
             }
             DatabaseError::Outdated(_) => Self::outdated(error),
             DatabaseError::Busy(_)
+            | DatabaseError::Occupied(_)
             | DatabaseError::Full(_)
+            | DatabaseError::NoDescriptors(_)
             | DatabaseError::Unreachable(_)
+            | DatabaseError::Unopened(_)
             | DatabaseError::Missing(_) => {
                 tracing::error!(%error, "a request failed");
-                unavailable("the application's database cannot be reached now")
+                unavailable(out_of_reach(&error))
             }
             DatabaseError::Exists(_)
             | DatabaseError::Denied(_)
@@ -183,5 +186,20 @@ impl From<DatabaseError> for ApiError {
             | DatabaseError::Corrupt(_)
             | DatabaseError::Failed(_) => Self::internal(error),
         }
+    }
+}
+
+/// Why the database cannot be worked on now, in words that do not tell where it is.
+fn out_of_reach(error: &DatabaseError) -> &'static str {
+    match error {
+        DatabaseError::Busy(_) => "the application's database is held by others now; try again",
+        DatabaseError::Occupied(_) => {
+            "all connections that the application has to its database are in use; try again"
+        }
+        DatabaseError::Full(_) => "the server of the application's database has no connection left",
+        DatabaseError::NoDescriptors(_) => "the host has too many open files",
+        DatabaseError::Unopened(_) => "the file of the application's database cannot be opened",
+        DatabaseError::Missing(_) => "the application's database is missing",
+        _ => "the application's database cannot be reached now",
     }
 }

@@ -231,9 +231,11 @@ impl Create {
 
     /// Creates it and prints what was made.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let timeout = self.wait.timeout();
         let request = self.request(&context.console)?;
         let (wait, dry_run) = (request.wait, request.dry_run);
         let subject = request.id.as_ref().map_or("application", AppId::as_str).to_owned();
+        let context = &context.within(timeout);
         let client = context.connect().await?;
         let created = context.work::<AppCreate>(&client, request, &subject, wait).await?;
         let console = &context.console;

@@ -1,21 +1,24 @@
 //! `nbapps daemon`: the daemon itself.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tokio::io::{AsyncWriteExt as _, copy, split};
+use tokio::time::Instant;
 
+use super::dial;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{application, table};
 use crate::client::autostart::{Launch, find_daemon};
-use crate::client::{Address, ClientError, open_socket, paths};
+use crate::client::{Address, Client, ClientError, paths, silent};
 use crate::protocol::methods::{HostInfoMethod, HostShutdown};
 use crate::protocol::{HostInfo, Nothing};
+
+/// How long the daemon may take to say what it is: that needs no work.
+const STATUS_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Run, start, stop and look at the daemon
 #[derive(Debug, Args)]
@@ -53,7 +56,8 @@ enum Command {
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
         timeout: Duration,
     },
-    /// Say what the daemon is and where it keeps things; exits with 3 when none is running
+    /// Say what the daemon is and where it keeps things; exits with 3 when none is running, or when
+    /// it does not answer
     Status,
     /// Connect standard input and output with the control socket
     #[command(hide = true)]
@@ -75,18 +79,14 @@ impl Daemon {
             Command::Run { arguments } => replace_process(context, arguments),
             Command::Start { timeout, arguments } => start(context, timeout, arguments).await,
             Command::Stop { timeout } => stop(context, timeout).await,
-            Command::Status => {
-                let client = context.connect_only().await?;
-                let info = context.ask::<HostInfoMethod>(&client, Nothing {}).await?;
-                show(context, &info)
-            }
-            Command::DialStdio => dial(context).await,
+            Command::Status => status(context).await,
+            Command::DialStdio => dial::run(context).await,
         }
     }
 }
 
 /// The socket on this machine that the options name.
-fn local_socket(context: &Context) -> Result<PathBuf, CliError> {
+pub(super) fn local_socket(context: &Context) -> Result<PathBuf, CliError> {
     match context.address() {
         Address::Socket(path) => Ok(path),
         Address::Ssh(host) => Err(CliError::usage(
@@ -108,7 +108,28 @@ fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), Cl
     Err(CliError::Io { what: format!("{} could not be run", program.display()), error })
 }
 
+/// Says what the daemon is, or soon that it does not answer.
+async fn status(context: &Context) -> Result<(), CliError> {
+    let address = context.address();
+    let mut begun = Instant::now();
+    let client = match &address {
+        Address::Socket(_) => Client::connect_within(&address, STATUS_PATIENCE).await?,
+        // `ssh` may ask for a password. Whether the daemon answers is found out at the other end.
+        Address::Ssh(_) => {
+            let client = Client::connect(&address).await?;
+            begun = Instant::now();
+            client
+        }
+    };
+    let info = client.call::<HostInfoMethod>(Nothing {});
+    match tokio::time::timeout_at(begun + STATUS_PATIENCE, info).await {
+        Ok(info) => show(context, &info?),
+        Err(_) => Err(silent(&address, begun.elapsed()).into()),
+    }
+}
+
 async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -> Result<(), CliError> {
+    let context = &context.within(timeout);
     let socket = local_socket(context)?;
     let launch = Launch {
         program: find_daemon()?,
@@ -118,7 +139,7 @@ async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -
         working_directory: None,
         patience: timeout,
     };
-    let (client, started) = launch.connect().await?;
+    let (client, started) = context.connected(launch.connect().await.map_err(CliError::from))?;
     match started {
         Some(daemon) => {
             context.console.note(&format!("started; its output goes to {}", daemon.log.display()))
@@ -148,6 +169,7 @@ fn data_directory(arguments: &[OsString]) -> PathBuf {
 }
 
 async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
+    let context = &context.within(timeout);
     let client = match context.connect_only().await {
         Err(CliError::Client(error)) if error.is_absent() => {
             context.console.note(&format!("no daemon is running at {}", context.address()));
@@ -162,13 +184,14 @@ async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
         Err(error) => return Err(error),
     };
     let _spinner = context.console.spinner("daemon");
-    match tokio::time::timeout(timeout, client.closed()).await {
+    match tokio::time::timeout(context.remaining(), client.closed()).await {
         Ok(()) => {
             context.console.note(&format!("the daemon (process {pid}) has stopped"));
             Ok(())
         }
         Err(_) => Err(CliError::TimedOut {
             message: format!("the daemon (process {pid}) had not stopped after {} s", timeout.as_secs()),
+            hint: Some("it goes on stopping; look again with: nbapps daemon status".to_owned()),
         }),
     }
 }
@@ -191,28 +214,6 @@ fn show(context: &Context, info: &HostInfo) -> Result<(), CliError> {
             ),
         ])
     })
-}
-
-/// Carries bytes both ways until one side ends.
-async fn dial(context: &Context) -> Result<(), CliError> {
-    let address = context.address();
-    let failed = |error| CliError::Io { what: format!("the connection to {address} failed"), error };
-    let (mut from_daemon, mut to_daemon) = split(open_socket(&local_socket(context)?).await?);
-    let upward = async {
-        copy(&mut tokio::io::stdin(), &mut to_daemon).await?;
-        to_daemon.shutdown().await?;
-        // What the daemon still has to say decides when this ends.
-        std::future::pending::<io::Result<()>>().await
-    };
-    let downward = async {
-        let mut stdout = tokio::io::stdout();
-        copy(&mut from_daemon, &mut stdout).await?;
-        stdout.flush().await
-    };
-    tokio::select! {
-        ended = upward => ended.map_err(failed),
-        ended = downward => ended.map_err(failed),
-    }
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ impl Delete {
             })?;
         }
         let wait = self.wait.wait();
+        let context = &context.within(self.wait.timeout());
         let client = context.connect().await?;
         let results = many::each(&self.ids, |id| {
             let (context, client) = (context.clone(), Arc::clone(&client));

@@ -41,6 +41,7 @@ where
     M: Method<Params = ChangeState, Result = StateChanged> + 'static,
 {
     let wait = options.wait.wait();
+    let context = &context.within(options.wait.timeout());
     let client = context.connect().await?;
     let ids = if all { matching(context, &client, verb.applies).await? } else { ids };
     if ids.is_empty() {

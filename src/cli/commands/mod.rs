@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod delete;
+mod dial;
 pub(crate) mod events;
 mod lifecycle;
 pub(crate) mod list;

@@ -49,6 +49,11 @@ enum Command {
 impl Operation {
     /// Prints the operations.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let bounded = match &self.command {
+            Command::Wait { timeout, .. } => Some(context.within(*timeout)),
+            Command::List | Command::Show { .. } => None,
+        };
+        let context = bounded.as_ref().unwrap_or(context);
         let client = context.connect().await?;
         let console = &context.console;
         match self.command {

@@ -38,6 +38,7 @@ pub(crate) struct Wait {
 impl Wait {
     /// Waits for all of them and prints them.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
+        let context = &context.within(self.timeout);
         let client = context.connect().await?;
         let (state, timeout_ms) = (self.state, values::milliseconds(self.timeout));
         let results = many::each(&self.ids, |id| {

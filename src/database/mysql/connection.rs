@@ -195,6 +195,13 @@ impl Connection for MysqlConnection {
                 _ => error::describe(at, &error),
             };
         }
+        if let Error::Server(said) = &error
+            && error::is_denied(&error)
+        {
+            let asked = self.connection.query_first::<String, _>("SELECT CURRENT_USER()").await;
+            let account = asked.ok().flatten();
+            return error::denied(at, &said.message, account.as_deref());
+        }
         let Some(key) = error::violated_key(&error) else { return error::describe(at, &error) };
         // The server names the key; its columns are asked for.
         let table = error::table_of(&statement.sql).unwrap_or_default();

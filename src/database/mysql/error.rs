@@ -3,6 +3,7 @@
 
 use mysql_async::{Error, IoError, ServerError};
 
+use crate::database::descriptors::are_used_up;
 use crate::database::expression::OUT_OF_STEPS;
 use crate::database::{DatabaseError, ServerDatabase};
 
@@ -17,6 +18,9 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     };
     match error {
         Error::Server(said) => said_by_server(at, said),
+        Error::Io(IoError::Io(error)) if are_used_up(error) => {
+            DatabaseError::no_descriptors(format_args!("cannot connect to MySQL or MariaDB for {at}"))
+        }
         Error::Io(IoError::Io(error)) => unreachable(error.to_string()),
         Error::Io(IoError::Tls(error)) => unreachable(format!("the encrypted connection failed: {error}")),
         Error::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
@@ -68,12 +72,10 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         // No such column, no such table.
         1054 | 1146 => DatabaseError::Outdated(format!("{at}: {message}")),
         // Also where there is no such database: who may not use it is not told.
-        1044 => denied(at),
-        1142 | 1143 => DatabaseError::Denied(format!(
-            "the user {} may not do that in {at}: {message}; an administrator allows it with: {}",
-            server.user,
-            grant(at)
-        )),
+        // The server names the account that it matched, and the database.
+        1044 => denied(at, message, account_in(message).as_deref()),
+        // It names the client's host, which need not be the account's.
+        1142 | 1143 => denied(at, message, None),
         1227 | 1370 | 1410 => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
         }
@@ -89,22 +91,47 @@ pub(super) fn is_missing_table(error: &Error) -> bool {
     matches!(error, Error::Server(said) if said.code == 1146)
 }
 
-/// The user has no right to the database.
-pub(super) fn denied(at: &ServerDatabase) -> DatabaseError {
-    DatabaseError::Denied(format!(
-        "the user {} may not use or create the database {at}; an administrator allows it with: {}",
-        at.server.user,
-        grant(at)
-    ))
+/// Whether the server says that the user lacks a right to the database or a table.
+pub(super) fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Server(said) if matches!(said.code, 1044 | 1142 | 1143))
 }
 
-/// What gives every right to the database.
-fn grant(at: &ServerDatabase) -> String {
-    format!(
-        "GRANT ALL PRIVILEGES ON `{}`.* TO '{}'@'%'",
-        at.name.replace('`', "``"),
-        at.server.user.replace('\'', "''")
-    )
+/// The user has no right to the database or to something in it: what the server said, and what gives
+/// the right, where the account is known: `name@host`, as `CURRENT_USER()` has it.
+pub(super) fn denied(at: &ServerDatabase, message: &str, account: Option<&str>) -> DatabaseError {
+    let database = Some(at.name.clone()).filter(|name| !name.is_empty()).or_else(|| database_in(message));
+    let place = match &database {
+        Some(name) => format!("the database {name} on {}", at.server),
+        None => format!("databases on {}", at.server),
+    };
+    let sentence = format!("the user {} may not do that in {place}: {message}", at.server.user);
+    let statement = database.zip(account).map(|(database, account)| grant(&database, account));
+    let advice =
+        statement.map_or_else(String::new, |sql| format!("; an administrator allows it with: {sql}"));
+    DatabaseError::Denied(format!("{sentence}{advice}"))
+}
+
+/// What gives an account every right to a database.
+fn grant(database: &str, account: &str) -> String {
+    let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let database = database.replace('`', "``");
+    format!("GRANT ALL PRIVILEGES ON `{database}`.* TO {}@{}", quoted(user), quoted(host))
+}
+
+/// The account in `Access denied for user 'app'@'%' to database 'crm'`, as `app@%`.
+fn account_in(message: &str) -> Option<String> {
+    let (before, after) = message.split_once("'@'")?;
+    Some(format!("{}@{}", before.split_once('\'')?.1, after.split_once('\'')?.0))
+}
+
+/// The database in the same, or in ``… command denied to user 'app'@'::1' for table `crm`.`posts` ``.
+fn database_in(message: &str) -> Option<String> {
+    if let Some((_, rest)) = message.rsplit_once(" to database '") {
+        return Some(rest.trim_end_matches('\'').to_owned());
+    }
+    let (_, rest) = message.rsplit_once(" for table `")?;
+    Some(rest.split_once("`.`")?.0.replace("``", "`"))
 }
 
 /// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
@@ -158,9 +185,13 @@ fn between_quotes(message: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn at() -> ServerDatabase {
+        ServerDatabase::parse(crate::database::Engine::Mysql, "mysql://app@h/crm").unwrap()
+    }
+
     #[test]
     fn a_full_disk_is_told_apart_whoever_meets_it() {
-        let at = ServerDatabase::parse(crate::database::Engine::Mysql, "mysql://u@h/crm").unwrap();
+        let at = at();
         let said = |code, message: &str| {
             said_by_server(&at, &ServerError { code, message: message.to_owned(), state: "HY000".to_owned() })
         };
@@ -173,6 +204,25 @@ mod tests {
         }
         let other = said(1005, "Can't create table `crm`.`a` (errno: 150 \"Foreign key constraint\")");
         assert!(matches!(other, DatabaseError::Failed(_)), "{other:?}");
+    }
+
+    #[test]
+    fn what_gives_a_right_names_the_database_and_the_account() {
+        let at = |name: &str| ServerDatabase { name: name.to_owned(), ..at() };
+        let said = |at: &ServerDatabase, code, message: &str| {
+            said_by_server(at, &ServerError { code, message: message.to_owned(), state: "42000".to_owned() })
+                .to_string()
+        };
+        let message = "Access denied for user 'app'@'10.%' to database 'crm_x'";
+        let grant = "GRANT ALL PRIVILEGES ON `crm_x`.* TO 'app'@'10.%'";
+        for name in ["", "crm_x"] {
+            assert!(said(&at(name), 1044, message).contains(grant), "{name}");
+        }
+        // The client's host is not the account's: it has to be asked for.
+        let message = "CREATE command denied to user 'app'@'127.0.0.1' for table `crm`.`posts`";
+        assert!(!said(&at(""), 1142, message).contains("GRANT"));
+        let asked = denied(&at(""), message, Some("app@%")).to_string();
+        assert!(asked.contains("GRANT ALL PRIVILEGES ON `crm`.* TO 'app'@'%'"), "{asked}");
     }
 
     #[test]

@@ -228,7 +228,6 @@ impl Mysql {
             DatabaseError::Exists(_) => DatabaseError::Exists(format!(
                 "cannot create the database {at}: there is one of this name already"
             )),
-            DatabaseError::Denied(_) => error::denied(at),
             other => other,
         })
     }

@@ -7,6 +7,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::quoted;
+use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, ServerDatabase};
 
 /// What went wrong with a connection or a statement.
@@ -16,6 +17,10 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         if is_of_a_value(error) {
             return DatabaseError::Failed(format!("{at}: a value does not fit: {reason}"));
+        }
+        let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        if cause.is_some_and(are_used_up) {
+            return DatabaseError::no_descriptors(format_args!("cannot connect to PostgreSQL for {at}"));
         }
         return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
     };

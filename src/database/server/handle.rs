@@ -173,8 +173,8 @@ impl<C: Connection> Handle<C> {
     async fn lease(&self) -> Result<Lease<C>, DatabaseError> {
         let shared = &self.shared;
         let turn = tokio::time::timeout(PATIENCE, shared.turns.take()).await.map_err(|_| {
-            DatabaseError::Busy(format!(
-                "no connection to {} became free in {} s: too much is asked of it, or of its server",
+            DatabaseError::Occupied(format!(
+                "no connection to {} became free in {} s: all that this host may have are in use",
                 shared.place.at,
                 PATIENCE.as_secs()
             ))

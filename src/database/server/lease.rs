@@ -83,7 +83,9 @@ impl<C: Connection> Lease<C> {
 
     /// Runs SQL that binds nothing and gives nothing, and may take its time.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        Box::pin(self.run(CHANGE_TIMEOUT, None, async |connection: &mut C| connection.batch(sql).await)).await
+        let statement = Rendered { sql: sql.to_owned(), ..Rendered::default() };
+        let work = async |connection: &mut C| connection.batch(sql).await;
+        Box::pin(self.run(CHANGE_TIMEOUT, Some(&statement), work)).await
     }
 
     /// Does something with the connection, to its end or not at all.

@@ -15,6 +15,7 @@ use super::limits::limits;
 use super::turns::Gate;
 use super::{CONNECT_TIMEOUT, Connection, Server, ServerDatabase};
 use crate::database::DatabaseError;
+use crate::database::descriptors::most_on_server;
 
 /// Connections to one server at the most, whatever it allows.
 const MOST: u32 = 64;
@@ -318,7 +319,7 @@ impl<C: Connection> Budget<C> {
             return Ok(());
         }
         let allowed = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
-        let all = size(allowed.server, limits().connections);
+        let all = size(allowed.server, limits().connections).min(most_on_server());
         if !self.all.is_sized() {
             self.all.set_size(all);
         }

@@ -2,6 +2,7 @@
 //! and runs on a worker.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{CachedStatement as Prepared, Connection, OpenFlags, ToSql};
 
 use super::{error, functions, keys, pace};
+use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
 /// What a connection is for.
@@ -40,10 +42,24 @@ const NO_TZ: &str = "%Y-%m-%d %H:%M:%S%.3f";
 const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%H:%M:%S%.3f";
 
+/// Which file it is, whatever its name: its device and its number there.
+pub(super) type Identity = (u64, u64);
+
+/// Descriptors that a connection has open: the file, its log, and the log's index, which all
+/// connections to a file share.
+pub(super) const DESCRIPTORS: usize = 3;
+
+/// Which file has this name now.
+pub(super) fn identity(path: &Path) -> Result<Identity, DatabaseError> {
+    let metadata = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 /// Opens a connection; the file must exist.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError> {
-    // SQLite says no more than "unable to open": the reason is the operating system's.
-    std::fs::metadata(path).map_err(|reason| unreachable(path, &reason))?;
+    // SQLite says no more than "unable to open": the reason is the operating system's. The file must
+    // not be opened to find out: closing it again would end SQLite's locks on it.
+    rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|reason| unopened(path, &reason.into()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|failed| error::describe(path, failed))?;
@@ -103,16 +119,17 @@ pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
         _ => Ok(()),
     });
     made.map_err(|reason| match reason.kind() {
+        _ if are_used_up(&reason) => error::no_descriptors(path),
         ErrorKind::AlreadyExists => {
             DatabaseError::Exists(format!("cannot create the database {shown}: the file exists already"))
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
             DatabaseError::Storage(format!("cannot create the database {shown}: {reason}"))
         }
-        ErrorKind::NotFound => DatabaseError::Unreachable(format!(
+        ErrorKind::NotFound => DatabaseError::Unopened(format!(
             "cannot create the database {shown}: the directory does not exist"
         )),
-        _ => DatabaseError::Unreachable(format!("cannot create the database {shown}: {reason}")),
+        _ => DatabaseError::Unopened(format!("cannot create the database {shown}: {reason}")),
     })
 }
 
@@ -173,18 +190,18 @@ pub(super) fn remove_files(path: &Path) -> Result<Vec<String>, DatabaseError> {
 
 /// Bytes of the database and its log.
 pub(super) fn size(path: &Path) -> Result<u64, DatabaseError> {
-    let main = std::fs::metadata(path).map_err(|reason| unreachable(path, &reason))?;
+    let main = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
     let rest = files(path).filter(|file| file != path).filter_map(|file| std::fs::metadata(file).ok());
     Ok(main.len() + rest.map(|file| file.len()).sum::<u64>())
 }
 
-fn unreachable(path: &Path, reason: &std::io::Error) -> DatabaseError {
+fn unopened(path: &Path, reason: &std::io::Error) -> DatabaseError {
     let shown = path.display();
     match reason.kind() {
         ErrorKind::NotFound => {
             DatabaseError::Missing(format!("cannot open the database {shown}: the file does not exist"))
         }
-        _ => DatabaseError::Unreachable(format!("cannot open the database {shown}: {reason}")),
+        _ => DatabaseError::Unopened(format!("cannot open the database {shown}: {reason}")),
     }
 }
 

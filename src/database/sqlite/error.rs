@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::database::DatabaseError;
+use crate::database::descriptors::none_is_left;
 
 /// What went wrong with a statement on an open database.
 pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
@@ -24,13 +25,14 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         )),
         ErrorCode::DiskFull => DatabaseError::Storage(format!("cannot write {shown}: the disk is full")),
         ErrorCode::ReadOnly => DatabaseError::Storage(format!("cannot write {shown}: it is read-only")),
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if none_is_left() => no_descriptors(path),
         ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed => {
             DatabaseError::Storage(format!("the disk failed on {shown}: {error}"))
         }
         ErrorCode::NotADatabase => DatabaseError::Corrupt(format!("{shown} is not a SQLite database")),
         ErrorCode::DatabaseCorrupt => DatabaseError::Corrupt(format!("{shown} is damaged: {error}")),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-            DatabaseError::Unreachable(format!("cannot open {shown}: {error}"))
+            DatabaseError::Unopened(format!("cannot open {shown}: {error}"))
         }
         ErrorCode::SchemaChanged => DatabaseError::Outdated(format!("{shown}: {error}")),
         _ if is_of_tables(message) => DatabaseError::Outdated(format!("{shown}: {error}")),
@@ -43,6 +45,11 @@ fn is_of_tables(message: &str) -> bool {
     message.starts_with("no such table: ")
         || message.starts_with("no such column: ")
         || (message.starts_with("table ") && message.contains(" has no column named "))
+}
+
+/// The file cannot be opened because the process has too many open.
+pub(super) fn no_descriptors(path: &Path) -> DatabaseError {
+    DatabaseError::no_descriptors(format_args!("cannot open the database {}", path.display()))
 }
 
 fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {

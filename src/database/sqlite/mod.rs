@@ -415,9 +415,7 @@ impl Sqlite {
 
     async fn turn_of(&self, turns: &Arc<Places>) -> Result<Place, DatabaseError> {
         let turn = turns.take().await.map_err(|_| self.shared.parking.closed())?;
-        if self.shared.parking.is_closed() {
-            return Err(self.shared.parking.closed());
-        }
+        self.shared.parking.check_open()?;
         Ok(turn)
     }
 

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::connection::{self, Role};
+use super::connection::{self, Identity, Role};
 use super::counts::{Counts, Ticket};
+use super::error;
+use crate::database::descriptors::{self, Share};
 use crate::database::workers::{self, Owner};
 use crate::database::{DatabaseError, Rendered};
 
@@ -17,6 +19,10 @@ use crate::database::{DatabaseError, Rendered};
 const IDLE: Duration = Duration::from_secs(20);
 /// How often idle connections are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// How long descriptors are waited for where all are in use, and how often they are looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Bytes that have a page of the allocator to themselves.
 const PAGE: usize = 1024 * 1024;
@@ -32,6 +38,8 @@ pub(super) struct Parking {
     statement_ms: AtomicU64,
     /// What was counted; nothing while no connection is parked for long.
     counts: Counts,
+    /// Which file it was when the first connection was opened.
+    identity: OnceLock<Identity>,
 }
 
 #[derive(Debug, Default)]
@@ -41,11 +49,14 @@ struct Places {
     /// Whether the sweeper knows of this database.
     watched: bool,
     closed: bool,
+    /// The file was removed or replaced by another: what would be written is lost.
+    lost: bool,
 }
 
 #[derive(Debug)]
 struct Parked {
     connection: Connection,
+    share: Share,
     since: Instant,
     seen: Option<Seen>,
 }
@@ -66,6 +77,7 @@ impl Parking {
             owner: Owner::new(),
             statement_ms: AtomicU64::new(0),
             counts: Counts::default(),
+            identity: OnceLock::new(),
         }
     }
 
@@ -96,8 +108,42 @@ impl Parking {
         self.places.lock().closed = true;
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.places.lock().closed
+    /// Fails when nobody may work with its connections any more.
+    pub(super) fn check_open(&self) -> Result<(), DatabaseError> {
+        let places = self.places.lock();
+        match (places.closed, places.lost) {
+            (true, _) => Err(self.closed()),
+            (false, true) => Err(self.lost()),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Looks whether the file is still the one that was opened, and remembers when it is not: whoever
+    /// has the old one open writes into what nobody will find again.
+    fn check_file(&self) -> Result<(), DatabaseError> {
+        let now = connection::identity(&self.path);
+        let Some(known) = self.identity.get() else {
+            // Of two that open the first connection, both see the same file.
+            return now.map(|now| {
+                let _ = self.identity.set(now);
+            });
+        };
+        match now {
+            Ok(now) if now == *known => Ok(()),
+            Ok(_) | Err(DatabaseError::Missing(_)) => {
+                self.places.lock().lost = true;
+                Err(self.lost())
+            }
+            // A directory that cannot be searched for a while: the file may be there.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn lost(&self) -> DatabaseError {
+        DatabaseError::Missing(format!(
+            "the file of the database {} was removed or replaced while the application was running",
+            self.path.display()
+        ))
     }
 
     pub(super) fn closed(&self) -> DatabaseError {
@@ -115,8 +161,8 @@ impl Parking {
         (places.writer.take(), std::mem::take(&mut places.readers))
     }
 
-    fn park(self: &Arc<Self>, role: Role, connection: Connection, seen: Option<Seen>) {
-        let parked = Parked { connection, since: Instant::now(), seen };
+    fn park(self: &Arc<Self>, role: Role, connection: Connection, share: Share, seen: Option<Seen>) {
+        let parked = Parked { connection, share, since: Instant::now(), seen };
         let mut places = self.places.lock();
         if places.closed {
             // Closing may write to the disk: not while others wait for this lock.
@@ -132,6 +178,16 @@ impl Parking {
         if news {
             SWEEPER.watch(self);
         }
+    }
+
+    /// When the connection that is parked for longest was parked; `None` where none may be closed for
+    /// the sake of others.
+    fn longest_unused(&self) -> Option<Instant> {
+        if descriptors::is_reserved(&self.path) {
+            return None;
+        }
+        let places = self.places.lock();
+        places.writer.iter().chain(&places.readers).map(|parked| parked.since).min()
     }
 
     /// Closes connections that were parked before `limit`; whether others are still parked.
@@ -170,16 +226,25 @@ pub(super) struct Lease {
     parking: Arc<Parking>,
     role: Role,
     /// `None` only while this is dropped.
-    connection: Option<Connection>,
+    connection: Option<(Connection, Share)>,
     seen: Option<Seen>,
 }
 
 impl Lease {
     /// Takes the connection that was parked last, or opens one. The caller has the turn for it.
     pub(super) fn take(parking: &Arc<Parking>, role: Role) -> Result<Self, DatabaseError> {
-        match Self::take_parked(parking, role) {
+        let parked = Self::take_parked(parking, role);
+        // Beside a write, and opening a connection, it costs nothing to look.
+        if parked.is_none() || role == Role::Writer {
+            parking.check_file()?;
+        }
+        match parked {
             Some(lease) => Ok(lease),
-            None => Ok(Self::of(parking, role, connection::open(&parking.path, role)?, None)),
+            None => {
+                let share = SWEEPER.share(&parking.path)?;
+                let connection = connection::open(&parking.path, role)?;
+                Ok(Self::of(parking, role, (connection, share), None))
+            }
         }
     }
 
@@ -191,10 +256,10 @@ impl Lease {
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        parked.map(|parked| Self::of(parking, role, parked.connection, parked.seen))
+        parked.map(|parked| Self::of(parking, role, (parked.connection, parked.share), parked.seen))
     }
 
-    fn of(parking: &Arc<Parking>, role: Role, connection: Connection, seen: Option<Seen>) -> Self {
+    fn of(parking: &Arc<Parking>, role: Role, connection: (Connection, Share), seen: Option<Seen>) -> Self {
         Self { parking: Arc::clone(parking), role, connection: Some(connection), seen }
     }
 
@@ -213,7 +278,7 @@ impl Lease {
     /// The connection.
     #[expect(clippy::expect_used, reason = "it is taken out in drop alone")]
     pub(super) fn connection(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a lease has its connection until it is dropped")
+        &mut self.connection.as_mut().expect("a lease has its connection until it is dropped").0
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -223,12 +288,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some((connection, share)) = self.connection.take() else { return };
         // What was begun and not committed is undone. A connection that cannot even do that, or
         // whose user panicked, is not used again.
         let clean = connection.is_autocommit() || connection::roll_back(&connection);
         if clean && !std::thread::panicking() {
-            self.parking.park(self.role, connection, self.seen);
+            self.parking.park(self.role, connection, share, self.seen);
         }
     }
 }
@@ -262,6 +327,34 @@ impl Sweeper {
         self.arrived.notify_one();
     }
 
+    /// Descriptors for a connection to this file. Where none are left, connections are closed that
+    /// nobody uses, of whichever database, the longest unused first; where all are in use, one is
+    /// waited for.
+    fn share(&self, path: &Path) -> Result<Share, DatabaseError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(share) = Share::take(path, connection::DESCRIPTORS) {
+                return Ok(share);
+            }
+            if self.close_longest_unused() {
+                continue;
+            }
+            if begun.elapsed() >= PATIENCE {
+                return Err(error::no_descriptors(path));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Closes the connections of the database that nobody has used for longest; whether there is one.
+    fn close_longest_unused(&self) -> bool {
+        let watched: Vec<_> = self.watched.lock().iter().filter_map(Weak::upgrade).collect();
+        let unused = watched.iter().filter_map(|parking| Some((parking.longest_unused()?, parking)));
+        let Some((_, parking)) = unused.min_by_key(|(since, _)| *since) else { return false };
+        parking.clear();
+        true
+    }
+
     fn run(&self) {
         let mut freed = false;
         loop {
@@ -275,6 +368,8 @@ impl Sweeper {
             give_back();
             let mut all = std::mem::take(&mut *self.watched.lock());
             let before = all.len();
+            // Who only reads does not look; nobody needs to be told: the next one who asks is.
+            all.iter().filter_map(Weak::upgrade).for_each(|parking| drop(parking.check_file()));
             if let Some(limit) = Instant::now().checked_sub(IDLE) {
                 all.retain(|parking| parking.upgrade().is_some_and(|parking| parking.sweep(limit)));
             }

@@ -14,9 +14,6 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::protocol::{AppId, LogLine};
 
-/// How many files are open at a time, however many applications there are.
-pub(super) const MOST_OPEN: usize = 64;
-
 /// How long a file stays open without a line.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -60,6 +57,8 @@ pub(super) struct Writer {
     directory: PathBuf,
     max_bytes: u64,
     keep: usize,
+    /// How many files are open at a time, however many applications there are.
+    most_open: usize,
     open: HashMap<AppId, OpenLog>,
     followers: HashMap<AppId, broadcast::Sender<LogLine>>,
     lost: Arc<AtomicU64>,
@@ -75,11 +74,18 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
 }
 
 impl Writer {
-    pub(super) fn new(directory: PathBuf, max_bytes: u64, keep: usize, lost: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        directory: PathBuf,
+        max_bytes: u64,
+        keep: usize,
+        most_open: usize,
+        lost: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             directory,
             max_bytes,
             keep,
+            most_open: most_open.max(1),
             open: HashMap::new(),
             followers: HashMap::new(),
             lost,
@@ -158,7 +164,7 @@ impl Writer {
     /// closed for it.
     fn log(&mut self, app: &AppId) -> io::Result<&mut OpenLog> {
         if !self.open.contains_key(app) {
-            if self.open.len() >= MOST_OPEN {
+            if self.open.len() >= self.most_open {
                 let oldest = self.open.iter().min_by_key(|(_, log)| log.used).map(|(app, _)| app.clone());
                 oldest.map(|oldest| self.open.remove(&oldest));
             }

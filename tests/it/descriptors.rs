@@ -1,0 +1,46 @@
+//! A daemon with few file descriptors.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::environment::{Daemon, TestEnvironment, http};
+
+/// Starts the daemon with so many descriptors.
+fn daemon_with(environment: &TestEnvironment, limit: u32) -> Daemon {
+    let usual = environment.daemon_command();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+    command.arg(usual.get_program()).args(usual.get_args());
+    command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    environment.daemon_by(command)
+}
+
+#[tokio::test]
+async fn more_applications_than_descriptors_are_looked_after() {
+    let environment = TestEnvironment::new();
+    let daemon = daemon_with(&environment, 128);
+    let ids: Vec<String> = (0..40).map(|number| format!("app-{number}")).collect();
+    for id in &ids {
+        daemon.call("app.create", json!({"id": id, "start": true}));
+    }
+    // All of them at once, each wanting to read its database.
+    let mut visits = tokio::task::JoinSet::new();
+    for id in &ids {
+        let (url, id) = (format!("{}/api/__app/{id}/app:getLang", daemon.url), id.clone());
+        visits.spawn(async move { (id, reqwest::get(url).await.unwrap().status().as_u16()) });
+    }
+    for (id, status) in visits.join_all().await {
+        assert_eq!(status, 200, "{id}");
+    }
+    // As many connections of browsers as it serves, and more, take nothing from the operator.
+    let address = daemon.url.trim_start_matches("http://").to_owned();
+    let browsers: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    environment.nbapps(&["list"]).ok();
+    environment.nbapps(&["stop", "app-0"]).ok();
+    environment.nbapps(&["create", "new", "--start"]).ok();
+    let (status, _) = http(&daemon, "GET", "/api/app:getLang", None, None, None).await;
+    assert_eq!(status, 200);
+    drop(browsers);
+    assert!(!environment.daemon_log().contains("too many open files"), "{}", environment.daemon_log());
+}

@@ -1,0 +1,262 @@
+//! `--host ssh://` through a real `sshd` on loopback, and that nothing of it stays behind.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::environment::{PATIENCE, Ran, TestEnvironment};
+
+/// An `sshd` of this test alone, and an `ssh` that knows it.
+struct SshServer {
+    process: Child,
+    port: u16,
+    user: String,
+    /// The directory of an `ssh` that reads this test's configuration in place of the user's.
+    client: PathBuf,
+}
+
+/// Runs a program that prepares the test.
+fn prepare(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run tests/setup"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl SshServer {
+    /// Starts it. Who logs in finds this build's `nbapps` and the environment's daemon.
+    fn start(environment: &TestEnvironment) -> Self {
+        let directory = environment.path("ssh");
+        std::fs::create_dir(&directory).unwrap();
+        let at = |name: &str| directory.join(name).display().to_string();
+        for key in ["host_key", "identity"] {
+            prepare("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]);
+        }
+        std::fs::copy(at("identity.pub"), at("authorized_keys")).unwrap();
+        if rustix::process::geteuid().is_root() {
+            // Where the server puts the part of it that talks to strangers.
+            std::fs::create_dir_all("/run/sshd").unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let bin = PathBuf::from(env!("CARGO_BIN_EXE_nbapps")).parent().unwrap().display().to_string();
+        let server = format!(
+            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+             SetEnv PATH={bin}:/usr/bin:/bin NBAPPS_SOCKET={}\n",
+            at("host_key"),
+            at("authorized_keys"),
+            environment.socket().display(),
+        );
+        std::fs::write(at("sshd_config"), server).unwrap();
+        let client = format!(
+            "IdentityFile {}\nIdentitiesOnly yes\nUserKnownHostsFile {}\nStrictHostKeyChecking accept-new\n\
+             BatchMode yes\nLogLevel ERROR\n",
+            at("identity"),
+            at("known_hosts"),
+        );
+        std::fs::write(at("config"), client).unwrap();
+        let ssh = directory.join("bin/ssh");
+        std::fs::create_dir(ssh.parent().unwrap()).unwrap();
+        std::fs::write(&ssh, format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", at("config"))).unwrap();
+        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let log = std::fs::File::create(at("log")).unwrap();
+        let mut command = Command::new("/usr/sbin/sshd");
+        command.args(["-D", "-e", "-f", &at("sshd_config")]);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let mut server = Self {
+            process: process.unwrap_or_else(|error| panic!("sshd: {error}; run tests/setup")),
+            port,
+            user: prepare("id", &["-un"]),
+            client: ssh.parent().unwrap().to_owned(),
+        };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = std::fs::read_to_string(at("log")).unwrap_or_default();
+            assert!(server.process.try_wait().unwrap().is_none(), "sshd ended: {log}");
+            assert!(begun.elapsed() < PATIENCE, "sshd does not listen: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// The command line of `nbapps` on this host.
+    fn nbapps(&self, environment: &TestEnvironment, arguments: &[&str]) -> Command {
+        let host = format!("ssh://{}@127.0.0.1:{}", self.user, self.port);
+        let mut command = environment.nbapps_command(&["--host", &host]);
+        let path = format!("{}:{}", self.client.display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).args(arguments);
+        command
+    }
+}
+
+impl Drop for SshServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The processes of `nbapps daemon dial-stdio` that serve this environment's socket.
+fn dials(environment: &TestEnvironment) -> Vec<u32> {
+    let socket = format!("NBAPPS_SOCKET={}", environment.socket().display());
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let id = entry.unwrap().file_name().to_str()?.parse().ok()?;
+        let read = |name: &str| std::fs::read(format!("/proc/{id}/{name}")).ok();
+        let has = |text: Vec<u8>, part: &[u8]| text.split(|byte| *byte == 0).any(|word| word == part);
+        let dials = has(read("cmdline")?, b"dial-stdio") && has(read("environ")?, socket.as_bytes());
+        dials.then_some(id)
+    });
+    processes.collect()
+}
+
+/// Waits until something holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The connections that the daemon has open on its control socket, this one included.
+fn connections(daemon: &crate::environment::Daemon) -> usize {
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let sockets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    sockets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[test]
+fn commands_over_ssh_leave_nothing_behind() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let server = SshServer::start(&environment);
+    let before = connections(&daemon);
+    for _ in 0..3 {
+        assert_eq!(
+            environment.run(server.nbapps(&environment, &["list", "-o", "name"])).ok().stdout,
+            "main\n"
+        );
+    }
+    environment.run(server.nbapps(&environment, &["create", "crm"])).ok();
+    until("the far ends of the commands end", || dials(&environment).is_empty());
+    until("the daemon's connections end", || connections(&daemon) <= before);
+}
+
+#[test]
+fn a_killed_command_or_ssh_ends_the_far_side() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let server = SshServer::start(&environment);
+    let before = connections(&daemon);
+    for kill_ssh in [false, true] {
+        let mut command = server.nbapps(&environment, &["events"]);
+        let mut following = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("the events are followed", || !dials(&environment).is_empty());
+        if kill_ssh {
+            prepare("pkill", &["-KILL", "-P", &following.id().to_string()]);
+        } else {
+            following.kill().unwrap();
+        }
+        following.wait().unwrap();
+        until("the far end ends", || dials(&environment).is_empty());
+    }
+    until("the daemon's connections end", || connections(&daemon) <= before);
+}
+
+#[test]
+fn the_far_side_of_a_silent_daemon_ends_and_says_why() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let server = SshServer::start(&environment);
+    daemon.signal(Signal::STOP);
+    let Ran { code, stderr, .. } = environment.run(server.nbapps(&environment, &["daemon", "status"]));
+    daemon.signal(Signal::CONT);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains(&format!("(process {}) does not answer", daemon.pid())), "{stderr}");
+    until("the far end ends", || dials(&environment).is_empty());
+}
+
+/// `dial-stdio` by itself.
+struct Dial {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Dial {
+    fn start(environment: &TestEnvironment) -> Self {
+        let mut command = environment.nbapps_command(&["daemon", "dial-stdio"]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut dial = Self { process, stdout };
+        // An answer shows that it is connected.
+        dial.ask("1");
+        dial
+    }
+
+    fn ask(&mut self, id: &str) -> String {
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"host.info\"}}\n");
+        self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        self.line()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn ended(mut self) {
+        until("dial-stdio ends", || self.process.try_wait().unwrap().is_some());
+    }
+}
+
+#[test]
+fn dialling_ends_with_its_input_and_answers_before() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", serde_json::json!({"id": "crm"}));
+    let mut dial = Dial::start(&environment);
+    let request =
+        "{\"jsonrpc\":\"2.0\",\"id\":\"last\",\"method\":\"app.start\",\"params\":{\"id\":\"crm\"}}\n";
+    dial.process.stdin.as_mut().unwrap().write_all(request.as_bytes()).unwrap();
+    drop(dial.process.stdin.take());
+    let answer = dial.line();
+    assert!(answer.contains("\"last\"") && answer.contains("running"), "{answer}");
+    assert_eq!(dial.line(), "");
+    dial.ended();
+}
+
+#[test]
+fn dialling_ends_with_the_daemon() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let dial = Dial::start(&environment);
+    daemon.kill();
+    dial.ended();
+}
+
+#[test]
+fn dialling_ends_when_nobody_reads_it() {
+    let environment = TestEnvironment::new();
+    let _daemon = environment.daemon();
+    let Dial { mut process, stdout } = Dial::start(&environment);
+    // Its input stays open.
+    drop(stdout);
+    until("dial-stdio ends", || process.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn dialling_a_daemon_that_stops_answering_ends_with_its_input() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let mut dial = Dial::start(&environment);
+    daemon.signal(Signal::STOP);
+    drop(dial.process.stdin.take());
+    dial.ended();
+    daemon.signal(Signal::CONT);
+}

@@ -1,0 +1,82 @@
+//! A database file that is taken away under a running application.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+
+/// Creates a role, which writes.
+async fn write(daemon: &Daemon, token: &str, name: &str) -> (u16, Value) {
+    let role = json!({"name": name, "title": name});
+    http(daemon, "POST", "/api/roles:create", Some("crm"), Some(token), Some(role)).await
+}
+
+#[tokio::test]
+async fn what_would_be_lost_is_refused() {
+    for replace in [false, true] {
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        let application =
+            daemon.call("app.create", json!({"id": "crm", "start": true}))["application"].clone();
+        let file = PathBuf::from(application["database"]["location"].as_str().unwrap());
+        let token = sign_in(&daemon, Some("crm")).await;
+        let (status, answer) = write(&daemon, &token, "first").await;
+        assert_eq!(status, 200, "{answer}");
+        let aside = file.with_extension("aside");
+        fs::rename(&file, &aside).unwrap();
+        if replace {
+            fs::copy(&aside, &file).unwrap();
+        }
+        let (status, answer) = write(&daemon, &token, "second").await;
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer.to_string().contains("database is missing"), "{answer}");
+        // Reading is refused too, from then on.
+        let (status, answer) = http(&daemon, "GET", "/api/roles:list", Some("crm"), Some(&token), None).await;
+        assert_eq!(status, 503, "{answer}");
+        // Brought back, it is good again after a restart.
+        fs::rename(&aside, &file).unwrap();
+        environment.nbapps(&["restart", "crm"]).ok();
+        let (status, answer) = write(&daemon, &token, "third").await;
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_said_without_talk_of_servers() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let application = daemon.call("app.create", json!({"id": "crm"}))["application"].clone();
+    let file = PathBuf::from(application["database"]["location"].as_str().unwrap());
+    fs::rename(&file, file.with_extension("aside")).unwrap();
+    let ran = environment.nbapps(&["start", "crm"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("the file does not exist"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("host") && !ran.stderr.contains("port"), "{}", ran.stderr);
+}
+
+#[test]
+fn no_right_to_the_socket_is_a_refusal() {
+    let environment = TestEnvironment::new();
+    let _daemon = environment.daemon();
+    if !rustix::process::geteuid().is_root() {
+        // Who is not root is kept out by the mode, also as the owner.
+        fs::set_permissions(environment.socket(), fs::Permissions::from_mode(0o000)).unwrap();
+        let ran = environment.nbapps(&["list"]);
+        assert_eq!(ran.code, 7, "{}", ran.stderr);
+        return;
+    }
+    let nobody = "65534";
+    let mut command = environment.command("setpriv");
+    command.args(["--reuid", nobody, "--regid", nobody, "--clear-groups", "/usr/bin/env"]);
+    // Another user may not look into the build's directory either: a copy, where everybody may.
+    let program = std::env::temp_dir().join(format!("nbapps-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_nbapps"), &program).unwrap();
+    command.arg(&program).args(["list", "--socket"]).arg(environment.socket());
+    let ran = environment.run(command);
+    fs::remove_file(&program).unwrap();
+    assert_eq!(ran.code, 7, "{}", ran.stderr);
+    assert!(ran.stderr.contains("may not use the socket"), "{}", ran.stderr);
+}

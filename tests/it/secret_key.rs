@@ -1,0 +1,39 @@
+//! The host's key: a registry whose secrets need it is not opened without it.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::environment::TestEnvironment;
+
+#[test]
+fn a_missing_key_is_said_and_no_other_is_made() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true}));
+    let made = daemon.call("app.get", json!({"id": "main"}))["created_at"].clone();
+    assert!(daemon.stop().success());
+    let key = environment.data().join("secret.key");
+    let text = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    let names = || {
+        let entries = fs::read_dir(environment.data()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for _ in 0..2 {
+        let (code, said) = environment.refused(environment.daemon_command());
+        assert_eq!(code, 1, "{said}");
+        let path = key.display().to_string();
+        assert!(said.contains(&format!("error: the key {path} is missing")), "{said}");
+        assert!(said.contains("hint: bring secret.key back"), "{said}");
+        assert_eq!(names(), before);
+    }
+    environment.write_private(&key, &text);
+    let daemon = environment.daemon();
+    daemon.call("app.start", json!({"id": "crm"}));
+    // Nor is the main application made anew with each start.
+    assert_eq!(daemon.call("app.get", json!({"id": "main"}))["created_at"], made);
+}
