@@ -499,7 +499,18 @@ impl DataSource {
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
         let mut transaction = self.begin().await?;
-        let done = work(&mut transaction).await?;
+        if redefines {
+            transaction.keep_journal();
+        }
+        let done = match work(&mut transaction).await {
+            Ok(done) => done,
+            Err(error) => {
+                if redefines && let Err(left) = transaction.abandon(self).await {
+                    tracing::error!(%left, "a change of definitions that failed could not be taken back");
+                }
+                return Err(error);
+            }
+        };
         if redefines {
             let (source, new) = (self.clone(), Arc::clone(transaction.catalog()));
             transaction.commit_and(move || source.set_catalog(new)).await?;

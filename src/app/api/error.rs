@@ -155,6 +155,10 @@ impl From<DatabaseError> for ApiError {
                      write it without repetitions within repetitions, and without choices that begin alike",
                 )
             }
+            DatabaseError::Refused(refusal) => {
+                tracing::debug!(%refusal, "the database refused a request");
+                Self::bad_request(refusal.to_string())
+            }
             DatabaseError::Closed(_) => unavailable("the application is stopping"),
             DatabaseError::TooSlow(_) => {
                 tracing::warn!(%error, "a statement was cancelled");

@@ -1,7 +1,7 @@
 //! Making, changing and removing collections: rows, tables and catalog together.
 //!
-//! Where the engine has transactions of the schema, all of it happens or nothing; MySQL and MariaDB
-//! make a table for good, so that there it is removed again when what comes after fails.
+//! Where the engine has transactions of the schema, all of it happens or nothing; what MySQL and MariaDB
+//! make for good is taken back when what comes after fails.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::{fields, names};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
-    Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
+    AssociationKind, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction,
+    random_uid,
 };
 
 /// What is in columns of `collections`; the rest is in `options`.
@@ -45,25 +46,28 @@ pub(in crate::app) async fn create(
     source
         .redefine(|| {
             async move |transaction: &mut Transaction| {
-                names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
-                let collection = first_shape(name, given, fields)?;
-                if let Some(table) = text(given, "tableName") {
-                    names::check("table", table)?;
-                }
-                if transaction.has_table(&collection).await? {
-                    return Err(refused(format!(
-                        "there is a table {name} already, which is no collection's"
-                    )));
-                }
-                transaction.create_table(&collection).await?;
-                let filled = fill(transaction, name, given.clone(), fields.clone()).await;
-                if filled.is_err() && source.database().engine() == crate::data::Engine::Mysql {
-                    source.drop_table(&collection).await?;
-                }
-                filled
+                make(transaction, name, given.clone(), fields.clone()).await
             }
         })
         .await
+}
+
+async fn make(
+    transaction: &mut Transaction,
+    name: &str,
+    given: Map<String, Value>,
+    fields: Vec<Map<String, Value>>,
+) -> Result<Record, DataError> {
+    names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
+    let collection = first_shape(name, &given, &fields)?;
+    let table = text(&given, "tableName").unwrap_or(name);
+    names::check("table", table)?;
+    names::check_table(table)?;
+    if transaction.has_table(&collection).await? {
+        return Err(refused(format!("there is a table {name} already, which is no collection's")));
+    }
+    transaction.make_table(&collection).await?;
+    fill(transaction, name, given, fields).await
 }
 
 /// The definitions of fields that a definition is given with.
@@ -104,7 +108,9 @@ fn first_shape(
     for (place, field) in collection.fields().iter().enumerate() {
         let before = collection.fields().iter().take(place).map(Field::column);
         names::check_new("field", field.column(), before)?;
+        names::check_column(field.column())?;
     }
+    collection.check_room()?;
     if collection.fields().is_empty() {
         return Err(refused(format!("the collection {name} would have no field")));
     }
@@ -175,6 +181,12 @@ async fn update_meant(
         let new = refresh(transaction, &name).await?;
         for field in new.fields() {
             if old.as_ref().is_some_and(|old| old.get(field.name()).is_none()) {
+                if field.is_primary_key() {
+                    return Err(refused(format!(
+                        "{name} has no key, and gets none as long as it has a table"
+                    )));
+                }
+                new.check_room()?;
                 transaction.add_column(&new, &field.clone().nullable()).await?;
             }
         }
@@ -242,18 +254,61 @@ async fn set_listed(
         return Err(refused(format!("there is no collection {name} that fields could be set of")));
     }
     let known = transaction.find(&USER_FIELDS, Query::filter(Filter::eq("collectionName", name))).await?;
-    let is_listed = |row: &Record| listed.iter().any(|field| text(field, "name") == text(row, "name"));
+    // What a listed association refers by stays with it, whether somebody lists it or not.
+    let is_listed = |row: &Record| {
+        let name = text(row, "name");
+        listed.iter().any(|field| {
+            let refers = text(field, "type") == Some(AssociationKind::BelongsTo.as_str());
+            text(field, "name") == name || refers && text(field, "foreignKey") == name
+        })
+    };
     let superfluous: Vec<&str> =
         known.iter().filter(|row| !is_listed(row)).filter_map(|row| text(row, "name")).collect();
-    fields::remove(transaction, name, &superfluous).await?;
-    for mut field in listed {
+    let (_, mut dropped) = fields::forget_fields(transaction, name, &superfluous).await?;
+    // With a field go the associations over it.
+    let known = transaction.find(&USER_FIELDS, Query::filter(Filter::eq("collectionName", name))).await?;
+    // Columns come before the associations over them.
+    let (associations, columns): (Vec<_>, Vec<_>) = listed.into_iter().partition(|field| {
+        text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some())
+    });
+    for mut field in columns.into_iter().chain(associations) {
         field.remove("key");
         let known = known.iter().find(|row| text(row, "name") == text(&field, "name"));
         match known {
             Some(before) => fields::change(transaction, name, before, field).await?,
             None => {
+                make_way(transaction, name, &field, &mut dropped).await?;
                 fields::add(transaction, name, field).await?;
             }
+        }
+    }
+    let Some(collection) = transaction.catalog().get(name).cloned() else { return Ok(()) };
+    if collection.fields().is_empty() {
+        return Err(refused(format!("the collection {name} would have no field")));
+    }
+    for column in &dropped {
+        transaction.drop_column(&collection, column).await?;
+    }
+    Ok(())
+}
+
+/// Drops a column that is to go where a new field, or what it refers by, takes its name.
+async fn make_way(
+    transaction: &mut Transaction,
+    name: &str,
+    field: &Map<String, Value>,
+    dropped: &mut Vec<Field>,
+) -> Result<(), DataError> {
+    let names: Vec<&str> = ["name", "columnName", "field", "foreignKey", "otherKey"]
+        .into_iter()
+        .filter_map(|option| text(field, option))
+        .collect();
+    let Some(collection) = transaction.catalog().get(name).cloned() else { return Ok(()) };
+    for column in std::mem::take(dropped) {
+        if names.iter().any(|name| name.eq_ignore_ascii_case(column.column())) {
+            transaction.drop_column(&collection, &column).await?;
+        } else {
+            dropped.push(column);
         }
     }
     Ok(())

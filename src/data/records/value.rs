@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::moment;
 use super::number::{self, Held, SAFE_INTEGER};
+use super::depth;
 use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Value};
@@ -91,7 +92,10 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
         FieldType::Boolean => {
             truth(given).map(Value::Bool).ok_or_else(|| expected(field, given, "true or false"))
         }
-        FieldType::Json => document(field, given).map(Value::Json),
+        FieldType::Json => {
+            depth::check(field, given)?;
+            document(field, given).map(Value::Json)
+        }
         FieldType::Array | FieldType::Set => list(field, given),
         FieldType::DateTime => moment::moment(given)
             .map(Value::DateTime)
@@ -217,6 +221,7 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     let Some(items) = parsed.as_ref().unwrap_or(given).as_array() else {
         return Err(expected(field, given, "a list"));
     };
+    depth::check(field, parsed.as_ref().unwrap_or(given))?;
     let mut kept: Vec<Json> = Vec::with_capacity(items.len());
     for item in items {
         let item = document(field, item)?;
