@@ -57,7 +57,7 @@ impl Fleet {
         let data = self.directory.join("data");
         let main =
             Connection::open(data.join("main/database.sqlite")).expect("the main application's database");
-        let key = SecretKey::load_or_create(&data).expect("the host's key");
+        let key = SecretKey::load(&data).expect("the host's key can be read").expect("the host has a key");
         let read = "SELECT provision, jwtSecret FROM applicationProvisions WHERE name = ?";
         let (provision, sealed): (String, String) = main
             .query_row(read, [FIRST], |row| Ok((row.get(0)?, row.get(1)?)))

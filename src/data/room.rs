@@ -99,7 +99,7 @@ fn check_key(collection: &Collection) -> Result<(), DataError> {
 
 /// Bytes of a value in an index; `None` for what has no limit.
 fn key_bytes(field: &Field) -> Option<usize> {
-    Some(match field.kind().column_type() {
+    Some(match field.column_type() {
         ColumnType::Text | ColumnType::Json | ColumnType::JsonBinary => return None,
         other => bytes(&other),
     })

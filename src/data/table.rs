@@ -131,8 +131,7 @@ pub(super) fn drop_column(
 pub(super) fn has_index(field: &Field) -> bool {
     !field.primary_key
         && (field.unique
-            || field.indexed
-                && !matches!(field.kind.column_type(), ColumnType::Json | ColumnType::JsonBinary))
+            || field.indexed && !matches!(field.column_type(), ColumnType::Json | ColumnType::JsonBinary))
 }
 
 /// The index that a field asks for, if any.
@@ -144,7 +143,7 @@ pub(super) fn index(
     if !has_index(field) {
         return None;
     }
-    let is_long = field.kind.column_type() == ColumnType::Text;
+    let is_long = field.column_type() == ColumnType::Text;
     let mut index = Index::create();
     index.name(index_name(collection, field, field.unique, namespace)).table(table(collection, namespace));
     if is_counted(field, namespace.engine) || is_long && namespace.engine == Engine::Mysql {

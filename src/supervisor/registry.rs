@@ -239,7 +239,9 @@ impl Registry {
 
     pub(crate) async fn remove(&self, registration: &Registration) -> Result<(), DataError> {
         self.source
-            .transact(|| async move |transaction: &mut Transaction| remove_both(transaction, registration).await)
+            .transact(|| {
+                async move |transaction: &mut Transaction| remove_both(transaction, registration).await
+            })
             .await
     }
 

@@ -82,6 +82,6 @@ mod sign_in;
 mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;
+mod silent;
 mod sql;
 mod wire;
-mod silent;

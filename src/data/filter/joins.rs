@@ -180,7 +180,7 @@ fn check_types(
     };
     for ((collection, referring), (other, referred)) in pairs {
         let (referring, referred) = (collection.known(referring)?, other.known(referred)?);
-        let alike = |field: &Field| std::mem::discriminant(&field.kind.column_type());
+        let alike = |field: &Field| std::mem::discriminant(&field.column_type());
         if alike(referring) != alike(referred) {
             association.check_fields((collection, referring), (other, referred))?;
         }

@@ -11,9 +11,9 @@ use sea_query::Expr;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use super::depth;
 use super::moment;
 use super::number::{self, Held, SAFE_INTEGER};
-use super::depth;
 use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Value};

@@ -91,7 +91,8 @@ fn refusal(code: u16, message: &str) -> Option<Refusal> {
     let column = || named(message);
     Some(match code {
         1406 | 1074 => Refusal::TooLong { column: column() },
-        1264 | 1441 | 1690 => Refusal::OutOfRange { column: column() },
+        1264 | 1441 => Refusal::OutOfRange { column: column() },
+        1690 if !message.contains(OUT_OF_STEPS) => Refusal::OutOfRange { column: column() },
         // What a column's character set lacks is told apart from what is no value of its type.
         1366 if message.starts_with("Incorrect string value") => Refusal::Character { column: column() },
         1300 | 1977 | 3854 => Refusal::Character { column: column() },
@@ -102,7 +103,7 @@ fn refusal(code: u16, message: &str) -> Option<Refusal> {
         3140 | 3141 | 3143 | 3144 | 3156 | 3157 | 4036..=4044 => Refusal::Malformed { column: column() },
         3819 | 4025 => Refusal::Rule { rule: rule(message) },
         1267 | 1270 | 1271 | 4078 => Refusal::Incomparable,
-        1139 | 3685..=3699 | 1210 => Refusal::Pattern,
+        3685..=3697 | 1210 => Refusal::Pattern,
         1467 | 167 => Refusal::NoKeyLeft { column: None },
         1030 if message.contains("error 167") => Refusal::NoKeyLeft { column: None },
         1117 => Refusal::Columns,

@@ -2,18 +2,22 @@
 
 use serde_json::Value;
 
-use super::{Parameters, Place};
+use super::{Behind, Parameters, Place};
 use crate::app::api::{Answer, ApiError, Call};
-use crate::data::AssociationKind;
+use crate::data::{AssociationKind, Field};
+
+/// The field by whose values the records of an association are linked.
+pub(super) fn link_key(behind: &Behind) -> Result<&Field, ApiError> {
+    let target = &behind.target;
+    Ok(target.get(&behind.association.target_key).map_or_else(|| target.single_key(), Ok)?)
+}
 
 pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     let Some(behind) = &place.behind else {
         return Err(ApiError::not_found("only the records of an association are linked"));
     };
     let parameters = Parameters::of(call);
-    let key =
-        behind.target.get(&behind.association.target_key).map_or_else(|| behind.target.single_key(), Ok)?;
-    let (options, keys) = (parameters.write_options()?, parameters.keys(key));
+    let (options, keys) = (parameters.write_options()?, parameters.keys(link_key(behind)?));
     let to_one = !behind.association.kind.is_many();
     if to_one && keys.len() > 1 {
         return Err(ApiError::bad_request(format!("{} is one record", behind.association.name)));

@@ -8,6 +8,7 @@
 
 use serde_json::{Map, Value};
 
+use super::links::link_key;
 use super::{Parameters, Place};
 use crate::app::api::{ApiError, Call};
 use crate::data::{Catalog, Collection, DataError};
@@ -41,9 +42,10 @@ pub(in crate::app::api) async fn check(call: &Call<'_>, place: &Place) -> Result
             check_values(&catalog, records, None, &call.body)?;
         }
         "add" | "set" | "remove" | "toggle" => {
-            let through = place.behind.as_ref().and_then(|behind| through(&behind.association));
-            for item in parameters.keys()? {
-                check_values(&catalog, records, through, &item)?;
+            if let Some(behind) = &place.behind {
+                for item in parameters.keys(link_key(behind)?) {
+                    check_values(&catalog, records, through(&behind.association), &item)?;
+                }
             }
         }
         "query" => check_keys(&call.body, &QUERY)?,
