@@ -99,6 +99,11 @@ async fn field_types() {
 }
 
 #[tokio::test]
+async fn exact_numbers() {
+    follow("numbers").await;
+}
+
+#[tokio::test]
 async fn notations_of_values() {
     follow("notations").await;
 }

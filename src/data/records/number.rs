@@ -277,6 +277,29 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_kept() {
+        for (given, kept) in [
+            ("123456789123456.12345", "123456789123456.12345"),
+            ("-1.50", "-1.50"),
+            ("1e3", "1000"),
+            ("-2.5E-3", "-0.0025"),
+            ("-0", "0"),
+            ("-0.0", "0.0"),
+            ("12345678901234567890123", "12345678901234567890123"),
+        ] {
+            let Json::Number(given) = number(given) else { panic!("{given} is a number") };
+            assert_eq!(digits(&given).as_deref(), Some(kept));
+        }
+        let Json::Number(huge) = number("1e999") else { panic!("it is a number") };
+        assert_eq!(digits(&huge), None);
+        assert_eq!(whole(&number("9223372036854775807")), Some(i64::MAX));
+        assert_eq!(whole(&number("9223372036854775808")), None);
+        assert_eq!(double(&number("1.7976931348623157e308")), Some(f64::MAX));
+        assert_eq!(double(&number("5e-324")), Some(f64::from_bits(1)));
+        assert_eq!(double(&number("1.8e308")), None);
+    }
+
+    #[test]
     fn what_a_double_does_not_hold_goes_out_as_a_text() {
         for (exact, out) in [
             ("30.3100", json!(30.31)),
