@@ -218,12 +218,13 @@ fn statement<'a>(
     Ok((columns, statement))
 }
 
-/// Orders what is alike in the orders that were asked for by the values that divide it.
+/// Orders what is alike in the orders that were asked for by the values that divide it. Without any
+/// order, groups without a value come first, as engines that group in order give them.
 fn tell_apart(statement: &mut SelectStatement, engine: Engine, columns: &[Column<'_>], ordered: &[usize]) {
     for (place, column) in columns.iter().enumerate() {
         if column.function.is_none() && !ordered.contains(&place) {
             let by = by_place(engine, place, column.expression.clone());
-            statement.order_by_expr_with_nulls(by, Order::Asc, NullOrdering::Last);
+            statement.order_by_expr_with_nulls(by, Order::Asc, NullOrdering::First);
         }
     }
 }
