@@ -67,10 +67,9 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
             DatabaseError::Conflict(format!("{at}: {sentence}"))
         }
-        SqlState::UNDEFINED_COLUMN
-        | SqlState::UNDEFINED_TABLE
-        | SqlState::UNDEFINED_FUNCTION
-        | SqlState::DATATYPE_MISMATCH => DatabaseError::Outdated(format!("{at}: {sentence}")),
+        SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_TABLE => {
+            DatabaseError::Outdated(format!("{at}: {sentence}"))
+        }
         // A table was removed, or made anew, between two steps of one statement.
         SqlState::INTERNAL_ERROR if is_of_a_table_gone(message) => {
             DatabaseError::Conflict(format!("{at}: {sentence}"))

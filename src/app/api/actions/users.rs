@@ -6,7 +6,7 @@ use super::{changed, settable};
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 use crate::app::auth::{AuthError, check_names, take_password};
 use crate::app::system::USERS;
-use crate::data::{Filter, Query, Record, to_its_end};
+use crate::data::{Filter, Query, Record, Transaction, to_its_end};
 
 pub(super) struct Users;
 
@@ -58,11 +58,15 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     values.insert("updatedById".into(), id.into());
     let (source, user) = (call.app.source().clone(), own.clone());
     let written = to_its_end(async move {
-        let mut transaction = source.begin().await?;
-        let before = transaction.find_one(&USERS, Query::filter(user.clone())).await?;
-        check_names(&mut transaction, before.as_ref(), &values).await?;
-        transaction.update(&USERS, &user, values).await?;
-        transaction.commit().await
+        let (user, values) = (&user, &values);
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                let before = transaction.find_one(&USERS, Query::filter(user.clone())).await?;
+                check_names(transaction, before.as_ref(), values).await?;
+                transaction.update(&USERS, user, values.clone()).await.map(drop)
+            }
+        };
+        source.transact(work).await
     });
     written.await?;
     Ok(changed(call, &USERS, own, "id").await?)
