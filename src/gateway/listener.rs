@@ -7,20 +7,24 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use chrono::Utc;
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::framing::MAX_HEAD;
 use super::seats::{Seat, Seats};
+use super::socket::{Exchange, Socket};
 
 /// What connections may cost.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +34,9 @@ pub(super) struct Limits {
     pub(super) max_connections: usize,
 }
 
-/// The most bytes of a request's line and headers together; hyper answers more with 431.
-const LONGEST_HEAD: usize = 64 * 1024;
+/// The most bytes that hyper reads ahead: more than a head may have, so that [`Socket`] is what
+/// refuses it.
+const MAX_READ_AHEAD: usize = 2 * MAX_HEAD;
 
 /// How long to wait when the system cannot give another connection (no file descriptors left).
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -55,8 +60,9 @@ pub(super) async fn serve<A, F, B>(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
-        .max_buf_size(LONGEST_HEAD)
-        .pipeline_flush(true);
+        .max_buf_size(MAX_READ_AHEAD)
+        // One write for an answer costs less than gathering its parts.
+        .writev(false);
     let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
     let mut seats = Seats::new(limits.max_connections);
     let connections = TaskTracker::new();
@@ -64,40 +70,52 @@ pub(super) async fn serve<A, F, B>(
         let (http, answer) = (http.clone(), answer.clone());
         let (closing, ending) = (closing.clone(), ending.clone());
         connections.spawn(async move {
-            let service = service_fn(|request| {
+            let exchange = Arc::new(Exchange::default());
+            let service = service_fn(|request: Request<Incoming>| {
                 seat.is_busy();
+                exchange.begin(&request.body().size_hint());
                 let answer = answer(peer, request);
-                let (seat, closing) = (&seat, &closing);
+                let (seat, closing, exchange) = (&seat, &closing, &exchange);
                 async move {
                     let (answer, pause) = answer.await;
                     seat.is_idle();
                     if pause >= SHORTEST_PAUSE {
                         held_back(pause, seat, closing).await;
                     }
+                    exchange.end();
                     Ok::<_, Infallible>(answer)
                 }
             });
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+            let socket = Socket::new(stream, Arc::clone(&exchange));
+            let mut connection = http.serve_connection(TokioIo::new(socket), service);
             let ended = tokio::select! {
                 // Before what is held back because of them, which is then told that it is the last.
                 biased;
                 () = closing.cancelled() => None,
                 () = seat.is_wanted() => None,
-                ended = connection.as_mut() => Some(ended),
+                ended = &mut connection => Some(ended),
             };
             let ended = match ended {
                 Some(ended) => ended,
                 None => {
-                    connection.as_mut().graceful_shutdown();
+                    Pin::new(&mut connection).graceful_shutdown();
                     tokio::select! {
-                        ended = connection.as_mut() => ended,
-                        () = ending.cancelled() => Ok(()),
-                        () = seat.is_left() => Ok(()),
+                        ended = &mut connection => ended,
+                        () = ending.cancelled() => return,
+                        () = seat.is_left() => return,
                     }
                 }
             };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "a connection broke");
+            let Err(error) = ended else { return };
+            tracing::debug!(%peer, %error, "a connection broke");
+            let Parts { io, read_buf, .. } = connection.into_parts();
+            let socket = io.into_inner();
+            if let Some(status) = unanswered(&error, &socket, &read_buf) {
+                tokio::select! {
+                    _ = refuse(socket, status) => {}
+                    () = ending.cancelled() => {}
+                    () = seat.is_left() => {}
+                }
             }
         });
     }
@@ -110,6 +128,35 @@ pub(super) async fn serve<A, F, B>(
         ending.cancel();
         connections.wait().await;
     }
+}
+
+/// The answer to a head that hyper gives up without one, where any of it has come.
+fn unanswered(error: &hyper::Error, socket: &Socket, head: &[u8]) -> Option<StatusCode> {
+    let head = head.trim_ascii_start();
+    if head.is_empty() {
+        return None;
+    }
+    if socket.has_too_long_a_head() {
+        let in_first_line = !head.contains(&b'\n');
+        return Some(match in_first_line {
+            true => StatusCode::URI_TOO_LONG,
+            false => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        });
+    }
+    if error.is_timeout() {
+        Some(StatusCode::REQUEST_TIMEOUT)
+    } else {
+        error.is_incomplete_message().then_some(StatusCode::BAD_REQUEST)
+    }
+}
+
+/// Answers with a status alone, as hyper does where it refuses a head, and closes.
+async fn refuse(mut socket: Socket, status: StatusCode) -> std::io::Result<()> {
+    let date = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
+    let answer =
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\ndate: {date}\r\n\r\n");
+    socket.write_all(answer.as_bytes()).await?;
+    socket.shutdown().await
 }
 
 /// Waits, unless the seat is wanted or all is ended. The future is in a box: connections that are

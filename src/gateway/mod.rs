@@ -1,6 +1,7 @@
 //! HTTP in front of all applications.
 //!
-//! `listener.rs` accepts connections and drains them at the end; `layers.rs` gives every request
+//! `listener.rs` accepts connections and drains them at the end; `socket.rs` and `framing.rs` close
+//! them so that no answer is lost, and refuse what hyper would wait for; `layers.rs` gives every request
 //! its ID, log span, compression and a net for panics; `selector.rs` reads which application is
 //! meant and what of it; `answer.rs` reads the body, borrows the application from the
 //! [`Supervisor`] and hands the request to its API or its pages. `errors.rs` has the answers that
@@ -32,12 +33,14 @@ mod body;
 mod cors;
 mod directory;
 mod errors;
+mod framing;
 mod layers;
 mod listener;
 mod pace;
 mod peer;
 mod seats;
 mod selector;
+mod socket;
 
 pub use peer::{InvalidNetwork, Network};
 
