@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::directory::Host;
 use super::errors::{self, Refusal};
-use super::peer::{Network, Reached, client};
+use super::peer::{Network, Reached, check_host, client};
 use super::selector::{Named, Place, Selected, select};
 use super::{body, cors, layers, pace};
 use crate::app::api::ApiRequest;
@@ -97,7 +97,17 @@ impl Shared {
         parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
+        let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
+        if let Err(problem) = check_host(parts.version, &parts.headers, &reached) {
+            return Err(Refusal::malformed(problem));
+        }
+        if !cors::is_answered(&parts.method) {
+            return Err(Refusal::method(cors::METHODS));
+        }
         match selected.place {
+            Place::Ambiguous => Err(Refusal::malformed(
+                "X-App and __appName may name one application, not two different ones",
+            )),
             Place::Api(_) | Place::Health if parts.method == Method::OPTIONS => {
                 Ok(cors::options(&parts.headers))
             }
@@ -105,7 +115,9 @@ impl Shared {
             Place::Page(_) if leads_elsewhere(selected, &parts.method) => Ok(to_own_pages(selected, &parts)),
             Place::Page(offset) => Box::pin(self.page(selected, offset, peer, parts, body)).await,
             Place::Nowhere => Err(Refusal::nowhere()),
-            Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => Err(Refusal::method()),
+            Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => {
+                Err(Refusal::method("GET, HEAD"))
+            }
             Place::Health => self.health(&selected.app),
             Place::Start => Ok(redirect(&format!("{}/admin/", selected.prefix()))),
             Place::Asset => Ok(pages::asset(parts.uri.path())),
@@ -152,10 +164,15 @@ impl Shared {
         let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
         let host = reached.host.map(str::to_owned);
         let https = reached.https;
+        let at_home = reached.domain().and_then(|domain| self.supervisor.by_domain(&domain));
         let prefix = selected.prefix();
+        let at_home = match at_home {
+            Some(app) => app.as_str() == selected.app,
+            None => selected.app == AppId::MAIN && !prefix.is_empty(),
+        };
         let view = PageContext {
             prefix: &prefix,
-            own_domain: selected.named == Named::Domain,
+            at_home,
             https,
             host: host.as_deref(),
             directory: &Host(&self.supervisor),

@@ -10,19 +10,35 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 /// The methods of the API.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Whether this is one of [`METHODS`]. `TRACE` would show a script what it may not read (RFC 9110,
+/// 9.3.8), and `CONNECT` is for proxies.
+pub(super) fn is_answered(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
+}
 
 /// The answer to `OPTIONS`: a browser's question before a cross-origin request, or anybody's.
 pub(super) fn options(headers: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let answer = response.headers_mut();
-    answer.insert(ALLOW, METHODS);
+    let methods = HeaderValue::from_static(METHODS);
+    answer.insert(ALLOW, methods.clone());
     if headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         // `*` would not cover `Authorization`, so the headers asked for are named.
         if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ pub(super) struct Refusal {
     retry_after: Option<u64>,
     /// Whether its connection is closed.
     closes: bool,
+    /// The methods that the address answers, where the method is what is wrong.
+    allowed: Option<&'static str>,
     heading: &'static str,
     advice: &'static str,
     /// A command for whoever looks after the host.
@@ -107,6 +109,7 @@ impl Refusal {
             maintaining: unavailable.state == State::Commanding,
             retry_after: unavailable.retry_after,
             closes: false,
+            allowed: None,
             heading,
             advice,
             command,
@@ -123,9 +126,18 @@ impl Refusal {
     }
 
     /// The address does not answer this method.
-    pub(super) fn method() -> Self {
-        let message = "this address answers GET and HEAD only";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+    pub(super) fn method(allowed: &'static str) -> Self {
+        let message = format!("this address answers {allowed} only");
+        Self {
+            allowed: Some(allowed),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+        }
+    }
+
+    /// The request is not as HTTP or this host asks for. Its connection is closed: who reads it
+    /// otherwise may see another request in what follows.
+    pub(super) fn malformed(problem: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", problem).and_close()
     }
 
     /// The body was not read.
@@ -187,6 +199,7 @@ impl Refusal {
             maintaining: false,
             retry_after: None,
             closes: false,
+            allowed: None,
             heading: status.canonical_reason().unwrap_or("Not possible"),
             advice: "",
             command: None,
@@ -205,19 +218,22 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        self.closing(response)
+        self.with_headers(response)
     }
 
-    fn closing(&self, mut response: Response<Bytes>) -> Response<Bytes> {
+    fn with_headers(&self, mut response: Response<Bytes>) -> Response<Bytes> {
         if self.closes {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(allowed) = self.allowed {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
 
     /// For a person.
     pub(super) fn html(&self) -> Response<Bytes> {
-        self.closing(pages::problem(&Problem {
+        self.with_headers(pages::problem(&Problem {
             heading: self.heading,
             message: &capitalized(&self.message),
             advice: (!self.advice.is_empty()).then_some(self.advice),
@@ -342,7 +358,8 @@ mod tests {
             (Refusal::body("crm", &BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9s"),
             (Refusal::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
             (Refusal::nowhere(), 404, "nothing at this address"),
-            (Refusal::method(), 405, "GET and HEAD"),
+            (Refusal::method("GET, HEAD"), 405, "GET, HEAD only"),
+            (Refusal::malformed("the request has no Host header"), 400, "no Host"),
         ] {
             let response = refusal.json();
             assert_eq!(response.status(), status);

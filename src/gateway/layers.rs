@@ -9,7 +9,9 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use tower::service_fn;
@@ -83,7 +85,10 @@ where
         };
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), micros, "answered");
-        response.headers_mut().insert(X_REQUEST_ID, id.clone());
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, id.clone());
+        // Whatever a user stored and a browser opens is what it says to be, and no page.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     };
     work.instrument(span).await
@@ -180,6 +185,7 @@ mod tests {
         ] {
             let response = ask(|| response(kind, length)).await;
             assert_eq!(response.headers().contains_key(CONTENT_ENCODING), compressed, "{kind} {length}");
+            assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff", "{kind}");
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body.len() < length, compressed, "{kind} {length}");
         }

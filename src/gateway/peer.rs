@@ -1,15 +1,16 @@
 //! Who is on the other end of a connection, and what is believed of it.
 //!
 //! `X-Forwarded-Proto` and `X-Forwarded-Host` count only from a configured proxy: from anybody
-//! else they would choose an application, or make a cookie `Secure`, at a stranger's word. Of a
-//! list in such a header the last entry counts, which the trusted proxy itself added.
+//! else they would choose an application, or make a cookie `Secure`, at a stranger's word. Each
+//! proxy adds an entry at the end, in a line of its own or not; the entry that counts is the one that
+//! the outermost of the trusted proxies added, as `X-Forwarded-For` tells.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::header::{HOST, HeaderName};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Uri, Version};
 
 /// One address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +75,14 @@ impl<'a> Reached<'a> {
     pub(super) fn read(uri: &'a Uri, headers: &'a HeaderMap, peer: IpAddr, proxies: &[Network]) -> Self {
         // A request line with a whole address counts before `Host` (RFC 9112, 3.2.2).
         let asked = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(headers, &HOST));
-        if !proxies.iter().any(|proxy| proxy.contains(peer)) {
+        let trusted = Way::read(headers, peer, proxies).trusted;
+        if trusted == 0 {
             return Self { https: false, host: asked };
         }
-        let last = |name| text(headers, &HeaderName::from_static(name))?.rsplit(',').next().map(str::trim);
+        let believed = |name| entry(headers, name, trusted);
         Self {
-            https: last("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
-            host: last("x-forwarded-host").filter(|host| !host.is_empty()).or(asked),
+            https: believed("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
+            host: believed("x-forwarded-host").filter(|host| !host.is_empty()).or(asked),
         }
     }
 
@@ -105,22 +107,97 @@ impl<'a> Reached<'a> {
 /// The client's address: the connection's, or behind configured proxies the last one that none of
 /// them has (`X-Forwarded-For`).
 pub(super) fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
-    let trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
-    if !trusted(peer) {
-        return peer;
+    Way::read(headers, peer, proxies).client
+}
+
+/// The way that a request came, as far as it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    client: IpAddr,
+    /// How many trusted proxies passed it on, the last one first.
+    trusted: usize,
+}
+
+impl Way {
+    /// Follows `X-Forwarded-For` back from the connection, as far as trusted proxies wrote it.
+    fn read(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> Self {
+        let is_trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
+        let mut way = Self { client: peer, trusted: 0 };
+        if proxies.is_empty() || !is_trusted(peer) {
+            return way;
+        }
+        way.trusted = 1;
+        let added: Vec<&str> = entries(headers, "x-forwarded-for").collect();
+        for address in added.iter().rev().map_while(|address| address.parse().ok()) {
+            way.client = address;
+            if !is_trusted(address) {
+                break;
+            }
+            way.trusted += 1;
+        }
+        way
     }
-    // Each proxy adds the address it was reached from at the end, in a line of its own or not.
-    let lines = headers.get_all("x-forwarded-for").into_iter().filter_map(|line| line.to_str().ok());
-    let added: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    let known = added.iter().rev().map_while(|address| address.parse().ok());
-    let mut nearest = peer;
-    for address in known {
-        nearest = address;
-        if !trusted(address) {
-            break;
+}
+
+/// The entries of a header that is a list, in one line or several (RFC 9110, 5.3).
+fn entries<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(HeaderName::from_static(name)).into_iter();
+    lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
+}
+
+/// The entry that the last but so many proxies added. Where some of them added none, the first one
+/// is of a trusted proxy all the same.
+fn entry<'a>(headers: &'a HeaderMap, name: &'static str, trusted: usize) -> Option<&'a str> {
+    let count = entries(headers, name).count();
+    entries(headers, name).nth(count.saturating_sub(trusted))
+}
+
+/// Whether this can be the value of `Host`: a name or an address, and a port (RFC 3986, 3.2.2).
+pub(super) fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rfind(':') {
+        Some(at) if !host.ends_with(']') => (&host[..at], &host[at + 1..]),
+        _ => (host, ""),
+    };
+    if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() != port.is_empty() {
+        return false;
+    }
+    if let Some(literal) = name.strip_prefix('[') {
+        return literal.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut bytes = name.bytes();
+    while let Some(byte) = bytes.next() {
+        let good = match byte {
+            b'%' => [bytes.next(), bytes.next()].iter().all(|b| b.is_some_and(|b| b.is_ascii_hexdigit())),
+            b'-' | b'.' | b'_' | b'~' => true,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => true,
+            _ => byte.is_ascii_alphanumeric(),
+        };
+        if !good {
+            return false;
         }
     }
-    nearest
+    true
+}
+
+/// What is wrong with the `Host` of a request (RFC 9112, 3.2), or with the one that was forwarded.
+pub(super) fn check_host(
+    version: Version,
+    headers: &HeaderMap,
+    reached: &Reached<'_>,
+) -> Result<(), &'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version >= Version::HTTP_11 => return Err("the request has no Host header"),
+        (Some(_), Some(_)) => return Err("the request has more than one Host header"),
+        (Some(host), None) if !host.to_str().is_ok_and(is_host) => {
+            return Err("the request's Host header is not a host and a port");
+        }
+        _ => {}
+    }
+    match reached.host {
+        Some(host) if !is_host(host) => Err("the host that was asked for is not a host and a port"),
+        _ => Ok(()),
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -193,6 +270,88 @@ mod tests {
             }
             let found = client(&headers, peer.parse().unwrap(), &proxies);
             assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_outermost_trusted_proxy_said_counts_in_one_line_or_several() {
+        let proxies = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let uri = Uri::from_static("/");
+        let (one, two) = ("203.0.113.9", "203.0.113.9, 10.0.0.5");
+        for (forwarded_for, hosts, host) in [
+            (one, &["one.example"][..], "one.example"),
+            (one, &["evil.example, one.example"], "one.example"),
+            (one, &["evil.example", "one.example"], "one.example"),
+            (two, &["one.example, two.example"], "one.example"),
+            (two, &["one.example", "two.example"], "one.example"),
+            (two, &["evil.example, one.example", "two.example"], "one.example"),
+            (two, &["one.example"], "one.example"),
+            ("10.0.0.7, 10.0.0.5", &["one.example,two.example"], "one.example"),
+            ("evil, 10.0.0.5", &["evil.example, one.example, two.example"], "one.example"),
+            (one, &["evil.example, "], "asked.example"),
+            (one, &[], "asked.example"),
+        ] {
+            let name = |name| HeaderName::from_static(name);
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("asked.example"));
+            headers.insert(name("x-forwarded-for"), HeaderValue::from_static(forwarded_for));
+            headers.insert(name("x-forwarded-proto"), HeaderValue::from_static("https"));
+            for line in hosts {
+                headers.append(name("x-forwarded-host"), HeaderValue::from_static(line));
+            }
+            let reached = Reached::read(&uri, &headers, peer, &proxies);
+            assert_eq!((reached.host, reached.https), (Some(host), true), "{forwarded_for} {hosts:?}");
+            let stranger = Reached::read(&uri, &headers, IpAddr::from([192, 0, 2, 1]), &proxies);
+            assert_eq!((stranger.host, stranger.https), (Some("asked.example"), false));
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port() {
+        for host in
+            ["", "x", "a.example:80", "[::1]", "[::1]:13000", "127.0.0.1:", "a_b.example.", "%41.example"]
+        {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "a b",
+            "a b/../?x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "user@a",
+            "a:b",
+            "a:99999",
+            "::1",
+            "[::1",
+            "[x]",
+            "a,b",
+            "%4",
+            "%zz",
+            "a\\b",
+            "<a>",
+            "ä",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_once_which_host_it_is_for() {
+        let uri = Uri::from_static("/");
+        for (version, hosts, good) in [
+            (Version::HTTP_11, &["x"][..], true),
+            (Version::HTTP_11, &[], false),
+            (Version::HTTP_11, &["x", "x"], false),
+            (Version::HTTP_11, &["a b/../?x"], false),
+            (Version::HTTP_10, &[], true),
+            (Version::HTTP_10, &["x", "y"], false),
+        ] {
+            let headers: HeaderMap =
+                hosts.iter().map(|host| (HOST, HeaderValue::from_static(host))).collect();
+            let reached = Reached::read(&uri, &headers, IpAddr::from([127, 0, 0, 1]), &[]);
+            assert_eq!(check_host(version, &headers, &reached).is_ok(), good, "{version:?} {hosts:?}");
         }
     }
 

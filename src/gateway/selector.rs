@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 
 use super::peer::Reached;
@@ -41,6 +41,8 @@ pub(super) enum Place {
     Asset,
     /// Nothing is here.
     Nowhere,
+    /// Two applications are named where one can be.
+    Ambiguous,
 }
 
 /// A request's application and place.
@@ -77,15 +79,29 @@ pub(super) fn select(
     by_domain: impl FnOnce(&str) -> Option<AppId>,
 ) -> Selected {
     let path = uri.path();
-    let (id, place) = place(path, api_base);
+    let (id, mut place) = place(path, api_base);
+    let by_query = match uri.query().map_or(Ok(None), app_name) {
+        Ok(id) => id,
+        Err(Ambiguous) => {
+            place = Place::Ambiguous;
+            None
+        }
+    };
+    let by_header = match x_app(headers) {
+        Ok(id) => id,
+        Err(Ambiguous) => {
+            place = Place::Ambiguous;
+            None
+        }
+    };
     let (app, named) = if let Some(id) = id {
         (Cow::Owned(id.to_owned()), Named::Path)
     } else if place == Place::Asset {
         (Cow::Borrowed(AppId::MAIN), Named::Nothing)
-    } else if let Some(id) = uri.query().and_then(app_name) {
+    } else if let Some(id) = by_query {
         (id.into(), Named::Query)
-    } else if let Some(id) = headers.get(X_APP).filter(|id| !id.is_empty()) {
-        (String::from_utf8_lossy(id.as_bytes()).into_owned().into(), Named::Header)
+    } else if let Some(id) = by_header {
+        (id.into(), Named::Header)
     } else if let Some(id) = reached.domain().and_then(|domain| by_domain(&domain)) {
         (id.as_str().to_owned().into(), Named::Domain)
     } else {
@@ -126,21 +142,43 @@ fn page(below: &str, path: &str) -> Place {
     }
 }
 
-/// The query's `__appName`, not empty.
-fn app_name(query: &str) -> Option<String> {
+/// Two different applications are named.
+struct Ambiguous;
+
+/// The one ID among these; an empty one names nothing.
+fn one<T: AsRef<str> + Into<String>>(ids: impl Iterator<Item = T>) -> Result<Option<String>, Ambiguous> {
+    let mut ids = ids.filter(|id| !id.as_ref().is_empty());
+    let Some(first) = ids.next() else { return Ok(None) };
+    match ids.all(|other| other.as_ref() == first.as_ref()) {
+        true => Ok(Some(first.into())),
+        false => Err(Ambiguous),
+    }
+}
+
+/// The query's `__appName`.
+fn app_name(query: &str) -> Result<Option<String>, Ambiguous> {
     // Most queries have none, and are not decoded to learn that.
     if !query.contains("__appName") {
-        return None;
+        return Ok(None);
     }
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(name, value)| name == "__appName" && !value.is_empty())
-        .map(|(_, value)| value.into_owned())
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    one(pairs.filter(|(name, _)| name == "__appName").map(|(_, value)| value))
+}
+
+/// The `X-App` header, in one line or several; a proxy may have made a list of them.
+fn x_app(headers: &HeaderMap) -> Result<Option<String>, Ambiguous> {
+    let Some(first) = headers.get(X_APP) else { return Ok(None) };
+    let text = |line: &HeaderValue| String::from_utf8_lossy(line.as_bytes()).into_owned();
+    let lines: Vec<String> = headers.get_all(X_APP).iter().map(text).collect();
+    if lines.len() == 1 && !first.as_bytes().contains(&b',') {
+        return one(lines.into_iter());
+    }
+    one(lines.iter().flat_map(|line| line.split(',')).map(str::trim))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn pick(uri: &'static str, app: Option<&'static str>, host: Option<&'static str>) -> Selected {
         let mut headers = HeaderMap::new();
@@ -179,6 +217,29 @@ mod tests {
         ] {
             let selected = pick(uri, header, host);
             assert_eq!((&*selected.app, selected.named), (app, named), "{uri} {header:?} {host:?}");
+        }
+    }
+
+    #[test]
+    fn two_applications_at_once_are_ambiguous_and_one_named_twice_is_not() {
+        let place = |uri: &'static str, headers: &[&'static str]| {
+            let headers: HeaderMap = headers.iter().map(|id| (X_APP, HeaderValue::from_static(id))).collect();
+            let reached = Reached { https: false, host: None };
+            select(&Uri::from_static(uri), &headers, &reached, "/api/", |_| None).place
+        };
+        for (uri, headers, ambiguous) in [
+            ("/api/a:list", &["crm", "hr"][..], true),
+            ("/api/a:list", &["crm, hr"], true),
+            ("/api/a:list", &["crm", "crm"], false),
+            ("/api/a:list", &["crm", ""], false),
+            ("/api/a:list?__appName=crm", &["hr"], false),
+            ("/api/a:list?__appName=crm&__appName=hr", &[], true),
+            ("/api/a:list?__appName=crm&__appName=crm", &[], false),
+            ("/api/a:list?__appName=crm&__appName=", &[], false),
+            ("/api/__app/crm/a:list", &["crm", "hr"], true),
+            ("/admin/?__appName=crm&__appName=hr", &[], true),
+        ] {
+            assert_eq!(place(uri, headers) == Place::Ambiguous, ambiguous, "{uri} {headers:?}");
         }
     }
 

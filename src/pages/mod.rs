@@ -63,8 +63,9 @@ pub struct PageRequest {
 pub struct PageContext<'a> {
     /// What stands before `/admin` in every address: `/apps/<id>`, or nothing.
     pub prefix: &'a str,
-    /// Whether the application answers under a domain of its own.
-    pub own_domain: bool,
+    /// Whether the host that was asked for has this application's pages below `/admin` too, also
+    /// where the request went below `/apps/<id>`.
+    pub at_home: bool,
     /// Whether the request came by HTTPS, as far as a trusted proxy says so.
     pub https: bool,
     /// The host and port that the browser asked for.
@@ -76,10 +77,10 @@ pub struct PageContext<'a> {
 impl PageContext<'_> {
     /// The path that cookies are limited to, so that they reach no other application's pages.
     fn cookie_path(&self) -> String {
-        match (self.prefix, self.own_domain) {
-            ("", true) => "/".to_owned(),
+        match (self.prefix, self.at_home) {
+            (_, true) => "/".to_owned(),
             ("", false) => "/admin".to_owned(),
-            (prefix, _) => format!("{prefix}/"),
+            (prefix, false) => format!("{prefix}/"),
         }
     }
 }
@@ -301,13 +302,13 @@ mod tests {
 
     #[test]
     fn cookies_are_limited_to_the_application() {
-        let path = |prefix, own_domain| {
-            PageContext { prefix, own_domain, https: false, host: None, directory: &testing::Nobody }
+        let path = |prefix, at_home| {
+            PageContext { prefix, at_home, https: false, host: None, directory: &testing::Nobody }
                 .cookie_path()
         };
         assert_eq!(path("", false), "/admin");
         assert_eq!(path("", true), "/");
         assert_eq!(path("/apps/crm", false), "/apps/crm/");
-        assert_eq!(path("/apps/crm", true), "/apps/crm/");
+        assert_eq!(path("/apps/crm", true), "/");
     }
 }

@@ -18,22 +18,26 @@ pub(super) struct Current {
     pub(super) form_token: String,
 }
 
+/// Cookies of one name that are looked at: of two sessions, one may have been begun below another
+/// path, and have ended.
+const MAX_COOKIES: usize = 3;
+
 /// Whose cookie the request carries, if it is still good.
 pub(super) async fn current(call: &PageCall<'_>) -> Option<Current> {
-    let token = cookie(&call.request.headers, &cookie_name(call.app.name()))?;
-    match call.app.auth().authenticate(token).await {
-        Ok(session) => {
-            if let Some(renewed) = &session.renewed {
-                call.renewed.get_or_init(|| renewed.clone());
+    let name = cookie_name(call.app.name());
+    for token in cookies(&call.request.headers, &name).take(MAX_COOKIES) {
+        match call.app.auth().authenticate(token).await {
+            Ok(session) => {
+                if let Some(renewed) = &session.renewed {
+                    call.renewed.get_or_init(|| renewed.clone());
+                }
+                let form_token = call.app.auth().form_token(&session);
+                return Some(Current { session, form_token });
             }
-            let form_token = call.app.auth().form_token(&session);
-            Some(Current { session, form_token })
-        }
-        Err(error) => {
-            tracing::debug!(%error, "the session cookie is not good any more");
-            None
+            Err(error) => tracing::debug!(%error, "the session cookie is not good any more"),
         }
     }
+    None
 }
 
 /// Adds the cookie of a new session.
@@ -87,16 +91,15 @@ fn attributes(view: &PageContext<'_>) -> String {
     format!("; Path={}; HttpOnly; SameSite=Lax{secure}", view.cookie_path())
 }
 
-/// A cookie's value; of two of one name the first, which is the one with the longer path
-/// (RFC 6265, 5.4).
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The values of the cookies of a name, the ones with the longer paths first (RFC 6265, 5.4).
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
+        .filter(move |(key, value)| *key == name && !value.is_empty())
         .map(|(_, value)| value)
 }
 
@@ -106,8 +109,8 @@ mod tests {
     use super::*;
     use chrono::TimeDelta;
 
-    fn view(prefix: &str, own_domain: bool, https: bool) -> PageContext<'_> {
-        PageContext { prefix, own_domain, https, host: None, directory: &Nobody }
+    fn view(prefix: &str, at_home: bool, https: bool) -> PageContext<'_> {
+        PageContext { prefix, at_home, https, host: None, directory: &Nobody }
     }
 
     #[test]
@@ -133,14 +136,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("nbapps_crm=one; other=x;nbapps_hr=two"));
         headers.append(COOKIE, HeaderValue::from_static("nbapps_crm=three; nbapps_empty="));
-        for (name, value) in [
-            ("nbapps_crm", Some("one")),
-            ("nbapps_hr", Some("two")),
-            ("nbapps_main", None),
-            ("nbapps_empty", None),
-            ("nbapps_", None),
+        for (name, values) in [
+            ("nbapps_crm", &["one", "three"][..]),
+            ("nbapps_hr", &["two"]),
+            ("nbapps_main", &[]),
+            ("nbapps_empty", &[]),
+            ("nbapps_", &[]),
         ] {
-            assert_eq!(cookie(&headers, name), value, "{name}");
+            assert_eq!(cookies(&headers, name).collect::<Vec<_>>(), values, "{name}");
         }
     }
 }

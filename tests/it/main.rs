@@ -67,3 +67,4 @@ mod sign_in;
 mod sign_in_on_mariadb;
 #[path = "sign_in.rs"]
 mod sign_in_on_postgres;
+mod wire;

@@ -145,3 +145,36 @@ async fn a_password_is_changed_on_the_page() {
     let body = json!({"account": ROOT_EMAIL, "password": "another-1"});
     assert_eq!(http(&daemon, "POST", "/api/auth:signIn", None, None, Some(body)).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_sign_in_link_signs_in_below_every_address_of_its_application_on_that_host() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm", "start": true, "domains": ["crm.example.com"]}));
+    daemon.call("app.create", json!({"id": "hr", "start": true}));
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let get = async |path: &str, host: &str, cookie: &str| {
+        let request = client.get(format!("{}{path}", daemon.url)).header("Host", host);
+        request.header("Cookie", cookie).send().await.unwrap()
+    };
+    for (id, host, scope, opens) in [
+        ("crm", "crm.example.com", "Path=/;", &["/admin/", "/apps/crm/admin/"][..]),
+        ("crm", "elsewhere.example.com", "Path=/apps/crm/;", &["/apps/crm/admin/"]),
+        ("hr", "crm.example.com", "Path=/apps/hr/;", &["/apps/hr/admin/"]),
+        ("main", "elsewhere.example.com", "Path=/;", &["/admin/", "/apps/main/admin/"]),
+    ] {
+        let link = daemon.call("app.visit", json!({"id": id, "sign_in": true}));
+        let ticket = link["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let path = format!("/apps/{id}/admin/sign-in/ticket/{ticket}");
+        let signed_in = get(&path, host, "").await;
+        assert_eq!(signed_in.headers()["location"], format!("/apps/{id}/admin/"), "{id} {host}");
+        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.contains(scope), "{id} {host}: {cookie}");
+        // An older session below the longer path does not hide it.
+        let name = format!("nbapps_{id}");
+        let sent = format!("{name}=ended; {}", cookie.split(';').next().unwrap());
+        for path in opens {
+            assert_eq!(get(path, host, &sent).await.status(), 200, "{id} {host} {path}");
+        }
+    }
+}
