@@ -81,7 +81,7 @@ impl Hook for Housekeeping {
             match collection.name() {
                 "users" => {
                     NOT_GIVEN.iter().for_each(|name| drop(values.remove(*name)));
-                    Ok(())
+                    auth::check_names(transaction, None, values).await
                 }
                 "rolesUsers" => {
                     acl::check_role_given(text(values, "roleName")).map_err(forbidden)?;
@@ -227,9 +227,10 @@ async fn change_user(
     let id = user.get("id").cloned().unwrap_or_default();
     check_user_change(transaction, Some(&id)).await?;
     NOT_GIVEN.iter().for_each(|name| drop(changes.remove(*name)));
+    auth::check_names(transaction, Some(user), changes).await?;
     if changes.contains_key("password") {
         // Tokens that were signed before count no longer.
-        changes.insert("passwordChangeTz".to_owned(), json!(chrono::Utc::now().timestamp_millis()));
+        changes.insert("passwordChangeTz".to_owned(), json!(auth::password_changed(user)));
         transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
     }
     Ok(())

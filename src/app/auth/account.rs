@@ -8,6 +8,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::accounts::{is_email, is_username};
+use super::names::check_names;
 use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, object, password};
 use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
 use crate::data::{DataError, Filter, Query, Record, Sort, Transaction, to_its_end};
@@ -17,6 +18,13 @@ pub async fn default_role(transaction: &mut Transaction) -> Result<Option<String
     let query = Query::filter(Filter::eq("default", true)).sort(Sort::ascending("name")).fields(&["name"]);
     let role = transaction.find_one(&ROLES, query).await?;
     Ok(role.and_then(|role| role.get("name")?.as_str().map(str::to_owned)))
+}
+
+/// The value of `passwordChangeTz` for a user whose password is changed now, in milliseconds. It is
+/// another one than before, also when the clock was put back: sessions are told apart by it.
+pub fn password_changed(user: &Record) -> i64 {
+    let before = user.get("passwordChangeTz").and_then(Value::as_i64).unwrap_or_default();
+    Utc::now().timestamp_millis().max(before.saturating_add(1))
 }
 
 impl Auth {
@@ -38,10 +46,11 @@ impl Auth {
         self.rules().check_password(new)?;
         let id = session.user.id;
         // Whoever found a session must not find the password.
-        let attempt = self.throttle.begin(&format!("\0{id}"), None, Instant::now());
+        let attempt = self.throttle.begin_user(id, None, Instant::now());
         let attempt = attempt.map_err(AuthError::TooManyAttempts)?;
         let own = Filter::eq("id", id);
-        let found = self.source.find_one(&USERS, Query::filter(own.clone()).fields(&["password"])).await?;
+        let found = Query::filter(own.clone()).fields(&["password", "passwordChangeTz"]);
+        let found = self.source.find_one(&USERS, found).await?;
         let Some(record) = found else { return Err(AuthError::UserGone) };
         let hash = record.get("password").and_then(Value::as_str).map(str::to_owned);
         if !password::verify(&self.heavy, old.to_owned(), hash.clone()).await? {
@@ -50,7 +59,7 @@ impl Auth {
         self.throttle.succeeded(attempt);
         let changes = json!({
             "password": password::hash(&self.heavy, new.to_owned()).await?,
-            "passwordChangeTz": Utc::now().timestamp_millis(),
+            "passwordChangeTz": password_changed(&record),
             "updatedById": id,
         });
         // Of two changes at once, the second has the wrong old password.
@@ -93,6 +102,7 @@ impl Auth {
         let hash = self.hash_password(text("password").to_owned()).await?;
         user.insert("password".into(), hash.into());
         let mut transaction = self.source.begin().await?;
+        check_names(&mut transaction, None, &user).await?;
         let user = transaction.insert(&USERS, user).await?;
         if let Some(role) = default_role(&mut transaction).await? {
             let link = json!({"roleName": role, "userId": user.get("id")});

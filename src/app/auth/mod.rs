@@ -1,7 +1,7 @@
 //! Who is asking: sign-in, tokens, sessions.
 //!
 //! `sign_in.rs` lets people in, as an authenticator of the application allows (`authenticator.rs`)
-//! and no faster than `throttle.rs` lets anybody guess; `account.rs` changes passwords and signs
+//! and no faster than `throttle.rs` lets anybody guess; `names.rs` finds whose name is meant; `account.rs` changes passwords and signs
 //! people up by the rules in `accounts.rs`; `api_keys.rs` lets programs in. `token.rs` signs and
 //! checks, `policy.rs` judges how long that counts, `renewal.rs` replaces what has ended, and
 //! `session.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
@@ -25,6 +25,7 @@ mod accounts;
 mod api_keys;
 mod authenticator;
 mod error;
+mod names;
 pub(in crate::app) mod password;
 mod policy;
 mod renewal;
@@ -34,11 +35,12 @@ mod throttle;
 mod ticket;
 mod token;
 
-pub use account::default_role;
+pub use account::{default_role, password_changed};
 pub use accounts::{AccountRules, take_password};
 pub use api_keys::NewApiKey;
 pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};
 pub use error::AuthError;
+pub(in crate::app) use names::check_names;
 use policy::{Standing, TokenPolicy};
 use renewal::Renewals;
 use session::{Known, Sessions};

@@ -67,7 +67,9 @@ impl TokenPolicy {
         })
     }
 
-    /// What is to be done with a token of a session. `password_changed` is in milliseconds.
+    /// What is to be done with a token of a session of a user whose password was changed last then,
+    /// in milliseconds. A token counts for the password that was shown for it: whether a clock says
+    /// that it was signed before or after a change is no matter.
     pub(super) fn judge(
         &self,
         claims: &Claims,
@@ -79,10 +81,7 @@ impl TokenPolicy {
         if now.saturating_sub(claims.sign_in_time) > self.session.num_milliseconds() {
             return Err(AuthError::ExpiredSession);
         }
-        // Tokens say the second alone: what was signed within that of the change counts as signed
-        // before it, as in NocoBase. So does that of the next one, so that it is no matter of chance
-        // what becomes of whoever signs in at once.
-        if password_changed.is_some_and(|changed| issued < changed.saturating_add(1000)) {
+        if claims.password_changed != password_changed {
             return Err(AuthError::InvalidToken);
         }
         // Also when the setting was shortened after the token was signed.
@@ -169,6 +168,10 @@ mod tests {
         let shorter = TokenPolicy { token: hours(1), ..policy };
         let unlimited = TokenPolicy { renewal: hours(0), ..policy };
         let changed = Some(start.timestamp_millis() + 1);
+        let since = Claims { password_changed: changed, ..claims.clone() };
+        let long_before = Some(start.timestamp_millis() - 1_000_000);
+        let in_the_future = Some(start.timestamp_millis() + 86_400_000);
+        let after_the_clock = Claims { password_changed: in_the_future, ..claims.clone() };
         for (what, policy, claims, changed, after, expected) in [
             ("new", policy, &claims, None, hours(0), Ok(Standing::Good)),
             ("within its time", policy, &claims, None, hours(23), Ok(Standing::Good)),
@@ -182,6 +185,10 @@ mod tests {
             ("the session has ended", policy, &later, None, hours(25), Err("EXPIRED_SESSION")),
             ("another password since", policy, &claims, changed, hours(1), Err("INVALID_TOKEN")),
             ("another password, and ended", policy, &claims, changed, hours(25), Err("INVALID_TOKEN")),
+            ("for the password of now", policy, &since, changed, hours(0), Ok(Standing::Good)),
+            ("for one of before", policy, &since, Some(changed.unwrap() + 1), hours(0), Err("INVALID_TOKEN")),
+            ("changed by a clock behind", policy, &claims, long_before, hours(0), Err("INVALID_TOKEN")),
+            ("by a clock ahead", policy, &after_the_clock, in_the_future, hours(0), Ok(Standing::Good)),
         ] {
             let judged = policy.judge(claims, changed, start + after);
             let judged = judged.map_err(|error| error.code().unwrap_or_default());

@@ -8,9 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::accounts::LONGEST_PASSWORD;
+use super::names::folded;
 use super::token::Claims;
 use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, object, password, ticket};
-use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS};
+use crate::app::system::{ISSUED_TOKENS, ROLES_USERS};
 use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort};
 
 /// What somebody signs in with.
@@ -41,22 +42,32 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
+/// Somebody who has shown to be a user.
+struct Recognised {
+    id: i64,
+    /// When the password that was shown had been set: another one since ends the session that
+    /// begins.
+    password_changed: Option<i64>,
+    /// The name of the authenticator that counted.
+    authenticator: Option<String>,
+}
+
 impl Auth {
     /// Checks account and password. Who has failed too often is refused before anything is looked
     /// at: neither the database nor the hash are asked.
     pub async fn sign_in(&self, credentials: &Credentials<'_>) -> Result<SignedIn, AuthError> {
-        let Credentials { account, password, authenticator, client } = *credentials;
+        let Credentials { account, password, client, .. } = *credentials;
         if account.is_empty() || password.is_empty() {
             return Err(AuthError::MissingCredentials);
         }
-        let attempt = self.throttle.begin(account, client, Instant::now()).map_err(|wait| {
+        let attempt = self.throttle.begin(&folded(account), client, Instant::now()).map_err(|wait| {
             tracing::warn!(?client, "a sign-in was refused: too many attempts have failed");
             AuthError::TooManyAttempts(wait)
         })?;
-        match self.recognise(account, password, authenticator).await {
-            Ok(Some((id, authenticator))) => {
+        match self.recognise(credentials).await {
+            Ok(Some(recognised)) => {
                 self.throttle.succeeded(attempt);
-                self.signed_in(id, Some(&authenticator)).await
+                self.signed_in(recognised).await
             }
             Ok(None) => Err(AuthError::WrongCredentials),
             Err(error) => {
@@ -66,13 +77,9 @@ impl Auth {
         }
     }
 
-    /// Whose account and password these are, and the authenticator that counted.
-    async fn recognise(
-        &self,
-        account: &str,
-        password: &str,
-        authenticator: Option<&str>,
-    ) -> Result<Option<(i64, String)>, AuthError> {
+    /// Whose account and password these are.
+    async fn recognise(&self, credentials: &Credentials<'_>) -> Result<Option<Recognised>, AuthError> {
+        let Credentials { account, password, authenticator, client } = *credentials;
         let authenticator = self.authenticator(authenticator).await?;
         if authenticator.auth_type != EMAIL_PASSWORD {
             return Err(AuthError::NoAuthenticator(authenticator.name));
@@ -81,11 +88,30 @@ impl Auth {
             // Nobody has one of this length.
             return Ok(None);
         }
-        let found = self.find_account(account, &["id", "password"]).await?;
-        let id = found.as_ref().and_then(|record| record.get("id")?.as_i64());
+        let found = self.find_account(account, &["id", "password", "passwordChangeTz"]).await?;
+        let number = |name: &str| found.as_ref().and_then(|record| record.get(name)?.as_i64());
+        let id = number("id");
+        // An account has two names: whoever guesses by both guesses no faster.
+        let attempt = match id {
+            Some(id) => {
+                let attempt = self.throttle.begin_user(id, client, Instant::now());
+                Some(attempt.map_err(AuthError::TooManyAttempts)?)
+            }
+            None => None,
+        };
         let hash = found.as_ref().and_then(|record| record.get("password")?.as_str());
-        let right = password::verify(&self.heavy, password.to_owned(), hash.map(str::to_owned)).await?;
-        Ok(id.filter(|_| right).map(|id| (id, authenticator.name)))
+        let right = password::verify(&self.heavy, password.to_owned(), hash.map(str::to_owned)).await;
+        match (&right, attempt) {
+            (Ok(true), Some(attempt)) => self.throttle.succeeded(attempt),
+            (Err(_), Some(attempt)) => self.throttle.undecided(attempt),
+            _ => {}
+        }
+        let right = right?;
+        Ok(id.filter(|_| right).map(|id| Recognised {
+            id,
+            password_changed: number("passwordChangeTz"),
+            authenticator: Some(authenticator.name),
+        }))
     }
 
     /// Makes a ticket that signs `user` in (user name or e-mail; `None`: the first root user),
@@ -110,16 +136,19 @@ impl Auth {
     /// Signs in by a ticket; a second time is refused.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<SignedIn, AuthError> {
         let id = self.tickets.redeem(ticket, Instant::now()).ok_or(AuthError::InvalidTicket)?;
-        self.signed_in(id, None).await
+        self.sessions.forget(id);
+        let known = self.sessions.user(&self.source, id).await?.ok_or(AuthError::UserGone)?;
+        self.signed_in(Recognised { id, password_changed: known.password_changed, authenticator: None }).await
     }
 
     /// A new session of a user.
-    async fn signed_in(&self, id: i64, authenticator: Option<&str>) -> Result<SignedIn, AuthError> {
+    async fn signed_in(&self, recognised: Recognised) -> Result<SignedIn, AuthError> {
+        let Recognised { id, password_changed, authenticator } = recognised;
         // Read again: it may have been made a moment ago.
         self.sessions.forget(id);
         let known = self.sessions.user(&self.source, id).await?.ok_or(AuthError::UserGone)?;
         let (now, policy) = (Utc::now(), **self.policy.load());
-        let claims = Claims::new(id, now, policy.token);
+        let claims = Claims { password_changed, ..Claims::new(id, now, policy.token) };
         let issued = json!({
             "id": claims.sid, "jti": claims.jti, "userId": id, "authenticator": authenticator,
             "signInTime": claims.sign_in_time, "issuedTime": claims.sign_in_time,
@@ -142,17 +171,5 @@ impl Auth {
         transaction.destroy(&ISSUED_TOKENS, &ended).await?;
         transaction.insert(&ISSUED_TOKENS, issued).await?;
         transaction.commit().await
-    }
-
-    /// The user of a user name or an e-mail address; where one's name is another's address, the
-    /// one who was there first.
-    async fn find_account(&self, account: &str, fields: &[&str]) -> Result<Option<Record>, DataError> {
-        let either = ["username", "email"].map(|field| Filter::eq(field, account)).to_vec();
-        let query = Query::filter(Filter::Or(either)).sort(Sort::ascending("id")).fields(fields);
-        match self.source.find_one(&USERS, query).await {
-            // What no field could hold is nobody's name.
-            Err(DataError::Invalid { .. }) => Ok(None),
-            found => found,
-        }
     }
 }

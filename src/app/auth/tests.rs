@@ -8,9 +8,9 @@ use chrono::TimeDelta;
 use super::token::Claims;
 use super::*;
 use crate::app::App;
-use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
+use crate::app::system::{API_KEYS, AUTHENTICATORS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
 use crate::app::test_place::{PASSWORD, Place};
-use crate::data::Query;
+use crate::data::{Query, WriteOptions};
 
 /// A day: how long tokens are good by default.
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -133,11 +133,137 @@ async fn a_changed_password_ends_every_session() {
     auth.change_password(&session, PASSWORD, "n3w").await.unwrap();
     assert_eq!(code(auth.authenticate(&token).await), "INVALID_TOKEN");
     assert_eq!(auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap_err().status(), 401);
-    auth.sign_in(&Credentials::new("nocobase", "n3w")).await.unwrap();
-    // Signed in two seconds after the change.
-    let later = Claims::new(1, Utc::now() + TimeDelta::seconds(2), DAY);
-    let token = Keys::new(b"secret").sign(&later).unwrap();
-    assert_eq!(code(auth.authenticate(&token).await), "let in");
+    let next = auth.sign_in(&Credentials::new("nocobase", "n3w")).await.unwrap().token;
+    assert_eq!(code(auth.authenticate(&next).await), "let in", "within the same second");
+    // It is no matter of clocks: what was signed for the password of before is refused.
+    let later = Claims::new(1, Utc::now() + TimeDelta::hours(2), DAY);
+    let of_before = Keys::new(b"secret").sign(&later).unwrap();
+    assert_eq!(code(auth.authenticate(&of_before).await), "INVALID_TOKEN");
+    for app in [place.open().await.unwrap(), app] {
+        assert_eq!(code(app.auth().authenticate(&next).await), "let in");
+        assert_eq!(code(app.auth().authenticate(&token).await), "INVALID_TOKEN");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_set_by_a_clock_behind_ends_sessions_too() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let auth = app.auth();
+    let in_the_future = Utc::now().timestamp_millis() + 3_600_000;
+    let changed = object(json!({"passwordChangeTz": in_the_future}));
+    place.source.update(&USERS, &Filter::eq("id", 1), changed).await.unwrap();
+    auth.forget_users();
+    let mut password = PASSWORD.to_owned();
+    let mut tokens: Vec<String> = Vec::new();
+    for round in 0..3 {
+        let token = auth.sign_in(&Credentials::new("nocobase", &password)).await.unwrap().token;
+        let session = auth.authenticate(&token).await.unwrap();
+        for before in &tokens {
+            assert_eq!(code(auth.authenticate(before).await), "INVALID_TOKEN", "{round}");
+        }
+        let next = format!("password {round}");
+        auth.change_password(&session, &password, &next).await.unwrap();
+        tokens.push(token);
+        password = next;
+    }
+}
+
+/// A user of this name and address with a password like the name.
+async fn add_user(app: &App, name: &str, email: &str) -> Result<Record, DataError> {
+    let hash = app.auth().hash_password(name.to_owned()).await.unwrap();
+    let user = object(json!({"username": name, "email": email, "password": hash}));
+    app.source().create(&USERS, user, &WriteOptions::default()).await
+}
+
+#[tokio::test]
+async fn names_are_compared_without_regard_to_case_and_kept_as_written() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    add_user(&app, "Zoé_%", "Zoe@Example.org").await.unwrap();
+    for account in ["Zoe@Example.org", "zoe@example.org", "ZOE@EXAMPLE.ORG", "zoé_%", "ZOÉ_%"] {
+        let signed_in = app.auth().sign_in(&Credentials::new(account, "Zoé_%")).await.unwrap();
+        assert_eq!(signed_in.user.email.as_deref(), Some("Zoe@Example.org"), "{account}");
+    }
+    for nobody in ["zoé_x", "zoéx%", "zoe@exampleXorg"] {
+        let refused = app.auth().sign_in(&Credentials::new(nobody, "Zoé_%")).await.unwrap_err();
+        assert_eq!(refused.status(), 401, "{nobody}");
+    }
+    for (name, email, field) in
+        [("other", "zoe@example.ORG", "email"), ("ZOÉ_%", "other@example.org", "username")]
+    {
+        let refused = add_user(&app, name, email).await.unwrap_err();
+        assert_eq!(refused.unique(), Some(&[field.to_owned()][..]), "{refused}");
+        let given = object(json!({
+            "username": name.replace('%', "x"), "email": email, "password": "x", "confirm_password": "x",
+        }));
+        if field == "email" {
+            let options = json!({"public": {"allowSignUp": true, "signupForm": [
+                {"field": "username", "show": true, "required": true}, {"field": "email", "show": true},
+            ]}});
+            let form = object(json!({"options": options}));
+            place.source.update(&AUTHENTICATORS, &Filter::All, form).await.unwrap();
+            let refused = app.auth().sign_up(None, None, &given).await.unwrap_err();
+            assert!(matches!(&refused, AuthError::Data(error) if error.unique().is_some()), "{refused}");
+        }
+    }
+    add_user(&app, "zoéx%", "zoe2@example.org").await.unwrap();
+}
+
+#[tokio::test]
+async fn two_spellings_at_once_are_one_user() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let spelled = ["ann", "Ann", "aNn", "anN", "ANn", "AnN", "aNN", "ANN"];
+    let made = spelled.map(|name| {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move { add_user(&app, name, &format!("{name}@example.org")).await.is_ok() })
+    });
+    let mut users = 0;
+    for made in made {
+        users += usize::from(made.await.unwrap());
+    }
+    assert_eq!(users, 1);
+}
+
+#[tokio::test]
+async fn where_both_spellings_are_there_already_each_is_itself() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let mut users = Vec::new();
+    for name in ["zoe", "Zoe"] {
+        let hash = app.auth().hash_password(name.to_owned()).await.unwrap();
+        let user = object(json!({"username": name, "password": hash}));
+        users.push(place.source.insert(&USERS, user).await.unwrap()["id"].as_i64().unwrap());
+    }
+    for (account, password, user) in
+        [("zoe", "zoe", Some(0)), ("Zoe", "Zoe", Some(1)), ("ZOE", "zoe", Some(0)), ("zoe", "Zoe", None)]
+    {
+        let signed_in = app.auth().sign_in(&Credentials::new(account, password)).await;
+        let found = signed_in.ok().map(|signed_in| signed_in.user.id);
+        assert_eq!(found, user.map(|user: usize| users[user]), "{account} {password}");
+    }
+    // Each may be written again as it is, or given a name of its own.
+    for (id, name) in [(users[1], "Zoe"), (users[0], "zoe"), (users[1], "zoe2")] {
+        let changes = object(json!({"username": name, "nickname": "x"}));
+        let own = Filter::eq("id", id);
+        app.source().change(&USERS, own, changes, &WriteOptions::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tries_count_for_the_account_however_it_is_spelled() {
+    let place = Place::installed(module_path!()).await;
+    let app = place.open().await.unwrap();
+    let client = Some(IpAddr::from([192, 0, 2, 1]));
+    let mut refused = Vec::new();
+    for account in ["nocobase", "NocoBase", "NOCOBASE", "admin@nocobase.com", "Admin@NocoBase.com"] {
+        for _ in 0..4 {
+            let wrong = Credentials { client, ..Credentials::new(account, "wrong") };
+            refused.push(app.auth().sign_in(&wrong).await.unwrap_err().status().as_u16());
+        }
+    }
+    assert_eq!(refused, [[401; 10], [429; 10]].concat());
 }
 
 #[tokio::test]

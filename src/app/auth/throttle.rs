@@ -1,7 +1,7 @@
 //! How often somebody may guess a password.
 //!
 //! Failures are counted by account and client address together, by account alone and by address
-//! alone, and drain away with time: who has used up the first dozen may try on at a slow pace. An
+//! alone, whichever of its names an account is called by and however that is spelled. They drain away with time: who has used up the first dozen may try on at a slow pace. An
 //! attempt is counted before the password is looked at, so that many at once gain nothing, and
 //! taken back when it was right. A table of a fixed size holds a moment for each; accounts and
 //! addresses themselves are not kept.
@@ -62,6 +62,21 @@ impl Throttle {
         let of_client = client.map(|client| (self.hasher.hash_one(("client", client)), CLIENT));
         let attempt = Attempt { pair, others: [Some(of_account), of_client] };
 
+        self.count(attempt.counted(), now)?;
+        Ok(attempt)
+    }
+
+    /// Lets an attempt on a user through, by whichever name it is made, and counts it; else says how
+    /// long to wait. The client is counted by [`Throttle::begin`].
+    pub(super) fn begin_user(
+        &self,
+        id: i64,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Attempt, Duration> {
+        let pair = self.hasher.hash_one(("user and client", id, client.map(network)));
+        let of_user = (self.hasher.hash_one(("user", id)), ACCOUNT);
+        let attempt = Attempt { pair, others: [Some(of_user), None] };
         self.count(attempt.counted(), now)?;
         Ok(attempt)
     }
@@ -180,6 +195,15 @@ mod tests {
         let throttle = Throttle::default();
         let in_one_network = |n: u32| format!("2001:db8::{n:x}");
         assert_eq!(tries(&throttle, same("ann"), in_one_network, now), PAIR.burst);
+    }
+
+    #[test]
+    fn a_user_is_one_by_whatever_name() {
+        let (throttle, now, client) = (Throttle::default(), Instant::now(), ip("192.0.2.1"));
+        let tried = (0..1000).take_while(|_| throttle.begin_user(1, client, now).is_ok()).count();
+        assert_eq!(tried, PAIR.burst as usize);
+        assert!(throttle.begin_user(2, client, now).is_ok());
+        assert!(throttle.begin_user(1, ip("192.0.2.2"), now).is_ok());
     }
 
     #[test]

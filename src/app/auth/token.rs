@@ -40,6 +40,9 @@ pub(super) struct Claims {
     /// When its user signed in, in milliseconds.
     #[serde(default)]
     pub(super) sign_in_time: i64,
+    /// When the user's password had last been changed then, in milliseconds. This one is ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) password_changed: Option<i64>,
 }
 
 impl Claims {
@@ -55,6 +58,7 @@ impl Claims {
             jti: id,
             sid: id,
             sign_in_time: now.timestamp_millis(),
+            password_changed: None,
         }
     }
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{changed, settable};
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
-use crate::app::auth::{AuthError, take_password};
+use crate::app::auth::{AuthError, check_names, take_password};
 use crate::app::system::USERS;
-use crate::data::{Filter, Record};
+use crate::data::{Filter, Query, Record, to_its_end};
 
 pub(super) struct Users;
 
@@ -56,6 +56,14 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     let id = call.session()?.user.id;
     let own = Filter::eq("id", id);
     values.insert("updatedById".into(), id.into());
-    call.app.source().update(&USERS, &own, values).await?;
+    let (source, user) = (call.app.source().clone(), own.clone());
+    let written = to_its_end(async move {
+        let mut transaction = source.begin().await?;
+        let before = transaction.find_one(&USERS, Query::filter(user.clone())).await?;
+        check_names(&mut transaction, before.as_ref(), &values).await?;
+        transaction.update(&USERS, &user, values).await?;
+        transaction.commit().await
+    });
+    written.await?;
     Ok(changed(call, &USERS, own, "id").await?)
 }
