@@ -134,6 +134,8 @@ struct Settings {
     language: Arc<str>,
     role_mode: acl::RoleMode,
     rules: auth::AccountRules,
+    /// Whether requests are refused that name what does not exist (`options.strict`).
+    strict: bool,
 }
 
 impl std::fmt::Debug for App {
@@ -201,11 +203,23 @@ impl App {
 
     /// Whether users act in one role or in all of theirs.
     async fn role_mode(&self) -> Result<acl::RoleMode, AppError> {
+        self.know_settings().await?;
+        Ok(self.settings.load().role_mode)
+    }
+
+    /// Whether requests are refused that name what does not exist, where they say nothing of it.
+    async fn is_strict(&self) -> Result<bool, AppError> {
+        self.know_settings().await?;
+        Ok(self.settings.load().strict)
+    }
+
+    /// Reads the settings again, if they were changed since they were read last.
+    async fn know_settings(&self) -> Result<(), AppError> {
         let changes = self.settings_changes.load(Ordering::SeqCst);
         if self.settings_known.load(Ordering::SeqCst) < changes {
             Box::pin(self.reload_settings()).await?;
         }
-        Ok(self.settings.load().role_mode)
+        Ok(())
     }
 
     /// The turn to change definitions of collections.
@@ -301,6 +315,8 @@ impl Settings {
             language: text("appLang").unwrap_or("en-US").into(),
             role_mode: text("roleMode").and_then(acl::RoleMode::parse).unwrap_or_default(),
             rules: auth::AccountRules::of(&record),
+            strict: record.get("options").and_then(|options| options.get("strict"))
+                == Some(&Value::Bool(true)),
         })
     }
 }

@@ -83,6 +83,16 @@ async fn sums_and_counts() {
     follow("queries").await;
 }
 
+#[tokio::test]
+async fn unknown_names() {
+    follow("strict").await;
+}
+
+#[tokio::test]
+async fn accounts() {
+    follow("accounts").await;
+}
+
 /// Follows a file from its beginning to its end; fails with all that is not as it says.
 async fn follow(name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name).with_extension("txt");

@@ -183,8 +183,9 @@ impl Call<'_> {
     /// Refuses parameters of the query string that are not among `known`: one that has no effect
     /// would be believed to have one.
     pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
-        // The gateway has read it: it chose this application.
-        let all = self.params.as_object().into_iter().flat_map(Map::keys).filter(|name| *name != "__appName");
+        // The gateway has read the first: it chose this application. The second asks for just this.
+        let read = |name: &&String| *name == "__appName" || *name == "strict";
+        let all = self.params.as_object().into_iter().flat_map(Map::keys).filter(|name| !read(name));
         match all.into_iter().find(|name| !known.contains(&name.as_str())) {
             Some(name) => {
                 Err(ApiError::bad_request(format!("the parameter {name} is not supported by this action")))
@@ -292,7 +293,10 @@ async fn handle(
     let mut call = Call { app, action, params, body, headers, client, session, requester, source_key };
     match &found {
         Found::Resource(resource) => resource.call(call).await,
-        Found::Records(place) => records::answer(&mut call, place).await,
+        Found::Records(place) => {
+            records::check_names(&call, place).await?;
+            records::answer(&mut call, place).await
+        }
     }
 }
 

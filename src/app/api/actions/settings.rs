@@ -81,6 +81,10 @@ fn check(values: &Record) -> Result<(), ApiError> {
     if values.get("options").is_some_and(|options| *options != json!(null) && !options.is_object()) {
         return Err(ApiError::bad_request("options must be an object"));
     }
+    let strict = values.get("options").and_then(|options| options.get("strict"));
+    if strict.is_some_and(|strict| !strict.is_boolean() && !strict.is_null()) {
+        return Err(ApiError::bad_request("options.strict must be true or false"));
+    }
     let mode = values.get("roleMode");
     if mode.is_some_and(|mode| mode.as_str().and_then(RoleMode::parse).is_none()) {
         let modes = RoleMode::ALL.map(RoleMode::as_str).join(", ");

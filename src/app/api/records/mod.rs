@@ -1,6 +1,6 @@
 //! What is done with the records of every collection: `posts:list`, `posts/1/tags:add`.
 //!
-//! `parameters.rs` reads what was asked for, `read.rs`, `write.rs` and `links.rs` do it through
+//! `parameters.rs` reads what was asked for (`strict.rs` refuses unknown names in it), `read.rs`, `write.rs` and `links.rs` do it through
 //! [`crate::data`], for whom [`super::Requester`] says. Collections with rules of their own add
 //! actions beside these ([`super::Resource`]), or hooks beneath them ([`crate::app::hooks`]).
 
@@ -14,9 +14,11 @@ use crate::data::{
 mod links;
 mod parameters;
 mod read;
+mod strict;
 mod write;
 
 pub(super) use parameters::Parameters;
+pub(super) use strict::check as check_names;
 
 /// Collections whose records are the host's own: the definitions of others, and what it notes down.
 const INTERNAL: [&str; 8] = [
@@ -84,6 +86,7 @@ pub(super) async fn list_of(
     among: Filter,
 ) -> Result<Answer, ApiError> {
     let place = Place { collection: collection.clone(), behind: None };
+    check_names(call, &place).await?;
     read::list_among(&call.as_host(), &place, among).await
 }
 
@@ -94,6 +97,7 @@ pub(super) async fn get_of(
     among: Filter,
 ) -> Result<Answer, ApiError> {
     let place = Place { collection: collection.clone(), behind: None };
+    check_names(call, &place).await?;
     read::get_among(&call.as_host(), &place, among).await
 }
 
