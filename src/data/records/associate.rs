@@ -208,8 +208,10 @@ impl Writer<'_> {
             Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
-        let found = self.whole(collection, filter).await?.into_iter().next();
-        found.ok_or_else(|| DataError::Refused(format!("{} has no record {key}", collection.name())))
+        match self.whole(collection, filter).await?.into_iter().next() {
+            Some(found) => Ok(found),
+            None => Err(self.refusal(collection, collection.single_key()?.name(), key).await),
+        }
     }
 
     /// Links a record with others, by their keys or by objects with keys; the links that it has stay
@@ -228,9 +230,11 @@ impl Writer<'_> {
         let hooks = self.hooks(collection);
         if association.kind == AssociationKind::BelongsTo {
             let given = others.into_iter().next().unwrap_or(Json::Null);
-            let referred =
-                self.refer(collection, association, key_of(association, given), &Origin::top()).await?;
-            let (value, _) = referred.ok_or_else(|| missing(target))?;
+            let given = key_of(association, given);
+            let referred = self.refer(collection, association, given.clone(), &Origin::top()).await?;
+            let Some((value, _)) = referred else {
+                return Err(self.refusal(target, &association.target_key, &given).await);
+            };
             let one = keyed(collection, std::slice::from_ref(&record))?;
             self.link(collection, one, &association.foreign_key, value).await?;
         } else {
@@ -243,8 +247,10 @@ impl Writer<'_> {
                     other => name.as_ref().and_then(|name| other.get(&**name)).cloned(),
                 };
                 let other = key_of(association, other);
-                let record = self.visible(target, &association.target_key, &other).await?;
-                found.push((record.ok_or_else(|| missing(target))?, link));
+                let Some(record) = self.visible(target, &association.target_key, &other).await? else {
+                    return Err(self.refusal(target, &association.target_key, &other).await);
+                };
+                found.push((record, link));
             }
             if replace || association.kind == AssociationKind::HasOne {
                 let kept: Vec<Record> = found.iter().map(|(record, _)| record.clone()).collect();
@@ -281,9 +287,10 @@ impl Writer<'_> {
             AssociationKind::BelongsToMany => {
                 let source = self.source_value(collection, &record, association)?;
                 let (between, other_key) = catalog.through(association)?;
-                let others = self.seen_keys(target, &association.target_key, others).await?;
+                let seen = self.seen_keys(target, &association.target_key, others.clone()).await?;
+                self.check_open(target, &association.target_key, &others, &seen).await?;
                 let links =
-                    Filter::eq(&*association.foreign_key, source).and(Filter::one_of(other_key, others));
+                    Filter::eq(&*association.foreign_key, source).and(Filter::one_of(other_key, seen));
                 self.end_links(between, links).await?;
             }
             AssociationKind::HasOne | AssociationKind::HasMany => {
@@ -292,6 +299,8 @@ impl Writer<'_> {
                 let ended = if association.kind == AssociationKind::HasOne {
                     own
                 } else {
+                    let seen = self.seen_keys(target, &association.target_key, others.clone()).await?;
+                    self.check_open(target, &association.target_key, &others, &seen).await?;
                     own.and(Filter::one_of(&*association.target_key, others))
                 };
                 let ended = ended.and(self.seen_scope(target));
@@ -353,7 +362,7 @@ impl Writer<'_> {
         let seen = super::count(&mut &mut self.transaction.inner, &catalog, collection, &query).await?;
         let found = self.whole(collection, filter).await?.into_iter().next().filter(|_| seen > 0);
         let Some(record) = found else {
-            return Err(DataError::Refused(format!("{} has no record {key}", collection.name())));
+            return Err(self.refusal(collection, collection.single_key()?.name(), key).await);
         };
         let target = catalog.target(association)?;
         let origin = Origin { path: String::new(), from: Some(association.clone()) };
@@ -389,8 +398,4 @@ fn key_of(association: &Association, item: Json) -> Json {
         Json::Array(items) => items.into_iter().next().unwrap_or(Json::Null),
         other => other,
     }
-}
-
-fn missing(target: &Collection) -> DataError {
-    DataError::Refused(format!("{} has no such record", target.name()))
 }

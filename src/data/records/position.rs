@@ -282,8 +282,10 @@ impl Writer<'_> {
             Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
-        let found = self.whole(collection, open).await?.into_iter().next();
-        found.ok_or_else(|| DataError::Refused(format!("{} has no record {key}", collection.name())))
+        match self.whole(collection, open).await?.into_iter().next() {
+            Some(found) => Ok(found),
+            None => Err(self.refusal(collection, collection.single_key()?.name(), key).await),
+        }
     }
 
     /// Moves a record to its place among those of an order.

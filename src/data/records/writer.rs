@@ -309,6 +309,39 @@ impl<'a> Writer<'a> {
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
+    /// Why a record that is named is not among those that were looked for: there is none, or it is
+    /// not open to whoever asks.
+    pub(super) async fn refusal(&mut self, collection: &Collection, field: &str, key: &Json) -> DataError {
+        if let Err(refused) = self.check_open(collection, field, std::slice::from_ref(key), &[]).await {
+            return refused;
+        }
+        DataError::Refused(format!("{} has no record {key}", collection.name()))
+    }
+
+    /// Refuses keys of records that are there and not among the `open` ones.
+    pub(super) async fn check_open(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        keys: &[Json],
+        open: &[Json],
+    ) -> Result<(), DataError> {
+        if self.options.guard.is_none() {
+            return Ok(());
+        }
+        for keys in keys.chunks(1000) {
+            let there = self.whole(collection, Filter::one_of(field, keys.to_vec())).await?;
+            let closed = there.iter().filter_map(|record| record.get(field)).find(|key| !open.contains(key));
+            if let Some(key) = closed {
+                return Err(DataError::Forbidden(format!(
+                    "your roles do not open the record {key} of {}",
+                    collection.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// See [`WriteOptions::censor`].
     pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
         self.options.censor(collection, record);

@@ -107,18 +107,25 @@ pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Ans
     let belonging = match within(call, place).await? {
         Some(Some(limit)) => belonging(call, place, &limit).await?,
         Some(None) => Filter::All,
-        None if to_one => return Err(ApiError::bad_request("there is no record to be changed")),
-        None => return Ok(Answer::Data(json!([]))),
+        None => {
+            check_source(call, place).await?;
+            if to_one {
+                return Err(ApiError::bad_request("there is no record to be changed"));
+            }
+            return Ok(Answer::Data(json!([])));
+        }
     };
     let given = one_record(call, records, body).await?;
     let changed = if belonging == Filter::All {
         source.change(records, filter, given, &options).await?
     } else {
-        source.change_associated(records, belonging, filter, given, &options).await?
+        source.change_associated(records, belonging.clone(), filter, given, &options).await?
     };
     if to_one {
-        let one = changed.into_iter().next();
-        let one = one.ok_or_else(|| ApiError::bad_request("there is no record to be changed"))?;
+        let Some(one) = changed.into_iter().next() else {
+            check_reach(call, records, Action::Update, belonging).await?;
+            return Err(ApiError::bad_request("there is no record to be changed"));
+        };
         return Ok(Answer::Data(Value::Object(one)));
     }
     Ok(Answer::Data(changed.into_iter().map(Value::Object).collect()))
@@ -165,14 +172,20 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     match within(call, place).await? {
         Some(Some(limit)) => {
             let belonging = belonging(call, place, &limit).await?;
-            check_reach(call, records, &belonging).await?;
+            if to_one {
+                check_reach(call, records, Action::Destroy, belonging.clone()).await?;
+            } else if let Some(named) = parameters.by_key(records)? {
+                check_reach(call, records, Action::Destroy, belonging.clone().and(named)).await?;
+            }
             source.remove_associated(records, belonging, filter, &options).await?;
         }
         Some(None) => {
-            check_reach(call, records, &Filter::All).await?;
+            if let Some(named) = parameters.by_key(records)? {
+                check_reach(call, records, Action::Destroy, named).await?;
+            }
             return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
         }
-        None => {}
+        None => check_source(call, place).await?,
     }
     Ok(Answer::Data(Value::Bool(true)))
 }
@@ -196,6 +209,7 @@ async fn find_or_create(
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
     let Some(limit) = within(call, place).await? else {
+        check_source(call, place).await?;
         let name = place.collection.name();
         return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
     };
@@ -218,25 +232,43 @@ async fn find_or_create(
     Ok(Answer::Data(Value::Object(done)))
 }
 
-/// Refuses to remove a record that is named and not open, as NocoBase does: to answer that nothing
-/// was removed would look as if it were gone.
-async fn check_reach(call: &Call<'_>, records: &Collection, belonging: &Filter) -> Result<(), ApiError> {
-    let (Some(guard), Some(named)) = (call.requester.guard(), Parameters::of(call).by_key(records)?) else {
-        return Ok(());
-    };
-    let scope = guard.access(records.name(), Action::Destroy).map(Access::into_scope);
+/// Refuses an action on records that are named and not all open for it, as NocoBase does where they
+/// are removed: to answer that nothing was done would look as if there were nothing. (Where they are
+/// changed by a key, it answers with none, and so does this host.)
+async fn check_reach(
+    call: &Call<'_>,
+    records: &Collection,
+    action: Action,
+    named: Filter,
+) -> Result<(), ApiError> {
+    let Some(guard) = call.requester.guard() else { return Ok(()) };
+    let scope = guard.access(records.name(), action).map(Access::into_scope);
     if scope == Some(Filter::All) {
         return Ok(());
     }
     let source = call.app.source();
-    let named = belonging.clone().and(named);
     let open = named.clone().and(scope.unwrap_or_else(Filter::never));
     let counted = |filter| Query { clock: call.requester.clock(), ..Query::filter(filter) };
     let (named, open) = (counted(named), counted(open));
     if source.count_of(records, &named).await? > source.count_of(records, &open).await? {
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "your roles do not allow removing this record"));
+        let what = if action == Action::Destroy { "removing" } else { "changing" };
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            format!("your roles do not allow {what} this record of {}", records.name()),
+        ));
     }
     Ok(())
+}
+
+/// Refuses an action on what belongs to a record that is there and may not be seen.
+async fn check_source(call: &Call<'_>, place: &Place) -> Result<(), ApiError> {
+    let Some(behind) = &place.behind else { return Ok(()) };
+    let named = Filter::eq(place.collection.single_key()?.name(), behind.key.clone());
+    match check_reach(call, &place.collection, Action::View, named).await {
+        // A key that no record could have is of no record.
+        Err(error) if error.status == StatusCode::BAD_REQUEST => Ok(()),
+        checked => checked,
+    }
 }
 
 pub(super) async fn first_or_create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {

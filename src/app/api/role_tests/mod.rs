@@ -57,3 +57,11 @@ mod matrix_on_mariadb;
 #[path = "matrix.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod matrix_on_postgres;
+
+mod refusals;
+#[path = "refusals.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod refusals_on_mariadb;
+#[path = "refusals.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod refusals_on_postgres;
