@@ -63,70 +63,90 @@ pub(super) async fn serve<A, F, B>(
         .max_buf_size(MAX_READ_AHEAD)
         // One write for an answer costs less than gathering its parts.
         .writev(false);
-    let (closing, ending) = (CancellationToken::new(), CancellationToken::new());
+    let ends = Ends { closing: CancellationToken::new(), ending: CancellationToken::new() };
     let mut seats = Seats::new(limits.max_connections);
     let connections = TaskTracker::new();
     while let Some((stream, peer, seat)) = accept(&listener, &mut seats, &shutdown).await {
-        let (http, answer) = (http.clone(), answer.clone());
-        let (closing, ending) = (closing.clone(), ending.clone());
-        connections.spawn(async move {
-            let exchange = Arc::new(Exchange::default());
-            let service = service_fn(|request: Request<Incoming>| {
-                seat.is_busy();
-                exchange.begin(&request.body().size_hint());
-                let answer = answer(peer, request);
-                let (seat, closing, exchange) = (&seat, &closing, &exchange);
-                async move {
-                    let (answer, pause) = answer.await;
-                    seat.is_idle();
-                    if pause >= SHORTEST_PAUSE {
-                        held_back(pause, seat, closing).await;
-                    }
-                    exchange.end();
-                    Ok::<_, Infallible>(answer)
-                }
-            });
-            let socket = Socket::new(stream, Arc::clone(&exchange));
-            let mut connection = http.serve_connection(TokioIo::new(socket), service);
-            let ended = tokio::select! {
-                // Before what is held back because of them, which is then told that it is the last.
-                biased;
-                () = closing.cancelled() => None,
-                () = seat.is_wanted() => None,
-                ended = &mut connection => Some(ended),
-            };
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    Pin::new(&mut connection).graceful_shutdown();
-                    tokio::select! {
-                        ended = &mut connection => ended,
-                        () = ending.cancelled() => return,
-                        () = seat.is_left() => return,
-                    }
-                }
-            };
-            let Err(error) = ended else { return };
-            tracing::debug!(%peer, %error, "a connection broke");
-            let Parts { io, read_buf, .. } = connection.into_parts();
-            let socket = io.into_inner();
-            if let Some(status) = unanswered(&error, &socket, &read_buf) {
-                tokio::select! {
-                    _ = refuse(socket, status) => {}
-                    () = ending.cancelled() => {}
-                    () = seat.is_left() => {}
-                }
-            }
-        });
+        connections.spawn(converse(http.clone(), stream, peer, seat, ends.clone(), answer.clone()));
     }
     // New connections are refused from here on, not left waiting for nobody.
     drop(listener);
-    closing.cancel();
+    ends.closing.cancel();
     connections.close();
     if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests in flight are cut off");
-        ending.cancel();
+        ends.ending.cancel();
         connections.wait().await;
+    }
+}
+
+/// What ends connections.
+#[derive(Debug, Clone)]
+struct Ends {
+    /// When they have done what they are doing.
+    closing: CancellationToken,
+    /// At once.
+    ending: CancellationToken,
+}
+
+/// Serves one connection to its end.
+async fn converse<A, F, B>(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Arc<Seat>,
+    Ends { closing, ending }: Ends,
+    answer: A,
+) where
+    A: Fn(SocketAddr, Request<Incoming>) -> F,
+    F: Future<Output = (Response<B>, Duration)> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let exchange = Arc::new(Exchange::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        seat.is_busy();
+        exchange.begin(&request.body().size_hint());
+        let answer = answer(peer, request);
+        let (seat, closing, exchange) = (&seat, &closing, &exchange);
+        async move {
+            let (answer, pause) = answer.await;
+            seat.is_idle();
+            if pause >= SHORTEST_PAUSE {
+                held_back(pause, seat, closing).await;
+            }
+            exchange.end();
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let socket = Socket::new(stream, Arc::clone(&exchange));
+    let mut connection = http.serve_connection(TokioIo::new(socket), service);
+    let ended = tokio::select! {
+        // Before what is held back because of them, which is then told that it is the last.
+        biased;
+        () = closing.cancelled() => None,
+        () = seat.is_wanted() => None,
+        ended = &mut connection => Some(ended),
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = ending.cancelled() => return,
+                () = seat.is_left() => return,
+            }
+        }
+    };
+    let Err(error) = ended else { return };
+    tracing::debug!(%peer, %error, "a connection broke");
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let socket = io.into_inner();
+    if let Some(status) = unanswered(&error, &socket, &read_buf) {
+        // It is short, and waits for its client no longer than a socket does.
+        let _ = Box::pin(refuse(socket, status)).await;
     }
 }
 
@@ -137,8 +157,8 @@ fn unanswered(error: &hyper::Error, socket: &Socket, head: &[u8]) -> Option<Stat
         return None;
     }
     if socket.has_too_long_a_head() {
-        let in_first_line = !head.contains(&b'\n');
-        return Some(match in_first_line {
+        let is_first_line = !head.contains(&b'\n');
+        return Some(match is_first_line {
             true => StatusCode::URI_TOO_LONG,
             false => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         });

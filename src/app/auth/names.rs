@@ -44,8 +44,8 @@ impl Auth {
     }
 }
 
-/// Refuses names that another user has, in whatever spelling. `user` is the record that is changed,
-/// as it is before; a new user has none.
+/// Refuses names that another user has in another spelling; the same one is refused by the field's
+/// index. `user` is the record that is changed, as it is before; a new user has none.
 pub(in crate::app) async fn check_names(
     transaction: &mut Transaction,
     user: Option<&Record>,
@@ -63,9 +63,11 @@ pub(in crate::app) async fn check_names(
         let mut turn = Query::filter(Filter::eq("key", TOKEN_POLICY)).fields(&["key"]);
         turn.lock = true;
         transaction.find_one(&TOKEN_CONTROL_CONFIG, turn).await?;
-        let others = Query::filter(alike(field, name)).fields(&["id", field]);
-        let others = transaction.find(&USERS, others).await?;
-        if others.iter().any(|other| other.get("id") != id && is_same(other.get(field), name)) {
+        let alike = Query::filter(alike(field, name)).fields(&["id", field]);
+        let others = transaction.find(&USERS, alike).await?;
+        let is_spelled_so = |other: &Record| other.get(field).and_then(Value::as_str) == Some(name);
+        let mut others = others.iter().filter(|other| other.get("id") != id && !is_spelled_so(other));
+        if others.any(|other| is_same(other.get(field), name)) {
             return Err(DatabaseError::Unique { columns: vec![field.to_owned()] }.into());
         }
     }
