@@ -141,8 +141,8 @@ fn check_record(
 }
 
 fn check_keys(body: &Value, known: &[&str]) -> Result<(), ApiError> {
-    let names = body.as_object().into_iter().flat_map(Map::keys);
-    match names.into_iter().find(|name| !known.contains(&name.as_str())) {
+    let mut names = body.as_object().into_iter().flat_map(Map::keys);
+    match names.find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(ApiError::bad_request(format!("the body has {name}, which means nothing here"))),
         None => Ok(()),
     }

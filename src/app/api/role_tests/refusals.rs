@@ -6,13 +6,8 @@ use super::world::World;
 
 const NONE: Value = Value::Null;
 
-#[tokio::test]
-async fn what_is_not_open_is_refused_and_what_is_not_there_is_not_found() {
-    let mut world = World::blog(module_path!()).await;
-    world.role("own", &["view:own", "create", "update:own", "destroy:own"]).await;
-    world.user("eve", &["own"]).await;
-    let post = json!({"title": "hers", "comments": [{"body": "hers"}], "tags": [{"name": "hers"}]});
-    world.did("eve", "POST posts:create", &post).await;
+/// Requests of eve's, whose are post 3, its comment 3 and tag 5, and the status of the answer.
+fn cases() -> Vec<(String, Value, u16)> {
     let (named, by) = (json!({"name": "x"}), "filterKeys[]=name");
     let links = |key: i64| ["add", "set", "remove", "toggle"].map(|action| (action, json!([key])));
     let mut cases = vec![
@@ -54,8 +49,18 @@ async fn what_is_not_open_is_refused_and_what_is_not_there_is_not_found() {
             links(key).map(|(action, body)| (format!("POST posts/{of}/tags:{action}"), body, status)),
         );
     }
+    cases
+}
+
+#[tokio::test]
+async fn what_is_not_open_is_refused_and_what_is_not_there_is_not_found() {
+    let mut world = World::blog(module_path!()).await;
+    world.role("own", &["view:own", "create", "update:own", "destroy:own"]).await;
+    world.user("eve", &["own"]).await;
+    let post = json!({"title": "hers", "comments": [{"body": "hers"}], "tags": [{"name": "hers"}]});
+    world.did("eve", "POST posts:create", &post).await;
     let mut wrong = Vec::new();
-    for (line, body, status) in cases {
+    for (line, body, status) in cases() {
         let reply = world.ask("eve", &line, &body).await;
         let says = reply.at("errors.0.message");
         let refused = says.as_str().is_some_and(|says| says.starts_with("your roles do not"));
