@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use super::directory::Host;
-use super::errors::{self, Refusal};
+use super::errors::{self, Methods, Refusal};
 use super::peer::{Network, Reached, check_host, client};
 use super::selector::{Named, Place, Selected, select};
 use super::{body, cors, layers, pace};
@@ -102,7 +102,7 @@ impl Shared {
             return Err(Refusal::malformed(problem));
         }
         if !cors::is_answered(&parts.method) {
-            return Err(Refusal::method(cors::METHODS));
+            return Err(Refusal::method(Methods::Api));
         }
         match selected.place {
             Place::Ambiguous => Err(Refusal::malformed(
@@ -116,7 +116,7 @@ impl Shared {
             Place::Page(offset) => Box::pin(self.page(selected, offset, peer, parts, body)).await,
             Place::Nowhere => Err(Refusal::nowhere()),
             Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => {
-                Err(Refusal::method("GET, HEAD"))
+                Err(Refusal::method(Methods::Reading))
             }
             Place::Health => self.health(&selected.app),
             Place::Start => Ok(redirect(&format!("{}/admin/", selected.prefix()))),

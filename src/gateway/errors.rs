@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::body::BodyError;
+use super::cors;
 use crate::pages::{self, Problem};
 use crate::protocol::State;
 use crate::supervisor::{Refused, Unavailable};
@@ -33,11 +34,29 @@ pub(super) struct Refusal {
     /// Whether its connection is closed.
     closes: bool,
     /// The methods that the address answers, where the method is what is wrong.
-    allowed: Option<&'static str>,
+    allowed: Option<Methods>,
     heading: &'static str,
     advice: &'static str,
     /// A command for whoever looks after the host.
     command: Option<String>,
+}
+
+/// The methods that an address answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Methods {
+    /// Those that read.
+    Reading,
+    /// Those of the API.
+    Api,
+}
+
+impl Methods {
+    const fn names(self) -> &'static str {
+        match self {
+            Self::Reading => "GET, HEAD",
+            Self::Api => cors::METHODS,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -126,8 +145,8 @@ impl Refusal {
     }
 
     /// The address does not answer this method.
-    pub(super) fn method(allowed: &'static str) -> Self {
-        let message = format!("this address answers {allowed} only");
+    pub(super) fn method(allowed: Methods) -> Self {
+        let message = format!("this address answers {} only", allowed.names());
         Self {
             allowed: Some(allowed),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
@@ -226,7 +245,7 @@ impl Refusal {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(allowed) = self.allowed {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed.names()));
         }
         response
     }
@@ -358,7 +377,7 @@ mod tests {
             (Refusal::body("crm", &BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9s"),
             (Refusal::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
             (Refusal::nowhere(), 404, "nothing at this address"),
-            (Refusal::method("GET, HEAD"), 405, "GET, HEAD only"),
+            (Refusal::method(Methods::Reading), 405, "GET, HEAD only"),
             (Refusal::malformed("the request has no Host header"), 400, "no Host"),
         ] {
             let response = refusal.json();
