@@ -3,17 +3,15 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
-use super::dates::{self, DateExpression};
 use super::text::{self, Place};
-use super::{Clock, Filter, Joins, Operator};
+use super::{Clock, Filter, Joins, Operator, moments};
 use crate::data::access::{Access, Action, Guard};
 use crate::data::records::value;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
-use crate::database::{self, Namespace};
+use crate::database::Namespace;
 
 /// Values that a field is compared with at once: every engine binds so many.
 const MOST_VALUES: usize = 30_000;
@@ -244,7 +242,7 @@ impl<'a> Compiler<'a> {
             Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
                 self.list(column, field, operator, given)
             }
-            _ => self.date(&column, field, operator, given),
+            _ => moments::condition(&column, field, operator, given, self.clock),
         }
     }
 
@@ -294,51 +292,6 @@ impl<'a> Compiler<'a> {
                 Cond::any().add(engine.array_has_any(column.clone(), &values).not()).add(column.is_null())
             }
             other => self.list_length(column, other == Operator::ArrayEmpty),
-        })
-    }
-
-    fn date(
-        &self,
-        column: &Expr,
-        field: &Field,
-        operator: Operator,
-        given: &Value,
-    ) -> Result<Condition, DataError> {
-        if !field.kind.is_date() {
-            return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
-        }
-        let expression = dates::parse(given, self.clock.timezone, self.clock.now)
-            .map_err(|error| value::invalid(field, error.to_string()))?;
-        // What is of no zone is compared with what a clock on the wall shows: of whoever asks.
-        let on_the_wall = |at: DateTime<Utc>| match field.kind {
-            FieldType::DateOnly | FieldType::DateTimeNoTz => {
-                at.with_timezone(&self.clock.timezone).naive_local().and_utc()
-            }
-            _ => at,
-        };
-        let from = |at, exclusive: bool| edge(column, field, at, Side::From, exclusive);
-        let until = |at, inclusive: bool| edge(column, field, at, Side::Until, !inclusive);
-        let (from_start, before_start, until_end, after_end) = match expression {
-            DateExpression::Instant(at) => {
-                (from(at, false), until(at, false), until(at, true), from(at, true))
-            }
-            DateExpression::Range { start, start_exclusive, end, end_inclusive } => {
-                let (start, end) = (on_the_wall(start), on_the_wall(end));
-                (
-                    from(start, start_exclusive),
-                    until(start, start_exclusive),
-                    until(end, end_inclusive),
-                    from(end, end_inclusive),
-                )
-            }
-        };
-        Ok(match operator {
-            Operator::DateNotOn => Cond::any().add(before_start).add(after_end),
-            Operator::DateBefore => Condition::from(before_start),
-            Operator::DateNotBefore => Condition::from(from_start),
-            Operator::DateAfter => Condition::from(after_end),
-            Operator::DateNotAfter => Condition::from(until_end),
-            _ => Cond::all().add(from_start).add(until_end),
         })
     }
 }
@@ -477,45 +430,4 @@ fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Co
     } else {
         Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
     })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    From,
-    Until,
-}
-
-/// The condition that a field is on one side of a moment, as the field keeps moments.
-fn edge(column: &Expr, field: &Field, at: DateTime<Utc>, side: Side, exclusive: bool) -> Expr {
-    let column = column.clone();
-    let compare = |column: Expr, value: database::Value, exclusive| {
-        let value = sea_query::Value::from(value);
-        match (side, exclusive) {
-            (Side::From, true) => column.gt(value),
-            (Side::From, false) => column.gte(value),
-            (Side::Until, true) => column.lt(value),
-            (Side::Until, false) => column.lte(value),
-        }
-    };
-    let naive = at.naive_utc();
-    match field.kind {
-        FieldType::DateOnly => {
-            let date: NaiveDate = naive.date();
-            // Within a day, a date before or after it is before or after the moment too.
-            let midnight = naive.time() == NaiveTime::MIN;
-            let exclusive = if midnight { exclusive } else { side == Side::From };
-            compare(column, database::Value::Date(date), exclusive)
-        }
-        FieldType::DateTimeNoTz => compare(column, database::Value::DateTimeNoTz(naive), exclusive),
-        FieldType::UnixTimestamp { milliseconds } => {
-            let (number, exact) = if milliseconds {
-                (at.timestamp_millis(), true)
-            } else {
-                (at.timestamp(), at.timestamp_subsec_millis() == 0)
-            };
-            let exclusive = if exact { exclusive } else { side == Side::From };
-            compare(column, database::Value::Integer(number), exclusive)
-        }
-        _ => compare(column, database::Value::DateTime(at), exclusive),
-    }
 }

@@ -1,7 +1,7 @@
 //! Which records are meant.
 //!
 //! A [`Filter`] is a tree of conditions; `parse.rs` reads it from JSON in NocoBase's notation,
-//! `condition.rs` writes it as a condition of a statement, with `text.rs`, `dates.rs` and the
+//! `condition.rs` writes it as a condition of a statement, with `text.rs`, `moments.rs` and the
 //! expressions of [`crate::database`] for what is more than a comparison. A condition may be on a
 //! record of another collection (`author.company.name`): `joins.rs` brings those in.
 //!
@@ -17,6 +17,7 @@ mod calendar;
 mod condition;
 mod dates;
 mod joins;
+mod moments;
 mod operator;
 mod parse;
 mod pattern;
