@@ -21,6 +21,7 @@ mod records;
 mod snowflake;
 mod source;
 mod table;
+mod text;
 mod transaction;
 mod unattended;
 

@@ -10,6 +10,7 @@ use super::text::{self, Place};
 use super::{Clock, Filter, Joins, Operator, moments};
 use crate::data::access::{Access, Action, Guard};
 use crate::data::records::value;
+use crate::data::text::check_document;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::Namespace;
 
@@ -278,6 +279,7 @@ impl<'a> Compiler<'a> {
             Value::Array(values) => values.clone(),
             other => vec![other.clone()],
         };
+        values.iter().try_for_each(|value| check_document(field, value))?;
         if values.iter().any(|value| value.is_array() || value.is_object()) {
             return Err(value::invalid(
                 field,

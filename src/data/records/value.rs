@@ -9,6 +9,7 @@ use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Utc};
 use serde_json::Value as Json;
 
+use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::Value;
 
@@ -35,10 +36,10 @@ pub(in crate::data) fn operand(field: &Field, given: &Json) -> Result<sea_query:
     // A text is compared with whatever it looks like, and with a longer one than it could be.
     if field.kind.is_text() || field.kind == FieldType::Password {
         let text = match given {
-            Json::Bool(value) => value.to_string(),
+            Json::Bool(value) => Text::new(field, value.to_string())?,
             other => text(field, other, None)?,
         };
-        return Ok(Value::Text(text).into());
+        return Ok(stored_text(text).into());
     }
     // So are whole numbers: 1.5 is between two of them.
     if field.kind.is_whole() || matches!(field.kind, FieldType::UnixTimestamp { .. }) {
@@ -69,9 +70,9 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
     }
     match field.kind {
         FieldType::String | FieldType::Nanoid | FieldType::Uid | FieldType::Password => {
-            text(field, given, Some(STRING_LENGTH)).map(Value::Text)
+            text(field, given, Some(STRING_LENGTH)).map(stored_text)
         }
-        FieldType::Text => text(field, given, None).map(Value::Text),
+        FieldType::Text => text(field, given, None).map(stored_text),
         FieldType::Integer => {
             let number = whole(field, given)?;
             i32::try_from(number).map_err(|_| invalid(field, format!("{number} is out of range")))?;
@@ -87,7 +88,7 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
         FieldType::Boolean => {
             truth(given).map(Value::Bool).ok_or_else(|| expected(field, given, "true or false"))
         }
-        FieldType::Json => Ok(Value::Json(document(given))),
+        FieldType::Json => document(field, given).map(Value::Json),
         FieldType::Array | FieldType::Set => list(field, given),
         FieldType::DateTime => {
             moment(given).map(Value::DateTime).ok_or_else(|| expected(field, given, "a date and time"))
@@ -119,7 +120,7 @@ fn expected(field: &Field, given: &Json, what: &str) -> DataError {
     invalid(field, format!("{shown} is not {what}"))
 }
 
-fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, DataError> {
+fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<Text, DataError> {
     let text: Cow<'_, str> = match given {
         Json::String(text) => text.into(),
         Json::Number(number) => number.to_string().into(),
@@ -136,11 +137,11 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<String, Dat
             return Err(invalid(field, format!("it has {length} characters, at most {limit} are allowed")));
         }
     }
-    // PostgreSQL cannot store it, and the answer is the same on every engine.
-    if text.contains('\0') {
-        return Err(invalid(field, "a text cannot hold the character U+0000"));
-    }
-    Ok(text.into_owned())
+    Text::new(field, text)
+}
+
+fn stored_text(text: Text) -> Value {
+    Value::Text(text.into_string())
 }
 
 fn whole(field: &Field, given: &Json) -> Result<i64, DataError> {
@@ -205,16 +206,9 @@ fn truth(given: &Json) -> Option<bool> {
     }
 }
 
-/// A document as every engine keeps it: PostgreSQL has no place for U+0000 within one.
-fn document(given: &Json) -> Json {
-    match given {
-        Json::String(text) if text.contains('\0') => Json::String(text.replace('\0', "")),
-        Json::Array(items) => items.iter().map(document).collect(),
-        Json::Object(entries) => {
-            entries.iter().map(|(name, value)| (name.replace('\0', ""), document(value))).collect()
-        }
-        other => other.clone(),
-    }
+fn document(field: &Field, given: &Json) -> Result<Json, DataError> {
+    check_document(field, given)?;
+    Ok(given.clone())
 }
 
 fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
@@ -224,7 +218,7 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     };
     let mut kept: Vec<Json> = Vec::with_capacity(items.len());
     for item in items {
-        let item = document(item);
+        let item = document(field, item)?;
         if field.kind != FieldType::Set || !kept.contains(&item) {
             kept.push(item);
         }

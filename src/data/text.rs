@@ -1,0 +1,81 @@
+//! Texts that every engine can hold.
+//!
+//! PostgreSQL has no place for U+0000, SQLite ends a pattern at it, and MariaDB compares it as it
+//! is. Every text that comes from outside, to be stored or to be looked for, becomes a [`Text`] or is
+//! checked by [`check_document`] before anything else sees it.
+
+use serde_json::Value as Json;
+
+use super::records::value::invalid;
+use super::{DataError, Field};
+
+/// What is said of a text that has one.
+const PROBLEM: &str = "a text cannot hold the character U+0000";
+
+/// A text without U+0000.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Checks a text that a field is given or compared with.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] when it has a U+0000.
+    pub(super) fn new(field: &Field, text: impl Into<String>) -> Result<Self, DataError> {
+        let text = text.into();
+        check(field, &text)?;
+        Ok(Self(text))
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text.
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+fn check(field: &Field, text: &str) -> Result<(), DataError> {
+    if text.contains('\0') { Err(invalid(field, PROBLEM)) } else { Ok(()) }
+}
+
+/// Checks the texts of a JSON document, names among them, at every depth.
+///
+/// # Errors
+/// [`DataError::Invalid`] when one has a U+0000.
+pub(super) fn check_document(field: &Field, given: &Json) -> Result<(), DataError> {
+    match given {
+        Json::String(text) => check(field, text),
+        Json::Array(items) => items.iter().try_for_each(|item| check_document(field, item)),
+        Json::Object(entries) => entries.iter().try_for_each(|(name, value)| {
+            check(field, name)?;
+            check_document(field, value)
+        }),
+        Json::Null | Json::Bool(_) | Json::Number(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::data::FieldType;
+
+    #[test]
+    fn texts_with_nul_are_refused_wherever_they_are() {
+        let field = Field::new("s", FieldType::Json);
+        assert_eq!(Text::new(&field, "a\tb").unwrap().into_string(), "a\tb");
+        assert!(Text::new(&field, "a\0b").is_err());
+        for fine in [json!(null), json!(1), json!("\u{1}"), json!({"a": [{"b": "c"}]})] {
+            assert!(check_document(&field, &fine).is_ok(), "{fine}");
+        }
+        for refused in [json!("\0"), json!(["a", "b\0"]), json!({"a\0": 1}), json!({"a": [{"b": {"\0": 1}}]})]
+        {
+            assert!(check_document(&field, &refused).is_err(), "{refused}");
+        }
+    }
+}
