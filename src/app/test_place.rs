@@ -46,6 +46,15 @@ impl Place {
         place
     }
 
+    /// Over an empty database that is there already.
+    pub(super) async fn over(url: &str) -> Self {
+        let database = Database::open(&Location::parse(url).unwrap()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let place = Self { source: DataSource::new(database), folder };
+        install(&place.source, &wanted()).await.unwrap();
+        place
+    }
+
     pub(super) fn location(&self) -> Location {
         self.source.database().location()
     }

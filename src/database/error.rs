@@ -54,6 +54,9 @@ pub enum DatabaseError {
     /// A statement took longer than it may, and was cancelled.
     #[error("{0}")]
     TooSlow(String),
+    /// A text can be read in more ways than the engine may try, or the pattern is too much for it.
+    #[error("{0}")]
+    Pattern(String),
     /// It was closed here.
     #[error("the database {0} is closed")]
     Closed(String),

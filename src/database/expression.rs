@@ -8,7 +8,16 @@ pub use super::date_format::InvalidFormat;
 use super::date_format::{self, Part, Piece};
 use super::decimal::{AVERAGE_DECIMALS, COUNTED_ON_MYSQL, COUNTED_ON_POSTGRES};
 use super::engine::DECIMAL_COLLATION;
+use super::pattern::{Effort, Pattern};
 use super::{Engine, sqlite};
+
+/// Steps that MariaDB takes at most to see whether a text fits a pattern, and as many more for each of
+/// its characters: some milliseconds.
+const MAX_STEPS: u32 = 250_000;
+const STEPS_PER_CHARACTER: u32 = 16;
+/// How a number begins that is too large for any server: a statement that comes to it fails, and the
+/// server's sentence has these words in it.
+pub(super) const OUT_OF_STEPS: &str = "exp(1139 + char_length(";
 
 /// How a date or time is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,21 +122,42 @@ impl Engine {
         }
     }
 
-    /// Whether a text fits a regular expression, which is to be of what every engine reads the same;
-    /// with `exact`, upper and lower case are told apart. `NULL` stays `NULL`.
+    /// Whether a text fits a pattern; with the same answer whatever the database's locale. `NULL`
+    /// stays `NULL`. On MySQL and MariaDB a statement fails with [`DatabaseError::Pattern`] when
+    /// there are too many ways to read a text.
+    ///
+    /// [`DatabaseError::Pattern`]: super::DatabaseError::Pattern
     #[must_use]
-    pub fn matches(self, column: Expr, pattern: &str, exact: bool) -> Expr {
-        let either = if exact || self == Self::Postgres { "" } else { "(?i)" };
-        let pattern = Expr::val(format!("{either}{pattern}"));
+    pub fn matches(self, column: Expr, pattern: &Pattern) -> Expr {
+        let words = pattern.written(self);
         match self {
             Self::Sqlite => {
-                self.written(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, pattern])
+                self.written(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, Expr::val(words)])
             }
-            Self::Postgres => {
-                self.written(if exact { "($1 ~ $2)" } else { "($1 ~* $2)" }, &[column, pattern])
-            }
-            Self::Mysql => self.written("($1 REGEXP $2)", &[column, pattern]),
+            Self::Postgres => self.written("(($1) COLLATE \"C\" ~ $2)", &[column, Expr::val(words)]),
+            Self::Mysql => match pattern.effort() {
+                Effort::Bounded => self.written("($1 REGEXP $2)", &[column, Expr::val(words)]),
+                Effort::Unbounded { anchored } => self.matches_within_bounds(column, &words, anchored),
+            },
         }
+    }
+
+    /// The server's library counts its steps, and takes a text that needs more than it may as one that
+    /// does not fit. So the pattern is put in one that fits every text: at its first character
+    /// if the text fits, else behind its last. What fits nowhere took too many steps, and fails the
+    /// statement. MySQL, which has other words for the bound, fails by itself.
+    fn matches_within_bounds(self, column: Expr, words: &str, anchored: bool) -> Expr {
+        let before = if anchored { "" } else { "(?s:.*?)" };
+        let total = format!(r"\A(?={before}(?:{words}))|\z");
+        // What stands in a comment is for one of the two servers, and holds no places.
+        let template = format!(
+            "(CASE WHEN $1 IS NULL THEN NULL WHEN char_length($1) = 0 THEN $1 REGEXP $2 ELSE \
+             CASE regexp_instr($1, concat(\
+             /*M!100000 '(*LIMIT_MATCH=', {MAX_STEPS} + {STEPS_PER_CHARACTER} * char_length( */ \
+             /*!80000 left( */ $1 /*!80000 , 0) */ /*M!100000 ), ')' */, $3)) \
+             WHEN 1 THEN 1 WHEN 0 THEN {OUT_OF_STEPS}$1)) ELSE 0 END END)"
+        );
+        self.written(&template, &[column, Expr::val(words), Expr::val(total)])
     }
 
     /// Whether a column's JSON array has one of the values (texts, numbers, `true`, `false`,

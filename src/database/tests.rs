@@ -9,6 +9,7 @@ mod changing;
 mod counting;
 mod expressions;
 mod keys;
+mod patterns;
 mod pipelining;
 mod planning;
 mod removing;

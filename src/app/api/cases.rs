@@ -59,6 +59,31 @@ async fn filters_by_date() {
 }
 
 #[tokio::test]
+async fn filters_at_both_ends_of_the_calendar() {
+    follow("calendar").await;
+}
+
+#[tokio::test]
+async fn filters_that_are_empty_inside() {
+    follow("empty_filters").await;
+}
+
+#[tokio::test]
+async fn texts_and_patterns() {
+    follow("patterns").await;
+}
+
+#[tokio::test]
+async fn texts_with_nul() {
+    follow("nul").await;
+}
+
+#[tokio::test]
+async fn records_by_what_names_them() {
+    follow("naming").await;
+}
+
+#[tokio::test]
 async fn field_types() {
     follow("types").await;
 }
@@ -85,9 +110,13 @@ async fn sums_and_counts() {
 
 /// Follows a file from its beginning to its end; fails with all that is not as it says.
 async fn follow(name: &str) {
+    follow_in(Place::installed(ENGINE).await, name).await;
+}
+
+/// The same, in an application that was installed before.
+pub(super) async fn follow_in(place: Place, name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name).with_extension("txt");
     let text = std::fs::read_to_string(&file).unwrap();
-    let place = Place::installed(ENGINE).await;
     let app = place.open().await.unwrap();
     let mut follower = Follower::new(app, name);
     follower.sign_in("root", "nocobase", PASSWORD).await;

@@ -131,6 +131,13 @@ impl From<DatabaseError> for ApiError {
             }
             DatabaseError::NotNull { column } => Self::bad_request(format!("{column} must have a value")),
             DatabaseError::ForeignKey { .. } => Self::bad_request(error.to_string().replace("row", "record")),
+            DatabaseError::Pattern(_) => {
+                tracing::warn!(%error, "a pattern was given up");
+                Self::bad_request(
+                    "the pattern takes too long: there are too many ways to read a record's text by it; \
+                     write it without repetitions within repetitions, and without choices that begin alike",
+                )
+            }
             DatabaseError::Closed(_) => unavailable("the application is stopping"),
             DatabaseError::TooSlow(_) => {
                 tracing::warn!(%error, "a statement was cancelled");

@@ -37,6 +37,8 @@ mod cases_on_postgres;
 mod error;
 mod list;
 #[cfg(test)]
+mod locale_tests;
+#[cfg(test)]
 mod order_tests;
 #[cfg(test)]
 #[path = "order_tests.rs"]

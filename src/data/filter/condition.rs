@@ -6,13 +6,12 @@ use std::sync::Arc;
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
-use super::text::{self, Place};
-use super::{Clock, Filter, Joins, Operator, moments};
+use super::{Clock, Filter, Joins, Operator, moments, text};
 use crate::data::access::{Access, Action, Guard};
 use crate::data::records::value;
 use crate::data::text::check_document;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
-use crate::database::Namespace;
+use crate::database::{Namespace, Position};
 
 /// Values that a field is compared with at once: every engine binds so many.
 const MOST_VALUES: usize = 30_000;
@@ -212,8 +211,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Condition, DataError> {
         use Operator as Op;
         let engine = self.namespace.engine;
-        let part = |place, wanted| text::part(engine, column.clone(), field, given, place, wanted);
-        let like = |exact, wanted| text::like(engine, column.clone(), field, given, exact, wanted);
+        let part = |position, wanted| text::part(engine, column.clone(), field, given, position, wanted);
         match operator {
             Op::Eq | Op::Is | Op::In => equal(column, field, given, operator == Op::In),
             Op::Ne | Op::Not | Op::NotIn => different(column, field, given, operator),
@@ -222,16 +220,16 @@ impl<'a> Compiler<'a> {
             Op::Lt => compared(&column, field, given, ExprTrait::lt),
             Op::Lte => compared(&column, field, given, ExprTrait::lte),
             Op::Between | Op::NotBetween => within(&column, field, given, operator == Op::Between),
-            Op::Includes => part(Place::Anywhere, true),
-            Op::NotIncludes => part(Place::Anywhere, false),
-            Op::StartsWith => part(Place::Beginning, true),
-            Op::NotStartsWith => part(Place::Beginning, false),
-            Op::EndWith => part(Place::End, true),
-            Op::NotEndWith => part(Place::End, false),
-            Op::Like => like(true, true),
-            Op::NotLike => like(true, false),
-            Op::ILike => like(false, true),
-            Op::NotILike => like(false, false),
+            Op::Includes => part(Position::Anywhere, true),
+            Op::NotIncludes => part(Position::Anywhere, false),
+            Op::StartsWith => part(Position::Beginning, true),
+            Op::NotStartsWith => part(Position::Beginning, false),
+            Op::EndWith => part(Position::End, true),
+            Op::NotEndWith => part(Position::End, false),
+            Op::Like | Op::NotLike => text::like(engine, column, field, given, operator == Op::Like),
+            Op::ILike | Op::NotILike => {
+                text::like_either_case(engine, column, field, given, operator == Op::ILike)
+            }
             Op::Regexp => text::matching(engine, column, field, given, true, true),
             Op::NotRegexp => text::matching(engine, column, field, given, true, false),
             Op::IRegexp => text::matching(engine, column, field, given, false, true),

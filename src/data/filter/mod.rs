@@ -20,7 +20,6 @@ mod joins;
 mod moments;
 mod operator;
 mod parse;
-mod pattern;
 mod text;
 mod variables;
 

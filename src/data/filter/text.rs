@@ -1,31 +1,24 @@
-//! Texts that are looked for in others, upper or lower case, with every character meaning itself.
+//! Texts that are looked for in others, and patterns that they fit.
 
-use sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
+use sea_query::{Condition, Expr, ExprTrait, LikeExpr};
 use serde_json::Value;
 
-use super::pattern;
 use crate::data::records::value;
+use crate::data::text::Text;
 use crate::data::{DataError, Field};
-use crate::database::Engine;
+use crate::database::{Engine, Pattern, Position};
 
 /// What makes a wildcard of `LIKE` an ordinary character; every engine reads it the same.
 const ESCAPE: char = '!';
 
-/// Where in a text another one is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Anywhere,
-    Beginning,
-    End,
-}
-
-/// Texts that have one of `parts` at a place, or (not `wanted`) none of them. Null is neither.
+/// Texts that have one of `parts` at a place, upper or lower case, or (not `wanted`) none of them.
+/// Null is neither.
 pub(super) fn part(
     engine: Engine,
     column: Expr,
     field: &Field,
     given: &Value,
-    place: Place,
+    position: Position,
     wanted: bool,
 ) -> Result<Condition, DataError> {
     if given.is_null() {
@@ -39,9 +32,9 @@ pub(super) fn part(
     };
     let mut condition = if wanted { Condition::any() } else { Condition::all() };
     for part in parts {
-        let pattern = LikeExpr::new(pattern(&operand(field, part)?, place)).escape(ESCAPE);
-        let lower = Expr::expr(Func::lower(text.clone()));
-        condition = condition.add(if wanted { lower.like(pattern) } else { lower.not_like(pattern) });
+        let pattern = Pattern::part(operand(field, part)?.as_str(), position)
+            .map_err(|problem| value::invalid(field, problem))?;
+        condition = condition.add(fits(engine, text.clone(), &pattern, wanted));
     }
     if condition.is_empty() && wanted {
         condition = condition.add(Expr::val(1).eq(0));
@@ -55,13 +48,12 @@ pub(super) fn like(
     column: Expr,
     field: &Field,
     given: &Value,
-    exact: bool,
     wanted: bool,
 ) -> Result<Condition, DataError> {
     let text = searched(engine, column, field)?;
     let mut pattern = String::new();
     let given = operand(field, given)?;
-    let mut characters = given.chars();
+    let mut characters = given.as_str().chars();
     while let Some(character) = characters.next() {
         match character {
             '\\' => {
@@ -76,10 +68,22 @@ pub(super) fn like(
             other => pattern.push(other),
         }
     }
-    let (text, pattern) =
-        if exact { (text, pattern) } else { (Expr::expr(Func::lower(text)), pattern.to_lowercase()) };
     let pattern = LikeExpr::new(pattern).escape(ESCAPE);
     Ok(Condition::all().add(if wanted { text.like(pattern) } else { text.not_like(pattern) }))
+}
+
+/// The same, upper or lower case.
+pub(super) fn like_either_case(
+    engine: Engine,
+    column: Expr,
+    field: &Field,
+    given: &Value,
+    wanted: bool,
+) -> Result<Condition, DataError> {
+    let text = searched(engine, column, field)?;
+    let pattern =
+        Pattern::like(operand(field, given)?.as_str()).map_err(|problem| value::invalid(field, problem))?;
+    Ok(Condition::all().add(fits(engine, text, &pattern, wanted)))
 }
 
 /// Texts that fit a regular expression.
@@ -94,14 +98,14 @@ pub(super) fn matching(
     if !field.kind().is_text() {
         return Err(value::invalid(field, "it is no text, which could fit a pattern"));
     }
-    let pattern = pattern::written(&operand(field, given)?, engine)
+    let pattern = Pattern::regular(operand(field, given)?.as_str(), exact)
         .map_err(|problem| value::invalid(field, format!("the pattern cannot be read: {problem}")))?;
-    // What is small when written may be large when it is read.
-    if regex::RegexBuilder::new(&pattern.replace(r"\z", "$")).size_limit(1 << 20).build().is_err() {
-        return Err(value::invalid(field, "the pattern is too large"));
-    }
-    let fits = engine.matches(column, &pattern, exact);
-    Ok(Condition::all().add(if wanted { fits } else { fits.not() }))
+    Ok(Condition::all().add(fits(engine, column, &pattern, wanted)))
+}
+
+fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
+    let fits = engine.matches(text, pattern);
+    if wanted { fits } else { fits.not() }
 }
 
 /// The column as a text; numbers as people write them.
@@ -116,28 +120,11 @@ fn searched(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataErr
     }
 }
 
-fn operand(field: &Field, given: &Value) -> Result<String, DataError> {
+fn operand(field: &Field, given: &Value) -> Result<Text, DataError> {
     match given {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Bool(value) => Ok(value.to_string()),
+        Value::String(text) => Text::new(field, text.as_str()),
+        Value::Number(number) => Text::new(field, number.to_string()),
+        Value::Bool(value) => Text::new(field, value.to_string()),
         _ => Err(value::invalid(field, "only a text can be looked for in a text")),
     }
-}
-
-fn pattern(part: &str, place: Place) -> String {
-    let mut pattern = String::new();
-    if place != Place::Beginning {
-        pattern.push('%');
-    }
-    for character in part.to_lowercase().chars() {
-        if matches!(character, '%' | '_' | ESCAPE) {
-            pattern.push(ESCAPE);
-        }
-        pattern.push(character);
-    }
-    if place != Place::End {
-        pattern.push('%');
-    }
-    pattern
 }

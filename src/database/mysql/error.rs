@@ -3,6 +3,7 @@
 
 use mysql_async::{Error, IoError, ServerError};
 
+use crate::database::expression::OUT_OF_STEPS;
 use crate::database::{DatabaseError, ServerDatabase};
 
 /// An index of this name is there already.
@@ -58,6 +59,9 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
         1205 | 1213 | 1020 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
+        // MySQL has words of its own for a pattern that takes too long.
+        1139 | 3698 | 3699 => DatabaseError::Pattern(format!("{at}: {message}")),
+        1690 if message.contains(OUT_OF_STEPS) => DatabaseError::Pattern(format!("{at}: {message}")),
         // Also where there is no such database: who may not use it is not told.
         1044 => denied(at),
         1142 | 1143 => DatabaseError::Denied(format!(

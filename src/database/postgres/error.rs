@@ -52,6 +52,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         | SqlState::LOCK_NOT_AVAILABLE
         | SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::T_R_DEADLOCK_DETECTED => DatabaseError::Busy(format!("{at}: {message}")),
+        SqlState::INVALID_REGULAR_EXPRESSION => DatabaseError::Pattern(format!("{at}: {message}")),
         SqlState::INSUFFICIENT_PRIVILEGE => DatabaseError::Denied(format!(
             "the user {} may not do that in {at}: {message}{}",
             at.server.user,

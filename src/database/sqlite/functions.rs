@@ -1,5 +1,5 @@
-//! What SQLite is taught on every connection: letters of every alphabet, exact numbers, JSON
-//! arrays, and dates by their parts.
+//! What SQLite is taught on every connection: patterns, exact numbers, JSON arrays, and dates by
+//! their parts.
 
 use std::str::FromStr;
 
@@ -27,10 +27,6 @@ pub(in crate::database) const FORMAT_MOMENT: &str = "format_moment";
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    // SQLite's own knows the letters of English alone.
-    connection.create_scalar_function("lower", 1, flags, |call| {
-        Ok(call.get::<Option<String>>(0)?.map(|text| text.to_lowercase()))
-    })?;
     connection.create_collation(DECIMAL_COLLATION, decimal::compare)?;
     connection.create_aggregate_function(DECIMAL_SUM, 1, flags, Sum { average: false })?;
     connection.create_aggregate_function(DECIMAL_AVERAGE, 1, flags, Sum { average: true })?;
@@ -53,8 +49,7 @@ fn matches(call: &Context<'_>) -> rusqlite::Result<Option<bool>> {
         call.get_or_create_aux(1, |pattern| -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
             Ok(regex::Regex::new(pattern.as_str()?)?)
         })?;
-    let text = call.get::<Option<String>>(0)?;
-    Ok(text.map(|text| pattern.is_match(&text)))
+    Ok(call.get_raw(0).as_str_or_null()?.map(|text| pattern.is_match(text)))
 }
 
 /// Exact sums and averages.

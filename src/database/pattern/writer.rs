@@ -1,0 +1,179 @@
+//! A pattern in an engine's words.
+
+use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Look, Repetition};
+
+use super::reader::escape;
+use super::simple::choices;
+use super::{Form, Pattern};
+use crate::database::Engine;
+
+/// What there is to know of a pattern beside its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum Effort {
+    /// It takes the engine time in proportion to the text, or to its square.
+    Bounded,
+    /// It may take an engine that tries all ways to read a text more than anybody can wait for.
+    Unbounded {
+        /// Whether it begins at the text's beginning.
+        anchored: bool,
+    },
+}
+
+impl Pattern {
+    /// Writes it in the words of an engine.
+    pub(in crate::database) fn written(&self, engine: Engine) -> String {
+        let mut writer = Writer { engine, out: String::new() };
+        match &self.0 {
+            Form::Expression(expression) => writer.expression(expression),
+            Form::Pieces(pieces) => writer.pieces(pieces),
+        }
+        writer.out
+    }
+
+    /// How much work it may be.
+    pub(in crate::database) fn effort(&self) -> Effort {
+        match &self.0 {
+            Form::Expression(expression) if choices(expression) > 1 => Effort::Unbounded {
+                anchored: expression.properties().look_set_prefix().contains(Look::Start),
+            },
+            // Each piece is looked for once: where it is first found is as good a place as any.
+            _ => Effort::Bounded,
+        }
+    }
+}
+
+struct Writer {
+    engine: Engine,
+    out: String,
+}
+
+impl Writer {
+    fn expression(&mut self, pattern: &Hir) {
+        match pattern.kind() {
+            HirKind::Empty => {}
+            HirKind::Literal(literal) => {
+                String::from_utf8_lossy(&literal.0).chars().for_each(|next| self.out.push_str(&escape(next)));
+            }
+            HirKind::Class(Class::Unicode(class)) => self.class(class),
+            HirKind::Class(Class::Bytes(class)) => {
+                if let Some(class) = class.to_unicode_class() {
+                    self.class(&class);
+                }
+            }
+            HirKind::Look(look) => self.look(*look),
+            HirKind::Capture(group) => self.group(&group.sub),
+            HirKind::Repetition(repeated) => self.repetition(repeated),
+            HirKind::Concat(parts) => {
+                for part in parts {
+                    match part.kind() {
+                        HirKind::Alternation(_) => self.group(part),
+                        _ => self.expression(part),
+                    }
+                }
+            }
+            HirKind::Alternation(branches) => {
+                for (at, branch) in branches.iter().enumerate() {
+                    if at > 0 {
+                        self.out.push('|');
+                    }
+                    self.expression(branch);
+                }
+            }
+        }
+    }
+
+    fn group(&mut self, pattern: &Hir) {
+        self.out.push_str("(?:");
+        self.expression(pattern);
+        self.out.push(')');
+    }
+
+    fn look(&mut self, look: Look) {
+        // On MySQL and MariaDB `$` is before the last line's end too.
+        let end = if self.engine == Engine::Mysql { r"\z" } else { "$" };
+        self.out.push_str(if look == Look::Start { "^" } else { end });
+    }
+
+    fn repetition(&mut self, repeated: &Repetition) {
+        let is_one = match repeated.sub.kind() {
+            HirKind::Class(_) => true,
+            HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).chars().count() == 1,
+            _ => false,
+        };
+        if is_one {
+            self.expression(&repeated.sub);
+        } else {
+            self.group(&repeated.sub);
+        }
+        match (repeated.min, repeated.max) {
+            (0, None) => self.out.push('*'),
+            (1, None) => self.out.push('+'),
+            (0, Some(1)) => self.out.push('?'),
+            (min, None) => self.out.push_str(&format!("{{{min},}}")),
+            (min, Some(max)) if min == max => self.out.push_str(&format!("{{{min}}}")),
+            (min, Some(max)) => self.out.push_str(&format!("{{{min},{max}}}")),
+        }
+    }
+
+    fn class(&mut self, class: &ClassUnicode) {
+        match class.ranges() {
+            [one] if one.start() == one.end() => return self.out.push_str(&escape(one.start())),
+            [all] if (all.start(), all.end()) == ('\0', char::MAX) => return self.any(),
+            _ => {}
+        }
+        // No text has U+0000: what has it in it was said by what is not in it.
+        let mut negated = class.clone();
+        let is_negated = class.ranges().first().is_some_and(|first| first.start() == '\0');
+        if is_negated {
+            negated.negate();
+        }
+        self.out.push_str(if is_negated { "[^" } else { "[" });
+        for range in negated.ranges() {
+            self.out.push_str(&escape(range.start()));
+            if range.end() > range.start() {
+                self.out.push('-');
+                self.out.push_str(&escape(range.end()));
+            }
+        }
+        self.out.push(']');
+    }
+
+    /// Any character, the end of a line too.
+    fn any(&mut self) {
+        // Of a class in a group, MySQL and MariaDB would remember each repetition.
+        self.out.push_str(if self.engine == Engine::Postgres { "." } else { r"[\s\S]" });
+    }
+
+    fn pieces(&mut self, pieces: &[Hir]) {
+        let last = pieces.len().saturating_sub(1);
+        self.out.push('^');
+        for (at, piece) in pieces.iter().enumerate() {
+            let is_empty = matches!(piece.kind(), HirKind::Empty);
+            match at {
+                0 => self.expression(piece),
+                // Whatever follows the piece before is anything.
+                _ if at == last && is_empty => return,
+                _ if at == last => {
+                    self.any();
+                    self.out.push('*');
+                    self.expression(piece);
+                }
+                _ if is_empty => {}
+                // What was found first is not given up again, where an engine would look further.
+                _ if self.engine == Engine::Mysql => {
+                    self.out.push_str("(?>");
+                    self.any();
+                    self.out.push_str("*?");
+                    self.expression(piece);
+                    self.out.push(')');
+                }
+                _ => {
+                    self.any();
+                    self.out.push('*');
+                    self.expression(piece);
+                }
+            }
+        }
+        self.look(Look::End);
+    }
+}

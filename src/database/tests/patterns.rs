@@ -1,0 +1,85 @@
+//! Patterns: the same answer everywhere, or none where there are too many ways to read a text.
+
+use super::*;
+
+/// The numbers of the rows that fit a pattern.
+async fn fitting(database: &Database, pattern: &Pattern, wanted: bool) -> Result<Vec<i64>, DatabaseError> {
+    let fits = database.engine().matches(Expr::col("text"), pattern);
+    let question = Query::select()
+        .column("id")
+        .from("texts")
+        .and_where(if wanted { fits } else { fits.not() })
+        .order_by("id", Order::Asc)
+        .to_owned();
+    let rows = database.query(&question).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| if let Some(Value::Integer(id)) = row.value(0) { Some(*id) } else { None })
+        .collect())
+}
+
+async fn texts(at: &Location, texts: &[Option<String>]) -> Database {
+    let database = Database::create(at).await.unwrap();
+    let kind = database.engine().column_type(ColumnType::Text);
+    let mut table = Table::create();
+    table.table("texts").col(ColumnDef::new("id").big_integer()).col(ColumnDef::new_with_type("text", kind));
+    database.execute(&table).await.unwrap();
+    for (id, text) in (0_i64..).zip(texts) {
+        let values = [id.into(), Expr::val(text.clone())];
+        let row = Query::insert().into_table("texts").columns(["id", "text"]).values_panic(values).to_owned();
+        database.insert(&row, None).await.unwrap();
+    }
+    database
+}
+
+#[tokio::test]
+async fn a_pattern_is_followed_or_given_up_and_never_answered_wrongly() {
+    everywhere(async |at| {
+        let rows: Vec<_> = (0..8).map(|count| Some("a".repeat(40) + &"b".repeat(count))).collect();
+        let database = texts(&at, &[rows, vec![None, Some(String::new())]].concat()).await;
+        // The last of each says whether it may be given up, on the engine that tries all ways.
+        for (pattern, expected, is_hard) in [
+            ("^(a|aa)+$", vec![0], true),
+            ("^(a|aa|ab)*c$", vec![], true),
+            ("(a*a*)*c", vec![], true),
+            ("^(a+b?)+b{3}$", vec![3, 4], true),
+            ("^(a|aa)*$", vec![0, 9], true),
+            ("^(a|b)+$", (0..8).collect(), false),
+            ("^(a{20}){2}b?$", vec![0, 1], false),
+            ("a+b+", (1..8).collect(), false),
+            ("^(a+)+$", vec![0], false),
+        ] {
+            let pattern = Pattern::regular(pattern, true).unwrap();
+            let others: Vec<i64> = (0..10).filter(|id| *id != 8 && !expected.contains(id)).collect();
+            for (wanted, expected) in [(true, expected.clone()), (false, others)] {
+                match fitting(&database, &pattern, wanted).await {
+                    Err(DatabaseError::Pattern(_)) if is_hard && at.engine() == Engine::Mysql => {}
+                    answer => assert_eq!(answer, Ok(expected), "{pattern:?}"),
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_text_is_read_to_its_end() {
+    everywhere(async |at| {
+        let long = "lorem ipsum ".repeat(20_000) + "Dolor";
+        let database = texts(&at, &[Some(long), Some("dolor".to_owned())]).await;
+        for pattern in [
+            Pattern::part("DOLOR", Position::End).unwrap(),
+            Pattern::part("dolor", Position::Anywhere).unwrap(),
+            Pattern::like("%dolor").unwrap(),
+            Pattern::regular("d[a-z]*r$", false).unwrap(),
+            Pattern::regular("(ab|d)o(lor|x)", false).unwrap(),
+        ] {
+            assert_eq!(fitting(&database, &pattern, true).await, Ok(vec![0, 1]), "{pattern:?}");
+        }
+        let pattern = Pattern::like("%lorem%ipsum%lorem%dolor%").unwrap();
+        assert_eq!(fitting(&database, &pattern, true).await, Ok(vec![0]));
+        let pattern = Pattern::like("%lorem%ipsum%lorem%dolor%x%").unwrap();
+        assert_eq!(fitting(&database, &pattern, true).await, Ok(vec![]));
+    })
+    .await;
+}
