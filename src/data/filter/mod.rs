@@ -16,6 +16,7 @@ use super::Collection;
 mod calendar;
 mod condition;
 mod dates;
+mod extent;
 mod joins;
 mod moments;
 mod operator;

@@ -11,7 +11,9 @@ pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         return Err(ApiError::not_found("only the records of an association are linked"));
     };
     let parameters = Parameters::of(call);
-    let (options, keys) = (parameters.write_options()?, parameters.keys()?);
+    let key =
+        behind.target.get(&behind.association.target_key).map_or_else(|| behind.target.single_key(), Ok)?;
+    let (options, keys) = (parameters.write_options()?, parameters.keys(key));
     let to_one = !behind.association.kind.is_many();
     if to_one && keys.len() > 1 {
         return Err(ApiError::bad_request(format!("{} is one record", behind.association.name)));

@@ -11,6 +11,7 @@ use crate::data::{
     Association, AssociationKind, Catalog, Collection, DataError, Filter, Query, Record, Within,
 };
 
+mod keys;
 mod links;
 mod parameters;
 mod read;

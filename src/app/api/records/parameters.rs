@@ -1,10 +1,11 @@
 //! What a request says of the records that it means.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::keys;
 use crate::app::api::list::{self, Page};
 use crate::app::api::{ApiError, Call};
-use crate::data::{Collection, Filter, Query, Sort, WriteOptions};
+use crate::data::{Collection, Field, Filter, Query, Sort, WriteOptions};
 
 /// The parameters of the query string, each read when it is asked for.
 pub(in crate::app::api) struct Parameters<'a> {
@@ -55,53 +56,39 @@ impl<'a> Parameters<'a> {
 
     /// The records that are meant by `filterByTk`: one key, several, or the parts of one.
     pub(in crate::app::api) fn by_key(&self, collection: &Collection) -> Result<Option<Filter>, ApiError> {
-        let Some(given) = self.get("filterByTk").or_else(|| self.get("filterByTks")) else { return Ok(None) };
-        let parsed = structured(given);
-        let given = parsed.as_ref().unwrap_or(given);
-        let keys = collection.key();
-        let parts = |object: &Map<String, Value>| {
-            let known = |name: &String| keys.iter().any(|key| key.name() == name);
-            if object.is_empty() || !object.keys().all(known) {
-                return Err(ApiError::bad_request("filterByTk names what is no key"));
-            }
-            Ok(Filter::And(object.iter().map(|(name, value)| Filter::eq(name, value.clone())).collect()))
-        };
-        let single = || collection.single_key().map(|key| key.name().to_owned());
-        Ok(match given {
-            Value::Null => None,
-            Value::String(text) if text.is_empty() => None,
-            Value::Object(object) => match keys.as_slice() {
-                // Beyond so many, `qs` makes an object of an array.
-                [key] if !object.contains_key(key.name()) => {
-                    Some(Filter::one_of(key.name(), object.values().cloned().collect()))
-                }
-                _ => Some(parts(object)?),
-            },
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                let each = items.iter().map(|item| {
-                    item.as_object()
-                        .map_or_else(|| Err(ApiError::bad_request("filterByTk mixes keys")), parts)
-                });
-                Some(Filter::Or(each.collect::<Result<_, _>>()?))
-            }
-            Value::Array(items) => Some(Filter::one_of(single()?, items.clone())),
-            Value::String(_) if keys.len() > 1 => {
-                return Err(ApiError::bad_request("filterByTk must have each part of the key"));
-            }
-            one => Some(Filter::eq(single()?, one.clone())),
-        })
+        match self.get("filterByTk").or_else(|| self.get("filterByTks")) {
+            Some(given) => keys::filter(collection, given),
+            None => Ok(None),
+        }
     }
 
     /// The records that are meant; an error when nothing says so: what would change all records was
     /// hardly meant.
     pub(in crate::app::api) fn meant(&self, collection: &Collection) -> Result<Filter, ApiError> {
+        self.meant_or(collection, None)
+    }
+
+    /// The same; all records are meant where the parameter `all` is true and nothing else says which.
+    pub(super) fn meant_or(&self, collection: &Collection, all: Option<&str>) -> Result<Filter, ApiError> {
         let by_key = self.by_key(collection)?;
         let filter = self.filter()?;
-        match (by_key, filter) {
-            (None, Filter::All) => {
-                Err(ApiError::bad_request("say which records are meant: by filterByTk or by filter"))
-            }
-            (by_key, filter) => Ok(by_key.unwrap_or_default().and(filter)),
+        if by_key.is_none() && filter.leaves_none_out() && !self.is_true(all)? {
+            let or = all.map_or_else(String::new, |all| format!("; to mean all of them: {all}=true"));
+            return Err(ApiError::bad_request(format!(
+                "say which records are meant, by filterByTk or by a filter that leaves some out{or}"
+            )));
+        }
+        Ok(by_key.unwrap_or_default().and(filter))
+    }
+
+    fn is_true(&self, name: Option<&str>) -> Result<bool, ApiError> {
+        let Some((name, given)) = name.and_then(|name| Some((name, self.get(name)?))) else {
+            return Ok(false);
+        };
+        match given.as_str() {
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0" | "") => Ok(false),
+            _ => Err(ApiError::bad_request(format!("{name} must be true or false, not {given}"))),
         }
     }
 
@@ -131,33 +118,21 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// The keys of an action that links: of the query string, or of the body.
-    pub(in crate::app::api) fn keys(&self) -> Result<Vec<Value>, ApiError> {
-        let given = self.get("filterByTk").or_else(|| self.get("filterByTks"));
-        if let Some(Value::Array(items)) = given.and_then(structured) {
-            return Ok(items);
-        }
-        Ok(match given.unwrap_or(&self.call.body) {
-            Value::Array(items) => items.clone(),
-            Value::Object(object) if object.is_empty() => Vec::new(),
-            Value::Object(object) if given.is_none() => {
-                match object.get("values").or_else(|| object.get("filterByTk")) {
+    /// The keys of an action that links, which are those of `key`: of the query string, or of the body.
+    pub(in crate::app::api) fn keys(&self, key: &Field) -> Vec<Value> {
+        match self.get("filterByTk").or_else(|| self.get("filterByTks")) {
+            Some(given) => keys::all(key, given),
+            None => match &self.call.body {
+                Value::Array(items) => items.clone(),
+                Value::Object(object) if object.is_empty() => Vec::new(),
+                Value::Object(object) => match object.get("values").or_else(|| object.get("filterByTk")) {
                     Some(Value::Array(items)) => items.clone(),
                     Some(one) => vec![one.clone()],
                     None => vec![Value::Object(object.clone())],
-                }
-            }
-            Value::Null => Vec::new(),
-            one => vec![one.clone()],
-        })
+                },
+                Value::Null => Vec::new(),
+                one => vec![one.clone()],
+            },
+        }
     }
-}
-
-/// A key that is written as JSON: several, or one of several parts.
-fn structured(given: &Value) -> Option<Value> {
-    let text = given.as_str()?.trim();
-    if !text.starts_with(['[', '{']) {
-        return None;
-    }
-    serde_json::from_str(text).ok()
 }

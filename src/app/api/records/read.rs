@@ -108,11 +108,15 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     let by_key = parameters.by_key(records)?;
     let one_of_many = place.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
     let filter = parameters.filter()?;
-    if by_key.is_none() && filter == Filter::All && one_of_many {
-        return Err(ApiError::bad_request("say which record is meant: filterByTk is missing"));
+    let sort = parameters.sort()?;
+    // The first of an order is one record, too.
+    if by_key.is_none() && filter.leaves_none_out() && sort.is_empty() && one_of_many {
+        return Err(ApiError::bad_request(
+            "say which record is meant: filterByTk, filter and sort are missing",
+        ));
     }
     let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
-    query.sort = parameters.sort()?;
+    query.sort = sort;
     query.total = true;
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
     query.within = limited;

@@ -11,6 +11,10 @@ use crate::data::{Access, Action, AssociationKind, Collection, Filter, Move, Que
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
 
+/// The parameters by which all records are meant: what NocoBase calls it.
+const ALL_UPDATED: &str = "forceUpdate";
+const ALL_DESTROYED: &str = "truncate";
+
 /// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
 /// no transaction.
 async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
@@ -103,7 +107,7 @@ pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Ans
         (body, _) => body,
     };
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
-    let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_UPDATED))? };
     let belonging = match within(call, place).await? {
         Some(Some(limit)) => belonging(call, place, &limit).await?,
         Some(None) => Filter::All,
@@ -160,7 +164,7 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     let records = place.records();
     let source = call.app.source();
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
-    let filter = if to_one { Filter::All } else { parameters.meant(records)? };
+    let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_DESTROYED))? };
     // As NocoBase has it, those of an association are not counted.
     match within(call, place).await? {
         Some(Some(limit)) => {

@@ -1,0 +1,135 @@
+//! Filters that leave nothing out: what was to say which records are meant, and is empty.
+
+use serde_json::Value;
+
+use super::{Condition, Filter, Operator};
+
+impl Filter {
+    /// Whether it leaves no record out, whatever the records hold, but for those without a value: it has
+    /// nothing in it (`{"$and": []}`, `{"$or": [{}]}`), or what it compares with is empty (`{"a":
+    /// {"$notIn": []}}`, `{"a": {"$includes": ""}}`).
+    #[must_use]
+    pub fn leaves_none_out(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Condition(condition) => condition.extent() == Some(Extent::All),
+            Self::And(parts) => parts.iter().all(Self::leaves_none_out),
+            Self::Or(parts) => parts.iter().any(Self::leaves_none_out),
+            Self::Not(inner) => inner.leaves_all_out(),
+        }
+    }
+
+    fn leaves_all_out(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Condition(condition) => condition.extent() == Some(Extent::None),
+            Self::And(parts) => parts.iter().any(Self::leaves_all_out),
+            Self::Or(parts) => parts.iter().all(Self::leaves_all_out),
+            Self::Not(inner) => inner.leaves_none_out(),
+        }
+    }
+}
+
+/// What of the records a condition means where that does not depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    All,
+    None,
+}
+
+impl Condition {
+    fn extent(&self) -> Option<Extent> {
+        use Operator as Op;
+        let is_empty_list = self.value.as_array().is_some_and(Vec::is_empty);
+        match self.operator {
+            Op::Eq | Op::Is | Op::In | Op::AnyOf if is_empty_list => Some(Extent::None),
+            Op::Ne | Op::Not | Op::NotIn | Op::NoneOf if is_empty_list => Some(Extent::All),
+            Op::Includes | Op::StartsWith | Op::EndWith if is_empty_list => Some(Extent::None),
+            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if is_empty_list => Some(Extent::All),
+            // Every text has the empty one in it.
+            Op::Includes | Op::StartsWith | Op::EndWith if has_empty_text(&self.value) => Some(Extent::All),
+            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if has_empty_text(&self.value) => {
+                Some(Extent::None)
+            }
+            Op::Like | Op::ILike if is_any_text(&self.value) => Some(Extent::All),
+            Op::NotLike | Op::NotILike if is_any_text(&self.value) => Some(Extent::None),
+            Op::Regexp | Op::IRegexp if is_empty_text(&self.value) => Some(Extent::All),
+            Op::NotRegexp | Op::NotIRegexp if is_empty_text(&self.value) => Some(Extent::None),
+            _ => None,
+        }
+    }
+}
+
+fn is_empty_text(given: &Value) -> bool {
+    given.as_str().is_some_and(str::is_empty)
+}
+
+fn has_empty_text(given: &Value) -> bool {
+    is_empty_text(given) || given.as_array().is_some_and(|parts| parts.iter().any(is_empty_text))
+}
+
+/// Whether it is `%`, as often as it may be.
+fn is_any_text(given: &Value) -> bool {
+    given.as_str().is_some_and(|pattern| !pattern.is_empty() && pattern.chars().all(|next| next == '%'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_inside_leaves_none_out() {
+        for given in [
+            json!({}),
+            json!([]),
+            json!([{}]),
+            json!({"$and": []}),
+            json!({"$and": {}}),
+            json!({"$or": []}),
+            json!({"$or": [{}]}),
+            json!({"$or": [{"a": 1}, {}]}),
+            json!({"$and": [{"v": {}}]}),
+            json!({"$and": [{"$or": [{"$and": [{}, {}]}]}]}),
+            json!({"v": {"$and": []}}),
+            json!({"v": {"$or": [{}]}}),
+            json!({"author": {"name": {}}}),
+            json!({"author.name": {}}),
+            json!({"$not": {"v": {"$in": []}}}),
+            json!({"$not": {"$not": {}}}),
+            json!({"$not": {"$and": [{"v": 1}, {"v": []}]}}),
+            json!({"v": {"$ne": []}}),
+            json!({"v": {"$notIn": []}}),
+            json!({"v": {"$noneOf": []}}),
+            json!({"v": {"$notIncludes": []}}),
+            json!({"v": {"$includes": ""}}),
+            json!({"v": {"$includes": ["a", ""]}}),
+            json!({"v": {"$iLike": "%%"}}),
+            json!({"v": {"$regexp": ""}}),
+        ] {
+            assert!(Filter::parse(&given).unwrap().leaves_none_out(), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_says_something_may_leave_some_out() {
+        for given in [
+            json!({"v": 1}),
+            json!({"v": null}),
+            json!({"v": {"$ne": null}}),
+            json!({"v": {"$in": []}}),
+            json!({"v": []}),
+            json!({"$not": {}}),
+            json!({"$and": [{}, {"v": 1}]}),
+            json!({"$or": [{"v": 1}, {"v": {"$in": []}}]}),
+            json!({"v": {"$notIn": [1]}}),
+            json!({"v": {"$notIncludes": ""}}),
+            json!({"v": {"$includes": "a"}}),
+            json!({"v": {"$like": ""}}),
+            json!({"v": {"$empty": true}}),
+        ] {
+            assert!(!Filter::parse(&given).unwrap().leaves_none_out(), "{given}");
+        }
+    }
+}
