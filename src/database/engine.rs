@@ -44,6 +44,13 @@ impl Engine {
         matches!(self, Self::Postgres)
     }
 
+    /// Whether a transaction that is rolled back takes back what it did to tables.
+    #[must_use]
+    pub const fn undoes_definitions(self) -> bool {
+        // Both MySQL and MariaDB commit before and after it.
+        matches!(self, Self::Sqlite | Self::Postgres)
+    }
+
     /// Whether a statement that changes rows can give them as they are then.
     #[must_use]
     pub const fn returns_changes(self) -> bool {

@@ -1,5 +1,7 @@
 //! What a database refuses or fails, whatever its engine.
 
+use super::Refusal;
+
 /// What a database refused or failed.
 ///
 /// The sentences name the database (for SQLite its file), so that they can be shown as they are
@@ -39,6 +41,9 @@ pub enum DatabaseError {
         /// The column.
         column: String,
     },
+    /// What was asked for is more, or something else, than the engine takes.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The disk is full, cannot be written or failed.
     #[error("{0}")]
     Storage(String),

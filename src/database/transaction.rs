@@ -134,6 +134,18 @@ impl Transaction {
         }
     }
 
+    /// Whether a table has an index of this name.
+    pub async fn has_index(&mut self, table: &str, name: &str) -> Result<bool, DatabaseError> {
+        let found = match &mut self.engine {
+            EngineTransaction::Sqlite(sqlite) => sqlite.query(sqlite::index_named(table, name)).await?,
+            EngineTransaction::Postgres(postgres) => {
+                postgres.query(&postgres::index_named(postgres.schema(), table, name)).await?
+            }
+            EngineTransaction::Mysql(mysql) => mysql.query(&mysql::index_named(table, name)).await?,
+        };
+        Ok(!found.is_empty())
+    }
+
     /// Sets a savepoint; they may be nested. On MySQL and MariaDB a change of the schema ends them.
     pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
         match &mut self.engine {

@@ -131,6 +131,10 @@ impl From<DatabaseError> for ApiError {
             }
             DatabaseError::NotNull { column } => Self::bad_request(format!("{column} must have a value")),
             DatabaseError::ForeignKey { .. } => Self::bad_request(error.to_string().replace("row", "record")),
+            DatabaseError::Refused(refusal) => {
+                tracing::debug!(%refusal, "the database refused a request");
+                Self::bad_request(refusal.to_string())
+            }
             DatabaseError::Closed(_) => unavailable("the application is stopping"),
             DatabaseError::TooSlow(_) => {
                 tracing::warn!(%error, "a statement was cancelled");

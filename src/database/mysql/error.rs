@@ -3,7 +3,7 @@
 
 use mysql_async::{Error, IoError, ServerError};
 
-use crate::database::{DatabaseError, ServerDatabase};
+use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
 /// An index of this name is there already.
 pub(super) const DUPLICATE_KEY_NAME: u16 = 1061;
@@ -27,10 +27,13 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
 
 fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
     let (server, message) = (&at.server, &said.message);
+    if let Some(refusal) = refusal(said.code, message) {
+        return refusal.into();
+    }
     match said.code {
         DUPLICATE_ENTRY | 1586 => DatabaseError::Unique { columns: Vec::new() },
         1216 | 1217 | 1451 | 1452 => DatabaseError::ForeignKey { columns: referring_columns(message) },
-        1048 | 1364 => DatabaseError::NotNull { column: between_quotes(message).unwrap_or_default() },
+        1048 | 1364 => DatabaseError::NotNull { column: between(message, '\'').unwrap_or_default() },
         1007 => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
@@ -70,6 +73,62 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         }
         _ => DatabaseError::Failed(format!("{at}: {message}")),
     }
+}
+
+/// What MySQL and MariaDB refuse by a limit or because of a value.
+fn refusal(code: u16, message: &str) -> Option<Refusal> {
+    let column = || named(message);
+    Some(match code {
+        1406 | 1074 => Refusal::TooLong { column: column() },
+        1264 | 1441 | 1690 => Refusal::OutOfRange { column: column() },
+        // What a column's character set lacks is told apart from what is no value of its type.
+        1366 if message.starts_with("Incorrect string value") => Refusal::Character { column: column() },
+        1300 | 1977 | 3854 => Refusal::Character { column: column() },
+        1265 | 1292 | 1366 | 1367 | 1411 | 1365 | 1425 | 1426 | 1427 => {
+            Refusal::Malformed { column: column() }
+        }
+        // Documents that are none, or that are too deep.
+        3140 | 3141 | 3143 | 3144 | 3156 | 3157 | 4036..=4044 => Refusal::Malformed { column: column() },
+        3819 | 4025 => Refusal::Rule { rule: rule(message) },
+        1267 | 1270 | 1271 | 4078 => Refusal::Incomparable,
+        1139 | 3685..=3699 | 1210 => Refusal::Pattern,
+        1467 | 167 => Refusal::NoKeyLeft { column: None },
+        1030 if message.contains("error 167") => Refusal::NoKeyLeft { column: None },
+        1117 => Refusal::Columns,
+        1118 | 1713 | 139 => Refusal::Row,
+        1005 | 1030 if message.contains("rror 139 ") || message.contains("rrno: 139 ") => Refusal::Row,
+        1071 | 1170 | 1167 | 1709 | 1073 => Refusal::IndexEntry { column: column() },
+        1069 | 1070 => Refusal::Indexes,
+        1050 => Refusal::Taken { what: "collection" },
+        1060 => Refusal::Taken { what: "field" },
+        1059 | 1102 | 1103 | 1166 | 1280 => Refusal::Name,
+        1104 | 1116 | 1436 | 1473 => Refusal::Complex,
+        1064 if message.starts_with("memory exhausted") => Refusal::Complex,
+        1390 => Refusal::Values,
+        1153 | 1301 | 1162 => Refusal::Bytes,
+        _ => return None,
+    })
+}
+
+/// The column in `… for column 'title' at row 1`, or ``… for column `crm`.`posts`.`title` at row 1``.
+fn named(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once(" column ")?;
+    let path = rest.split_once(" at row ").map_or(rest, |(path, _)| path);
+    let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
+    let name = name.trim_matches(|quote| matches!(quote, '\'' | '`'));
+    (!name.is_empty() && !name.contains(' ')).then(|| name.to_owned())
+}
+
+/// The rule in ``CONSTRAINT `posts.body` failed for `crm`.`posts` ``, which is a column's for what
+/// MariaDB checks of every document.
+fn rule(message: &str) -> String {
+    let rule = between(message, '`').or_else(|| between(message, '\'')).unwrap_or_default();
+    rule.rsplit_once('.').map_or(rule.as_str(), |(_, column)| column).to_owned()
+}
+
+fn between(message: &str, quote: char) -> Option<String> {
+    let (_, rest) = message.split_once(quote)?;
+    Some(rest.split_once(quote)?.0.to_owned())
 }
 
 pub(super) fn missing(at: &ServerDatabase) -> DatabaseError {
@@ -140,11 +199,6 @@ fn referring_columns(message: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-fn between_quotes(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once('\'')?;
-    Some(rest.split_once('\'')?.0.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +218,59 @@ mod tests {
         }
         let other = said(1005, "Can't create table `crm`.`a` (errno: 150 \"Foreign key constraint\")");
         assert!(matches!(other, DatabaseError::Failed(_)), "{other:?}");
+    }
+
+    #[test]
+    fn what_a_request_asks_too_much_of_is_refused() {
+        let column = |name: &str| Some(name.to_owned());
+        for (code, message, expected) in [
+            (1406, "Data too long for column 'title' at row 1", Refusal::TooLong { column: column("title") }),
+            (
+                1264,
+                "Out of range value for column `crm`.`posts`.`views` at row 1",
+                Refusal::OutOfRange { column: column("views") },
+            ),
+            (
+                1366,
+                "Incorrect string value: '\\xF0\\x9F\\x98\\x80' for column `crm`.`posts`.`title` at row 1",
+                Refusal::Character { column: column("title") },
+            ),
+            (
+                1366,
+                "Incorrect integer value: 'x y' for column `crm`.`posts`.`views` at row 1",
+                Refusal::Malformed { column: column("views") },
+            ),
+            (
+                4025,
+                "CONSTRAINT `posts.body` failed for `crm`.`posts`",
+                Refusal::Rule { rule: "body".to_owned() },
+            ),
+            (
+                1467,
+                "Failed to read auto-increment value from storage engine",
+                Refusal::NoKeyLeft { column: None },
+            ),
+            (1117, "Too many columns", Refusal::Columns),
+            (
+                1118,
+                "Row size too large (> 8126). Changing some columns to TEXT or BLOB may help",
+                Refusal::Row,
+            ),
+            (1030, "Got error 139 \"Too big row\" from storage engine InnoDB", Refusal::Row),
+            (
+                1071,
+                "Specified key was too long; max key length is 3072 bytes",
+                Refusal::IndexEntry { column: None },
+            ),
+            (1116, "Too many tables; MariaDB can only use 61 tables in a join", Refusal::Complex),
+            (1390, "Prepared statement contains too many placeholders", Refusal::Values),
+            (1166, "Incorrect column name 'DB_ROW_ID'", Refusal::Name),
+        ] {
+            assert_eq!(refusal(code, message), Some(expected), "{message}");
+        }
+        for code in [1064, 1146, 1054, 1213, 1205, 1030, 1021] {
+            assert_eq!(refusal(code, ""), None, "{code}");
+        }
     }
 
     #[test]

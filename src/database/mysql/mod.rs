@@ -45,6 +45,18 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .render(Engine::Mysql)
 }
 
+/// The question whether a table has an index.
+pub(super) fn index_named(table: &str, name: &str) -> Rendered {
+    Query::select()
+        .expr_as(Expr::val(1), "one")
+        .from((Alias::new("information_schema"), Alias::new("statistics")))
+        .and_where(Expr::col("table_schema").eq(Expr::cust("database()")))
+        .and_where(Expr::col("table_name").eq(table))
+        .and_where(Expr::col("index_name").eq(name))
+        .to_owned()
+        .render(Engine::Mysql)
+}
+
 /// The question for the columns of a table.
 pub(super) fn columns_of(table: &str) -> Rendered {
     Query::select()

@@ -7,7 +7,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::quoted;
-use crate::database::{DatabaseError, ServerDatabase};
+use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
 /// What went wrong with a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
@@ -15,7 +15,8 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         // No answer of the server: it could not be reached, or the connection broke.
         let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         if is_of_a_value(error) {
-            return DatabaseError::Failed(format!("{at}: a value does not fit: {reason}"));
+            tracing::debug!(%reason, "the driver refused a value");
+            return Refusal::Malformed { column: None }.into();
         }
         return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
     };
@@ -57,8 +58,48 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             at.server.user,
             right(at, message).map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"))
         )),
-        _ => DatabaseError::Failed(format!("{at}: {message}")),
+        _ => match refusal(said.code().code(), message, said.column().or(said.constraint())) {
+            Some(refusal) => refusal.into(),
+            None => DatabaseError::Failed(format!("{at}: {message}")),
+        },
     }
+}
+
+/// What PostgreSQL refuses by a limit (<https://www.postgresql.org/docs/current/limits.html>) or because
+/// of a value: classes 22, 23, 42 and 54. `named` is the column or the constraint that it names.
+fn refusal(code: &str, message: &str, named: Option<&str>) -> Option<Refusal> {
+    let column = named.map(str::to_owned);
+    Some(match code {
+        "22001" | "22026" => Refusal::TooLong { column },
+        "22003" | "22008" | "22015" => Refusal::OutOfRange { column },
+        "22021" | "22P05" => Refusal::Character { column },
+        "22019" | "22025" | "2201B" | "22P06" => Refusal::Pattern,
+        "2200H" => Refusal::NoKeyLeft { column },
+        // Nobody who asks gives a divisor: that is a fault of a statement.
+        "22012" => return None,
+        _ if code.starts_with("22") => Refusal::Malformed { column },
+        "23514" | "23P01" | "23001" | "23000" => Refusal::Rule { rule: column.unwrap_or_default() },
+        // Nothing compares, or converts, values of these types.
+        "42883" | "42804" | "42846" | "42P18" | "42P22" | "42P21" => Refusal::Incomparable,
+        "42701" if message.contains("system column") => Refusal::Name,
+        "42701" => Refusal::Taken { what: "field" },
+        "42P07" => Refusal::Taken { what: "collection or index" },
+        "42710" => Refusal::Taken { what: "collection or field" },
+        "42602" | "42622" | "42939" => Refusal::Name,
+        "54011" if message.contains("in an index") => Refusal::Indexes,
+        "54011" if message.contains("target lists") => Refusal::Complex,
+        "54011" => Refusal::Columns,
+        "54000" if message.starts_with("row is too big") => Refusal::Row,
+        "54000" if message.contains("index") => Refusal::IndexEntry { column },
+        "54000" if message.contains("too many") || message.contains("cannot have more than") => {
+            Refusal::Complex
+        }
+        "54001" | "54023" => Refusal::Complex,
+        "54000" => Refusal::Bytes,
+        // The server asks itself for more memory than it ever takes at once: a value is too long.
+        "XX000" if message.contains("invalid memory alloc request size") => Refusal::Bytes,
+        _ => return None,
+    })
 }
 
 /// Whether the driver could not write or read a value: nothing is wrong with the connection. It says
@@ -89,4 +130,49 @@ fn key_columns(said: &DbError) -> Vec<String> {
 
 fn unquote(name: &str) -> String {
     name.trim_matches('"').replace("\"\"", "\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_asks_too_much_of_is_refused() {
+        let column = || Some("title".to_owned());
+        for (code, message, expected) in [
+            (
+                "22001",
+                "value too long for type character varying(255)",
+                Refusal::TooLong { column: column() },
+            ),
+            ("22003", "integer out of range", Refusal::OutOfRange { column: column() }),
+            (
+                "22021",
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+                Refusal::Character { column: column() },
+            ),
+            ("22P02", "invalid input syntax for type bigint: \"x\"", Refusal::Malformed { column: column() }),
+            ("2201B", "invalid regular expression: brackets [] not balanced", Refusal::Pattern),
+            ("2200H", "nextval: reached maximum value of sequence", Refusal::NoKeyLeft { column: column() }),
+            ("23514", "violates check constraint", Refusal::Rule { rule: "title".to_owned() }),
+            ("42883", "operator does not exist: character varying = bigint", Refusal::Incomparable),
+            ("42701", "column name \"ctid\" conflicts with a system column name", Refusal::Name),
+            ("42701", "column \"a\" of relation \"b\" already exists", Refusal::Taken { what: "field" }),
+            ("54011", "tables can have at most 1600 columns", Refusal::Columns),
+            ("54011", "cannot use more than 32 columns in an index", Refusal::Indexes),
+            ("54011", "target lists can have at most 1664 entries", Refusal::Complex),
+            ("54000", "row is too big: size 12832, maximum size 8160", Refusal::Row),
+            (
+                "54000",
+                "index row size 4016 exceeds btree version 4 maximum 2704",
+                Refusal::IndexEntry { column: column() },
+            ),
+            ("54001", "stack depth limit exceeded", Refusal::Complex),
+        ] {
+            assert_eq!(refusal(code, message, Some("title")), Some(expected), "{message}");
+        }
+        for code in ["22012", "42601", "42P01", "42703", "0A000", "XX000", "57014"] {
+            assert_eq!(refusal(code, "", None), None, "{code}");
+        }
+    }
 }

@@ -46,6 +46,19 @@ pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
         .render(Engine::Postgres)
 }
 
+/// The question whether a table in a schema has an index; without one, in that which new tables go to.
+pub(super) fn index_named(schema: Option<&str>, table: &str, name: &str) -> Rendered {
+    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
+    Query::select()
+        .column("indexname")
+        .from("pg_indexes")
+        .and_where(Expr::col("schemaname").eq(schema))
+        .and_where(Expr::col("tablename").eq(table))
+        .and_where(Expr::col("indexname").eq(name))
+        .to_owned()
+        .render(Engine::Postgres)
+}
+
 /// The question for the columns of a table in a schema; without one, in that which new tables go to.
 pub(super) fn columns_of(schema: Option<&str>, table: &str) -> Rendered {
     let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);

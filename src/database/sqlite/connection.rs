@@ -225,7 +225,7 @@ pub(super) fn execute(connection: &Connection, statement: &Rendered) -> rusqlite
     let changed = if statement.repeated {
         let changed =
             connection.prepare_cached(&statement.sql).and_then(|mut one| one.execute(bound(statement)));
-        changed.inspect_err(|failed| count_failed(connection, statement, failed))?
+        changed.map_err(|failed| count_failed(connection, statement, failed))?
     } else {
         // What `execute` gives here is a number left from the statement before.
         connection.prepare(&statement.sql)?.execute(bound(statement))?;
@@ -254,14 +254,15 @@ pub(super) fn insert_many(connection: &Connection, statement: &Rendered) -> rusq
         }
         Ok(made)
     });
-    inserted.inspect_err(|failed| count_failed(connection, statement, failed))
+    inserted.map_err(|failed| count_failed(connection, statement, failed))
 }
 
 /// Uses up the keys of an insertion that a constraint refused.
-fn count_failed(connection: &Connection, statement: &Rendered, failed: &rusqlite::Error) {
+fn count_failed(connection: &Connection, statement: &Rendered, failed: rusqlite::Error) -> rusqlite::Error {
     if failed.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
         keys::use_up(connection, statement);
     }
+    keys::without_key_left(connection, statement, failed)
 }
 
 fn bound(statement: &Rendered) -> impl rusqlite::Params {

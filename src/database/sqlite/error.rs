@@ -4,17 +4,27 @@ use std::path::Path;
 
 use rusqlite::{Error, ErrorCode, ffi};
 
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Refusal};
+
+/// How a failure is told in which the largest key of a table is used; SQLite has no sentence for it.
+pub(super) const NO_KEY_LEFT: &str = "no key is left";
 
 /// What went wrong with a statement on an open database.
 pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
     let shown = path.display();
-    let Error::SqliteFailure(code, message) = &error else {
-        return DatabaseError::Failed(format!("{shown}: {error}"));
+    let (code, message) = match &error {
+        Error::SqliteFailure(code, message) => (code, message),
+        Error::ToSqlConversionFailure(reason) => {
+            tracing::debug!(%reason, "a value is none that SQLite is given");
+            return Refusal::Malformed { column: None }.into();
+        }
+        _ => return DatabaseError::Failed(format!("{shown}: {error}")),
     };
     let message = message.as_deref().unwrap_or_default();
     match code.code {
         ErrorCode::ConstraintViolation => constraint(path, code.extended_code, message),
+        ErrorCode::TooBig => Refusal::Bytes.into(),
+        ErrorCode::TypeMismatch => Refusal::Malformed { column: None }.into(),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             DatabaseError::Busy(format!("{shown} is held by another process: {error}"))
         }
@@ -32,8 +42,52 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
             DatabaseError::Unreachable(format!("cannot open {shown}: {error}"))
         }
-        _ => DatabaseError::Failed(format!("{shown}: {error}")),
+        _ => match refusal(message) {
+            Some(refusal) => refusal.into(),
+            None => DatabaseError::Failed(format!("{shown}: {error}")),
+        },
     }
+}
+
+/// What SQLite refuses by a limit (<https://www.sqlite.org/limits.html>) or because of a value: it
+/// says so in its sentence alone.
+fn refusal(message: &str) -> Option<Refusal> {
+    let has = |part: &str| message.contains(part);
+    Some(if message.starts_with("too many columns in result set") || has("too many columns in set list") {
+        Refusal::Complex
+    } else if message.starts_with("too many columns") {
+        Refusal::Columns
+    } else if has("too many SQL variables") || has("variable number must be between") {
+        Refusal::Values
+    } else if has("Expression tree is too large")
+        || has("parser stack overflow")
+        || has("Recursion limit")
+        || has("too many terms in")
+        || has("too many columns in")
+        || has("too many references to")
+        || has("too many FROM clause terms")
+        || has("tables in a join")
+        || has("too many arguments on function")
+        || has("LIKE or GLOB pattern too complex")
+    {
+        Refusal::Complex
+    } else if message == NO_KEY_LEFT {
+        Refusal::NoKeyLeft { column: None }
+    } else if has("integer overflow") {
+        Refusal::OutOfRange { column: None }
+    } else if has("malformed JSON") || has("JSON path error") || has("JSON cannot hold") {
+        Refusal::Malformed { column: None }
+    } else if message.starts_with("duplicate column name") {
+        Refusal::Taken { what: "field" }
+    } else if message.starts_with("table ") && has(" already exists") {
+        Refusal::Taken { what: "collection" }
+    } else if message.starts_with("index ") && has(" already exists") {
+        Refusal::Taken { what: "index" }
+    } else if has("object name reserved for internal use") {
+        Refusal::Name
+    } else {
+        return None;
+    })
 }
 
 fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
@@ -45,6 +99,12 @@ fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
             DatabaseError::NotNull { column: columns(message).into_iter().next().unwrap_or_default() }
         }
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => DatabaseError::ForeignKey { columns: Vec::new() },
+        ffi::SQLITE_CONSTRAINT_CHECK => {
+            let rule = message.split_once(": ").map_or(message, |(_, rule)| rule);
+            // The one rule that tables are made with: a key counts to 32 bits. It is named by its column.
+            Refusal::NoKeyLeft { column: Some(rule.to_owned()) }.into()
+        }
+        ffi::SQLITE_CONSTRAINT_DATATYPE => Refusal::Malformed { column: None }.into(),
         _ => DatabaseError::Failed(format!("{}: {message}", path.display())),
     }
 }
@@ -95,6 +155,27 @@ mod tests {
         assert!(matches!(failure(ffi::SQLITE_NOTADB, ""), DatabaseError::Corrupt(_)));
         assert!(matches!(failure(ffi::SQLITE_BUSY, ""), DatabaseError::Busy(_)));
         assert!(matches!(failure(ffi::SQLITE_ERROR, "no such table: x"), DatabaseError::Failed(_)));
+    }
+
+    #[test]
+    fn what_a_request_asks_too_much_of_is_refused() {
+        for (message, refusal) in [
+            ("too many columns on posts", Refusal::Columns),
+            ("too many columns in result set", Refusal::Complex),
+            ("too many SQL variables", Refusal::Values),
+            ("Expression tree is too large (maximum depth 1000)", Refusal::Complex),
+            ("at most 64 tables in a join", Refusal::Complex),
+            ("too many terms in ORDER BY clause", Refusal::Complex),
+            ("integer overflow", Refusal::OutOfRange { column: None }),
+            ("malformed JSON", Refusal::Malformed { column: None }),
+            ("duplicate column name: a", Refusal::Taken { what: "field" }),
+            ("table posts already exists", Refusal::Taken { what: "collection" }),
+        ] {
+            assert_eq!(failure(ffi::SQLITE_ERROR, message), DatabaseError::Refused(refusal), "{message}");
+        }
+        assert_eq!(failure(ffi::SQLITE_TOOBIG, ""), DatabaseError::Refused(Refusal::Bytes));
+        let mismatch = Refusal::Malformed { column: None };
+        assert_eq!(failure(ffi::SQLITE_MISMATCH, ""), DatabaseError::Refused(mismatch));
     }
 
     #[test]

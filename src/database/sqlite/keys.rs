@@ -2,8 +2,9 @@
 //! insertion was given is used up. SQLite counts in a table of its own (`sqlite_sequence`), which it
 //! undoes with everything else; here the counts are raised again.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
+use super::error;
 use crate::database::Rendered;
 
 /// The last number that each table was given, by the table's name.
@@ -53,6 +54,25 @@ pub(super) fn use_up(connection: &Connection, statement: &Rendered) {
     let rows = i64::try_from(rows).unwrap_or(1).max(1);
     if let Err(error) = insertion.use_up(connection, rows) {
         tracing::warn!(table = insertion.table, %error, "a key that was tried may be given again");
+    }
+}
+
+/// What SQLite means by a disk that is full, where the largest key of a table is used and the next one
+/// was to be made.
+pub(super) fn without_key_left(
+    connection: &Connection,
+    statement: &Rendered,
+    failed: rusqlite::Error,
+) -> rusqlite::Error {
+    let is_full = failed.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let Some(insertion) = Insertion::read(&statement.sql).filter(|_| is_full) else { return failed };
+    let sql = "SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq = ?2";
+    match connection.query_row(sql, params![insertion.table, i64::MAX], |_| Ok(())) {
+        Ok(()) => rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_ERROR),
+            Some(error::NO_KEY_LEFT.to_owned()),
+        ),
+        Err(_) => failed,
     }
 }
 

@@ -82,6 +82,18 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .render(Engine::Sqlite)
 }
 
+/// The question whether a table has an index.
+pub(super) fn index_named(table: &str, name: &str) -> Rendered {
+    Query::select()
+        .column("name")
+        .from("sqlite_master")
+        .and_where(sea_query::Expr::col("type").eq("index"))
+        .and_where(sea_query::Expr::col("tbl_name").eq(table))
+        .and_where(sea_query::Expr::col("name").eq(name))
+        .to_owned()
+        .render(Engine::Sqlite)
+}
+
 /// The question for the columns of a table.
 pub(super) fn columns_of(table: &str) -> Rendered {
     Query::select()

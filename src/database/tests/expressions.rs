@@ -104,7 +104,7 @@ async fn a_value_that_fits_no_column_is_no_lost_connection() {
         wrong.column("whole").from("numbers").and_where(Expr::col("whole").eq("no number"));
         match (at.engine(), database.query(&wrong).await) {
             (Engine::Postgres, answer) => {
-                assert!(matches!(&answer, Err(DatabaseError::Failed(_))), "{answer:?}");
+                assert!(matches!(&answer, Err(DatabaseError::Refused(_))), "{answer:?}");
             }
             // The others find nothing.
             (_, answer) => assert_eq!(answer, Ok(vec![])),
@@ -117,7 +117,7 @@ async fn a_value_that_fits_no_column_is_no_lost_connection() {
             .values_panic([Expr::val(endless)])
             .to_owned();
         let answer = database.insert(&row, None).await;
-        assert!(matches!(&answer, Err(DatabaseError::Failed(_))), "{answer:?}");
+        assert!(matches!(&answer, Err(DatabaseError::Refused(_))), "{answer:?}");
     })
     .await;
 }
