@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::{Collection, DataError, Field, FieldType};
+
 /// Which side refers to which, and to how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssociationKind {
@@ -149,6 +151,35 @@ impl Association {
         self
     }
 
+    /// Whether both lie over the same fields of the same collections.
+    #[must_use]
+    pub fn same_fields(&self, other: &Self) -> bool {
+        Self { on_delete: other.on_delete, name: Arc::clone(&other.name), ..self.clone() } == *other
+    }
+
+    /// Checks that a field can refer to another one: records are found by comparing the two, in the
+    /// database and in what it answered, so that both must hold the same kind of values.
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] with both fields and their types.
+    pub fn check_fields(
+        &self,
+        (collection, referring): (&Collection, &Field),
+        (other, referred): (&Collection, &Field),
+    ) -> Result<(), DataError> {
+        let Some(misfit) = misfit(referring.kind(), referred.kind()) else { return Ok(()) };
+        Err(DataError::Refused(format!(
+            "{}: the field {} ({}) of {} cannot refer to the field {} ({}) of {}: {misfit}",
+            self.name,
+            referring.name(),
+            referring.kind().as_str(),
+            collection.name(),
+            referred.name(),
+            referred.kind().as_str(),
+            other.name()
+        )))
+    }
+
     /// Whether both say the same of the same columns, seen from the two sides.
     #[must_use]
     pub(super) fn is_reverse_of(&self, other: &Self) -> bool {
@@ -166,6 +197,108 @@ impl Association {
                 _ => false,
             },
             _ => false,
+        }
+    }
+}
+
+/// Types whose values every engine compares as what they are, and that look the same in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Whole,
+    Real,
+    Decimal { scale: u32 },
+    Text,
+    Uuid,
+    Boolean,
+    Moment,
+    Date,
+    Since1970 { milliseconds: bool },
+}
+
+/// How values of a type are compared with those that refer to them; `None` where an answer does not
+/// show all of a value, or no engine compares it.
+const fn compared_as(kind: FieldType) -> Option<Comparison> {
+    Some(match kind {
+        FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => {
+            Comparison::Whole
+        }
+        FieldType::Float | FieldType::Double => Comparison::Real,
+        FieldType::Decimal { scale, .. } => Comparison::Decimal { scale },
+        FieldType::String | FieldType::Text | FieldType::Nanoid | FieldType::Uid => Comparison::Text,
+        FieldType::Uuid => Comparison::Uuid,
+        FieldType::Boolean => Comparison::Boolean,
+        FieldType::DateTime => Comparison::Moment,
+        FieldType::DateOnly => Comparison::Date,
+        FieldType::UnixTimestamp { milliseconds } => Comparison::Since1970 { milliseconds },
+        FieldType::DateTimeNoTz
+        | FieldType::Time
+        | FieldType::Json
+        | FieldType::Array
+        | FieldType::Set
+        | FieldType::Password => return None,
+    })
+}
+
+/// Why fields of these types cannot refer to each other; `None` where they can.
+fn misfit(kind: FieldType, other: FieldType) -> Option<String> {
+    if let Some(kind) = [kind, other].into_iter().find(|kind| compared_as(*kind).is_none()) {
+        return Some(format!("records cannot be told by the values of a {}", described(kind)));
+    }
+    (compared_as(kind) != compared_as(other)).then(|| {
+        format!(
+            "a {} is never the same as a {}: give both fields one type",
+            described(kind),
+            described(other)
+        )
+    })
+}
+
+/// A type with what tells it from others of its name.
+fn described(kind: FieldType) -> String {
+    match kind {
+        FieldType::Decimal { scale, .. } => format!("decimal with {scale} decimals"),
+        FieldType::UnixTimestamp { milliseconds: true } => "unixTimestamp of milliseconds".to_owned(),
+        FieldType::UnixTimestamp { milliseconds: false } => "unixTimestamp of seconds".to_owned(),
+        other => other.as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_one_kind_of_values_refer_to_each_other() {
+        use FieldType::{
+            Array, BigInt, Boolean, DateOnly, DateTime, DateTimeNoTz, Double, Float, Integer, Json, Nanoid,
+            Password, Set, SnowflakeId, Sort, String, Text, Time, Uid, Uuid,
+        };
+        let decimal = |precision, scale| FieldType::Decimal { precision, scale };
+        let since = |milliseconds| FieldType::UnixTimestamp { milliseconds };
+        let alike: [&[FieldType]; 11] = [
+            &[Integer, BigInt, SnowflakeId, Sort],
+            &[Float, Double],
+            &[decimal(10, 2), decimal(20, 2)],
+            &[decimal(10, 3)],
+            &[String, Text, Nanoid, Uid],
+            &[Uuid],
+            &[Boolean],
+            &[DateTime],
+            &[DateOnly],
+            &[since(true)],
+            &[since(false)],
+        ];
+        let kinds = || {
+            alike.iter().enumerate().flat_map(|(group, kinds)| kinds.iter().map(move |kind| (group, *kind)))
+        };
+        for (group, one) in kinds() {
+            for (other_group, other) in kinds() {
+                let misfit = misfit(one, other);
+                assert_eq!(misfit.is_none(), group == other_group, "{one:?} {other:?} {misfit:?}");
+            }
+        }
+        for kind in [DateTimeNoTz, Time, Json, Array, Set, Password] {
+            assert!(misfit(kind, kind).is_some(), "{kind:?}");
         }
     }
 }

@@ -44,6 +44,17 @@ impl Collection {
         self
     }
 
+    /// With a field in the place of the one of the same name.
+    #[must_use]
+    pub fn with_field(mut self, field: Field) -> Self {
+        let fields = Arc::make_mut(&mut self.fields);
+        match fields.iter_mut().find(|known| known.name == field.name) {
+            Some(known) => *known = field,
+            None => fields.push(field),
+        }
+        self
+    }
+
     /// Adds an association.
     #[must_use]
     pub fn association(mut self, association: Association) -> Self {
@@ -90,6 +101,14 @@ impl Collection {
         self.target_key =
             (!fields.is_empty()).then(|| fields.iter().map(|field| Arc::from(*field)).collect());
         self
+    }
+
+    /// Checks that every engine has room for its table: for its fields, its key and its indexes.
+    ///
+    /// # Errors
+    /// [`DataError::Refused`] with the first field that is too much, and the limit.
+    pub fn check_room(&self) -> Result<(), DataError> {
+        super::room::check(self)
     }
 
     /// Its name.

@@ -15,9 +15,11 @@ mod error;
 mod field;
 mod filter;
 mod hooks;
+mod journal;
 mod places;
 mod query;
 mod records;
+mod room;
 mod snowflake;
 mod source;
 mod table;
@@ -26,7 +28,7 @@ mod unattended;
 
 use serde_json::{Map, Value};
 
-pub use crate::database::{DatabaseError, Engine};
+pub use crate::database::{DatabaseError, Engine, Refusal};
 pub use access::{Access, Action, Guard};
 pub use association::{Association, AssociationKind, OnDelete, Through};
 pub use catalog::Catalog;

@@ -1,12 +1,12 @@
 //! A collection's table: how it is made and changed.
 
 use sea_query::{
-    ColumnDef, ColumnType, Expr, Index, IndexCreateStatement, IntoTableRef, Table, TableAlterStatement,
-    TableCreateStatement, TableRef,
+    ColumnDef, ColumnType, Expr, ExprTrait, Index, IndexCreateStatement, IndexType, IntoTableRef, Table,
+    TableAlterStatement, TableCreateStatement, TableRef,
 };
 
 use super::records::value;
-use super::{Collection, DataError, Field};
+use super::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Namespace};
 
 /// Bytes of an identifier that every engine takes.
@@ -40,8 +40,16 @@ pub(super) fn create(
     collection: &Collection,
     namespace: Namespace<'_>,
 ) -> Result<TableCreateStatement, DataError> {
+    create_new(collection, namespace).map(|mut statement| statement.if_not_exists().take())
+}
+
+/// The statement that makes the table.
+pub(super) fn create_new(
+    collection: &Collection,
+    namespace: Namespace<'_>,
+) -> Result<TableCreateStatement, DataError> {
     let mut statement = Table::create();
-    statement.table(table(collection, namespace)).if_not_exists();
+    statement.table(table(collection, namespace));
     let single_key = collection.primary_key().count() == 1;
     for field in collection.fields() {
         let mut column = column(collection, field, namespace)?;
@@ -61,24 +69,33 @@ pub(super) fn create(
 }
 
 /// Whether a field holds a text of limited length, on an engine that counts these.
-fn is_counted(field: &Field, namespace: Namespace<'_>) -> bool {
-    namespace.engine == Engine::Mysql && matches!(field.kind.column_type(), ColumnType::String(_))
+fn is_counted(field: &Field, engine: Engine) -> bool {
+    engine == Engine::Mysql && matches!(field.kind.column_type(), ColumnType::String(_))
+}
+
+/// The general type of a field's column, where `at` fields are before it.
+pub(super) fn kind(collection: &Collection, at: usize, field: &Field, engine: Engine) -> ColumnType {
+    let others = collection.fields().iter().take(at);
+    let is_plain = !(field.primary_key || field.unique || field.indexed) && field.default.is_none();
+    let is_elsewhere = is_plain
+        && is_counted(field, engine)
+        && others.filter(|other| is_counted(other, engine)).count() >= TEXTS_IN_A_ROW;
+    if is_elsewhere { ColumnType::Text } else { field.kind.column_type() }
 }
 
 fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> Result<ColumnDef, DataError> {
-    let others = collection.fields().iter().take_while(|other| other.name() != field.name());
-    let is_plain = !(field.primary_key || field.unique || field.indexed) && field.default.is_none();
-    let is_elsewhere = is_plain
-        && is_counted(field, namespace)
-        && others.filter(|other| is_counted(other, namespace)).count() >= TEXTS_IN_A_ROW;
-    let kind = if is_elsewhere { ColumnType::Text } else { field.kind.column_type() };
-    let kind = namespace.engine.column_type(kind);
+    let at = collection.fields().iter().take_while(|other| other.name() != field.name()).count();
+    let kind = namespace.engine.column_type(kind(collection, at, field, namespace.engine));
     let mut column = ColumnDef::new_with_type(field.column().to_owned(), kind);
     if field.not_null {
         column.not_null();
     }
     if field.auto_increment {
         column.auto_increment();
+        if namespace.engine == Engine::Sqlite && field.kind == FieldType::Integer {
+            // SQLite counts on beyond 32 bits, where the others stop.
+            column.check(Expr::col(field.column().to_owned()).lte(i32::MAX));
+        }
     }
     if let Some(default) = &field.default {
         column.default(Expr::val(value::from_json(field, default)?));
@@ -109,21 +126,35 @@ pub(super) fn drop_column(
     statement
 }
 
+/// Whether a field has an index of its own. Documents and lists have none, whatever is asked for: no
+/// engine finds something in them by it, and none takes long ones.
+pub(super) fn has_index(field: &Field) -> bool {
+    !field.primary_key
+        && (field.unique
+            || field.indexed
+                && !matches!(field.kind.column_type(), ColumnType::Json | ColumnType::JsonBinary))
+}
+
 /// The index that a field asks for, if any.
 pub(super) fn index(
     collection: &Collection,
     field: &Field,
     namespace: Namespace<'_>,
 ) -> Option<IndexCreateStatement> {
-    if field.primary_key || !(field.unique || field.indexed) {
+    if !has_index(field) {
         return None;
     }
+    let is_long = field.kind.column_type() == ColumnType::Text;
     let mut index = Index::create();
     index.name(index_name(collection, field, field.unique, namespace)).table(table(collection, namespace));
-    if is_counted(field, namespace) {
+    if is_counted(field, namespace.engine) || is_long && namespace.engine == Engine::Mysql {
         index.col((field.column().to_owned(), INDEXED_CHARACTERS));
     } else {
         index.col(field.column().to_owned());
+    }
+    if is_long && namespace.engine == Engine::Postgres {
+        // The usual one takes no text beyond 2,704 bytes.
+        index.index_type(IndexType::Hash);
     }
     index.if_not_exists();
     if field.unique {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::journal::{Journal, Step};
 use super::places::{Order, OrderName, Places};
 use super::records::{self, Writer};
 use super::{
@@ -24,6 +25,7 @@ pub struct Transaction {
     orders: HashMap<OrderName, Arc<Order>>,
     /// Tables whose orders begin anew with it.
     redefined: Vec<String>,
+    pub(super) journal: Journal,
 }
 
 impl Transaction {
@@ -42,6 +44,7 @@ impl Transaction {
             places,
             orders: HashMap::new(),
             redefined: Vec::new(),
+            journal: Journal::default(),
         }
     }
 
@@ -93,12 +96,27 @@ impl Transaction {
         Ok(())
     }
 
+    /// Makes a collection's table, of which there is none yet.
+    pub async fn make_table(&mut self, collection: &Collection) -> Result<(), DataError> {
+        let namespace = self.inner.namespace();
+        let (statement, indexes) =
+            (table::create_new(collection, namespace)?, table::indexes(collection, namespace));
+        self.inner.execute(&statement).await?;
+        self.journal.note(|| Step::Table(collection.clone()));
+        for index in indexes {
+            self.inner.execute(&index).await?;
+        }
+        Ok(())
+    }
+
     /// Removes a collection's table with its records, where there is one.
     pub async fn drop_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.inner.namespace())).if_exists();
         self.redefined.push(table::name(collection, self.inner.namespace()));
-        Ok(self.inner.execute(&statement).await.map(drop)?)
+        self.inner.execute(&statement).await?;
+        self.journal.is_final();
+        Ok(())
     }
 
     /// Adds a field's column and its index to a collection's table, where it is missing. Records that
@@ -110,6 +128,7 @@ impl Transaction {
         let name = table::name(collection, namespace);
         if !self.inner.columns_of(&name).await?.iter().any(|known| known == field.column()) {
             self.inner.execute(&column).await?;
+            self.journal.note(|| Step::Column(collection.clone(), field.clone()));
         }
         match index {
             Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
@@ -126,7 +145,25 @@ impl Transaction {
         self.drop_index(collection, field).await?;
         self.redefined.push(name);
         let statement = table::drop_column(collection, field, self.inner.namespace());
-        Ok(self.inner.execute(&statement).await.map(drop)?)
+        self.inner.execute(&statement).await?;
+        self.journal.is_final();
+        Ok(())
+    }
+
+    /// Makes the index of a field what its definition asks for now.
+    pub async fn change_index(
+        &mut self,
+        collection: &Collection,
+        was: &Field,
+        is: &Field,
+    ) -> Result<(), DataError> {
+        self.journal.note(|| Step::Index {
+            collection: collection.clone(),
+            was: was.clone(),
+            is: is.clone(),
+        });
+        self.drop_index(collection, was).await?;
+        self.create_index(collection, is).await
     }
 
     /// Makes the index that a field asks for, where it is missing.
@@ -142,8 +179,14 @@ impl Transaction {
         if field.primary_key || !(field.unique || field.indexed) {
             return Ok(());
         }
-        let statement = table::drop_index(collection, field, field.unique, self.inner.namespace());
-        Ok(self.inner.execute(&statement).await.map(drop)?)
+        let namespace = self.inner.namespace();
+        let name = table::index_name(collection, field, field.unique, namespace);
+        let statement = table::drop_index(collection, field, field.unique, namespace);
+        let table = table::name(collection, namespace);
+        if self.inner.has_index(&table, &name).await? {
+            self.inner.execute(&statement).await?;
+        }
+        Ok(())
     }
 
     /// Gives records that are there places in an order: the order of their keys.
@@ -203,7 +246,9 @@ impl Transaction {
     /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
     pub async fn insert(&mut self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         self.note(collection.name());
-        records::raw::insert(&mut &mut self.inner, collection, values).await
+        let row = records::raw::insert(&mut &mut self.inner, collection, values).await?;
+        self.journal.note(|| Step::Inserted(collection.clone(), row.clone()));
+        Ok(row)
     }
 
     /// Changes the records that fit; see [`DataSource::update`](super::DataSource::update).
@@ -214,12 +259,18 @@ impl Transaction {
         changes: Record,
     ) -> Result<u64, DataError> {
         self.note(collection.name());
+        if let Some(rows) = self.before(collection, filter).await? {
+            self.journal.note(|| Step::Changed(collection.clone(), rows));
+        }
         records::raw::update(&mut &mut self.inner, &self.catalog, collection, filter, &changes).await
     }
 
     /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
     pub async fn destroy(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         self.note(collection.name());
+        if let Some(rows) = self.before(collection, filter).await? {
+            self.journal.note(|| Step::Removed(collection.clone(), rows));
+        }
         records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
     }
 

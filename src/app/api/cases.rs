@@ -44,6 +44,16 @@ async fn associations() {
 }
 
 #[tokio::test]
+async fn links_over_fields_of_one_type() {
+    follow("links").await;
+}
+
+#[tokio::test]
+async fn limits_of_the_engines() {
+    follow("limits").await;
+}
+
+#[tokio::test]
 async fn nested_values() {
     follow("nested").await;
 }

@@ -35,6 +35,16 @@ mod cases_on_mariadb;
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod cases_on_postgres;
 mod error;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod limit_tests_on_mariadb;
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
+mod limit_tests_on_postgres;
 mod list;
 #[cfg(test)]
 mod order_tests;

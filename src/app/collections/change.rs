@@ -1,7 +1,7 @@
 //! Making, changing and removing collections: rows, tables and catalog together.
 //!
-//! Where the engine has transactions of the schema, all of it happens or nothing; MySQL and MariaDB
-//! make a table for good, so that there it is removed again when what comes after fails.
+//! Where the engine has transactions of the schema, all of it happens or nothing; what MySQL and MariaDB
+//! make for good is taken back when what comes after fails.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::{self, whole};
 use super::definition::{self, Defined, text, truth};
-use super::rows::{merge, next_place, publish, refresh, refused, row};
+use super::rows::{begin, merge, next_place, refresh, refused, row, settle};
 use super::{fields, names};
 use crate::app::acl::store;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
-    Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction, random_uid,
+    AssociationKind, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction,
+    random_uid,
 };
 
 /// What is in columns of `collections`; the rest is in `options`.
@@ -41,29 +42,27 @@ pub(in crate::app) async fn create(
         given.entry(preset).or_insert(Value::Bool(listed));
     }
     given.insert("name".to_owned(), Value::from(name.clone()));
-    let mut transaction = source.begin().await?;
-    names::check_new("collection", &name, transaction.catalog().iter().map(Collection::name))?;
-    let collection = first_shape(&name, &given, &fields)?;
-    if let Some(table) = text(&given, "tableName") {
-        names::check("table", table)?;
-    }
+    let mut transaction = begin(source).await?;
+    let done = make(&mut transaction, &name, given, fields).await;
+    settle(source, transaction, done).await
+}
+
+async fn make(
+    transaction: &mut Transaction,
+    name: &str,
+    given: Map<String, Value>,
+    fields: Vec<Map<String, Value>>,
+) -> Result<Record, DataError> {
+    names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
+    let collection = first_shape(name, &given, &fields)?;
+    let table = text(&given, "tableName").unwrap_or(name);
+    names::check("table", table)?;
+    names::check_table(table)?;
     if transaction.has_table(&collection).await? {
         return Err(refused(format!("there is a table {name} already, which is no collection's")));
     }
-    transaction.create_table(&collection).await?;
-    match fill(&mut transaction, &name, given, fields).await {
-        Ok(row) => {
-            publish(source, transaction).await?;
-            Ok(row)
-        }
-        Err(error) => {
-            drop(transaction);
-            if source.database().engine() == crate::data::Engine::Mysql {
-                source.drop_table(&collection).await?;
-            }
-            Err(error)
-        }
-    }
+    transaction.make_table(&collection).await?;
+    fill(transaction, name, given, fields).await
 }
 
 /// The definitions of fields that a definition is given with.
@@ -104,7 +103,9 @@ fn first_shape(
     for (place, field) in collection.fields().iter().enumerate() {
         let before = collection.fields().iter().take(place).map(Field::column);
         names::check_new("field", field.column(), before)?;
+        names::check_column(field.column())?;
     }
+    collection.check_room()?;
     if collection.fields().is_empty() {
         return Err(refused(format!("the collection {name} would have no field")));
     }
@@ -146,8 +147,17 @@ pub(in crate::app) async fn update(
     filter: &Filter,
     given: Map<String, Value>,
 ) -> Result<Vec<Record>, DataError> {
-    let mut transaction = source.begin().await?;
-    let rows = meant(&mut transaction, filter).await?;
+    let mut transaction = begin(source).await?;
+    let done = change(&mut transaction, filter, given).await;
+    settle(source, transaction, done).await
+}
+
+async fn change(
+    transaction: &mut Transaction,
+    filter: &Filter,
+    given: Map<String, Value>,
+) -> Result<Vec<Record>, DataError> {
+    let rows = meant(transaction, filter).await?;
     let mut changed = Vec::with_capacity(rows.len());
     for before in rows {
         let name = text(&before, "name").unwrap_or_default().to_owned();
@@ -160,23 +170,33 @@ pub(in crate::app) async fn update(
         changes.insert("options".to_owned(), options);
         let old = transaction.catalog().get(&name).cloned();
         transaction.update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
-        let new = refresh(&mut transaction, &name).await?;
+        let new = refresh(transaction, &name).await?;
         for field in new.fields() {
             if old.as_ref().is_some_and(|old| old.get(field.name()).is_none()) {
+                if field.is_primary_key() {
+                    return Err(refused(format!(
+                        "{name} has no key, and gets none as long as it has a table"
+                    )));
+                }
+                new.check_room()?;
                 transaction.add_column(&new, &field.clone().nullable()).await?;
             }
         }
         let after = Query::filter(Filter::eq("name", name));
         changed.extend(transaction.find_one(&USER_COLLECTIONS, after).await?);
     }
-    publish(source, transaction).await?;
     Ok(changed)
 }
 
 /// Removes collections with their records; gives their number.
 pub(in crate::app) async fn destroy(source: &DataSource, filter: &Filter) -> Result<u64, DataError> {
-    let mut transaction = source.begin().await?;
-    let rows = meant(&mut transaction, filter).await?;
+    let mut transaction = begin(source).await?;
+    let done = remove(&mut transaction, filter).await;
+    settle(source, transaction, done).await
+}
+
+async fn remove(transaction: &mut Transaction, filter: &Filter) -> Result<u64, DataError> {
+    let rows = meant(transaction, filter).await?;
     for before in &rows {
         let name = text(before, "name").unwrap_or_default();
         if truth(&whole(before), "uiManageable") {
@@ -184,17 +204,16 @@ pub(in crate::app) async fn destroy(source: &DataSource, filter: &Filter) -> Res
         }
         let Some(collection) = transaction.catalog().get(name).cloned() else { continue };
         // MySQL and MariaDB remove a table for good: its row goes first.
-        fields::forget_collection(&mut transaction, name).await?;
+        fields::forget_collection(transaction, name).await?;
         transaction.destroy(&USER_FIELDS, &Filter::eq("collectionName", name)).await?;
         transaction.destroy(&USER_COLLECTIONS, &Filter::eq("name", name)).await?;
-        store::collection_destroyed(&mut transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
+        store::collection_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
             .await
             .map_err(|error| refused(error.to_string()))?;
         let left = Arc::new(transaction.catalog().without(name));
         transaction.set_catalog(left);
         transaction.drop_table(&collection).await?;
     }
-    publish(source, transaction).await?;
     Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
 }
 
@@ -210,24 +229,76 @@ pub(in crate::app) async fn set_fields(
         other => Map::from_iter([("fields".to_owned(), other.clone())]),
     };
     let listed = field_definitions(&mut wrapped)?;
-    let mut transaction = source.begin().await?;
+    let mut transaction = begin(source).await?;
+    let done = set(&mut transaction, name, listed).await;
+    settle(source, transaction, done).await
+}
+
+async fn set(
+    transaction: &mut Transaction,
+    name: &str,
+    listed: Vec<Map<String, Value>>,
+) -> Result<(), DataError> {
     if transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?.is_none() {
         return Err(refused(format!("there is no collection {name} that fields could be set of")));
     }
     let known = transaction.find(&USER_FIELDS, Query::filter(Filter::eq("collectionName", name))).await?;
-    let is_listed = |row: &Record| listed.iter().any(|field| text(field, "name") == text(row, "name"));
+    // What a listed association refers by stays with it, whether somebody lists it or not.
+    let is_listed = |row: &Record| {
+        let name = text(row, "name");
+        listed.iter().any(|field| {
+            let refers = text(field, "type") == Some(AssociationKind::BelongsTo.as_str());
+            text(field, "name") == name || refers && text(field, "foreignKey") == name
+        })
+    };
     let superfluous: Vec<&str> =
         known.iter().filter(|row| !is_listed(row)).filter_map(|row| text(row, "name")).collect();
-    fields::remove(&mut transaction, name, &superfluous).await?;
-    for mut field in listed {
+    let (_, mut dropped) = fields::forget_fields(transaction, name, &superfluous).await?;
+    // With a field go the associations over it.
+    let known = transaction.find(&USER_FIELDS, Query::filter(Filter::eq("collectionName", name))).await?;
+    // Columns come before the associations over them.
+    let (associations, columns): (Vec<_>, Vec<_>) = listed.into_iter().partition(|field| {
+        text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some())
+    });
+    for mut field in columns.into_iter().chain(associations) {
         field.remove("key");
         let known = known.iter().find(|row| text(row, "name") == text(&field, "name"));
         match known {
-            Some(before) => fields::change(&mut transaction, name, before, field).await?,
+            Some(before) => fields::change(transaction, name, before, field).await?,
             None => {
-                fields::add(&mut transaction, name, field).await?;
+                make_way(transaction, name, &field, &mut dropped).await?;
+                fields::add(transaction, name, field).await?;
             }
         }
     }
-    publish(source, transaction).await.map(drop)
+    let Some(collection) = transaction.catalog().get(name).cloned() else { return Ok(()) };
+    if collection.fields().is_empty() {
+        return Err(refused(format!("the collection {name} would have no field")));
+    }
+    for column in &dropped {
+        transaction.drop_column(&collection, column).await?;
+    }
+    Ok(())
+}
+
+/// Drops a column that is to go where a new field, or what it refers by, takes its name.
+async fn make_way(
+    transaction: &mut Transaction,
+    name: &str,
+    field: &Map<String, Value>,
+    dropped: &mut Vec<Field>,
+) -> Result<(), DataError> {
+    let names: Vec<&str> = ["name", "columnName", "field", "foreignKey", "otherKey"]
+        .into_iter()
+        .filter_map(|option| text(field, option))
+        .collect();
+    let Some(collection) = transaction.catalog().get(name).cloned() else { return Ok(()) };
+    for column in std::mem::take(dropped) {
+        if names.iter().any(|name| name.eq_ignore_ascii_case(column.column())) {
+            transaction.drop_column(&collection, &column).await?;
+        } else {
+            dropped.push(column);
+        }
+    }
+    Ok(())
 }

@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::whole;
 use super::definition::{self, Defined, text};
+use super::links::{add_reverse, prepare, with_defaults};
 use super::names;
-use super::rows::{merge, next_place, publish, refresh, refused, row};
+use super::rows::{begin, merge, next_place, refresh, refused, row, settle};
 use crate::app::acl::store;
-use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
+use crate::app::system::USER_FIELDS;
 use crate::data::{
-    Association, AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Query, Record,
-    Transaction, random_uid,
+    AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Query, Record, Transaction,
+    random_uid,
 };
 
 /// What is in columns of `fields`; the rest is in `options`.
@@ -35,7 +36,7 @@ pub(super) async fn write(
     transaction.insert(&USER_FIELDS, new).await
 }
 
-async fn write_last(
+pub(super) async fn write_last(
     transaction: &mut Transaction,
     collection: &str,
     given: Map<String, Value>,
@@ -44,7 +45,7 @@ async fn write_last(
     write(transaction, collection, given, place).await
 }
 
-fn known(transaction: &Transaction, name: &str) -> Result<Collection, DataError> {
+pub(super) fn known(transaction: &Transaction, name: &str) -> Result<Collection, DataError> {
     let found = transaction.catalog().get(name).cloned();
     found.ok_or_else(|| refused(format!("there is no collection {name}")))
 }
@@ -55,10 +56,9 @@ pub(in crate::app) async fn create(
     collection: &str,
     given: Map<String, Value>,
 ) -> Result<Record, DataError> {
-    let mut transaction = source.begin().await?;
-    let row = add(&mut transaction, collection, given).await?;
-    publish(source, transaction).await?;
-    Ok(row)
+    let mut transaction = begin(source).await?;
+    let done = add(&mut transaction, collection, given).await;
+    settle(source, transaction, done).await
 }
 
 /// Adds a field to a collection, with the column, or with what its association needs.
@@ -111,7 +111,7 @@ async fn is_written(transaction: &mut Transaction, collection: &str, name: &str)
     Ok(transaction.count(&USER_FIELDS, &filter).await? > 0)
 }
 
-async fn add_column(
+pub(super) async fn add_column(
     transaction: &mut Transaction,
     collection: &Collection,
     field: &Field,
@@ -119,201 +119,16 @@ async fn add_column(
     if field.is_primary_key() {
         return Err(refused("a primary key belongs into the definition of the collection"));
     }
+    if collection.get(field.name()).is_none() {
+        names::check_column(field.column())?;
+        collection.clone().with_field(field.clone()).check_room()?;
+    }
     // Records that are there have none: what must have a value is looked at when they are written.
     transaction.add_column(collection, &field.clone().nullable()).await?;
     if field.kind() == FieldType::Sort && collection.get(field.name()).is_none() {
         transaction.fill_positions(collection, field).await?;
     }
     Ok(())
-}
-
-/// A definition with what NocoBase fills in.
-fn with_defaults(
-    transaction: &Transaction,
-    collection: &Collection,
-    mut given: Map<String, Value>,
-) -> Map<String, Value> {
-    let kind = text(&given, "type").and_then(definition::association_kind);
-    let Some(kind) = kind else { return given };
-    let target = text(&given, "target").and_then(|target| transaction.catalog().get(target)).cloned();
-    let mut usual = |name: &str, value: String| {
-        if text(&given, name).is_none() {
-            given.insert(name.to_owned(), Value::from(value));
-        }
-    };
-    let key = |collection: &Collection| collection.single_key().map_or("id", Field::name).to_owned();
-    let random = |prefix: &str| format!("{prefix}_{}", random_uid());
-    usual("foreignKey", random("f"));
-    if kind != AssociationKind::BelongsTo {
-        usual("sourceKey", key(collection));
-    }
-    if kind != AssociationKind::HasOne
-        && let Some(target) = &target
-    {
-        usual("targetKey", key(target));
-    }
-    if kind == AssociationKind::BelongsToMany {
-        usual("through", random("t"));
-        usual("otherKey", random("f"));
-    }
-    given
-}
-
-/// Sees to it that what an association needs is there: the columns that refer, the collection
-/// between the two.
-async fn prepare(
-    transaction: &mut Transaction,
-    collection: &Collection,
-    association: &Association,
-) -> Result<(), DataError> {
-    let target = known(transaction, &association.target)?;
-    let key = |collection: &Collection, name: &str| {
-        collection.get(name).cloned().ok_or_else(|| {
-            refused(format!("{}: the collection {} has no field {name}", association.name, collection.name()))
-        })
-    };
-    match association.kind {
-        AssociationKind::BelongsTo => {
-            let referred = key(&target, &association.target_key)?;
-            refer(transaction, collection, &association.foreign_key, &referred).await
-        }
-        AssociationKind::HasOne | AssociationKind::HasMany => {
-            let referred = key(collection, &association.source_key)?;
-            key(&target, &association.target_key)?;
-            refer(transaction, &target, &association.foreign_key, &referred).await
-        }
-        AssociationKind::BelongsToMany => {
-            let own = key(collection, &association.source_key)?;
-            let other = key(&target, &association.target_key)?;
-            let Some(through) = &association.through else { return Ok(()) };
-            if association.foreign_key == through.other_key {
-                return Err(refused(format!("{}: two records need two keys between them", association.name)));
-            }
-            if transaction.catalog().get(&through.collection).is_none() {
-                let pair = [(&*association.foreign_key, &own), (&*through.other_key, &other)];
-                return make_between(transaction, &through.collection, pair).await;
-            }
-            let between = known(transaction, &through.collection)?;
-            refer(transaction, &between, &association.foreign_key, &own).await?;
-            let between = known(transaction, &through.collection)?;
-            refer(transaction, &between, &through.other_key, &other).await
-        }
-    }
-}
-
-/// The definition of a field that refers to another one.
-fn referring(name: &str, referred: &Field) -> Map<String, Value> {
-    let (kind, interface) = match referred.kind() {
-        FieldType::Uuid => ("uuid", "uuid"),
-        kind if kind.is_whole() => ("bigInt", "integer"),
-        FieldType::Nanoid | FieldType::Uid => ("string", "input"),
-        kind => (kind.as_str(), "input"),
-    };
-    let definition = json!({
-        "name": name, "type": kind, "interface": interface, "isForeignKey": true, "autoFill": false, "index": true,
-    });
-    match definition {
-        Value::Object(definition) => definition,
-        _ => Map::new(),
-    }
-}
-
-/// Adds a field that refers, where it is missing.
-async fn refer(
-    transaction: &mut Transaction,
-    collection: &Collection,
-    name: &str,
-    referred: &Field,
-) -> Result<(), DataError> {
-    if collection.get(name).is_some() {
-        return Ok(());
-    }
-    if collection.associated(name).is_some() {
-        return Err(refused(format!(
-            "{name} is an association of {}: it cannot refer too",
-            collection.name()
-        )));
-    }
-    names::check_new("field", name, collection.fields().iter().map(Field::column))?;
-    let given = referring(name, referred);
-    let Defined::Column(field) = definition::field(&given)? else { return Ok(()) };
-    add_column(transaction, collection, &field).await?;
-    write_last(transaction, collection.name(), given).await?;
-    refresh(transaction, collection.name()).await.map(drop)
-}
-
-/// Makes the collection between two others.
-async fn make_between(
-    transaction: &mut Transaction,
-    name: &str,
-    pair: [(&str, &Field); 2],
-) -> Result<(), DataError> {
-    names::check_new("collection", name, transaction.catalog().iter().map(Collection::name))?;
-    let options = json!({"isThrough": true, "autoGenId": false, "createdAt": true, "updatedAt": true, "sortable": false});
-    let place = next_place(transaction, &USER_COLLECTIONS, Filter::All).await?;
-    let new = json!({
-        "key": random_uid(), "name": name, "title": name, "hidden": true, "options": options, "sort": place,
-    });
-    let Value::Object(new) = new else { return Ok(()) };
-    let mut definitions = Vec::new();
-    for (field, referred) in pair {
-        let mut definition = referring(field, referred);
-        definition.insert("primaryKey".to_owned(), Value::Bool(true));
-        definition.insert("allowNull".to_owned(), Value::Bool(false));
-        definitions.push(definition);
-    }
-    let defined: Vec<Defined> = definitions.iter().map(definition::field).collect::<Result<_, _>>()?;
-    let shape = options.as_object().cloned().unwrap_or_default();
-    let collection = super::catalog::collection(name, &shape, defined);
-    if transaction.has_table(&collection).await? {
-        return Err(refused(format!("there is a table {name} already, which is no collection's")));
-    }
-    transaction.create_table(&collection).await?;
-    transaction.insert(&USER_COLLECTIONS, new).await?;
-    for (place, definition) in (1_i64..).zip(definitions) {
-        write(transaction, name, definition, place).await?;
-    }
-    refresh(transaction, name).await.map(drop)
-}
-
-/// Adds the same association seen from the other side; gives its key.
-async fn add_reverse(
-    transaction: &mut Transaction,
-    collection: &Collection,
-    association: &Association,
-    mut reverse: Map<String, Value>,
-    row: &Record,
-) -> Result<Value, DataError> {
-    let kind = match association.kind {
-        AssociationKind::BelongsTo => text(&reverse, "type").unwrap_or("hasMany").to_owned(),
-        AssociationKind::HasOne | AssociationKind::HasMany => "belongsTo".to_owned(),
-        AssociationKind::BelongsToMany => "belongsToMany".to_owned(),
-    };
-    let mut set = |name: &str, value: &str| reverse.insert(name.to_owned(), Value::from(value));
-    set("type", &kind);
-    set("target", collection.name());
-    set("foreignKey", &association.foreign_key);
-    match &association.through {
-        Some(through) => {
-            set("through", &through.collection);
-            set("foreignKey", &through.other_key);
-            set("otherKey", &association.foreign_key);
-            set("sourceKey", &association.target_key);
-            set("targetKey", &association.source_key);
-        }
-        None if association.kind == AssociationKind::BelongsTo => {
-            set("sourceKey", &association.target_key);
-            set("targetKey", collection.single_key().map_or("id", Field::name));
-        }
-        None => {
-            set("targetKey", &association.source_key);
-        }
-    }
-    reverse.entry("name").or_insert_with(|| Value::from(format!("f_{}", random_uid())));
-    reverse.insert("reverseKey".to_owned(), row.get("key").cloned().unwrap_or_default());
-    reverse.remove("reverseField");
-    let made = Box::pin(add(transaction, &association.target, reverse)).await?;
-    Ok(made.get("key").cloned().unwrap_or_default())
 }
 
 /// The row of a field.
@@ -332,12 +147,20 @@ pub(in crate::app) async fn update(
     name: &str,
     given: Map<String, Value>,
 ) -> Result<Record, DataError> {
-    let mut transaction = source.begin().await?;
-    let before = find(&mut transaction, collection, name).await?;
-    change(&mut transaction, collection, &before, given).await?;
-    let after = find(&mut transaction, collection, name).await?;
-    publish(source, transaction).await?;
-    Ok(after)
+    let mut transaction = begin(source).await?;
+    let done = change_named(&mut transaction, collection, name, given).await;
+    settle(source, transaction, done).await
+}
+
+async fn change_named(
+    transaction: &mut Transaction,
+    collection: &str,
+    name: &str,
+    given: Map<String, Value>,
+) -> Result<Record, DataError> {
+    let before = find(transaction, collection, name).await?;
+    change(transaction, collection, &before, given).await?;
+    find(transaction, collection, name).await
 }
 
 /// Changes a field's definition, and the index that it asks for.
@@ -374,10 +197,12 @@ pub(super) async fn change(
                 return Err(refused(format!("the key, the column and the kind of {name} stay as they are")));
             }
             if was.is_unique() != is.is_unique() || was.is_indexed() != is.is_indexed() {
-                transaction.drop_index(&known, &was).await?;
-                transaction.create_index(&known, is).await?;
+                known.clone().with_field(is.clone()).check_room()?;
+                transaction.change_index(&known, &was, is).await?;
             }
         }
+        // One that was made when its fields did not have to fit stays as it is.
+        (Ok(Defined::Association(was)), Defined::Association(is)) if was.same_fields(is) => {}
         (_, Defined::Association(association)) => prepare(transaction, &known, association).await?,
         (_, Defined::Column(_)) => {}
     }
@@ -392,10 +217,21 @@ pub(in crate::app) async fn destroy(
     collection: &str,
     names: &[String],
 ) -> Result<u64, DataError> {
-    let mut transaction = source.begin().await?;
+    let mut transaction = begin(source).await?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let removed = remove(&mut transaction, collection, &names).await?;
-    publish(source, transaction).await?;
+    let done = remove(&mut transaction, collection, &names).await;
+    settle(source, transaction, done).await
+}
+
+async fn remove(transaction: &mut Transaction, name: &str, fields: &[&str]) -> Result<u64, DataError> {
+    let (removed, columns) = forget_fields(transaction, name, fields).await?;
+    let collection = known(transaction, name)?;
+    if removed > 0 && collection.fields().is_empty() {
+        return Err(refused(format!("the collection {name} would have no field")));
+    }
+    for column in &columns {
+        transaction.drop_column(&collection, column).await?;
+    }
     Ok(removed)
 }
 
@@ -419,13 +255,14 @@ fn check_unneeded(transaction: &Transaction, name: &str, field: &str) -> Result<
     Ok(())
 }
 
-/// Removes fields of a collection.
-pub(super) async fn remove(
+/// Removes the definitions of fields, and what is said of them elsewhere; gives their number, and those
+/// whose columns are to be dropped. MySQL and MariaDB drop a column for good: it goes last.
+pub(super) async fn forget_fields(
     transaction: &mut Transaction,
     name: &str,
     fields: &[&str],
-) -> Result<u64, DataError> {
-    let mut removed = 0;
+) -> Result<(u64, Vec<Field>), DataError> {
+    let (mut removed, mut dropped) = (0, Vec::new());
     // Associations first: what they need may go after them.
     let (associations, columns): (Vec<&str>, Vec<&str>) = {
         let collection = known(transaction, name)?;
@@ -436,7 +273,6 @@ pub(super) async fn remove(
         let Some(row) = transaction.find_one(&USER_FIELDS, Query::filter(filter.clone())).await? else {
             continue;
         };
-        let collection = known(transaction, name)?;
         let column = match definition::field(&whole(&row)) {
             Ok(Defined::Column(field)) => Some(field),
             _ => None,
@@ -449,7 +285,6 @@ pub(super) async fn remove(
         if column.is_some() {
             check_unneeded(transaction, name, field_name)?;
         }
-        // MySQL and MariaDB remove a column for good: its row goes first.
         transaction.destroy(&USER_FIELDS, &filter).await?;
         store::field_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name, field_name)
             .await
@@ -461,13 +296,13 @@ pub(super) async fn remove(
                 .iter()
                 .any(|known| known.name() == name && known.get(column.name()).is_some());
             if !is_ours {
-                transaction.drop_column(&collection, &column).await?;
+                dropped.push(column);
             }
         }
         refresh(transaction, name).await?;
         removed += 1;
     }
-    Ok(removed)
+    Ok((removed, dropped))
 }
 
 /// Removes the associations by these columns of a collection, on whichever side they are written.

@@ -2,13 +2,14 @@
 //!
 //! `definition.rs` reads a definition in NocoBase's words, `catalog.rs` makes of all that are
 //! written down (the tables `collections` and `fields`) the catalog that records are read and
-//! written by, `change.rs` and `fields.rs` change them: rows (`rows.rs`), tables and catalog together.
+//! written by, `change.rs`, `fields.rs` and `links.rs` change them: rows (`rows.rs`), tables and catalog together.
 //! `shape.rs` gives them the shape in which clients see them.
 
 mod catalog;
 mod change;
 mod definition;
 mod fields;
+mod links;
 mod names;
 mod rows;
 mod shape;

@@ -64,6 +64,30 @@ pub(super) async fn publish(
     Ok(catalog)
 }
 
+/// Begins a change of definitions.
+pub(super) async fn begin(source: &DataSource) -> Result<Transaction, DataError> {
+    let mut transaction = source.begin().await?;
+    transaction.keep_journal();
+    Ok(transaction)
+}
+
+/// Ends a change of definitions: makes it known to everybody, or leaves rows and tables as they were.
+pub(super) async fn settle<T>(
+    source: &DataSource,
+    transaction: Transaction,
+    done: Result<T, DataError>,
+) -> Result<T, DataError> {
+    match done {
+        Ok(made) => publish(source, transaction).await.map(|_| made),
+        Err(error) => {
+            if let Err(left) = transaction.abandon(source).await {
+                tracing::error!(%left, "a change of definitions that failed could not be taken back");
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Puts options over others.
 pub(super) fn merge(options: &mut Value, over: Option<Value>) {
     if let (Value::Object(options), Some(Value::Object(over))) = (options, over) {

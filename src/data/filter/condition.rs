@@ -20,6 +20,19 @@ const MOST_VALUES: usize = 30_000;
 /// Parts of a condition that stand side by side.
 const WIDEST: usize = 64;
 
+/// Conditions of which all, or any, are to hold. Each further one in a row is one level deeper: SQLite
+/// goes down 1000, and who writes the statement has a stack to go down on.
+pub(super) fn side_by_side(new: fn() -> Condition, mut parts: Vec<Condition>) -> Condition {
+    while parts.len() > WIDEST {
+        let mut rest = parts.into_iter().peekable();
+        parts = Vec::new();
+        while rest.peek().is_some() {
+            parts.push(rest.by_ref().take(WIDEST).fold(new(), Condition::add));
+        }
+    }
+    parts.into_iter().fold(new(), Condition::add)
+}
+
 /// Finds the column that a path leads to.
 type FindColumn<'a, 'f> = dyn FnMut(&str) -> Result<(Expr, &'f Field), DataError> + 'a;
 
@@ -193,15 +206,7 @@ impl<'a> Compiler<'a> {
             // What always holds is an empty condition, which "any of" would lose.
             built.push(if part.is_empty() { always() } else { part });
         }
-        // Each further part of a sum is one level deeper to SQLite, which goes down 1000.
-        while built.len() > WIDEST {
-            let mut rest = built.into_iter().peekable();
-            built = Vec::new();
-            while rest.peek().is_some() {
-                built.push(rest.by_ref().take(WIDEST).fold(new(), Condition::add));
-            }
-        }
-        Ok(built.into_iter().fold(new(), Condition::add))
+        Ok(side_by_side(new, built))
     }
 
     fn leaf(

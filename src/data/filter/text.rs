@@ -3,6 +3,7 @@
 use sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use serde_json::Value;
 
+use super::condition::side_by_side;
 use super::pattern;
 use crate::data::records::value;
 use crate::data::{DataError, Field};
@@ -37,16 +38,16 @@ pub(super) fn part(
         Value::Array(parts) => parts.iter().collect(),
         other => vec![other],
     };
-    let mut condition = if wanted { Condition::any() } else { Condition::all() };
+    let mut conditions = Vec::with_capacity(parts.len());
     for part in parts {
         let pattern = LikeExpr::new(pattern(&operand(field, part)?, place)).escape(ESCAPE);
         let lower = Expr::expr(Func::lower(text.clone()));
-        condition = condition.add(if wanted { lower.like(pattern) } else { lower.not_like(pattern) });
+        conditions.push(if wanted { lower.like(pattern) } else { lower.not_like(pattern) }.into());
     }
-    if condition.is_empty() && wanted {
-        condition = condition.add(Expr::val(1).eq(0));
+    if conditions.is_empty() && wanted {
+        conditions.push(Expr::val(1).eq(0).into());
     }
-    Ok(condition)
+    Ok(side_by_side(if wanted { Condition::any } else { Condition::all }, conditions))
 }
 
 /// Texts that fit a pattern with `%` and `_`, where a backslash makes one of them ordinary.

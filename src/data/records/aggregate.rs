@@ -16,6 +16,9 @@ const MOST: u64 = 2000;
 /// Groups that an answer has at most, whatever is said.
 const LARGEST: u64 = 100_000;
 
+/// Measures and dimensions of one question: PostgreSQL gives 1,664 columns, SQLite 2,000.
+const MAX_COLUMNS: usize = 1000;
+
 /// What is summed up.
 #[derive(Debug, Clone, Default)]
 pub struct Aggregation {
@@ -118,6 +121,11 @@ pub(in crate::data) async fn aggregate<E: Executor>(
 ) -> Result<Vec<Record>, DataError> {
     if wanted.measures.is_empty() && wanted.dimensions.is_empty() {
         return Err(DataError::Refused("say what is asked for: measures or dimensions".to_owned()));
+    }
+    if wanted.measures.len() + wanted.dimensions.len() > MAX_COLUMNS {
+        return Err(DataError::Refused(format!(
+            "a query has at most {MAX_COLUMNS} measures and dimensions together"
+        )));
     }
     let (columns, statement) = {
         let compiler = super::plan::compiler(executor, catalog, query);

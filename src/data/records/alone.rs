@@ -85,6 +85,7 @@ pub(in crate::data) async fn change<E: Executor>(
     let shown: Vec<_> = plan.columns.iter().map(|field| field.column().to_owned()).collect();
     statement.returning(Returning::new().columns(shown));
     let rows = executor.change(&statement).await?;
+    raw::count_on_changed(executor, collection, &own).await?;
     rows.into_iter().map(|row| record(collection, &plan.columns, row)).collect::<Result<_, _>>().map(Some)
 }
 

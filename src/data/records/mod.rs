@@ -11,6 +11,7 @@ pub(super) mod alone;
 mod append;
 mod associate;
 mod create;
+mod depth;
 mod destroy;
 mod generate;
 mod nested;

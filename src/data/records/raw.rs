@@ -9,7 +9,9 @@ use super::read::counting;
 use super::value;
 use crate::data::collection::{CREATED_AT, UPDATED_AT};
 use crate::data::filter::condition;
-use crate::data::{Catalog, Collection, DataError, Field, Filter, Record, table};
+use crate::data::{
+    Catalog, Collection, DataError, DatabaseError, Field, FieldType, Filter, Record, Refusal, table,
+};
 use crate::database::{Executor, Value};
 
 /// Now, as it is stored.
@@ -59,7 +61,8 @@ pub(super) async fn insert_values<E: Executor>(
         statement.values_panic(values.iter().cloned().map(|value| Expr::val(sea_query::Value::from(value))));
     }
     let key = collection.generated_key().filter(|key| columns.iter().all(|field| field.name() != key.name()));
-    let generated = executor.insert(&statement, key.map(Field::column)).await?;
+    let generated = executor.insert(&statement, key.map(Field::column)).await;
+    let generated = generated.map_err(|error| without_key_left(key, error))?;
     if key.is_none()
         && let Some(own) = collection.generated_key()
     {
@@ -77,6 +80,20 @@ pub(super) async fn insert_values<E: Executor>(
         .collect()
 }
 
+/// A failure, with the key that has no number left where that is the matter.
+fn without_key_left(key: Option<&Field>, error: DatabaseError) -> DataError {
+    match (key, &error) {
+        (Some(key), DatabaseError::Refused(Refusal::NoKeyLeft { .. })) => {
+            let largest = if key.kind == FieldType::Integer { i32::MAX.into() } else { i64::MAX };
+            value::invalid(
+                key,
+                format!("{largest} is the largest there is and is used: give the record a key of its own"),
+            )
+        }
+        _ => error.into(),
+    }
+}
+
 /// Sees to it that the next key that is made is none that a record brought with it.
 async fn count_on<E: Executor>(
     executor: &mut E,
@@ -89,6 +106,20 @@ async fn count_on<E: Executor>(
     match namespace.engine.count_on(namespace.schema, &name, key.column(), given) {
         Some(statement) => Ok(executor.query(&statement).await.map(drop)?),
         None => Ok(()),
+    }
+}
+
+/// The same of a key that was changed.
+pub(super) async fn count_on_changed<E: Executor>(
+    executor: &mut E,
+    collection: &Collection,
+    changes: &Record,
+) -> Result<(), DataError> {
+    let Some(key) = collection.generated_key() else { return Ok(()) };
+    let Some(given) = changes.get(key.name()) else { return Ok(()) };
+    match value::to_storage(key, given)? {
+        Value::Integer(given) => count_on(executor, collection, key, given).await,
+        _ => Ok(()),
     }
 }
 
@@ -125,7 +156,9 @@ pub(super) async fn set<E: Executor>(
         return Ok(executor.count(&counted).await?);
     }
     statement.table(table::table(collection, namespace)).cond_where(condition);
-    Ok(executor.execute(&statement).await?)
+    let changed = executor.execute(&statement).await?;
+    count_on_changed(executor, collection, changes).await?;
+    Ok(changed)
 }
 
 /// Removes the records that fit; gives their number.

@@ -11,6 +11,9 @@ use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
 use crate::database::{Executor, Namespace};
 
+/// Fields that records are sorted by at once: SQLite takes 2,000.
+const MAX_SORTS: usize = 1000;
+
 /// Reads the records a query asks for.
 pub(in crate::data) async fn find<E: Executor>(
     executor: &mut E,
@@ -129,6 +132,12 @@ fn select(
         .columns(plan.columns.iter().map(|field| field.column().to_owned()))
         .from(table::table(collection, compiler.namespace));
     limit_to(&mut statement, compiler, collection, query)?;
+    if let Some(sort) = query.sort.get(MAX_SORTS) {
+        let field = &sort.field;
+        return Err(DataError::Refused(format!(
+            "{field}: records are sorted by at most {MAX_SORTS} fields at once"
+        )));
+    }
     order::by(compiler, collection, &mut statement, &query.sort)?;
     if query.total || query.offset > 0 || !query.sort.is_empty() {
         order::complete(compiler, collection, None, &mut statement, &query.sort, &collection.key());

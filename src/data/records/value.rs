@@ -9,6 +9,7 @@ use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Utc};
 use serde_json::Value as Json;
 
+use super::depth;
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::Value;
 
@@ -87,7 +88,10 @@ pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, 
         FieldType::Boolean => {
             truth(given).map(Value::Bool).ok_or_else(|| expected(field, given, "true or false"))
         }
-        FieldType::Json => Ok(Value::Json(document(given))),
+        FieldType::Json => {
+            depth::check(field, given)?;
+            Ok(Value::Json(document(given)))
+        }
         FieldType::Array | FieldType::Set => list(field, given),
         FieldType::DateTime => {
             moment(given).map(Value::DateTime).ok_or_else(|| expected(field, given, "a date and time"))
@@ -222,6 +226,7 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     let Some(items) = parsed.as_ref().unwrap_or(given).as_array() else {
         return Err(expected(field, given, "a list"));
     };
+    depth::check(field, parsed.as_ref().unwrap_or(given))?;
     let mut kept: Vec<Json> = Vec::with_capacity(items.len());
     for item in items {
         let item = document(item);

@@ -1,0 +1,140 @@
+//! How many fields, indexes and bytes the table of a collection has room for. The smallest limit of all
+//! engines holds for each, so that a definition is refused everywhere or nowhere:
+//! <https://mariadb.com/kb/en/innodb-limitations/>, <https://www.postgresql.org/docs/current/limits.html>,
+//! <https://www.sqlite.org/limits.html>.
+
+use sea_query::{ColumnType, StringLen};
+
+use super::{Collection, DataError, Field, table};
+use crate::database::Engine;
+
+/// Fields of a collection. InnoDB has room for 1,017 columns, PostgreSQL for 1,600, SQLite for 2,000.
+const MAX_FIELDS: usize = 1000;
+/// Fields of one key: MySQL takes 16, the others 32 and more.
+const MAX_KEY_FIELDS: usize = 16;
+/// Bytes of one entry in an index: PostgreSQL takes 2,704, InnoDB 3,072.
+const MAX_KEY_BYTES: usize = 2700;
+/// Indexes of a table, with that of its key: MySQL and MariaDB take 64.
+const MAX_INDEXES: usize = 64;
+/// Bytes of a row in a page, which holds two at least: InnoDB's 16 KiB leave 8,126.
+const MAX_ROW_BYTES: usize = 8126;
+/// Bytes of the columns of a table of MySQL and MariaDB as they are declared, texts without a limit and
+/// documents left out: of 65,535, with room for what says which are null.
+const MAX_DECLARED_BYTES: usize = 65_000;
+/// What every row of InnoDB has besides its columns.
+const ROW_HEADER_BYTES: usize = 24;
+/// Bytes that a row has of a value which may be kept elsewhere, in InnoDB; PostgreSQL has 24 of it.
+const BYTES_OF_A_LONG_VALUE: usize = 41;
+/// Bytes of a character.
+const CHARACTER_BYTES: usize = 4;
+
+/// Checks that every engine has room for the table of a collection.
+///
+/// # Errors
+/// [`DataError::Refused`] with the first field that is too much, and the limit.
+pub(super) fn check(collection: &Collection) -> Result<(), DataError> {
+    let refused =
+        |field: &Field, problem: String| Err(DataError::Refused(format!("{}: {problem}", field.name())));
+    if let Some(field) = collection.fields().get(MAX_FIELDS) {
+        return refused(field, format!("a collection has at most {MAX_FIELDS} fields that are columns"));
+    }
+    let (mut row, mut declared, mut indexes) = (ROW_HEADER_BYTES, 0, 1);
+    for (at, field) in collection.fields().iter().enumerate() {
+        let size = Size::of(collection, at, field);
+        row += size.row;
+        declared += size.declared;
+        if row + at / 8 > MAX_ROW_BYTES {
+            return refused(
+                field,
+                format!(
+                    "a record has room for {MAX_ROW_BYTES} bytes, of which a text or a document takes \
+                     {BYTES_OF_A_LONG_VALUE} and this field {}: keep it in another collection",
+                    size.row
+                ),
+            );
+        }
+        if declared > MAX_DECLARED_BYTES {
+            return refused(
+                field,
+                format!(
+                    "the strings of a collection that are unique, indexed or have a default take at most \
+                     {MAX_DECLARED_BYTES} bytes together, 4 for a character"
+                ),
+            );
+        }
+        if table::has_index(field) {
+            indexes += 1;
+        }
+        if indexes > MAX_INDEXES {
+            return refused(
+                field,
+                format!(
+                    "a collection has at most {MAX_INDEXES} indexes, with those of its key and of unique fields"
+                ),
+            );
+        }
+    }
+    check_key(collection)
+}
+
+fn check_key(collection: &Collection) -> Result<(), DataError> {
+    let mut bytes = 0;
+    for (at, field) in collection.primary_key().enumerate() {
+        let refused = |problem: String| Err(DataError::Refused(format!("{}: {problem}", field.name())));
+        if at >= MAX_KEY_FIELDS {
+            return refused(format!("a key has at most {MAX_KEY_FIELDS} fields"));
+        }
+        let Some(own) = key_bytes(field) else {
+            return refused(format!("a {} cannot be a key: make it a string", field.kind().as_str()));
+        };
+        bytes += own;
+        if bytes > MAX_KEY_BYTES {
+            return refused(format!(
+                "the fields of a key take at most {MAX_KEY_BYTES} bytes together, 4 for a character of a string"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a value in an index; `None` for what has no limit.
+fn key_bytes(field: &Field) -> Option<usize> {
+    Some(match field.kind().column_type() {
+        ColumnType::Text | ColumnType::Json | ColumnType::JsonBinary => return None,
+        other => bytes(&other),
+    })
+}
+
+/// What a field takes of a table's room.
+struct Size {
+    row: usize,
+    declared: usize,
+}
+
+impl Size {
+    fn of(collection: &Collection, at: usize, field: &Field) -> Self {
+        let kind = table::kind(collection, at, field, Engine::Mysql);
+        match kind {
+            ColumnType::Text | ColumnType::Json | ColumnType::JsonBinary => {
+                Self { row: BYTES_OF_A_LONG_VALUE, declared: 12 }
+            }
+            ColumnType::String(_) if !field.primary_key => {
+                Self { row: BYTES_OF_A_LONG_VALUE, declared: bytes(&kind) + 2 }
+            }
+            other => Self { row: bytes(&other), declared: bytes(&other) },
+        }
+    }
+}
+
+/// Bytes of a value of a column: of InnoDB or PostgreSQL, whichever takes more, with what PostgreSQL
+/// leaves free before it.
+fn bytes(kind: &ColumnType) -> usize {
+    match kind {
+        ColumnType::String(StringLen::N(characters)) => *characters as usize * CHARACTER_BYTES,
+        ColumnType::Uuid => 36 * CHARACTER_BYTES,
+        ColumnType::Decimal(digits) => 8 + digits.map_or(65, |(all, _)| all as usize) / 2,
+        ColumnType::Boolean => 1,
+        ColumnType::Integer | ColumnType::Date => 4,
+        _ => 8,
+    }
+}
