@@ -107,7 +107,8 @@ fn generated_files_are_fresh() {
     for directory in ["completions", "man"] {
         for entry in std::fs::read_dir(root.join(directory)).unwrap() {
             let path = Path::new(directory).join(entry.unwrap().file_name());
-            if files.contains_key(&path) {
+            // Pages in Markdown are written by hand.
+            if files.contains_key(&path) || path.extension().is_some_and(|kind| kind == "md") {
                 continue;
             }
             if update {

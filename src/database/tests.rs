@@ -106,7 +106,7 @@ async fn create_is_exclusive_and_open_makes_nothing() {
     .await;
     assert!(matches!(
         Database::create(&Place::new().at("no/a.sqlite")).await,
-        Err(DatabaseError::Unreachable(said)) if said.contains("directory does not exist")
+        Err(DatabaseError::Unopened(said)) if said.contains("directory does not exist")
     ));
 }
 
@@ -132,7 +132,7 @@ async fn what_is_no_database_is_refused() {
         "{error:?}"
     );
     let error = Database::open(&Location::Sqlite(place.folder.path().into())).await.unwrap_err();
-    assert!(matches!(error, DatabaseError::Unreachable(_)), "{error:?}");
+    assert!(matches!(error, DatabaseError::Unopened(_)), "{error:?}");
 }
 
 #[tokio::test]

@@ -91,12 +91,12 @@ fn refusal(code: u16, message: &str) -> Option<Refusal> {
     let column = || named(message);
     Some(match code {
         1406 | 1074 => Refusal::TooLong { column: column() },
-        1264 | 1441 => Refusal::OutOfRange { column: column() },
+        1264 | 1441 | 1916 => Refusal::OutOfRange { column: column() },
         1690 if !message.contains(OUT_OF_STEPS) => Refusal::OutOfRange { column: column() },
         // What a column's character set lacks is told apart from what is no value of its type.
         1366 if message.starts_with("Incorrect string value") => Refusal::Character { column: column() },
         1300 | 1977 | 3854 => Refusal::Character { column: column() },
-        1265 | 1292 | 1366 | 1367 | 1411 | 1365 | 1425 | 1426 | 1427 => {
+        1265 | 1292 | 1366 | 1367 | 1411 | 1365 | 1425 | 1426 | 1427 | 1917 | 1918 => {
             Refusal::Malformed { column: column() }
         }
         // Documents that are none, or that are too deep.

@@ -110,7 +110,7 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     let filter = parameters.filter()?;
     let sort = parameters.sort()?;
     // The first of an order is one record, too.
-    if by_key.is_none() && filter == Filter::All && sort.is_empty() && one_of_many {
+    if by_key.is_none() && filter.leaves_none_out() && sort.is_empty() && one_of_many {
         return Err(ApiError::bad_request(
             "say which record is meant: filterByTk, filter and sort are missing",
         ));
