@@ -169,6 +169,7 @@ mod tests {
         let unlimited = TokenPolicy { renewal: hours(0), ..policy };
         let changed = Some(start.timestamp_millis() + 1);
         let since = Claims { password_changed: changed, ..claims.clone() };
+        let another = Some(start.timestamp_millis() + 2);
         let long_before = Some(start.timestamp_millis() - 1_000_000);
         let in_the_future = Some(start.timestamp_millis() + 86_400_000);
         let after_the_clock = Claims { password_changed: in_the_future, ..claims.clone() };
@@ -186,7 +187,7 @@ mod tests {
             ("another password since", policy, &claims, changed, hours(1), Err("INVALID_TOKEN")),
             ("another password, and ended", policy, &claims, changed, hours(25), Err("INVALID_TOKEN")),
             ("for the password of now", policy, &since, changed, hours(0), Ok(Standing::Good)),
-            ("for one of before", policy, &since, Some(changed.unwrap() + 1), hours(0), Err("INVALID_TOKEN")),
+            ("for one of before", policy, &since, another, hours(0), Err("INVALID_TOKEN")),
             ("changed by a clock behind", policy, &claims, long_before, hours(0), Err("INVALID_TOKEN")),
             ("by a clock ahead", policy, &after_the_clock, in_the_future, hours(0), Ok(Standing::Good)),
         ] {
