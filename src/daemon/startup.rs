@@ -43,7 +43,8 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     let listen = gateway.local_addr();
     let main_url =
         configuration.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)));
-    let opened = Supervisor::open(supervisor_options(&configuration, &main_url, logs.clone())).await;
+    let opened =
+        Box::pin(Supervisor::open(supervisor_options(&configuration, &main_url, logs.clone()))).await;
     let (supervisor, root) =
         opened.map_err(|error| StartError { sentence: error.sentence, hint: error.hint })?;
     if let Some(root) = root {

@@ -479,7 +479,8 @@ impl DataSource {
     {
         let (mut tries, mut turn) = (Tries::default(), None);
         loop {
-            let error = match self.once(work(), redefines).await {
+            // In a box: what is done may be much, and is held by all that wait for it.
+            let error = match Box::pin(self.once(work(), redefines)).await {
                 Err(error) => error,
                 done => return done,
             };

@@ -1,5 +1,7 @@
 //! The data model, tried on each engine.
 
+#![allow(clippy::large_futures, reason = "a test goes through many steps")]
+
 use std::sync::Arc;
 use std::task::Poll;
 

@@ -84,7 +84,7 @@ impl Supervisor {
         let id = plan.id.clone();
         let (registered, is_registered) = oneshot::channel();
         let supervisor = self.clone();
-        let work = async move { supervisor.create_saga(plan, &stages, registered).await };
+        let work = async move { Box::pin(supervisor.create_saga(plan, &stages, registered)).await };
         match self.operations.run("app.create", &id, wait, work).await {
             Ok((operation, Outcome::Done((entry, admin)))) => Ok(Created {
                 application: self.describe(&entry),

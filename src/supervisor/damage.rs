@@ -299,7 +299,8 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 /// What of an application's options is not what they are read as. Null is as good as nothing.
 pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
-    let known: [(&str, &str, fn(&Value) -> bool); 8] = [
+    type Check = fn(&Value) -> bool;
+    let known: [(&str, &str, Check); 8] = [
         ("autoStart", "true or false", Value::is_boolean),
         ("autoUpgrade", "true or false", Value::is_boolean),
         ("protected", "true or false", Value::is_boolean),

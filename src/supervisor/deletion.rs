@@ -37,7 +37,8 @@ impl Supervisor {
         }
         let (id, supervisor) = (delete.id.clone(), self.clone());
         let (purge, keep_data) = (delete.purge, delete.keep_data);
-        let work = async move { supervisor.delete_saga(&id, entry, (purge, keep_data), &stages).await };
+        let work =
+            async move { Box::pin(supervisor.delete_saga(&id, entry, (purge, keep_data), &stages)).await };
         let (operation, outcome) = self.operations.run("app.delete", &delete.id, delete.wait, work).await?;
         match outcome {
             Outcome::Done(deleted) => Ok(Deleted { operation, ..deleted }),

@@ -29,7 +29,7 @@ async fn work(daemon: &Daemon, id: &str, token: &str, client: usize) -> Vec<(u16
         ask("POST", &format!("posts:update?filter={filter}"), Some(json!({"number": -1}))).await;
         ask("POST", "tags:firstOrCreate?filterKeys[]=name", Some(json!({"name": number.to_string()}))).await;
     }
-    if client % 10 == 0 {
+    if client.is_multiple_of(10) {
         let field = json!({"name": format!("f{client}"), "type": "string"});
         ask("POST", "collections/posts/fields:create", Some(field)).await;
         ask("POST", &format!("collections/posts/fields:destroy?filterByTk=f{client}"), None).await;

@@ -12,19 +12,7 @@ use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
 /// What went wrong with a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
-    let Some(said) = error.as_db_error() else {
-        // No answer of the server: it could not be reached, or the connection broke.
-        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        if is_of_a_value(error) {
-            tracing::debug!(%reason, "the driver refused a value");
-            return Refusal::Malformed { column: None }.into();
-        }
-        let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-        if cause.is_some_and(are_used_up) {
-            return DatabaseError::no_descriptors(format_args!("cannot connect to PostgreSQL for {at}"));
-        }
-        return DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"));
-    };
+    let Some(said) = error.as_db_error() else { return without_answer(at, error) };
     let (message, sentence) = (said.message(), sentence(said));
     match *said.code() {
         SqlState::UNIQUE_VIOLATION => DatabaseError::Unique { columns: key_columns(said) },
@@ -122,6 +110,20 @@ fn refusal(code: &str, message: &str, named: Option<&str>) -> Option<Refusal> {
         "XX000" if message.contains("invalid memory alloc request size") => Refusal::Bytes,
         _ => return None,
     })
+}
+
+/// What went wrong where the server said nothing: it could not be reached, or the connection broke.
+fn without_answer(at: &ServerDatabase, error: &Error) -> DatabaseError {
+    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    if is_of_a_value(error) {
+        tracing::debug!(%reason, "the driver refused a value");
+        return Refusal::Malformed { column: None }.into();
+    }
+    let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    if cause.is_some_and(are_used_up) {
+        return DatabaseError::no_descriptors(format_args!("cannot connect to PostgreSQL for {at}"));
+    }
+    DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
 }
 
 /// All that the server says: the sentence, and its own detail and hint.
