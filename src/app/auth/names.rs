@@ -39,7 +39,11 @@ impl Auth {
             found => return Ok(found?),
         }
         let alike = query(NAMES.map(|field| alike(field, account)).to_vec());
-        let found = self.source.find(&USERS, alike).await?;
+        let found = match self.source.find(&USERS, alike).await {
+            // Longer than any name is, and than any text that is looked for.
+            Err(DataError::Invalid { .. }) => return Ok(None),
+            found => found?,
+        };
         Ok(found.into_iter().find(|user| NAMES.iter().any(|name| is_same(user.get(*name), account))))
     }
 }

@@ -19,8 +19,8 @@ const PREPARED: usize = 128;
 const WATCHED_FOR: Duration = Duration::from_millis(500);
 /// How long the answer to that may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the server takes to let a connection go that was closed.
-const LETTING_GO: Duration = Duration::from_millis(20);
+/// How long the server takes at most to let a connection go that was closed, also when it is busy.
+const LETTING_GO: Duration = Duration::from_millis(100);
 /// What makes every server behave alike, whatever it is configured to: moments in UTC, nothing cut
 /// to fit a column, quotes as in the statements' own dialect, what others commit is seen, and a
 /// change of a table that others hold gives up in the same time as on PostgreSQL.
