@@ -92,13 +92,13 @@ async fn a_record_that_another_request_makes_meanwhile_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_loses_a_deadlock_does_its_work_again() {
+async fn many_rows_are_changed_by_many_at_the_same_time() {
     let here = Together::new(module_path!()).await;
     here.collection("rows", json!([{"name": "n", "type": "integer"}])).await;
     for _ in 0..4 {
         here.ok("POST rows:create", json!({"n": 0})).await;
     }
-    // Each takes the rows in another order, so that all wait for each other in a ring.
+    // Each names the rows in another order.
     let asked = (0..24).map(|turn| {
         let rows: Vec<Value> = (0..4).map(|place| json!({"id": (turn + place) % 4 + 1, "n": turn})).collect();
         here.send("POST rows:update", Value::Array(rows))
@@ -109,6 +109,33 @@ async fn who_loses_a_deadlock_does_its_work_again() {
     let rows = here.ok("GET rows:list", json!({})).await;
     let numbers: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| &row["n"]).collect();
     assert!(numbers.iter().all(|number| *number == numbers[0]), "one of them was last at all rows: {rows}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_loses_a_deadlock_does_its_work_again() {
+    let here = Together::new(module_path!()).await;
+    here.collection("leaves", json!([{"name": "n", "type": "integer"}])).await;
+    here.collection("trees", json!([{"name": "n", "type": "integer"}])).await;
+    let leaves = json!({"name": "leaves", "type": "hasMany", "target": "leaves", "foreignKey": "treeId"});
+    here.ok("POST collections/trees/fields:create", leaves).await;
+    for leaf in 1..=4 {
+        here.ok("POST trees:create", json!({"n": 0, "leaves": [{"n": leaf}]})).await;
+    }
+    // Each takes the rows in another order, so that all wait for each other in a ring.
+    let asked = (0..8).map(|turn| {
+        let leaves: Vec<Value> =
+            (0..4).map(|place| json!({"id": (turn + place) % 4 + 1, "n": turn})).collect();
+        let line = format!("POST trees:update?filterByTk={}&updateAssociationValues[]=leaves", turn % 4 + 1);
+        let body = json!({"n": turn, "leaves": leaves});
+        let here = &here;
+        async move { here.send(&line, body).await }
+    });
+    for (status, answer) in join_all(asked).await {
+        assert_eq!(status, 200, "{answer}");
+    }
+    let leaves = here.ok("GET leaves:list", json!({})).await;
+    let numbers: Vec<&Value> = leaves.as_array().unwrap().iter().map(|leaf| &leaf["n"]).collect();
+    assert!(numbers.iter().all(|number| *number == numbers[0]), "one of them was last at all: {leaves}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -163,19 +163,30 @@ async fn update_each(
         };
         all.push((named, values(call, collection, item).await?));
     }
-    let all = &all;
+    // Whoever changes several takes them in the same order, so that none has what the other waits for.
+    let mut in_order: Vec<_> = all.iter().enumerate().collect();
+    in_order.sort_by_cached_key(|(_, (named, _))| by_key(named));
+    let (number, in_order) = (all.len(), &in_order);
     let work = || {
         async move |transaction: &mut Transaction| {
-            let mut changed = Vec::with_capacity(all.len());
-            for (named, values) in all {
+            let mut changed = vec![Value::Null; number];
+            for (at, (named, values)) in in_order {
                 let one = Filter::eq(key, named.clone());
                 let records = transaction.change(collection, one, values.clone(), options).await?;
-                changed.push(records.into_iter().map(Value::Object).collect());
+                if let Some(place) = changed.get_mut(*at) {
+                    *place = records.into_iter().map(Value::Object).collect();
+                }
             }
             Ok::<_, DataError>(changed)
         }
     };
     Ok(Answer::Data(Value::Array(call.app.source().transact(work).await?)))
+}
+
+/// What keys are put in order by: numbers as such, also where they are written as texts.
+fn by_key(key: &Value) -> (Option<i64>, String) {
+    let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+    (text.parse().ok(), text)
 }
 
 pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
