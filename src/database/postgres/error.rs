@@ -23,7 +23,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::DUPLICATE_DATABASE | SqlState::DUPLICATE_SCHEMA => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
-        SqlState::INVALID_CATALOG_NAME => DatabaseError::Missing(format!("there is no database {at}")),
+        _ if is_missing(said) => DatabaseError::Missing(format!("there is no database {at}")),
         // The server's rules leave this database out for this user; others may be open.
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION if message.starts_with("no pg_hba.conf entry") => {
             DatabaseError::Denied(format!(
@@ -124,6 +124,19 @@ fn without_answer(at: &ServerDatabase, error: &Error) -> DatabaseError {
         return DatabaseError::no_descriptors(format_args!("cannot connect to PostgreSQL for {at}"));
     }
     DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
+}
+
+/// Whether there is no such database; PgBouncer says it with the code of a protocol violation.
+fn is_missing(said: &DbError) -> bool {
+    let is_passed_on = || {
+        let message = said.message();
+        message.starts_with("database ") && message.ends_with(" does not exist")
+    };
+    match *said.code() {
+        SqlState::INVALID_CATALOG_NAME => true,
+        SqlState::PROTOCOL_VIOLATION => is_passed_on(),
+        _ => false,
+    }
 }
 
 /// All that the server says: the sentence, and its own detail and hint.
