@@ -2,6 +2,7 @@
 //! for each transaction.
 
 use futures_util::future::join_all;
+use nbapps::database::{Database, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
@@ -76,10 +77,15 @@ async fn use_it(daemon: &Daemon, id: &str) {
 
 async fn behind(mode: &str) {
     let server = OwnServer::postgres(100);
+    // As hosted ones are: a pooler does not try again at once what was not there.
+    for name in ["host", "crm"] {
+        let at = Location::parse(&server.url(name)).unwrap();
+        Database::create(&at).await.unwrap().close().await;
+    }
     let pooler = OwnServer::pgbouncer(&server, mode);
     let environment = TestEnvironment::on(&pooler.url("host"));
     let daemon = environment.daemon();
-    let database = json!({"mode": "connection", "url": pooler.url("crm"), "create_database": true});
+    let database = json!({"mode": "connection", "url": pooler.url("crm")});
     daemon.call("app.create", json!({"id": "crm", "database": database, "start": true}));
     daemon.call("app.create", json!({"id": "hr", "database": {"mode": "schema"}, "start": true}));
     for id in ["crm", "hr"] {
