@@ -313,7 +313,13 @@ async fn a_creation_whose_server_goes_away_says_what_is_left() {
     let slow = "CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF tg_tag = \
                 'CREATE TABLE' THEN PERFORM pg_sleep(600); END IF; END $$; \
                 CREATE EVENT TRIGGER wait ON ddl_command_start EXECUTE FUNCTION wait()";
-    on_postgres(&server.url("template1"), slow).await;
+    let open = async |open: bool| {
+        let sql = format!("ALTER DATABASE template0 ALLOW_CONNECTIONS {open}");
+        on_postgres(&server.url("postgres"), &sql).await;
+    };
+    open(true).await;
+    on_postgres(&server.url("template0"), slow).await;
+    open(false).await;
     let mut creating = daemon.connect();
     let database = json!({"mode": "connection", "url": server.url("crm"), "create_database": true});
     creating.send("app.create", json!({"id": "crm", "database": database}));
