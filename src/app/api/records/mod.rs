@@ -1,8 +1,9 @@
 //! What is done with the records of every collection: `posts:list`, `posts/1/tags:add`.
 //!
-//! `parameters.rs` reads what was asked for (`strict.rs` refuses unknown names in it), `read.rs`, `write.rs` and `links.rs` do it through
-//! [`crate::data`], for whom [`super::Requester`] says. Collections with rules of their own add
-//! actions beside these ([`super::Resource`]), or hooks beneath them ([`crate::app::hooks`]).
+//! `parameters.rs` reads what was asked for, and `strict.rs` refuses unknown names in it; `read.rs`,
+//! `write.rs` and `links.rs` do it through [`crate::data`], for whom [`super::Requester`] says.
+//! Collections with rules of their own add actions beside these ([`super::Resource`]), or hooks
+//! beneath them ([`crate::app::hooks`]).
 
 use serde_json::Value;
 
