@@ -1,6 +1,6 @@
 //! The database engines there are.
 
-use sea_query::{ColumnType, Expr, ExprTrait, Query, SelectStatement};
+use sea_query::{ColumnType, Expr, ExprTrait, Query, SelectStatement, StringLen};
 
 /// SQLite's name for the order of exact numbers, which every connection is taught.
 pub(super) const DECIMAL_COLLATION: &str = "decimal";
@@ -82,6 +82,15 @@ impl Engine {
             (Self::Mysql, ColumnType::Text) => ColumnType::custom("longtext"),
             (Self::Mysql, ColumnType::Blob) => ColumnType::custom("longblob"),
             (Self::Mysql, ColumnType::Uuid) => ColumnType::custom("char(36)"),
+            // Texts are sorted alike in every database: see [`Engine::in_text_order`].
+            (Self::Postgres, ColumnType::String(length)) => {
+                let length = match length {
+                    StringLen::N(length) => format!("({length})"),
+                    StringLen::Max | StringLen::None => String::new(),
+                };
+                ColumnType::custom(format!("varchar{length} COLLATE \"C\""))
+            }
+            (Self::Postgres, ColumnType::Text) => ColumnType::custom("text COLLATE \"C\""),
             // What compares and looks into JSON needs the second.
             (Self::Postgres, ColumnType::Json) => ColumnType::JsonBinary,
             // SQLite's numbers are binary: exact ones are texts that are compared as numbers.

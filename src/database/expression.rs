@@ -80,6 +80,16 @@ impl Engine {
         }
     }
 
+    /// A text, so that it is sorted by and compared with others character by character, whatever the
+    /// database's locale. Indexes of the columns that [`Engine::column_type`] makes serve that.
+    #[must_use]
+    pub fn in_text_order(self, text: Expr) -> Expr {
+        match self {
+            Self::Postgres => self.written("($1) COLLATE \"C\"", &[text]),
+            Self::Sqlite | Self::Mysql => text,
+        }
+    }
+
     /// The sum of a column, `NULL` where there is nothing to sum. With `decimal`, of a column of
     /// exact numbers: a `Value::Decimal` (a text on SQLite) with the column's decimals. Without, a
     /// `Value::Integer` for whole numbers, and a `Value::Real` for those with a fraction. A sum of
@@ -159,7 +169,7 @@ impl Engine {
             Self::Sqlite => {
                 self.written(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, Expr::val(words)])
             }
-            Self::Postgres => self.written("(($1) COLLATE \"C\" ~ $2)", &[column, Expr::val(words)]),
+            Self::Postgres => self.written("($1 ~ $2)", &[self.in_text_order(column), Expr::val(words)]),
             Self::Mysql => match pattern.effort() {
                 Effort::Bounded => self.written("($1 REGEXP $2)", &[column, Expr::val(words)]),
                 Effort::Unbounded { anchored } => self.matches_within_bounds(column, &words, anchored),

@@ -84,6 +84,11 @@ async fn texts_and_patterns() {
 }
 
 #[tokio::test]
+async fn the_order_of_texts() {
+    follow("text_order").await;
+}
+
+#[tokio::test]
 async fn texts_with_nul() {
     follow("nul").await;
 }

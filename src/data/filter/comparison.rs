@@ -40,12 +40,40 @@ pub(in crate::data) fn held<'a>(
     Ok(held)
 }
 
-fn operands(engine: Engine, field: &Field, given: &[Value]) -> Result<Vec<Expr>, DataError> {
-    check(field)?;
-    if given.len() > MAX_VALUES {
-        return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
+/// A field's values, in the order that they have on every engine.
+pub(in crate::data) fn in_order(engine: Engine, values: Expr, field: &Field) -> Expr {
+    match field.kind() {
+        kind if kind.is_text() => engine.in_text_order(values),
+        _ => values,
     }
-    held(engine, field, given.iter().filter(|value| !value.is_null()))
+}
+
+/// What a field is compared with.
+enum Operands {
+    /// Nothing at all.
+    None,
+    /// Null, and no value.
+    Null,
+    /// Those that the field can hold, of some values; and null, where it is among them.
+    Values { held: Vec<Expr>, with_null: bool },
+}
+
+impl Operands {
+    fn read(engine: Engine, field: &Field, given: &[Value]) -> Result<Self, DataError> {
+        let with_null = given.iter().any(Value::is_null);
+        if with_null && given.iter().all(Value::is_null) {
+            return Ok(Self::Null);
+        }
+        check(field)?;
+        if given.is_empty() {
+            return Ok(Self::None);
+        }
+        if given.len() > MAX_VALUES {
+            return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
+        }
+        let held = held(engine, field, given.iter().filter(|value| !value.is_null()))?;
+        Ok(Self::Values { held, with_null })
+    }
 }
 
 /// What holds for every value, but not for null.
@@ -72,15 +100,11 @@ pub(in crate::data) fn equal(
         Value::Null if in_list => &[],
         other => std::slice::from_ref(other),
     };
-    let with_null = given.iter().any(Value::is_null);
-    if with_null && given.iter().all(Value::is_null) {
-        return Ok(Condition::from(column.is_null()));
-    }
-    if given.is_empty() {
-        check(field)?;
-        return Ok(never());
-    }
-    let mut values = operands(engine, field, given)?;
+    let (mut values, with_null) = match Operands::read(engine, field, given)? {
+        Operands::None => return Ok(never()),
+        Operands::Null => return Ok(Condition::from(column.is_null())),
+        Operands::Values { held, with_null } => (held, with_null),
+    };
     let null = with_null.then(|| column.clone().is_null());
     let some = match values.len() {
         0 => no_value(column),
@@ -105,15 +129,11 @@ pub(super) fn different(
         Value::Array(values) => (values.as_slice(), true),
         other => (std::slice::from_ref(other), false),
     };
-    let with_null = given.iter().any(Value::is_null);
-    if with_null && given.iter().all(Value::is_null) {
-        return Ok(Condition::from(column.is_not_null()));
-    }
-    if given.is_empty() {
-        check(field)?;
-        return Ok(Cond::all());
-    }
-    let mut values = operands(engine, field, given)?;
+    let (mut values, with_null) = match Operands::read(engine, field, given)? {
+        Operands::None => return Ok(Cond::all()),
+        Operands::Null => return Ok(Condition::from(column.is_not_null())),
+        Operands::Values { held, with_null } => (held, with_null),
+    };
     let others = match values.len() {
         0 => every_value(column.clone()),
         1 => column.clone().ne(values.remove(0)),
@@ -137,7 +157,7 @@ pub(super) fn compared(
         return Err(value::invalid(field, "nothing is less or greater than null"));
     }
     let held = value::operand(engine, field, given)?;
-    Ok(Condition::from(compare(column, held, operator)))
+    Ok(Condition::from(compare(in_order(engine, column, field), held, operator)))
 }
 
 /// The condition that a field is within two values, or outside of them.

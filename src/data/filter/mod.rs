@@ -25,7 +25,7 @@ mod parse;
 mod text;
 mod variables;
 
-pub(super) use comparison::{compare, equal, held};
+pub(super) use comparison::{compare, equal, held, in_order};
 pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
 pub use operator::Operator;

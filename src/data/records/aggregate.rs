@@ -9,7 +9,7 @@ use super::number::{self, Held};
 use super::read::page;
 use super::value;
 use crate::data::access::Action;
-use crate::data::filter::{Clock, Compiler, Joins, compare};
+use crate::data::filter::{Clock, Compiler, Joins, compare, in_order};
 use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
 use crate::database::{Engine, Executor, StoredMoment, Value};
 
@@ -192,7 +192,8 @@ fn statement<'a>(
             None if aggregated => None,
             None => {
                 compiler.check_path(collection, &order.name)?;
-                Some(joins.column(&order.name)?.0)
+                let (column, field) = joins.column(&order.name)?;
+                Some(in_order(engine, column, field))
             }
         };
         let Some(expression) = expression else {
@@ -254,7 +255,7 @@ fn columns<'a>(
         let (column, field) = joins.column(&measure.path)?;
         let expression = match measure.function {
             Some(function) => apply(engine, function, column, field, measure.distinct)?,
-            None => column,
+            None => in_order(engine, column, field),
         };
         columns.push(Column {
             alias: measure.alias.clone(),
@@ -276,11 +277,10 @@ fn columns<'a>(
         let expression = match stored {
             Some((format, stored)) => {
                 let minutes = clock.timezone.fix().local_minus_utc() / 60;
-                engine
-                    .format_moment(column, stored, format, minutes)
-                    .map_err(|error| DataError::Refused(error.to_string()))?
+                let formatted = engine.format_moment(column, stored, format, minutes);
+                engine.in_text_order(formatted.map_err(|error| DataError::Refused(error.to_string()))?)
             }
-            None => column,
+            None => in_order(engine, column, field),
         };
         let (alias, path) = (dimension.alias.clone(), dimension.path.clone());
         columns.push(Column { alias, path, expression, field, function: None, is_formatted });
@@ -331,8 +331,8 @@ fn apply(
         }
         (Function::Sum, false) => engine.sum(column, is_exact && !has_whole_sum(engine, field)),
         (Function::Average, false) => engine.average(column, is_exact),
-        (Function::Minimum, _) => ordered(Func::min(column).into()),
-        (Function::Maximum, _) => ordered(Func::max(column).into()),
+        (Function::Minimum, _) => ordered(Func::min(in_order(engine, column, field)).into()),
+        (Function::Maximum, _) => ordered(Func::max(in_order(engine, column, field)).into()),
     })
 }
 

@@ -5,7 +5,7 @@ use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, 
 
 use super::{plan, value};
 use crate::data::access::Action;
-use crate::data::filter::{Compiler, Joins};
+use crate::data::filter::{Compiler, Joins, in_order};
 use crate::data::{Association, AssociationKind, Collection, DataError, Field, FieldType, Sort, table};
 use crate::database::Engine;
 
@@ -23,6 +23,7 @@ pub(super) fn by(
     statement: &mut SelectStatement,
     asked: &[Sort],
 ) -> Result<(), DataError> {
+    let engine = compiler.namespace.engine;
     for sort in asked {
         compiler.check_path(collection, &sort.field)?;
         let order = if sort.descending { Order::Desc } else { Order::Asc };
@@ -34,7 +35,7 @@ pub(super) fn by(
         if !is_comparable(field) {
             return Err(value::invalid(field, "JSON documents and lists have no order"));
         }
-        by_column(statement, Expr::col(field.column().to_owned()), field, order);
+        by_column(engine, statement, Expr::col(field.column().to_owned()), field, order);
     }
     Ok(())
 }
@@ -53,10 +54,11 @@ pub(super) fn complete(
         Some(alias) => Expr::col((alias.to_owned(), name.to_owned())),
         None => Expr::col(name.to_owned()),
     };
+    let engine = compiler.namespace.engine;
     let mut used: Vec<&str> = asked.iter().map(|sort| &*sort.field).collect();
     let mut add = |field: &'_ Field, used: &mut Vec<&str>| {
         if !used.contains(&field.name()) {
-            by_column(statement, column(field.column()), field, Order::Asc);
+            by_column(engine, statement, column(field.column()), field, Order::Asc);
         }
     };
     for field in named_by.iter().copied().chain(collection.primary_key()) {
@@ -66,7 +68,6 @@ pub(super) fn complete(
     if collection.primary_key().next().is_some() {
         return;
     }
-    let engine = compiler.namespace.engine;
     let name = row_name(collection, engine);
     // Without any order the rows come as they were written, where an engine can say so.
     if !used.is_empty() || name.is_none() {
@@ -111,7 +112,8 @@ fn digest(collection: &Collection, column: impl Fn(&str) -> Expr) -> Expr {
     Func::cust("MD5").arg(Func::cust("CONCAT").args(parts)).into()
 }
 
-fn by_column(statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
+fn by_column(engine: Engine, statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
+    let column = in_order(engine, column, field);
     // Engines disagree on where nulls belong; where there are none, the index is enough.
     if field.is_not_null() {
         statement.order_by_expr(column, order);
@@ -127,6 +129,7 @@ fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> R
     let Some((association, rest)) = found else { return Err(collection.unknown(path)) };
     let target = compiler.catalog.target(association)?;
     let mut joins = Joins::new(compiler, target);
+    let engine = compiler.namespace.engine;
     let (column, field) = joins.column(rest)?;
     if !is_comparable(field) {
         return Err(value::invalid(field, "JSON documents and lists have no order"));
@@ -135,7 +138,7 @@ fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> R
     value
         .expr(column.clone())
         .and_where(belongs(compiler, collection, association, target, joins.alias())?)
-        .order_by_expr_with_nulls(column, Order::Asc, NullOrdering::Last)
+        .order_by_expr_with_nulls(in_order(engine, column, field), Order::Asc, NullOrdering::Last)
         .limit(1);
     if let Some(scope) = compiler.scope(target, Action::View)? {
         value.cond_where(compiler.unguarded().condition(target, Some(joins.alias()), &scope)?);
@@ -143,8 +146,8 @@ fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> R
     joins.add_to(&mut value);
     let value = Expr::SubQuery(None, Box::new(value.into()));
     Ok(match field.kind() {
-        FieldType::Decimal { .. } => compiler.namespace.engine.in_decimal_order(value),
-        _ => value,
+        FieldType::Decimal { .. } => engine.in_decimal_order(value),
+        _ => in_order(engine, value, field),
     })
 }
 
