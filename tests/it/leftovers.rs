@@ -256,6 +256,7 @@ async fn many_applications_make_do_with_few_connections() {
         for id in &ids {
             daemon.call("app.create", json!({"id": id, "start": true}));
         }
+        let before = refusals(&server).await;
         for _ in 0..4 {
             let visits = futures_util::stream::iter(&ids).map(|id| async {
                 let body = json!({"account": "nocobase", "password": "wrong"});
@@ -264,5 +265,16 @@ async fn many_applications_make_do_with_few_connections() {
             let answers: Vec<u16> = visits.buffer_unordered(APPLICATIONS).collect().await;
             assert!(answers.iter().all(|&status| status == 401), "{answers:?}");
         }
+        assert_eq!(refusals(&server).await, before, "the server had no place for somebody");
     }
+}
+
+/// How often MariaDB has refused a connection since it began: it counts them.
+async fn refusals(server: &OwnServer) -> Vec<i64> {
+    if server.is_postgres() {
+        return Vec::new();
+    }
+    let counted = "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status \
+                   WHERE variable_name = 'CONNECTION_ERRORS_MAX_CONNECTIONS'";
+    numbers(&server.url("mysql"), counted).await
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Column, Conn, DriverError, Error, Opts, OptsBuilder, Params, SslOpts};
+use mysql_async::{ChangeUserOpts, Column, Conn, DriverError, Error, Opts, OptsBuilder, Params, SslOpts};
 use rustls::RootCertStore;
 
 use super::{error, value};
@@ -159,6 +159,7 @@ impl Connection for MysqlConnection {
 
     const BEGIN: &'static str = "START TRANSACTION";
     const CHANGES_COMMIT: bool = true;
+    const MOVES: bool = true;
 
     fn servers() -> &'static Servers<Self> {
         static SERVERS: Servers<MysqlConnection> = Servers::new();
@@ -168,6 +169,14 @@ impl Connection for MysqlConnection {
     async fn connect(at: &ServerDatabase) -> Result<Self, Error> {
         // An empty name is the server itself, for making and removing databases.
         Self::connect_to(at, Some(&*at.name).filter(|name| !name.is_empty())).await
+    }
+
+    async fn move_to(&mut self, at: &ServerDatabase) -> Result<(), Error> {
+        let whose = ChangeUserOpts::new()
+            .with_user(Some(at.server.user.clone()))
+            .with_pass(at.server.password.clone())
+            .with_db_name(Some(at.name.clone()));
+        self.connection.change_user(whose).await
     }
 
     async fn allowance(&mut self) -> Result<Allowance, Error> {

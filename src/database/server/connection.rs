@@ -18,11 +18,20 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     /// Whether a change of the schema commits the transaction it is in.
     const CHANGES_COMMIT: bool;
 
+    /// Whether a connection can go over to another database and another user of its server.
+    const MOVES: bool = false;
+
     /// The servers of this engine that somebody here uses.
     fn servers() -> &'static Servers<Self>;
 
     /// Connects; bounded by [`super::CONNECT_TIMEOUT`] outside.
     fn connect(at: &ServerDatabase) -> impl Future<Output = Result<Self, Self::Error>> + Send;
+
+    /// Goes over to another database, as the user that is asked for there, and begins there as a new
+    /// connection does; only where it [`Connection::MOVES`]. After an error it cannot be used any more.
+    fn move_to(&mut self, _: &ServerDatabase) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async { Ok(()) }
+    }
 
     /// How many connections the server allows.
     fn allowance(&mut self) -> impl Future<Output = Result<Allowance, Self::Error>> + Send;

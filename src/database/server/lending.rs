@@ -191,6 +191,9 @@ impl<C: Connection> Budget<C> {
             }
         }
         let user = self.user(&at.server.user);
+        if let Some(connection) = self.moved(at, &user).await {
+            return Ok(connection);
+        }
         self.make_room(&at.server.user, &user);
         self.room().await;
         let mut connection = self.connect(at).await?;
@@ -265,6 +268,41 @@ impl<C: Connection> Budget<C> {
         let mut idle = self.idle.lock();
         // The last used is the likeliest to be alive.
         let place = idle.iter().rposition(|idle| *idle.at == *at)?;
+        idle.remove(place)
+    }
+
+    /// A connection of another database that has come over to this one, where there is no room for one
+    /// more: the server counts one that is closed until it has let it go, and does not say when.
+    async fn moved(&self, at: &ServerDatabase, user: &Gate) -> Option<C> {
+        let mut idle = self.take_movable(at, user)?;
+        let moved = tokio::time::timeout(CONNECT_TIMEOUT, idle.connection.move_to(at)).await;
+        if let Ok(Ok(())) = moved {
+            return Some(idle.connection);
+        }
+        // Connecting says what is wrong, where it is more than this connection.
+        self.close(vec![idle]);
+        None
+    }
+
+    /// The longest unused of those that can go over to a database, where there is no room for one more
+    /// within the server's and the user's limits.
+    fn take_movable(&self, at: &ServerDatabase, user: &Gate) -> Option<Idle<C>> {
+        if !C::MOVES {
+            return None;
+        }
+        let (server, mut idle) = (&at.server, self.idle.lock());
+        let of_user = idle.iter().filter(|idle| idle.at.server.user == server.user).count();
+        let is_for_user = of_user > user.free();
+        if !is_for_user && idle.len() <= self.all.free() {
+            return None;
+        }
+        let place = idle.iter().position(|idle| {
+            let found = &idle.at.server;
+            (found.user == server.user || !is_for_user)
+                && found.host == server.host
+                && found.port == server.port
+                && found.tls == server.tls
+        })?;
         idle.remove(place)
     }
 
