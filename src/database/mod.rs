@@ -105,6 +105,16 @@ impl Database {
         }
     }
 
+    /// Opens a database that may be missing. A server is asked for it first where it can be asked without
+    /// connecting to the database: a pooler holds the connections to one that was missing back for a while,
+    /// also when it has been made since.
+    pub async fn open_if_present(at: &Location) -> Result<Self, DatabaseError> {
+        match at {
+            Location::Postgres(at) => postgres::Postgres::open_if_present(at).await.map(Self::postgres),
+            Location::Sqlite(_) | Location::Mysql(_) => Self::open(at).await,
+        }
+    }
+
     /// Opens a database, making an empty one where there is none.
     pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
         match Self::open(at).await {

@@ -52,7 +52,7 @@ async fn check_unmarked(database: &Database, id: &AppId) -> Result<(), RpcError>
 
 /// Whether the database that a schema is to be in is there, and no application's.
 async fn check_around(around: &Location, id: &AppId) -> Result<(), RpcError> {
-    let database = match Database::open(around).await {
+    let database = match Database::open_if_present(around).await {
         Ok(database) => database,
         Err(error) => {
             let missing = matches!(error, DatabaseError::Missing(_));
@@ -90,7 +90,7 @@ impl Supervisor {
         if let Some(around) = location.around() {
             check_around(&around, id).await?;
         }
-        let create = match Database::open(&location).await {
+        let create = match Database::open_if_present(&location).await {
             Ok(database) => {
                 let database = database.with_table_prefix(prefix);
                 let unused = check_unmarked(&database, id)

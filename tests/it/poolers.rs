@@ -77,7 +77,7 @@ async fn use_it(daemon: &Daemon, id: &str) {
 
 async fn behind(mode: &str) {
     let server = OwnServer::postgres(100);
-    // As hosted ones are: a pooler does not try again at once what was not there.
+    // As hosted ones are.
     for name in ["host", "crm"] {
         let at = Location::parse(&server.url(name)).unwrap();
         Database::create(&at).await.unwrap().close().await;
@@ -88,6 +88,9 @@ async fn behind(mode: &str) {
     let database = json!({"mode": "connection", "url": pooler.url("crm")});
     daemon.call("app.create", json!({"id": "crm", "database": database, "start": true}));
     daemon.call("app.create", json!({"id": "hr", "database": {"mode": "schema"}, "start": true}));
+    let made = json!({"mode": "connection", "url": pooler.url("made"), "create_database": true});
+    daemon.call("app.create", json!({"id": "made", "database": made, "start": true}));
+    daemon.call("app.delete", json!({"id": "made", "purge": true}));
     for id in ["crm", "hr"] {
         use_it(&daemon, id).await;
         let shown = environment.nbapps(&["show", id]).ok().stdout;

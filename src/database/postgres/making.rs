@@ -50,6 +50,19 @@ impl Postgres {
         Self::open(at).await
     }
 
+    /// Opens the database, if any other one that the user may be in says that it is there.
+    pub(in crate::database) async fn open_if_present(at: &ServerDatabase) -> Result<Self, DatabaseError> {
+        let whole = at.beside(&at.name);
+        if let Ok(Some(other)) = usual_maintenance(&whole, &mut Vec::new()).await {
+            let found = other.handle.query(&database_named(&at.name)).await;
+            other.handle.close().await;
+            if found?.is_empty() {
+                return Err(DatabaseError::Missing(format!("there is no database {whole}")));
+            }
+        }
+        Self::open(at).await
+    }
+
     async fn make_owned(&self, at: &ServerDatabase, owner: &str) -> Result<(), DatabaseError> {
         let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
         let at_first = quoted(&first.name)?;
@@ -240,21 +253,12 @@ impl Postgres {
 /// Any database but this one that the user may be in: the usual ones, that of the user's own name, or
 /// whichever this one knows of.
 async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
-    quoted(&at.name)?;
-    let mut names: Vec<String> = MAINTENANCE.map(str::to_owned).into();
-    names.push(at.server.user.clone());
-    names.retain(|name| *name != at.name);
     let mut refused = Vec::new();
-    for asked in [false, true] {
-        if asked {
-            names = neighbours(at).await;
-        }
-        for name in std::mem::take(&mut names) {
-            match Postgres::open(&at.beside(&name)).await {
-                Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => refused.push(name),
-                other => return other,
-            }
-        }
+    if let Some(found) = usual_maintenance(at, &mut refused).await? {
+        return Ok(found);
+    }
+    if let Some(found) = first_open(at, neighbours(at).await, &mut refused).await? {
+        return Ok(found);
     }
     Err(DatabaseError::Denied(format!(
         "the user {} may connect to no database on {} from which others could be made and removed; tried {}; \
@@ -264,6 +268,33 @@ async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
         refused.join(", "),
         quoted(&at.server.user)?
     )))
+}
+
+/// One of the databases that most servers have, other than this one; `refused` are those that it is not.
+async fn usual_maintenance(
+    at: &ServerDatabase,
+    refused: &mut Vec<String>,
+) -> Result<Option<Postgres>, DatabaseError> {
+    quoted(&at.name)?;
+    let mut names: Vec<String> = MAINTENANCE.map(str::to_owned).into();
+    names.push(at.server.user.clone());
+    names.retain(|name| *name != at.name);
+    first_open(at, names, refused).await
+}
+
+/// The first of these databases on the same server that the user may be in.
+async fn first_open(
+    at: &ServerDatabase,
+    names: Vec<String>,
+    refused: &mut Vec<String>,
+) -> Result<Option<Postgres>, DatabaseError> {
+    for name in names {
+        match Postgres::open(&at.beside(&name)).await {
+            Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => refused.push(name),
+            other => return other.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 /// Databases on the same server that the user may connect to, as far as this one can be asked.
@@ -342,6 +373,12 @@ fn end_sessions_at(owner: &str) -> Rendered {
         .and_where(Expr::cust_with_values(theirs, [owner]))
         .to_owned()
         .render(Engine::Postgres)
+}
+
+fn database_named(name: &str) -> Rendered {
+    let mut select = Query::select();
+    select.expr_as(Expr::cust("datname::text"), "name").from("pg_database");
+    select.and_where(Expr::col("datname").eq(name)).render(Engine::Postgres)
 }
 
 fn databases_named(beginning: &str) -> Rendered {
