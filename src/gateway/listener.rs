@@ -359,6 +359,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn everybody_who_asks_is_answered_however_few_connections_there_are() {
+        let server = server(Limits { max_connections: 2, ..LIMITS }).await;
+        let clients = (0..60).map(|_| async {
+            let mut client = ask(server.address, "/").await;
+            read_answer(&mut client).await
+        });
+        for answer in futures_util::future::join_all(clients).await {
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
     async fn one_connection_too_many_waits_for_its_turn() {
         let server = server(Limits { max_connections: 1, ..LIMITS }).await;
         let first = ask(server.address, "/slow").await;

@@ -18,6 +18,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a connection may take to close that is to make room.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// How long a connection that has asked for nothing yet counts as one that is about to, in milliseconds:
+/// its request may have come already, and is not read.
+const BEGINNING: u64 = 500;
+
 /// Written in place of a time: a request is in progress.
 const BUSY: u64 = 0;
 /// Written in place of a time: it was asked to leave.
@@ -26,7 +30,8 @@ const ASKED: u64 = u64::MAX;
 /// The seat of one connection, free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// Since when nothing was asked, in milliseconds; or [`BUSY`] or [`ASKED`].
+    /// Since when nothing was asked, in milliseconds, later than now where it is about to ask; or
+    /// [`BUSY`] or [`ASKED`].
     idle_since: AtomicU64,
     wanted: Notify,
     _slot: OwnedSemaphorePermit,
@@ -89,8 +94,11 @@ impl Seats {
                 break slot.ok()?;
             }
         };
-        let seat =
-            Arc::new(Seat { idle_since: AtomicU64::new(milliseconds()), wanted: Notify::new(), _slot: slot });
+        let seat = Arc::new(Seat {
+            idle_since: AtomicU64::new(milliseconds() + BEGINNING),
+            wanted: Notify::new(),
+            _slot: slot,
+        });
         if self.taken.len() >= self.taken.capacity() {
             // Before it grows: most of them may have gone.
             self.taken.retain(|seat| seat.strong_count() > 0);
@@ -101,11 +109,11 @@ impl Seats {
 
     /// Asks those that have been idle the longest to leave.
     fn make_room(&mut self) {
-        let mut idle = Vec::new();
+        let (now, mut idle) = (milliseconds(), Vec::new());
         self.taken.retain(|seat| {
             let Some(seat) = seat.upgrade() else { return false };
             let since = seat.idle_since.load(Ordering::Relaxed);
-            if since != BUSY && since != ASKED {
+            if since != BUSY && since <= now {
                 idle.push((since, seat));
             }
             true
@@ -127,8 +135,8 @@ impl Seats {
 
 /// Milliseconds since a moment before the first connection.
 fn milliseconds() -> u64 {
-    static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(BEGINNING.elapsed().as_millis()).map_or(ASKED - 1, |passed| passed + 1)
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).map_or(ASKED / 2, |passed| passed + 1)
 }
 
 #[cfg(test)]
@@ -152,6 +160,19 @@ mod tests {
         leaves.await.unwrap();
         assert_eq!(new.idle_since.load(Ordering::Relaxed), 2);
         assert_eq!(busy.idle_since.load(Ordering::Relaxed), BUSY);
+    }
+
+    #[tokio::test]
+    async fn who_has_just_come_is_left_the_time_to_ask() {
+        let mut seats = Seats::new(1);
+        let seat = seats.take().await.unwrap();
+        assert!(seat.idle_since.load(Ordering::Relaxed) > BEGINNING, "it counts from later on");
+        seat.idle_since.store(milliseconds() + 3_600_000, Ordering::Relaxed);
+        seats.make_room();
+        assert_ne!(seat.idle_since.load(Ordering::Relaxed), ASKED);
+        seat.is_idle();
+        seats.make_room();
+        assert_eq!(seat.idle_since.load(Ordering::Relaxed), ASKED);
     }
 
     #[tokio::test]

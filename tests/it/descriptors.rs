@@ -20,12 +20,12 @@ fn daemon_with(environment: &TestEnvironment, limit: u32) -> Daemon {
 async fn more_applications_than_descriptors_are_looked_after() {
     let environment = TestEnvironment::new();
     let daemon = daemon_with(&environment, 128);
-    let ids: Vec<String> = (0..40).map(|number| format!("app-{number}")).collect();
+    let ids: Vec<String> = (0..200).map(|number| format!("app-{number}")).collect();
     for id in &ids {
         daemon.call("app.create", json!({"id": id, "start": true}));
     }
-    // Many at once, each wanting to read its database; not more than it has connections for.
-    for some in ids.chunks(20) {
+    // More at once than it has connections for, each wanting to read its database.
+    for some in ids.chunks(60) {
         let mut visits = tokio::task::JoinSet::new();
         for id in some {
             let (url, id) = (format!("{}/api/__app/{id}/app:getLang", daemon.url), id.clone());
