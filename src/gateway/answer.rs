@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::directory::Host;
 use super::errors::{self, Methods, Refusal};
-use super::peer::{Network, Reached, check_host, client};
+use super::peer::{Network, Reached, check_host, client, unknown_coding};
 use super::selector::{Named, Place, Selected, select};
 use super::{body, cors, layers, pace};
 use crate::app::api::ApiRequest;
@@ -100,6 +100,9 @@ impl Shared {
         let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
         if let Err(problem) = check_host(parts.version, &parts.headers, &reached) {
             return Err(Refusal::malformed(problem));
+        }
+        if let Some(coding) = unknown_coding(&parts.headers) {
+            return Err(Refusal::coding(coding));
         }
         if !cors::is_answered(&parts.method) {
             return Err(Refusal::method(Methods::Api));

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::body::BodyError;
 use super::cors;
+use super::peer::Coding;
 use crate::pages::{self, Problem};
 use crate::protocol::State;
 use crate::supervisor::{Refused, Unavailable};
@@ -141,6 +142,28 @@ impl Refusal {
             heading: "There is nothing here",
             advice: "Check the address, or begin at the start page.",
             ..Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address")
+        }
+    }
+
+    /// The body comes in a coding that nobody here reads.
+    pub(super) fn coding(coding: Coding) -> Self {
+        let (status, code, message) = match coding {
+            Coding::Transfer => (
+                StatusCode::NOT_IMPLEMENTED,
+                "NOT_IMPLEMENTED",
+                "Transfer-Encoding may say chunked, once, and nothing else",
+            ),
+            Coding::Content => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UNSUPPORTED_MEDIA_TYPE",
+                "bodies are read as they are: send yours without Content-Encoding",
+            ),
+        };
+        Self {
+            closes: true,
+            heading: "This request cannot be read",
+            advice: "Whatever sent it compresses its bodies.",
+            ..Self::new(status, code, message)
         }
     }
 

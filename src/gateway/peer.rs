@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use http::header::{HOST, HeaderName};
+use http::header::{CONTENT_ENCODING, HOST, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderMap, Uri, Version};
 
 /// One address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
@@ -200,6 +200,31 @@ pub(super) fn check_host(
     }
 }
 
+/// How a body was changed on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// By whoever passed it on (RFC 9112, 6.1).
+    Transfer,
+    /// By whoever wrote it (RFC 9110, 8.4).
+    Content,
+}
+
+/// The coding of the body that is not known here, if there is one: bodies come whole or in chunks, and
+/// not compressed.
+pub(super) fn unknown_coding(headers: &HeaderMap) -> Option<Coding> {
+    let says = |name: &HeaderName, known: &str| {
+        let mut codings = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?").trim());
+        codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(known)) && codings.next().is_none()
+    };
+    if !says(&TRANSFER_ENCODING, "chunked") {
+        Some(Coding::Transfer)
+    } else if !says(&CONTENT_ENCODING, "identity") {
+        Some(Coding::Content)
+    } else {
+        None
+    }
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -304,6 +329,24 @@ mod tests {
             assert_eq!((reached.host, reached.https), (Some(host), true), "{forwarded_for} {hosts:?}");
             let stranger = Reached::read(&uri, &headers, IpAddr::from([192, 0, 2, 1]), &proxies);
             assert_eq!((stranger.host, stranger.https), (Some("asked.example"), false));
+        }
+    }
+
+    #[test]
+    fn a_body_comes_as_it_was_written() {
+        for (name, lines, unknown) in [
+            (TRANSFER_ENCODING, &["chunked"][..], None),
+            (TRANSFER_ENCODING, &["Chunked "], None),
+            (TRANSFER_ENCODING, &["gzip, chunked"], Some(Coding::Transfer)),
+            (TRANSFER_ENCODING, &["chunked", "chunked"], Some(Coding::Transfer)),
+            (TRANSFER_ENCODING, &["chunked, chunked"], Some(Coding::Transfer)),
+            (CONTENT_ENCODING, &["identity"], None),
+            (CONTENT_ENCODING, &["gzip"], Some(Coding::Content)),
+            (CONTENT_ENCODING, &[], None),
+        ] {
+            let headers: HeaderMap =
+                lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
+            assert_eq!(unknown_coding(&headers), unknown, "{name} {lines:?}");
         }
     }
 
