@@ -167,12 +167,15 @@ fn app_name(query: &str) -> Result<Option<String>, Ambiguous> {
 
 /// The `X-App` header, in one line or several; a proxy may have made a list of them.
 fn x_app(headers: &HeaderMap) -> Result<Option<String>, Ambiguous> {
-    let Some(first) = headers.get(X_APP) else { return Ok(None) };
-    let text = |line: &HeaderValue| String::from_utf8_lossy(line.as_bytes()).into_owned();
-    let lines: Vec<String> = headers.get_all(X_APP).iter().map(text).collect();
-    if lines.len() == 1 && !first.as_bytes().contains(&b',') {
-        return one(lines.into_iter());
+    fn text(line: &HeaderValue) -> Cow<'_, str> {
+        String::from_utf8_lossy(line.as_bytes())
     }
+    let mut lines = headers.get_all(X_APP).iter();
+    let Some(first) = lines.next() else { return Ok(None) };
+    if lines.next().is_none() && !first.as_bytes().contains(&b',') {
+        return one(std::iter::once(text(first)));
+    }
+    let lines: Vec<_> = headers.get_all(X_APP).iter().map(text).collect();
     one(lines.iter().flat_map(|line| line.split(',')).map(str::trim))
 }
 

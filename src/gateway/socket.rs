@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, BytesMut};
 use hyper::body::SizeHint;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -65,6 +65,11 @@ impl Exchange {
     }
 }
 
+/// How many of these bytes are passed on now.
+fn take(framing: &mut Framing, bytes: &[u8]) -> io::Result<usize> {
+    framing.take(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -74,7 +79,7 @@ pub(super) struct Socket {
     request: u64,
     framing: Framing,
     /// What was read and not passed on yet.
-    kept: Bytes,
+    kept: BytesMut,
     /// The client has closed its side.
     ended: bool,
     /// A part of an answer is not on its way yet.
@@ -92,7 +97,7 @@ impl Socket {
             exchange,
             request: 0,
             framing: Framing::Head(Head::default()),
-            kept: Bytes::new(),
+            kept: BytesMut::new(),
             ended: false,
             unsent: false,
             closed: None,
@@ -112,11 +117,6 @@ impl Socket {
             self.request = request;
             self.framing = self.exchange.framing();
         }
-    }
-
-    /// How many of these bytes are passed on now.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.framing.take(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Says that the client sends no more, unless it may be waiting for an answer.
@@ -168,15 +168,14 @@ impl AsyncRead for Socket {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head is too long")));
         }
         if !this.kept.is_empty() {
-            let mut given = this.kept.split_to(this.kept.len().min(buffer.remaining()));
-            let taken = this.take(&given)?;
-            let mut rest = bytes::BytesMut::new();
-            if taken < given.len() {
-                rest.extend_from_slice(&given.split_off(taken));
-                rest.extend_from_slice(&this.kept);
-                this.kept = rest.freeze();
+            let given = &this.kept[..this.kept.len().min(buffer.remaining())];
+            let taken = take(&mut this.framing, given)?;
+            buffer.put_slice(&given[..taken]);
+            this.kept.advance(taken);
+            if this.kept.is_empty() {
+                // Its beginning can be written to again.
+                this.kept.clear();
             }
-            buffer.put_slice(&given);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -188,9 +187,9 @@ impl AsyncRead for Socket {
             this.ended = true;
             return this.poll_end(context);
         }
-        let taken = this.take(read)?;
+        let taken = take(&mut this.framing, read)?;
         if taken < read.len() {
-            this.kept = Bytes::copy_from_slice(&read[taken..]);
+            this.kept.extend_from_slice(&read[taken..]);
             buffer.set_filled(before + taken);
         }
         Poll::Ready(Ok(()))

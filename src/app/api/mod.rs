@@ -267,10 +267,11 @@ const NEW_TOKEN: &str = "x-new-token";
 pub(super) async fn answer(app: &Arc<App>, request: &ApiRequest) -> http::Response<Bytes> {
     let mut session = None;
     let known = app.source().catalog();
-    let mut answer = handle(app, request, &mut session, None).await;
+    // Boxed: what waits for it is moved several times before it is polled.
+    let mut answer = Box::pin(handle(app, request, &mut session, None)).await;
     if answer.as_ref().is_err_and(ApiError::is_outdated) {
         // Whatever it did is undone. By the definitions as they are now it may succeed.
-        answer = handle(app, request, &mut session, Some(&known)).await;
+        answer = Box::pin(handle(app, request, &mut session, Some(&known))).await;
     }
     let mut response = match answer {
         Ok(answer) => answer.into_response(),
@@ -294,7 +295,8 @@ async fn handle(
     let target = Target::parse(&request.method, &request.target)?;
     let body = body(app, request).await?;
     panic_point(&request.target);
-    let mut found = find(app, &target)?;
+    let catalog = app.source().catalog();
+    let mut found = find(app, &catalog, &target)?;
     if request.method.is_safe() && !reads(&target.action) {
         return Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -326,7 +328,10 @@ async fn handle(
                 app.renew_definitions(known).await?;
             }
             // They may have changed while this waited.
-            found = find(app, &target)?;
+            let now = app.source().catalog();
+            if !Arc::ptr_eq(&catalog, &now) {
+                found = find(app, &now, &target)?;
+            }
             Some(kept)
         }
         _ => None,
@@ -379,7 +384,7 @@ impl Found<'_> {
     }
 }
 
-fn find<'a>(app: &'a App, target: &Target) -> Result<Found<'a>, ApiError> {
+fn find<'a>(app: &'a App, catalog: &Catalog, target: &Target) -> Result<Found<'a>, ApiError> {
     let name = target.name();
     let built_in = actions::BUILT_IN.into_iter();
     let own = app.resources.iter().map(|resource| &**resource as &dyn Resource);
@@ -393,7 +398,7 @@ fn find<'a>(app: &'a App, target: &Target) -> Result<Found<'a>, ApiError> {
     let association = target.association.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
     let place = match resource {
         Some(resource) if !resource.has_records() => None,
-        _ => Place::find(&app.source().catalog(), &target.resource, association),
+        _ => Place::find(catalog, &target.resource, association),
     };
     match place {
         Some(place) if place.has(&target.action) => Ok(Found::Records(Box::new(place))),
