@@ -16,8 +16,10 @@ use super::{Engine, decimal, sqlite};
 
 /// Steps that MariaDB takes at most to see whether a text fits a pattern, and as many more for each of
 /// its characters: some milliseconds.
-const MAX_STEPS: u32 = 250_000;
-const STEPS_PER_CHARACTER: u32 = 16;
+const MAX_STEPS: u64 = 250_000;
+const STEPS_PER_CHARACTER: u64 = 16;
+/// What a statement has in it that lets MariaDB count its steps, one text after the other.
+pub(super) const COUNTS_STEPS: &str = "(*LIMIT_MATCH=";
 /// How a number begins that is too large for any server: a statement that comes to it fails, and the
 /// server's sentence has these words in it.
 pub(super) const OUT_OF_STEPS: &str = "exp(1139 + char_length(";
@@ -159,7 +161,7 @@ impl Engine {
 
     /// Whether a text fits a pattern; with the same answer whatever the database's locale. `NULL`
     /// stays `NULL`. On MySQL and MariaDB a statement fails with [`DatabaseError::Pattern`] when
-    /// there are too many ways to read a text.
+    /// there are too many ways to read a text, or all texts together take too long.
     ///
     /// [`DatabaseError::Pattern`]: super::DatabaseError::Pattern
     #[must_use]
@@ -172,23 +174,27 @@ impl Engine {
             Self::Postgres => self.written("($1 ~ $2)", &[self.in_text_order(column), Expr::val(words)]),
             Self::Mysql => match pattern.effort() {
                 Effort::Bounded => self.written("($1 REGEXP $2)", &[column, Expr::val(words)]),
-                Effort::Unbounded { anchored } => self.matches_within_bounds(column, &words, anchored),
+                Effort::Unbounded { anchored, weight } => {
+                    self.matches_within_bounds(column, &words, anchored, weight)
+                }
             },
         }
     }
 
-    /// The server's library counts its steps, and takes a text that needs more than it may as one that
+    /// The server's library counts its steps (all of them, where it does not take repetitions for
+    /// possessive that look so), and takes a text that needs more than it may as one that
     /// does not fit. So the pattern is put in one that fits every text: at its first character
     /// if the text fits, else behind its last. What fits nowhere took too many steps, and fails the
     /// statement. MySQL, which has other words for the bound, fails by itself.
-    fn matches_within_bounds(self, column: Expr, words: &str, anchored: bool) -> Expr {
+    fn matches_within_bounds(self, column: Expr, words: &str, anchored: bool, weight: u64) -> Expr {
+        let (steps, more) = (MAX_STEPS / weight, STEPS_PER_CHARACTER / weight);
         let before = if anchored { "" } else { "(?s:.*?)" };
         let total = format!(r"\A(?={before}(?:{words}))|\z");
         // What stands in a comment is for one of the two servers, and holds no places.
         let template = format!(
             "(CASE WHEN $1 IS NULL THEN NULL WHEN char_length($1) = 0 THEN $1 REGEXP $2 ELSE \
              CASE regexp_instr($1, concat(\
-             /*M!100000 '(*LIMIT_MATCH=', {MAX_STEPS} + {STEPS_PER_CHARACTER} * char_length( */ \
+             /*M!100000 '(*NO_AUTO_POSSESS){COUNTS_STEPS}', {steps} + {more} * char_length( */ \
              /*!80000 left( */ $1 /*!80000 , 0) */ /*M!100000 ), ')' */, $3)) \
              WHEN 1 THEN 1 WHEN 0 THEN {OUT_OF_STEPS}$1)) ELSE 0 END END)"
         );

@@ -152,7 +152,8 @@ impl From<DatabaseError> for ApiError {
                 tracing::warn!(%error, "a pattern was given up");
                 Self::bad_request(
                     "the pattern takes too long: there are too many ways to read a record's text by it; \
-                     write it without repetitions within repetitions, and without choices that begin alike",
+                     write it without repetitions within repetitions, and without choices that begin \
+                     alike, begin it with ^, or let another condition leave fewer records",
                 )
             }
             DatabaseError::Refused(refusal) => {

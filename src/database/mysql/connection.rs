@@ -8,6 +8,7 @@ use mysql_async::{ChangeUserOpts, Column, Conn, DriverError, Error, Opts, OptsBu
 use rustls::RootCertStore;
 
 use super::{error, value};
+use crate::database::expression::COUNTS_STEPS;
 use crate::database::rows::RowSender;
 use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
@@ -29,6 +30,13 @@ const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_
                        group_concat_max_len = 4194304, lock_wait_timeout = 10";
 const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// What bounds a statement that looks for a pattern of which the server counts the steps, text by text:
+/// all texts together must not take longer. MySQL bounds only what reads.
+const BEGIN_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = 3 */ \
+                            /*!80000 SESSION max_execution_time = 3000 */";
+const END_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = DEFAULT */ \
+                          /*!80000 SESSION max_execution_time = DEFAULT */";
 
 /// How the query builder begins to make a table.
 const CREATE_TABLE: &str = "CREATE TABLE ";
@@ -141,8 +149,39 @@ impl MysqlConnection {
     }
 
     async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
-        self.connection.exec_drop(&*statement.sql, Self::parameters(statement)).await
+        self.begin(statement).await?;
+        let done = self.connection.exec_drop(&*statement.sql, Self::parameters(statement)).await;
+        self.end(statement, done).await
     }
+
+    /// Bounds the statement that comes next, if it is a search that may take too long.
+    async fn begin(&mut self, statement: &Rendered) -> Result<(), Error> {
+        if is_search(statement) { self.connection.query_drop(BEGIN_SEARCH).await } else { Ok(()) }
+    }
+
+    /// Undoes what [`Self::begin`] did, whatever came of the statement.
+    async fn end<T>(&mut self, statement: &Rendered, done: Result<T, Error>) -> Result<T, Error> {
+        if is_search(statement) {
+            match &done {
+                Err(error) if self.is_broken(error) => {}
+                _ => self.connection.query_drop(END_SEARCH).await?,
+            }
+        }
+        done
+    }
+
+    async fn read(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
+        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
+        let columns = result.columns().unwrap_or_default();
+        let names = names(&columns);
+        let rows: Vec<mysql_async::Row> = result.collect().await?;
+        Ok(rows.into_iter().map(|row| received(&names, &columns, row)).collect())
+    }
+}
+
+/// Whether it looks for a pattern by which a text can be read in many ways.
+fn is_search(statement: &Rendered) -> bool {
+    statement.sql.contains(COUNTS_STEPS)
 }
 
 fn names(columns: &[Column]) -> Arc<[Box<str>]> {
@@ -204,6 +243,9 @@ impl Connection for MysqlConnection {
                 _ => error::describe(at, &error),
             };
         }
+        if is_search(statement) && error::is_too_slow(&error) {
+            return DatabaseError::Pattern(format!("{at}: {error}"));
+        }
         if let Error::Server(said) = &error
             && error::is_denied(&error)
         {
@@ -229,11 +271,9 @@ impl Connection for MysqlConnection {
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
-        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
-        let columns = result.columns().unwrap_or_default();
-        let names = names(&columns);
-        let rows: Vec<mysql_async::Row> = result.collect().await?;
-        Ok(rows.into_iter().map(|row| received(&names, &columns, row)).collect())
+        self.begin(statement).await?;
+        let rows = self.read(statement).await;
+        self.end(statement, rows).await
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {

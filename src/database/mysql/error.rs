@@ -11,6 +11,9 @@ use crate::database::{DatabaseError, Refusal, ServerDatabase};
 pub(super) const DUPLICATE_KEY_NAME: u16 = 1061;
 const DUPLICATE_ENTRY: u16 = 1062;
 
+/// A statement took longer than it may: MariaDB and MySQL have a number each.
+const STATEMENT_TIMEOUT: [u16; 2] = [1969, 3024];
+
 /// What went wrong with a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let unreachable = |reason: String| {
@@ -68,6 +71,7 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         // MySQL has words of its own for a pattern that takes too long.
         1139 | 3698 | 3699 => DatabaseError::Pattern(format!("{at}: {message}")),
         1690 if message.contains(OUT_OF_STEPS) => DatabaseError::Pattern(format!("{at}: {message}")),
+        code if STATEMENT_TIMEOUT.contains(&code) => DatabaseError::TooSlow(format!("{at}: {message}")),
         1205 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
         // A deadlock; a row, or a table's definition, that others changed under the transaction; a
         // prepared statement that the server could not prepare again.
@@ -141,6 +145,10 @@ fn rule(message: &str) -> String {
 fn between(message: &str, quote: char) -> Option<String> {
     let (_, rest) = message.split_once(quote)?;
     Some(rest.split_once(quote)?.0.to_owned())
+}
+
+pub(super) fn is_too_slow(error: &Error) -> bool {
+    matches!(error, Error::Server(said) if STATEMENT_TIMEOUT.contains(&said.code))
 }
 
 pub(super) fn missing(at: &ServerDatabase) -> DatabaseError {

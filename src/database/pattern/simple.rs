@@ -3,6 +3,8 @@
 //! MySQL and MariaDB try all ways to read a text, one after the other. Of `(a|a)*` and `(a+)*` there
 //! are more than anybody can wait for; `a*` means the same and has one.
 
+use std::collections::VecDeque;
+
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 use super::reader::MAX_TIMES;
@@ -16,6 +18,45 @@ pub(super) fn simple(pattern: &Hir) -> Hir {
         HirKind::Repetition(repeated) => repeat(repeated.min, repeated.max, &simple(&repeated.sub)),
         HirKind::Concat(parts) => in_line(parts.iter().map(simple)),
         HirKind::Alternation(branches) => one_of(branches.iter().map(simple)),
+    }
+}
+
+/// A pattern that fits parts of the same texts: nobody asks how long the part is, so that what it begins
+/// and ends with is not repeated more often than it must be.
+pub(super) fn shortest(pattern: &Hir) -> Hir {
+    trimmed(&trimmed(pattern, End::First), End::Last)
+}
+
+/// The end of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    First,
+    Last,
+}
+
+fn trimmed(pattern: &Hir, end: End) -> Hir {
+    match pattern.kind() {
+        HirKind::Repetition(repeated) if repeated.max != Some(repeated.min) => {
+            trimmed(&repetition(repeated.min, Some(repeated.min), (*repeated.sub).clone()), end)
+        }
+        HirKind::Alternation(branches) => one_of(branches.iter().map(|branch| trimmed(branch, end))),
+        HirKind::Concat(parts) => {
+            let mut parts: VecDeque<Hir> = parts.iter().cloned().collect();
+            while let Some(part) = if end == End::First { parts.pop_front() } else { parts.pop_back() } {
+                let part = trimmed(&part, end);
+                if matches!(part.kind(), HirKind::Empty) {
+                    continue;
+                }
+                if end == End::First {
+                    parts.push_front(part)
+                } else {
+                    parts.push_back(part)
+                }
+                break;
+            }
+            Hir::concat(parts.into())
+        }
+        _ => pattern.clone(),
     }
 }
 
@@ -90,20 +131,4 @@ fn any_of(mut min: u32, branches: &[Hir]) -> Hir {
 
 fn repetition(min: u32, max: Option<u32>, pattern: Hir) -> Hir {
     Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(pattern) })
-}
-
-/// How often a choice is made in following a pattern: another repetition or none, one branch or
-/// another. With one choice at the most a text is read in as many ways as it has characters.
-pub(super) fn choices(pattern: &Hir) -> usize {
-    const MANY: usize = 1000;
-    match pattern.kind() {
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => 0,
-        HirKind::Capture(group) => choices(&group.sub),
-        HirKind::Repetition(repeated) => match choices(&repeated.sub) {
-            0 => usize::from(repeated.max != Some(repeated.min)),
-            _ => MANY,
-        },
-        HirKind::Concat(parts) => parts.iter().map(choices).sum(),
-        HirKind::Alternation(branches) => branches.iter().map(choices).sum::<usize>() + 1,
-    }
 }

@@ -3,21 +3,8 @@
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Look, Repetition};
 
 use super::reader::escape;
-use super::simple::choices;
 use super::{Form, Pattern};
 use crate::database::Engine;
-
-/// What there is to know of a pattern beside its words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::database) enum Effort {
-    /// It takes the engine time in proportion to the text, or to its square.
-    Bounded,
-    /// It may take an engine that tries all ways to read a text more than anybody can wait for.
-    Unbounded {
-        /// Whether it begins at the text's beginning.
-        anchored: bool,
-    },
-}
 
 impl Pattern {
     /// Writes it in the words of an engine.
@@ -28,17 +15,6 @@ impl Pattern {
             Form::Pieces(pieces) => writer.pieces(pieces),
         }
         writer.out
-    }
-
-    /// How much work it may be.
-    pub(in crate::database) fn effort(&self) -> Effort {
-        match &self.0 {
-            Form::Expression(expression) if choices(expression) > 1 => Effort::Unbounded {
-                anchored: expression.properties().look_set_prefix().contains(Look::Start),
-            },
-            // Each piece is looked for once: where it is first found is as good a place as any.
-            _ => Effort::Bounded,
-        }
     }
 }
 

@@ -12,10 +12,13 @@ async fn fitting(database: &Database, pattern: &Pattern, wanted: bool) -> Result
         .order_by("id", Order::Asc)
         .to_owned();
     let rows = database.query(&question).await?;
-    Ok(rows
-        .iter()
+    Ok(ids(&rows))
+}
+
+fn ids(rows: &[Row]) -> Vec<i64> {
+    rows.iter()
         .filter_map(|row| if let Some(Value::Integer(id)) = row.value(0) { Some(*id) } else { None })
-        .collect())
+        .collect()
 }
 
 async fn texts(at: &Location, texts: &[Option<String>]) -> Database {
@@ -24,10 +27,13 @@ async fn texts(at: &Location, texts: &[Option<String>]) -> Database {
     let mut table = Table::create();
     table.table("texts").col(ColumnDef::new("id").big_integer()).col(ColumnDef::new_with_type("text", kind));
     database.execute(&table).await.unwrap();
-    for (id, text) in (0_i64..).zip(texts) {
-        let values = [id.into(), Expr::val(text.clone())];
-        let row = Query::insert().into_table("texts").columns(["id", "text"]).values_panic(values).to_owned();
-        database.insert(&row, None).await.unwrap();
+    let numbered: Vec<_> = (0_i64..).zip(texts).collect();
+    for some in numbered.chunks(500) {
+        let mut rows = Query::insert().into_table("texts").columns(["id", "text"]).to_owned();
+        for (id, text) in some {
+            rows.values_panic([(*id).into(), Expr::val((*text).clone())]);
+        }
+        database.insert_many(&rows, None).await.unwrap();
     }
     database
 }
@@ -80,6 +86,87 @@ async fn a_long_text_is_read_to_its_end() {
         assert_eq!(fitting(&database, &pattern, true).await, Ok(vec![0]));
         let pattern = Pattern::like("%lorem%ipsum%lorem%dolor%x%").unwrap();
         assert_eq!(fitting(&database, &pattern, true).await, Ok(vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn long_texts_are_read_in_bounded_time_or_not_at_all() {
+    everywhere(async |at| {
+        let database = texts(&at, &vec![Some("a".repeat(8000)); 30]).await;
+        // The last says whether the engine that tries all ways gives it up.
+        for (pattern, fits, is_hard) in [
+            (r"\w*\w*\d", false, false),
+            (r"\w*\d", false, false),
+            (r"\w+\d+", false, false),
+            (r"(\w|\d)*-", false, false),
+            (r"^\w*\d", false, false),
+            (r"\w*$", true, false),
+            (r"a\w*\d", false, true),
+            (r"a\w*!", false, true),
+            (r"a{200}\w*!", false, true),
+            (r"(\w\w)+!x*", false, false),
+            (r"b?(\w\w)+!", false, false),
+            (r"a(\w\w)+!", false, true),
+        ] {
+            for exact in [true, false] {
+                let pattern = Pattern::regular(pattern, exact).unwrap();
+                for wanted in [true, false] {
+                    let expected = if fits == wanted { (0..30).collect() } else { Vec::new() };
+                    match fitting(&database, &pattern, wanted).await {
+                        Err(DatabaseError::Pattern(_)) if is_hard && at.engine() == Engine::Mysql => {}
+                        answer => {
+                            assert_eq!(answer, Ok(expected), "{pattern:?}");
+                            assert!(!is_hard || at.engine() != Engine::Mysql, "{pattern:?}");
+                        }
+                    }
+                }
+            }
+        }
+        let pattern = Pattern::regular(r"a\w*!", true).unwrap();
+        let fits = database.engine().matches(Expr::col("text"), &pattern);
+        let change =
+            Query::update().table("texts").value("text", "b").and_where(fits.clone().not()).to_owned();
+        let removal = Query::delete().from_table("texts").and_where(fits.not()).to_owned();
+        for done in [database.execute(&change).await, database.execute(&removal).await] {
+            match done {
+                Err(DatabaseError::Pattern(_)) if at.engine() == Engine::Mysql => {}
+                done => assert_eq!(done, Ok(30), "{at}"),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_texts_are_read_in_bounded_time_or_not_at_all() {
+    everywhere(async |at| {
+        // A minute's work for an engine that tries all ways, though no text is much of it.
+        let database = texts(&at, &vec![Some("a".repeat(650)); 6000]).await;
+        let pattern = Pattern::regular("a[a-c]*!", true).unwrap();
+        match fitting(&database, &pattern, true).await {
+            Err(DatabaseError::Pattern(_)) if at.engine() == Engine::Mysql => {}
+            answer => assert_eq!((answer, at.engine() == Engine::Mysql), (Ok(Vec::new()), false)),
+        }
+        // Fewer are read to their end, by the same connection, which then takes its time again.
+        let mut transaction = database.begin().await.unwrap();
+        let fits = database.engine().matches(Expr::col("text"), &pattern);
+        let few = Query::select()
+            .column("id")
+            .from("texts")
+            .and_where(Expr::col("id").lt(3))
+            .and_where(fits.not())
+            .order_by("id", Order::Asc)
+            .to_owned();
+        let allowed = Query::select().expr(Expr::cust("@@session.max_statement_time")).to_owned();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            if at.engine() == Engine::Mysql {
+                seen.push(format!("{:?}", transaction.query(&allowed).await.unwrap()));
+            }
+            assert_eq!(ids(&transaction.query(&few).await.unwrap()), [0, 1, 2]);
+        }
+        assert!(seen.iter().all(|one| *one == seen[0]), "{seen:?}");
     })
     .await;
 }
