@@ -18,7 +18,9 @@ use uuid::Uuid;
 use super::acl::Remembered;
 use super::heavy::Line;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
-use crate::data::{DataError, DataSource, Filter, Record, Transaction, to_its_end};
+use crate::data::{
+    Collection, DataError, DataSource, Field, FieldType, Filter, Record, Transaction, to_its_end,
+};
 
 mod account;
 mod accounts;
@@ -107,6 +109,19 @@ impl User {
             variables.insert("roles".to_owned(), roles.collect());
             variables
         })
+    }
+
+    /// Whether [`Self::variables`] have something at a path; of documents it is not known before they
+    /// are read.
+    #[must_use]
+    pub fn has_variable(users: &Collection, path: &[&str]) -> bool {
+        let is_document = |field: &Field| matches!(field.kind(), FieldType::Json);
+        match path {
+            [] | ["roles"] | ["roles", "name"] => true,
+            [first, rest @ ..] => users
+                .get(first)
+                .is_some_and(|field| !field.is_hidden() && (rest.is_empty() || is_document(field))),
+        }
     }
 
     /// What its roles open to it, as far as that is known.

@@ -170,6 +170,7 @@ impl<'a> Compiler<'a> {
     fn build(&self, filter: &Filter, find: &mut FindColumn<'_, '_>) -> Result<Condition, DataError> {
         match filter {
             Filter::All => Ok(Cond::all()),
+            Filter::Named(path) => find(path).map(|_| Cond::all()),
             Filter::Condition(condition) => {
                 let (column, field) = find(&condition.path)?;
                 if condition.operator == Operator::Col {

@@ -11,7 +11,7 @@ impl Filter {
     #[must_use]
     pub fn leaves_none_out(&self) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Named(_) => true,
             Self::Condition(condition) => condition.extent() == Some(Extent::All),
             Self::And(parts) => parts.iter().all(Self::leaves_none_out),
             Self::Or(parts) => parts.iter().any(Self::leaves_none_out),
@@ -21,7 +21,7 @@ impl Filter {
 
     fn leaves_all_out(&self) -> bool {
         match self {
-            Self::All => false,
+            Self::All | Self::Named(_) => false,
             Self::Condition(condition) => condition.extent() == Some(Extent::None),
             Self::And(parts) => parts.iter().any(Self::leaves_all_out),
             Self::Or(parts) => parts.iter().all(Self::leaves_all_out),

@@ -29,7 +29,7 @@ pub(super) use comparison::{compare, equal, held, in_order};
 pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
 pub use operator::Operator;
-pub use variables::{UnknownVariable, Variables, asks_for_time, has_variables, resolve};
+pub use variables::{UnknownVariable, Variables, asks_for_time, check_variables, has_variables, resolve};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,6 +37,8 @@ pub enum Filter {
     /// All of them.
     #[default]
     All,
+    /// All of them: a path is named and nothing is said of what it leads to, which must exist.
+    Named(String),
     /// Those that fit one condition.
     Condition(Condition),
     /// Those that fit each of these; without any, all.
@@ -174,6 +176,7 @@ impl Filter {
     fn collect_paths<'a>(&'a self, found: &mut Vec<&'a str>) {
         match self {
             Self::All => {}
+            Self::Named(path) => found.push(path),
             Self::Condition(condition) => {
                 found.push(&condition.path);
                 if condition.operator == Operator::Col {

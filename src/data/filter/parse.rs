@@ -57,7 +57,8 @@ impl Reader {
             let inner = Map::from_iter([(rest.to_owned(), value.clone())]);
             return self.step(first, &Value::Object(inner), path, depth);
         }
-        self.entry(rest, value, &join(path, first), depth + 1)
+        let path = join(path, first);
+        Ok(naming(&path, self.entry(rest, value, &path, depth + 1)?))
     }
 
     fn step(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
@@ -88,8 +89,7 @@ impl Reader {
             _ => {
                 let path = join(path, key);
                 match value {
-                    Value::Object(parts) if parts.is_empty() => Ok(Filter::All),
-                    Value::Object(parts) => self.object(parts, &path, depth),
+                    Value::Object(parts) => Ok(naming(&path, self.object(parts, &path, depth)?)),
                     other => self.condition(&path, Operator::Eq, other),
                 }
             }
@@ -128,6 +128,15 @@ impl Reader {
             }
         }
         Ok(filters)
+    }
+}
+
+/// A filter of what a path leads to. One that says nothing of it still says that it exists.
+fn naming(path: &str, filter: Filter) -> Filter {
+    match filter {
+        Filter::All => Filter::Named(path.to_owned()),
+        empty if empty.paths().is_empty() => Filter::And(vec![Filter::Named(path.to_owned()), empty]),
+        filter => filter,
     }
 }
 
@@ -173,7 +182,7 @@ mod tests {
         for (given, expected) in [
             (json!({}), Filter::All),
             (json!(null), Filter::All),
-            (json!({"a": {}}), Filter::All),
+            (json!({"a": {}}), Filter::Named("a".to_owned())),
             (json!({"$or": []}), Filter::All),
             (json!({"$and": [{"a": 1}]}), Filter::And(vec![one()])),
             (json!({"$or": [{"a": 1}, {"b": null}]}), Filter::Or(vec![one(), Filter::eq("b", Value::Null)])),

@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, Offset as _, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
 use super::calendar::RelativeDate;
@@ -55,13 +55,14 @@ impl std::error::Error for UnknownVariable {}
 
 /// A filter with every variable in it, at any depth, replaced by its value.
 ///
-/// A variable without value in this request (nobody is logged in, the user has no such field) is null.
-/// A path that leads through a list gives the list of what it finds in each item: `$user.roles.name` is
+/// A variable without value in this request (nobody is logged in, the user's field is empty) is null. A
+/// path to what the user does not have is no variable: null in its place would mean other records. A
+/// path that leads through a list gives the list of what it finds in each item: `$user.roles.name` is
 /// the names of all roles, without those that are null.
 ///
 /// # Errors
 ///
-/// [`UnknownVariable`] for the first variable that does not exist, whatever the request.
+/// [`UnknownVariable`] for the first variable that does not exist.
 pub fn resolve(filter: &Value, variables: &Variables<'_>) -> Result<Value, UnknownVariable> {
     Ok(match filter {
         Value::String(text) => match name(text) {
@@ -79,6 +80,28 @@ pub fn resolve(filter: &Value, variables: &Variables<'_>) -> Result<Value, Unkno
         ),
         other => other.clone(),
     })
+}
+
+/// Checks the variables of a filter that is kept for later: whether each of them exists, where
+/// `has_user` says which paths below the user do.
+///
+/// # Errors
+///
+/// [`UnknownVariable`] for the first variable that does not exist.
+pub fn check_variables(filter: &Value, has_user: &dyn Fn(&[&str]) -> bool) -> Result<(), UnknownVariable> {
+    match filter {
+        Value::String(text) => {
+            let Some(name) = name(text) else { return Ok(()) };
+            let utc = Utc.fix();
+            let nobody = Variables { user: None, role: None, timezone: utc, now: Utc::now() };
+            let exists = value(name, &nobody).is_some()
+                && below(name, &USER).is_none_or(|path| has_user(&steps(path)));
+            if exists { Ok(()) } else { Err(UnknownVariable { name: name.to_owned() }) }
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| check_variables(item, has_user)),
+        Value::Object(fields) => fields.values().try_for_each(|inner| check_variables(inner, has_user)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a filter has variables, at any depth: one without them is what it is.
@@ -141,10 +164,15 @@ fn below<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
         .find(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// What a user has at a path such as `.team.id`; none when the path has an empty step.
+/// The steps of a path that is empty or starts with a dot.
+fn steps(path: &str) -> Vec<&str> {
+    path.split('.').skip(1).collect()
+}
+
+/// What a user has at a path such as `.team.id`; none when it has no such thing, or the path has an empty
+/// step.
 fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
-    // The path is empty or starts with a dot, so the first step is always empty.
-    let steps: Vec<&str> = path.split('.').skip(1).collect();
+    let steps = steps(path);
     if steps.iter().any(|step| step.trim().is_empty()) {
         return None;
     }
@@ -152,31 +180,31 @@ fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
         return Some(Value::Null);
     };
     match steps.split_first() {
-        Some((first, rest)) => Some(user.get(*first).map_or(Value::Null, |value| at(value, rest))),
+        Some((first, rest)) => at(user.get(*first)?, rest),
         None => Some(Value::Object(user.clone())),
     }
 }
 
-/// What a value has at these steps; null where there is nothing.
-fn at(value: &Value, steps: &[&str]) -> Value {
+/// What a value has at these steps; none where it has nothing of such a name.
+fn at(value: &Value, steps: &[&str]) -> Option<Value> {
     let Some((first, rest)) = steps.split_first() else {
-        return value.clone();
+        return Some(value.clone());
     };
     match value {
-        Value::Object(fields) => fields.get(*first).map_or(Value::Null, |inner| at(inner, rest)),
+        Value::Object(fields) => at(fields.get(*first)?, rest),
         Value::Array(items) => {
             let mut found = Vec::new();
             for item in items {
-                match at(item, steps) {
+                match at(item, steps)? {
                     Value::Null => {}
                     // Lists in lists become one: the permissions of all roles.
                     Value::Array(inner) => found.extend(inner.into_iter().filter(|value| !value.is_null())),
                     other => found.push(other),
                 }
             }
-            Value::Array(found)
+            Some(Value::Array(found))
         }
-        _ => Value::Null,
+        _ => None,
     }
 }
 
@@ -224,9 +252,6 @@ mod tests {
             ("{{$user.roles.rules.id}}", json!([1, 2, 3])),
             ("{{$user.groups.name}}", json!([])),
             ("{{$user.nickname}}", json!(null)),
-            ("{{$user.absent}}", json!(null)),
-            ("{{$user.id.deeper}}", json!(null)),
-            ("{{$user.absent.name}}", json!(null)),
             ("{{$user}}", user()),
             // A value is not read as a variable again.
             ("{{$user.note}}", json!("{{ $user.id }}")),
@@ -323,6 +348,47 @@ mod tests {
                 assert_eq!(error.to_string(), format!("a filter has no variable \"{name}\""));
             }
         }
+    }
+
+    #[test]
+    fn what_a_user_does_not_have_is_no_variable() {
+        for name in [
+            "$user.absent",
+            "$user.absent.name",
+            "$user.password",
+            "$user.id.deeper",
+            "$user.nickname.deeper",
+            "$user.team.absent",
+            "$user.roles.absent",
+            "$user.roles.rules.absent",
+            "ctx.state.currentUser.absent",
+            "currentUser.absent",
+        ] {
+            for filter in [
+                json!({"id.$ne": format!("{{{{{name}}}}}")}),
+                json!({"$or": [{"a": 1}, {"owner": {"id": {"$notIn": [format!("{{{{ {name} }}}}")]}}}]}),
+            ] {
+                let error = resolved(&filter, Some(&user()), Some("admin")).unwrap_err();
+                assert_eq!(error.to_string(), format!("a filter has no variable \"{name}\""));
+            }
+        }
+    }
+
+    #[test]
+    fn variables_of_what_is_kept_are_checked_without_a_user() {
+        let has_user = |steps: &[&str]| matches!(steps, [] | ["id"] | ["roles", "name"]);
+        let checked = |name: &str| {
+            let filter = json!({"$and": [{"a.$in": [1, format!("{{{{ {name} }}}}")]}]});
+            check_variables(&filter, &has_user).map_err(|unknown| unknown.name)
+        };
+        for name in ["$user.id", "currentUser.roles.name", "$user", "$nRole", "$nDate.today", "$system.now"] {
+            assert_eq!(checked(name), Ok(()));
+        }
+        for name in ["$user.absent", "$user.id.a", "$user.", "$user..id", "$nRole.name", "$nDate.x", "$a", ""]
+        {
+            assert_eq!(checked(name), Err(name.to_owned()));
+        }
+        assert_eq!(check_variables(&json!({"a": ["Hello {{ $user.x }}", null, 1]}), &has_user), Ok(()));
     }
 
     #[test]

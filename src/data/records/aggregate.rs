@@ -379,7 +379,7 @@ fn having_part(
         Filter::And(parts) => return all(parts, sea_query::Cond::all()),
         Filter::Or(parts) => return all(parts, sea_query::Cond::any()),
         Filter::Condition(condition) => condition,
-        Filter::All | Filter::Not(_) => {
+        Filter::All | Filter::Named(_) | Filter::Not(_) => {
             return Err(DataError::Refused("having takes conditions on measures".to_owned()));
         }
     };

@@ -5,10 +5,13 @@ use serde_json::{Map, Value as Json, json};
 use super::{StoreError, invalid, number, object, record, stored_id, text};
 use crate::app::acl::guard;
 use crate::app::acl::load::MAIN_DATA_SOURCE;
+use crate::app::auth::User;
 use crate::app::system::{
-    DATA_SOURCES_ROLES_RESOURCES_ACTIONS as ACTIONS, DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES,
+    DATA_SOURCES_ROLES_RESOURCES_ACTIONS as ACTIONS, DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES, USERS,
 };
-use crate::data::{DataSource, Filter, Query, Record, Sort, Transaction, next_snowflake, random_uid};
+use crate::data::{
+    DataSource, Filter, Query, Record, Sort, Transaction, check_variables, next_snowflake, random_uid,
+};
 
 fn of_id(id: i64) -> Filter {
     Filter::eq("id", id)
@@ -55,16 +58,22 @@ pub(super) async fn create(
         "dataSourceKey": data_source,
         "name": text(body, "name")?,
         "resourceName": text(body, "resourceName")?,
-        "scope": filter_of(body)?,
+        "scope": filter_of(transaction, body)?,
     });
     Ok(transaction.insert(&SCOPES, record(new)).await?)
 }
 
-/// The filter of a scope. Null and `{}` reach every record.
-fn filter_of(body: &Map<String, Json>) -> Result<&Json, StoreError> {
+/// The filter of a scope, whose variables exist. Null and `{}` reach every record.
+fn filter_of<'a>(transaction: &Transaction, body: &'a Map<String, Json>) -> Result<&'a Json, StoreError> {
     match body.get("scope") {
         None => Ok(&Json::Null),
-        Some(filter @ (Json::Null | Json::Object(_))) => Ok(filter),
+        Some(filter @ (Json::Null | Json::Object(_))) => {
+            let catalog = transaction.catalog();
+            let users = catalog.get(USERS.name()).unwrap_or(&USERS);
+            check_variables(filter, &|path| User::has_variable(users, path))
+                .map_err(|error| invalid(error.to_string()))?;
+            Ok(filter)
+        }
         Some(_) => Err(invalid("scope must be a filter: an object")),
     }
 }
@@ -80,7 +89,7 @@ pub async fn update_scope(transaction: &mut Transaction, id: i64, body: &Json) -
         }
     }
     if body.contains_key("scope") {
-        changes.insert("scope".to_owned(), filter_of(body)?.clone());
+        changes.insert("scope".to_owned(), filter_of(transaction, body)?.clone());
     }
     transaction.update(&SCOPES, &of_id(id), changes).await?;
     Ok(Json::Object(known(transaction, id).await?))
