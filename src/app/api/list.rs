@@ -69,10 +69,21 @@ fn number(params: &Value, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(given) = params.get(name) else { return Ok(None) };
     match given.as_str().map(str::trim) {
         Some("") => Ok(None),
-        text => match text.and_then(|text| text.parse::<u32>().ok()) {
-            Some(number) => Ok(Some(number.into())),
-            None => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
-        },
+        Some(text) => whole(name, text, u32::MAX.into()).map(Some),
+        None => Err(ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
+    }
+}
+
+/// A whole number that is not negative, and not greater than the most that it may be.
+pub(super) fn whole(name: &str, given: &str, most: u64) -> Result<u64, ApiError> {
+    let digits = given.strip_prefix('+').unwrap_or(given);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let shown: String = given.chars().take(40).collect();
+        return Err(ApiError::bad_request(format!("{name} must be a whole number from 0, not {shown:?}")));
+    }
+    match digits.parse() {
+        Ok(number) if number <= most => Ok(number),
+        _ => Err(ApiError::bad_request(format!("{name} is at most {most}"))),
     }
 }
 

@@ -27,7 +27,10 @@ pub(super) fn filter(collection: &Collection, given: &Value) -> Result<Option<Fi
     let single = || collection.single_key().map(|field| field.name().to_owned());
     Ok(match &*given {
         Value::Null => None,
-        Value::String(text) if text.is_empty() => None,
+        // The empty text is a key where keys are texts.
+        Value::String(text) if text.is_empty() && !is_text(&fields) => {
+            return Err(ApiError::bad_request("filterByTk is empty: say which key is meant"));
+        }
         Value::Object(object) => match fields.as_slice() {
             [field] if !object.contains_key(field.name()) => {
                 Some(Filter::one_of(field.name(), numbered(object)))
@@ -52,7 +55,7 @@ pub(super) fn filter(collection: &Collection, given: &Value) -> Result<Option<Fi
 pub(super) fn all(field: &Field, given: &Value) -> Vec<Value> {
     match read(&[field], given).into_owned() {
         Value::Null => Vec::new(),
-        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::String(text) if text.is_empty() && !is_text(&[field]) => Vec::new(),
         Value::Array(items) => items,
         Value::Object(object) if !object.contains_key(field.name()) => numbered(&object),
         one => vec![one],
@@ -64,10 +67,14 @@ fn numbered(object: &Map<String, Value>) -> Vec<Value> {
     object.values().cloned().collect()
 }
 
+/// Whether a key is one text.
+fn is_text(fields: &[&Field]) -> bool {
+    matches!(fields, [field] if field.kind().is_text())
+}
+
 /// What was given, read as JSON where no key can be a text.
 fn read<'a>(fields: &[&Field], given: &'a Value) -> Cow<'a, Value> {
-    let is_text = matches!(fields, [field] if field.kind().is_text());
-    let text = given.as_str().map(str::trim).filter(|text| !is_text && text.starts_with(['[', '{']));
+    let text = given.as_str().map(str::trim).filter(|text| !is_text(fields) && text.starts_with(['[', '{']));
     match text.and_then(|text| serde_json::from_str(text).ok()) {
         Some(read) => Cow::Owned(read),
         None => Cow::Borrowed(given),

@@ -28,10 +28,8 @@ impl<'a> Parameters<'a> {
 
     /// Which page; `None` for all records (`paginate=false`).
     pub(in crate::app::api) fn page(&self) -> Result<Option<Page>, ApiError> {
-        if self.call.param("paginate") == Some("false") {
-            return Ok(None);
-        }
-        list::page(&self.call.params).map(Some)
+        let page = list::page(&self.call.params)?;
+        Ok(self.truth("paginate")?.unwrap_or(true).then_some(page))
     }
 
     /// The order.
@@ -82,12 +80,16 @@ impl<'a> Parameters<'a> {
     }
 
     fn is_true(&self, name: Option<&str>) -> Result<bool, ApiError> {
-        let Some((name, given)) = name.and_then(|name| Some((name, self.get(name)?))) else {
-            return Ok(false);
-        };
+        Ok(name.map(|name| self.truth(name)).transpose()?.flatten().unwrap_or(false))
+    }
+
+    /// Whether a parameter says yes or no; `None` where it says nothing.
+    fn truth(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let Some(given) = self.get(name) else { return Ok(None) };
         match given.as_str() {
-            Some("true" | "1") => Ok(true),
-            Some("false" | "0" | "") => Ok(false),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some("") => Ok(None),
             _ => Err(ApiError::bad_request(format!("{name} must be true or false, not {given}"))),
         }
     }

@@ -3,12 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::{Parameters, Place, within};
-use crate::app::api::list::Page;
+use crate::app::api::list::{self, Page};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
 
 /// Records that are given without pages at most.
 const MOST_WITHOUT_PAGES: u64 = 100_000;
+/// The largest number of rows that engines know.
+const MOST_ROWS: u64 = i64::MAX as u64;
 
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     match asked(call, place, Filter::All).await? {
@@ -152,19 +154,19 @@ fn aggregation(body: &Map<String, Value>) -> Result<Aggregation, ApiError> {
             })?),
         };
         let distinct = item.get("distinct").and_then(Value::as_bool).unwrap_or(false);
-        let alias = text(item, "alias")?.filter(|alias| !alias.is_empty()).unwrap_or(&path).to_owned();
+        let alias = alias(item)?.unwrap_or(&path).to_owned();
         wanted.measures.push(Measure { path, function, distinct, alias });
     }
     for item in items(body, "dimensions")? {
         let path = path(item)?;
         let format = text(item, "format")?.filter(|format| !format.is_empty()).map(str::to_owned);
-        let alias = text(item, "alias")?.filter(|alias| !alias.is_empty()).unwrap_or(&path).to_owned();
+        let alias = alias(item)?.unwrap_or(&path).to_owned();
         wanted.dimensions.push(Dimension { path, format, alias });
     }
     for item in items(body, "orders")? {
-        let name = match text(item, "alias")? {
-            Some(alias) if !alias.is_empty() => alias.to_owned(),
-            _ => path(item)?,
+        let name = match alias(item)? {
+            Some(alias) => alias.to_owned(),
+            None => path(item)?,
         };
         let descending = text(item, "order")?.is_some_and(|order| order.eq_ignore_ascii_case("desc"));
         let nulls_first = match text(item, "nulls")? {
@@ -177,17 +179,29 @@ fn aggregation(body: &Map<String, Value>) -> Result<Aggregation, ApiError> {
     if let Some(having) = body.get("having") {
         wanted.having = Filter::parse(having)?;
     }
-    let number = |name: &str| match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(given) => given
-            .as_u64()
-            .or_else(|| given.as_str()?.parse().ok())
-            .map(Some)
-            .ok_or_else(|| ApiError::bad_request(format!("{name} must be a whole number, not {given}"))),
-    };
-    wanted.limit = number("limit")?;
-    wanted.offset = number("offset")?.unwrap_or(0);
+    wanted.limit = rows(body, "limit")?;
+    wanted.offset = rows(body, "offset")?.unwrap_or(0);
     Ok(wanted)
+}
+
+/// A number of rows.
+fn rows(body: &Map<String, Value>, name: &str) -> Result<Option<u64>, ApiError> {
+    let digits = match body.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    list::whole(name, &digits, MOST_ROWS).map(Some)
+}
+
+/// The name that a value has in the answer, where one is given.
+fn alias(item: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
+    let alias = text(item, "alias")?.filter(|alias| !alias.is_empty());
+    if alias.is_some_and(|alias| alias.contains('\0')) {
+        return Err(ApiError::bad_request("alias: the text has the character U+0000"));
+    }
+    Ok(alias)
 }
 
 fn items<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a Map<String, Value>>, ApiError> {
