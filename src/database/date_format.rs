@@ -120,7 +120,7 @@ pub(super) fn write(at: NaiveDateTime, pieces: &[Piece]) -> String {
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Part(part) => text.push_str(&match part {
-                Part::Year => format!("{:04}", at.year()),
+                Part::Year => year(at.year()),
                 Part::Month => format!("{:02}", at.month()),
                 Part::Day => format!("{:02}", at.day()),
                 Part::Hour => format!("{:02}", at.hour()),
@@ -128,11 +128,16 @@ pub(super) fn write(at: NaiveDateTime, pieces: &[Piece]) -> String {
                 Part::Second => format!("{:02}", at.second()),
                 Part::Quarter => at.month().div_ceil(3).to_string(),
                 Part::Week => format!("{:02}", at.iso_week().week()),
-                Part::WeekYear => format!("{:04}", at.iso_week().year()),
+                Part::WeekYear => year(at.iso_week().year()),
             }),
         }
     }
     text
+}
+
+/// A year with four digits at least, behind its sign.
+fn year(year: i32) -> String {
+    format!("{}{:04}", if year < 0 { "-" } else { "" }, year.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -150,6 +155,13 @@ mod tests {
             ("[YYYY] é%'\"\\ MM", "YYYY é%'\"\\ 01"),
         ] {
             assert_eq!(write(at, &parse(format).unwrap()), written);
+        }
+        let of_year =
+            |year| chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap().and_hms_opt(0, 0, 0).unwrap();
+        for (year, written_years) in
+            [(-1, "-0001 -0002"), (0, "0000 -0001"), (1, "0001 0001"), (10_000, "10000 9999")]
+        {
+            assert_eq!(write(of_year(year), &parse("YYYY GGGG").unwrap()), written_years);
         }
         for format in ["", "YY", "MMM", "D", "YYYY-MM-DDTHH", "[YYYY", "wo", "YYYYY"] {
             assert!(parse(format).is_err(), "{format}");

@@ -1,14 +1,12 @@
-//! What engines say in words of their own, as parts of statements: exact sums, numbers as texts,
-//! JSON arrays, and dates by their parts. Whatever the engine, the value is the same.
+//! What engines say in words of their own, as parts of statements: exact sums, numbers as texts, and
+//! JSON arrays; dates by their parts are in `moment.rs`. Whatever the engine, the value is the same.
 
 use std::collections::BTreeSet;
 
 use bigdecimal::BigDecimal;
-use sea_query::{Expr, Func};
+use sea_query::Expr;
 use serde_json::Value as Json;
 
-pub use super::date_format::InvalidFormat;
-use super::date_format::{self, Part, Piece};
 use super::decimal::{AVERAGE_DECIMALS, COUNTED_ON_MYSQL, COUNTED_ON_POSTGRES};
 use super::engine::DECIMAL_COLLATION;
 use super::pattern::{Effort, Pattern};
@@ -23,41 +21,6 @@ pub(super) const COUNTS_STEPS: &str = "(*LIMIT_MATCH=";
 /// How a number begins that is too large for any server: a statement that comes to it fails, and the
 /// server's sentence has these words in it.
 pub(super) const OUT_OF_STEPS: &str = "exp(1139 + char_length(";
-
-/// How a date or time is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoredMoment {
-    /// A moment, as `Value::DateTime`.
-    Moment,
-    /// A date and time without a zone.
-    NoTz,
-    /// A date.
-    Date,
-    /// A time of day.
-    Time,
-    /// A number: seconds since 1970.
-    UnixSeconds,
-    /// A number: milliseconds since 1970.
-    UnixMilliseconds,
-}
-
-impl StoredMoment {
-    /// Whether it is the same moment everywhere, and so another time of day elsewhere.
-    const fn is_shifted(self) -> bool {
-        matches!(self, Self::Moment | Self::UnixSeconds | Self::UnixMilliseconds)
-    }
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Moment => "moment",
-            Self::NoTz => "no-tz",
-            Self::Date => "date",
-            Self::Time => "time",
-            Self::UnixSeconds => "seconds",
-            Self::UnixMilliseconds => "milliseconds",
-        }
-    }
-}
 
 impl Engine {
     /// An exact number, as a column of so many digits, of them so many behind the point, is compared
@@ -87,7 +50,7 @@ impl Engine {
     #[must_use]
     pub fn in_text_order(self, text: Expr) -> Expr {
         match self {
-            Self::Postgres => self.written("($1) COLLATE \"C\"", &[text]),
+            Self::Postgres => self.written("CAST($1 AS text) COLLATE \"C\"", &[text]),
             Self::Sqlite | Self::Mysql => text,
         }
     }
@@ -95,7 +58,8 @@ impl Engine {
     /// The sum of a column, `NULL` where there is nothing to sum. With `decimal`, of a column of
     /// exact numbers: a `Value::Decimal` (a text on SQLite) with the column's decimals. Without, a
     /// `Value::Integer` for whole numbers, and a `Value::Real` for those with a fraction. A sum of
-    /// whole numbers beyond 64 bits is a `Value::Decimal` on servers, and fails on SQLite.
+    /// whole numbers beyond 64 bits is a `Value::Decimal` on servers, and fails on SQLite. A sum beyond
+    /// all doubles fails, as an average does.
     ///
     /// To be selected, compared and sorted by as it is; what is calculated from it further, or made
     /// a text, shows the decimals by which it is told from others.
@@ -106,9 +70,10 @@ impl Engine {
                 &format!("{}($1) COLLATE {DECIMAL_COLLATION}", sqlite::functions::DECIMAL_SUM),
                 &[column],
             ),
-            (Self::Sqlite, false) | (Self::Postgres | Self::Mysql, true) => {
-                self.written("sum($1)", &[column])
+            (Self::Sqlite, false) => {
+                self.written(&format!("{}(sum($1))", sqlite::functions::IN_RANGE), &[column])
             }
+            (Self::Postgres | Self::Mysql, true) => self.written("sum($1)", &[column]),
             // A sum of 64-bit numbers is widened to an exact one. It is told from others by its
             // decimals when it is read; sums of doubles stay what they are.
             (Self::Postgres, false) => {
@@ -131,7 +96,9 @@ impl Engine {
                 &format!("{}($1) COLLATE {DECIMAL_COLLATION}", sqlite::functions::DECIMAL_AVERAGE),
                 &[column],
             ),
-            (Self::Sqlite, false) => self.written("avg($1)", &[column]),
+            (Self::Sqlite, false) => {
+                self.written(&format!("{}(avg($1))", sqlite::functions::IN_RANGE), &[column])
+            }
             // Servers divide with as many decimals as they see fit, but with those of the dividend.
             (Self::Postgres, true) => {
                 self.written(&format!("round((sum($1) + 0e-30) / count($1), {AVERAGE_DECIMALS})"), &[column])
@@ -144,7 +111,8 @@ impl Engine {
                 )
             }
             (Self::Postgres, false) => self.written("avg(CAST($1 AS float8))", &[column]),
-            (Self::Mysql, false) => self.written("avg(($1) + 0e0)", &[column]),
+            // An average that is beyond all doubles fails where something is added to it.
+            (Self::Mysql, false) => self.written("(avg(($1) + 0e0) + 0e0)", &[column]),
         }
     }
 
@@ -303,69 +271,8 @@ impl Engine {
         }
     }
 
-    /// A date or time as a text, by a format of moment.js's tokens `YYYY`, `MM`, `DD`, `HH`, `mm`,
-    /// `ss`, `Q`, `GGGG`, `WW`; letters between `[` and `]`, and all other characters, stand for
-    /// themselves. Moments are shown as at `offset_minutes` east of UTC; what is without a zone as
-    /// it is. `NULL` stays `NULL`. The same arguments give the same words, so that it can be
-    /// selected and grouped by.
-    ///
-    /// # Errors
-    /// When the format has another token, or one of a date for [`StoredMoment::Time`].
-    pub fn format_moment(
-        self,
-        column: Expr,
-        stored: StoredMoment,
-        format: &str,
-        offset_minutes: i32,
-    ) -> Result<Expr, InvalidFormat> {
-        let pieces = match stored {
-            StoredMoment::Time => date_format::parse_for_time(format)?,
-            _ => date_format::parse(format)?,
-        };
-        let offset = if stored.is_shifted() { offset_minutes } else { 0 };
-        Ok(match self {
-            Self::Sqlite => self.written(
-                &format!("{}($1, $2, $3, $4)", sqlite::functions::FORMAT_MOMENT),
-                &[column, constant(stored.as_str()), constant(format), Expr::Constant(offset.into())],
-            ),
-            Self::Postgres => {
-                let at = self.written(at_on_postgres(stored), &[column, Expr::Constant(offset.into())]);
-                self.written("to_char($1, $2)", &[at, constant(&for_to_char(&pieces))])
-            }
-            Self::Mysql => {
-                let at = self.written(at_on_mysql(stored), &[column, Expr::Constant(offset.into())]);
-                self.formatted_on_mysql(&at, stored, &pieces)
-            }
-        })
-    }
-
-    fn formatted_on_mysql(self, at: &Expr, stored: StoredMoment, pieces: &[Piece]) -> Expr {
-        let function = if stored == StoredMoment::Time { "time_format" } else { "date_format" };
-        let formatted =
-            |format: &str| self.written(&format!("{function}($1, $2)"), &[at.clone(), constant(format)]);
-        // It has no token for the quarter.
-        let mut parts = Vec::new();
-        let mut format = String::new();
-        for piece in pieces {
-            match piece {
-                Piece::Literal(literal) => format.push_str(&literal.replace('%', "%%")),
-                Piece::Part(Part::Quarter) => {
-                    if !format.is_empty() {
-                        parts.push(formatted(&std::mem::take(&mut format)));
-                    }
-                    parts.push(self.written("quarter($1)", std::slice::from_ref(at)));
-                }
-                Piece::Part(part) => format.push_str(for_date_format(*part)),
-            }
-        }
-        if !format.is_empty() {
-            parts.push(formatted(&format));
-        }
-        self.written("CAST($1 AS char)", &[Func::cust("concat").args(parts).into()])
-    }
-
     /// An expression with others in the places `$1`, `$2` and so on, each as often as it is named.
-    fn written(self, template: &str, parts: &[Expr]) -> Expr {
+    pub(super) fn written(self, template: &str, parts: &[Expr]) -> Expr {
         if self == Self::Postgres {
             return Expr::cust_with_exprs(template.to_owned(), parts.to_vec());
         }
@@ -414,73 +321,6 @@ fn listed_digits(numbers: &[Json], parts: &mut Vec<Expr>) -> (String, usize) {
 
 /// A text that is a part of the statement: PostgreSQL groups by what is the same before anything is
 /// bound.
-fn constant(text: &str) -> Expr {
+pub(super) fn constant(text: &str) -> Expr {
     Expr::Constant(text.into())
-}
-
-const fn at_on_postgres(stored: StoredMoment) -> &'static str {
-    match stored {
-        StoredMoment::Moment => "(($1) AT TIME ZONE 'UTC' + make_interval(mins => $2))",
-        StoredMoment::NoTz | StoredMoment::Date => "CAST($1 AS timestamp)",
-        StoredMoment::Time => "CAST($1 AS interval)",
-        StoredMoment::UnixSeconds => {
-            "(to_timestamp(floor(CAST($1 AS float8))) AT TIME ZONE 'UTC' + make_interval(mins => $2))"
-        }
-        StoredMoment::UnixMilliseconds => {
-            "(to_timestamp(floor(CAST($1 AS float8) / 1000)) AT TIME ZONE 'UTC' + make_interval(mins => $2))"
-        }
-    }
-}
-
-const fn at_on_mysql(stored: StoredMoment) -> &'static str {
-    match stored {
-        StoredMoment::Moment => "timestampadd(MINUTE, $2, $1)",
-        StoredMoment::NoTz | StoredMoment::Date | StoredMoment::Time => "$1",
-        StoredMoment::UnixSeconds => {
-            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor($1), TIMESTAMP '1970-01-01 00:00:00'))"
-        }
-        StoredMoment::UnixMilliseconds => {
-            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor(($1) / 1000), TIMESTAMP '1970-01-01 00:00:00'))"
-        }
-    }
-}
-
-/// The format in PostgreSQL's words, what stands for itself between quotes.
-fn for_to_char(pieces: &[Piece]) -> String {
-    let mut format = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Literal(literal) => {
-                let escaped = literal.replace('\\', "\\\\").replace('"', "\\\"");
-                format.push_str(&format!("\"{escaped}\""));
-            }
-            Piece::Part(part) => format.push_str(match part {
-                Part::Year => "YYYY",
-                Part::Month => "MM",
-                Part::Day => "DD",
-                Part::Hour => "HH24",
-                Part::Minute => "MI",
-                Part::Second => "SS",
-                Part::Quarter => "Q",
-                Part::Week => "IW",
-                Part::WeekYear => "IYYY",
-            }),
-        }
-    }
-    format
-}
-
-const fn for_date_format(part: Part) -> &'static str {
-    match part {
-        Part::Year => "%Y",
-        Part::Month => "%m",
-        Part::Day => "%d",
-        Part::Hour => "%H",
-        Part::Minute => "%i",
-        Part::Second => "%s",
-        // Written by a function of its own.
-        Part::Quarter => "",
-        Part::Week => "%v",
-        Part::WeekYear => "%x",
-    }
 }

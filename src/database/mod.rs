@@ -4,7 +4,7 @@
 //! builder and are put into the engine's words here ([`Statement`]); rows go out as [`Row`]s of
 //! [`Value`]s. Above this room there is no SQL text, no engine's own type and no question which
 //! engine it is: what engines can only say in words of their own, sums of exact numbers, lists in
-//! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`).
+//! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`, `moment.rs`).
 //!
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
 //! `Transaction`. SQLite does what is more than a moment's work on the threads of `workers.rs`, which
@@ -28,6 +28,7 @@ mod executor;
 mod expression;
 mod kept;
 mod location;
+mod moment;
 mod mysql;
 mod pattern;
 mod places;
@@ -48,8 +49,8 @@ pub use descriptors::set_descriptor_budget;
 pub use engine::Engine;
 pub use error::DatabaseError;
 pub use executor::Executor;
-pub use expression::{InvalidFormat, StoredMoment};
 pub use location::Location;
+pub use moment::{InvalidFormat, StoredMoment};
 pub use pattern::{Pattern, Position};
 pub(crate) use places::{Place, Places};
 pub use refusal::Refusal;

@@ -11,7 +11,7 @@ use super::value;
 use crate::data::access::Action;
 use crate::data::filter::{Clock, Compiler, Joins, compare, in_order};
 use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
-use crate::database::{Engine, Executor, StoredMoment, Value};
+use crate::database::{DatabaseError, Engine, Executor, Refusal, StoredMoment, Value};
 
 /// Groups that an answer has at most, where nothing else is said.
 const MOST: u64 = 2000;
@@ -141,7 +141,7 @@ pub(in crate::data) async fn aggregate<E: Executor>(
             .collect();
         (kept, statement)
     };
-    let rows = executor.query(&statement).await?;
+    let rows = executor.query(&statement).await.map_err(|error| out_of_range(error, wanted))?;
     rows.into_iter()
         .map(|row| {
             let values = columns.iter().zip(row.into_values());
@@ -152,6 +152,23 @@ pub(in crate::data) async fn aggregate<E: Executor>(
                 .collect()
         })
         .collect()
+}
+
+/// An error of the engine; that a number is out of range is a matter of what is summed up, which the
+/// engine does not name.
+fn out_of_range(error: DatabaseError, wanted: &Aggregation) -> DataError {
+    if !matches!(error, DatabaseError::Refused(Refusal::OutOfRange { .. })) {
+        return error.into();
+    }
+    let is_summed = |measure: &&Measure| matches!(measure.function, Some(Function::Sum | Function::Average));
+    let summed: Vec<&str> = wanted.measures.iter().filter(is_summed).map(|measure| &*measure.path).collect();
+    if summed.is_empty() {
+        return error.into();
+    }
+    DataError::Invalid {
+        field: summed.join(", "),
+        problem: "the sum of the values is out of the range of its type".to_owned(),
+    }
 }
 
 fn statement<'a>(
@@ -272,7 +289,15 @@ fn columns<'a>(
         if matches!(field.kind(), FieldType::Json | FieldType::Array | FieldType::Set) {
             return Err(value::invalid(field, "JSON documents and lists divide nothing"));
         }
-        let stored = dimension.format.as_ref().and_then(|format| Some((format, stored_moment(field)?)));
+        let stored = match &dimension.format {
+            Some(format) => Some((
+                format,
+                stored_moment(field).ok_or_else(|| {
+                    value::invalid(field, "it is no date and no time, which a format could show")
+                })?,
+            )),
+            None => None,
+        };
         let is_formatted = stored.is_some();
         let expression = match stored {
             Some((format, stored)) => {

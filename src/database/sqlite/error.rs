@@ -10,6 +10,9 @@ use crate::database::{DatabaseError, Refusal};
 /// How a failure is told in which the largest key of a table is used; SQLite has no sentence for it.
 pub(super) const NO_KEY_LEFT: &str = "no key is left";
 
+/// How a number is refused that is beyond its type.
+pub(super) const OUT_OF_RANGE: &str = "the number is out of range";
+
 /// What went wrong with a statement on an open database.
 pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
     let shown = path.display();
@@ -77,7 +80,7 @@ fn refusal(message: &str) -> Option<Refusal> {
         Refusal::Complex
     } else if message == NO_KEY_LEFT {
         Refusal::NoKeyLeft { column: None }
-    } else if has("integer overflow") {
+    } else if has("integer overflow") || message == OUT_OF_RANGE {
         Refusal::OutOfRange { column: None }
     } else if has("malformed JSON") || has("JSON path error") || has("JSON cannot hold") {
         Refusal::Malformed { column: None }
@@ -190,6 +193,7 @@ mod tests {
             ("at most 64 tables in a join", Refusal::Complex),
             ("too many terms in ORDER BY clause", Refusal::Complex),
             ("integer overflow", Refusal::OutOfRange { column: None }),
+            (OUT_OF_RANGE, Refusal::OutOfRange { column: None }),
             ("malformed JSON", Refusal::Malformed { column: None }),
             ("duplicate column name: a", Refusal::Taken { what: "field" }),
             ("table posts already exists", Refusal::Taken { what: "collection" }),

@@ -16,8 +16,11 @@ use crate::database::date_format::{self, Piece};
 use crate::database::decimal::{self, AVERAGE_DECIMALS};
 use crate::database::engine::DECIMAL_COLLATION;
 
+use super::error::OUT_OF_RANGE;
+
 pub(in crate::database) const DECIMAL_SUM: &str = "decimal_sum";
 pub(in crate::database) const DECIMAL_AVERAGE: &str = "decimal_average";
+pub(in crate::database) const IN_RANGE: &str = "in_range";
 pub(in crate::database) const AS_TEXT: &str = "as_text";
 pub(in crate::database) const HAS_ANY: &str = "json_has_any";
 pub(in crate::database) const SAME_SET: &str = "json_same_set";
@@ -31,6 +34,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_collation(DECIMAL_COLLATION, decimal::compare)?;
     connection.create_aggregate_function(DECIMAL_SUM, 1, flags, Sum { average: false })?;
     connection.create_aggregate_function(DECIMAL_AVERAGE, 1, flags, Sum { average: true })?;
+    connection.create_scalar_function(IN_RANGE, 1, flags, |call| in_range(call.get(0)?))?;
     connection.create_scalar_function(AS_TEXT, 1, flags, |call| Ok(as_text(call.get_raw(0))))?;
     connection.create_scalar_function(MATCHES, 2, flags, |call| matches(call))?;
     connection.create_scalar_function(HAS_ANY, 2, flags, |call| {
@@ -133,6 +137,16 @@ impl Aggregate<Summed, Option<String>> for Sum {
             sum
         };
         Ok(Some(decimal::text(&result)))
+    }
+}
+
+/// A value, unless it is a number that none of its type is: a sum of doubles may grow beyond all of them.
+fn in_range(value: rusqlite::types::Value) -> rusqlite::Result<rusqlite::types::Value> {
+    match value {
+        rusqlite::types::Value::Real(number) if !number.is_finite() => {
+            Err(rusqlite::Error::UserFunctionError(OUT_OF_RANGE.into()))
+        }
+        value => Ok(value),
     }
 }
 

@@ -1,0 +1,300 @@
+//! Dates and times by their parts, in each engine's words.
+//!
+//! Engines do not know all years: PostgreSQL calls the year before 0001 again 0001, before Christ, and
+//! MySQL and MariaDB calculate with none before it and none after 9999, where a zone leads to. The
+//! calendar repeats itself every 400 years, with its weeks: near both its ends, dates are looked at 400
+//! years later or earlier, and their years are counted back.
+
+use sea_query::{Expr, Func};
+
+pub use super::date_format::InvalidFormat;
+use super::date_format::{self, Part, Piece};
+use super::expression::constant;
+use super::{Engine, sqlite};
+
+/// From here on until [`LATE`], engines know all dates, also a day earlier or later.
+const EARLY: &str = "TIMESTAMP '0002-01-01 00:00:00'";
+const LATE: &str = "TIMESTAMP '9999-01-01 00:00:00'";
+/// The same in seconds since 1970.
+const EARLY_SECONDS: i64 = -62_104_060_800;
+const LATE_SECONDS: i64 = 253_370_764_800;
+/// The seconds after which the calendar repeats itself.
+const CYCLE_SECONDS: i64 = 146_097 * 86_400;
+
+/// How a date or time is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredMoment {
+    /// A moment, as `Value::DateTime`.
+    Moment,
+    /// A date and time without a zone.
+    NoTz,
+    /// A date.
+    Date,
+    /// A time of day.
+    Time,
+    /// A number: seconds since 1970.
+    UnixSeconds,
+    /// A number: milliseconds since 1970.
+    UnixMilliseconds,
+}
+
+impl StoredMoment {
+    /// Whether it is the same moment everywhere, and so another time of day elsewhere.
+    const fn is_shifted(self) -> bool {
+        matches!(self, Self::Moment | Self::UnixSeconds | Self::UnixMilliseconds)
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Moment => "moment",
+            Self::NoTz => "no-tz",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::UnixSeconds => "seconds",
+            Self::UnixMilliseconds => "milliseconds",
+        }
+    }
+}
+
+impl Engine {
+    /// A date or time as a text, by a format of moment.js's tokens `YYYY`, `MM`, `DD`, `HH`, `mm`,
+    /// `ss`, `Q`, `GGGG`, `WW`; letters between `[` and `]`, and all other characters, stand for
+    /// themselves. Moments are shown as at `offset_minutes` east of UTC; what is without a zone as
+    /// it is. `NULL` stays `NULL`. The same arguments give the same words, so that it can be
+    /// selected and grouped by.
+    ///
+    /// Years have four digits, more from 10000 on, and a `-` before them where they are before 0000, as
+    /// moment.js has it: `9999-12-31T23:00:00Z` is in 10000 one hour further east.
+    ///
+    /// # Errors
+    /// When the format has another token, or one of a date for [`StoredMoment::Time`].
+    pub fn format_moment(
+        self,
+        column: Expr,
+        stored: StoredMoment,
+        format: &str,
+        offset_minutes: i32,
+    ) -> Result<Expr, InvalidFormat> {
+        let pieces = match stored {
+            StoredMoment::Time => date_format::parse_for_time(format)?,
+            _ => date_format::parse(format)?,
+        };
+        let offset = if stored.is_shifted() { offset_minutes } else { 0 };
+        Ok(match self {
+            Self::Sqlite => self.written(
+                &format!("{}($1, $2, $3, $4)", sqlite::functions::FORMAT_MOMENT),
+                &[column, constant(stored.as_str()), constant(format), Expr::Constant(offset.into())],
+            ),
+            Self::Postgres => {
+                let at = self.written(at_on_postgres(stored), &[column, Expr::Constant(offset.into())]);
+                self.formatted_on_postgres(&at, stored, &pieces)
+            }
+            Self::Mysql => {
+                let parts = [column, Expr::Constant(offset.into())];
+                let at = self.written(at_on_mysql(stored), &parts);
+                let formatted = self.formatted_on_mysql(&at, stored, &pieces);
+                match end_on_mysql(stored) {
+                    None => formatted,
+                    Some(end) => {
+                        let [is_inside, is_early, moved] =
+                            [&end.is_inside, &end.is_early, &end.moved].map(|one| self.written(one, &parts));
+                        let at_an_end = self.formatted_at_an_end(&is_early, &moved, stored, &pieces);
+                        self.written("(CASE WHEN $1 THEN $2 ELSE $3 END)", &[is_inside, formatted, at_an_end])
+                    }
+                }
+            }
+        })
+    }
+
+    fn formatted_on_postgres(self, at: &Expr, stored: StoredMoment, pieces: &[Piece]) -> Expr {
+        let formatted = self.written("to_char($1, $2)", &[at.clone(), constant(&for_to_char(pieces))]);
+        if stored == StoredMoment::Time {
+            return formatted;
+        }
+        let is_early = self.written(&format!("($1 < {EARLY})"), std::slice::from_ref(at));
+        let moved = self.written(
+            "($1 + CASE WHEN $2 THEN INTERVAL '400 years' ELSE INTERVAL '-400 years' END)",
+            &[at.clone(), is_early.clone()],
+        );
+        let at_an_end = self.formatted_at_an_end(&is_early, &moved, stored, pieces);
+        self.written(
+            &format!("(CASE WHEN $1 >= {EARLY} AND $1 < {LATE} THEN $2 ELSE $3 END)"),
+            &[at.clone(), formatted, at_an_end],
+        )
+    }
+
+    /// The text of a date near the calendar's end: what it is 400 years later, where `is_early` holds, or
+    /// else earlier, with its years counted back.
+    fn formatted_at_an_end(
+        self,
+        is_early: &Expr,
+        moved: &Expr,
+        stored: StoredMoment,
+        pieces: &[Piece],
+    ) -> Expr {
+        let parts = pieces.iter().map(|piece| {
+            let year = match (piece, self) {
+                (Piece::Part(Part::Year), Self::Mysql) => "year($1)",
+                (Piece::Part(Part::WeekYear), Self::Mysql) => "(yearweek($1, 3) DIV 100)",
+                (Piece::Part(Part::Year), _) => "CAST(extract(year FROM $1) AS integer)",
+                (Piece::Part(Part::WeekYear), _) => "CAST(extract(isoyear FROM $1) AS integer)",
+                (piece, Self::Mysql) => {
+                    return self.formatted_on_mysql(moved, stored, std::slice::from_ref(piece));
+                }
+                (piece, _) => {
+                    let format = constant(&for_to_char(std::slice::from_ref(piece)));
+                    return self.written("to_char($1, $2)", &[moved.clone(), format]);
+                }
+            };
+            let year = self.written(
+                &format!("({year} + CASE WHEN $2 THEN -400 ELSE 400 END)"),
+                &[moved.clone(), is_early.clone()],
+            );
+            let text = if self == Self::Mysql { "char" } else { "text" };
+            self.written(
+                &format!(
+                    "(CASE WHEN $1 < 0 THEN concat('-', lpad(CAST(-$1 AS {text}), 4, '0')) \
+                     WHEN $1 > 9999 THEN CAST($1 AS {text}) ELSE lpad(CAST($1 AS {text}), 4, '0') END)"
+                ),
+                &[year],
+            )
+        });
+        let parts: Vec<Expr> = parts.collect();
+        // On PostgreSQL, `concat` takes what is nothing for an empty text.
+        let nothing = if self == Self::Postgres { "CASE WHEN $1 IS NOT NULL THEN $2 END" } else { "$2" };
+        self.written(nothing, &[moved.clone(), Func::cust("concat").args(parts).into()])
+    }
+
+    fn formatted_on_mysql(self, at: &Expr, stored: StoredMoment, pieces: &[Piece]) -> Expr {
+        let function = if stored == StoredMoment::Time { "time_format" } else { "date_format" };
+        let formatted =
+            |format: &str| self.written(&format!("{function}($1, $2)"), &[at.clone(), constant(format)]);
+        // It has no token for the quarter.
+        let mut parts = Vec::new();
+        let mut format = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Literal(literal) => format.push_str(&literal.replace('%', "%%")),
+                Piece::Part(Part::Quarter) => {
+                    if !format.is_empty() {
+                        parts.push(formatted(&std::mem::take(&mut format)));
+                    }
+                    parts.push(self.written("quarter($1)", std::slice::from_ref(at)));
+                }
+                Piece::Part(part) => format.push_str(for_date_format(*part)),
+            }
+        }
+        if !format.is_empty() {
+            parts.push(formatted(&format));
+        }
+        self.written("CAST($1 AS char)", &[Func::cust("concat").args(parts).into()])
+    }
+}
+
+/// How dates near the calendar's ends are found.
+struct End {
+    /// Whether a date is near neither.
+    is_inside: String,
+    /// Whether it is near the beginning, and not near the end.
+    is_early: String,
+    /// The date 400 years later, or earlier.
+    moved: String,
+}
+
+/// What is near the ends of the calendar, with the column as `$1`, and the minutes that it is moved by as
+/// `$2`; `None` where there is no date.
+fn end_on_mysql(stored: StoredMoment) -> Option<End> {
+    let seconds = match stored {
+        StoredMoment::Time => return None,
+        StoredMoment::UnixSeconds => "floor($1)",
+        StoredMoment::UnixMilliseconds => "floor(($1) / 1000)",
+        StoredMoment::Moment | StoredMoment::NoTz | StoredMoment::Date => {
+            let is_early = format!("(($1) < {EARLY})");
+            let moved = format!(
+                "(CASE WHEN {is_early} THEN date_add($1, INTERVAL 400 YEAR) \
+                 ELSE date_sub($1, INTERVAL 400 YEAR) END)"
+            );
+            let moved = match stored {
+                StoredMoment::Moment => format!("timestampadd(MINUTE, $2, {moved})"),
+                _ => moved,
+            };
+            return Some(End { is_inside: format!("(($1) >= {EARLY} AND ($1) < {LATE})"), is_early, moved });
+        }
+    };
+    let is_early = format!("({seconds} < {EARLY_SECONDS})");
+    let moved = format!(
+        "timestampadd(MINUTE, $2, timestampadd(SECOND, {seconds} + \
+         CASE WHEN {is_early} THEN {CYCLE_SECONDS} ELSE -{CYCLE_SECONDS} END, {EPOCH}))"
+    );
+    let is_inside = format!("({seconds} >= {EARLY_SECONDS} AND {seconds} < {LATE_SECONDS})");
+    Some(End { is_inside, is_early, moved })
+}
+
+const EPOCH: &str = "TIMESTAMP '1970-01-01 00:00:00'";
+
+const fn at_on_postgres(stored: StoredMoment) -> &'static str {
+    match stored {
+        StoredMoment::Moment => "(($1) AT TIME ZONE 'UTC' + make_interval(mins => $2))",
+        StoredMoment::NoTz | StoredMoment::Date => "CAST($1 AS timestamp)",
+        StoredMoment::Time => "CAST($1 AS interval)",
+        StoredMoment::UnixSeconds => {
+            "(to_timestamp(floor(CAST($1 AS float8))) AT TIME ZONE 'UTC' + make_interval(mins => $2))"
+        }
+        StoredMoment::UnixMilliseconds => {
+            "(to_timestamp(floor(CAST($1 AS float8) / 1000)) AT TIME ZONE 'UTC' + make_interval(mins => $2))"
+        }
+    }
+}
+
+const fn at_on_mysql(stored: StoredMoment) -> &'static str {
+    match stored {
+        StoredMoment::Moment => "timestampadd(MINUTE, $2, $1)",
+        StoredMoment::NoTz | StoredMoment::Date | StoredMoment::Time => "$1",
+        StoredMoment::UnixSeconds => {
+            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor($1), TIMESTAMP '1970-01-01 00:00:00'))"
+        }
+        StoredMoment::UnixMilliseconds => {
+            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor(($1) / 1000), TIMESTAMP '1970-01-01 00:00:00'))"
+        }
+    }
+}
+
+/// The format in PostgreSQL's words, what stands for itself between quotes.
+fn for_to_char(pieces: &[Piece]) -> String {
+    let mut format = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => {
+                let escaped = literal.replace('\\', "\\\\").replace('"', "\\\"");
+                format.push_str(&format!("\"{escaped}\""));
+            }
+            Piece::Part(part) => format.push_str(match part {
+                Part::Year => "YYYY",
+                Part::Month => "MM",
+                Part::Day => "DD",
+                Part::Hour => "HH24",
+                Part::Minute => "MI",
+                Part::Second => "SS",
+                Part::Quarter => "Q",
+                Part::Week => "IW",
+                Part::WeekYear => "IYYY",
+            }),
+        }
+    }
+    format
+}
+
+const fn for_date_format(part: Part) -> &'static str {
+    match part {
+        Part::Year => "%Y",
+        Part::Month => "%m",
+        Part::Day => "%d",
+        Part::Hour => "%H",
+        Part::Minute => "%i",
+        Part::Second => "%s",
+        // Written by a function of its own.
+        Part::Quarter => "",
+        Part::Week => "%v",
+        Part::WeekYear => "%x",
+    }
+}
