@@ -64,6 +64,26 @@ async fn filters() {
 }
 
 #[tokio::test]
+async fn variables_of_filters() {
+    follow("variables").await;
+}
+
+#[tokio::test]
+async fn parameters() {
+    follow("parameters").await;
+}
+
+#[tokio::test]
+async fn dates_by_their_parts() {
+    follow("formats").await;
+}
+
+#[tokio::test]
+async fn sums_out_of_range() {
+    follow("aggregates").await;
+}
+
+#[tokio::test]
 async fn filters_by_date() {
     follow("dates").await;
 }
