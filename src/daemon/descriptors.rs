@@ -6,6 +6,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::StartError;
+
+/// What the daemon needs at least: with fewer it would start, and no application would answer.
+const MIN_LIMIT: usize = 64;
+
 /// Of the daemon itself: standard streams, sockets that listen, locks, the runtime, directories that
 /// are open for a moment.
 const OWN: usize = 28;
@@ -52,6 +57,21 @@ impl Shares {
         Self::of(limit, max_http)
     }
 
+    /// Whether the daemon can work with so many.
+    ///
+    /// # Errors
+    /// Says how many there are, and how many it takes.
+    pub(super) fn check(&self) -> Result<(), StartError> {
+        if self.limit >= MIN_LIMIT {
+            return Ok(());
+        }
+        let sentence = format!(
+            "this process may have {} open files, which are too few: the daemon needs {MIN_LIMIT} at least",
+            self.limit
+        );
+        Err(StartError::new(sentence, "raise the limit: ulimit -n 1024, or LimitNOFILE=1024 in its unit"))
+    }
+
     fn of(limit: usize, max_http: usize) -> Self {
         let control = (limit / CONTROL_PART).clamp(MIN_CONTROL, MAX_CONTROL);
         let logs = (limit / LOG_PART).clamp(MIN_LOGS, MAX_LOGS);
@@ -67,7 +87,7 @@ mod tests {
 
     #[test]
     fn nobody_is_left_without() {
-        for limit in [64, 128, 1024, 4096, 1 << 20] {
+        for limit in [MIN_LIMIT, 128, 1024, 4096, 1 << 20] {
             let shares = Shares::of(limit, 10_000);
             let Shares { control, logs, http, databases, .. } = shares;
             assert!(OWN + MAIN + control + logs + http + databases <= limit.max(64), "{limit}: {shares:?}");

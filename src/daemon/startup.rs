@@ -26,6 +26,7 @@ use crate::supervisor::{Supervisor, SupervisorOptions};
 pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
     let started_at = crate::protocol::now();
     let shares = Shares::raise(configuration.gateway.max_connections);
+    shares.check()?;
     let configuration = within(configuration, &shares);
     let directory = DataDirectory::take(&configuration.data_directory)?;
     let logs = open_logs(&configuration, shares.logs)?;

@@ -6,20 +6,29 @@ use serde_json::json;
 
 use crate::environment::{Daemon, TestEnvironment, http};
 
-/// Starts the daemon with so many descriptors.
-fn daemon_with(environment: &TestEnvironment, limit: u32) -> Daemon {
+/// The daemon's command with so many descriptors.
+fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
     let usual = environment.daemon_command();
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
     command.arg(usual.get_program()).args(usual.get_args());
     command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    environment.daemon_by(command)
+    command
+}
+
+#[test]
+fn a_daemon_that_could_open_nothing_does_not_start() {
+    let environment = TestEnvironment::new();
+    let refused = command_with(&environment, 40).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("may have 40 open files") && said.contains("ulimit -n"), "{said}");
 }
 
 #[tokio::test]
 async fn more_applications_than_descriptors_are_looked_after() {
     let environment = TestEnvironment::new();
-    let daemon = daemon_with(&environment, 128);
+    let daemon = environment.daemon_by(command_with(&environment, 128));
     let ids: Vec<String> = (0..200).map(|number| format!("app-{number}")).collect();
     for id in &ids {
         daemon.call("app.create", json!({"id": id, "start": true}));
