@@ -191,12 +191,14 @@ impl<C: Connection> Budget<C> {
             }
         }
         let user = self.user(&at.server.user);
-        if let Some(connection) = self.moved(at, &user).await {
-            return Ok(connection);
-        }
-        self.make_room(&at.server.user, &user);
-        self.room().await;
-        let mut connection = self.connect(at).await?;
+        let mut connection = match self.moved(at, &user).await {
+            Some(connection) => connection,
+            None => {
+                self.make_room(&at.server.user, &user);
+                self.room().await;
+                self.connect(at).await?
+            }
+        };
         if !user.is_sized() {
             self.ask_for_limits(&mut connection, at, &user).await?;
         }
