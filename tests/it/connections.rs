@@ -8,7 +8,7 @@ use nbapps::database::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};
-use crate::servers;
+use crate::servers::{self, OwnServer};
 
 /// A service beside the host's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -521,5 +521,34 @@ async fn a_nocobase_environment_serves_as_it_is() {
         assert!(tables.iter().all(|table| table.starts_with("nb_")), "{tables:?}");
         assert!(tables.contains(&"nb_applications".to_owned()), "{tables:?}");
         database.close().await;
+    }
+}
+
+/// Takes every connection that a server gives; they are held as long as what this gives.
+async fn take_all(server: &OwnServer) -> Vec<Box<dyn std::any::Any>> {
+    let mut taken: Vec<Box<dyn std::any::Any>> = Vec::new();
+    loop {
+        if server.is_postgres() {
+            let connected = tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await;
+            let Ok((client, connection)) = connected else { return taken };
+            taken.push(Box::new((client, tokio::spawn(connection))));
+        } else {
+            let connected = mysql_async::Conn::from_url(server.url("mysql")).await;
+            let Ok(connection) = connected else { return taken };
+            taken.push(Box::new(connection));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_no_connection_left_is_said_to_be_full() {
+    for (server, name) in [(OwnServer::postgres(8), "postgres"), (OwnServer::mariadb(8), "mysql")] {
+        let location = Location::parse(&server.url(name)).unwrap();
+        let taken = take_all(&server).await;
+        let refused = Database::open(&location).await.unwrap_err();
+        let said = refused.to_string();
+        assert!(matches!(refused, DatabaseError::Full(_)), "{said}");
+        assert!(said.contains("has no connection left"), "{said}");
+        drop(taken);
     }
 }
