@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::environment::{Daemon, TestEnvironment, http};
+use crate::environment::{TestEnvironment, http};
 
 /// The daemon's command with so many descriptors.
 fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
