@@ -44,6 +44,54 @@ async fn what_would_be_lost_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn what_would_go_into_a_log_without_a_name_is_refused() {
+    for replace in [false, true] {
+        let environment = TestEnvironment::new();
+        let daemon = environment.daemon();
+        let application =
+            daemon.call("app.create", json!({"id": "crm", "start": true}))["application"].clone();
+        let log = PathBuf::from(application["database"]["location"].as_str().unwrap().to_owned() + "-wal");
+        let token = sign_in(&daemon, Some("crm")).await;
+        let (status, answer) = write(&daemon, &token, "first").await;
+        assert_eq!(status, 200, "{answer}");
+        let copy = fs::read(&log).unwrap();
+        fs::remove_file(&log).unwrap();
+        if replace {
+            fs::write(&log, copy).unwrap();
+        }
+        for _ in 0..3 {
+            let (status, answer) = write(&daemon, &token, "second").await;
+            assert_eq!(status, 503, "{answer}");
+        }
+        // What was acknowledged before is kept by an end in order.
+        let _ = fs::remove_file(&log);
+        environment.nbapps(&["restart", "crm"]).ok();
+        let (status, answer) = write(&daemon, &token, "third").await;
+        assert_eq!(status, 200, "{answer}");
+        daemon.kill();
+        let daemon = environment.daemon();
+        let (_, answer) =
+            http(&daemon, "GET", "/api/roles:list?paginate=false", Some("crm"), Some(&token), None).await;
+        let names = answer["data"].to_string();
+        assert!(names.contains("first") && !names.contains("second") && names.contains("third"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_nobody_asked_for_a_while_gets_a_new_log() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    let token = sign_in(&daemon, Some("crm")).await;
+    for round in 0..5 {
+        let (status, answer) = write(&daemon, &token, &format!("role-{round}")).await;
+        assert_eq!(status, 200, "{answer}");
+        // All connections are closed by this, and the log goes with the last.
+        daemon.call("app.restart", json!({"id": "crm"}));
+    }
+}
+
 #[test]
 fn a_missing_file_is_said_without_talk_of_servers() {
     let environment = TestEnvironment::new();

@@ -87,7 +87,8 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
                 // Some network file systems: it works there, but readers wait for the writer.
                 tracing::warn!(file = %path.display(), mode, "this file system allows no write-ahead log");
             }
-            Ok(())
+            // In a file that was made just now, the log is made by the first who reads.
+            check(connection)
         }
     }
 }
@@ -164,13 +165,20 @@ pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, Dat
     Ok(removed)
 }
 
+/// What the name of a database's write-ahead log ends with, and that of the log's index.
+pub(super) const LOG: &str = "-wal";
+pub(super) const INDEX: &str = "-shm";
+
+/// The file beside a database whose name ends so.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 /// The files of a database: itself, its log and the log's index.
 fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
-    ["-shm", "-wal", ""].into_iter().map(|end| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    })
+    [INDEX, LOG, ""].into_iter().map(|end| beside(path, end))
 }
 
 /// Removes the files of a database and gives their paths.

@@ -40,6 +40,39 @@ pub(super) struct Parking {
     counts: Counts,
     /// Which file it was when the first connection was opened.
     identity: OnceLock<Identity>,
+    log: Arc<Mutex<Log>>,
+}
+
+/// The write-ahead log that all connections have open. It is made for the first of them, and goes with the
+/// last; in between, its name must stay its own.
+#[derive(Debug, Default)]
+struct Log {
+    /// Connections that are open. They are closed under this lock, so that the log is there while there
+    /// are any.
+    connections: usize,
+    /// The log and its index; `None` until the connection that writes has opened it, or where the file
+    /// system allows none.
+    files: Option<[Identity; 2]>,
+}
+
+/// An open connection, with its descriptors.
+#[derive(Debug)]
+struct Held {
+    /// `None` only while this is dropped.
+    connection: Option<Connection>,
+    _share: Share,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut log = self.log.lock();
+        drop(self.connection.take());
+        log.connections -= 1;
+        if log.connections == 0 {
+            log.files = None;
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,14 +82,13 @@ struct Places {
     /// Whether the sweeper knows of this database.
     watched: bool,
     closed: bool,
-    /// The file was removed or replaced by another: what would be written is lost.
-    lost: bool,
+    /// The file that was removed or replaced by another: what would be written is lost.
+    lost: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Parked {
-    connection: Connection,
-    share: Share,
+    connection: Held,
     since: Instant,
     seen: Option<Seen>,
 }
@@ -78,6 +110,7 @@ impl Parking {
             statement_ms: AtomicU64::new(0),
             counts: Counts::default(),
             identity: OnceLock::new(),
+            log: Arc::default(),
         }
     }
 
@@ -111,10 +144,10 @@ impl Parking {
     /// Fails when nobody may work with its connections any more.
     pub(super) fn check_open(&self) -> Result<(), DatabaseError> {
         let places = self.places.lock();
-        match (places.closed, places.lost) {
-            (true, _) => Err(self.closed()),
-            (false, true) => Err(self.lost()),
-            (false, false) => Ok(()),
+        match &places.lost {
+            _ if places.closed => Err(self.closed()),
+            Some(file) => Err(lost(file)),
+            None => Ok(()),
         }
     }
 
@@ -129,21 +162,51 @@ impl Parking {
             });
         };
         match now {
-            Ok(now) if now == *known => Ok(()),
-            Ok(_) | Err(DatabaseError::Missing(_)) => {
-                self.places.lock().lost = true;
-                Err(self.lost())
-            }
+            Ok(now) if now == *known => self.check_log(),
+            Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(self.path.clone())),
             // A directory that cannot be searched for a while: the file may be there.
             Err(_) => Ok(()),
         }
     }
 
-    fn lost(&self) -> DatabaseError {
-        DatabaseError::Missing(format!(
-            "the file of the database {} was removed or replaced while the application was running",
-            self.path.display()
-        ))
+    /// The same for the log: what is in one without a name is gone with the last who has it open.
+    fn check_log(&self) -> Result<(), DatabaseError> {
+        let log = self.log.lock();
+        let Some([known, _]) = log.files else { return Ok(()) };
+        self.check_part(connection::LOG, known)
+    }
+
+    fn check_part(&self, end: &str, known: Identity) -> Result<(), DatabaseError> {
+        let file = connection::beside(&self.path, end);
+        match connection::identity(&file) {
+            Ok(now) if now == known => Ok(()),
+            Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(file)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Looks at the log's index, too, which nothing that was written depends on.
+    fn check_index(&self) -> Result<(), DatabaseError> {
+        let log = self.log.lock();
+        let Some([_, known]) = log.files else { return Ok(()) };
+        self.check_part(connection::INDEX, known)
+    }
+
+    fn lose(&self, file: PathBuf) -> DatabaseError {
+        let error = lost(&file);
+        self.places.lock().lost.get_or_insert(file);
+        error
+    }
+
+    /// Counts a connection that was opened; that of the writer has opened the log.
+    fn hold(&self, connection: Connection, share: Share, role: Role) -> Held {
+        let mut log = self.log.lock();
+        log.connections += 1;
+        if role == Role::Writer && log.files.is_none() {
+            let identity = |end| connection::identity(&connection::beside(&self.path, end)).ok();
+            log.files = identity(connection::LOG).zip(identity(connection::INDEX)).map(<[_; 2]>::from);
+        }
+        Held { connection: Some(connection), _share: share, log: Arc::clone(&self.log) }
     }
 
     pub(super) fn closed(&self) -> DatabaseError {
@@ -161,8 +224,8 @@ impl Parking {
         (places.writer.take(), std::mem::take(&mut places.readers))
     }
 
-    fn park(self: &Arc<Self>, role: Role, connection: Connection, share: Share, seen: Option<Seen>) {
-        let parked = Parked { connection, share, since: Instant::now(), seen };
+    fn park(self: &Arc<Self>, role: Role, connection: Held, seen: Option<Seen>) {
+        let parked = Parked { connection, since: Instant::now(), seen };
         let mut places = self.places.lock();
         if places.closed {
             // Closing may write to the disk: not while others wait for this lock.
@@ -220,13 +283,20 @@ impl Drop for Parking {
     }
 }
 
+fn lost(file: &Path) -> DatabaseError {
+    DatabaseError::Missing(format!(
+        "the database's file {} was removed or replaced while the application was running",
+        file.display()
+    ))
+}
+
 /// A connection in use; it is parked again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
     parking: Arc<Parking>,
     role: Role,
     /// `None` only while this is dropped.
-    connection: Option<(Connection, Share)>,
+    connection: Option<Held>,
     seen: Option<Seen>,
 }
 
@@ -242,8 +312,8 @@ impl Lease {
             Some(lease) => Ok(lease),
             None => {
                 let share = SWEEPER.share(&parking.path)?;
-                let connection = connection::open(&parking.path, role)?;
-                Ok(Self::of(parking, role, (connection, share), None))
+                let connection = parking.hold(connection::open(&parking.path, role)?, share, role);
+                Ok(Self::of(parking, role, connection, None))
             }
         }
     }
@@ -256,10 +326,10 @@ impl Lease {
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        parked.map(|parked| Self::of(parking, role, (parked.connection, parked.share), parked.seen))
+        parked.map(|parked| Self::of(parking, role, parked.connection, parked.seen))
     }
 
-    fn of(parking: &Arc<Parking>, role: Role, connection: (Connection, Share), seen: Option<Seen>) -> Self {
+    fn of(parking: &Arc<Parking>, role: Role, connection: Held, seen: Option<Seen>) -> Self {
         Self { parking: Arc::clone(parking), role, connection: Some(connection), seen }
     }
 
@@ -278,7 +348,8 @@ impl Lease {
     /// The connection.
     #[expect(clippy::expect_used, reason = "it is taken out in drop alone")]
     pub(super) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection.as_mut().expect("a lease has its connection until it is dropped").0
+        let held = self.connection.as_mut().and_then(|held| held.connection.as_mut());
+        held.expect("a lease has its connection until it is dropped")
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -288,12 +359,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some((connection, share)) = self.connection.take() else { return };
+        let Some(held) = self.connection.take() else { return };
         // What was begun and not committed is undone. A connection that cannot even do that, or
         // whose user panicked, is not used again.
-        let clean = connection.is_autocommit() || connection::roll_back(&connection);
-        if clean && !std::thread::panicking() {
-            self.parking.park(self.role, connection, share, self.seen);
+        let is_clean =
+            |connection: &Connection| connection.is_autocommit() || connection::roll_back(connection);
+        if held.connection.as_ref().is_some_and(is_clean) && !std::thread::panicking() {
+            self.parking.park(self.role, held, self.seen);
         }
     }
 }
@@ -369,7 +441,9 @@ impl Sweeper {
             let mut all = std::mem::take(&mut *self.watched.lock());
             let before = all.len();
             // Who only reads does not look; nobody needs to be told: the next one who asks is.
-            all.iter().filter_map(Weak::upgrade).for_each(|parking| drop(parking.check_file()));
+            for parking in all.iter().filter_map(Weak::upgrade) {
+                let _ = parking.check_file().and_then(|()| parking.check_index());
+            }
             if let Some(limit) = Instant::now().checked_sub(IDLE) {
                 all.retain(|parking| parking.upgrade().is_some_and(|parking| parking.sweep(limit)));
             }
