@@ -12,6 +12,9 @@ const LOCK_FILE: &str = "nbappsd.lock";
 /// The data directory, held until this is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
+    /// The directory, which nobody can remove and make anew while it has anything in it.
+    _directory: File,
+    /// The file in it that says whose it is; earlier versions lock that alone.
     _lock: File,
 }
 
@@ -25,30 +28,36 @@ impl DataDirectory {
             )
         };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let in_use = |lock: Option<File>| {
+            let mut holder = String::new();
+            let holder = match lock.map(|mut lock| lock.read_to_string(&mut holder)) {
+                Some(Ok(_)) if !holder.trim().is_empty() => format!("process {}", holder.trim()),
+                _ => "another process".to_owned(),
+            };
+            StartError::new(
+                format!("the data directory {} is in use by {holder}", path.display()),
+                "talk to that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
+            )
+        };
         let file = path.join(LOCK_FILE);
+        let directory = File::open(path).map_err(failed)?;
+        // Some network file systems lock no directories: there the file must do.
+        if let Err(TryLockError::WouldBlock) = directory.try_lock() {
+            return Err(in_use(File::open(file).ok()));
+        }
         let opened =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file);
         let mut lock = opened.map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let holder = match lock.read_to_string(&mut holder) {
-                    Ok(_) if !holder.trim().is_empty() => format!("process {}", holder.trim()),
-                    _ => "another process".to_owned(),
-                };
-                return Err(StartError::new(
-                    format!("the data directory {} is in use by {holder}", path.display()),
-                    "talk to that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
-                ));
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(Some(lock))),
         }
         lock.set_len(0)
             .and_then(|()| lock.rewind())
             .and_then(|()| write!(lock, "{}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { _lock: lock })
+        Ok(Self { _directory: directory, _lock: lock })
     }
 }
 
@@ -65,6 +74,22 @@ mod tests {
         assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
         drop(taken);
         DataDirectory::take(&path).unwrap();
+    }
+
+    #[test]
+    fn it_stays_taken_when_the_lock_file_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let taken = DataDirectory::take(root.path()).unwrap();
+        for replace in [false, true] {
+            let _ = std::fs::remove_file(root.path().join(LOCK_FILE));
+            if replace {
+                std::fs::write(root.path().join(LOCK_FILE), "7").unwrap();
+            }
+            let said = DataDirectory::take(root.path()).unwrap_err().to_string();
+            assert!(said.contains("is in use by"), "{said}");
+        }
+        drop(taken);
+        DataDirectory::take(root.path()).unwrap();
     }
 
     #[test]
