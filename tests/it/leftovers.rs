@@ -230,6 +230,24 @@ async fn a_role_that_may_not_be_in_the_usual_database_goes_through_another() {
     assert_eq!(numbers(&admin, "SELECT count(*) FROM pg_database WHERE datname = 'p2'").await, [1]);
 }
 
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
+    let server = OwnServer::postgres(50);
+    run(&server.url("postgres"), "CREATE ROLE low LOGIN PASSWORD 'secret'").await;
+    run(&server.url("postgres"), "CREATE DATABASE closed").await;
+    run(&server.url("closed"), "REVOKE ALL ON SCHEMA public FROM PUBLIC").await;
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let url = server.url("closed").replace("root:", "low:");
+    let given = json!({"id": "p0", "database": {"mode": "connection", "url": url}});
+    let error = daemon.connect().call("app.create", given.clone()).unwrap_err();
+    assert_eq!(error["data"]["kind"], "permission_denied", "{error}");
+    let sql = r#"GRANT USAGE, CREATE ON SCHEMA public TO "low""#;
+    assert!(error["message"].as_str().unwrap().contains(sql), "{error}");
+    run(&server.url("closed"), sql).await;
+    daemon.call("app.create", given);
+}
+
 #[test]
 fn keeping_the_data_goes_with_a_purge() {
     let environment = TestEnvironment::new();

@@ -68,6 +68,17 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             at.server.user,
             right(at, message).map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"))
         )),
+        // The user may not look into the schema that its tables would be in.
+        SqlState::INVALID_SCHEMA_NAME if message.starts_with("no schema has been selected") => {
+            let grant = quoted(&at.server.user).map(|role| {
+                format!("; its owner allows it with: GRANT USAGE, CREATE ON SCHEMA public TO {role}")
+            });
+            DatabaseError::Denied(format!(
+                "the user {} may not make tables in {at}: {sentence}{}",
+                at.server.user,
+                grant.unwrap_or_default()
+            ))
+        }
         _ => match refusal(said.code().code(), message, said.column().or(said.constraint())) {
             Some(refusal) => refusal.into(),
             None => DatabaseError::Failed(format!("{at}: {sentence}")),
@@ -164,8 +175,18 @@ fn is_of_a_table_gone(message: &str) -> bool {
         .any(|start| message.starts_with(start))
 }
 
-/// What gives the right that "permission denied for schema public" speaks of.
+/// What gives the right that "permission denied for schema public" or "must be owner of table posts"
+/// speaks of.
 fn right(at: &ServerDatabase, message: &str) -> Option<String> {
+    if let Some(what) = message.strip_prefix("must be owner of ") {
+        let (kind, name) = what.rsplit_once(' ')?;
+        let kind = match kind {
+            "relation" => "TABLE".to_owned(),
+            kind => kind.to_uppercase(),
+        };
+        let (name, role) = (quoted(name.trim_matches('"')).ok()?, quoted(&at.server.user).ok()?);
+        return Some(format!("ALTER {kind} {name} OWNER TO {role}"));
+    }
     let (kind, name) = message.strip_prefix("permission denied for ")?.split_once(' ')?;
     let (rights, kind) = match kind {
         "schema" => ("USAGE, CREATE", "SCHEMA"),
@@ -190,6 +211,21 @@ fn unquote(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Engine;
+
+    #[test]
+    fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
+        let at = ServerDatabase::parse(Engine::Postgres, "postgres://app@db/crm").unwrap();
+        for (message, sql) in [
+            ("permission denied for schema public", r#"GRANT USAGE, CREATE ON SCHEMA "public" TO "app""#),
+            ("must be owner of table posts", r#"ALTER TABLE "posts" OWNER TO "app""#),
+            ("must be owner of relation posts", r#"ALTER TABLE "posts" OWNER TO "app""#),
+            ("must be owner of database crm", r#"ALTER DATABASE "crm" OWNER TO "app""#),
+            ("must be owner of schema s1", r#"ALTER SCHEMA "s1" OWNER TO "app""#),
+        ] {
+            assert_eq!(right(&at, message).as_deref(), Some(sql), "{message}");
+        }
+    }
 
     #[test]
     fn what_a_request_asks_too_much_of_is_refused() {
