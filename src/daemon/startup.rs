@@ -139,6 +139,10 @@ fn watch_signals(shutdown: CancellationToken) -> Result<(), StartError> {
     let failed = |error| StartError { sentence: format!("signals cannot be received: {error}"), hint: None };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // Whoever writes past the limit of file sizes is told so by the write: by default the signal would end
+    // the daemon, for the sake of one file. Once it was asked for, it ends nothing, listened to or not.
+    let past_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    drop(signal(past_limit).map_err(failed)?);
     tokio::spawn(async move {
         loop {
             let name = tokio::select! {

@@ -56,6 +56,9 @@ pub enum DatabaseError {
     /// The disk is full, cannot be written or failed.
     #[error("{0}")]
     Storage(String),
+    /// A file has come to the size that the process may give one.
+    #[error("{0}")]
+    FileLimit(String),
     /// What is there is no database, or a damaged one.
     #[error("{0}")]
     Corrupt(String),

@@ -146,6 +146,18 @@ impl Location {
         }
     }
 
+    /// A name of the place: those that are the same place have the same, as far as their names tell.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Sqlite(path) => resolved(path).display().to_string(),
+            Self::Postgres(at) | Self::Mysql(at) => {
+                let (machine, port, name, schema) = at.place();
+                format!("{} {machine}:{port}/{name}/{schema}", self.engine().as_str())
+            }
+        }
+    }
+
     /// Whether its engine takes such names, before anything is asked of a server.
     ///
     /// # Errors

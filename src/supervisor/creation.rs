@@ -4,10 +4,11 @@
 //! 2. The row is written, with what will be made: state `preparing`.
 //! 3. Directory, mark and database are made: `initializing`.
 //! 4. System tables and root user are made, in one transaction.
-//! 5. The row becomes `initialized`: from here on the application exists.
+//! 5. The row becomes `initialized`, and the mark `unfinished` goes: from here on the application exists.
 //!
 //! What fails in between is taken back at once. What a crash leaves in between is taken back at
-//! the next start ([`Supervisor::recover_creation`]): nobody was told that it exists.
+//! the next start ([`Supervisor::recover_creation`]): nobody was told that it exists. State and mark
+//! must both say that it is unfinished: they are in two tables.
 
 use std::sync::Arc;
 
@@ -301,7 +302,7 @@ impl Supervisor {
             let installed = app::install(&source, &install).await;
             installed.map_err(|error| error.while_doing(doing("making the system tables")))?;
             crash_point("create.installed");
-            self.keep_status(entry, State::Initialized).await
+            self.complete(entry).await
         };
         if let Err(error) = filled.await {
             source.database().close().await;
@@ -330,6 +331,19 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Registers that the creation has come to its end.
+    async fn complete(&self, entry: &Entry) -> Result<(), RpcError> {
+        let mut registration = (*entry.registration.load_full()).clone();
+        registration.status = State::Initialized;
+        if let Some(provision) = &mut registration.provision {
+            provision.unfinished = false;
+        }
+        let written = self.registry.complete(&registration).await;
+        written.map_err(|error| error.while_doing(format!("registering \"{}\" as whole", entry.id)))?;
+        entry.registration.store(Arc::new(registration));
+        Ok(())
+    }
+
     /// Removes what a failed creation made; gives the error to answer with.
     async fn take_back(&self, entry: &Entry, error: RpcError) -> RpcError {
         match self.undo_creation(&entry.registration.load()).await {
@@ -355,7 +369,8 @@ impl Supervisor {
     async fn undo_creation(&self, registration: &Registration) -> Result<(), RpcError> {
         let doing = format!("taking back the creation of \"{}\"", registration.id);
         if let Some(provision) = &registration.provision {
-            let removed = self.premises.remove(provision, &self.location(registration)).await;
+            let shared = self.shared(registration, (Some(&registration.id), None)).await?;
+            let removed = self.premises.remove(provision, &self.location(registration), &shared).await;
             removed.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("recover.removed");

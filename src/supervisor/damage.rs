@@ -6,8 +6,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use serde::de::DeserializeOwned;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -18,6 +17,8 @@ use super::domains;
 use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
 
+/// How far a clock may have been put back before two moments contradict each other.
+const DOUBT: TimeDelta = TimeDelta::days(1);
 /// Characters of a value that is quoted in a sentence.
 const QUOTED: usize = 60;
 
@@ -67,6 +68,18 @@ impl Damage {
         Some(format!("its entry in the registry is damaged: {}; {mends}", sentences.join("; ")))
     }
 
+    /// The same of a deleted application.
+    pub(crate) fn reason_of_deleted(&self, id: &AppId) -> Option<String> {
+        let sentences: Vec<_> = self.sentences().map(String::as_str).collect();
+        (!sentences.is_empty()).then(|| {
+            format!(
+                "its entry in the registry is damaged: {}; nbapps undelete {id} writes it anew with what could be \
+                 read; nbapps delete {id} --purge removes it, with --keep-data its entry alone",
+                sentences.join("; ")
+            )
+        })
+    }
+
     /// What is left of it when the rows have been written anew.
     pub(crate) fn once_mended(&self) -> Self {
         Self { provision: self.provision.clone(), ..Self::default() }
@@ -112,16 +125,22 @@ pub(crate) fn registrations(applications: Vec<Row>, provisions: Vec<Row>) -> Vec
     all
 }
 
-/// Reads a deleted application; `None` for a row without a key, which nothing could name.
-pub(crate) fn deleted(mut row: Row) -> Option<DeletedRegistration> {
-    let key = row.text("key")?;
+/// Reads a deleted application.
+pub(crate) fn deleted(mut row: Row) -> DeletedRegistration {
     let mut problems = row.problems();
+    let key = row.text("key").filter(|key| is_writable(key));
+    let is_keyed = key.is_some();
+    let key = key.unwrap_or_else(|| {
+        problems.push("key is no text that a statement can name".to_owned());
+        row.stand_in()
+    });
     let name = row.text("name");
     let deleted_at = row.time("deletedAt").unwrap_or_else(|| {
         problems.push("deletedAt is no moment".to_owned());
         // It is not removed by itself: nobody knows when its time is over.
         crate::protocol::now()
     });
+    // What is neither was said already: nothing is removed on the word of a value that is none.
     let purging = row.record.get("purging").and_then(Value::as_bool).unwrap_or_default();
     let application = match row.record.remove("application") {
         Some(Value::Object(application)) => application,
@@ -132,10 +151,19 @@ pub(crate) fn deleted(mut row: Row) -> Option<DeletedRegistration> {
     };
     let application = Row { record: application, unreadable: Vec::new() };
     let mut registration = registration(application.text("name").or(name), application);
+    if deleted_at + DOUBT < registration.created_at {
+        problems.push("deletedAt is before it was made".to_owned());
+    }
     row.unreadable.clear();
     registration.read_provision(Some(row));
     registration.damage.row.splice(0..0, problems);
-    Some(DeletedRegistration { key, deleted_at, purging, registration })
+    DeletedRegistration { key, is_keyed, deleted_at, purging, registration }
+}
+
+/// Whether a text can be written in a statement, and is found by it: PostgreSQL has no place for U+0000,
+/// and what is no UTF-8 was read with U+FFFD in its place.
+pub(crate) fn is_writable(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\0', '\u{fffd}'])
 }
 
 /// Reads a row of `applications`.
@@ -163,6 +191,11 @@ fn registration(name: Option<String>, row: Row) -> Registration {
         }
     };
     damage.row.extend(options_problems(&options));
+    for field in ["displayName", "icon"] {
+        if row.text(field).is_some_and(|text| text.contains('\0')) {
+            damage.row.push(format!("{field} has a character U+0000"));
+        }
+    }
     let status = status(&row, &mut damage);
     let mut registration = Registration {
         name: row.text("displayName").or(name).unwrap_or_else(|| id.to_string()),
@@ -228,6 +261,12 @@ impl Row {
         DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
     }
 
+    /// A key that is the same whenever this row is read.
+    fn stand_in(&self) -> String {
+        let hash = Sha256::digest(Value::Object(self.record.clone()).to_string());
+        format!("damaged-{}", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
     fn problems(&self) -> Vec<String> {
         self.unreadable.iter().map(ToString::to_string).collect()
     }
@@ -245,12 +284,10 @@ impl Registration {
         }
         let problem = match row.record.remove("provision") {
             None => "provision cannot be read as JSON".to_owned(),
-            Some(given) => {
-                match parse(given).and_then(|provision: Provision| provision.check().map(|()| provision)) {
-                    Ok(provision) => return self.provision = Some(provision),
-                    Err(problem) => format!("provision says nothing that this host understands: {problem}"),
-                }
-            }
+            Some(given) => match Provision::read(given) {
+                Ok(provision) => return self.provision = Some(provision),
+                Err(problem) => format!("provision says nothing that this host understands: {problem}"),
+            },
         };
         self.damage.provision.push(problem);
     }
@@ -277,8 +314,11 @@ impl Registration {
 }
 
 impl Registration {
-    /// Leaves out of the options what they cannot be, and says the mode that the database has.
+    /// Leaves out what cannot be or cannot be written, and says the mode that the database has.
     pub(crate) fn make_sound(&mut self) {
+        for text in std::iter::once(&mut self.name).chain(&mut self.icon) {
+            text.retain(|character| character != '\0');
+        }
         self.options.retain(|name, value| {
             options_problems(&Map::from_iter([(name.clone(), value.clone())])).is_empty()
         });
@@ -291,10 +331,6 @@ impl Registration {
             self.set_domains(&sound);
         }
     }
-}
-
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// What of an application's options is not what they are read as. Null is as good as nothing.
@@ -314,7 +350,18 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
         options.get(name).filter(|value| !value.is_null() && !fits(value))?;
         Some(format!("options.{name} is not {expected}"))
     });
-    wrong.collect()
+    let unwritable = options.iter().filter(|(name, value)| name.contains('\0') || has_nul(value));
+    wrong.chain(unwritable.map(|(name, _)| format!("options.{name:?} has a character U+0000"))).collect()
+}
+
+/// Whether a text in it, at any depth, has a U+0000.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(entries) => entries.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn is_list_of_texts(value: &Value) -> bool {

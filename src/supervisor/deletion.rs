@@ -15,7 +15,7 @@ use super::entry::Entry;
 use super::failure::Failure;
 use super::operations::Outcome;
 use super::provision::Removed;
-use super::registry::DeletedRegistration;
+use super::registry::{DeletedRegistration, Registration};
 use super::{Stage, Stages, Supervisor};
 
 impl Supervisor {
@@ -112,6 +112,7 @@ impl Supervisor {
         }
         let deleted = DeletedRegistration {
             key: uuid::Uuid::new_v4().simple().to_string(),
+            is_keyed: true,
             deleted_at: crate::protocol::now(),
             purging: purge,
             registration: (*entry.registration.load_full()).clone(),
@@ -150,21 +151,22 @@ impl Supervisor {
     pub(crate) async fn purge_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
         let doing = format!("removing the data of \"{}\"", deleted.registration.id);
         if !deleted.purging {
-            let marked = self.registry.begin_purge(&deleted.key).await;
+            let marked = self.registry.begin_purge(deleted).await;
             marked.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("purge.marked");
         let mut removed = Removed::default();
         if let Some(provision) = &deleted.registration.provision {
             let location = self.location(&deleted.registration);
-            let done = self.premises.remove(provision, &location).await;
+            let shared = self.shared(&deleted.registration, (None, Some(&deleted.key))).await?;
+            let done = self.premises.remove(provision, &location, &shared).await;
             removed = done.map_err(|error| error.while_doing(&doing))?;
         } else {
             let unknown = "what the host made for it: the registry does not say what and where";
             removed.kept.push(unknown.to_owned());
         }
         crash_point("purge.removed");
-        self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
+        self.registry.forget(deleted).await.map_err(|error| error.while_doing(&doing))?;
         let id = &deleted.registration.id;
         // The purge is done whatever comes of this; a log that stays is purged with the next one.
         if self.deleted_of(id).await.is_ok_and(|others| others.is_empty()) {
@@ -176,7 +178,7 @@ impl Supervisor {
     /// Forgets a deleted application, and removes nothing of it; gives what stays.
     async fn forget_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
         let doing = format!("forgetting \"{}\"", deleted.registration.id);
-        self.registry.forget(&deleted.key).await.map_err(|error| error.while_doing(&doing))?;
+        self.registry.forget(deleted).await.map_err(|error| error.while_doing(&doing))?;
         let mut removed = Removed::default();
         if let Some(provision) = &deleted.registration.provision {
             let location = self.location(&deleted.registration);
@@ -191,9 +193,11 @@ impl Supervisor {
 
     /// Removes for good what was deleted longer ago than it is kept.
     pub(crate) async fn purge_expired(&self) {
-        let Ok(deleted) = self.all_deleted().await else { return };
+        let Ok(mut deleted) = self.all_deleted().await else { return };
         let limit = crate::protocol::now() - time_delta(self.options.keep_deleted);
-        for deleted in deleted.into_iter().filter(|deleted| deleted.deleted_at < limit) {
+        // Of a damaged one nobody knows whether its time is over.
+        deleted.retain(|deleted| deleted.deleted_at < limit && deleted.registration.damage.is_none());
+        for deleted in deleted {
             let id = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
                 Ok(removed) => {
@@ -247,18 +251,42 @@ impl Supervisor {
             )
             .hint(format!("delete that one first: nbapps delete {id}")));
         }
-        let domains = deleted.registration.domains();
-        self.check_domains(id, &domains)?;
-        let undeleted = self.registry.undelete(&deleted).await;
+        let shared = self.shared(&deleted.registration, (None, Some(&deleted.key))).await?;
+        if let Some(sentence) = shared.sentence() {
+            let sentence = format!("\"{id}\" cannot be undeleted: the registry names for it the {sentence}");
+            return Err(RpcError::new(ErrorKind::Conflict, sentence).hint(format!(
+                "bring its row in deletedApplications back from a backup; or forget it, and keep what is left: \
+                 nbapps delete {id} --purge --keep-data"
+            )));
+        }
+        let (registration, rest) = self.made_sound(&deleted)?;
+        let domains = registration.domains();
+        let undeleted = self.registry.undelete(&deleted, &registration).await;
         undeleted.map_err(|error| error.while_doing(format!("undeleting \"{id}\"")))?;
-        let rest =
-            if deleted.registration.status == State::Stopped { State::Stopped } else { State::Initialized };
-        let location = self.location(&deleted.registration);
-        let entry = self.new_entry(deleted.registration, location, State::NotFound);
-        entry.go(&self.events, rest, None);
+        let location = self.location(&registration);
+        let is_sound = registration.damage.is_none();
+        let entry = self.new_entry(registration, location, State::NotFound);
+        if is_sound {
+            entry.go(&self.events, rest, None);
+        }
         self.entries.pin().insert(id.clone(), entry.clone());
         self.route_domains(id, &[], &domains);
         Ok(self.describe(&entry))
+    }
+
+    /// The registration that a deleted application comes back with, and the state that it comes back to: what
+    /// was damaged is made anew, but for what the host made.
+    fn made_sound(&self, deleted: &DeletedRegistration) -> Result<(Registration, State), RpcError> {
+        let mut registration = deleted.registration.clone();
+        let stopped = registration.status == State::Stopped;
+        let rest = if stopped { State::Stopped } else { State::Initialized };
+        registration.status = rest;
+        self.check_domains(&registration.id, &registration.domains())?;
+        self.examine(&mut registration);
+        if !registration.damage.is_none() {
+            self.mend_registration(&mut registration);
+        }
+        Ok((registration, rest))
     }
 }
 

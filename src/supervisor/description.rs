@@ -14,7 +14,6 @@ use crate::protocol::{
 
 use super::Supervisor;
 use super::entry::Entry;
-use super::failure::Failure;
 use super::lifecycle::Standing;
 use super::opening::DATABASE_PASSWORD;
 use super::provision::Provision;
@@ -56,8 +55,7 @@ impl Supervisor {
     /// Some of the applications, or the deleted ones; a page at a time.
     pub async fn list_some(&self, list: ListApplications) -> Result<ApplicationList, RpcError> {
         if list.deleted {
-            let deleted = self.registry.deleted().await;
-            let deleted = deleted.map_err(|error| error.while_doing("reading the deleted applications"))?;
+            let deleted = self.examined_deleted().await?;
             // One ID can be among them more than once: the page's order must not cut between two.
             return Ok(ApplicationList {
                 applications: deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect(),
@@ -185,7 +183,7 @@ impl Supervisor {
         let location = self.location(registration);
         let begun = deleted.purging.then(|| super::deletion::unfinished(&registration.id));
         let standing = Standing {
-            reason: registration.damage.reason(&registration.id).or(begun),
+            reason: registration.damage.reason_of_deleted(&registration.id).or(begun),
             ..Standing::now(State::NotFound)
         };
         let mut application = self.describe_registration(registration, &location, standing);

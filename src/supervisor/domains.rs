@@ -51,14 +51,14 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes away from `id` the domains it had and gives it these.
+    /// Takes away from `id` the domains it had and gives it these; what is another's stays with it.
     pub(crate) fn route_domains(&self, id: &AppId, before: &[String], now: &[String]) {
         let domains = self.domains.pin();
         for domain in before.iter().filter(|domain| !now.contains(domain)) {
-            domains.remove(domain);
+            let _ = domains.remove_if(domain, |_, owner| owner == id);
         }
         for domain in now {
-            domains.insert(domain.clone(), id.clone());
+            domains.get_or_insert_with(domain.clone(), || id.clone());
         }
     }
 }

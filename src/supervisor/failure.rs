@@ -12,6 +12,10 @@ use super::provision::ProvisionError;
 const RAISE_DESCRIPTORS: &str = "raise the daemon's limit of open files, LimitNOFILE= in its systemd unit or \
                                  ulimit -n before it is started by hand; or stop applications";
 
+/// What to do where a file is as large as the process may make one.
+const RAISE_FILE_SIZE: &str = "raise the daemon's limit of file sizes, LimitFSIZE= in its systemd unit or ulimit -f \
+                               before it is started by hand, and start it again";
+
 fn is_of_descriptors(error: &ProvisionError) -> bool {
     matches!(error, ProvisionError::File { error, .. } if crate::database::are_used_up(error))
 }
@@ -68,8 +72,10 @@ impl Failure for DatabaseError {
             ),
             Self::Storage(_) => (
                 ErrorKind::Storage,
-                "free space on the disk that the database is on, or check whether its files may be written",
+                "free space on the disk that the database is on, or check whether its files may be written; \
+                 nbapps delete ID --purge removes an application with its data also from a full disk",
             ),
+            Self::FileLimit(_) => (ErrorKind::Storage, RAISE_FILE_SIZE),
             Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the database back from a backup"),
             _ => (
                 ErrorKind::DatabaseFailed,
@@ -108,6 +114,10 @@ impl Failure for ProvisionError {
             file @ Self::File { .. } if is_of_descriptors(&file) => {
                 RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}")).hint(RAISE_DESCRIPTORS)
             }
+            Self::HostFile(_) => RpcError::new(ErrorKind::Storage, format!("{what} failed: {self}")).hint(
+                "bring it back from a backup of the data directory; or move it away, and a new one is made: what \
+                 this host made on servers and was left there by a crash is then no longer known for its own",
+            ),
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
         }

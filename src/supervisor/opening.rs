@@ -12,16 +12,18 @@ use tokio::sync::Mutex;
 use crate::app::system::DATA_SOURCES;
 use crate::app::{self, Install};
 use crate::data::{DataError, DataSource, Filter, Query};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Engine};
 use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
 use super::damage::Damage;
 use super::events::Events;
 use super::failure::Failure;
+use super::first_start::FirstStart;
 use super::limits::Pace;
 use super::operations::Operations;
 use super::provision::Premises;
 use super::registry::{Inventory, Registration, Registry};
+use super::reserve::Reserve;
 use super::root_account::RootAccount;
 use super::secrets::{KEY_FILE, SecretError, SecretKey};
 use super::{Supervisor, SupervisorOptions};
@@ -50,7 +52,7 @@ impl From<RpcError> for OpenError {
 impl From<SecretError> for OpenError {
     fn from(error: SecretError) -> Self {
         let hint = match &error {
-            SecretError::Sealed { .. } | SecretError::Malformed { .. } => {
+            SecretError::Sealed { .. } | SecretError::Malformed { .. } | SecretError::NoFile { .. } => {
                 Some(format!("bring {KEY_FILE} back as it was when the applications were made"))
             }
             SecretError::Missing { path } => Some(format!(
@@ -70,19 +72,20 @@ impl Supervisor {
     /// made now.
     pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
         super::connection::check_prefix(Some(&options.table_prefix))?;
-        let key = match SecretKey::load(&options.data_directory)? {
-            Some(key) => key,
-            None => {
-                refuse_without_key(&options).await?;
-                SecretKey::create(&options.data_directory)?
-            }
-        };
+        let first = FirstStart::look(&options)?;
+        let known = SecretKey::load(&options.data_directory)?;
+        if known.is_none() {
+            refuse_without_key(&options, &first).await?;
+        }
+        first.begin()?;
+        let key = known.map_or_else(|| SecretKey::create(&options.data_directory), Ok)?;
         let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
         let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
-        let source = open_main_database(&options).await?;
-        let registry = Registry::open(source.clone()).await;
+        let source = open_main_database(&options, &first).await?;
+        let registry = Registry::open(source.clone(), Reserve::beside(&options.main_location)).await;
         let registry = registry.map_err(|error| error.while_doing("opening the registry"))?;
         let (secret, created) = install_main(&options, &registry, &source, &key).await?;
+        first.end();
         let inventory = registry.inventory().await;
         let inventory = inventory.map_err(|error| error.while_doing("reading the registry"))?;
         let supervisor = Arc::new(Self {
@@ -120,33 +123,27 @@ impl Supervisor {
         Ok(self.start_locked(&entry, Some(source)).await?)
     }
 
-    async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
+    async fn take_inventory(self: &Arc<Self>, mut inventory: Inventory) {
+        self.settle_places(&mut inventory.applications);
+        let mut cut_short = Vec::new();
         for mut registration in inventory.applications {
             self.examine(&mut registration);
-            if registration.provision.is_none() || registration.damage.name.is_some() {
-                self.register_damaged(registration);
-                continue;
-            }
-            let rest = match registration.status {
-                State::Stopped => State::Stopped,
-                State::Preparing | State::Initializing => {
-                    self.recover_creation(registration).await;
-                    continue;
-                }
-                _ => State::Initialized,
-            };
             if !registration.damage.is_none() {
                 self.register_damaged(registration);
-                continue;
+            } else if is_cut_short(&registration) {
+                cut_short.push(registration);
+            } else {
+                self.register_sound(registration).await;
             }
-            let location = self.location(&registration);
-            self.route_domains(&registration.id, &[], &registration.domains());
-            self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
+        }
+        // Behind all others: what one of them has is not removed.
+        for registration in cut_short {
+            self.recover_creation(registration).await;
         }
         for deleted in inventory.deleted.into_iter().filter(|deleted| deleted.purging) {
             let name = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
-                Ok(_) => tracing::info!(%name, "finished a removal that was cut short"),
+                Ok(removed) => tracing::info!(%name, ?removed, "finished a removal that was cut short"),
                 Err(error) => {
                     tracing::error!(%name, %error, "a removal that was cut short cannot be finished")
                 }
@@ -155,13 +152,21 @@ impl Supervisor {
     }
 }
 
+/// Whether a creation has not come to its end. Two things must say so: what one wrong value says alone is
+/// no reason to remove anything.
+fn is_cut_short(registration: &Registration) -> bool {
+    matches!(registration.status, State::Preparing | State::Initializing)
+        && registration.provision.as_ref().is_some_and(|provision| provision.unfinished)
+}
+
 impl Supervisor {
     /// Looks for what only the host can find wrong: secrets that its key does not open, domains that
     /// belong to an application before it.
-    fn examine(&self, registration: &mut Registration) {
+    pub(super) fn examine(&self, registration: &mut Registration) {
         registration.check_mode();
         let damage = &mut registration.damage;
-        if damage.secret.is_empty()
+        if !registration.jwt_secret.is_empty()
+            && damage.secret.is_empty()
             && let Err(error) = self.key.open(&registration.id, JWT_SECRET, &registration.jwt_secret)
         {
             damage.secret.push(error.to_string());
@@ -177,15 +182,35 @@ impl Supervisor {
         }
     }
 
+    /// Takes in an application that is to run when it is asked for.
+    async fn register_sound(&self, mut registration: Registration) {
+        let rest = match registration.status {
+            State::Stopped => State::Stopped,
+            said @ (State::Preparing | State::Initializing) => {
+                // Its creation did come to its end: somebody else wrote that word.
+                tracing::warn!(app = %registration.id, status = %said, "a wrong status in the registry was put right");
+                match self.registry.set_status(&registration.id, State::Initialized).await {
+                    Ok(()) => registration.status = State::Initialized,
+                    Err(error) => tracing::error!(%error, "the registry cannot be written"),
+                }
+                State::Initialized
+            }
+            _ => State::Initialized,
+        };
+        let location = self.location(&registration);
+        self.route_domains(&registration.id, &[], &registration.domains());
+        self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
+    }
+
     /// Takes in an application whose rows are damaged; it is in error, and what can be read of it holds.
     fn register_damaged(&self, registration: Registration) {
         let id = registration.id.clone();
         let reason = registration.damage.reason(&id);
         tracing::error!(app = %id, reason, "this application cannot run");
-        let free = registration.domains();
-        if self.check_domains(&id, &free).is_ok() {
-            self.route_domains(&id, &[], &free);
-        }
+        // Whoever asks for it there is told so. A domain that is none is not taken for one.
+        let mut sound = registration.clone();
+        sound.make_sound();
+        self.route_domains(&id, &[], &sound.domains());
         let location = self.location(&registration);
         self.entries.pin().insert(id, self.new_entry(registration, location, State::Error));
     }
@@ -193,22 +218,25 @@ impl Supervisor {
 
 /// Fails when there is no key but a registry whose secrets need one: another key would be of no use,
 /// and in the way of the right one.
-async fn refuse_without_key(options: &SupervisorOptions) -> Result<(), OpenError> {
+async fn refuse_without_key(options: &SupervisorOptions, first: &FirstStart<'_>) -> Result<(), OpenError> {
     let doing = "looking for the registry";
     let database = match Database::open(&options.main_location).await {
-        Err(DatabaseError::Missing(_)) => return Ok(()),
+        Err(DatabaseError::Missing(_)) => return first.refuse("is missing"),
         other => other.map_err(|error| error.while_doing(doing))?,
     };
     let source = DataSource::new(database.with_table_prefix(&options.table_prefix));
     let found = Registry::holds_secrets(&source).await;
     source.database().close().await;
-    if found.map_err(|error| error.while_doing(doing))? {
+    if found.map_err(|error| error.while_doing(doing))? || !first.is_first() {
         return Err(SecretError::Missing { path: options.data_directory.join(KEY_FILE) }.into());
     }
     Ok(())
 }
 
-async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, RpcError> {
+async fn open_main_database(
+    options: &SupervisorOptions,
+    first: &FirstStart<'_>,
+) -> Result<DataSource, OpenError> {
     if let Some(directory) = options.main_location.directory() {
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| {
@@ -218,19 +246,33 @@ async fn open_main_database(options: &SupervisorOptions) -> Result<DataSource, R
         })?;
     }
     let doing = "opening the main application's database";
-    let database = Database::open_or_create(&options.main_location).await;
+    let database = match Database::open(&options.main_location).await {
+        Err(DatabaseError::Missing(_)) => {
+            first.refuse("is missing")?;
+            Database::open_or_create(&options.main_location).await
+        }
+        other => other,
+    };
     let database = database.map_err(|error| error.while_doing(doing))?;
     let database = database.with_table_prefix(&options.table_prefix);
+    let source = DataSource::new(database.clone());
+    if !Registry::is_in(&source).await.map_err(|error| error.while_doing(doing))?
+        && let Err(refusal) = first.refuse("has no registry in it")
+    {
+        database.close().await;
+        return Err(refusal);
+    }
     let unfit = database.unfit_for_text().await.map_err(|error| error.while_doing(doing))?;
     if let Some((sentence, sql)) = unfit {
         if database.table_names().await.map_err(|error| error.while_doing(doing))?.is_empty() {
             return Err(RpcError::new(ErrorKind::InvalidSetting, format!("{doing} failed: {sentence}"))
-                .hint(format!("make one that can, and name it in the configuration: {sql}")));
+                .hint(format!("make one that can, and name it in the configuration: {sql}"))
+                .into());
         }
         // It is in use: it goes on as well as it can.
         tracing::warn!("{sentence}; one that can is made with: {sql}");
     }
-    Ok(DataSource::new(database))
+    Ok(source)
 }
 
 /// Gives the main application's sealed secret, and its root user when both were made now. The
@@ -242,19 +284,51 @@ async fn install_main(
     key: &SecretKey,
 ) -> Result<(String, Option<CreatedRootUser>), OpenError> {
     let main = AppId::main();
-    let known = registry.main_secret().await;
-    if let Some(sealed) = known.map_err(|error| error.while_doing("reading the registry"))? {
-        key.open(&main, JWT_SECRET, &sealed)?;
-        return Ok((sealed, None));
+    match registry.main_secret().await {
+        Ok(Some(sealed)) => match key.open(&main, JWT_SECRET, &sealed) {
+            Ok(_) => return Ok((sealed, None)),
+            Err(error) => return Err(main_secret_damaged(options, &error)),
+        },
+        Ok(None) => {}
+        Err(error @ DataError::Unreadable { .. }) => return Err(main_secret_damaged(options, &error)),
+        Err(error) => return Err(error.while_doing("reading the registry").into()),
     }
     let account = RootAccount::complete(&options.root, &options.root)?;
     let install = Install { title: "Main".to_owned(), root: account.user.clone() };
     let installed = app::install(source, &install).await;
-    installed.map_err(|error| error.while_doing("installing the main application"))?;
+    let made = installed.map_err(|error| error.while_doing("installing the main application"))?;
+    if !made {
+        // Its tables were there: no user was made, and the password of none is known.
+        tracing::warn!(
+            "the main application had no JWT secret in the registry and gets a new one: all its sign-ins have \
+             ended; sign in with nbapps visit main --sign-in"
+        );
+    }
     let sealed = key.seal(&main, JWT_SECRET, &new_jwt_secret());
     let inserted = registry.insert_main_secret(&sealed).await;
     inserted.map_err(|error| error.while_doing("writing the registry"))?;
-    Ok((sealed, Some(account.shown())))
+    Ok((sealed, made.then(|| account.shown())))
+}
+
+/// The main application's secret cannot be used: its row is damaged, or the key is another.
+fn main_secret_damaged(options: &SupervisorOptions, error: &dyn std::error::Error) -> OpenError {
+    let table = format!("{}applicationProvisions", options.table_prefix);
+    let table = match options.main_location.engine() {
+        Engine::Mysql => format!("`{table}`"),
+        Engine::Sqlite | Engine::Postgres => format!("\"{table}\""),
+    };
+    OpenError {
+        sentence: format!(
+            "the main application's JWT secret, jwtSecret in the row 'main' of applicationProvisions in {}, cannot \
+             be used: {error}",
+            options.main_location
+        ),
+        hint: Some(format!(
+            "bring {KEY_FILE} back as it was when the applications were made, or the row from a backup; where the \
+             key is the right one, a new secret is made, and the sign-ins of the main application end, after: \
+             DELETE FROM {table} WHERE name = 'main'"
+        )),
+    }
 }
 
 /// When the main application was made: it has no row in the registry, but its first data source was

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::fs;
 
@@ -44,17 +45,61 @@ pub(crate) struct Provision {
     /// What the names of its tables begin with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub table_prefix: String,
+    /// Whether its creation has not come to its end: only then is it taken back at a start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
+}
+
+/// The names of the places that an application has for itself: equal names are one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) directory: String,
+    pub(crate) database: String,
+}
+
+/// What of an application's places another has, too, and who that is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared {
+    pub(crate) directory: Option<String>,
+    pub(crate) database: Option<String>,
 }
 
 impl Provision {
+    /// Reads what the registry says; else says what of it cannot be.
+    pub(crate) fn read(given: Value) -> Result<Self, String> {
+        let Value::Object(entries) = &given else { return Err("it is no JSON object".to_owned()) };
+        let is_text = |value: &Value| value.is_string();
+        let known: [(&str, bool, &str, fn(&Value) -> bool); 7] = [
+            ("key", true, "a text", is_text),
+            ("directory", true, "a text", is_text),
+            ("database", false, "a text", is_text),
+            ("schema", false, "a text", is_text),
+            ("tablePrefix", false, "a text", is_text),
+            ("unfinished", false, "true or false", Value::is_boolean),
+            ("connection", false, "an object with url and create", Value::is_object),
+        ];
+        for (name, needed, expected, fits) in known {
+            match entries.get(name) {
+                None | Some(Value::Null) if needed => return Err(format!("{name} is missing")),
+                Some(value) if !value.is_null() && !fits(value) => {
+                    return Err(format!("{name} is not {expected}"));
+                }
+                _ => {}
+            }
+        }
+        let provision: Self = serde_json::from_value(given)
+            .map_err(|error| error.to_string().replace("missing field", "there is no"))?;
+        provision.check().map(|()| provision)
+    }
+
     /// Whether it says where things are, and where the host puts them.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
         if !is_name(&self.directory) {
             return Err(format!("{:?} is no directory below apps/", self.directory));
         }
-        if self.key.is_empty() {
-            return Err("the key of what was made is empty".to_owned());
+        if self.key.is_empty() || self.key.contains('\0') {
+            return Err("the key of what was made is empty, or has a character U+0000".to_owned());
         }
         match &self.connection {
             Some(connection) if connection.location(None).is_none() => {
@@ -85,7 +130,7 @@ pub(crate) struct Premises {
 }
 
 /// The file with a number by which this host is told from others on the same server.
-const HOST_FILE: &str = "host.id";
+pub(super) const HOST_FILE: &str = "host.id";
 
 /// What a removal came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -109,6 +154,9 @@ pub(crate) enum ProvisionError {
         /// What went wrong.
         error: io::Error,
     },
+    /// The file with the host's number holds something else.
+    #[error("{} holds no number of a host", .0.display())]
+    HostFile(PathBuf),
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -150,6 +198,7 @@ impl Premises {
                     schema: None,
                     connection: None,
                     table_prefix: table_prefix.to_owned(),
+                    unfinished: true,
                 };
                 match wanted {
                     Wanted::Database(name) => provision.database = name.clone().or(beside),
@@ -195,6 +244,39 @@ impl Premises {
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
+    /// The places of an application.
+    pub(crate) fn places(&self, provision: &Provision, location: &Location) -> Places {
+        let below = |directory: &str| format!("apps/{directory}");
+        let directory = below(&provision.directory);
+        let database = match (location, &provision.connection) {
+            (Location::Sqlite(_), None) => directory.clone(),
+            // A file that another service made may be in the directory of an application.
+            (Location::Sqlite(_), Some(_)) => {
+                let place = location.place();
+                let root = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
+                let inside = Path::new(&place).strip_prefix(root).ok().and_then(Path::to_str);
+                let of = inside.and_then(|inside| inside.strip_suffix(DATABASE_FILE)?.strip_suffix('/'));
+                of.map(below).unwrap_or(place)
+            }
+            _ => location.place(),
+        };
+        Places { directory, database }
+    }
+
+    /// Whether the places bear the name of this application, as they do unless others were asked for.
+    pub(crate) fn is_named_after(&self, id: &AppId, provision: &Provision) -> bool {
+        let rest = provision.directory.strip_prefix(id.as_str());
+        let is_own = |name: &Option<String>| {
+            name.as_ref().is_none_or(|name| {
+                *name == provision.directory
+                    || Some(name) == self.main.name_beside(&provision.directory).as_ref()
+            })
+        };
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            && is_own(&provision.database)
+            && is_own(&provision.schema)
+    }
+
     /// Where the database of an application usually is, of which nothing else is known.
     pub(crate) fn usual_location(&self, id: &AppId) -> Location {
         let beside = self.main.name_beside(id.as_str()).and_then(|name| self.main.beside(&name));
@@ -225,90 +307,134 @@ impl Premises {
 
     /// Removes what [`Self::make`] made, as far as it came, and the application's tables from a
     /// database that the host did not make; gives what there was and what stays. What has another
-    /// mark is left alone.
+    /// mark, or is another application's, too, is left alone.
     pub(crate) async fn remove(
         &self,
         provision: &Provision,
         location: &Location,
+        shared: &Shared,
     ) -> Result<Removed, ProvisionError> {
         let mut removed = Removed::default();
-        match &provision.connection {
-            Some(connection) if !connection.create => {
-                if connection.claimed {
-                    remove_tables(provision, location, &mut removed).await?;
-                }
-                removed.kept.push(format!("{location}: this host did not make it"));
-            }
-            // A file keeps its mark until it is claimed.
-            Some(connection) if location.directory().is_some() && connection.claimed => {
-                removed.gone = Database::remove(location).await?;
-                Database::settle_owned(location, &provision.key).await?;
-            }
-            Some(_) => removed.gone = Database::remove_owned(location, &provision.key).await?,
-            // A file in the directory goes with the directory, and by its mark.
-            None if provision.database.is_none() && provision.schema.is_none() => {}
-            None => removed.gone = Database::remove_owned(location, &provision.key).await?,
+        match &shared.database {
+            Some(who) => removed.kept.push(format!("{location}: {who} has it, too")),
+            None => remove_database(provision, location, &mut removed).await?,
         }
         crash_point("purge.database-removed");
-        removed.gone.extend(self.remove_directory(provision).await?.map(|path| path.display().to_string()));
+        let directory = self.directory(provision);
+        match &shared.directory {
+            // That of the file was said already.
+            Some(_) if shared.database.is_some() && location.directory() == Some(&directory) => {}
+            Some(who) => removed.kept.push(format!("{}: {who} has it, too", directory.display())),
+            None => self.remove_directory(provision, &directory, &mut removed).await?,
+        }
         Ok(removed)
     }
 
-    async fn remove_directory(&self, provision: &Provision) -> Result<Option<PathBuf>, ProvisionError> {
-        let directory = self.directory(provision);
+    async fn remove_directory(
+        &self,
+        provision: &Provision,
+        directory: &Path,
+        removed: &mut Removed,
+    ) -> Result<(), ProvisionError> {
         let mark = directory.join(MARK);
-        match fs::read_to_string(&mark).await {
-            Ok(key) if key == provision.key => {}
+        let is_other = fs::symlink_metadata(&mark).await.is_ok_and(|metadata| !metadata.is_file());
+        match if is_other { Ok(b"?".to_vec()) } else { fs::read(&mark).await } {
+            Ok(key) if key == provision.key.as_bytes() => {}
             // A crash during `write` can leave the mark empty; then nothing else is there yet.
             Ok(key) if key.is_empty() => {
                 fs::remove_file(&mark).await.map_err(failed(&mark, "removed"))?;
-                return self.remove_empty(&directory).await;
+                return self.remove_empty(directory, removed).await;
             }
-            Ok(_) => return Ok(None),
+            Ok(_) => {
+                let other = "its mark is not this application's, so that all in it was left";
+                removed.kept.push(format!("{}: {other}", directory.display()));
+                return Ok(());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.remove_empty(&directory).await;
+                return self.remove_empty(directory, removed).await;
             }
             Err(error) => return Err(failed(&mark, "read")(error)),
         }
         // The mark goes last: a crash half way through is taken up again by the same test.
-        let mut entries = fs::read_dir(&directory).await.map_err(failed(&directory, "read"))?;
-        while let Some(entry) = entries.next_entry().await.map_err(failed(&directory, "read"))? {
+        let mut entries = fs::read_dir(directory).await.map_err(failed(directory, "read"))?;
+        while let Some(entry) = entries.next_entry().await.map_err(failed(directory, "read"))? {
             if entry.file_name() == MARK {
                 continue;
             }
             let path = entry.path();
-            let removed = match entry.file_type().await {
+            let done = match entry.file_type().await {
                 Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path).await,
                 Ok(_) => fs::remove_file(&path).await,
                 Err(error) => Err(error),
             };
-            removed.map_err(failed(&path, "removed"))?;
+            done.map_err(failed(&path, "removed"))?;
         }
         crash_point("purge.data-removed");
         fs::remove_file(&mark).await.map_err(failed(&mark, "removed"))?;
-        self.remove_empty(&directory).await
+        self.remove_empty(directory, removed).await
     }
 
-    async fn remove_empty(&self, directory: &Path) -> Result<Option<PathBuf>, ProvisionError> {
+    async fn remove_empty(&self, directory: &Path, removed: &mut Removed) -> Result<(), ProvisionError> {
         match fs::remove_dir(directory).await {
-            Ok(()) => Ok(Some(directory.to_owned())),
-            // Something of somebody else's is in it, or it is gone already.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) =>
-            {
-                Ok(None)
+            Ok(()) => removed.gone.push(directory.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                let unmarked =
+                    format!("it has no mark ({MARK}) of this application, so that all in it was left");
+                removed.kept.push(format!("{}: {unmarked}", directory.display()));
             }
-            Err(error) => Err(failed(directory, "removed")(error)),
+            Err(error) => return Err(failed(directory, "removed")(error)),
         }
+        Ok(())
     }
+}
+
+/// Removes an application's database where the host made it, and its tables where it did not.
+async fn remove_database(
+    provision: &Provision,
+    location: &Location,
+    removed: &mut Removed,
+) -> Result<(), ProvisionError> {
+    match &provision.connection {
+        Some(connection) if !connection.create => {
+            if connection.claimed {
+                remove_tables(provision, location, removed).await?;
+            }
+            removed.kept.push(format!("{location}: this host did not make it"));
+            return Ok(());
+        }
+        // A file keeps its mark until it is claimed.
+        Some(connection) if location.directory().is_some() && connection.claimed => {
+            removed.gone = Database::remove(location).await?;
+            Database::settle_owned(location, &provision.key).await?;
+            return Ok(());
+        }
+        // A file in the directory goes with the directory, and by its mark.
+        None if location.directory().is_some() => return Ok(()),
+        Some(_) | None => removed.gone = Database::remove_owned(location, &provision.key).await?,
+    }
+    if removed.gone.is_empty()
+        && let Ok(database) = Database::open(location).await
+    {
+        database.close().await;
+        removed.kept.push(format!("{location}: its mark is not this application's"));
+    }
+    Ok(())
 }
 
 /// What the keys of this host's creations begin with: a random number that is kept in the data directory,
 /// together with where the registry is. A copy of the directory with a registry of its own is another host.
 async fn host_of(data_directory: &Path, main: &Location) -> Result<String, ProvisionError> {
     let file = data_directory.join(HOST_FILE);
+    if fs::metadata(&file).await.is_ok_and(|metadata| !metadata.is_file()) {
+        // A pipe would be read for ever.
+        return Err(ProvisionError::HostFile(file));
+    }
     let known = match fs::read_to_string(&file).await {
         Ok(known) if !known.trim().is_empty() => known.trim().to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(ProvisionError::HostFile(file));
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&file, "read")(error)),
         _ => {
             let made = uuid::Uuid::new_v4().simple().to_string();
@@ -362,18 +488,20 @@ mod tests {
         (directory, premises, provision)
     }
 
+    async fn remove(premises: &Premises, provision: &Provision) -> Result<Removed, ProvisionError> {
+        premises.remove(provision, &premises.location(provision, None), &Shared::default()).await
+    }
+
     #[tokio::test]
     async fn what_was_made_is_removed_whole() {
         let (_guard, premises, provision) = premises().await;
         premises.make(&provision, &premises.location(&provision, None)).await.unwrap().close().await;
         assert_eq!(
-            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone,
+            remove(&premises, &provision).await.unwrap().gone,
             [premises.directory(&provision).display().to_string()]
         );
         assert!(!premises.directory(&provision).exists());
-        assert!(
-            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
-        );
+        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
     }
 
     #[tokio::test]
@@ -382,13 +510,9 @@ mod tests {
         let directory = premises.directory(&provision);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("theirs"), "x").unwrap();
-        assert!(
-            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
-        );
+        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
         std::fs::write(directory.join(MARK), "another creation's key").unwrap();
-        assert!(
-            premises.remove(&provision, &premises.location(&provision, None)).await.unwrap().gone.is_empty()
-        );
+        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
         assert!(directory.join("theirs").exists());
         assert!(premises.make(&provision, &premises.location(&provision, None)).await.is_err());
     }

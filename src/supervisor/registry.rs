@@ -9,13 +9,16 @@ use std::sync::LazyLock;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::data::{Collection, DataError, DataSource, Field, Filter, Query, Record, Sort, Transaction};
+use crate::data::{
+    Collection, DataError, DataSource, Field, Filter, Operator, Query, Record, Sort, Transaction,
+};
 use crate::protocol::{
     AppId, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State, UpgradePolicy,
 };
 
 use super::damage::{self, Damage, Row};
 use super::provision::Provision;
+use super::reserve::Reserve;
 
 static APPLICATIONS: LazyLock<Collection> = LazyLock::new(|| {
     Collection::new("applications")
@@ -76,7 +79,10 @@ pub(crate) struct Registration {
 /// A deleted application whose data is still there.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeletedRegistration {
+    /// The key of its row; one that stands for it where the row's own cannot be written in a statement.
     pub(crate) key: String,
+    /// Whether that is the row's own.
+    pub(crate) is_keyed: bool,
     pub(crate) deleted_at: DateTime<Utc>,
     /// Its removal for good has begun and must be finished.
     pub(crate) purging: bool,
@@ -170,6 +176,7 @@ impl Registration {
 #[derive(Debug, Clone)]
 pub(crate) struct Registry {
     source: DataSource,
+    reserve: Reserve,
 }
 
 /// Everything that is registered, as a start finds it.
@@ -180,20 +187,27 @@ pub(crate) struct Inventory {
 
 impl Registry {
     /// Over the main application's data source; makes the collections where they are missing.
-    pub(crate) async fn open(source: DataSource) -> Result<Self, DataError> {
+    pub(crate) async fn open(source: DataSource, reserve: Reserve) -> Result<Self, DataError> {
         for collection in [&*APPLICATIONS, &*PROVISIONS, &*DELETED] {
             if !source.has_table(collection).await? {
                 source.create_table(collection).await?;
             }
         }
-        Ok(Self { source })
+        reserve.fill().await;
+        Ok(Self { source, reserve })
     }
 
     /// The main application's sealed JWT secret, which has no row in `applications`.
     pub(crate) async fn main_secret(&self) -> Result<Option<String>, DataError> {
         let query = Query::filter(Filter::eq("name", AppId::MAIN)).fields(&["jwtSecret"]);
         let row = self.source.find_one(&PROVISIONS, query).await?;
-        Ok(row.and_then(|row| row.get("jwtSecret")?.as_str().map(str::to_owned)))
+        // A row without a text in it is one that somebody changed: its secret opens with no key.
+        Ok(row.map(|row| row.get("jwtSecret").and_then(Value::as_str).unwrap_or_default().to_owned()))
+    }
+
+    /// Whether this data source has a registry in it, with or without rows.
+    pub(crate) async fn is_in(source: &DataSource) -> Result<bool, DataError> {
+        source.has_table(&PROVISIONS).await
     }
 
     /// Whether these are the main application's tables of a host that has begun to seal secrets.
@@ -264,27 +278,68 @@ impl Registry {
     }
 
     pub(crate) async fn set_status(&self, id: &AppId, status: State) -> Result<(), DataError> {
-        self.source.update(&APPLICATIONS, &named(id), record(json!({"status": status}))).await.map(drop)
+        let changes = record(json!({"status": status}));
+        let mut rows = self.source.update(&APPLICATIONS, &named(id), changes.clone()).await;
+        if self.reserve.makes_room_after(&rows) {
+            rows = self.source.update(&APPLICATIONS, &named(id), changes).await;
+        }
+        found(id, rows?)
     }
 
     pub(crate) async fn update(&self, registration: &Registration) -> Result<(), DataError> {
-        self.source.update(&APPLICATIONS, &named(&registration.id), registration.row()).await.map(drop)
+        let id = &registration.id;
+        found(id, self.source.update(&APPLICATIONS, &named(id), registration.row()).await?)
     }
 
     pub(crate) async fn set_provision(&self, registration: &Registration) -> Result<(), DataError> {
         let row = record(json!({"provision": registration.provision}));
-        self.source.update(&PROVISIONS, &named(&registration.id), row).await.map(drop)
+        found(&registration.id, self.source.update(&PROVISIONS, &named(&registration.id), row).await?)
+    }
+
+    /// Writes that a creation has come to its end: its state and what was made, together.
+    pub(crate) async fn complete(&self, registration: &Registration) -> Result<(), DataError> {
+        let status = &record(json!({"status": registration.status}));
+        let provision = &record(json!({"provision": registration.provision}));
+        let by_name = &named(&registration.id);
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                let rows = transaction.update(&APPLICATIONS, by_name, status.clone()).await?;
+                let made = transaction.update(&PROVISIONS, by_name, provision.clone()).await?;
+                found(&registration.id, rows.min(made))
+            }
+        };
+        self.source.transact(work).await
     }
 
     pub(crate) async fn set_secret(&self, id: &AppId, sealed: &str) -> Result<(), DataError> {
-        self.source.update(&PROVISIONS, &named(id), record(json!({"jwtSecret": sealed}))).await.map(drop)
+        let changes = record(json!({"jwtSecret": sealed}));
+        found(id, self.source.update(&PROVISIONS, &named(id), changes).await?)
     }
 
     /// Deleted applications, the last deleted first.
     pub(crate) async fn deleted(&self) -> Result<Vec<DeletedRegistration>, DataError> {
         let newest_first = Query::default().sort(Sort::descending("deletedAt"));
         let rows = self.rows(&DELETED, &newest_first).await?;
-        Ok(rows.into_iter().filter_map(damage::deleted).collect())
+        Ok(rows.into_iter().map(damage::deleted).collect())
+    }
+
+    /// The row of a deleted application. One whose key no statement can name is found by the others having
+    /// another, and by what else it says.
+    async fn row_of(&self, deleted: &DeletedRegistration) -> Result<Filter, DataError> {
+        if deleted.is_keyed {
+            return Ok(Filter::eq("key", deleted.key.as_str()));
+        }
+        let others = self.deleted().await?.into_iter().filter(|other| other.is_keyed);
+        let others = others.map(|other| Value::from(other.key)).collect::<Vec<_>>();
+        let mut row = Filter::on("key", Operator::NotIn, others);
+        let registration = &deleted.registration;
+        for (field, text) in [("name", registration.id.as_str()), ("jwtSecret", &*registration.jwt_secret)] {
+            let is_own = field != "name" || registration.damage.name.is_none();
+            if is_own && damage::is_writable(text) {
+                row = row.and(Filter::eq(field, text));
+            }
+        }
+        Ok(row)
     }
 
     /// Moves an application to the deleted ones.
@@ -302,29 +357,50 @@ impl Registry {
                 transaction.insert(&DELETED, record(row.clone())).await.map(drop)
             }
         };
-        self.source.transact(work).await
+        let moved = self.source.transact(work).await;
+        if self.reserve.makes_room_after(&moved) {
+            return self.source.transact(work).await;
+        }
+        moved
     }
 
-    /// Moves a deleted application back.
-    pub(crate) async fn undelete(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
+    /// Moves a deleted application back, as `sound`.
+    pub(crate) async fn undelete(
+        &self,
+        deleted: &DeletedRegistration,
+        sound: &Registration,
+    ) -> Result<(), DataError> {
+        let row = &self.row_of(deleted).await?;
         let work = || {
             async move |transaction: &mut Transaction| {
-                transaction.destroy(&DELETED, &Filter::eq("key", deleted.key.as_str())).await?;
-                insert_both(transaction, &deleted.registration).await
+                found(&deleted.registration.id, transaction.destroy(&DELETED, row).await?)?;
+                insert_both(transaction, sound).await
             }
         };
         self.source.transact(work).await
     }
 
     /// Marks the beginning of a removal for good.
-    pub(crate) async fn begin_purge(&self, key: &str) -> Result<(), DataError> {
+    pub(crate) async fn begin_purge(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let mark = record(json!({"purging": true}));
-        self.source.update(&DELETED, &Filter::eq("key", key), mark).await.map(drop)
+        let row = self.row_of(deleted).await?;
+        let mut rows = self.source.update(&DELETED, &row, mark.clone()).await;
+        if self.reserve.makes_room_after(&rows) {
+            rows = self.source.update(&DELETED, &row, mark).await;
+        }
+        found(&deleted.registration.id, rows?)
     }
 
     /// Forgets what was removed for good.
-    pub(crate) async fn forget(&self, key: &str) -> Result<(), DataError> {
-        self.source.destroy(&DELETED, &Filter::eq("key", key)).await.map(drop)
+    pub(crate) async fn forget(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
+        let row = self.row_of(deleted).await?;
+        let mut forgotten = self.source.destroy(&DELETED, &row).await;
+        if self.reserve.makes_room_after(&forgotten) {
+            forgotten = self.source.destroy(&DELETED, &row).await;
+        }
+        forgotten?;
+        self.reserve.fill().await;
+        Ok(())
     }
 }
 
@@ -346,6 +422,16 @@ async fn remove_provision(transaction: &mut Transaction, name: &str) -> Result<(
         transaction.destroy(&PROVISIONS, &Filter::eq("name", name)).await?;
     }
     Ok(())
+}
+
+/// Fails where a change of an application's row reached none: somebody else removed it.
+fn found(id: &AppId, rows: u64) -> Result<(), DataError> {
+    if rows > 0 {
+        return Ok(());
+    }
+    Err(DataError::Refused(format!(
+        "the registry has no row of \"{id}\" any more; nbapps delete {id} and nbapps undelete {id} write it anew"
+    )))
 }
 
 fn named(id: &AppId) -> Filter {

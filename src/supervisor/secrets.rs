@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -62,6 +62,14 @@ pub enum SecretError {
         /// Where it is.
         path: PathBuf,
     },
+    /// Something else has its name.
+    #[error("{} is no file, but {what}: the key must be a file of this user's alone", path.display())]
+    NoFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// Others can read it.
     #[error("the key {} can be read by others (mode {mode:o}); make it private with: chmod 600 {}", path.display(), path.display())]
     Exposed {
@@ -104,6 +112,7 @@ impl SecretKey {
     fn read_private(path: &Path) -> Result<Self, SecretError> {
         let failed = |error| SecretError::File { path: path.to_owned(), doing: "read", error };
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+        check_kind(path)?;
         if mode & 0o077 != 0 {
             return Err(SecretError::Exposed { path: path.to_owned(), mode });
         }
@@ -111,12 +120,13 @@ impl SecretKey {
     }
 
     fn read(path: &Path) -> Result<Self, SecretError> {
-        let text = fs::read_to_string(path).map_err(|error| SecretError::File {
+        check_kind(path)?;
+        let text = fs::read(path).map_err(|error| SecretError::File {
             path: path.to_owned(),
             doing: "read",
             error,
         })?;
-        let bytes = STANDARD.decode(text.trim()).unwrap_or_default();
+        let bytes = STANDARD.decode(text.trim_ascii()).unwrap_or_default();
         XChaCha20Poly1305::new_from_slice(&bytes)
             .map(|cipher| Self { cipher })
             .map_err(|_| SecretError::Malformed { path: path.to_owned() })
@@ -162,6 +172,20 @@ impl SecretKey {
         };
         open().ok_or(SecretError::Sealed { app: app.clone(), purpose })
     }
+}
+
+/// Fails where the key's name is that of something that is not read to an end, or at all.
+fn check_kind(path: &Path) -> Result<(), SecretError> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    let kind = metadata.file_type();
+    let what = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(SecretError::NoFile { path: path.to_owned(), what })
 }
 
 #[cfg(test)]

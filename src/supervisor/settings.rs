@@ -72,17 +72,26 @@ impl Supervisor {
 
     /// Writes damaged rows anew.
     async fn mend(&self, before: &Registration, registration: &mut Registration) -> Result<(), DataError> {
-        if registration.created_at == DateTime::<Utc>::default() {
-            registration.created_at = registration.updated_at;
-        }
-        if !before.damage.secret.is_empty() || before.damage.name.is_some() {
-            // Nobody can check the tokens that were issued by the one that is lost.
-            registration.jwt_secret = self.key.seal(&registration.id, JWT_SECRET, &new_jwt_secret());
-        }
-        registration.damage = before.damage.once_mended();
+        self.mend_registration(registration);
         self.registry.mend(&before.damage, registration).await?;
         tracing::warn!(app = %registration.id, lost = ?before.damage, "a damaged entry of the registry was written anew");
         Ok(())
+    }
+
+    /// Puts something sound in the place of what is damaged, but for what the host made.
+    pub(super) fn mend_registration(&self, registration: &mut Registration) {
+        registration.make_sound();
+        if registration.created_at == DateTime::<Utc>::default() {
+            registration.created_at = crate::protocol::now();
+        }
+        if registration.updated_at == DateTime::<Utc>::default() {
+            registration.updated_at = crate::protocol::now();
+        }
+        if !registration.damage.secret.is_empty() || registration.damage.name.is_some() {
+            // Nobody can check the tokens that were issued by the one that is lost.
+            registration.jwt_secret = self.key.seal(&registration.id, JWT_SECRET, &new_jwt_secret());
+        }
+        registration.damage = registration.damage.once_mended();
     }
 
     /// Leaves `error` when nothing is damaged any more.

@@ -109,7 +109,9 @@ async fn a_damaged_application_can_be_deleted_brought_back_and_purged() {
 async fn what_the_host_made_may_be_unreadable() {
     let (environment, engine) = with_two();
     for (damaging, says) in [
-        ("provision = '{\"key\":5}'", "provision"),
+        ("provision = '{\"key\":5}'", "key is not a text"),
+        ("provision = '[]'", "it is no JSON object"),
+        ("provision = '{\"key\":\"k\"}'", "directory is missing"),
         ("provision = '{\"key\":\"k\",\"directory\":\"../crm\"}'", "no directory"),
         ("provision = NULL", "provision"),
     ] {
@@ -120,6 +122,7 @@ async fn what_the_host_made_may_be_unreadable() {
         let daemon = environment.daemon();
         let reason = reason(&daemon, &what).await;
         assert!(reason.contains(says), "{what}: {reason}");
+        assert!(!reason.contains("struct") && !reason.contains("another key"), "{what}: {reason}");
         daemon.call("app.delete", json!({"id": "crm"}));
         let listed = daemon.call("app.list", json!({"deleted": true}));
         assert!(listed["applications"][0]["reason"].is_string(), "{what}: {listed}");
@@ -131,7 +134,7 @@ async fn what_the_host_made_may_be_unreadable() {
     damage(&environment, "DELETE FROM \"applicationProvisions\" WHERE name = 'crm'").await;
     let daemon = environment.daemon();
     let reason = reason(&daemon, "no row").await;
-    assert!(reason.contains("no row in applicationProvisions"), "{reason}");
+    assert!(reason.contains("no row in applicationProvisions") && !reason.contains("key"), "{reason}");
     daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
 }

@@ -30,6 +30,12 @@ mod dial;
 mod environment;
 mod examples;
 mod faults;
+mod file_sizes;
+mod first_start;
+#[path = "first_start.rs"]
+mod first_start_on_mariadb;
+#[path = "first_start.rs"]
+mod first_start_on_postgres;
 mod gateway;
 #[path = "gateway.rs"]
 mod gateway_on_mariadb;
@@ -85,3 +91,8 @@ mod sign_in_on_postgres;
 mod silent;
 mod sql;
 mod wire;
+mod wrong_values;
+#[path = "wrong_values.rs"]
+mod wrong_values_on_mariadb;
+#[path = "wrong_values.rs"]
+mod wrong_values_on_postgres;

@@ -170,6 +170,13 @@ impl From<DatabaseError> for ApiError {
                 tracing::error!(%error, "a request failed");
                 unavailable("the application's database cannot be written now: its disk is full or failed")
             }
+            DatabaseError::FileLimit(_) => {
+                tracing::error!(%error, "a request failed");
+                unavailable(
+                    "the application's database cannot be written now: its disk is full, for its files have \
+                     come to the limit of the host's process (ulimit -f, LimitFSIZE=)",
+                )
+            }
             DatabaseError::Conflict(_) => {
                 tracing::warn!(%error, "a request was in the way of others again and again");
                 unavailable("too many change the same at the same time: try again").code(CONFLICT)

@@ -156,7 +156,12 @@ impl Auth {
         let ended = Filter::less("signInTime", (now - policy.session).timestamp_millis());
         match self.remember(Filter::eq("userId", id).and(ended), object(issued)).await {
             // Whoever makes room again must get in. The token counts; it is not replaced.
-            Err(error) if matches!(error.database(), Some(DatabaseError::Storage(_))) => {
+            Err(error)
+                if matches!(
+                    error.database(),
+                    Some(DatabaseError::Storage(_) | DatabaseError::FileLimit(_))
+                ) =>
+            {
                 tracing::warn!(%error, user = id, "a session cannot be renewed later");
             }
             done => done?,

@@ -15,10 +15,10 @@ use crate::data::{
 };
 
 /// Makes the system tables and the root user, in one transaction: an application has all of it or
-/// nothing. One that has it already is left as it is.
-pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppError> {
+/// nothing. One that has it already is left as it is; gives whether it has it only now.
+pub async fn install(source: &DataSource, install: &Install) -> Result<bool, AppError> {
     if source.has_table(&VERSION).await? && source.find_one(&VERSION, Query::default()).await?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     // Before the transaction: hashing takes its time, and nobody else could write meanwhile.
     let hash = password::hash(&Line::default(), install.root.password.clone())
@@ -29,11 +29,11 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<(), AppEr
         transaction.create_table(collection).await?;
     }
     if transaction.find_one(&VERSION, Query::default()).await?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     fill(&mut transaction, install, hash).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Removes the tables of the collections that users made, and the system tables, as far as they are

@@ -92,7 +92,7 @@ impl<'a> Plan<'a> {
     pub(super) fn readable(&self, collection: &Collection, row: Row) -> (Record, Vec<DataError>) {
         let (mut record, mut unreadable) = (Record::new(), Vec::new());
         for (field, raw) in self.columns.iter().zip(row.into_values()) {
-            match value::to_json(collection, field, raw) {
+            match value::to_json_strictly(collection, field, raw) {
                 Ok(value) => drop(record.insert(field.name().to_owned(), value)),
                 Err(error) => unreadable.push(error),
             }

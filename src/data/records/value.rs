@@ -266,6 +266,21 @@ pub(in crate::data) fn to_json(
     found.ok_or_else(|| unreadable(collection, field.name(), field.kind.as_str()))
 }
 
+/// As [`to_json`], but a boolean is nought or one: of a number that somebody wrote in its place nobody
+/// knows what it means.
+pub(in crate::data) fn to_json_strictly(
+    collection: &Collection,
+    field: &Field,
+    stored: Value,
+) -> Result<Json, DataError> {
+    match (field.kind, &stored) {
+        (FieldType::Boolean, Value::Integer(number)) if !(0..=1).contains(number) => {
+            Err(unreadable(collection, field.name(), field.kind.as_str()))
+        }
+        _ => to_json(collection, field, stored),
+    }
+}
+
 /// Writes a stored value as JSON of the field's type: what [`to_json`] gives, without making it first
 /// where it is a text or a whole number already.
 pub(in crate::data) fn write(

@@ -180,13 +180,14 @@ impl ServerDatabase {
 
     /// Whether both are the same place, as far as their names tell: the user does not matter.
     pub(super) fn same_place(&self, other: &Self) -> bool {
-        let place = |at: &Self| {
-            let host = at.server.machine();
-            // Where no schema is named, tables are in PostgreSQL's `public`; MySQL names none.
-            let schema = at.schema.clone().unwrap_or_else(|| "public".to_owned());
-            (host, at.server.port, at.name.clone(), schema)
-        };
-        place(self) == place(other)
+        self.place() == other.place()
+    }
+
+    /// Machine, port, database and schema.
+    pub(super) fn place(&self) -> (String, u16, &str, &str) {
+        // Where no schema is named, tables are in PostgreSQL's `public`; MySQL names none.
+        let schema = self.schema.as_deref().unwrap_or("public");
+        (self.server.machine(), self.server.port, &self.name, schema)
     }
 
     /// Another database on the same server.

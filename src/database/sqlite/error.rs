@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use rusqlite::{Error, ErrorCode, ffi};
+use rustix::process::{Resource, getrlimit};
 
+use super::connection;
 use crate::database::descriptors::none_is_left;
 use crate::database::{DatabaseError, Refusal};
 
@@ -12,6 +14,9 @@ pub(super) const NO_KEY_LEFT: &str = "no key is left";
 
 /// How a number is refused that is beyond its type.
 pub(super) const OUT_OF_RANGE: &str = "the number is out of range";
+
+/// Bytes that SQLite writes at once at the most: a page of 64 KiB with its header in the log.
+const ONE_WRITE: u64 = 65_536 + 24;
 
 /// What went wrong with a statement on an open database.
 pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
@@ -36,9 +41,14 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         ErrorCode::OperationInterrupted => DatabaseError::TooSlow(format!(
             "a statement in {shown} took longer than it may, and was cancelled"
         )),
-        ErrorCode::DiskFull => DatabaseError::Storage(format!("cannot write {shown}: the disk is full")),
         ErrorCode::ReadOnly => DatabaseError::Storage(format!("cannot write {shown}: it is read-only")),
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if none_is_left() => no_descriptors(path),
+        ErrorCode::SystemIoFailure | ErrorCode::DiskFull if let Some(limit) = reached_limit(path) => {
+            DatabaseError::FileLimit(format!(
+                "cannot write {shown}: its files have come to the {limit} bytes that this process may give one"
+            ))
+        }
+        ErrorCode::DiskFull => DatabaseError::Storage(format!("cannot write {shown}: the disk is full")),
         ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed => {
             DatabaseError::Storage(format!("the disk failed on {shown}: {error}"))
         }
@@ -102,6 +112,14 @@ fn is_of_tables(message: &str) -> bool {
     message.starts_with("no such table: ")
         || message.starts_with("no such column: ")
         || (message.starts_with("table ") && message.contains(" has no column named "))
+}
+
+/// The size that no file of this process may pass (`ulimit -f`), where a file of the database has come to
+/// it: SQLite does not keep the system's reason.
+fn reached_limit(path: &Path) -> Option<u64> {
+    let limit = getrlimit(Resource::Fsize).current?;
+    let bytes = |end| std::fs::metadata(connection::beside(path, end)).map_or(0, |file| file.len());
+    (bytes("").max(bytes(connection::LOG)).saturating_add(ONE_WRITE) >= limit).then_some(limit)
 }
 
 /// The file cannot be opened because the process has too many open.

@@ -1,0 +1,134 @@
+//! A host whose main database is gone is not made anew over what is left of it.
+
+use std::fs;
+
+use nbapps::database::{Engine, Location};
+use serde_json::json;
+
+use crate::environment::{TestEnvironment, sign_in};
+use crate::sql::run;
+
+/// The files of a data directory that a start could write.
+fn listing(environment: &TestEnvironment) -> Vec<(String, u64)> {
+    let entries = fs::read_dir(environment.data()).unwrap().map(|entry| entry.unwrap());
+    let mut all: Vec<_> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+        .filter(|(name, _)| name != "nbappsd.lock" && name != "logs")
+        .collect();
+    all.sort();
+    all
+}
+
+/// Starts the daemon, which must refuse, and change nothing.
+fn refused(environment: &TestEnvironment, what: &str) {
+    let before = listing(environment);
+    for _ in 0..2 {
+        let (code, said) = environment.refused(environment.daemon_command());
+        assert_eq!(code, 1, "{what}: {said}");
+        assert!(said.contains("the main application's database"), "{what}: {said}");
+        assert!(said.contains("bring it back") && said.contains("begin anew on purpose"), "{what}: {said}");
+        assert_eq!(listing(environment), before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_empty_main_database_is_said_and_none_is_made() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    assert!(daemon.stop().success());
+    let main = environment.data().join("main");
+    let aside = environment.path("main-aside");
+    fs::rename(&main, &aside).unwrap();
+    refused(&environment, "the directory is gone");
+    fs::create_dir(&main).unwrap();
+    refused(&environment, "the directory is empty");
+    fs::write(main.join("database.sqlite"), "").unwrap();
+    refused(&environment, "the file is empty");
+    let apps = environment.data().join("apps");
+    fs::rename(apps.join("crm"), environment.path("crm-aside")).unwrap();
+    refused(&environment, "no application stands");
+    let key = environment.data().join("secret.key");
+    let text = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    refused(&environment, "host.id alone stands");
+    environment.write_private(&key, &text);
+    fs::rename(environment.path("crm-aside"), apps.join("crm")).unwrap();
+    fs::remove_dir_all(&main).unwrap();
+    fs::rename(&aside, &main).unwrap();
+    let daemon = environment.daemon();
+    sign_in(&daemon, Some("crm")).await;
+}
+
+#[tokio::test]
+async fn a_main_database_that_lost_its_registry_is_not_filled_anew() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    assert!(daemon.stop().success());
+    for table in ["applicationProvisions", "deletedApplications", "applications"] {
+        run(&environment.main_url(), &format!("DROP TABLE \"{table}\"")).await;
+    }
+    refused(&environment, "the tables are gone");
+    // On purpose, a host begins anew.
+    for file in ["secret.key", "host.id", "apps"] {
+        fs::rename(environment.data().join(file), environment.path(file)).unwrap();
+    }
+    environment.daemon();
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_repeated() {
+    let environment = TestEnvironment::new();
+    fs::create_dir(environment.data()).unwrap();
+    fs::write(environment.data().join("first-start"), "").unwrap();
+    fs::write(environment.data().join("host.id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::create_dir(environment.data().join("apps")).unwrap();
+    let daemon = environment.daemon();
+    daemon.call("app.create", json!({"id": "crm"}));
+    assert!(!environment.data().join("first-start").exists());
+    assert!(daemon.stop().success());
+    fs::remove_dir_all(environment.data().join("main")).unwrap();
+    refused(&environment, "it was cut short no more");
+}
+
+#[tokio::test]
+async fn a_damaged_secret_of_the_main_application_is_named_with_a_way_out() {
+    let environment = TestEnvironment::of(module_path!());
+    let daemon = environment.daemon();
+    let shown = environment.data().join("main-root-password");
+    assert!(daemon.stop().success());
+    let engine = Location::parse(&environment.main_url()).unwrap().engine();
+    let blob: &[&str] = if engine == Engine::Sqlite { &["X'FF00'"] } else { &[] };
+    for secret in ["'x'", "''"].iter().chain(blob) {
+        let sql =
+            format!("UPDATE \"applicationProvisions\" SET \"jwtSecret\" = {secret} WHERE name = 'main'");
+        run(&environment.main_url(), &sql).await;
+        let (code, said) = environment.refused(environment.daemon_command());
+        assert_eq!(code, 1, "{said}");
+        for part in ["jwtSecret in the row 'main' of applicationProvisions", "secret.key", "DELETE FROM"] {
+            assert!(said.contains(part), "{secret}: {said}");
+        }
+    }
+    run(&environment.main_url(), "DELETE FROM \"applicationProvisions\" WHERE name = 'main'").await;
+    let before = fs::read(&shown).ok();
+    let daemon = environment.daemon();
+    sign_in(&daemon, None).await;
+    assert_eq!(fs::read(&shown).ok(), before, "no password is shown that is none");
+}
+
+#[test]
+fn a_key_that_is_no_file_is_said_at_once() {
+    let environment = TestEnvironment::new();
+    assert!(environment.daemon().stop().success());
+    let key = environment.data().join("secret.key");
+    fs::remove_file(&key).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &key, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let (code, said) = environment.refused(environment.daemon_command());
+    assert!(code == 1 && said.contains("a named pipe") && said.contains("hint: bring secret.key"), "{said}");
+    fs::remove_file(&key).unwrap();
+    fs::create_dir(&key).unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let (code, said) = environment.refused(environment.daemon_command());
+    assert!(code == 1 && said.contains("a directory") && said.contains("hint: bring secret.key"), "{said}");
+}
