@@ -17,11 +17,10 @@ pub(super) fn hashed<'a>(
     mut given: Record,
 ) -> Pin<Box<dyn Future<Output = Result<Record, ApiError>> + Send + 'a>> {
     Box::pin(async move {
-        if collection.name() == USERS.name() {
-            // An empty one is none: forms send all of their fields.
-            if let Some(password) = take_password(&mut given)? {
-                given.insert("password".to_owned(), Value::from(password));
-            }
+        if collection.name() == USERS.name()
+            && let Some(password) = take_password(&mut given)?
+        {
+            given.insert("password".to_owned(), Value::from(password));
         }
         for field in collection.fields().iter().filter(|field| field.kind() == FieldType::Password) {
             match given.get_mut(field.name()) {

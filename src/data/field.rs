@@ -193,6 +193,9 @@ pub struct Field {
     pub(super) indexed: bool,
     pub(super) not_null: bool,
     pub(super) hidden: bool,
+    pub(super) unsigned: bool,
+    pub(super) trimmed: bool,
+    pub(super) touched: bool,
     pub(super) length: Option<u32>,
     pub(super) default: Option<Value>,
     pub(super) generator: Option<Generator>,
@@ -223,6 +226,9 @@ impl Field {
             indexed: false,
             not_null: false,
             hidden: kind == FieldType::Password,
+            unsigned: false,
+            trimmed: false,
+            touched: false,
             length: None,
             default: None,
             generator: None,
@@ -298,6 +304,27 @@ impl Field {
     #[must_use]
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    /// It holds no number less than 0.
+    #[must_use]
+    pub fn unsigned(mut self) -> Self {
+        self.unsigned = true;
+        self
+    }
+
+    /// Its texts are stored without the blanks around them.
+    #[must_use]
+    pub fn trimmed(mut self) -> Self {
+        self.trimmed = true;
+        self
+    }
+
+    /// It holds the moment at which the record was changed last.
+    #[must_use]
+    pub fn touched(mut self) -> Self {
+        self.touched = true;
         self
     }
 
@@ -407,6 +434,30 @@ impl Field {
     #[must_use]
     pub const fn is_indexed(&self) -> bool {
         self.indexed
+    }
+
+    /// Whether the database counts it up for new records.
+    #[must_use]
+    pub const fn is_auto_increment(&self) -> bool {
+        self.auto_increment
+    }
+
+    /// What makes the value of a new record that is given none.
+    #[must_use]
+    pub const fn generator(&self) -> Option<&Generator> {
+        self.generator.as_ref()
+    }
+
+    /// Whether a new record that is given no value gets one of its own.
+    #[must_use]
+    pub const fn fills_itself(&self) -> bool {
+        self.auto_increment || self.generator.is_some()
+    }
+
+    /// Whether there is one value for all new records that are given none.
+    #[must_use]
+    pub const fn has_default(&self) -> bool {
+        self.default.is_some()
     }
 
     /// Whether no two records have the same value.

@@ -32,8 +32,9 @@ impl RootAccount {
             nickname: choose(&given.nickname, &configured.nickname, "Super Admin"),
             password: password.clone().unwrap_or_else(generate_password),
         };
-        if user.password.is_empty() {
-            return Err(RpcError::new(ErrorKind::InvalidSetting, "the root user's password is empty")
+        if user.password.is_empty() || user.password.contains('\0') {
+            let problem = "the root user's password is empty, or has a character U+0000";
+            return Err(RpcError::new(ErrorKind::InvalidSetting, problem)
                 .hint("give one with --admin-password-file, or leave it out to have one made"));
         }
         if !user.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {

@@ -29,6 +29,11 @@ async fn collections_and_fields() {
 }
 
 #[tokio::test]
+async fn options_of_definitions() {
+    follow("options").await;
+}
+
+#[tokio::test]
 async fn records() {
     follow("records").await;
 }
@@ -141,6 +146,21 @@ async fn paging_and_sorting() {
 #[tokio::test]
 async fn moving() {
     follow("moving").await;
+}
+
+#[tokio::test]
+async fn requests_that_are_not_meant() {
+    follow("not_meant").await;
+}
+
+#[tokio::test]
+async fn several_changed_in_order() {
+    follow("changed_order").await;
+}
+
+#[tokio::test]
+async fn keys_of_nought_and_less() {
+    follow("key_zero").await;
 }
 
 #[tokio::test]

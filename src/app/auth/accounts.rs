@@ -45,6 +45,8 @@ impl AccountRules {
     pub fn check_password(&self, password: &str) -> Result<(), AuthError> {
         let problem = if password.is_empty() {
             "the new password is empty".to_owned()
+        } else if password.contains('\0') {
+            "the new password has a character U+0000, which nobody types".to_owned()
         } else if password.len() > LONGEST_PASSWORD {
             format!("the new password is too long: at most {LONGEST_PASSWORD} bytes")
         } else if password.chars().count() < self.shortest_password {
@@ -70,7 +72,7 @@ pub fn take_password(values: &mut Record) -> Result<Option<String>, AuthError> {
     }
     match values.remove("password") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(password)) => Ok(Some(password).filter(|password| !password.is_empty())),
+        Some(Value::String(password)) => Ok(Some(password)),
         Some(_) => Err(AuthError::Invalid("password must be a text".into())),
     }
 }
@@ -134,6 +136,7 @@ mod tests {
         for (password, by_default, by_settings) in [
             ("", false, false),
             ("x", true, false),
+            ("secret-\0-1", false, false),
             ("ääääääää", true, true),
             (&*"x".repeat(1024), true, true),
             (&*"x".repeat(1025), false, false),
@@ -150,9 +153,11 @@ mod tests {
         }));
         assert_eq!(take_password(&mut values).unwrap().as_deref(), Some("x"));
         assert_eq!(Value::Object(values), json!({"username": null, "email": "a@example.com"}));
-        for (password, taken) in [(json!(null), true), (json!(""), true), (json!(1), false)] {
+        for (password, taken) in
+            [(json!(null), Some(None)), (json!(""), Some(Some(String::new()))), (json!(1), None)]
+        {
             let mut values = record(json!({"password": password}));
-            assert_eq!(take_password(&mut values).ok(), taken.then_some(None));
+            assert_eq!(take_password(&mut values).ok(), taken);
         }
     }
 }

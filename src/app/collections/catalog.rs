@@ -18,6 +18,11 @@ pub(in crate::app) fn base() -> Arc<Catalog> {
     Arc::clone(&BASE)
 }
 
+/// Whether a collection is one that every application has.
+pub(in crate::app) fn is_system(name: &str) -> bool {
+    BASE.get(name).is_some()
+}
+
 /// Reads what is written down.
 pub(in crate::app) async fn load(source: &DataSource) -> Result<Arc<Catalog>, DataError> {
     let collections = source.find(&system::USER_COLLECTIONS, rows()).await?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::{self, whole};
 use super::definition::{self, Defined, text, truth};
 use super::rows::{merge, next_place, refresh, refused, row};
-use super::{fields, names};
+use super::{fields, names, options};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
@@ -35,7 +35,14 @@ pub(in crate::app) async fn create(
     };
     let name = if name.is_empty() { format!("t_{}", random_uid()) } else { name };
     names::check("collection", &name)?;
-    let fields = field_definitions(&mut given)?;
+    let mut fields = Vec::new();
+    for field in field_definitions(&mut given)? {
+        let field = options::spread(field, &fields::COLUMNS)?;
+        options::check_field(text(&field, "type").unwrap_or_default(), &field)?;
+        fields.push(field);
+    }
+    let mut given = options::spread(given, &COLUMNS)?;
+    options::check_collection(&given)?;
     // As recorded: the fields that fill themselves are there when they are listed.
     for preset in ["createdAt", "updatedAt", "createdBy", "updatedBy"] {
         let listed = fields.iter().any(|field| text(field, "name") == Some(preset));
@@ -138,6 +145,12 @@ async fn fill(
     for field in associations {
         fields::add(transaction, name, field).await?;
     }
+    // What fields say of others may be of one that came with an association.
+    let collection = fields::known(transaction, name)?;
+    for field in collection.fields() {
+        options::check_defined(&collection, &Defined::Column(field.clone()))?;
+    }
+    options::check_target_key(&collection, whole(&row).get("filterTargetKey"))?;
     Ok(row)
 }
 
@@ -165,10 +178,18 @@ async fn update_meant(
     filter: &Filter,
     given: &Map<String, Value>,
 ) -> Result<Vec<Record>, DataError> {
+    if given.get("fields").is_some_and(|fields| !fields.is_null()) {
+        return Err(refused("fields are set by collections:setFields, or each by an action of its own"));
+    }
+    let given = options::spread(given.clone(), &COLUMNS)?;
+    options::check_collection(&given)?;
     let rows = meant(transaction, filter).await?;
     let mut changed = Vec::with_capacity(rows.len());
     for before in rows {
         let name = text(&before, "name").unwrap_or_default().to_owned();
+        let mut stays = whole(&before);
+        stays.entry("tableName").or_insert_with(|| Value::from(name.clone()));
+        options::check_fixed(&format!("collection {name}"), &stays, &given, &["key", "name", "tableName"])?;
         let mut changes = row(given.clone(), &COLUMNS, &["fields", "options", "key", "name", "sort"]);
         for fixed in ["key", "name", "sort"] {
             changes.remove(fixed);
@@ -179,21 +200,34 @@ async fn update_meant(
         let old = transaction.catalog().get(&name).cloned();
         transaction.update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
         let new = refresh(transaction, &name).await?;
-        for field in new.fields() {
-            if old.as_ref().is_some_and(|old| old.get(field.name()).is_none()) {
-                if field.is_primary_key() {
-                    return Err(refused(format!(
-                        "{name} has no key, and gets none as long as it has a table"
-                    )));
-                }
-                new.check_room()?;
-                transaction.add_column(&new, &field.clone().nullable()).await?;
-            }
+        if let Some(old) = old {
+            add_missing(transaction, &old, &new).await?;
         }
+        options::check_target_key(&new, given.get("filterTargetKey"))?;
         let after = Query::filter(Filter::eq("name", name));
         changed.extend(transaction.find_one(&USER_COLLECTIONS, after).await?);
     }
     Ok(changed)
+}
+
+/// Adds the columns of fields that come with options of a collection.
+async fn add_missing(
+    transaction: &mut Transaction,
+    old: &Collection,
+    new: &Collection,
+) -> Result<(), DataError> {
+    let key = |collection: &Collection| -> Vec<String> {
+        collection.primary_key().map(|field| field.name().to_owned()).collect()
+    };
+    if key(old) != key(new) {
+        let what = if key(old).is_empty() { "has no key, and gets none" } else { "keeps its key" };
+        return Err(refused(format!("{} {what} as long as it has a table", new.name())));
+    }
+    for field in new.fields().iter().filter(|field| old.get(field.name()).is_none()) {
+        new.check_room()?;
+        transaction.add_column(new, &field.clone().nullable()).await?;
+    }
+    Ok(())
 }
 
 /// Removes collections with their records; gives their number.

@@ -110,8 +110,14 @@ fn column(name: &str, kind: &str, definition: &Map<String, Value>) -> Result<Fie
     if definition.get("allowNull") == Some(&Value::Bool(false)) {
         field = field.not_null();
     }
-    if truth(definition, "hidden") && kind == FieldType::Password {
-        field = field.hidden();
+    if truth(definition, "unsigned") {
+        field = field.unsigned();
+    }
+    if truth(definition, "trim") {
+        field = field.trimmed();
+    }
+    if truth(definition, "onUpdateToCurrentTime") && kind.is_date() {
+        field = field.touched();
     }
     if let Some(default) = definition.get("defaultValue").filter(|value| !value.is_null()) {
         let checked = field.check(default)?;
@@ -130,6 +136,9 @@ fn column_type(
 ) -> Result<(FieldType, Option<Generator>), DataError> {
     let fills = definition.get("autoFill") != Some(&Value::Bool(false));
     let filled = |generator| fills.then_some(generator);
+    let now =
+        ["defaultToCurrentTime", "onUpdateToCurrentTime"].iter().any(|option| truth(definition, option));
+    let now = now.then_some(Generator::Now);
     Ok(match kind {
         "string" => (FieldType::String, None),
         "text" => (FieldType::Text, None),
@@ -139,14 +148,8 @@ fn column_type(
         "double" | "real" => (FieldType::Double, None),
         "decimal" => (decimal(name, definition)?, None),
         "boolean" => (FieldType::Boolean, None),
-        "date" | "datetime" | "datetimeTz" => {
-            let now = truth(definition, "defaultToCurrentTime").then_some(Generator::Now);
-            (FieldType::DateTime, now)
-        }
-        "datetimeNoTz" => {
-            let now = truth(definition, "defaultToCurrentTime").then_some(Generator::Now);
-            (FieldType::DateTimeNoTz, now)
-        }
+        "date" | "datetime" | "datetimeTz" => (FieldType::DateTime, now),
+        "datetimeNoTz" => (FieldType::DateTimeNoTz, now),
         "dateOnly" => (FieldType::DateOnly, None),
         "time" => (FieldType::Time, None),
         "unixTimestamp" => {
@@ -154,7 +157,6 @@ fn column_type(
             let accuracy =
                 shown.and_then(|props| props.get("accuracy")).or_else(|| definition.get("accuracy"));
             let milliseconds = accuracy.and_then(Value::as_str) == Some("millisecond");
-            let now = truth(definition, "defaultToCurrentTime").then_some(Generator::Now);
             (FieldType::UnixTimestamp { milliseconds }, now)
         }
         "json" | "jsonb" => (FieldType::Json, None),
@@ -164,7 +166,7 @@ fn column_type(
         "nanoid" => (FieldType::Nanoid, filled(nanoid(name, definition)?)),
         "uid" => {
             let prefix = text(definition, "prefix").unwrap_or_default().into();
-            (FieldType::Uid, Some(Generator::Uid { prefix }))
+            (FieldType::Uid, filled(Generator::Uid { prefix }))
         }
         "snowflakeId" => (FieldType::SnowflakeId, filled(Generator::Snowflake)),
         "password" => (FieldType::Password, None),

@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 use super::catalog::whole;
 use super::definition::{self, Defined, text};
 use super::links::{add_reverse, prepare, with_defaults};
-use super::names;
 use super::rows::{merge, next_place, refresh, refused, row};
+use super::{names, options};
 use crate::app::acl::store::{self, StoreError};
-use crate::app::system::USER_FIELDS;
+use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
-    AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Query, Record, Transaction,
-    random_uid,
+    AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Generator, Query, Record,
+    Transaction, random_uid,
 };
 
 /// What is in columns of `fields`; the rest is in `options`.
-const COLUMNS: [&str; 9] =
+pub(super) const COLUMNS: [&str; 9] =
     ["key", "name", "type", "interface", "description", "collectionName", "parentKey", "reverseKey", "sort"];
 /// What a definition is given with and is no part of it.
 const NOT_OPTIONS: [&str; 2] = ["options", "reverseField"];
@@ -71,6 +71,8 @@ pub(super) async fn add(
     given: Map<String, Value>,
 ) -> Result<Record, DataError> {
     let collection = known(transaction, name)?;
+    let given = options::spread(given, &COLUMNS)?;
+    options::check_field(text(&given, "type").unwrap_or_default(), &given)?;
     let reverse = match given.get("reverseField") {
         Some(Value::Object(reverse)) => Some(reverse.clone()),
         _ => None,
@@ -93,6 +95,7 @@ pub(super) async fn add(
         let known = collection.fields().iter().flat_map(|field| [field.name(), field.column()]);
         names::check_new("field", &field_name, known.chain(associations))?;
     }
+    options::check_defined(&collection, &defined)?;
     match &defined {
         Defined::Column(field) => add_column(transaction, &collection, field).await?,
         Defined::Association(association) => {
@@ -122,9 +125,19 @@ pub(super) async fn add_column(
     if field.is_primary_key() {
         return Err(refused("a primary key belongs into the definition of the collection"));
     }
-    if collection.get(field.name()).is_none() {
-        names::check_column(field.column())?;
-        collection.clone().with_field(field.clone()).check_room()?;
+    match collection.get(field.name()) {
+        Some(there) if there.kind() != field.kind() || there.column() != field.column() => {
+            let (name, kind) = (field.name(), there.kind().as_str());
+            return Err(refused(format!(
+                "{name} is in a column {} of the type {kind} already",
+                there.column()
+            )));
+        }
+        Some(_) => {}
+        None => {
+            names::check_column(field.column())?;
+            collection.clone().with_field(field.clone()).check_room()?;
+        }
     }
     // Records that are there have none: what must have a value is looked at when they are written.
     transaction.add_column(collection, &field.clone().nullable()).await?;
@@ -162,6 +175,38 @@ pub(in crate::app) async fn update(
         .await
 }
 
+/// What a field's definition is changed by: without what says nothing.
+fn given_to(name: &str, before: &Record, given: Map<String, Value>) -> Result<Map<String, Value>, DataError> {
+    let mut given = options::spread(given, &COLUMNS)?;
+    let fixed = ["name", "type", "key", "collectionName", "reverseKey"];
+    options::check_fixed(&format!("field {name}"), before, &given, &fixed)?;
+    let kind = text(before, "type").unwrap_or_default();
+    if definition::association_kind(kind).is_some() {
+        given.retain(|option, value| !value.is_null() || !options::ASSOCIATION_TEXTS.contains(&&**option));
+    }
+    given.insert("name".to_owned(), Value::from(name));
+    options::check_field(kind, &given)?;
+    Ok(given)
+}
+
+/// Refuses what would ask for another column.
+fn check_column_stays(was: &Field, is: &Field) -> Result<(), DataError> {
+    let name = was.name();
+    if was.is_primary_key() != is.is_primary_key()
+        || was.is_auto_increment() != is.is_auto_increment()
+        || was.column() != is.column()
+        || was.kind() != is.kind()
+    {
+        return Err(refused(format!("the key, the column and the kind of {name} stay as they are")));
+    }
+    if was.is_long() != is.is_long() {
+        return Err(refused(format!(
+            "the length of {name} stays within 255 characters, or beyond: make another field"
+        )));
+    }
+    Ok(())
+}
+
 /// Changes a field's definition, and the index that it asks for.
 pub(super) async fn change(
     transaction: &mut Transaction,
@@ -170,13 +215,8 @@ pub(super) async fn change(
     given: Map<String, Value>,
 ) -> Result<(), DataError> {
     let name = text(before, "name").unwrap_or_default();
-    let renamed = text(&given, "name").is_some_and(|new| new != name);
-    let retyped = text(&given, "type").is_some_and(|new| Some(new) != text(before, "type"));
-    if renamed || retyped {
-        return Err(refused(format!(
-            "the name and the type of a field stay: make another one and remove {name}"
-        )));
-    }
+    let given = given_to(name, before, given)?;
+    let own_rules = options::RELATED.iter().any(|option| given.contains_key(*option));
     let fixed = ["key", "name", "type", "collectionName", "sort", "reverseField", "options"];
     let mut changes = row(given, &COLUMNS, &fixed);
     changes.retain(|column, _| !fixed.contains(&column.as_str()) || column == "options");
@@ -187,19 +227,12 @@ pub(super) async fn change(
     after.extend(changes.clone());
     let (was, is) = (definition::field(&whole(before)), definition::field(&whole(&after))?);
     let known = known(transaction, collection)?;
+    if own_rules {
+        options::check_defined(&known, &is)?;
+    }
     match (was, &is) {
         (Ok(Defined::Column(was)), Defined::Column(is)) => {
-            if was.is_primary_key() != is.is_primary_key()
-                || was.column() != is.column()
-                || was.kind() != is.kind()
-            {
-                return Err(refused(format!("the key, the column and the kind of {name} stay as they are")));
-            }
-            if was.is_long() != is.is_long() {
-                return Err(refused(format!(
-                    "the length of {name} stays within 255 characters, or beyond: make another field"
-                )));
-            }
+            check_column_stays(&was, is)?;
             if was.is_unique() != is.is_unique() || was.is_indexed() != is.is_indexed() {
                 known.clone().with_field(is.clone()).check_room()?;
                 transaction.change_index(&known, &was, is).await?;
@@ -240,8 +273,19 @@ async fn remove(transaction: &mut Transaction, name: &str, fields: &[&str]) -> R
     Ok(removed)
 }
 
-/// Refuses to remove a field by whose values records of associations are found.
+/// Refuses to remove a field by whose values records are found or put in order.
 fn check_unneeded(transaction: &Transaction, name: &str, field: &str) -> Result<(), DataError> {
+    let needed = |by: &str, of: &str| {
+        Err(refused(format!("the field {field} is needed by {by} of {of}: change or remove that first")))
+    };
+    let own = transaction.catalog().get(name);
+    if let Some(own) = own.filter(|own| own.key().iter().any(|key| key.name() == field)) {
+        return needed("filterTargetKey", own.name());
+    }
+    let divided = |other: &&Field| matches!(other.generator(), Some(Generator::Position { scope: Some(scope) }) if **scope == *field);
+    if let Some(divided) = own.and_then(|own| own.fields().iter().find(divided)) {
+        return needed(divided.name(), name);
+    }
     for source in transaction.catalog().iter() {
         for association in source.associations() {
             let here = association.kind != AssociationKind::BelongsTo && source.name() == name;
@@ -249,36 +293,51 @@ fn check_unneeded(transaction: &Transaction, name: &str, field: &str) -> Result<
                 matches!(association.kind, AssociationKind::BelongsTo | AssociationKind::BelongsToMany)
                     && *association.target == *name;
             if here && *association.source_key == *field || there && *association.target_key == *field {
-                return Err(refused(format!(
-                    "the field {field} is needed by {} of {}: remove that one first",
-                    association.name,
-                    source.name()
-                )));
+                return needed(&association.name, source.name());
             }
         }
     }
     Ok(())
 }
 
-/// Refuses to remove what is no field of a collection, before anything is removed.
+/// Refuses to remove what has no definition of its own, before anything is removed.
 async fn check_known(
     transaction: &mut Transaction,
     collection: &Collection,
     fields: &[&str],
 ) -> Result<(), DataError> {
-    let written = Query::filter(Filter::eq("collectionName", collection.name())).fields(&["name"]);
+    let name = collection.name();
+    let written = Query::filter(Filter::eq("collectionName", name)).fields(&["name"]);
     let written = transaction.find(&USER_FIELDS, written).await?;
-    let is_known = |field: &str| {
-        collection.get(field).is_some()
-            || collection.associated(field).is_some()
-            || written.iter().any(|row| text(row, "name") == Some(field))
-    };
-    match fields.iter().find(|field| !is_known(field)) {
-        Some(unknown) => {
-            Err(refused(format!("the collection {} has no field {unknown} to remove", collection.name())))
+    let is_written = |field: &&&str| written.iter().any(|row| text(row, "name") == Some(**field));
+    let Some(field) = fields.iter().find(|field| !is_written(field)) else { return Ok(()) };
+    let row = transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?;
+    let brought = row.and_then(|row| options::brought_by(&whole(&row), field));
+    Err(refused(match (collection.get(field), brought) {
+        (Some(key), _) if key.is_primary_key() => {
+            format!("{field} is the key of {name}: it stays as long as the collection")
         }
-        None => Ok(()),
-    }
+        (_, Some(option)) => {
+            format!("{field} comes with {option} of {name}: set that to false with collections:update")
+        }
+        (None, None) if collection.associated(field).is_none() => {
+            format!("the collection {name} has no field {field} to remove")
+        }
+        _ => format!("{field} of {name} belongs to the system"),
+    }))
+}
+
+/// Turns off the option of a collection by which a field would come back that is removed.
+async fn turn_off(transaction: &mut Transaction, name: &str, field: &str) -> Result<(), DataError> {
+    let filter = Filter::eq("name", name);
+    let Some(row) = transaction.find_one(&USER_COLLECTIONS, Query::filter(filter.clone())).await? else {
+        return Ok(());
+    };
+    let Some(option) = options::brought_by(&whole(&row), field) else { return Ok(()) };
+    let mut options = row.get("options").cloned().unwrap_or_else(|| json!({}));
+    merge(&mut options, Some(json!({option: false})));
+    let change = Record::from_iter([("options".to_owned(), options)]);
+    transaction.update(&USER_COLLECTIONS, &filter, change).await.map(drop)
 }
 
 /// Removes the definitions of fields, and what is said of them elsewhere; gives their number, and those
@@ -290,10 +349,13 @@ pub(super) async fn forget_fields(
 ) -> Result<(u64, Vec<Field>), DataError> {
     let (mut removed, mut dropped) = (0, Vec::new());
     let collection = known(transaction, name)?;
-    // Associations first: what they need may go after them.
-    let (associations, columns): (Vec<&str>, Vec<&str>) =
-        fields.iter().partition(|field| collection.associated(field).is_some());
-    for field_name in associations.iter().chain(&columns) {
+    // What needs others goes before them: associations, and orders that are divided.
+    let needs = |field: &str| {
+        collection.associated(field).is_some()
+            || collection.get(field).is_some_and(|field| field.kind() == FieldType::Sort)
+    };
+    let (needing, needed): (Vec<&str>, Vec<&str>) = fields.iter().partition(|field| needs(field));
+    for field_name in needing.iter().chain(&needed) {
         let filter = Filter::eq("collectionName", name).and(Filter::eq("name", *field_name));
         let Some(row) = transaction.find_one(&USER_FIELDS, Query::filter(filter.clone())).await? else {
             continue;
@@ -311,6 +373,7 @@ pub(super) async fn forget_fields(
             check_unneeded(transaction, name, field_name)?;
         }
         transaction.destroy(&USER_FIELDS, &filter).await?;
+        turn_off(transaction, name, field_name).await?;
         store::field_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name, field_name)
             .await
             .map_err(StoreError::into_data)?;

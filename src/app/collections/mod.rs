@@ -1,6 +1,6 @@
 //! The collections that users make: how they are written down, and what becomes of them.
 //!
-//! `definition.rs` reads a definition in NocoBase's words, `catalog.rs` makes of all that are
+//! `definition.rs` reads a definition in NocoBase's words, `options.rs` checks what one may say, `catalog.rs` makes of all that are
 //! written down (the tables `collections` and `fields`) the catalog that records are read and
 //! written by, `change.rs`, `fields.rs` and `links.rs` change them: rows (`rows.rs`), tables and catalog together.
 //! `shape.rs` gives them the shape in which clients see them.
@@ -11,10 +11,11 @@ mod definition;
 mod fields;
 mod links;
 mod names;
+mod options;
 mod rows;
 mod shape;
 
-pub(super) use catalog::{base, load, tables};
+pub(super) use catalog::{base, is_system, load, tables};
 pub(super) use change::{create, destroy, set_fields, update};
 pub(super) use fields::{create as create_field, destroy as destroy_field, update as update_field};
 pub(super) use shape::{collection as collection_shape, field as field_shape, meta};

@@ -5,10 +5,10 @@
 use sea_query::{Expr, Query as Statement, Returning};
 
 use super::create::Row;
-use super::plan::{Plan, record};
+use super::plan::Plan;
 use super::read::fitting;
 use super::writer::{Origin, Values, WriteOptions};
-use super::{raw, value};
+use super::{generate, order, raw, value};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::filter::Compiler;
@@ -57,14 +57,18 @@ pub(in crate::data) async fn change<E: Executor>(
         return Ok(None);
     }
     let compiler = Compiler::new(catalog, namespace, options.guard.as_deref(), options.clock);
-    let plan = Plan::new(&compiler, collection, &Selection::default(), false)?;
+    let mut plan = Plan::new(&compiler, collection, &Selection::default(), false)?;
+    // Engines answer in the order in which the rows lie.
+    order::key_fields(collection).for_each(|key| plan.needs(key));
     let mut statement = Statement::update();
     statement.table(table::table(collection, namespace));
     let condition = fitting(&compiler, collection, filter, Action::Update)?;
     if !condition.is_empty() {
         statement.cond_where(condition);
     }
-    let Values { own, .. } = options.values(collection, given.clone(), access.as_ref(), &Origin::top())?;
+    let Values { mut own, .. } =
+        options.values(collection, given.clone(), access.as_ref(), &Origin::top())?;
+    generate::touch(collection, &mut own);
     for (name, given) in &own {
         let itself = matches!(name.as_str(), CREATED_AT | UPDATED_AT)
             || (options.user.is_some() && matches!(name.as_str(), CREATED_BY | UPDATED_BY));
@@ -84,9 +88,13 @@ pub(in crate::data) async fn change<E: Executor>(
     }
     let shown: Vec<_> = plan.columns.iter().map(|field| field.column().to_owned()).collect();
     statement.returning(Returning::new().columns(shown));
-    let rows = executor.change(&statement).await?;
+    let mut rows = executor.change(&statement).await?;
+    order::by_key(collection, &plan.columns, &mut rows);
     raw::count_on_changed(executor, collection, &own).await?;
-    rows.into_iter().map(|row| record(collection, &plan.columns, row)).collect::<Result<_, _>>().map(Some)
+    let changed: Result<Vec<_>, _> = rows.into_iter().map(|row| plan.record(collection, row)).collect();
+    let mut changed = changed?;
+    plan.tidy(&mut changed);
+    Ok(Some(changed))
 }
 
 /// Whether all that is changed may be seen, also when it is changed.
@@ -106,6 +114,7 @@ fn sees_changed(
 /// Whether a filter looks at what is changed, so that a record may leave it; or at other records.
 fn looks_at(collection: &Collection, filter: &Filter, given: &Record) -> bool {
     let of_itself = [UPDATED_AT, UPDATED_BY];
-    let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path);
+    let is_touched = |path: &str| collection.get(path).is_some_and(|field| field.touched);
+    let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path) || is_touched(path);
     filter.looks_elsewhere(collection) || filter.paths().into_iter().any(may_change)
 }

@@ -3,8 +3,8 @@
 use rand::seq::IndexedRandom as _;
 use serde_json::Value as Json;
 
-use crate::data::Generator;
 use crate::data::snowflake;
+use crate::data::{Collection, Generator, Record};
 
 /// A value that needs nothing but chance or a clock; `None` for a place in an order.
 pub(super) fn value(generator: &Generator) -> Option<Json> {
@@ -16,9 +16,18 @@ pub(super) fn value(generator: &Generator) -> Option<Json> {
         }
         Generator::Uid { prefix } => Some(Json::String(format!("{prefix}{}", snowflake::random_uid()))),
         Generator::Snowflake => Some(Json::from(snowflake::next_snowflake())),
-        Generator::Now => {
-            Some(Json::String(chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
-        }
+        Generator::Now => Some(now()),
         Generator::Position { .. } => None,
     }
+}
+
+/// Sets the fields of a changed record that say when it was changed, whatever they were given.
+pub(super) fn touch(collection: &Collection, changes: &mut Record) {
+    for field in collection.fields().iter().filter(|field| field.touched) {
+        changes.insert(field.name().to_owned(), now());
+    }
+}
+
+fn now() -> Json {
+    Json::String(chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }

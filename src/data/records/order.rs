@@ -1,13 +1,16 @@
 //! The order of rows. Behind what is asked for comes what tells apart the rows that are alike in it:
 //! pages mean something only where no two rows may change places from one statement to the next.
 
+use std::cmp::Ordering;
+
+use bigdecimal::BigDecimal;
 use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, SelectStatement};
 
 use super::{plan, value};
 use crate::data::access::Action;
 use crate::data::filter::{Compiler, Joins, in_order};
 use crate::data::{Association, AssociationKind, Collection, DataError, Field, FieldType, Sort, table};
-use crate::database::Engine;
+use crate::database::{Engine, Row, Value};
 
 /// Columns that rows without a key are compared by, before the engine's own name for a row.
 const MAX_COMPARED: usize = 32;
@@ -77,6 +80,45 @@ pub(super) fn complete(
     }
     let last = name.map_or_else(|| digest(collection, column), column);
     statement.order_by_expr(last, Order::Asc);
+}
+
+/// The fields by which records without any other order are in one.
+pub(super) fn key_fields(collection: &Collection) -> impl Iterator<Item = &Field> {
+    collection.key().into_iter().chain(collection.primary_key())
+}
+
+/// Puts rows of these columns into the order of their keys: that in which [`complete`] reads them.
+pub(super) fn by_key(collection: &Collection, columns: &[&Field], rows: &mut [Row]) {
+    let keys: Vec<(usize, &Field)> = key_fields(collection)
+        .filter_map(|key| Some((columns.iter().position(|field| field.name() == key.name())?, key)))
+        .collect();
+    rows.sort_by(|one, other| {
+        let by_one = keys.iter().map(|(at, key)| compare(key, one.value(*at), other.value(*at)));
+        by_one.fold(Ordering::Equal, Ordering::then)
+    });
+}
+
+/// Which of two values of a key comes first; behind all is none.
+fn compare(key: &Field, one: Option<&Value>, other: Option<&Value>) -> Ordering {
+    match (one, other) {
+        (Some(Value::Null), Some(Value::Null)) => Ordering::Equal,
+        (Some(Value::Null), _) => Ordering::Greater,
+        (_, Some(Value::Null)) => Ordering::Less,
+        (Some(Value::Integer(one)), Some(Value::Integer(other))) => one.cmp(other),
+        (Some(Value::Real(one)), Some(Value::Real(other))) => one.total_cmp(other),
+        (Some(Value::Decimal(one)), Some(Value::Decimal(other))) => one.cmp(other),
+        (Some(Value::Text(one)), Some(Value::Text(other))) => match key.kind() {
+            FieldType::Decimal { .. } => one.parse::<BigDecimal>().ok().cmp(&other.parse().ok()),
+            _ => one.cmp(other),
+        },
+        (Some(Value::Bool(one)), Some(Value::Bool(other))) => one.cmp(other),
+        (Some(Value::DateTime(one)), Some(Value::DateTime(other))) => one.cmp(other),
+        (Some(Value::DateTimeNoTz(one)), Some(Value::DateTimeNoTz(other))) => one.cmp(other),
+        (Some(Value::Date(one)), Some(Value::Date(other))) => one.cmp(other),
+        (Some(Value::Time(one)), Some(Value::Time(other))) => one.cmp(other),
+        (Some(Value::Uuid(one)), Some(Value::Uuid(other))) => one.cmp(other),
+        _ => Ordering::Equal,
+    }
 }
 
 /// The fields that rows without a key are compared by: an order tells of a value, so that these are

@@ -238,10 +238,18 @@ impl Writer<'_> {
         let own = has(&record);
         let wanted = match (scope, &change.scope) {
             (Some(scope), Some(given)) => {
+                let others = given.keys().any(|name| name != scope);
                 let given = given
                     .get(scope)
-                    .ok_or_else(|| DataError::Refused(format!("targetScope has no {scope}")))?;
+                    .filter(|_| !others)
+                    .ok_or_else(|| DataError::Refused(format!("targetScope has {scope} and nothing else")))?;
                 Some(collection.known(scope)?.check(given)?)
+            }
+            (None, Some(_)) => {
+                let field = field.name();
+                return Err(DataError::Refused(format!(
+                    "{field} is one order: there is no targetScope in it"
+                )));
             }
             _ => None,
         };

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::position::orders;
 use super::rows::are_told_apart;
 use super::writer::{Origin, Values, Which, Writer};
-use super::{keyed, raw, value};
+use super::{generate, keyed, raw, value};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record};
@@ -60,6 +60,7 @@ impl Writer<'_> {
                     own.insert(UPDATED_BY.to_owned(), Json::from(user));
                 }
             }
+            generate::touch(collection, &mut own);
             let before = self.whole(collection, which.clone()).await?;
             let hooks = self.hooks(collection);
             if before.is_empty() {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, RoundingMode};
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use sea_query::Expr;
@@ -59,13 +60,31 @@ pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> R
             let held = number::among_decimals(given, precision, scale).ok_or_else(not_a_number)?;
             return Ok(held.map(|number| engine.decimal(number, precision, scale)));
         }
-        _ => return to_storage(field, given).map(|stored| Held::This(value(stored))),
+        _ => return signed(field, given).map(|stored| Held::This(value(stored))),
     };
     Ok(held.map(|number| value(Value::Integer(number))))
 }
 
 /// A JSON value as a field stores it.
 pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, DataError> {
+    let stored = signed(field, given)?;
+    if field.unsigned && is_negative(&stored) {
+        return Err(expected(field, given, "a number from 0 on, as of an unsigned field"));
+    }
+    Ok(stored)
+}
+
+fn is_negative(stored: &Value) -> bool {
+    match stored {
+        Value::Integer(number) => *number < 0,
+        Value::Real(number) => *number < 0.0,
+        Value::Decimal(number) => number.sign() == Sign::Minus,
+        _ => false,
+    }
+}
+
+/// The same, whether the field is unsigned or not: it may be compared with any number.
+fn signed(field: &Field, given: &Json) -> Result<Value, DataError> {
     if given.is_null() {
         if field.not_null {
             return Err(invalid(field, "it must have a value"));
@@ -134,6 +153,10 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<Text, DataE
         Json::String(text) => text.into(),
         Json::Number(number) => number::digits(number).ok_or_else(|| too_many_digits(field))?.into(),
         _ => return Err(expected(field, given, "a text")),
+    };
+    let text = match text {
+        Cow::Borrowed(text) if field.trimmed => text.trim().into(),
+        text => text,
     };
     // What is refused is not copied: it may be megabytes.
     if let Some(limit) = limit {

@@ -23,10 +23,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server takes at most to let a connection go that was closed, also when it is busy.
 const LETTING_GO: Duration = Duration::from_millis(100);
 /// What makes every server behave alike, whatever it is configured to: moments in UTC, nothing cut
-/// to fit a column, quotes as in the statements' own dialect, what others commit is seen, and a
-/// change of a table that others hold gives up in the same time as on PostgreSQL.
+/// to fit a column, quotes as in the statements' own dialect, a key of 0 like others, what others commit
+/// is seen, and a change of a table that others hold gives up in the same time as on PostgreSQL.
 const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,\
-                       NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+                       NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
+                       NO_AUTO_VALUE_ON_ZERO', \
                        group_concat_max_len = 4194304, lock_wait_timeout = 10";
 const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";

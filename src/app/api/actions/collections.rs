@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::app::api::records::Parameters;
+use crate::app::api::records::{Method, Moving, Parameters};
 use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
 use crate::app::collections;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
@@ -192,8 +192,23 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(Value::Object(collections::collection_shape(&row))))
 }
 
+/// The collections that are meant to be changed or removed; none of the system's, which have no
+/// definitions.
+fn meant(call: &Call<'_>) -> Result<Filter, ApiError> {
+    let named = match call.params.get("filterByTk") {
+        Some(Value::Array(names)) => names.as_slice(),
+        Some(name) => std::slice::from_ref(name),
+        None => &[],
+    };
+    let own = named.iter().filter_map(Value::as_str).find(|name| collections::is_system(name));
+    if let Some(own) = own {
+        return Err(ApiError::bad_request(format!("the collection {own} belongs to the system")));
+    }
+    Parameters::of(call).meant(&USER_COLLECTIONS)
+}
+
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let (filter, given) = (Parameters::of(call).meant(&USER_COLLECTIONS)?, body(call)?);
+    let (filter, given) = (meant(call)?, body(call)?);
     let rows = define(call, |source| async move { collections::update(&source, &filter, given).await });
     let rows = rows.await?;
     let shown = rows.iter().map(|row| Value::Object(collections::collection_shape(row)));
@@ -201,7 +216,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let filter = Parameters::of(call).meant(&USER_COLLECTIONS)?;
+    let filter = meant(call)?;
     let destroyed = define(call, |source| async move { collections::destroy(&source, &filter).await });
     Ok(Answer::Data(json!(destroyed.await?)))
 }
@@ -267,29 +282,35 @@ async fn move_row(
     named_by: &str,
     within: Filter,
 ) -> Result<Answer, ApiError> {
-    let given = |name: &str| {
-        call.param(name).map(str::to_owned).or_else(|| Some(call.body.get(name)?.as_str()?.to_owned()))
-    };
+    let moving = Moving::of(call)?;
+    if moving.target.is_none() && !moving.sticky {
+        return Err(ApiError::bad_request("say where to: targetId or sticky is missing"));
+    }
+    let elsewhere = moving.scope.is_some() || moving.field.is_some_and(|name| name != "sort");
+    if elsewhere || moving.method == Method::Prepend {
+        return Err(ApiError::bad_request(
+            "definitions are in one order, sort: leave targetScope, prepend and another sortField out",
+        ));
+    }
     let source = call.app.source();
     let _turn = call.app.definitions().await;
-    let key = async |name: &str| -> Result<Value, ApiError> {
-        let Some(given) = given(name) else {
-            return Err(ApiError::bad_request(format!("say what is moved, and where to: {name} is missing")));
-        };
-        let either =
-            Filter::Or(vec![Filter::eq(named_by, given.as_str()), Filter::eq("key", given.as_str())]);
+    let key = async |given: Value| -> Result<Value, ApiError> {
+        let either = Filter::Or(vec![Filter::eq(named_by, given.clone()), Filter::eq("key", given.clone())]);
         let row = source.find_one(table, Query::filter(within.clone().and(either))).await?;
         row.and_then(|row| row.get("key").cloned())
             .ok_or_else(|| ApiError::bad_request(format!("there is no {given}")))
     };
     let change = Move {
-        source: key("sourceId").await?,
-        target: Some(key("targetId").await?),
-        after: given("method").as_deref() == Some("insertAfter"),
+        source: key(moving.source).await?,
+        target: match moving.target {
+            Some(target) => Some(key(target).await?),
+            None => None,
+        },
+        after: moving.method == Method::InsertAfter,
         field: "sort".to_owned(),
         scope: None,
         prepend: false,
-        sticky: false,
+        sticky: moving.sticky,
     };
     let mut options = Parameters::of(call).write_options()?;
     // Who may define may order.

@@ -22,9 +22,10 @@ pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, Api
     if to_one && keys.len() > 1 {
         return Err(ApiError::bad_request(format!("{} is one record", behind.association.name)));
     }
-    let can_be_empty = call.action == "set" || call.action == "remove" && to_one;
-    if keys.is_empty() && !can_be_empty {
-        return Err(ApiError::bad_request("say which records are meant: filterByTk is missing"));
+    let says_none = call.action == "set" && parameters.says_none() || call.action == "remove" && to_one;
+    if keys.is_empty() && !says_none {
+        let or = if call.action == "set" { "; to link none, the body is []" } else { "" };
+        return Err(ApiError::bad_request(format!("say which records are meant: filterByTk is missing{or}")));
     }
     let place = (&place.collection, &behind.association);
     let source = call.app.source();

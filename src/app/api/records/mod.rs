@@ -14,11 +14,13 @@ use crate::data::{
 
 mod keys;
 mod links;
+mod moves;
 mod parameters;
 mod read;
 mod strict;
 mod write;
 
+pub(super) use moves::{Method, Moving};
 pub(super) use parameters::Parameters;
 pub(super) use strict::check as check_names;
 

@@ -120,6 +120,12 @@ impl<'a> Parameters<'a> {
         })
     }
 
+    /// Whether an action that links says that it means no records: by an empty list as its body.
+    pub(in crate::app::api) fn says_none(&self) -> bool {
+        let is_named = self.get("filterByTk").or_else(|| self.get("filterByTks")).is_some();
+        !is_named && self.call.body.as_array().is_some_and(Vec::is_empty)
+    }
+
     /// The keys of an action that links, which are those of `key`: of the query string, or of the body.
     pub(in crate::app::api) fn keys(&self, key: &Field) -> Vec<Value> {
         match self.get("filterByTk").or_else(|| self.get("filterByTks")) {

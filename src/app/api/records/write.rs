@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Behind, Given, Parameters, Place, within};
+use super::{Behind, Given, Method, Moving, Parameters, Place, within};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::passwords;
 use crate::data::{
@@ -331,34 +331,19 @@ pub(super) async fn update_or_create((call, body): Given<'_>, place: &Place) -> 
 
 pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     let options = Parameters::of(call).write_options()?;
-    let given = |name: &str| {
-        let value = call.params.get(name).or_else(|| call.body.get(name)).filter(|value| !value.is_null());
-        value.cloned()
-    };
-    let Some(source) = given("sourceId") else {
-        return Err(ApiError::bad_request("say which record is moved: sourceId is missing"));
-    };
-    let method = given("method");
-    let method = method.as_ref().and_then(Value::as_str);
-    let field = given("sortField").and_then(|name| name.as_str().map(str::to_owned));
+    let moving = Moving::of(call)?;
     let default = match &place.behind {
         Some(behind) => format!("{}Sort", behind.association.foreign_key),
         None => "sort".to_owned(),
     };
-    let scope = match given("targetScope") {
-        Some(Value::Object(scope)) => Some(scope),
-        Some(Value::String(text)) => serde_json::from_str(&text).ok(),
-        _ => None,
-    };
-    let truth = |value: Value| value == Value::Bool(true) || value.as_str() == Some("true");
     let change = Move {
-        source,
-        target: given("targetId"),
-        after: method == Some("insertAfter"),
-        field: field.unwrap_or(default),
-        scope,
-        prepend: method == Some("prepend"),
-        sticky: given("sticky").is_some_and(truth),
+        source: moving.source,
+        target: moving.target,
+        after: moving.method == Method::InsertAfter,
+        field: moving.field.unwrap_or(default),
+        scope: moving.scope,
+        prepend: moving.method == Method::Prepend,
+        sticky: moving.sticky,
     };
     if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {
         return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
