@@ -104,7 +104,7 @@ impl Supervisor {
         let made_at =
             made_at(&source).await.map_err(|error| error.while_doing("reading the main application"))?;
         supervisor.start_main(secret, made_at, source).await?;
-        supervisor.take_inventory(inventory).await;
+        Box::pin(supervisor.take_inventory(inventory)).await;
         supervisor.sweep_at_start().await;
         supervisor.spawn_caretakers();
         Ok((supervisor, created))

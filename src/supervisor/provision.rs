@@ -67,9 +67,10 @@ pub(crate) struct Shared {
 impl Provision {
     /// Reads what the registry says; else says what of it cannot be.
     pub(crate) fn read(given: Value) -> Result<Self, String> {
+        type Check = fn(&Value) -> bool;
         let Value::Object(entries) = &given else { return Err("it is no JSON object".to_owned()) };
-        let is_text = |value: &Value| value.is_string();
-        let known: [(&str, bool, &str, fn(&Value) -> bool); 7] = [
+        let is_text: Check = Value::is_string;
+        let known: [(&str, bool, &str, Check); 7] = [
             ("key", true, "a text", is_text),
             ("directory", true, "a text", is_text),
             ("database", false, "a text", is_text),

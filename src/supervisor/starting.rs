@@ -317,7 +317,7 @@ impl Supervisor {
                 let Some(supervisor) = weak.upgrade().filter(|supervisor| !supervisor.is_closing()) else {
                     break;
                 };
-                supervisor.purge_expired().await;
+                Box::pin(supervisor.purge_expired()).await;
                 supervisor.sweep_all().await;
             }
         });
