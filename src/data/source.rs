@@ -1,6 +1,7 @@
 //! A data source: a database with what is known of its collections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::Value as Json;
@@ -178,7 +179,12 @@ impl DataSource {
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DataError> {
-        let (inner, catalog) = (self.database.begin().await?, self.catalog.load_full());
+        self.begin_within(None).await
+    }
+
+    /// The same, for what is done again where others hold for longer than `wait` what it waits for.
+    async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
+        let (inner, catalog) = (self.database.begin_within(wait).await?, self.catalog.load_full());
         Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.places.clone()))
     }
 
@@ -480,7 +486,7 @@ impl DataSource {
         let (mut tries, mut turn) = (Tries::default(), None);
         loop {
             // In a box: what is done may be much, and is held by all that wait for it.
-            let error = match Box::pin(self.once(work(), redefines)).await {
+            let error = match Box::pin(self.once(work(), redefines, tries.lock_wait())).await {
                 Err(error) => error,
                 done => return done,
             };
@@ -494,12 +500,13 @@ impl DataSource {
         }
     }
 
-    async fn once<T, E, W>(&self, work: W, redefines: bool) -> Result<T, E>
+    async fn once<T, E, W>(&self, work: W, redefines: bool, wait: Option<Duration>) -> Result<T, E>
     where
         E: From<DataError>,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let mut transaction = self.begin().await?;
+        // Changes of definitions say themselves how long they wait.
+        let mut transaction = self.begin_within(wait.filter(|_| !redefines)).await?;
         if redefines {
             transaction.keep_journal();
         }

@@ -7,8 +7,13 @@ use rand::Rng;
 
 use super::DatabaseError;
 
-/// How often something is done at the most.
+/// How often something is done at the most, beside the tries that give up early.
 const MAX_TRIES: u32 = 12;
+/// How many tries give up early where they wait for others: PostgreSQL takes a second to find out that
+/// they wait for each other. Those after them wait as long as a statement may take.
+const BRIEF_TRIES: u32 = 4;
+/// How long the first of these waits at least, and less than twice that; each after it twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// How long the second try waits at the most; each after it, twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// How long any try waits at the most.
@@ -21,12 +26,19 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
+    /// How long the next try waits for what others hold; `None` for as long as a statement may take.
+    /// Drawn anew, so that of two who wait for each other one gives up first.
+    pub(crate) fn lock_wait(&self) -> Option<Duration> {
+        let wait = (self.failed < BRIEF_TRIES).then(|| FIRST_WAIT * (1 << self.failed))?;
+        Some(rand::rng().random_range(wait..wait * 2))
+    }
+
     /// After a failure: whether it is to be done again. Waits before it says so, for a time that is
     /// drawn anew, so that those who were in each other's way do not meet again.
     pub(crate) async fn again(&mut self, error: Option<&DatabaseError>) -> bool {
         let Some(DatabaseError::Conflict(_)) = error else { return false };
         self.failed += 1;
-        if self.failed >= MAX_TRIES {
+        if self.failed >= BRIEF_TRIES + MAX_TRIES {
             return false;
         }
         tokio::time::sleep(pause(self.failed)).await;
@@ -51,7 +63,19 @@ mod tests {
         while tries.again(Some(&conflict)).await {
             done += 1;
         }
-        assert_eq!(done, MAX_TRIES);
+        assert_eq!(done, BRIEF_TRIES + MAX_TRIES);
+    }
+
+    #[tokio::test]
+    async fn the_first_tries_give_up_early_and_the_last_have_patience() {
+        let conflict = DatabaseError::Conflict("deadlock".to_owned());
+        let mut tries = Tries::default();
+        for brief in 0..BRIEF_TRIES {
+            let wait = FIRST_WAIT * (1 << brief);
+            assert!(tries.lock_wait().is_some_and(|drawn| (wait..wait * 2).contains(&drawn)), "{brief}");
+            assert!(tries.again(Some(&conflict)).await);
+        }
+        assert_eq!(tries.lock_wait(), None);
     }
 
     #[tokio::test]

@@ -446,12 +446,20 @@ impl Database {
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        self.begin_within(None).await
+    }
+
+    /// The same; where PostgreSQL lets a statement of it wait for a row or a key that others hold for
+    /// longer than `wait`, that statement fails with [`DatabaseError::Conflict`]. For what is done again
+    /// then: those who wait for each other are found sooner than by the server.
+    pub(crate) async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DatabaseError> {
         let engine = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => EngineTransaction::Sqlite(sqlite.begin().await?),
             EngineDatabase::Postgres(postgres) => {
-                EngineTransaction::Postgres(postgres.handle().begin().await?)
+                EngineTransaction::Postgres(postgres.handle().begin(wait).await?)
             }
-            EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.handle().begin().await?),
+            // It finds them at once.
+            EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.handle().begin(None).await?),
         };
         Ok(Transaction::new(engine, Arc::clone(&self.table_prefix)))
     }

@@ -9,6 +9,7 @@ mod changing;
 mod counting;
 mod expressions;
 mod keys;
+mod locking;
 mod patterns;
 mod pipelining;
 mod planning;

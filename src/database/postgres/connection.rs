@@ -1,5 +1,6 @@
 //! A connection to PostgreSQL, with the statements that it has prepared.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +183,12 @@ impl Connection for PostgresConnection {
 
     const BEGIN: &'static str = "BEGIN";
     const CHANGES_COMMIT: bool = false;
+
+    fn begin_within(wait: Duration) -> Cow<'static, str> {
+        // Whether there is a deadlock it looks only after `deadlock_timeout`, a second, which only
+        // superusers set.
+        format!("BEGIN; SET LOCAL lock_timeout = '{}ms'", wait.as_millis().max(1)).into()
+    }
 
     fn servers() -> &'static Servers<Self> {
         static SERVERS: Servers<PostgresConnection> = Servers::new();

@@ -1,5 +1,6 @@
 //! What an engine's connection to a server can do. The rest of this folder is the same for all.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::ServerDatabase;
@@ -14,6 +15,12 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
 
     /// Begins a transaction.
     const BEGIN: &'static str;
+
+    /// Begins a transaction whose statements wait for others no longer than this, where the engine needs
+    /// that to find those quickly who wait for each other.
+    fn begin_within(_wait: Duration) -> Cow<'static, str> {
+        Self::BEGIN.into()
+    }
 
     /// Whether a change of the schema commits the transaction it is in.
     const CHANGES_COMMIT: bool;

@@ -150,8 +150,11 @@ impl<C: Connection> Handle<C> {
         self.lease().await?.batch(sql).await
     }
 
-    pub(in crate::database) async fn begin(&self) -> Result<Transaction<C>, DatabaseError> {
-        Transaction::begin(self.lease().await?, Arc::clone(&self.shared.place)).await
+    pub(in crate::database) async fn begin(
+        &self,
+        wait: Option<Duration>,
+    ) -> Result<Transaction<C>, DatabaseError> {
+        Transaction::begin(self.lease().await?, Arc::clone(&self.shared.place), wait).await
     }
 
     /// Connects, which shows whether the database is there and whether we may.

@@ -1,6 +1,7 @@
 //! A transaction on a server: one connection, held from `BEGIN` to `COMMIT`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Connection;
 use super::lease::Lease;
@@ -15,6 +16,8 @@ pub(in crate::database) struct Transaction<C: Connection> {
     held: Option<Lease<C>>,
     place: Arc<Place>,
     savepoints: Savepoints,
+    /// It gives up waiting for others early, to be done again.
+    is_brief: bool,
 }
 
 impl<C: Connection> std::fmt::Debug for Transaction<C> {
@@ -24,9 +27,14 @@ impl<C: Connection> std::fmt::Debug for Transaction<C> {
 }
 
 impl<C: Connection> Transaction<C> {
-    pub(super) async fn begin(mut held: Lease<C>, place: Arc<Place>) -> Result<Self, DatabaseError> {
-        held.control(C::BEGIN).await?;
-        Ok(Self { held: Some(held), place, savepoints: Savepoints::default() })
+    /// Begins one; where `wait` says so, one that waits for others no longer than that.
+    pub(super) async fn begin(
+        mut held: Lease<C>,
+        place: Arc<Place>,
+        wait: Option<Duration>,
+    ) -> Result<Self, DatabaseError> {
+        held.control(&wait.map_or(C::BEGIN.into(), C::begin_within)).await?;
+        Ok(Self { held: Some(held), place, savepoints: Savepoints::default(), is_brief: wait.is_some() })
     }
 
     pub(in crate::database) fn schema(&self) -> Option<&str> {
@@ -145,6 +153,11 @@ impl<C: Connection> Transaction<C> {
                 Ok(done)
             }
             Err(error) => {
+                let error = match error {
+                    // Perhaps they wait for each other: it is done again, as if that were known.
+                    DatabaseError::Busy(reason) if self.is_brief => DatabaseError::Conflict(reason),
+                    error => error,
+                };
                 // Of a conflict's loser the whole transaction is undone, whatever was saved.
                 let is_over = matches!(error, DatabaseError::Conflict(_)) || !held.is_connected();
                 if !is_over && self.savepoints.fail() {
