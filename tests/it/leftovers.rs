@@ -242,7 +242,7 @@ async fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
     let given = json!({"id": "p0", "database": {"mode": "connection", "url": url}});
     let error = daemon.connect().call("app.create", given.clone()).unwrap_err();
     assert_eq!(error["data"]["kind"], "permission_denied", "{error}");
-    let sql = r#"GRANT USAGE, CREATE ON SCHEMA public TO "low""#;
+    let sql = r#"GRANT USAGE, CREATE ON SCHEMA "public" TO "low""#;
     assert!(error["message"].as_str().unwrap().contains(sql), "{error}");
     run(&server.url("closed"), sql).await;
     daemon.call("app.create", given);

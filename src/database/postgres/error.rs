@@ -63,21 +63,10 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             DatabaseError::Conflict(format!("{at}: {sentence}"))
         }
         SqlState::INVALID_REGULAR_EXPRESSION => DatabaseError::Pattern(format!("{at}: {message}")),
-        SqlState::INSUFFICIENT_PRIVILEGE => DatabaseError::Denied(format!(
-            "the user {} may not do that in {at}: {sentence}{}",
-            at.server.user,
-            right(at, message).map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"))
-        )),
+        SqlState::INSUFFICIENT_PRIVILEGE => denied(at, &sentence, right(at, message)),
         // The user may not look into the schema that its tables would be in.
         SqlState::INVALID_SCHEMA_NAME if message.starts_with("no schema has been selected") => {
-            let grant = quoted(&at.server.user).map(|role| {
-                format!("; its owner allows it with: GRANT USAGE, CREATE ON SCHEMA public TO {role}")
-            });
-            DatabaseError::Denied(format!(
-                "the user {} may not make tables in {at}: {sentence}{}",
-                at.server.user,
-                grant.unwrap_or_default()
-            ))
+            denied(at, &sentence, right(at, "permission denied for schema public"))
         }
         _ => match refusal(said.code().code(), message, said.column().or(said.constraint())) {
             Some(refusal) => refusal.into(),
@@ -173,6 +162,11 @@ fn is_of_a_table_gone(message: &str) -> bool {
     ["could not open relation with OID", "cache lookup failed for", "tuple concurrently"]
         .iter()
         .any(|start| message.starts_with(start))
+}
+
+fn denied(at: &ServerDatabase, sentence: &str, right: Option<String>) -> DatabaseError {
+    let right = right.map_or_else(String::new, |sql| format!("; its owner allows it with: {sql}"));
+    DatabaseError::Denied(format!("the user {} may not do that in {at}: {sentence}{right}", at.server.user))
 }
 
 /// What gives the right that "permission denied for schema public" or "must be owner of table posts"
