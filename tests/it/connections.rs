@@ -533,7 +533,7 @@ async fn take_all(server: &OwnServer) -> Vec<Box<dyn std::any::Any>> {
             let Ok((client, connection)) = connected else { return taken };
             taken.push(Box::new((client, tokio::spawn(connection))));
         } else {
-            let connected = mysql_async::Conn::from_url(server.url("mysql")).await;
+            let connected = mysql_async::Conn::from_url(server.url("mysql?prefer_socket=false")).await;
             let Ok(connection) = connected else { return taken };
             taken.push(Box::new(connection));
         }
