@@ -275,7 +275,7 @@ async fn many_applications_make_do_with_few_connections() {
             daemon.call("app.create", json!({"id": id, "start": true}));
         }
         let before = refusals(&server).await;
-        for _ in 0..4 {
+        for _ in 0..2 {
             let visits = futures_util::stream::iter(&ids).map(|id| async {
                 let body = json!({"account": "nocobase", "password": "wrong"});
                 http(&daemon, "POST", "/api/auth:signIn", Some(id), None, Some(body)).await.0
