@@ -44,6 +44,7 @@ pub use query::{Asked, Query, Sort, Within};
 pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written, keyed};
 pub use snowflake::{next_snowflake, random_uid};
 pub use source::DataSource;
+pub(crate) use text::has_nul;
 pub use transaction::Transaction;
 pub use unattended::to_its_end;
 

@@ -47,14 +47,16 @@ fn check(field: &Field, text: &str) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError::Invalid`] when one has a U+0000.
 pub(super) fn check_document(field: &Field, given: &Json) -> Result<(), DataError> {
+    if has_nul(given) { Err(invalid(field, PROBLEM)) } else { Ok(()) }
+}
+
+/// Whether a text in a JSON document, names among them, has a U+0000, at any depth.
+pub(crate) fn has_nul(given: &Json) -> bool {
     match given {
-        Json::String(text) => check(field, text),
-        Json::Array(items) => items.iter().try_for_each(|item| check_document(field, item)),
-        Json::Object(entries) => entries.iter().try_for_each(|(name, value)| {
-            check(field, name)?;
-            check_document(field, value)
-        }),
-        Json::Null | Json::Bool(_) | Json::Number(_) => Ok(()),
+        Json::String(text) => text.contains('\0'),
+        Json::Array(items) => items.iter().any(has_nul),
+        Json::Object(entries) => entries.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::data::{DataError, Record};
+use crate::data::{DataError, Record, has_nul};
 use crate::protocol::{AppId, DatabaseMode, Limit, State};
 
 use super::domains;
@@ -352,16 +352,6 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
     });
     let unwritable = options.iter().filter(|(name, value)| name.contains('\0') || has_nul(value));
     wrong.chain(unwritable.map(|(name, _)| format!("options.{name:?} has a character U+0000"))).collect()
-}
-
-/// Whether a text in it, at any depth, has a U+0000.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(entries) => entries.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }
 
 fn is_list_of_texts(value: &Value) -> bool {
