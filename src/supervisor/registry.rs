@@ -277,13 +277,19 @@ impl Registry {
         self.source.transact(work).await
     }
 
+    /// Writes what leads to free room; once more, if the disk was full and what is set aside for that is
+    /// free then.
+    async fn with_reserve<T, F>(&self, write: impl Fn() -> F) -> Result<T, DataError>
+    where
+        F: Future<Output = Result<T, DataError>>,
+    {
+        let done = write().await;
+        if self.reserve.makes_room_after(&done) { write().await } else { done }
+    }
+
     pub(crate) async fn set_status(&self, id: &AppId, status: State) -> Result<(), DataError> {
-        let changes = record(json!({"status": status}));
-        let mut rows = self.source.update(&APPLICATIONS, &named(id), changes.clone()).await;
-        if self.reserve.makes_room_after(&rows) {
-            rows = self.source.update(&APPLICATIONS, &named(id), changes).await;
-        }
-        found(id, rows?)
+        let (row, changes) = (named(id), record(json!({"status": status})));
+        found(id, self.with_reserve(|| self.source.update(&APPLICATIONS, &row, changes.clone())).await?)
     }
 
     pub(crate) async fn update(&self, registration: &Registration) -> Result<(), DataError> {
@@ -357,11 +363,7 @@ impl Registry {
                 transaction.insert(&DELETED, record(row.clone())).await.map(drop)
             }
         };
-        let moved = self.source.transact(work).await;
-        if self.reserve.makes_room_after(&moved) {
-            return self.source.transact(work).await;
-        }
-        moved
+        self.with_reserve(|| self.source.transact(work)).await
     }
 
     /// Moves a deleted application back, as `sound`.
@@ -384,21 +386,14 @@ impl Registry {
     pub(crate) async fn begin_purge(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let mark = record(json!({"purging": true}));
         let row = self.row_of(deleted).await?;
-        let mut rows = self.source.update(&DELETED, &row, mark.clone()).await;
-        if self.reserve.makes_room_after(&rows) {
-            rows = self.source.update(&DELETED, &row, mark).await;
-        }
-        found(&deleted.registration.id, rows?)
+        let rows = self.with_reserve(|| self.source.update(&DELETED, &row, mark.clone())).await?;
+        found(&deleted.registration.id, rows)
     }
 
     /// Forgets what was removed for good.
     pub(crate) async fn forget(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let row = self.row_of(deleted).await?;
-        let mut forgotten = self.source.destroy(&DELETED, &row).await;
-        if self.reserve.makes_room_after(&forgotten) {
-            forgotten = self.source.destroy(&DELETED, &row).await;
-        }
-        forgotten?;
+        self.with_reserve(|| self.source.destroy(&DELETED, &row)).await?;
         self.reserve.fill().await;
         Ok(())
     }

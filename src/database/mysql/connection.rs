@@ -150,19 +150,23 @@ impl MysqlConnection {
     }
 
     async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
-        self.begin(statement).await?;
+        let is_bounded = self.begin(statement).await?;
         let done = self.connection.exec_drop(&*statement.sql, Self::parameters(statement)).await;
-        self.end(statement, done).await
+        self.end(is_bounded, done).await
     }
 
-    /// Bounds the statement that comes next, if it is a search that may take too long.
-    async fn begin(&mut self, statement: &Rendered) -> Result<(), Error> {
-        if is_search(statement) { self.connection.query_drop(BEGIN_SEARCH).await } else { Ok(()) }
+    /// Bounds the statement that comes next, if it is a search that may take too long; says whether.
+    async fn begin(&mut self, statement: &Rendered) -> Result<bool, Error> {
+        let is_search = is_search(statement);
+        if is_search {
+            self.connection.query_drop(BEGIN_SEARCH).await?;
+        }
+        Ok(is_search)
     }
 
     /// Undoes what [`Self::begin`] did, whatever came of the statement.
-    async fn end<T>(&mut self, statement: &Rendered, done: Result<T, Error>) -> Result<T, Error> {
-        if is_search(statement) {
+    async fn end<T>(&mut self, is_bounded: bool, done: Result<T, Error>) -> Result<T, Error> {
+        if is_bounded {
             match &done {
                 Err(error) if self.is_broken(error) => {}
                 _ => self.connection.query_drop(END_SEARCH).await?,
@@ -272,9 +276,9 @@ impl Connection for MysqlConnection {
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
-        self.begin(statement).await?;
+        let is_bounded = self.begin(statement).await?;
         let rows = self.read(statement).await;
-        self.end(statement, rows).await
+        self.end(is_bounded, rows).await
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
