@@ -9,7 +9,7 @@ use super::acl::store::{self, StoreError};
 use super::auth::AuthError;
 use super::system::{ISSUED_TOKENS, ROLES_USERS};
 use super::{App, acl, auth};
-use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, Transaction};
+use crate::data::{Collection, DataError, Filter, Hook, Hooking, Record, RecordEvent, Transaction};
 
 /// Collections of which memory keeps something. A user is kept with the fields that users have.
 const REMEMBERED: [&str; 12] = [
@@ -42,6 +42,25 @@ impl Housekeeping {
 }
 
 impl Housekeeping {
+    async fn on_user(&self, transaction: &mut Transaction, event: RecordEvent<'_>) -> Result<(), DataError> {
+        match event {
+            RecordEvent::BeforeCreate(values) => {
+                NOT_GIVEN.iter().for_each(|name| drop(values.remove(*name)));
+                auth::check_names(transaction, None, values).await
+            }
+            RecordEvent::AfterCreate(user) => give_default_role(transaction, user).await,
+            RecordEvent::BeforeUpdate { record, changes } => change_user(transaction, record, changes).await,
+            RecordEvent::AfterUpdate(_) => Ok(()),
+            RecordEvent::BeforeDestroy(user) => {
+                check_user_change(transaction, user.get("id")).await?;
+                check_not_last_root(transaction, user).await?;
+                self.remove_traces(transaction, user).await
+            }
+            // Of several that are removed at once, each alone was not the last one.
+            RecordEvent::AfterDestroy(_) => check_root_is_left(transaction).await,
+        }
+    }
+
     /// Removes what else is kept of a user who is removed.
     async fn remove_traces(&self, transaction: &mut Transaction, user: &Record) -> Result<(), DataError> {
         let app = self.app.get().and_then(Weak::upgrade);
@@ -75,127 +94,17 @@ impl Hook for Housekeeping {
         REMEMBERED.contains(&collection)
     }
 
-    fn before_create<'a>(
+    fn on<'a>(
         &'a self,
         transaction: &'a mut Transaction,
         collection: &'a Collection,
-        values: &'a mut Record,
+        event: RecordEvent<'a>,
     ) -> Hooking<'a> {
         Box::pin(async move {
             match collection.name() {
-                "users" => {
-                    NOT_GIVEN.iter().for_each(|name| drop(values.remove(*name)));
-                    auth::check_names(transaction, None, values).await
-                }
-                "rolesUsers" => {
-                    acl::check_role_given(text(values, "roleName")).map_err(forbidden)?;
-                    check_user_change(transaction, values.get("userId")).await
-                }
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn after_create<'a>(
-        &'a self,
-        transaction: &'a mut Transaction,
-        collection: &'a Collection,
-        record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async move {
-            match collection.name() {
-                "users" => give_default_role(transaction, record).await,
-                "roles" => {
-                    store::role_saved(transaction, text(record, "name")).await.map_err(StoreError::into_data)
-                }
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn before_update<'a>(
-        &'a self,
-        transaction: &'a mut Transaction,
-        collection: &'a Collection,
-        record: &'a Record,
-        changes: &'a mut Record,
-    ) -> Hooking<'a> {
-        Box::pin(async move {
-            match collection.name() {
-                "users" => change_user(transaction, record, changes).await,
-                "rolesUsers" => {
-                    let root = text(record, "roleName") == acl::ROOT;
-                    let moved = ["roleName", "userId"].iter().any(|name| changes.contains_key(*name));
-                    if root && moved {
-                        return Err(forbidden(acl::GuardError::RootIsFixed));
-                    }
-                    acl::check_role_given(if root { "" } else { text(changes, "roleName") })
-                        .map_err(forbidden)?;
-                    check_user_change(transaction, record.get("userId")).await
-                }
-                "roles" => acl::check_role_update(text(record, "name")).map_err(forbidden),
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn after_update<'a>(
-        &'a self,
-        transaction: &'a mut Transaction,
-        collection: &'a Collection,
-        record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async move {
-            match collection.name() {
-                "roles" => {
-                    store::role_saved(transaction, text(record, "name")).await.map_err(StoreError::into_data)
-                }
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn before_destroy<'a>(
-        &'a self,
-        transaction: &'a mut Transaction,
-        collection: &'a Collection,
-        record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async move {
-            match collection.name() {
-                "users" => {
-                    check_user_change(transaction, record.get("id")).await?;
-                    check_not_last_root(transaction, record).await?;
-                    self.remove_traces(transaction, record).await
-                }
-                "roles" => {
-                    let is_default = record.get("default") == Some(&Value::Bool(true));
-                    acl::check_role_destroy(text(record, "name"), is_default).map_err(guarded)
-                }
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn after_destroy<'a>(
-        &'a self,
-        transaction: &'a mut Transaction,
-        collection: &'a Collection,
-        record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async move {
-            match collection.name() {
-                // Of several that are removed at once, each alone was not the last one.
-                "users" => check_root_is_left(transaction).await,
-                "rolesUsers" => {
-                    let left = count_roots(transaction).await?;
-                    acl::check_role_taken(text(record, "roleName"), !transaction.is_guarded(), left + 1)
-                        .map_err(forbidden)?;
-                    check_user_change(transaction, record.get("userId")).await
-                }
-                "roles" => store::role_destroyed(transaction, text(record, "name"))
-                    .await
-                    .map_err(StoreError::into_data),
+                "users" => self.on_user(transaction, event).await,
+                "roles" => on_role(transaction, event).await,
+                "rolesUsers" => on_role_of_user(transaction, event).await,
                 _ => Ok(()),
             }
         })
@@ -210,6 +119,50 @@ impl Hook for Housekeeping {
         if collections.iter().any(|name| &**name == "systemSettings") {
             app.forget_settings();
         }
+    }
+}
+
+async fn on_role(transaction: &mut Transaction, event: RecordEvent<'_>) -> Result<(), DataError> {
+    match event {
+        RecordEvent::BeforeCreate(_) => Ok(()),
+        RecordEvent::AfterCreate(role) | RecordEvent::AfterUpdate(role) => {
+            store::role_saved(transaction, text(role, "name")).await.map_err(StoreError::into_data)
+        }
+        RecordEvent::BeforeUpdate { record, .. } => {
+            acl::check_role_update(text(record, "name")).map_err(forbidden)
+        }
+        RecordEvent::BeforeDestroy(role) => {
+            let is_default = role.get("default") == Some(&Value::Bool(true));
+            acl::check_role_destroy(text(role, "name"), is_default).map_err(guarded)
+        }
+        RecordEvent::AfterDestroy(role) => {
+            store::role_destroyed(transaction, text(role, "name")).await.map_err(StoreError::into_data)
+        }
+    }
+}
+
+async fn on_role_of_user(transaction: &mut Transaction, event: RecordEvent<'_>) -> Result<(), DataError> {
+    match event {
+        RecordEvent::BeforeCreate(values) => {
+            acl::check_role_given(text(values, "roleName")).map_err(forbidden)?;
+            check_user_change(transaction, values.get("userId")).await
+        }
+        RecordEvent::BeforeUpdate { record, changes } => {
+            let root = text(record, "roleName") == acl::ROOT;
+            let moved = ["roleName", "userId"].iter().any(|name| changes.contains_key(*name));
+            if root && moved {
+                return Err(forbidden(acl::GuardError::RootIsFixed));
+            }
+            acl::check_role_given(if root { "" } else { text(changes, "roleName") }).map_err(forbidden)?;
+            check_user_change(transaction, record.get("userId")).await
+        }
+        RecordEvent::AfterDestroy(link) => {
+            let left = count_roots(transaction).await?;
+            acl::check_role_taken(text(link, "roleName"), !transaction.is_guarded(), left + 1)
+                .map_err(forbidden)?;
+            check_user_change(transaction, link.get("userId")).await
+        }
+        RecordEvent::AfterCreate(_) | RecordEvent::AfterUpdate(_) | RecordEvent::BeforeDestroy(_) => Ok(()),
     }
 }
 

@@ -1,80 +1,51 @@
-//! What wants to know of records that are made, changed and removed.
+//! Hooks: code that is told of records that are created, updated and destroyed.
 //!
-//! Hooks run in the transaction of the change: what they refuse does not happen, what they change
-//! belongs to it. [`Hook::committed`] runs after it, when the change may be there for everybody.
+//! A hook runs in the transaction of the change: an error of it undoes the change, and what it writes
+//! belongs to the change. [`Hook::committed`] runs after the transaction, when everybody may see it.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{Collection, DataError, Record, Transaction};
 
-/// What a hook does, later.
+/// The result of a hook, later.
 pub type Hooking<'a> = Pin<Box<dyn Future<Output = Result<(), DataError>> + Send + 'a>>;
 
-/// What is done with records; every part is optional.
+/// A step in the life of one record.
+#[derive(Debug)]
+pub enum RecordEvent<'a> {
+    /// The record is about to be created with these values, which may be changed.
+    BeforeCreate(&'a mut Record),
+    /// The record was created, and so were those nested in it.
+    AfterCreate(&'a Record),
+    /// The record is about to be updated.
+    BeforeUpdate {
+        /// The record as it is.
+        record: &'a Record,
+        /// Its new values, which may be changed.
+        changes: &'a mut Record,
+    },
+    /// The record was updated; as it is now.
+    AfterUpdate(&'a Record),
+    /// The record is about to be destroyed.
+    BeforeDestroy(&'a Record),
+    /// The record was destroyed; as it was.
+    AfterDestroy(&'a Record),
+}
+
+/// A listener to changes of records.
 pub trait Hook: Send + Sync {
-    /// Whether it wants to know of this collection at all.
+    /// Whether it is told of this collection at all.
     fn concerns(&self, collection: &str) -> bool;
 
-    /// Before a record is made; its values may be changed.
-    fn before_create<'a>(
+    /// Does what belongs to an event. Does nothing where it is not implemented.
+    fn on<'a>(
         &'a self,
         _transaction: &'a mut Transaction,
         _collection: &'a Collection,
-        _values: &'a mut Record,
+        _event: RecordEvent<'a>,
     ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// After a record and what is nested in it were made.
-    fn after_create<'a>(
-        &'a self,
-        _transaction: &'a mut Transaction,
-        _collection: &'a Collection,
-        _record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// Before a record is changed; the changes may be changed.
-    fn before_update<'a>(
-        &'a self,
-        _transaction: &'a mut Transaction,
-        _collection: &'a Collection,
-        _record: &'a Record,
-        _changes: &'a mut Record,
-    ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// After a record was changed: as it is now.
-    fn after_update<'a>(
-        &'a self,
-        _transaction: &'a mut Transaction,
-        _collection: &'a Collection,
-        _record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// Before a record is removed.
-    fn before_destroy<'a>(
-        &'a self,
-        _transaction: &'a mut Transaction,
-        _collection: &'a Collection,
-        _record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// After a record was removed: as it was.
-    fn after_destroy<'a>(
-        &'a self,
-        _transaction: &'a mut Transaction,
-        _collection: &'a Collection,
-        _record: &'a Record,
-    ) -> Hooking<'a> {
-        Box::pin(async { Ok(()) })
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// A change of records of these collections is on the disk; or may be, as of one that failed it is

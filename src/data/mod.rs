@@ -39,7 +39,7 @@ pub use error::{Cause, DataError};
 pub use field::{Field, FieldType, Generator};
 pub use filter::{Clock, Condition, Filter, Operator, UnknownVariable, Variables};
 pub use filter::{asks_for_time, check_variables, has_variables, resolve};
-pub use hooks::{Hook, Hooking, Hooks};
+pub use hooks::{Hook, Hooking, Hooks, RecordEvent};
 pub use query::{Asked, Query, Sort, Within};
 pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written, keyed};
 pub use snowflake::{next_snowflake, random_uid};

@@ -11,7 +11,7 @@ use super::value::key_text;
 use super::writer::{Origin, Writer};
 use crate::data::access::{Access, Action};
 use crate::data::collection::CREATED_BY;
-use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Operator, Record};
+use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Operator, Record, RecordEvent};
 
 impl Writer<'_> {
     /// Makes records refer to another one by a field, or to none.
@@ -103,13 +103,13 @@ impl Writer<'_> {
         let links = if hooks.is_empty() { Vec::new() } else { self.whole(between, filter.clone()).await? };
         for link in &links {
             for hook in &hooks {
-                hook.before_destroy(self.transaction, between, link).await?;
+                hook.on(self.transaction, between, RecordEvent::BeforeDestroy(link)).await?;
             }
         }
         self.delete(between, filter).await?;
         for link in &links {
             for hook in &hooks {
-                hook.after_destroy(self.transaction, between, link).await?;
+                hook.on(self.transaction, between, RecordEvent::AfterDestroy(link)).await?;
             }
         }
         Ok(())
@@ -261,7 +261,7 @@ impl Writer<'_> {
             }
         }
         for hook in hooks {
-            hook.after_update(self.transaction, collection, &record).await?;
+            hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
         }
         Ok(())
     }
@@ -308,7 +308,7 @@ impl Writer<'_> {
             }
         }
         for hook in hooks {
-            hook.after_update(self.transaction, collection, &record).await?;
+            hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::writer::{Origin, Values, Writer};
 use super::{generate, raw, value};
 use crate::data::access::Action;
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{AssociationKind, Collection, DataError, Field, Generator, Record, WriteOptions};
+use crate::data::{AssociationKind, Collection, DataError, Field, Generator, Record, RecordEvent, WriteOptions};
 use crate::database::{Executor, Value};
 
 impl Writer<'_> {
@@ -38,7 +38,7 @@ impl Writer<'_> {
             own.extend(belonging);
             let hooks = self.hooks(collection);
             for hook in &hooks {
-                hook.before_create(self.transaction, collection, &mut own).await?;
+                hook.on(self.transaction, collection, RecordEvent::BeforeCreate(&mut own)).await?;
             }
             let (before, after): (Vec<_>, Vec<_>) = nested
                 .into_iter()
@@ -61,7 +61,7 @@ impl Writer<'_> {
                 }
             }
             for hook in &hooks {
-                hook.after_create(self.transaction, collection, &record).await?;
+                hook.on(self.transaction, collection, RecordEvent::AfterCreate(&record)).await?;
             }
             record.extend(made);
             Ok(record)

@@ -10,7 +10,7 @@ use super::rows::{are_told_apart, keyed};
 use super::writer::{Which, Writer};
 use crate::data::access::{Access, Action};
 use crate::data::catalog::Reference;
-use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record};
+use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record, RecordEvent};
 
 /// What one removal leads to. Records are gone from their table before those that refer to them are
 /// looked for, so that each is found once, however the associations lead back to it.
@@ -70,7 +70,7 @@ impl Writer<'_> {
         for (collection, records) in removal.told.into_iter().rev() {
             for hook in self.hooks(collection) {
                 for record in &records {
-                    hook.after_destroy(self.transaction, collection, record).await?;
+                    hook.on(self.transaction, collection, RecordEvent::AfterDestroy(record)).await?;
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Writer<'_> {
         }
         for record in &records {
             for hook in &hooks {
-                hook.before_destroy(self.transaction, collection, record).await?;
+                hook.on(self.transaction, collection, RecordEvent::BeforeDestroy(record)).await?;
             }
         }
         let told_apart = are_told_apart(collection, &records);

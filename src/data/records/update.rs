@@ -11,7 +11,7 @@ use super::writer::{Origin, Values, Which, Writer};
 use super::{generate, keyed, raw, value};
 use crate::data::access::{Access, Action};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record};
+use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record, RecordEvent};
 
 impl Writer<'_> {
     /// Changes the records that fit and are open; gives them as they are then.
@@ -78,7 +78,8 @@ impl Writer<'_> {
                 for record in &before {
                     let mut changes = own.clone();
                     for hook in &hooks {
-                        hook.before_update(self.transaction, collection, record, &mut changes).await?;
+                        let event = RecordEvent::BeforeUpdate { record, changes: &mut changes };
+                        hook.on(self.transaction, collection, event).await?;
                     }
                     self.change_one(collection, record, changes, &nested, &origin).await?;
                 }
@@ -86,7 +87,7 @@ impl Writer<'_> {
             if !hooks.is_empty() {
                 for record in self.whole(collection, after.clone()).await? {
                     for hook in &hooks {
-                        hook.after_update(self.transaction, collection, &record).await?;
+                        hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
                     }
                 }
             }
