@@ -22,9 +22,11 @@ mod collections;
 mod crash;
 mod heavy;
 mod hooks;
+mod install;
 mod maps;
 mod passwords;
 pub mod plugin;
+pub mod resources;
 pub mod system;
 #[cfg(test)]
 mod test_place;
@@ -39,7 +41,8 @@ mod tests_on_mariadb;
 #[allow(clippy::duplicate_mod, reason = "the same on another engine")]
 mod tests_on_postgres;
 
-pub use system::{install, uninstall};
+pub use install::{install, uninstall};
+use resources::{Registry, Resource};
 
 /// The version of the system tables that this host writes (`applicationVersion`).
 pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -100,7 +103,7 @@ pub struct AppOptions {
     /// Its main data source.
     pub source: DataSource,
     /// Resources that only this application has (the main application's `applications`).
-    pub resources: Vec<Arc<dyn api::Resource>>,
+    pub resources: Vec<Resource>,
     /// The plugins that the host knows.
     pub plugins: Vec<Arc<dyn plugin::Plugin>>,
 }
@@ -117,7 +120,7 @@ pub struct App {
     settings_turn: Mutex<()>,
     source: DataSource,
     auth: auth::Auth,
-    resources: Vec<Arc<dyn api::Resource>>,
+    resources: Arc<Registry>,
     /// What roles may do, once somebody who is not root has asked.
     acl: ArcSwapOption<acl::Acl>,
     /// Counts the changes of roles, so that what was read before one is not kept after it.
@@ -150,9 +153,13 @@ impl App {
     pub async fn open(options: AppOptions) -> Result<Arc<Self>, AppError> {
         let AppOptions { name, jwt_secret, source, resources, plugins } = options;
         system::check(&source).await?;
-        let housekeeping = Arc::new(hooks::Housekeeping::default());
+        let resources = match resources.is_empty() {
+            true => resources::registry(),
+            false => Arc::new(Registry::new(resources::system().chain(resources))),
+        };
+        let housekeeping = Arc::new(hooks::Housekeeping::new(Arc::clone(&resources)));
         let hooks = Hooks::new(vec![Arc::clone(&housekeeping) as Arc<dyn Hook>]);
-        let source = source.with(collections::base(), hooks);
+        let source = source.with(Arc::clone(resources.catalog()), hooks);
         source.set_catalog(collections::load(&source).await?);
         let settings = Settings::read(&source, &name).await?;
         let auth = auth::Auth::open(source.clone(), &jwt_secret, settings.rules).await?;
@@ -181,7 +188,9 @@ impl App {
             return Ok(known);
         }
         let before = self.acl_changes.load(Ordering::SeqCst);
-        let read = Arc::new(Box::pin(acl::Acl::load(&self.source, acl::MAIN_DATA_SOURCE)).await?);
+        let read = Arc::new(
+            Box::pin(acl::Acl::load(self.resources.policy(), &self.source, acl::MAIN_DATA_SOURCE)).await?,
+        );
         self.acl.store(Some(Arc::clone(&read)));
         // A change since the reading may have come before it was stored.
         if self.acl_changes.load(Ordering::SeqCst) != before {
@@ -264,6 +273,12 @@ impl App {
         self.settings.store(Arc::new(settings));
         self.settings_known.store(changes, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Its resources beside the collections that users make.
+    #[must_use]
+    pub fn resources(&self) -> &Registry {
+        &self.resources
     }
 
     /// The plugins that the host knows.

@@ -70,7 +70,7 @@ impl Place {
     pub(super) async fn open_with(
         &self,
         secret: &[u8],
-        resources: Vec<Arc<dyn api::Resource>>,
+        resources: Vec<resources::Resource>,
     ) -> Result<Arc<App>, AppError> {
         let source = self.source.clone();
         let (name, jwt_secret) = ("crm".into(), secret.into());

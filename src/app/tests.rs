@@ -82,8 +82,8 @@ async fn an_application_begins_with_what_nocobase_begins_with() {
 #[tokio::test]
 async fn uninstalling_leaves_no_table() {
     let place = Place::installed(module_path!()).await;
-    assert_eq!(uninstall(&place.source).await.unwrap(), system::COLLECTIONS.len());
-    for collection in system::COLLECTIONS.iter() {
+    assert_eq!(uninstall(&place.source).await.unwrap(), resources::collections().count());
+    for collection in resources::collections() {
         assert!(!place.source.has_table(collection).await.unwrap(), "{}", collection.name());
     }
     assert_eq!(uninstall(&place.source).await.unwrap(), 0);

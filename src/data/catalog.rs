@@ -11,6 +11,8 @@ use super::{Association, AssociationKind, Collection, DataError, OnDelete};
 pub struct Catalog {
     // Shared by the catalogs before and after a change, which differ in one.
     collections: BTreeMap<Arc<str>, Arc<Collection>>,
+    /// The catalog that it was made from at first; `None` for that one itself.
+    base: Option<Arc<Catalog>>,
 }
 
 /// Records that refer to those of a collection, and what becomes of them.
@@ -32,29 +34,35 @@ impl Catalog {
     #[must_use]
     pub fn new(collections: impl IntoIterator<Item = Collection>) -> Self {
         let named = collections.into_iter().map(|one| (Arc::from(one.name()), Arc::new(one)));
-        Self { collections: named.collect() }
+        Self { collections: named.collect(), base: None }
     }
 
     /// With a collection, in the place of one of the same name.
     #[must_use]
-    pub fn with(&self, collection: Collection) -> Self {
+    pub fn with(self: &Arc<Self>, collection: Collection) -> Self {
         self.with_all([collection])
     }
 
     /// With collections, in the place of those of the same names.
     #[must_use]
-    pub fn with_all(&self, added: impl IntoIterator<Item = Collection>) -> Self {
+    pub fn with_all(self: &Arc<Self>, added: impl IntoIterator<Item = Collection>) -> Self {
         let mut collections = self.collections.clone();
         collections.extend(added.into_iter().map(|one| (Arc::from(one.name()), Arc::new(one))));
-        Self { collections }
+        Self { collections, base: Some(self.base()) }
     }
 
     /// Without a collection.
     #[must_use]
-    pub fn without(&self, name: &str) -> Self {
+    pub fn without(self: &Arc<Self>, name: &str) -> Self {
         let mut collections = self.collections.clone();
         collections.remove(name);
-        Self { collections }
+        Self { collections, base: Some(self.base()) }
+    }
+
+    /// The catalog that this one was made from at first, before anything was added or removed.
+    #[must_use]
+    pub fn base(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.base.as_ref().unwrap_or(self))
     }
 
     /// The collection of this name, if there is one.

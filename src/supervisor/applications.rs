@@ -3,12 +3,13 @@
 //! Every action does what the control socket's method does, through the same function. Only the
 //! root user may use them; `listPinned` is what everybody's menu shows.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::app::api::{Access, Answer, Answering, ApiError, Call, ListParameters, Resource};
+use crate::app::api::{Answer, ApiError, Call, ListParameters};
+use crate::app::resources::{Access, Action, Answering, Resource, applications};
 use crate::protocol::{
     AppId, ChangeState, CreateApplication, DatabaseMode, DatabaseRequest, DeleteApplication, ErrorKind,
     RpcError, StartMode, UpgradePolicy, Wait,
@@ -20,59 +21,59 @@ use super::entry::Entry;
 use super::registry::Registration;
 use super::{Stages, Supervisor};
 
+/// Does one action.
+type Handler = for<'a> fn(Arc<Supervisor>, &'a Call<'a>) -> Answering<'a>;
+
 /// The resource `applications` of the main application.
-pub(crate) struct Applications {
-    /// Weak: the supervisor holds the main application, which holds this.
-    supervisor: Weak<Supervisor>,
+pub(crate) fn resource(supervisor: &Arc<Supervisor>) -> Resource {
+    let pinned: Handler = |supervisor, _| Box::pin(async move { Ok(list_pinned(&supervisor)) });
+    let of_root: [(&'static str, Handler); 7] = [
+        ("list", |supervisor, call| Box::pin(async move { list(&supervisor, call) })),
+        ("get", |supervisor, call| Box::pin(async move { get(&supervisor, call) })),
+        ("create", |supervisor, call| Box::pin(async move { create(&supervisor, &call.body).await })),
+        ("update", |supervisor, call| Box::pin(async move { update(&supervisor, call).await })),
+        ("destroy", |supervisor, call| Box::pin(async move { destroy(&supervisor, call).await })),
+        ("start", |supervisor, call| Box::pin(async move { start(&supervisor, call).await })),
+        ("stop", |supervisor, call| Box::pin(async move { stop(&supervisor, call).await })),
+    ];
+    let of_root = of_root.map(|(name, run)| action(supervisor, name, check_root, run));
+    let pinned = action(supervisor, "listPinned", |_| Ok(()), pinned);
+    let actions = of_root.into_iter().chain([pinned]).collect();
+    Resource { actions, ..applications() }
 }
 
-impl Applications {
-    pub(crate) fn new(supervisor: &Arc<Supervisor>) -> Self {
-        Self { supervisor: Arc::downgrade(supervisor) }
-    }
-}
-
-impl Resource for Applications {
-    fn name(&self) -> &'static str {
-        "applications"
-    }
-
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "start" | "stop" | "listPinned")
-    }
-
-    fn access(&self, _action: &str) -> Access {
-        Access::SignedIn
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
+/// An action of whoever is signed in, and fulfils `check`.
+fn action(
+    supervisor: &Arc<Supervisor>,
+    name: &'static str,
+    check: fn(&Call<'_>) -> Result<(), ApiError>,
+    run: Handler,
+) -> Action {
+    // Weak: the supervisor holds the main application, which holds this.
+    let supervisor = Arc::downgrade(supervisor);
+    Action::new(name, Access::SignedIn, move |call| {
+        let supervisor = supervisor.upgrade();
         Box::pin(async move {
-            let supervisor = self.supervisor.upgrade();
             let supervisor = supervisor.ok_or_else(|| ApiError::internal("the supervisor is gone"))?;
-            if call.action == "listPinned" {
-                return Ok(list_pinned(&supervisor));
-            }
-            if !call.session()?.is_root() {
-                return Err(ApiError::new(
-                    StatusCode::FORBIDDEN,
-                    "only the root user may look after applications",
-                ));
-            }
-            match call.action {
-                "list" => list(&supervisor, &call),
-                "get" => get(&supervisor, &call),
-                "create" => create(&supervisor, call.body).await,
-                "update" => update(&supervisor, &call).await,
-                "destroy" => destroy(&supervisor, &call).await,
-                "start" => {
-                    supervisor.start(change(&call)?).await.map(|_| Answer::Data(json!("ok"))).map_err(refusal)
-                }
-                _ => {
-                    supervisor.stop(change(&call)?).await.map(|_| Answer::Data(json!("ok"))).map_err(refusal)
-                }
-            }
+            check(call)?;
+            run(supervisor, call).await
         })
+    })
+}
+
+fn check_root(call: &Call<'_>) -> Result<(), ApiError> {
+    if call.session()?.is_root() {
+        return Ok(());
     }
+    Err(ApiError::new(StatusCode::FORBIDDEN, "only the root user may look after applications"))
+}
+
+async fn start(supervisor: &Arc<Supervisor>, call: &Call<'_>) -> Result<Answer, ApiError> {
+    supervisor.start(change(call)?).await.map(|_| Answer::Data(json!("ok"))).map_err(refusal)
+}
+
+async fn stop(supervisor: &Arc<Supervisor>, call: &Call<'_>) -> Result<Answer, ApiError> {
+    supervisor.stop(change(call)?).await.map(|_| Answer::Data(json!("ok"))).map_err(refusal)
 }
 
 fn change(call: &Call<'_>) -> Result<ChangeState, ApiError> {
@@ -221,7 +222,7 @@ fn get(supervisor: &Supervisor, call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(found.map_or(Value::Null, |entry| Value::Object(only(row(&entry), &fields)))))
 }
 
-async fn create(supervisor: &Arc<Supervisor>, body: Value) -> Result<Answer, ApiError> {
+async fn create(supervisor: &Arc<Supervisor>, body: &Value) -> Result<Answer, ApiError> {
     let text = |field: &str| body.get(field).and_then(Value::as_str).map(str::to_owned);
     let id = match body.get("name") {
         None | Some(Value::Null) => None,

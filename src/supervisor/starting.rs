@@ -13,7 +13,7 @@ use crate::protocol::{
 };
 
 use super::Supervisor;
-use super::applications::Applications;
+use super::applications;
 use super::entry::{Entry, Visit};
 use super::failure::Failure;
 use super::limits::{Arrival, Refused};
@@ -147,10 +147,7 @@ impl Supervisor {
             }
         };
         let database = source.database().clone();
-        let mut resources: Vec<Arc<dyn crate::app::api::Resource>> = Vec::new();
-        if entry.id.is_main() {
-            resources.push(Arc::new(Applications::new(self)));
-        }
+        let resources = if entry.id.is_main() { vec![applications::resource(self)] } else { Vec::new() };
         let options =
             AppOptions { name: entry.id.as_str().into(), jwt_secret, source, resources, plugins: Vec::new() };
         match App::open(options).await {

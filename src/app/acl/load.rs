@@ -5,9 +5,11 @@
 //! and its two companions; the older `rolesResources` are not read, as in NocoBase 2.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::policy::Policy;
 use super::{Acl, ActionDefinition, ResourceDefinition, RoleDefinition};
 use crate::app::system::{
     DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS,
@@ -20,7 +22,11 @@ pub const MAIN_DATA_SOURCE: &str = "main";
 
 impl Acl {
     /// Reads all roles, with what they may do in the data source of this key.
-    pub async fn load(source: &DataSource, data_source: &str) -> Result<Self, DataError> {
+    pub async fn load(
+        policy: &Arc<Policy>,
+        source: &DataSource,
+        data_source: &str,
+    ) -> Result<Self, DataError> {
         let here = || Query::filter(Filter::eq("dataSourceKey", data_source));
         let by_id = || Sort::ascending("id");
         let roles = source.find(&ROLES, Query::default()).await?;
@@ -50,7 +56,7 @@ impl Acl {
             using_actions_config: record.get("usingActionsConfig") == Some(&Json::Bool(true)),
             actions: id(&record, "id").and_then(|id| actions.remove(&id)).unwrap_or_default(),
         });
-        Ok(Self::new(roles.collect(), resources.collect()))
+        Ok(Self::new(policy, roles.collect(), resources.collect()))
     }
 }
 

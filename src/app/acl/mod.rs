@@ -6,7 +6,7 @@
 //! which fields and which records that reaches, and the query is built from it. Everything is
 //! worked out when the [`Acl`] is made (`grants.rs`), so that asking costs a few look-ups.
 //!
-//! What belongs to the management of an application (`management.rs`: roles, collections, tokens,
+//! What belongs to the management of an application (`policy.rs`: roles, collections, tokens,
 //! settings) no strategy opens, only a role's snippets do. `describe.rs` tells a client what it may
 //! do, `guard.rs` has the rules that no permission can set aside, `store.rs` writes what an
 //! administrator changes.
@@ -16,9 +16,9 @@ mod describe;
 mod grants;
 mod guard;
 mod load;
-mod management;
 mod openings;
 mod permission;
+pub mod policy;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -34,12 +34,11 @@ pub use grants::links;
 pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
 pub use guard::{check_scope_change, check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
-pub use management::{Openness, openness};
 pub use openings::{Answers, Asking, Openings, Remembered};
 pub use permission::{AssociationPermission, Permission};
 
 use grants::Grants;
-use management::{Opened, Reach};
+use policy::{Opened, Policy, Reach};
 
 /// The role that may do everything.
 pub const ROOT: &str = "root";
@@ -107,6 +106,7 @@ struct Configured {
 /// All roles of one application. Immutable; replaced as a whole when a role changes.
 #[derive(Debug, Default)]
 pub struct Acl {
+    policy: Arc<Policy>,
     roles: HashMap<String, Role>,
 }
 
@@ -114,9 +114,9 @@ impl Acl {
     /// From what is stored. Resources of a role that does not exist are left out, and so are those
     /// that do not use their actions.
     #[must_use]
-    pub fn new(roles: Vec<RoleDefinition>, resources: Vec<ResourceDefinition>) -> Self {
+    pub fn new(policy: &Arc<Policy>, roles: Vec<RoleDefinition>, resources: Vec<ResourceDefinition>) -> Self {
         let mut roles: HashMap<_, _> =
-            roles.into_iter().map(|role| (role.name.clone(), Role::new(role))).collect();
+            roles.into_iter().map(|role| (role.name.clone(), Role::new(policy, role))).collect();
         for resource in resources.into_iter().filter(|resource| resource.using_actions_config) {
             if let Some(role) = roles.get_mut(&resource.role) {
                 let grants = Grants::configured(&resource.actions);
@@ -124,7 +124,7 @@ impl Acl {
                     .insert(resource.collection, Configured { actions: resource.actions, grants });
             }
         }
-        Self { roles }
+        Self { policy: Arc::clone(policy), roles }
     }
 
     /// The role of this name.
@@ -139,7 +139,7 @@ impl Acl {
     }
 
     /// What these roles may do with this action on this resource, together; `None`: nothing, the
-    /// request is refused with 403. What [`openness`] opens to everybody is not asked for here.
+    /// request is refused with 403. Actions that are open without a permission are not asked for here.
     ///
     /// A collection that has a configuration in a role is decided by it alone, another one by the
     /// role's strategy; management is decided by the role's snippets. In a configuration, `view`
@@ -155,15 +155,16 @@ impl Acl {
     #[must_use]
     pub fn permission(&self, roles: &[impl AsRef<str>], resource: &str, action: &str) -> Option<Permission> {
         if self.is_root(roles) {
-            return Some(management::fixed(resource).clone());
+            return Some(self.policy.given(resource).clone());
         }
         if let Some((source, association)) = resource.split_once('.') {
             return self.opened(roles, resource, action).or_else(|| {
-                (grants::links(action) && !management::is_managed(resource))
+                (grants::links(action) && !self.policy.is_managed(resource))
                     .then(|| self.updating_association(roles, source, association))?
             });
         }
-        self.union(roles, |role| role.permission(resource, action))
+        let reach = self.policy.reach(resource);
+        self.union(roles, |role| role.permission(reach, resource, action))
     }
 
     /// What these roles may do with an action on an association: `/posts/1/tags:list` asks for
@@ -184,12 +185,12 @@ impl Acl {
     ) -> Option<AssociationPermission> {
         let resource = format!("{source}.{association}");
         if self.is_root(roles) {
-            return Some(AssociationPermission { source: None, target: management::fixed(target).clone() });
+            return Some(AssociationPermission { source: None, target: self.policy.given(target).clone() });
         }
         if let Some(target) = self.opened(roles, &resource, action) {
             return Some(AssociationPermission { source: None, target });
         }
-        if management::is_managed(&resource) {
+        if self.policy.is_managed(&resource) {
             return None;
         }
         if grants::links(action) {
@@ -204,8 +205,9 @@ impl Acl {
         if !grants::views(action) {
             return Some(AssociationPermission { source: None, target });
         }
+        let reach = self.policy.reach(source);
         let viewed = self.union(roles, |role| {
-            role.permission(source, "view").filter(|permission| permission.allows(association))
+            role.permission(reach, source, "view").filter(|permission| permission.allows(association))
         })?;
         Some(AssociationPermission { source: Some(viewed), target })
     }
@@ -219,7 +221,7 @@ impl Acl {
         if self.is_root(roles) || self.opened(roles, &resource, "set").is_some() {
             return true;
         }
-        !management::is_managed(&resource) && self.may_link_to(roles, target)
+        !self.policy.is_managed(&resource) && self.may_link_to(roles, target)
     }
 
     /// Whether the roles' snippets open an action of the management by themselves.
@@ -230,7 +232,7 @@ impl Acl {
 
     /// Whether records of a collection may be linked to others: to link is to write, on either side.
     fn may_link_to(&self, roles: &[impl AsRef<str>], target: &str) -> bool {
-        management::reach(target) != Reach::Management || self.opened(roles, target, "update").is_some()
+        !self.policy.is_management(target) || self.opened(roles, target, "update").is_some()
     }
 
     fn is_root(&self, roles: &[impl AsRef<str>]) -> bool {
@@ -248,8 +250,9 @@ impl Acl {
         source: &str,
         association: &str,
     ) -> Option<Permission> {
+        let reach = self.policy.reach(source);
         self.union(roles, |role| {
-            role.permission(source, "update").filter(|permission| permission.allows(association))
+            role.permission(reach, source, "update").filter(|permission| permission.allows(association))
         })
     }
 
@@ -265,10 +268,10 @@ impl Acl {
 }
 
 impl Role {
-    fn new(definition: RoleDefinition) -> Self {
+    fn new(policy: &Policy, definition: RoleDefinition) -> Self {
         Self {
             strategy: Grants::of_strategy(&definition.strategy),
-            management: management::opened_by(&definition.snippets),
+            management: policy.opened_by(&definition.snippets),
             collections: HashMap::new(),
             definition,
         }
@@ -280,23 +283,20 @@ impl Role {
         &self.definition
     }
 
-    fn permission(&self, resource: &str, action: &str) -> Option<&Permission> {
-        let reach = management::reach(resource);
-        if reach == Reach::Management {
-            return self.opened(resource, action);
+    fn permission(&self, reach: Reach, resource: &str, action: &str) -> Option<&Permission> {
+        let configured = || self.collections.get(resource).map(|configured| configured.grants.get(action));
+        match reach {
+            Reach::Management | Reach::OwnRecords => self.opened(resource, action),
+            Reach::Collection => configured().unwrap_or_else(|| self.strategy.get(action)),
+            Reach::People => configured().unwrap_or_else(|| {
+                let viewed = || self.strategy.get(action).filter(|_| grants::views(action));
+                self.opened(resource, action).or_else(viewed)
+            }),
         }
-        if let Some(configured) = self.collections.get(resource) {
-            return configured.grants.get(action);
-        }
-        if reach == Reach::Collection {
-            return self.strategy.get(action);
-        }
-        let viewed = || self.strategy.get(action).filter(|_| grants::views(action));
-        self.opened(resource, action).or_else(viewed)
     }
 
     fn opened(&self, resource: &str, action: &str) -> Option<&Permission> {
-        self.management.get(resource)?.has(action).then(|| management::fixed(resource))
+        self.management.get(resource)?.permission(action)
     }
 }
 

@@ -225,7 +225,11 @@ mod tests {
             using_actions_config: true,
             actions: vec![view],
         };
-        Arc::new(Acl::new(vec![role("reader"), role("other")], vec![posts]))
+        Arc::new(Acl::new(
+            crate::app::resources::registry().policy(),
+            vec![role("reader"), role("other")],
+            vec![posts],
+        ))
     }
 
     fn catalog(fields: &[&str]) -> Arc<Catalog> {

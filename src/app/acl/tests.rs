@@ -36,6 +36,10 @@ fn configured(role: &str, collection: &str, actions: Vec<ActionDefinition>) -> R
     }
 }
 
+fn policy() -> Arc<Policy> {
+    Arc::clone(crate::app::resources::registry().policy())
+}
+
 /// The roles of the recorded conversation, and some more.
 fn acl() -> Acl {
     let roles = vec![
@@ -78,7 +82,7 @@ fn acl() -> Acl {
         ResourceDefinition { using_actions_config: false, ..configured("editor", "posts", vec![]) },
         configured("nobody", "posts", vec![action("view", &[], Json::Null)]),
     ];
-    Acl::new(roles, resources)
+    Acl::new(&policy(), roles, resources)
 }
 
 fn own() -> Json {
@@ -137,7 +141,7 @@ fn strategies_are_read_as_they_are_stored() {
         (json!([]), "list", "-"),
     ] {
         let definition = RoleDefinition { strategy: strategy.clone(), ..role("r", &[], &[]) };
-        let acl = Acl::new(vec![definition], vec![]);
+        let acl = Acl::new(&policy(), vec![definition], vec![]);
         assert_eq!(reach(acl.permission(&["r"], "posts", action).as_ref()), expected, "{strategy} {action}");
     }
 }
@@ -167,7 +171,7 @@ fn a_configured_collection_is_decided_by_its_configuration_alone() {
 fn a_scope_that_is_empty_reaches_every_record() {
     for scope in [json!({}), json!([]), Json::Null] {
         let actions = vec![action("destroy", &[], scope.clone())];
-        let acl = Acl::new(vec![role("r", &[], &[])], vec![configured("r", "posts", actions)]);
+        let acl = Acl::new(&policy(), vec![role("r", &[], &[])], vec![configured("r", "posts", actions)]);
         assert_eq!(reach(acl.permission(&["r"], "posts", "destroy").as_ref()), "all", "{scope}");
     }
 }
@@ -279,7 +283,7 @@ fn a_negated_snippet_takes_away_what_others_give() {
         (&["pm"], "users", "-"),
         (&["!"], "users", "-"),
     ] {
-        let acl = Acl::new(vec![role("r", &[], snippets)], vec![]);
+        let acl = Acl::new(&policy(), vec![role("r", &[], snippets)], vec![]);
         let found = acl.permission(&["r"], resource, "create");
         assert_eq!(reach(found.as_ref()), expected, "{snippets:?} {resource}");
     }
@@ -383,34 +387,6 @@ fn a_collection_without_creators_has_no_own_records() {
     }
     let left = with(vec![own(), json!({"public": true})]).unwrap();
     assert_eq!(left.filter(), Some(json!({"public": true})));
-}
-
-#[test]
-fn some_actions_are_open_without_a_role() {
-    for (resource, actions, expected) in [
-        ("auth", "signIn signUp lostPassword resetPassword checkResetToken", Openness::Public),
-        ("auth", "check signOut changePassword", Openness::SignedIn),
-        ("app", "getInfo getLang", Openness::Public),
-        ("app", "restart clearCache", Openness::ByPermission),
-        ("authenticators", "publicList", Openness::Public),
-        ("authenticators", "list", Openness::ByPermission),
-        ("systemSettings", "get", Openness::Public),
-        ("systemSettings", "update put", Openness::ByPermission),
-        ("pm", "listEnabled", Openness::Public),
-        ("pm", "list enable", Openness::ByPermission),
-        ("users", "updateProfile updateLang setDefaultRole", Openness::SignedIn),
-        ("users", "list update", Openness::ByPermission),
-        ("roles", "check", Openness::SignedIn),
-        ("roles", "list create", Openness::ByPermission),
-        ("collections", "list listMeta", Openness::SignedIn),
-        ("collections", "create get", Openness::ByPermission),
-        ("dataSources", "list update", Openness::ByPermission),
-        ("posts", "list check", Openness::ByPermission),
-    ] {
-        for action in actions.split(' ') {
-            assert_eq!(openness(resource, action), expected, "{resource}:{action}");
-        }
-    }
 }
 
 #[test]

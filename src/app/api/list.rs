@@ -12,11 +12,11 @@ const LARGEST_PAGE: u64 = 10_000;
 
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Page {
+pub(in crate::app) struct Page {
     /// From 1.
-    pub(super) number: u64,
+    pub(in crate::app) number: u64,
     /// Records a page.
-    pub(super) size: u64,
+    pub(in crate::app) size: u64,
 }
 
 /// The parameters of a list: `page`, `pageSize`, `sort`, `fields`.

@@ -8,21 +8,18 @@
 //!
 //! [`AppOptions`]: super::AppOptions
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
-use super::acl::{self, Openness};
 use super::crash::panic_point;
+use super::resources::{Access, Action, Records};
 use super::{App, auth::Session};
 use crate::data::{Catalog, Clock};
 
-mod actions;
 mod answer;
 #[cfg(test)]
 mod cases;
@@ -61,7 +58,7 @@ mod order_tests_on_postgres;
 #[cfg(test)]
 mod properties;
 mod query_string;
-mod records;
+pub(in crate::app) mod records;
 mod requester;
 #[cfg(test)]
 mod role_tests;
@@ -218,48 +215,6 @@ impl Call<'_> {
     }
 }
 
-/// Who may call an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    Public,
-    /// Whoever is signed in.
-    SignedIn,
-    /// Those whose roles open it.
-    ByPermission,
-}
-
-/// What an action gives, later.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
-
-/// A resource that an application has beside its collections.
-pub trait Resource: Send + Sync {
-    /// Its name in the URL.
-    fn name(&self) -> &'static str;
-
-    /// Whether it has this action.
-    fn has(&self, action: &str) -> bool;
-
-    /// Whether the actions that it does not have are those of the collection of its name, as all
-    /// collections have them; where not, they are answered with 404.
-    fn has_records(&self) -> bool {
-        false
-    }
-
-    /// Who may call this action; where it says nothing else, what is open to everybody and what
-    /// roles open ([`super::acl`]).
-    fn access(&self, action: &str) -> Access {
-        match acl::openness(self.name(), action) {
-            Openness::Public => Access::Public,
-            Openness::SignedIn => Access::SignedIn,
-            Openness::ByPermission => Access::ByPermission,
-        }
-    }
-
-    /// Does one action.
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a>;
-}
-
 /// Where a client finds the token that replaces its own, as in NocoBase.
 const NEW_TOKEN: &str = "x-new-token";
 
@@ -306,7 +261,7 @@ async fn handle(
     let params = params(request, &target)?;
     let clock = clock(&request.headers)?;
     let access = match &found {
-        Found::Resource(resource) => resource.access(&target.action),
+        Found::Action(action) => action.access,
         Found::Records(_) => Access::ByPermission,
     };
     let requester = match access {
@@ -344,7 +299,7 @@ async fn handle(
     let action = &*target.action;
     let mut call = Call { app, action, params, body, headers, client, session, requester, source_key };
     match &found {
-        Found::Resource(resource) => resource.call(call).await,
+        Found::Action(action) => (action.run)(&call).await,
         Found::Records(place) => {
             records::check_names(&call, place).await?;
             records::answer(&mut call, place).await
@@ -369,8 +324,8 @@ const TIMEZONE: &str = "x-timezone";
 
 /// What answers a request.
 enum Found<'a> {
-    /// A resource with rules of its own.
-    Resource(&'a dyn Resource),
+    /// An action of a resource of the system.
+    Action(&'a Action),
     /// The records of a collection.
     Records(Box<Place>),
 }
@@ -379,34 +334,36 @@ impl Found<'_> {
     fn place(&self) -> Option<&Place> {
         match self {
             Self::Records(place) => Some(place),
-            Self::Resource(_) => None,
+            Self::Action(_) => None,
         }
     }
 }
 
 fn find<'a>(app: &'a App, catalog: &Catalog, target: &Target) -> Result<Found<'a>, ApiError> {
-    let name = target.name();
-    let built_in = actions::BUILT_IN.into_iter();
-    let own = app.resources.iter().map(|resource| &**resource as &dyn Resource);
-    let resource =
-        built_in.map(|resource| resource as &dyn Resource).chain(own).find(|one| one.name() == name);
-    if let Some(resource) = resource
-        && resource.has(&target.action)
-    {
-        return Ok(Found::Resource(resource));
+    let resource = app.resources().get(&target.name());
+    if let Some(action) = resource.and_then(|resource| resource.action(&target.action)) {
+        return Ok(Found::Action(action));
     }
-    let association = target.association.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
-    let place = match resource {
-        Some(resource) if !resource.has_records() => None,
-        _ => Place::find(catalog, &target.resource, association),
-    };
+    let has_records = resource.is_none_or(|resource| resource.records == Records::Common);
+    let place = has_records.then(|| find_records(app, catalog, target)).flatten();
     match place {
         Some(place) if place.has(&target.action) => Ok(Found::Records(Box::new(place))),
-        None if resource.is_none() => {
+        None if resource.is_none_or(|resource| resource.actions.is_empty()) => {
             Err(ApiError::not_found(format!("there is no resource {}", target.path())))
         }
         _ => Err(ApiError::not_found(format!("{} has no action {}", target.path(), target.action))),
     }
+}
+
+/// The records that a target names, unless they are the host's bookkeeping.
+fn find_records(app: &App, catalog: &Catalog, target: &Target) -> Option<Place> {
+    let association = target.association.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
+    let place = Place::find(catalog, &target.resource, association)?;
+    let is_internal = |name: &str| app.resources().is_internal(name);
+    // Of a collection by its own name, the descriptor was asked already.
+    let reaches_internal = place.behind.is_some()
+        && (is_internal(place.collection.name()) || is_internal(place.records().name()));
+    (!reaches_internal).then_some(place)
 }
 
 /// What time it is for the client, in the zone that it says it is in.

@@ -139,7 +139,7 @@ impl Requester {
     }
 
     /// Reads a filter with its variables: `{{ $user.id }}`, `{{ $nDate.today }}`.
-    pub(super) fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
+    pub(in crate::app) fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
         if !has_variables(given) {
             return Ok(Filter::parse(given)?);
         }

@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::app::resources::{Resource, applications};
 use crate::app::test_place::{PASSWORD, Place};
 
 /// Sends a request; the status and the body.
@@ -227,31 +228,19 @@ async fn a_collection_has_a_hundred_texts() {
     }
 }
 
-struct Echo;
-
-impl Resource for Echo {
-    fn name(&self) -> &'static str {
-        "applications"
-    }
-
-    fn has(&self, action: &str) -> bool {
-        action != "nosuch"
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            let by = call.session()?.user.id;
-            Ok(Answer::Bare(
-                json!({"action": call.action, "params": call.params, "body": call.body, "by": by}),
-            ))
-        })
-    }
+async fn echo(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let by = call.session()?.user.id;
+    Ok(Answer::Bare(json!({"action": call.action, "params": call.params, "body": call.body, "by": by})))
 }
 
 #[tokio::test]
 async fn a_resource_of_its_own_is_called_by_who_is_signed_in() {
     let place = Place::installed(module_path!()).await;
-    let app = place.open_with(b"secret", vec![Arc::new(Echo)]).await.unwrap();
+    let actions = ["list", "start"];
+    let actions =
+        actions.map(|name| Action::new(name, Access::ByPermission, |call| Box::pin(echo(call)))).into();
+    let applications = Resource { actions, ..applications() };
+    let app = place.open_with(b"secret", vec![applications]).await.unwrap();
     let root = sign_in(&app).await;
     assert_eq!(send(&app, "GET applications:list", "", "").await.0, 401);
     assert_eq!(send(&app, "GET applications:nosuch", "", "").await.0, 404);

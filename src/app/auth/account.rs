@@ -27,6 +27,16 @@ pub fn password_changed(user: &Record) -> i64 {
     Utc::now().timestamp_millis().max(before.saturating_add(1))
 }
 
+/// Removes what a user who is removed leaves behind, in the same transaction: sessions, API keys, roles,
+/// names elsewhere.
+pub async fn remove_traces(transaction: &mut Transaction, id: i64) -> Result<(), DataError> {
+    transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+    transaction.destroy(&API_KEYS, &Filter::eq("createdById", id)).await?;
+    transaction.destroy(&ROLES_USERS, &Filter::eq("userId", id)).await?;
+    transaction.destroy(&USERS_AUTHENTICATORS, &Filter::eq("userId", id)).await?;
+    Ok(())
+}
+
 impl Auth {
     /// Hashes a new password for `users.password`, if it can be one. Whoever stores it for a user
     /// who is there already sets `passwordChangeTz` beside it, and calls [`Auth::end_sessions`].
@@ -123,16 +133,6 @@ impl Auth {
     pub async fn end_sessions(&self, id: i64) -> Result<(), AuthError> {
         self.sessions.forget(id);
         self.source.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
-        Ok(())
-    }
-
-    /// Removes what a user who is removed leaves behind, in the same transaction: sessions, API
-    /// keys, roles, names elsewhere. After the commit comes [`Auth::forget_user`].
-    pub async fn remove_traces(&self, transaction: &mut Transaction, id: i64) -> Result<(), AuthError> {
-        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
-        transaction.destroy(&API_KEYS, &Filter::eq("createdById", id)).await?;
-        transaction.destroy(&ROLES_USERS, &Filter::eq("userId", id)).await?;
-        transaction.destroy(&USERS_AUTHENTICATORS, &Filter::eq("userId", id)).await?;
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ mod throttle;
 mod ticket;
 mod token;
 
-pub use account::{default_role, password_changed};
+pub use account::{default_role, password_changed, remove_traces};
 pub use accounts::{AccountRules, take_password};
 pub use api_keys::NewApiKey;
 pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};

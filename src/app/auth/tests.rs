@@ -503,7 +503,7 @@ async fn what_a_removed_user_leaves_goes_with_it() {
     let key = key(&app, &session, "root", json!("never")).await.unwrap();
     assert_eq!(code(app.auth().authenticate(&key).await), "let in");
     let mut transaction = place.source.begin().await.unwrap();
-    app.auth().remove_traces(&mut transaction, 1).await.unwrap();
+    remove_traces(&mut transaction, 1).await.unwrap();
     transaction.destroy(&USERS, &Filter::eq("id", 1)).await.unwrap();
     transaction.commit().await.unwrap();
     app.auth().forget_users();

@@ -1,7 +1,7 @@
 //! The catalog: the system's collections with what was added to them, and those that users made.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -9,28 +9,15 @@ use super::definition::{self, Defined, text, truth};
 use crate::app::system;
 use crate::data::{Catalog, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort};
 
-/// The collections that every application has: one catalog for all that have no others.
-static BASE: LazyLock<Arc<Catalog>> =
-    LazyLock::new(|| Arc::new(Catalog::new(system::COLLECTIONS.iter().cloned())));
-
-/// The collections that every application has.
-pub(in crate::app) fn base() -> Arc<Catalog> {
-    Arc::clone(&BASE)
-}
-
-/// Whether a collection is one that every application has.
-pub(in crate::app) fn is_system(name: &str) -> bool {
-    BASE.get(name).is_some()
-}
-
 /// Reads what is written down.
 pub(in crate::app) async fn load(source: &DataSource) -> Result<Arc<Catalog>, DataError> {
+    let base = source.catalog().base();
     let collections = source.find(&system::USER_COLLECTIONS, rows()).await?;
     let fields = source.find(&system::USER_FIELDS, rows()).await?;
     if collections.is_empty() && fields.is_empty() {
-        return Ok(base());
+        return Ok(base);
     }
-    Ok(Arc::new(build(&collections, &fields)))
+    Ok(Arc::new(build(&base, &collections, &fields)))
 }
 
 fn rows() -> Query {
@@ -59,7 +46,7 @@ pub(super) fn whole(row: &Record) -> Map<String, Value> {
 
 /// The catalog of what is written down. What cannot be read is left out: a definition that another
 /// program wrote must not keep the application from starting.
-pub(super) fn build(collections: &[Record], fields: &[Record]) -> Catalog {
+pub(super) fn build(base: &Arc<Catalog>, collections: &[Record], fields: &[Record]) -> Catalog {
     let mut by_collection: BTreeMap<&str, Vec<Defined>> = BTreeMap::new();
     for row in fields {
         let Some(collection) = text(row, "collectionName") else { continue };
@@ -73,7 +60,6 @@ pub(super) fn build(collections: &[Record], fields: &[Record]) -> Catalog {
             Err(error) => tracing::warn!(%error, collection, "a field's definition cannot be read"),
         }
     }
-    let base = base();
     let mut own: BTreeMap<&str, Collection> = BTreeMap::new();
     for row in collections {
         let Some(name) = text(row, "name") else { continue };

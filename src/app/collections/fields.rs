@@ -380,9 +380,8 @@ pub(super) async fn forget_fields(
         if let Some(column) = column {
             forget_references(transaction, name, &[column.name()]).await?;
             // A system's collection has its columns, whatever was said of them.
-            let is_ours = crate::app::system::COLLECTIONS
-                .iter()
-                .any(|known| known.name() == name && known.get(column.name()).is_some());
+            let base = transaction.catalog().base();
+            let is_ours = base.get(name).is_some_and(|known| known.get(column.name()).is_some());
             if !is_ours {
                 dropped.push(column);
             }

@@ -15,7 +15,7 @@ mod options;
 mod rows;
 mod shape;
 
-pub(super) use catalog::{base, is_system, load, tables};
+pub(super) use catalog::{load, tables};
 pub(super) use change::{create, destroy, set_fields, update};
 pub(super) use fields::{create as create_field, destroy as destroy_field, update as update_field};
 pub(super) use shape::{collection as collection_shape, field as field_shape, meta};

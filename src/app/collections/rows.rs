@@ -46,7 +46,8 @@ pub(super) async fn refresh(transaction: &mut Transaction, name: &str) -> Result
     let row = transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?;
     let fields = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
     let fields = transaction.find(&USER_FIELDS, fields.sort(Sort::ascending("key"))).await?;
-    let built = catalog::build(row.as_slice(), &fields);
+    let base = transaction.catalog().base();
+    let built = catalog::build(&base, row.as_slice(), &fields);
     let collection = built.get(name).cloned().unwrap_or_else(|| Collection::new(name));
     let known = Arc::new(transaction.catalog().with(collection.clone()));
     transaction.set_catalog(known);

@@ -11,7 +11,9 @@ use super::value::key_text;
 use super::writer::{Origin, Writer};
 use crate::data::access::{Access, Action};
 use crate::data::collection::CREATED_BY;
-use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Operator, Record, RecordEvent};
+use crate::data::{
+    Association, AssociationKind, Collection, DataError, Filter, Operator, Record, RecordEvent,
+};
 
 impl Writer<'_> {
     /// Makes records refer to another one by a field, or to none.

@@ -9,7 +9,9 @@ use super::writer::{Origin, Values, Writer};
 use super::{generate, raw, value};
 use crate::data::access::Action;
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
-use crate::data::{AssociationKind, Collection, DataError, Field, Generator, Record, RecordEvent, WriteOptions};
+use crate::data::{
+    AssociationKind, Collection, DataError, Field, Generator, Record, RecordEvent, WriteOptions,
+};
 use crate::database::{Executor, Value};
 
 impl Writer<'_> {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::roles::{ensure_strategy, known_data_source, known_role};
 use super::{StoreError, invalid, object, record, scopes, stored_id, text};
-use crate::app::acl::{guard, management};
+use crate::app::acl::guard;
+use crate::app::acl::policy::Policy;
 use crate::app::system::{
     DATA_SOURCES_ROLES_RESOURCES as RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS as ACTIONS,
     DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES,
@@ -102,6 +103,7 @@ fn fields_of(action: &Map<String, Json>) -> Result<Vec<&str>, StoreError> {
 /// scopeId}]}`. What the role had for this collection is replaced.
 pub async fn create_resource(
     transaction: &mut Transaction,
+    policy: &Policy,
     data_source: &str,
     role: &str,
     body: &Json,
@@ -110,7 +112,7 @@ pub async fn create_resource(
     let name = text(body, "name")?.ok_or_else(|| invalid("name is missing: which collection?"))?;
     let wanted = Wanted::parse(body)?;
     guard::check_role_update(role)?;
-    if management::reach(name) == management::Reach::Management {
+    if policy.is_management(name) {
         return Err(invalid(format!("{name} belongs to the management, which a role's snippets open")));
     }
     known_role(transaction, role).await?;
@@ -186,6 +188,7 @@ pub async fn update_resource(
 /// [`create_resource`] takes them.
 pub async fn replace_resources(
     transaction: &mut Transaction,
+    policy: &Policy,
     data_source: &str,
     role: &str,
     resources: &Json,
@@ -194,7 +197,7 @@ pub async fn replace_resources(
     let all = Filter::eq("roleName", role).and(Filter::eq("dataSourceKey", data_source));
     destroy(transaction, all).await?;
     for resource in resources {
-        create_resource(transaction, data_source, role, resource).await?;
+        create_resource(transaction, policy, data_source, role, resource).await?;
     }
     Ok(())
 }

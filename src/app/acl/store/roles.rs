@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{StoreError, invalid, object, record, replace_resources};
 use crate::app::acl::load::MAIN_DATA_SOURCE;
+use crate::app::acl::policy::Policy;
 use crate::app::acl::{RoleMode, UNION_ROLE, guard};
 use crate::app::system::{DATA_SOURCES, DATA_SOURCES_ROLES, ROLES, ROLES_USERS, SYSTEM_SETTINGS};
 use crate::data::{DataSource, Filter, Query, Record, Sort, Transaction, random_uid};
@@ -39,6 +40,7 @@ pub async fn get_strategy(source: &DataSource, data_source: &str, role: &str) ->
 /// has `resources`, these in place of all that the role has there.
 pub async fn update_strategy(
     transaction: &mut Transaction,
+    policy: &Policy,
     data_source: &str,
     role: &str,
     body: &Json,
@@ -57,7 +59,7 @@ pub async fn update_strategy(
     }
     match body.get("resources") {
         None | Some(Json::Null) => {}
-        Some(resources) => replace_resources(transaction, data_source, role, resources).await?,
+        Some(resources) => replace_resources(transaction, policy, data_source, role, resources).await?,
     }
     Ok(Json::Object(written))
 }

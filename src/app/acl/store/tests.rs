@@ -1,8 +1,11 @@
 //! Permissions written as an administrator writes them, and the decisions that follow.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::app::acl::policy::Policy;
 use crate::app::acl::{Acl, MAIN_DATA_SOURCE, Permission};
 use crate::app::system::{
     DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS,
@@ -10,6 +13,10 @@ use crate::app::system::{
 };
 use crate::app::test_place::Place;
 use crate::data::{Collection, Filter, Query, Transaction};
+
+fn policy() -> Arc<Policy> {
+    Arc::clone(crate::app::resources::registry().policy())
+}
 
 /// An application with the roles it begins with, and `editor`.
 struct Written {
@@ -32,7 +39,7 @@ impl Written {
     }
 
     async fn acl(&self) -> Acl {
-        Acl::load(&self.place.source, MAIN_DATA_SOURCE).await.unwrap()
+        Acl::load(&policy(), &self.place.source, MAIN_DATA_SOURCE).await.unwrap()
     }
 
     async fn ask(&self, role: &str, resource: &str, action: &str) -> Option<Permission> {
@@ -41,7 +48,7 @@ impl Written {
 
     async fn configure(&self, role: &str, body: Json) -> Result<Json, StoreError> {
         let mut transaction = self.begin().await;
-        let created = create_resource(&mut transaction, MAIN_DATA_SOURCE, role, &body).await?;
+        let created = create_resource(&mut transaction, &policy(), MAIN_DATA_SOURCE, role, &body).await?;
         transaction.commit().await.unwrap();
         Ok(created)
     }
@@ -282,7 +289,7 @@ async fn a_strategy_is_written_to_both_places() {
     let body = json!({"strategy": {"actions": ["view"]}, "resources": [
         {"name": "tags", "usingActionsConfig": true, "actions": [{"name": "destroy"}]},
     ]});
-    write!(written, update_strategy(MAIN_DATA_SOURCE, "editor", &body)).unwrap();
+    write!(written, update_strategy(&policy(), MAIN_DATA_SOURCE, "editor", &body)).unwrap();
     let stored = get_strategy(source, MAIN_DATA_SOURCE, "editor").await.unwrap();
     assert_eq!(stored["strategy"], json!({"actions": ["view"]}));
     let role = source.find_one(&ROLES, Query::filter(Filter::eq("name", "editor"))).await.unwrap().unwrap();
@@ -290,12 +297,14 @@ async fn a_strategy_is_written_to_both_places() {
     assert!(written.ask("editor", "posts", "create").await.is_none());
     assert!(written.ask("editor", "tags", "destroy").await.is_some());
 
-    write!(written, update_strategy(MAIN_DATA_SOURCE, "editor", &json!({"resources": []}))).unwrap();
+    write!(written, update_strategy(&policy(), MAIN_DATA_SOURCE, "editor", &json!({"resources": []})))
+        .unwrap();
     assert!(written.ask("editor", "tags", "destroy").await.is_none());
     assert!(written.ask("editor", "posts", "list").await.is_some());
 
     let one = written.count(&DATA_SOURCES_ROLES).await;
-    write!(written, update_strategy(MAIN_DATA_SOURCE, "editor", &json!({"strategy": null}))).unwrap();
+    write!(written, update_strategy(&policy(), MAIN_DATA_SOURCE, "editor", &json!({"strategy": null})))
+        .unwrap();
     assert!(written.ask("editor", "posts", "list").await.is_none());
     assert_eq!(written.count(&DATA_SOURCES_ROLES).await, one);
     for (data_source, role, body, expected) in [
@@ -316,7 +325,7 @@ async fn a_strategy_is_written_to_both_places() {
         ),
         ("main", "editor", json!({"resources": {}}), "resources must be a list"),
     ] {
-        let result = write!(written, update_strategy(data_source, role, &body));
+        let result = write!(written, update_strategy(&policy(), data_source, role, &body));
         assert_eq!(sentence(result), expected, "{body}");
     }
 }
@@ -327,9 +336,9 @@ async fn data_sources_are_apart() {
     let source = &written.place.source;
     source.insert(&DATA_SOURCES, record(json!({"key": "other"}))).await.unwrap();
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": []});
-    write!(written, create_resource("other", "editor", &body)).unwrap();
+    write!(written, create_resource(&policy(), "other", "editor", &body)).unwrap();
     assert!(written.ask("editor", "posts", "list").await.is_some());
-    let other = Acl::load(source, "other").await.unwrap();
+    let other = Acl::load(&policy(), source, "other").await.unwrap();
     assert_eq!(other.permission(&["editor"], "posts", "list"), None);
     assert_eq!(other.permission(&["editor"], "tags", "list"), None, "a strategy is of one data source");
     let stored = get_strategy(source, "other", "member").await.unwrap();

@@ -2,12 +2,13 @@
 //!
 //! `parameters.rs` reads what was asked for, and `strict.rs` refuses unknown names in it; `read.rs`,
 //! `write.rs` and `links.rs` do it through [`crate::data`], for whom [`super::Requester`] says.
-//! Collections with rules of their own add actions beside these ([`super::Resource`]), or hooks
-//! beneath them ([`crate::app::hooks`]).
+//! Resources of the system add actions of their own beside these, and rules beneath them
+//! ([`crate::app::resources`]).
 
 use serde_json::Value;
 
-use super::{Answer, Answering, ApiError, Call};
+use super::{Answer, ApiError, Call};
+use crate::app::resources::Answering;
 use crate::data::{
     Association, AssociationKind, Catalog, Collection, DataError, Filter, Query, Record, Within,
 };
@@ -20,21 +21,9 @@ mod read;
 mod strict;
 mod write;
 
-pub(super) use moves::{Method, Moving};
-pub(super) use parameters::Parameters;
+pub(in crate::app) use moves::{Method, Moving};
+pub(in crate::app) use parameters::Parameters;
 pub(super) use strict::check as check_names;
-
-/// Collections whose records are the host's own: the definitions of others, and what it notes down.
-const INTERNAL: [&str; 8] = [
-    "applicationPlugins",
-    "applicationVersion",
-    "collections",
-    "fields",
-    "issuedTokens",
-    "migrations",
-    "tokenBlacklist",
-    "usersAuthenticators",
-];
 
 /// The records that a request is about.
 pub(super) struct Place {
@@ -52,13 +41,10 @@ pub(super) struct Behind {
 impl Place {
     /// The place that a path names, when there is one.
     pub(super) fn find(catalog: &Catalog, resource: &str, association: Option<(&str, &str)>) -> Option<Self> {
-        let collection = catalog.get(resource).filter(|_| !INTERNAL.contains(&resource))?.clone();
+        let collection = catalog.get(resource)?.clone();
         let Some((key, name)) = association else { return Some(Self { collection, behind: None }) };
         let association = collection.associated(name)?.clone();
         let target = catalog.target(&association).ok()?.clone();
-        if INTERNAL.contains(&target.name()) {
-            return None;
-        }
         Some(Self { collection, behind: Some(Behind { key: Value::from(key), association, target }) })
     }
 
@@ -84,7 +70,7 @@ impl Place {
 
 /// Answers a list of those records of a collection that are meant: for resources with rules of their
 /// own, which have decided who may ask.
-pub(super) async fn list_of(
+pub(in crate::app) async fn list_of(
     call: &Call<'_>,
     collection: &Collection,
     among: Filter,
@@ -95,7 +81,7 @@ pub(super) async fn list_of(
 }
 
 /// Answers one record of a collection of those that are meant; see [`list_of`].
-pub(super) async fn get_of(
+pub(in crate::app) async fn get_of(
     call: &Call<'_>,
     collection: &Collection,
     among: Filter,

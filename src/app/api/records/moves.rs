@@ -6,7 +6,7 @@ use crate::app::api::{ApiError, Call};
 
 /// How something is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app::api) enum Method {
+pub(in crate::app) enum Method {
     /// In the place of the target.
     Usual,
     /// Right behind the target.
@@ -17,18 +17,18 @@ pub(in crate::app::api) enum Method {
 
 /// What is moved, and where to.
 #[derive(Debug)]
-pub(in crate::app::api) struct Moving {
+pub(in crate::app) struct Moving {
     /// The key of what is moved.
-    pub(in crate::app::api) source: Value,
+    pub(in crate::app) source: Value,
     /// The key of what it is moved to.
-    pub(in crate::app::api) target: Option<Value>,
-    pub(in crate::app::api) method: Method,
+    pub(in crate::app) target: Option<Value>,
+    pub(in crate::app) method: Method,
     /// The field that holds the order.
-    pub(in crate::app::api) field: Option<String>,
+    pub(in crate::app) field: Option<String>,
     /// The order that it is moved into.
-    pub(in crate::app::api) scope: Option<Map<String, Value>>,
+    pub(in crate::app) scope: Option<Map<String, Value>>,
     /// Whether it goes before all others.
-    pub(in crate::app::api) sticky: bool,
+    pub(in crate::app) sticky: bool,
 }
 
 impl Moving {
@@ -36,7 +36,7 @@ impl Moving {
     ///
     /// # Errors
     /// 400 for what is missing, and for what is not understood: it would move something elsewhere.
-    pub(in crate::app::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
+    pub(in crate::app) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
         let given = |name: &str| {
             let value = call.params.get(name).or_else(|| call.body.get(name));
             value.filter(|value| !value.is_null()).cloned()

@@ -8,12 +8,12 @@ use crate::app::api::{ApiError, Call};
 use crate::data::{Collection, Field, Filter, Query, Sort, WriteOptions};
 
 /// The parameters of the query string, each read when it is asked for.
-pub(in crate::app::api) struct Parameters<'a> {
+pub(in crate::app) struct Parameters<'a> {
     call: &'a Call<'a>,
 }
 
 impl<'a> Parameters<'a> {
-    pub(in crate::app::api) fn of(call: &'a Call<'a>) -> Self {
+    pub(in crate::app) fn of(call: &'a Call<'a>) -> Self {
         Self { call }
     }
 
@@ -22,23 +22,23 @@ impl<'a> Parameters<'a> {
     }
 
     /// A list of words: `a,b`, or an array of such.
-    pub(in crate::app::api) fn words(&self, name: &str) -> Result<Vec<String>, ApiError> {
+    pub(in crate::app) fn words(&self, name: &str) -> Result<Vec<String>, ApiError> {
         list::words(&self.call.params, name)
     }
 
     /// Which page; `None` for all records (`paginate=false`).
-    pub(in crate::app::api) fn page(&self) -> Result<Option<Page>, ApiError> {
+    pub(in crate::app) fn page(&self) -> Result<Option<Page>, ApiError> {
         let page = list::page(&self.call.params)?;
         Ok(self.truth("paginate")?.unwrap_or(true).then_some(page))
     }
 
     /// The order.
-    pub(in crate::app::api) fn sort(&self) -> Result<Vec<Sort>, ApiError> {
+    pub(in crate::app) fn sort(&self) -> Result<Vec<Sort>, ApiError> {
         list::sort(&self.call.params)
     }
 
     /// The records that are meant by `filter`, as JSON or as parameters, with its variables.
-    pub(in crate::app::api) fn filter(&self) -> Result<Filter, ApiError> {
+    pub(in crate::app) fn filter(&self) -> Result<Filter, ApiError> {
         let given = match self.get("filter") {
             None | Some(Value::Null) => return Ok(Filter::All),
             Some(Value::String(text)) if text.trim().is_empty() => return Ok(Filter::All),
@@ -53,7 +53,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The records that are meant by `filterByTk`: one key, several, or the parts of one.
-    pub(in crate::app::api) fn by_key(&self, collection: &Collection) -> Result<Option<Filter>, ApiError> {
+    pub(in crate::app) fn by_key(&self, collection: &Collection) -> Result<Option<Filter>, ApiError> {
         match self.get("filterByTk").or_else(|| self.get("filterByTks")) {
             Some(given) => keys::filter(collection, given),
             None => Ok(None),
@@ -62,7 +62,7 @@ impl<'a> Parameters<'a> {
 
     /// The records that are meant; an error when nothing says so: what would change all records was
     /// hardly meant.
-    pub(in crate::app::api) fn meant(&self, collection: &Collection) -> Result<Filter, ApiError> {
+    pub(in crate::app) fn meant(&self, collection: &Collection) -> Result<Filter, ApiError> {
         self.meant_or(collection, None)
     }
 
@@ -95,7 +95,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// What is read of each record, for whom.
-    pub(in crate::app::api) fn query(&self, filter: Filter) -> Result<Query, ApiError> {
+    pub(in crate::app) fn query(&self, filter: Filter) -> Result<Query, ApiError> {
         Ok(Query {
             filter,
             fields: self.words("fields")?,
@@ -108,7 +108,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// How records are written, by whom.
-    pub(in crate::app::api) fn write_options(&self) -> Result<WriteOptions, ApiError> {
+    pub(in crate::app) fn write_options(&self) -> Result<WriteOptions, ApiError> {
         let whitelist = self.words("whitelist")?;
         Ok(WriteOptions {
             whitelist: (!whitelist.is_empty()).then_some(whitelist),
@@ -121,13 +121,13 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether an action that links says that it means no records: by an empty list as its body.
-    pub(in crate::app::api) fn says_none(&self) -> bool {
+    pub(in crate::app) fn says_none(&self) -> bool {
         let is_named = self.get("filterByTk").or_else(|| self.get("filterByTks")).is_some();
         !is_named && self.call.body.as_array().is_some_and(Vec::is_empty)
     }
 
     /// The keys of an action that links, which are those of `key`: of the query string, or of the body.
-    pub(in crate::app::api) fn keys(&self, key: &Field) -> Vec<Value> {
+    pub(in crate::app) fn keys(&self, key: &Field) -> Vec<Value> {
         match self.get("filterByTk").or_else(|| self.get("filterByTks")) {
             Some(given) => keys::all(key, given),
             None => match &self.call.body {

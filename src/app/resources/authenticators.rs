@@ -2,45 +2,52 @@
 
 use serde_json::{Value, json};
 
+use super::descriptor::{Access, Action, Records, Resource};
 use super::{changed, settable};
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
-use crate::app::auth::AUTH_TYPES;
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call, records};
+use crate::app::auth::{AUTH_TYPES, Authenticator};
 use crate::app::system::AUTHENTICATORS;
 use crate::data::{DataError, Filter, Query, Record, Sort, Transaction};
-
-pub(super) struct Authenticators;
 
 /// What a client may set.
 const FIELDS: [&str; 6] = ["name", "authType", "title", "description", "options", "enabled"];
 
-impl Resource for Authenticators {
-    fn name(&self) -> &'static str {
-        "authenticators"
-    }
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        collection: Some(&AUTHENTICATORS),
+        records: Records::Own,
+        actions: vec![
+            Action::new("publicList", Access::Public, |call| Box::pin(list_public(call))),
+            Action::new("listTypes", Access::ByPermission, |call| Box::pin(list_types(call))),
+            Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
+            Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
+            Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
+            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+            Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+        ],
+        reach: Reach::Management,
+        snippets: &[("pm.auth.authenticators", &["*"])],
+        ..Resource::named("authenticators")
+    }]
+}
 
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "publicList" | "listTypes")
-    }
+async fn list_public(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let all = call.app.auth().authenticators().await?;
+    Ok(Answer::Data(all.iter().map(Authenticator::public).collect()))
+}
 
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "publicList" => {
-                    let all = call.app.auth().authenticators().await?;
-                    Ok(Answer::Data(all.iter().map(crate::app::auth::Authenticator::public).collect()))
-                }
-                "listTypes" => {
-                    let types = AUTH_TYPES.iter().map(|(name, title)| json!({"name": name, "title": title}));
-                    Ok(Answer::Data(types.collect()))
-                }
-                "create" => create(&call).await,
-                "update" => update(&call).await,
-                "destroy" => destroy(&call).await,
-                "get" => records::get_of(&call, &AUTHENTICATORS, Filter::All).await,
-                _ => records::list_of(&call, &AUTHENTICATORS, Filter::All).await,
-            }
-        })
-    }
+async fn list_types(_call: &Call<'_>) -> Result<Answer, ApiError> {
+    let types = AUTH_TYPES.iter().map(|(name, title)| json!({"name": name, "title": title}));
+    Ok(Answer::Data(types.collect()))
+}
+
+async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+    records::list_of(call, &AUTHENTICATORS, Filter::All).await
+}
+
+async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    records::get_of(call, &AUTHENTICATORS, Filter::All).await
 }
 
 async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call};
 use crate::app::auth::{AuthError, Credentials};
 use crate::app::system::{ROLES, ROLES_USERS, USERS};
 use crate::data::{Filter, Query, Record, Sort};
@@ -10,36 +12,34 @@ use crate::data::{Filter, Query, Record, Sort};
 /// The header that names the way to sign in.
 const AUTHENTICATOR: &str = "x-authenticator";
 
-pub(super) struct SignIn;
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        records: Records::Own,
+        actions: vec![
+            Action::new("signIn", Access::Public, |call| Box::pin(sign_in(call))),
+            Action::new("signUp", Access::Public, |call| Box::pin(sign_up(call))),
+            Action::new("signOut", Access::SignedIn, |call| Box::pin(sign_out(call))),
+            Action::new("check", Access::SignedIn, |call| Box::pin(check(call))),
+            Action::new("changePassword", Access::SignedIn, |call| Box::pin(change_password(call))),
+            Action::new("lostPassword", Access::Public, |call| Box::pin(lost_password(call))),
+        ],
+        reach: Reach::Management,
+        ..Resource::named("auth")
+    }]
+}
 
-impl Resource for SignIn {
-    fn name(&self) -> &'static str {
-        "auth"
-    }
+async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
+    Ok(Answer::Data(user(call, call.session()?.user.id).await?))
+}
 
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "signIn" | "signUp" | "signOut" | "check" | "changePassword" | "lostPassword")
-    }
+async fn sign_up(call: &Call<'_>) -> Result<Answer, ApiError> {
+    call.app.auth().sign_up(call.header(AUTHENTICATOR), call.client, call.values()?).await?;
+    Ok(Answer::Bare(json!({})))
+}
 
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "signIn" => sign_in(&call).await,
-                "signUp" => {
-                    let authenticator = call.header(AUTHENTICATOR);
-                    call.app.auth().sign_up(authenticator, call.client, call.values()?).await?;
-                    Ok(Answer::Bare(json!({})))
-                }
-                "signOut" => {
-                    call.app.auth().sign_out(call.session()?).await?;
-                    Ok(Answer::Bare(json!({})))
-                }
-                "changePassword" => change_password(&call).await,
-                "lostPassword" => lost_password(&call),
-                _ => Ok(Answer::Data(user(&call, call.session()?.user.id).await?)),
-            }
-        })
-    }
+async fn sign_out(call: &Call<'_>) -> Result<Answer, ApiError> {
+    call.app.auth().sign_out(call.session()?).await?;
+    Ok(Answer::Bare(json!({})))
 }
 
 async fn sign_in(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -74,7 +74,7 @@ async fn change_password(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// Nobody is sent a link here: there is no mail. The address is not looked for, so that nobody
 /// learns whose there are.
-fn lost_password(call: &Call<'_>) -> Result<Answer, ApiError> {
+async fn lost_password(call: &Call<'_>) -> Result<Answer, ApiError> {
     if call.header(AUTHENTICATOR).is_none() {
         return Err(ApiError::bad_request("the header X-Authenticator is missing"));
     }

@@ -5,30 +5,29 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::changed;
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource, records};
+use super::descriptor::{Access, Action, Records, Resource};
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::Auth;
 use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
 use crate::data::{Filter, Record, to_its_end};
 
-pub(super) struct TokenPolicy;
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        collection: Some(&TOKEN_CONTROL_CONFIG),
+        records: Records::Own,
+        actions: vec![
+            Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
+            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+        ],
+        reach: Reach::Management,
+        snippets: &[("pm.security.token-policy", &["*"])],
+        ..Resource::named("tokenControlConfig")
+    }]
+}
 
-impl Resource for TokenPolicy {
-    fn name(&self) -> &'static str {
-        "tokenControlConfig"
-    }
-
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "get" | "update")
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "update" => update(&call).await,
-                _ => records::get_of(&call, &TOKEN_CONTROL_CONFIG, Filter::All).await,
-            }
-        })
-    }
+async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    records::get_of(call, &TOKEN_CONTROL_CONFIG, Filter::All).await
 }
 
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {

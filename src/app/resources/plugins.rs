@@ -2,38 +2,44 @@
 
 use serde_json::{Value, json};
 
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call};
 use crate::app::plugin::{self, Installed, PluginError};
+use crate::app::system::APPLICATION_PLUGINS;
 
-pub(super) struct Plugins;
+pub(super) fn resources() -> [Resource; 3] {
+    let managed = |name| Resource { reach: Reach::Management, ..Resource::named(name) };
+    [
+        Resource {
+            records: Records::Own,
+            actions: vec![
+                Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
+                Action::new("listEnabled", Access::Public, |call| Box::pin(list_enabled(call))),
+                Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
+                Action::new("enable", Access::ByPermission, |call| Box::pin(switch(call, true))),
+                Action::new("disable", Access::ByPermission, |call| Box::pin(switch(call, false))),
+            ],
+            snippets: &[("pm", &["*"])],
+            ..managed("pm")
+        },
+        Resource {
+            collection: Some(&APPLICATION_PLUGINS),
+            records: Records::Internal,
+            ..managed("applicationPlugins")
+        },
+        managed("plugins"),
+    ]
+}
 
-impl Resource for Plugins {
-    fn name(&self) -> &'static str {
-        "pm"
-    }
+async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let all = plugin::list(call.app).await?;
+    Ok(Answer::Data(all.iter().map(Installed::describe).collect()))
+}
 
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "listEnabled" | "get" | "enable" | "disable")
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "enable" => switch(&call, true).await,
-                "disable" => switch(&call, false).await,
-                "get" => get(&call).await,
-                "listEnabled" => {
-                    let all = plugin::list(call.app).await?;
-                    let enabled = all.iter().filter(|plugin| plugin.is_enabled()).map(brief);
-                    Ok(Answer::Data(enabled.collect()))
-                }
-                _ => {
-                    let all = plugin::list(call.app).await?;
-                    Ok(Answer::Data(all.iter().map(Installed::describe).collect()))
-                }
-            }
-        })
-    }
+async fn list_enabled(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let all = plugin::list(call.app).await?;
+    Ok(Answer::Data(all.iter().filter(|plugin| plugin.is_enabled()).map(brief).collect()))
 }
 
 /// What a client needs to load a plugin's part of it.

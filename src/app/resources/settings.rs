@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::descriptor::{Access, Action, Cache, Records, Resource};
 use super::{changed, settable};
 use crate::app::acl::RoleMode;
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call};
 use crate::app::system::SYSTEM_SETTINGS;
 use crate::data::{Filter, Query, Record, Sort};
-
-pub(super) struct SystemSettings;
 
 /// What a client may set.
 const FIELDS: [&str; 11] = [
@@ -25,32 +25,35 @@ const FIELDS: [&str; 11] = [
     "enableChangePassword",
 ];
 
-impl Resource for SystemSettings {
-    fn name(&self) -> &'static str {
-        "systemSettings"
-    }
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        collection: Some(&SYSTEM_SETTINGS),
+        records: Records::Own,
+        actions: vec![
+            Action::new("get", Access::Public, |call| Box::pin(get(call))),
+            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+            Action::new("put", Access::ByPermission, |call| Box::pin(put(call))),
+        ],
+        reach: Reach::Management,
+        snippets: &[("pm.system-settings.system-settings", &["put", "update"])],
+        invalidates: &[Cache::Users, Cache::Settings],
+        ..Resource::named("systemSettings")
+    }]
+}
 
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "get" | "update" | "put")
-    }
+async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    Ok(Answer::Data(Value::Object(read(call).await?)))
+}
 
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "get" => Ok(Answer::Data(Value::Object(read(&call).await?))),
-                // What NocoBase's client sends for its form: the title as it was written.
-                "put" => {
-                    let title = call.values()?.get("raw_title").cloned();
-                    update(&call, title).await?;
-                    Ok(Answer::Data(Value::Object(read(&call).await?)))
-                }
-                _ => {
-                    update(&call, None).await?;
-                    Ok(Answer::Data(changed(&call, &SYSTEM_SETTINGS, Filter::All, "id").await?.into()))
-                }
-            }
-        })
-    }
+async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    write(call, None).await?;
+    Ok(Answer::Data(changed(call, &SYSTEM_SETTINGS, Filter::All, "id").await?.into()))
+}
+
+/// What NocoBase's client sends for its form: `raw_title` is the title as it was written.
+async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
+    write(call, call.values()?.get("raw_title").cloned()).await?;
+    get(call).await
 }
 
 async fn read(call: &Call<'_>) -> Result<Record, ApiError> {
@@ -62,7 +65,7 @@ async fn read(call: &Call<'_>) -> Result<Record, ApiError> {
     Ok(settings)
 }
 
-async fn update(call: &Call<'_>, title: Option<Value>) -> Result<(), ApiError> {
+async fn write(call: &Call<'_>, title: Option<Value>) -> Result<(), ApiError> {
     let mut values = settable(call, &FIELDS)?;
     if let Some(title) = title {
         values.insert("title".into(), title);

@@ -2,74 +2,100 @@
 
 use serde_json::{Map, Value, json};
 
+use super::descriptor::{Access, Action, Cache, Records, Resource};
+use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::api::records::{Method, Moving, Parameters};
-use crate::app::api::{Answer, Answering, ApiError, Call, Resource};
+use crate::app::api::{Answer, ApiError, Call};
 use crate::app::collections;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{Collection, DataError, DataSource, Filter, Move, Query, Record, Sort, to_its_end};
 
-/// The collections.
-pub(super) struct Collections;
-
-/// The fields of one collection.
-pub(super) struct Fields;
-
-impl Resource for Collections {
-    fn name(&self) -> &'static str {
-        "collections"
-    }
-
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "listMeta" | "setFields" | "move")
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            match call.action {
-                "list" => list(&call, &USER_COLLECTIONS, Filter::All, collections::collection_shape).await,
-                "get" => get(&call).await,
-                "listMeta" => list_meta(&call).await,
-                "create" => create(&call).await,
-                "update" => update(&call).await,
-                "destroy" => destroy(&call).await,
-                "setFields" => set_fields(&call).await,
-                _ => move_row(&call, &USER_COLLECTIONS, "name", Filter::All).await,
-            }
-        })
-    }
+pub(super) fn resources() -> [Resource; 6] {
+    const MAIN: &[Snippet] = &[("pm.data-source-manager.data-source-main", &["*"])];
+    let managed = |name| Resource { reach: Reach::Management, ..Resource::named(name) };
+    [
+        Resource {
+            collection: Some(&USER_COLLECTIONS),
+            records: Records::Internal,
+            actions: collection_actions(),
+            snippets: MAIN,
+            invalidates: &[Cache::Users],
+            ..managed("collections")
+        },
+        Resource {
+            records: Records::Own,
+            actions: field_actions(),
+            snippets: MAIN,
+            ..managed("collections.fields")
+        },
+        Resource {
+            collection: Some(&USER_FIELDS),
+            records: Records::Internal,
+            snippets: MAIN,
+            // A user is kept with the fields that users have.
+            invalidates: &[Cache::Users],
+            ..managed("fields")
+        },
+        Resource { snippets: MAIN, ..managed("collectionCategories") },
+        Resource { snippets: MAIN, ..managed("mainDataSource") },
+        Resource { snippets: &[("pm.data-source-manager.collection-view", &["*"])], ..managed("dbViews") },
+    ]
 }
 
-impl Resource for Fields {
-    fn name(&self) -> &'static str {
-        "collections.fields"
-    }
+fn collection_actions() -> Vec<Action> {
+    vec![
+        Action::new("list", Access::SignedIn, |call| Box::pin(list_collections(call))),
+        Action::new("listMeta", Access::SignedIn, |call| Box::pin(list_meta(call))),
+        Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
+        Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
+        Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+        Action::new("setFields", Access::ByPermission, |call| Box::pin(set_fields(call))),
+        Action::new("move", Access::ByPermission, |call| Box::pin(move_collection(call))),
+    ]
+}
 
-    fn has(&self, action: &str) -> bool {
-        matches!(action, "list" | "get" | "create" | "update" | "destroy" | "move")
-    }
+fn field_actions() -> Vec<Action> {
+    vec![
+        Action::new("list", Access::ByPermission, |call| Box::pin(list_fields(call))),
+        Action::new("get", Access::ByPermission, |call| Box::pin(get_field(call))),
+        Action::new("create", Access::ByPermission, |call| Box::pin(create_field(call))),
+        Action::new("update", Access::ByPermission, |call| Box::pin(update_field(call))),
+        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy_fields(call))),
+        Action::new("move", Access::ByPermission, |call| Box::pin(move_field(call))),
+    ]
+}
 
-    fn call<'a>(&'a self, call: Call<'a>) -> Answering<'a> {
-        Box::pin(async move {
-            let collection = call.source_key()?.to_owned();
-            if call.app.source().catalog().get(&collection).is_none() {
-                return Err(ApiError::not_found(format!("there is no collection {collection}")));
-            }
-            let of_it = Filter::eq("collectionName", collection.as_str());
-            match call.action {
-                "list" => list(&call, &USER_FIELDS, of_it, collections::field_shape).await,
-                "get" => {
-                    let row = field_row(&call, of_it).await?;
-                    Ok(Answer::Data(
-                        row.map_or(Value::Null, |row| shown(&call, collections::field_shape(&row))),
-                    ))
-                }
-                "create" => create_field(&call, &collection).await,
-                "update" => update_field(&call, &collection).await,
-                "destroy" => destroy_fields(&call, &collection).await,
-                _ => move_row(&call, &USER_FIELDS, "name", of_it).await,
-            }
-        })
+/// The collection whose fields are meant, by its name.
+fn collection_of<'a>(call: &'a Call<'_>) -> Result<&'a str, ApiError> {
+    let collection = call.source_key()?;
+    if call.app.source().catalog().get(collection).is_none() {
+        return Err(ApiError::not_found(format!("there is no collection {collection}")));
     }
+    Ok(collection)
+}
+
+async fn list_collections(call: &Call<'_>) -> Result<Answer, ApiError> {
+    list(call, &USER_COLLECTIONS, Filter::All, collections::collection_shape).await
+}
+
+async fn list_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let of_it = Filter::eq("collectionName", collection_of(call)?);
+    list(call, &USER_FIELDS, of_it, collections::field_shape).await
+}
+
+async fn get_field(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let row = field_row(call, Filter::eq("collectionName", collection_of(call)?)).await?;
+    Ok(Answer::Data(row.map_or(Value::Null, |row| shown(call, collections::field_shape(&row)))))
+}
+
+async fn move_collection(call: &Call<'_>) -> Result<Answer, ApiError> {
+    move_row(call, &USER_COLLECTIONS, "name", Filter::All).await
+}
+
+async fn move_field(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let of_it = Filter::eq("collectionName", collection_of(call)?);
+    move_row(call, &USER_FIELDS, "name", of_it).await
 }
 
 /// The collections' rows as they are asked for, in the shape that clients see.
@@ -200,7 +226,8 @@ fn meant(call: &Call<'_>) -> Result<Filter, ApiError> {
         Some(name) => std::slice::from_ref(name),
         None => &[],
     };
-    let own = named.iter().filter_map(Value::as_str).find(|name| collections::is_system(name));
+    let system = call.app.source().catalog().base();
+    let own = named.iter().filter_map(Value::as_str).find(|name| system.get(name).is_some());
     if let Some(own) = own {
         return Err(ApiError::bad_request(format!("the collection {own} belongs to the system")));
     }
@@ -227,8 +254,8 @@ async fn set_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(Value::Null))
 }
 
-async fn create_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
-    let (collection, given) = (collection.to_owned(), body(call)?);
+async fn create_field(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (collection, given) = (collection_of(call)?.to_owned(), body(call)?);
     let row =
         define(call, |source| async move { collections::create_field(&source, &collection, given).await });
     let row = row.await?;
@@ -250,8 +277,9 @@ async fn field_row(call: &Call<'_>, of_it: Filter) -> Result<Option<Record>, Api
     Ok(call.app.source().find_one(&USER_FIELDS, Query::filter(of_it.and(by_name))).await?)
 }
 
-async fn update_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
-    let (collection, name, given) = (collection.to_owned(), call.filter_by_tk()?.to_owned(), body(call)?);
+async fn update_field(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let collection = collection_of(call)?.to_owned();
+    let (name, given) = (call.filter_by_tk()?.to_owned(), body(call)?);
     let row =
         define(
             call,
@@ -261,14 +289,14 @@ async fn update_field(call: &Call<'_>, collection: &str) -> Result<Answer, ApiEr
     Ok(Answer::Data(json!([collections::field_shape(&row)])))
 }
 
-async fn destroy_fields(call: &Call<'_>, collection: &str) -> Result<Answer, ApiError> {
+async fn destroy_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let collection = collection_of(call)?.to_owned();
     let names: Vec<String> = match call.params.get("filterByTk") {
         Some(Value::Array(names)) => {
             names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
         }
         _ => vec![call.filter_by_tk()?.to_owned()],
     };
-    let collection = collection.to_owned();
     let destroyed =
         define(call, |source| async move { collections::destroy_field(&source, &collection, &names).await });
     destroyed.await?;

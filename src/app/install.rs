@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    AUTHENTICATORS, COLLECTIONS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES,
-    ROLES, ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USER_COLLECTIONS, USERS,
-    VERSION,
+use super::auth::password;
+use super::heavy::Line;
+use super::system::{
+    AUTHENTICATORS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES, ROLES,
+    ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USER_COLLECTIONS, USERS, VERSION,
 };
-use crate::app::auth::password;
-use crate::app::heavy::Line;
-use crate::app::{AppError, Install, SYSTEM_VERSION, collections};
+use super::{AppError, Install, SYSTEM_VERSION, collections, resources};
 use crate::data::{
     Collection, DataError, DataSource, Query, Record, Transaction, next_snowflake, random_uid,
 };
@@ -25,7 +24,7 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<bool, App
         .await
         .map_err(|error| AppError::Invalid(error.to_string()))?;
     let mut transaction = source.begin().await?;
-    for collection in COLLECTIONS.iter() {
+    for collection in resources::collections() {
         transaction.create_table(collection).await?;
     }
     if transaction.find_one(&VERSION, Query::default()).await?.is_some() {
@@ -49,7 +48,7 @@ pub async fn uninstall(source: &DataSource) -> Result<usize, DataError> {
         }
     }
     // The version goes last: as long as it is there, there is something to remove.
-    for collection in COLLECTIONS.iter() {
+    for collection in resources::collections() {
         if source.has_table(collection).await? {
             source.drop_table(collection).await?;
             removed += 1;

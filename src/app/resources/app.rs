@@ -1,0 +1,49 @@
+//! `app`: what everybody may know of the application, and making it forget what it remembers.
+
+use serde_json::json;
+
+use super::descriptor::{Access, Action, Records, Resource};
+use crate::app::SYSTEM_VERSION;
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call};
+
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        records: Records::Own,
+        actions: vec![
+            Action::new("getInfo", Access::Public, |call| Box::pin(info(call))),
+            Action::new("getLang", Access::Public, |call| Box::pin(language(call))),
+            Action::new("restart", Access::ByPermission, |call| Box::pin(reload(call))),
+            Action::new("clearCache", Access::ByPermission, |call| Box::pin(reload(call))),
+        ],
+        reach: Reach::Management,
+        snippets: &[("app", &["restart", "refresh", "clearCache"])],
+        ..Resource::named("app")
+    }]
+}
+
+async fn info(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let app = call.app;
+    Ok(Answer::Data(json!({
+        "database": {"dialect": app.source().database().engine().as_str()},
+        "version": SYSTEM_VERSION,
+        "lang": &*app.language(),
+        "name": app.name(),
+        "title": &*app.title(),
+    })))
+}
+
+/// Reads the database again. A restart is asked for so that what was changed there counts; this does
+/// that, and no other request has to wait meanwhile.
+async fn reload(call: &Call<'_>) -> Result<Answer, ApiError> {
+    call.app.reload().await?;
+    Ok(Answer::Bare(json!({})))
+}
+
+/// The language, with its texts. The host has none of its own: its clients bring theirs.
+async fn language(call: &Call<'_>) -> Result<Answer, ApiError> {
+    Ok(Answer::Data(json!({
+        "lang": &*call.app.language(),
+        "resources": {}, "antd": {}, "cron": {}, "cronstrue": {},
+    })))
+}

@@ -1,0 +1,20 @@
+//! `availableActions`: the actions that permissions are given for.
+
+use super::descriptor::{Access, Action, Records, Resource};
+use crate::app::acl::available_actions;
+use crate::app::acl::policy::Reach;
+use crate::app::api::{Answer, ApiError, Call};
+
+pub(super) fn resources() -> [Resource; 1] {
+    [Resource {
+        records: Records::Own,
+        actions: vec![Action::new("list", Access::ByPermission, |call| Box::pin(list(call)))],
+        reach: Reach::Management,
+        snippets: &[("pm.acl.roles", &["list"])],
+        ..Resource::named("availableActions")
+    }]
+}
+
+async fn list(_call: &Call<'_>) -> Result<Answer, ApiError> {
+    Ok(Answer::Data(available_actions()))
+}

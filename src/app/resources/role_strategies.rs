@@ -1,0 +1,46 @@
+//! The strategies of roles in a data source: `dataSources/<key>/roles:*`.
+
+use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::in_transaction;
+use crate::app::acl::policy::Reach;
+use crate::app::acl::store;
+use crate::app::api::{Answer, ApiError, Call};
+use crate::app::system::DATA_SOURCES_ROLES;
+use crate::data::Transaction;
+
+pub(super) fn resources() -> [Resource; 2] {
+    [
+        Resource {
+            records: Records::Own,
+            actions: vec![
+                Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
+                Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+            ],
+            reach: Reach::Management,
+            snippets: &[("pm.acl.roles", &["*"])],
+            ..Resource::named("dataSources.roles")
+        },
+        Resource {
+            collection: Some(&DATA_SOURCES_ROLES),
+            reach: Reach::Management,
+            invalidates: &[Cache::Users, Cache::Roles],
+            ..Resource::named("dataSourcesRoles")
+        },
+    ]
+}
+
+async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
+    Ok(Answer::Data(store::get_strategy(call.app.source(), data_source, role).await?))
+}
+
+async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
+    let policy = call.app.resources().policy();
+    let written = in_transaction(call, || {
+        async move |transaction: &mut Transaction| {
+            store::update_strategy(transaction, policy, data_source, role, &call.body).await
+        }
+    });
+    Ok(Answer::Data(written.await?))
+}
