@@ -32,14 +32,6 @@ pub mod system;
 mod test_place;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_mariadb;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_postgres;
 
 pub use install::{install, uninstall};
 use resources::{Registry, Resource};

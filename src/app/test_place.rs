@@ -1,12 +1,11 @@
-//! An application for a test, on the engine that the test's module is for: `tests_on_postgres` is
-//! `tests.rs` on PostgreSQL.
+//! An application for a test, on the engine that the test names.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
 use crate::database::{Database, Location};
-use crate::test_servers;
+use crate::test_servers::TestEngine;
 
 /// An application with a database of its own.
 pub(super) struct Place {
@@ -29,19 +28,16 @@ pub(super) fn wanted() -> Install {
 }
 
 impl Place {
-    pub(super) async fn empty(module: &str) -> Self {
+    pub(super) async fn empty(engine: TestEngine) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let at = match module.rsplit_once("_on_") {
-            Some((_, "postgres")) => test_servers::postgres(&test_servers::fresh_name()),
-            Some((_, "mariadb")) => test_servers::mariadb(&test_servers::fresh_name()),
-            _ => format!("sqlite:{}", folder.path().join("crm.sqlite").display()),
-        };
+        let file = || format!("sqlite:{}", folder.path().join("crm.sqlite").display());
+        let at = engine.fresh_database().unwrap_or_else(file);
         let database = Database::create(&Location::parse(&at).unwrap()).await.unwrap();
         Self { source: DataSource::new(database), folder }
     }
 
-    pub(super) async fn installed(module: &str) -> Self {
-        let place = Self::empty(module).await;
+    pub(super) async fn installed(engine: TestEngine) -> Self {
+        let place = Self::empty(engine).await;
         install(&place.source, &wanted()).await.unwrap();
         place
     }

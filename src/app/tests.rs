@@ -1,14 +1,17 @@
 //! An application as a whole: installing, opening, its version.
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::*;
 use crate::app::test_place::{PASSWORD, Place, wanted};
 use crate::data::Filter;
+use crate::test_servers::{TestEngine, on_every_engine};
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn installing_makes_all_of_it_once() {
-    let place = Place::installed(module_path!()).await;
+async fn installing_makes_all_of_it_once(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let other = Install { title: "Other".into(), ..wanted() };
     install(&place.source, &other).await.unwrap();
     let count = async |collection| place.source.count(collection, &Filter::All).await.unwrap();
@@ -24,9 +27,10 @@ async fn installing_makes_all_of_it_once() {
     assert_eq!(&*place.open().await.unwrap().title(), "New");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_application_begins_with_what_nocobase_begins_with() {
-    let place = Place::installed(module_path!()).await;
+async fn an_application_begins_with_what_nocobase_begins_with(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let all = async |collection: &crate::data::Collection, fields: &[&str]| -> Vec<Record> {
         let key = collection.primary_key().next().unwrap().name().to_owned();
         let query = Query::default().sort(Sort::ascending(key)).fields(fields);
@@ -79,9 +83,10 @@ async fn an_application_begins_with_what_nocobase_begins_with() {
     );
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn uninstalling_leaves_no_table() {
-    let place = Place::installed(module_path!()).await;
+async fn uninstalling_leaves_no_table(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     assert_eq!(uninstall(&place.source).await.unwrap(), resources::collections().count());
     for collection in resources::collections() {
         assert!(!place.source.has_table(collection).await.unwrap(), "{}", collection.name());
@@ -91,9 +96,10 @@ async fn uninstalling_leaves_no_table() {
     place.open().await.unwrap();
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_password_is_stored_as_a_hash_only() {
-    let place = Place::installed(module_path!()).await;
+async fn the_password_is_stored_as_a_hash_only(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let query = Query::default().fields(&["password"]);
     let user = place.source.find_one(&system::USERS, query).await.unwrap().unwrap();
     assert!(user["password"].as_str().unwrap().starts_with("$argon2id$"));
@@ -105,9 +111,10 @@ async fn the_password_is_stored_as_a_hash_only() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn only_an_application_of_a_known_version_is_opened() {
-    let place = Place::empty(module_path!()).await;
+async fn only_an_application_of_a_known_version_is_opened(engine: TestEngine) {
+    let place = Place::empty(engine).await;
     assert!(
         matches!(place.open().await, Err(AppError::Invalid(said)) if said.contains(&place.location().to_string()))
     );
@@ -128,9 +135,10 @@ async fn only_an_application_of_a_known_version_is_opened() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_closed_application_refuses() {
-    let place = Place::installed(module_path!()).await;
+async fn a_closed_application_refuses(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     app.close().await;
     let request = api::ApiRequest {

@@ -6,10 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder, Locator};
+use macro_rules_attribute::apply;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::environment::{Daemon, PATIENCE, ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+use crate::servers::{TestEngine, on_every_engine};
 
 /// ChromeDriver with a browser profile of its own; both end when this is dropped.
 struct Driver {
@@ -96,9 +98,10 @@ async fn picture(browser: &Client, name: &str) {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_application_is_signed_in_to_and_shows_itself() {
-    let environment = TestEnvironment::of(module_path!());
+async fn an_application_is_signed_in_to_and_shows_itself(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let created = daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
     let engine = created["application"]["database"]["engine"].as_str().unwrap();
@@ -115,9 +118,10 @@ async fn an_application_is_signed_in_to_and_shows_itself() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_main_applications_root_looks_after_the_others() {
-    let environment = TestEnvironment::of(module_path!());
+async fn the_main_applications_root_looks_after_the_others(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
     daemon.call("app.create", json!({"id": "hr", "start": true}));

@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+use macro_rules_attribute::apply;
 
+use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+use crate::servers::{TestEngine, on_every_engine};
+
+#[apply(on_every_engine)]
 #[test]
-fn every_answer_is_as_recorded() {
-    let environment = TestEnvironment::of(module_path!());
+fn every_answer_is_as_recorded(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let mut command = Command::new("python3");
     // Without a file's name the runner takes every file that was recorded.

@@ -8,7 +8,7 @@ use nbapps::database::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};
-use crate::servers::{self, OwnServer};
+use crate::servers::{self, OwnServer, TestEngine};
 
 /// A service beside the host's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,7 +179,7 @@ async fn two_applications_never_share_a_database() {
         daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     }
     // The main application's own database counts too.
-    let environment = TestEnvironment::of("_on_postgres");
+    let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let main = environment.database_url();
     assert_eq!(daemon.refusal("app.create", create(main)), "conflict");

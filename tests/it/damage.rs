@@ -1,14 +1,16 @@
 //! Rows of the registry that somebody damaged: each hurts its own application, and no other.
 
+use macro_rules_attribute::apply;
 use nbapps::database::{Engine, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 use crate::sql::run;
 
 /// An environment with the applications `crm`, which is to be damaged, and `hr`; the daemon has ended.
-fn with_two() -> (TestEnvironment, Engine) {
-    let environment = TestEnvironment::of(module_path!());
+fn with_two(engine: TestEngine) -> (TestEnvironment, Engine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customers", "domains": ["crm.example.com"]}));
     daemon.call("app.create", json!({"id": "hr", "start_mode": "with-main"}));
@@ -64,9 +66,10 @@ const ROWS: [(&str, &[Engine], &str); 20] = {
     ]
 };
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_update() {
-    let (environment, engine) = with_two();
+async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_update(engine: TestEngine) {
+    let (environment, engine) = with_two(engine);
     for (damaging, engines, says) in ROWS {
         if !engines.contains(&engine) {
             continue;
@@ -92,9 +95,10 @@ async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_updat
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_application_can_be_deleted_brought_back_and_purged() {
-    let (environment, _) = with_two();
+async fn a_damaged_application_can_be_deleted_brought_back_and_purged(engine: TestEngine) {
+    let (environment, _) = with_two(engine);
     damage(&environment, "UPDATE applications SET options = '[1]' WHERE name = 'crm'").await;
     let daemon = environment.daemon();
     reason(&daemon, "before").await;
@@ -105,9 +109,10 @@ async fn a_damaged_application_can_be_deleted_brought_back_and_purged() {
     daemon.call("app.create", json!({"id": "crm"}));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_the_host_made_may_be_unreadable() {
-    let (environment, engine) = with_two();
+async fn what_the_host_made_may_be_unreadable(engine: TestEngine) {
+    let (environment, engine) = with_two(engine);
     for (damaging, says) in [
         ("provision = '{\"key\":5}'", "key is not a text"),
         ("provision = '[]'", "it is no JSON object"),
@@ -139,9 +144,10 @@ async fn what_the_host_made_may_be_unreadable() {
     assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_secret_that_cannot_be_decrypted_is_replaced_by_an_update() {
-    let (environment, _) = with_two();
+async fn a_secret_that_cannot_be_decrypted_is_replaced_by_an_update(engine: TestEngine) {
+    let (environment, _) = with_two(engine);
     for secret in [
         "'v1:garbage'",
         "''",
@@ -163,9 +169,10 @@ async fn a_secret_that_cannot_be_decrypted_is_replaced_by_an_update() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back() {
-    let (environment, _) = with_two();
+async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back(engine: TestEngine) {
+    let (environment, _) = with_two(engine);
     for name in ["CRM", "main", "a b/../c", "ü"] {
         damage(&environment, &format!("UPDATE applications SET name = '{name}' WHERE name = 'crm'")).await;
         let daemon = environment.daemon();
@@ -185,9 +192,10 @@ async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn rows_that_were_inserted_by_hand_are_shown() {
-    let (environment, _) = with_two();
+async fn rows_that_were_inserted_by_hand_are_shown(engine: TestEngine) {
+    let (environment, _) = with_two(engine);
     damage(&environment, "INSERT INTO applications (name, \"createdAt\", \"updatedAt\") VALUES ('crm2', '2024-01-01', '2024-01-01')").await;
     let options = "'{\"domains\":[\"crm.example.com\"]}'";
     let insert = format!(
@@ -208,9 +216,10 @@ async fn rows_that_were_inserted_by_hand_are_shown() {
     assert_eq!(answer.status(), 200, "the domain is crm's");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn two_rows_of_one_name_and_two_of_one_domain_hurt_neither_the_host_nor_the_first() {
-    let (environment, engine) = with_two();
+async fn two_rows_of_one_name_and_two_of_one_domain_hurt_neither_the_host_nor_the_first(engine: TestEngine) {
+    let (environment, engine) = with_two(engine);
     let options = "'{\"domains\":[\"crm.example.com\"]}'";
     damage(&environment, &format!("UPDATE applications SET options = {options} WHERE name = 'hr'")).await;
     let daemon = environment.daemon();
@@ -244,9 +253,10 @@ fn reason_of_two(daemon: &Daemon) -> String {
     daemon.call("app.get", json!({"id": "crm"}))["reason"].as_str().unwrap_or_default().to_owned()
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_entry_of_the_deleted_ones_is_listed_and_can_be_purged() {
-    let (environment, engine) = with_two();
+async fn a_damaged_entry_of_the_deleted_ones_is_listed_and_can_be_purged(engine: TestEngine) {
+    let (environment, engine) = with_two(engine);
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {
         daemon.call("app.delete", json!({"id": id}));

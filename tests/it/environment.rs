@@ -10,7 +10,7 @@ use nbapps::database::{Database, Location};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::servers;
+use crate::servers::TestEngine;
 
 /// How long anything may take before the test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,14 +38,9 @@ impl TestEnvironment {
         Self::with(None)
     }
 
-    /// On the engine of a module whose file stands for several: `sagas_on_postgres` is `sagas.rs`
-    /// on PostgreSQL.
-    pub fn of(module: &str) -> Self {
-        Self::with(match module.rsplit_once("_on_") {
-            Some((_, "postgres")) => Some(servers::postgres(&servers::fresh_name())),
-            Some((_, "mariadb")) => Some(servers::mariadb(&servers::fresh_name())),
-            _ => None,
-        })
+    /// With the main application's database on an engine.
+    pub fn of(engine: TestEngine) -> Self {
+        Self::with(engine.fresh_database())
     }
 
     /// With the main application's database there.

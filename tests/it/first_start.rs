@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use macro_rules_attribute::apply;
 use nbapps::database::{Engine, Location};
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 use crate::sql::run;
 
 /// The files of a data directory that a start could write.
@@ -60,9 +62,10 @@ async fn a_missing_or_empty_main_database_is_said_and_none_is_made() {
     sign_in(&daemon, Some("crm")).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_main_database_that_lost_its_registry_is_not_filled_anew() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_main_database_that_lost_its_registry_is_not_filled_anew(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     assert!(daemon.stop().success());
@@ -92,9 +95,10 @@ fn a_first_start_that_was_cut_short_is_repeated() {
     refused(&environment, "it was cut short no more");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_secret_of_the_main_application_is_named_with_a_way_out() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_damaged_secret_of_the_main_application_is_named_with_a_way_out(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let shown = environment.data().join("main-root-password");
     assert!(daemon.stop().success());

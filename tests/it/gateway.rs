@@ -3,9 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http};
+use crate::servers::{TestEngine, on_every_engine};
 
 /// The name of the application that answers `app:getInfo` for this address and these headers.
 async fn answered_by(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> String {
@@ -18,9 +20,10 @@ async fn answered_by(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> S
     name.unwrap_or_else(|| panic!("{path}: {body}")).to_owned()
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order() {
-    let environment = TestEnvironment::of(module_path!());
+async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.args(["--config"]).arg({
         let file = environment.path("nbappsd.toml");
@@ -52,18 +55,20 @@ async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_forwarded_host_counts_only_from_a_trusted_proxy(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "one", "domains": ["one.example.com"]}));
     let forwarded = [("X-Forwarded-Host", "one.example.com")];
     assert_eq!(answered_by(&daemon, "/api/app:getInfo", &forwarded).await, "main");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn short_addresses_lead_to_the_pages() {
-    let environment = TestEnvironment::of(module_path!());
+async fn short_addresses_lead_to_the_pages(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -84,9 +89,10 @@ async fn short_addresses_lead_to_the_pages() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn health_request_ids_and_errors_are_as_promised() {
-    let environment = TestEnvironment::of(module_path!());
+async fn health_request_ids_and_errors_are_as_promised(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     assert_eq!(http(&daemon, "GET", "/api/__health_check", None, None, None).await, (200, json!("ok")));
     let client = reqwest::Client::new();
@@ -109,9 +115,10 @@ async fn health_request_ids_and_errors_are_as_promised() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask() {
-    let environment = TestEnvironment::of(module_path!());
+async fn answers_are_compressed_for_those_who_ask(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let page = reqwest::get(format!("{}/admin/", daemon.url)).await.unwrap().text().await.unwrap();
     let style = page.split('"').find(|part| part.contains("/assets/style-")).unwrap().to_owned();
@@ -137,9 +144,10 @@ fn begin_sign_in(daemon: &Daemon, body: &[u8]) -> TcpStream {
     stream
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn a_request_in_flight_is_answered_before_the_daemon_ends() {
-    let environment = TestEnvironment::of(module_path!());
+fn a_request_in_flight_is_answered_before_the_daemon_ends(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut daemon = environment.daemon();
     let body = br#"{"account":"nobody","password":"x"}"#;
     let mut stream = begin_sign_in(&daemon, body);
@@ -151,9 +159,10 @@ fn a_request_in_flight_is_answered_before_the_daemon_ends() {
     assert!(daemon.ended().success());
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn a_second_signal_ends_the_daemon_at_once() {
-    let environment = TestEnvironment::of(module_path!());
+fn a_second_signal_ends_the_daemon_at_once(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut daemon = environment.daemon();
     let mut control = daemon.connect();
     control.call("host.info", json!({})).unwrap();

@@ -1,12 +1,15 @@
 //! Where applications stand: starts by visit, stops that hold, idle stops, restarts of the daemon.
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_first_visits_start_an_application_once() {
-    let environment = TestEnvironment::of(module_path!());
+async fn hundreds_of_first_visits_start_an_application_once(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let mut events = daemon.connect();
@@ -28,9 +31,10 @@ async fn hundreds_of_first_visits_start_an_application_once() {
     assert_eq!(steps, ["initializing", "running", "stopped"]);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn applications_come_and_go_while_others_are_asked() {
-    let environment = TestEnvironment::of(module_path!());
+async fn applications_come_and_go_while_others_are_asked(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["stays", "goes", "comes"] {
         daemon.call("app.create", json!({"id": id, "start": true}));
@@ -60,9 +64,10 @@ async fn applications_come_and_go_while_others_are_asked() {
     asking.join_all().await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_operators_stop_holds_against_visits_and_restarts() {
-    let environment = TestEnvironment::of(module_path!());
+async fn an_operators_stop_holds_against_visits_and_restarts(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "start_mode": "with-main"}));
     daemon.call("app.stop", json!({"id": "crm"}));
@@ -79,9 +84,10 @@ async fn an_operators_stop_holds_against_visits_and_restarts() {
     assert_eq!(daemon.call("app.start", json!({"id": "crm"}))["changed"], false);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
-    let environment = TestEnvironment::of(module_path!());
+async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["good", "broken"] {
         daemon.call("app.create", json!({"id": id, "start_mode": "with-main"}));
@@ -101,9 +107,10 @@ async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error() {
     assert_eq!(http(&daemon, "GET", "/api/app:getInfo", Some("good"), None, None).await.0, 200);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_idle_application_stops_and_the_next_visit_starts_it() {
-    let environment = TestEnvironment::of(module_path!());
+async fn an_idle_application_stops_and_the_next_visit_starts_it(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "idle_stop_seconds": 1}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -111,9 +118,10 @@ async fn an_idle_application_stops_and_the_next_visit_starts_it() {
     assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 200);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_rotated_secret_ends_all_tokens() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_rotated_secret_ends_all_tokens(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -125,9 +133,10 @@ async fn a_rotated_secret_ends_all_tokens() {
     sign_in(&daemon, Some("crm")).await;
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_made() {
-    let environment = TestEnvironment::of(module_path!());
+fn what_cannot_be_is_refused_before_anything_is_made(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
     for (params, kind) in [
@@ -168,9 +177,10 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
     daemon.call("app.delete", json!({"id": "crm"}));
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn a_dry_run_makes_nothing() {
-    let environment = TestEnvironment::of(module_path!());
+fn a_dry_run_makes_nothing(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let planned = daemon.call("app.create", json!({"id": "crm", "dry_run": true, "start": true}));
     assert_eq!(planned["created"], false);
@@ -179,9 +189,10 @@ fn a_dry_run_makes_nothing() {
     assert_eq!(std::fs::read_dir(environment.data().join("apps")).unwrap().count(), 0);
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn creations_of_one_id_at_once_make_one_application() {
-    let environment = TestEnvironment::of(module_path!());
+fn creations_of_one_id_at_once_make_one_application(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let mut connections: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
     let sent: Vec<_> = connections.iter_mut().map(|c| c.send("app.create", json!({"id": "crm"}))).collect();
@@ -194,9 +205,10 @@ fn creations_of_one_id_at_once_make_one_application() {
     assert_eq!(created["created"], false);
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn secrets_are_encrypted_at_rest_and_lost_without_the_key() {
-    let environment = TestEnvironment::of(module_path!());
+fn secrets_are_encrypted_at_rest_and_lost_without_the_key(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let secret = "a-secret-that-is-long-enough-for-hs256";
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));

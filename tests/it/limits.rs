@@ -4,10 +4,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 
 /// A question that takes a database minutes: every member with every member of its group, again
 /// and again. The second half keeps a planner from beginning at the end, where nothing is.
@@ -92,9 +94,10 @@ async fn in_flight(daemon: &Daemon, count: u64) -> Value {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn limits_are_set_shown_kept_and_taken_back() {
-    let environment = TestEnvironment::of(module_path!());
+async fn limits_are_set_shown_kept_and_taken_back(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.env("NBAPPS_LIMIT_QUEUE", "7").env("NBAPPS_LIMIT_REQUEST_TIME", "20s");
     let daemon = environment.daemon_by(command);
@@ -137,9 +140,10 @@ async fn limits_are_set_shown_kept_and_taken_back() {
     assert_eq!(daemon.call("app.get", json!({"id": "crm"}))["limits"]["body_bytes"], 2 << 20);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn more_requests_than_its_rate_are_told_when_to_come_back() {
-    let environment = TestEnvironment::of(module_path!());
+async fn more_requests_than_its_rate_are_told_when_to_come_back(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     update(&daemon, json!({"requests_per_second": 1}));
@@ -162,9 +166,10 @@ async fn more_requests_than_its_rate_are_told_when_to_come_back() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait() {
-    let environment = TestEnvironment::of(module_path!());
+async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"in_flight": 1, "queue": 0}));
     let slow = ask(&daemon, SLOW, &token);
@@ -191,9 +196,10 @@ async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait() {
     in_flight(&daemon, 0).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_takes_too_long_is_ended() {
-    let environment = TestEnvironment::of(module_path!());
+async fn what_takes_too_long_is_ended(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"request_time_ms": 200}));
     assert_eq!(ask(&daemon, SLOW, &token).await.unwrap().refusal(), (503, "APP_TIMEOUT"));
@@ -204,9 +210,10 @@ async fn what_takes_too_long_is_ended() {
     assert_eq!(ask(&daemon, "/api/groups:list", &token).await.unwrap().status, 200, "its database goes on");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_body_is_as_long_as_it_may_be() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_body_is_as_long_as_it_may_be(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"body_bytes": 1000}}));
     let long = Some(json!({"account": "x".repeat(2000), "password": "x"}));
@@ -217,9 +224,10 @@ async fn a_body_is_as_long_as_it_may_be() {
     assert_eq!(sign_in().await.0, 401);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn connections_with_a_request_are_counted_while_its_body_is_on_its_way() {
-    let environment = TestEnvironment::of(module_path!());
+async fn connections_with_a_request_are_counted_while_its_body_is_on_its_way(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"connections": 1}}));
     let mut held = TcpStream::connect(daemon.url.trim_start_matches("http://")).unwrap();
@@ -240,9 +248,10 @@ async fn connections_with_a_request_are_counted_while_its_body_is_on_its_way() {
     while ask(&daemon, QUICK, "").await.unwrap().status != 200 {}
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn slow_statements_of_one_application_hold_up_no_other() {
-    let environment = TestEnvironment::of(module_path!());
+async fn slow_statements_of_one_application_hold_up_no_other(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"database_connections": 2}));
     daemon.call("app.create", json!({"id": "hr", "start": true}));
@@ -260,9 +269,10 @@ async fn slow_statements_of_one_application_hold_up_no_other() {
     in_flight(&daemon, 0).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_panic_is_that_requests_500_and_nobody_elses() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_panic_is_that_requests_500_and_nobody_elses(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.env("NBAPPS_PANIC_AT", "crash:now");
     let daemon = environment.daemon_by(command);

@@ -1,9 +1,11 @@
 //! The pages as a browser without JavaScript uses them.
 
+use macro_rules_attribute::apply;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::json;
 
 use crate::environment::{Daemon, ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment, http};
+use crate::servers::{TestEngine, on_every_engine};
 
 fn browser() -> Client {
     Client::builder().cookie_store(true).build().unwrap()
@@ -28,9 +30,10 @@ async fn sign_in(browser: &Client, daemon: &Daemon, prefix: &str) -> String {
     answer.text().await.unwrap()
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_applications_page_shows_what_it_is_to_who_is_signed_in() {
-    let environment = TestEnvironment::of(module_path!());
+async fn an_applications_page_shows_what_it_is_to_who_is_signed_in(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let created = daemon.call("app.create", json!({"id": "crm", "name": "<b>Customers</b>"}));
     let engine = created["application"]["database"]["engine"].as_str().unwrap();
@@ -57,9 +60,10 @@ async fn an_applications_page_shows_what_it_is_to_who_is_signed_in() {
     assert!(browser.get(&url).send().await.unwrap().text().await.unwrap().contains("type=\"password\""));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_main_page_starts_and_stops_applications_for_its_root() {
-    let environment = TestEnvironment::of(module_path!());
+async fn the_main_page_starts_and_stops_applications_for_its_root(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let browser = browser();
@@ -88,9 +92,10 @@ async fn the_main_page_starts_and_stops_applications_for_its_root() {
     assert!(stopped.text().await.unwrap().contains("stopped"));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let url = format!("{}/admin/sign-in", daemon.url);
     let form = [("account", ROOT_EMAIL), ("password", ROOT_PASSWORD)];
@@ -119,9 +124,10 @@ async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here() {
     assert_eq!(status, 401);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_password_is_changed_on_the_page() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_password_is_changed_on_the_page(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let browser = browser();
     sign_in(&browser, &daemon, "").await;
@@ -146,9 +152,10 @@ async fn a_password_is_changed_on_the_page() {
     assert_eq!(http(&daemon, "POST", "/api/auth:signIn", None, None, Some(body)).await.0, 200);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_sign_in_link_signs_in_below_every_address_of_its_application_on_that_host() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_sign_in_link_signs_in_below_every_address_of_its_application_on_that_host(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "domains": ["crm.example.com"]}));
     daemon.call("app.create", json!({"id": "hr", "start": true}));

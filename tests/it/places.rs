@@ -4,6 +4,7 @@ use nbapps::database::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+use crate::servers::TestEngine;
 use crate::servers::{self, OwnServer};
 
 async fn exists(at: &Location) -> bool {
@@ -60,8 +61,8 @@ fn error_of(daemon: &Daemon, params: Value) -> Value {
 
 #[tokio::test]
 async fn a_database_that_exists_is_nobodys_in_database_mode() {
-    for module in ["_on_postgres", "_on_mariadb"] {
-        let environment = TestEnvironment::of(module);
+    for engine in [TestEngine::Postgres, TestEngine::Mariadb] {
+        let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
         let name = servers::fresh_name();
         let at = environment.main_location().beside(&name).unwrap();
@@ -72,7 +73,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
             assert_eq!(refused["data"]["kind"], "conflict", "{content:?}: {refused}");
             assert!(refused["message"].as_str().unwrap().contains("already"), "{refused}");
             assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
-            assert_eq!(tables(&at).await, content, "{module}");
+            assert_eq!(tables(&at).await, content, "{engine:?}");
             assert_eq!(Database::remove(&at).await.unwrap().len(), 1);
         }
         // Another application's.
@@ -86,7 +87,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
 
 #[tokio::test]
 async fn a_schema_that_exists_is_nobodys_in_schema_mode() {
-    let environment = TestEnvironment::of("_on_postgres");
+    let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let at = environment.main_location().within("sales").unwrap();
     let create = |id: &str| json!({"id": id, "database": {"mode": "schema", "schema": "sales"}});
@@ -171,7 +172,7 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
 #[tokio::test]
 async fn a_schema_in_another_applications_database_is_refused() {
     // It would go with that database.
-    let environment = TestEnvironment::of("_on_postgres");
+    let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let url = servers::postgres(&servers::fresh_name());
     let connection = |id: &str, url: &str, schema: Option<&str>| {
@@ -204,7 +205,7 @@ async fn a_schema_in_another_applications_database_is_refused() {
 
 #[tokio::test]
 async fn names_are_taken_as_they_are_on_mariadb_too() {
-    let environment = TestEnvironment::of("_on_mariadb");
+    let environment = TestEnvironment::of(TestEngine::Mariadb);
     let daemon = environment.daemon();
     let longest = "é".repeat(64);
     for name in

@@ -7,11 +7,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use macro_rules_attribute::apply;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 
 /// Silence that is an answer too: the server hangs.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -285,9 +287,10 @@ async fn define(daemon: &Daemon, token: &str) {
     assert_eq!(status, 200, "{answer}");
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn nothing_that_is_sent_makes_the_server_fail() {
-    let environment = TestEnvironment::of(module_path!());
+fn nothing_that_is_sent_makes_the_server_fail(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let token = tokio::runtime::Runtime::new().unwrap().block_on(async {
         let token = sign_in(&daemon, None).await;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 
 fn directories(environment: &TestEnvironment) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(environment.data().join("apps"))
@@ -15,8 +17,9 @@ fn directories(environment: &TestEnvironment) -> Vec<String> {
     names
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_creation_that_was_cut_short_is_taken_back() {
+async fn a_creation_that_was_cut_short_is_taken_back(engine: TestEngine) {
     for point in [
         "create.registered",
         "create.directory-made",
@@ -24,7 +27,7 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
         "create.database-made",
         "create.installed",
     ] {
-        let environment = TestEnvironment::of(module_path!());
+        let environment = TestEnvironment::of(engine);
         let create = json!({"id": "crm", "domains": ["crm.example.com"]});
         let daemon = environment.killed_at(point, "app.create", create.clone());
         assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
@@ -37,17 +40,19 @@ async fn a_creation_that_was_cut_short_is_taken_back() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_creation_that_was_complete_stays() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_creation_that_was_complete_stays(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.killed_at("create.completed", "app.create", json!({"id": "crm"}));
     assert_eq!(daemon.state("crm"), "initialized");
     sign_in(&daemon, Some("crm")).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn taking_a_creation_back_can_be_cut_short_too() {
-    let environment = TestEnvironment::of(module_path!());
+async fn taking_a_creation_back_can_be_cut_short_too(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.env("NBAPPS_CRASH_AT", "create.installed");
     let mut daemon = environment.daemon_by(command);
@@ -63,10 +68,11 @@ async fn taking_a_creation_back_can_be_cut_short_too() {
     daemon.call("app.create", json!({"id": "crm"}));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deletion_is_whole_or_did_not_happen() {
+async fn a_deletion_is_whole_or_did_not_happen(engine: TestEngine) {
     for (point, there) in [("delete.stopped", true), ("delete.unregistered", false)] {
-        let environment = TestEnvironment::of(module_path!());
+        let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
         daemon.call("app.create", json!({"id": "crm", "start": true}));
         drop(daemon);
@@ -81,13 +87,14 @@ async fn a_deletion_is_whole_or_did_not_happen() {
     }
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn a_purge_that_began_is_finished() {
+fn a_purge_that_began_is_finished(engine: TestEngine) {
     let points = ["delete.unregistered", "purge.marked", "purge.data-removed", "purge.removed"];
     // Only a server has databases that are removed apart from the directory.
-    let on_server = TestEnvironment::of(module_path!()).is_on_server().then_some("purge.database-removed");
+    let on_server = TestEnvironment::of(engine).is_on_server().then_some("purge.database-removed");
     for point in points.into_iter().chain(on_server) {
-        let environment = TestEnvironment::of(module_path!());
+        let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
         daemon.call("app.create", json!({"id": "crm"}));
         daemon.call("app.create", json!({"id": "hr"}));
@@ -100,9 +107,10 @@ fn a_purge_that_began_is_finished() {
     }
 }
 
+#[apply(on_every_engine)]
 #[test]
-fn what_the_host_did_not_make_is_never_removed() {
-    let environment = TestEnvironment::of(module_path!());
+fn what_the_host_did_not_make_is_never_removed(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     // Somebody keeps something where the application's directory would be.
     let theirs = environment.data().join("apps/crm");
@@ -116,9 +124,10 @@ fn what_the_host_did_not_make_is_never_removed() {
     assert_eq!(std::fs::read_to_string(theirs.join("letter")).unwrap(), "keep me");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deleted_application_comes_back_as_it_was() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_deleted_application_comes_back_as_it_was(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customers", "domains": ["crm.example.com"]}));
     let token = sign_in(&daemon, Some("crm")).await;

@@ -6,10 +6,10 @@ use sea_query::{Expr, ExprTrait, Func, Query};
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, http, sign_in};
-use crate::servers::{self, OwnServer};
+use crate::servers::{self, OwnServer, TestEngine};
 
 fn on_postgres() -> TestEnvironment {
-    TestEnvironment::of("_on_postgres")
+    TestEnvironment::of(TestEngine::Postgres)
 }
 
 async fn has_schema(environment: &TestEnvironment, name: &str) -> bool {

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use crate::environment::{ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
+use crate::servers::{TestEngine, on_every_engine};
 
+#[apply(on_every_engine)]
 #[test]
-fn a_client_written_for_nocobase_works_unchanged() {
-    let environment = TestEnvironment::of(module_path!());
+fn a_client_written_for_nocobase_works_unchanged(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");

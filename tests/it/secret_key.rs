@@ -2,13 +2,16 @@
 
 use std::fs;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use crate::environment::TestEnvironment;
+use crate::servers::{TestEngine, on_every_engine};
 
+#[apply(on_every_engine)]
 #[test]
-fn a_missing_key_is_said_and_no_other_is_made() {
-    let environment = TestEnvironment::of(module_path!());
+fn a_missing_key_is_said_and_no_other_is_made(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let made = daemon.call("app.get", json!({"id": "main"}))["created_at"].clone();

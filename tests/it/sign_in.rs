@@ -1,18 +1,21 @@
 //! Sign-in over the API: which tokens open an application, and which do not any more.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, ROOT_PASSWORD, TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 
 async fn check(daemon: &Daemon, app: &str, token: &str) -> (u16, Value) {
     let (status, body) = http(daemon, "GET", "/api/auth:check", Some(app), Some(token), None).await;
     (status, body["errors"][0]["code"].clone())
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn tokens_that_must_not_open_do_not() {
-    let environment = TestEnvironment::of(module_path!());
+async fn tokens_that_must_not_open_do_not(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {
         daemon.call("app.create", json!({"id": id}));
@@ -42,9 +45,10 @@ async fn tokens_that_must_not_open_do_not() {
     assert_eq!(check(&daemon, "crm", &token).await, (401, json!("BLOCKED_TOKEN")));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_expired_token_is_refused() {
-    let environment = TestEnvironment::of(module_path!());
+async fn an_expired_token_is_refused(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let secret = "a-secret-that-is-long-enough-for-hs256";
     daemon.call("app.create", json!({"id": "crm", "jwt_secret": secret}));
@@ -63,9 +67,10 @@ async fn an_expired_token_is_refused() {
     assert_eq!(check(&daemon, "crm", &sign(now - 90_000)).await, (401, json!("EXPIRED_SESSION")));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_changed_password_ends_all_tokens() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_changed_password_ends_all_tokens(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -81,9 +86,10 @@ async fn a_changed_password_ends_all_tokens() {
     assert_eq!(http(&daemon, "POST", "/api/auth:signIn", Some("crm"), None, Some(new)).await.0, 200);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let given = json!({"id": "crm", "admin": {"email": "ann@example.com", "username": "ann"}});
     let created = daemon.call("app.create", given);
@@ -101,9 +107,10 @@ async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once() {
     assert!(!environment.daemon_log().contains(password));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_sign_in_link_works_once() {
-    let environment = TestEnvironment::of(module_path!());
+async fn a_sign_in_link_works_once(engine: TestEngine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     let visit = daemon.call("app.visit", json!({"id": "crm", "sign_in": true}));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
+use crate::servers::TestEngine;
 
 /// A timeout of idle connections that no test here waits for.
 const IDLE: Duration = Duration::from_secs(20);
@@ -53,7 +54,7 @@ fn statuses(answers: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn what_was_written_is_answered_whatever_follows_the_request() {
-    let environment = TestEnvironment::of(module_path!());
+    let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let token = sign_in(&daemon, None).await;
     let fields = json!([{"name": "title", "type": "string"}]);
@@ -95,7 +96,7 @@ async fn what_was_written_is_answered_whatever_follows_the_request() {
 
 #[test]
 fn many_requests_at_once_are_answered_in_their_order() {
-    let environment = TestEnvironment::of(module_path!());
+    let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let mut bytes = String::new();
     for number in 0..200 {
@@ -123,7 +124,7 @@ fn many_requests_at_once_are_answered_in_their_order() {
 
 #[test]
 fn what_is_malformed_is_answered_with_its_status() {
-    let environment = TestEnvironment::of(module_path!());
+    let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let get = |headers: &str| format!("GET /api/app:getInfo HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
     let post = |headers: &str, body: &str| {
@@ -180,7 +181,7 @@ fn what_is_malformed_is_answered_with_its_status() {
 
 #[test]
 fn a_client_that_has_closed_its_side_is_answered() {
-    let environment = TestEnvironment::of(module_path!());
+    let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let body = r#"{"account":"nobody"}"#;
     let post = format!(
@@ -207,7 +208,7 @@ fn a_client_that_has_closed_its_side_is_answered() {
 
 #[test]
 fn an_answer_reaches_a_client_that_is_still_sending() {
-    let environment = TestEnvironment::of(module_path!());
+    let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"body_bytes": 1000}}));
     for announced in ["Content-Length: 500000\r\n", "Transfer-Encoding: chunked\r\n"] {

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use macro_rules_attribute::apply;
 use nbapps::database::{Engine, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
+use crate::servers::{TestEngine, on_every_engine};
 use crate::sql::run;
 
 /// An environment with the applications `crm`, `hr` and, deleted, `old`; the daemon has ended.
-fn with_three() -> (TestEnvironment, Engine) {
-    let environment = TestEnvironment::of(module_path!());
+fn with_three(engine: TestEngine) -> (TestEnvironment, Engine) {
+    let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["crm", "hr", "old"] {
         daemon.call("app.create", json!({"id": id, "domains": [format!("{id}.example.com")]}));
@@ -53,9 +55,10 @@ fn with_entry(engine: Engine, column: &str, name: &str, value: &str) -> String {
 const PROVISION_OF_HR: &str =
     "(SELECT * FROM (SELECT provision FROM \"applicationProvisions\" WHERE name = 'hr') AS other)";
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_status_alone_takes_no_creation_back() {
-    let (environment, _) = with_three();
+async fn a_status_alone_takes_no_creation_back(engine: TestEngine) {
+    let (environment, _) = with_three(engine);
     for status in ["preparing", "initializing"] {
         let sql = format!("UPDATE applications SET status = '{status}' WHERE name = 'crm'");
         let daemon = after(&environment, &sql).await;
@@ -68,9 +71,10 @@ async fn a_status_alone_takes_no_creation_back() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_unfinished_provision_alone_takes_no_creation_back() {
-    let (environment, engine) = with_three();
+async fn an_unfinished_provision_alone_takes_no_creation_back(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let unfinished = match engine {
         Engine::Postgres => "jsonb_set(provision::jsonb, '{unfinished}', 'true')",
         Engine::Sqlite => "json_set(provision, '$.unfinished', json('true'))",
@@ -81,9 +85,10 @@ async fn an_unfinished_provision_alone_takes_no_creation_back() {
     sign_in(&daemon, Some("crm")).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn two_applications_of_one_place_are_told_apart_and_a_purge_leaves_it() {
-    let (environment, engine) = with_three();
+async fn two_applications_of_one_place_are_told_apart_and_a_purge_leaves_it(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let place = if engine == Engine::Sqlite { "directory" } else { "database" };
     let name = match Location::parse(&environment.main_url()).unwrap().name_beside("hr") {
         Some(name) => name,
@@ -108,9 +113,10 @@ async fn two_applications_of_one_place_are_told_apart_and_a_purge_leaves_it() {
     assert!(!directory(&environment, "hr").exists(), "{purged}");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deleted_application_of_anothers_place_is_named_and_removed_without_it() {
-    let (environment, _) = with_three();
+async fn a_deleted_application_of_anothers_place_is_named_and_removed_without_it(engine: TestEngine) {
+    let (environment, _) = with_three(engine);
     let sql = format!("UPDATE \"deletedApplications\" SET provision = {PROVISION_OF_HR} WHERE name = 'old'");
     let daemon = after(&environment, &sql).await;
     let listed = deleted(&daemon);
@@ -122,9 +128,10 @@ async fn a_deleted_application_of_anothers_place_is_named_and_removed_without_it
     assert!(directory(&environment, "old").exists());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_is_no_boolean_and_what_cannot_be_is_no_word_to_remove_anything() {
-    let (environment, engine) = with_three();
+async fn what_is_no_boolean_and_what_cannot_be_is_no_word_to_remove_anything(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let numbers: &[&str] = match engine {
         Engine::Sqlite => &["5", "-1", "9223372036854775807", "0.5", "'true'"],
         Engine::Mysql => &["5", "-1"],
@@ -157,9 +164,10 @@ async fn what_is_no_boolean_and_what_cannot_be_is_no_word_to_remove_anything() {
     sign_in(&daemon, Some("old")).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_domain_that_is_none_takes_nothing_and_anothers_stays_with_it() {
-    let (environment, engine) = with_three();
+async fn a_domain_that_is_none_takes_nothing_and_anothers_stays_with_it(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let daemon = after(&environment, "UPDATE applications SET cname = '127.0.0.1' WHERE name = 'crm'").await;
     assert!(reason(&daemon, "crm").contains("is not a domain"));
     let answer = reqwest::get(format!("{}/api/app:getInfo", daemon.url)).await.unwrap();
@@ -189,9 +197,10 @@ async fn a_domain_that_is_none_takes_nothing_and_anothers_stays_with_it() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_row_that_is_gone_is_not_changed_without_a_word() {
-    let (environment, _) = with_three();
+async fn a_row_that_is_gone_is_not_changed_without_a_word(engine: TestEngine) {
+    let (environment, _) = with_three(engine);
     let daemon = environment.daemon();
     run(&environment.main_url(), "DELETE FROM applications WHERE name = 'crm'").await;
     for (method, params) in
@@ -214,9 +223,10 @@ async fn a_row_that_is_gone_is_not_changed_without_a_word() {
     assert_eq!(daemon.refusal("app.delete", json!({"id": "old", "purge": true})), "app_not_found");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deleted_application_is_listed_and_reached_whatever_its_row_says() {
-    let (environment, engine) = with_three();
+async fn a_deleted_application_is_listed_and_reached_whatever_its_row_says(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let changes: &[&str] = match engine {
         Engine::Sqlite => &[
             "key = X'FF'",
@@ -259,9 +269,10 @@ async fn a_deleted_application_is_listed_and_reached_whatever_its_row_says() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_purge_says_what_it_leaves() {
-    let (environment, engine) = with_three();
+async fn a_purge_says_what_it_leaves(engine: TestEngine) {
+    let (environment, engine) = with_three(engine);
     let daemon = environment.daemon();
     let mark = |id: &str| directory(&environment, id).join(".nbapps");
     std::fs::remove_file(mark("crm")).unwrap();

@@ -8,6 +8,85 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// An engine that a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TestEngine {
+    Sqlite,
+    Postgres,
+    Mariadb,
+}
+
+impl TestEngine {
+    /// The URL of a database that nobody has made yet, on this run's server; `None` on SQLite, whose
+    /// databases are files.
+    pub(crate) fn fresh_database(self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(postgres(&fresh_name())),
+            Self::Mariadb => Some(mariadb(&fresh_name())),
+        }
+    }
+}
+
+/// Makes three tests of a function that takes a [`TestEngine`]: `name::on_sqlite`,
+/// `name::on_postgres` and `name::on_mariadb`. `#[apply(on_every_engine)]` stands above `#[test]` or
+/// `#[tokio::test]`, which each of the tests gets.
+#[allow(unused_macros, reason = "benchmarks start the servers, and measure each engine in their own way")]
+macro_rules! on_every_engine {
+    (
+        #[tokio::test $(($($option:tt)*))?]
+        $(#[$attribute:meta])*
+        async fn $name:ident($engine:ident: TestEngine) $body:block
+    ) => {
+        mod $name {
+            #[tokio::test $(($($option)*))?]
+            async fn on_sqlite() {
+                Box::pin(super::$name(super::TestEngine::Sqlite)).await;
+            }
+
+            #[tokio::test $(($($option)*))?]
+            async fn on_postgres() {
+                Box::pin(super::$name(super::TestEngine::Postgres)).await;
+            }
+
+            #[tokio::test $(($($option)*))?]
+            async fn on_mariadb() {
+                Box::pin(super::$name(super::TestEngine::Mariadb)).await;
+            }
+        }
+
+        $(#[$attribute])*
+        async fn $name($engine: TestEngine) $body
+    };
+    (
+        #[test]
+        $(#[$attribute:meta])*
+        fn $name:ident($engine:ident: TestEngine) $body:block
+    ) => {
+        mod $name {
+            #[test]
+            fn on_sqlite() {
+                super::$name(super::TestEngine::Sqlite);
+            }
+
+            #[test]
+            fn on_postgres() {
+                super::$name(super::TestEngine::Postgres);
+            }
+
+            #[test]
+            fn on_mariadb() {
+                super::$name(super::TestEngine::Mariadb);
+            }
+        }
+
+        $(#[$attribute])*
+        fn $name($engine: TestEngine) $body
+    };
+}
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use on_every_engine;
+
 /// Connections that the shared servers allow: many tests use them at once.
 const CONNECTIONS: u32 = 400;
 

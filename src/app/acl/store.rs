@@ -9,14 +9,6 @@ mod roles;
 mod scopes;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-#[path = "store/tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_mariadb;
-#[cfg(test)]
-#[path = "store/tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_postgres;
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::tests::{missing, send, sign_in};
@@ -11,6 +12,7 @@ use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::app::{AppOptions, auth::Credentials};
 use crate::data::{Filter, Query, Record};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 /// A request, who sends it (`""`: nobody), its body, and the status and content of the answer.
 type Case<'a> = (&'a str, &'a str, Value, u16, Value);
@@ -64,9 +66,10 @@ async fn send_with(
     app.api(request).await
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn people_sign_up_where_it_is_allowed() {
-    let place = Place::installed(module_path!()).await;
+async fn people_sign_up_where_it_is_allowed(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let person = |username: &str, password: &str, again: &str| json!({"username": username, "password": password, "confirm_password": again});
     let mut with_more = person("ann", "x", "x");
@@ -120,9 +123,10 @@ async fn people_sign_up_where_it_is_allowed() {
     assert_eq!(app.source().count(&USERS, &Filter::All).await.unwrap(), 3);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn settings_decide_what_people_may_change_of_themselves() {
-    let place = Place::installed(module_path!()).await;
+async fn settings_decide_what_people_may_change_of_themselves(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let root = sign_in(&app).await;
     let ann = somebody(&app, "ann", &["member"]).await;
@@ -169,9 +173,10 @@ async fn settings_decide_what_people_may_change_of_themselves() {
     .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn settings_are_everybodys_to_read_and_an_administrators_to_change() {
-    let place = Place::installed(module_path!()).await;
+async fn settings_are_everybodys_to_read_and_an_administrators_to_change(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let (root, member) = (sign_in(&app).await, somebody(&app, "ann", &["member"]).await);
     let (root, member) = (root.as_str(), member.as_str());
@@ -212,10 +217,11 @@ async fn settings_are_everybodys_to_read_and_an_administrators_to_change() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn authenticators_are_an_administrators_and_one_stays() {
-    let place = Place::installed(module_path!()).await;
+async fn authenticators_are_an_administrators_and_one_stays(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let (root, member) = (sign_in(&app).await, somebody(&app, "ann", &["member"]).await);
     let (root, member) = (root.as_str(), member.as_str());
@@ -298,10 +304,11 @@ async fn authenticators_are_an_administrators_and_one_stays() {
     run(&app, &[("POST auth:signIn", "", signs_in, 400, refusal())]).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn api_keys_are_told_once_and_are_their_makers_alone() {
-    let place = Place::installed(module_path!()).await;
+async fn api_keys_are_told_once_and_are_their_makers_alone(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let (root, admin) = (sign_in(&app).await, somebody(&app, "ann", &["admin"]).await);
     let member = somebody(&app, "ben", &["member"]).await;
@@ -379,9 +386,10 @@ async fn api_keys_are_told_once_and_are_their_makers_alone() {
     assert!(!listed.contains("token") && !listed.contains(tokens[2].rsplit('.').next().unwrap()), "{listed}");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_new_token_comes_in_a_header_also_with_an_error() {
-    let place = Place::installed(module_path!()).await;
+async fn a_new_token_comes_in_a_header_also_with_an_error(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let root = sign_in(&app).await;
     let policy = |token: &str| {
@@ -428,9 +436,10 @@ async fn a_new_token_comes_in_a_header_also_with_an_error() {
     assert_eq!(response.status(), 200);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn too_many_failures_are_answered_with_when_to_come_back() {
-    let place = Place::installed(module_path!()).await;
+async fn too_many_failures_are_answered_with_when_to_come_back(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let wrong = json!({"account": "nocobase", "password": "wrong"});
     for _ in 0..10 {
@@ -451,9 +460,10 @@ async fn too_many_failures_are_answered_with_when_to_come_back() {
     run(&app, &[("POST auth:signIn", "", long, 401, refusal())]).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn data_sources_are_told_without_what_they_are_reached_with() {
-    let place = Place::installed(module_path!()).await;
+async fn data_sources_are_told_without_what_they_are_reached_with(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let (root, member) = (sign_in(&app).await, somebody(&app, "ann", &["member"]).await);
     let secret = Record::from_iter([("options".to_owned(), json!({"secret": PASSWORD}))]);
@@ -524,9 +534,10 @@ async fn open_with(place: &Place, plugin: &Arc<Counting>) -> Arc<App> {
     App::open(AppOptions { name, jwt_secret, source, resources: vec![], plugins }).await.unwrap()
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn plugins_are_enabled_by_application_and_begin_with_it() {
-    let place = Place::installed(module_path!()).await;
+async fn plugins_are_enabled_by_application_and_begin_with_it(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let plugin = Arc::new(Counting::default());
     let works = || plugin.works.load(Ordering::SeqCst);
     let app = open_with(&place, &plugin).await;
@@ -584,9 +595,10 @@ async fn plugins_are_enabled_by_application_and_begin_with_it() {
     assert_eq!((rows.len(), &rows[0]["enabled"]), (1, &json!(false)));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn nobody_is_told_whose_addresses_there_are() {
-    let place = Place::installed(module_path!()).await;
+async fn nobody_is_told_whose_addresses_there_are(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let headers = [("x-authenticator", "basic")];
     let mut answers = Vec::new();

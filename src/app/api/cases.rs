@@ -16,176 +16,208 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::*;
 use crate::app::test_place::{PASSWORD, Place};
+use crate::test_servers::{TestEngine, on_every_engine};
 
-const ENGINE: &str = module_path!();
-
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn collections_and_fields() {
-    follow("collections").await;
+async fn collections_and_fields(engine: TestEngine) {
+    follow(engine, "collections").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn options_of_definitions() {
-    follow("options").await;
+async fn options_of_definitions(engine: TestEngine) {
+    follow(engine, "options").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn records() {
-    follow("records").await;
+async fn records(engine: TestEngine) {
+    follow(engine, "records").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn records_of_every_key() {
-    follow("keys").await;
+async fn records_of_every_key(engine: TestEngine) {
+    follow(engine, "keys").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn associations() {
-    follow("associations").await;
+async fn associations(engine: TestEngine) {
+    follow(engine, "associations").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn links_over_fields_of_one_type() {
-    follow("links").await;
+async fn links_over_fields_of_one_type(engine: TestEngine) {
+    follow(engine, "links").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn limits_of_the_engines() {
-    follow("limits").await;
+async fn limits_of_the_engines(engine: TestEngine) {
+    follow(engine, "limits").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn nested_values() {
-    follow("nested").await;
+async fn nested_values(engine: TestEngine) {
+    follow(engine, "nested").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn filters() {
-    follow("filters").await;
+async fn filters(engine: TestEngine) {
+    follow(engine, "filters").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn variables_of_filters() {
-    follow("variables").await;
+async fn variables_of_filters(engine: TestEngine) {
+    follow(engine, "variables").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn parameters() {
-    follow("parameters").await;
+async fn parameters(engine: TestEngine) {
+    follow(engine, "parameters").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn dates_by_their_parts() {
-    follow("formats").await;
+async fn dates_by_their_parts(engine: TestEngine) {
+    follow(engine, "formats").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn sums_out_of_range() {
-    follow("aggregates").await;
+async fn sums_out_of_range(engine: TestEngine) {
+    follow(engine, "aggregates").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn filters_by_date() {
-    follow("dates").await;
+async fn filters_by_date(engine: TestEngine) {
+    follow(engine, "dates").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn filters_at_both_ends_of_the_calendar() {
-    follow("calendar").await;
+async fn filters_at_both_ends_of_the_calendar(engine: TestEngine) {
+    follow(engine, "calendar").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn filters_that_are_empty_inside() {
-    follow("empty_filters").await;
+async fn filters_that_are_empty_inside(engine: TestEngine) {
+    follow(engine, "empty_filters").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn texts_and_patterns() {
-    follow("patterns").await;
+async fn texts_and_patterns(engine: TestEngine) {
+    follow(engine, "patterns").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_order_of_texts() {
-    follow("text_order").await;
+async fn the_order_of_texts(engine: TestEngine) {
+    follow(engine, "text_order").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn texts_with_nul() {
-    follow("nul").await;
+async fn texts_with_nul(engine: TestEngine) {
+    follow(engine, "nul").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn records_by_what_names_them() {
-    follow("naming").await;
+async fn records_by_what_names_them(engine: TestEngine) {
+    follow(engine, "naming").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn field_types() {
-    follow("types").await;
+async fn field_types(engine: TestEngine) {
+    follow(engine, "types").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn exact_numbers() {
-    follow("numbers").await;
+async fn exact_numbers(engine: TestEngine) {
+    follow(engine, "numbers").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn notations_of_values() {
-    follow("notations").await;
+async fn notations_of_values(engine: TestEngine) {
+    follow(engine, "notations").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn paging_and_sorting() {
-    follow("paging").await;
+async fn paging_and_sorting(engine: TestEngine) {
+    follow(engine, "paging").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn moving() {
-    follow("moving").await;
+async fn moving(engine: TestEngine) {
+    follow(engine, "moving").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn requests_that_are_not_meant() {
-    follow("not_meant").await;
+async fn requests_that_are_not_meant(engine: TestEngine) {
+    follow(engine, "not_meant").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn several_changed_in_order() {
-    follow("changed_order").await;
+async fn several_changed_in_order(engine: TestEngine) {
+    follow(engine, "changed_order").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn keys_of_nought_and_less() {
-    follow("key_zero").await;
+async fn keys_of_nought_and_less(engine: TestEngine) {
+    follow(engine, "key_zero").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn removing_what_refers() {
-    follow("cascades").await;
+async fn removing_what_refers(engine: TestEngine) {
+    follow(engine, "cascades").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn sums_and_counts() {
-    follow("queries").await;
+async fn sums_and_counts(engine: TestEngine) {
+    follow(engine, "queries").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn unknown_names() {
-    follow("strict").await;
+async fn unknown_names(engine: TestEngine) {
+    follow(engine, "strict").await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn accounts() {
-    follow("accounts").await;
+async fn accounts(engine: TestEngine) {
+    follow(engine, "accounts").await;
 }
 
 /// Follows a file from its beginning to its end; fails with all that is not as it says.
-async fn follow(name: &str) {
-    follow_in(Place::installed(ENGINE).await, name).await;
+async fn follow(engine: TestEngine, name: &str) {
+    follow_in(Place::installed(engine).await, name).await;
 }
 
 /// The same, in an application that was installed before.

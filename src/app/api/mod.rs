@@ -23,38 +23,14 @@ use crate::data::{Catalog, Clock};
 mod answer;
 #[cfg(test)]
 mod cases;
-#[cfg(test)]
-#[path = "cases.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod cases_on_mariadb;
-#[cfg(test)]
-#[path = "cases.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod cases_on_postgres;
 mod error;
 #[cfg(test)]
 mod limit_tests;
-#[cfg(test)]
-#[path = "limit_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod limit_tests_on_mariadb;
-#[cfg(test)]
-#[path = "limit_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod limit_tests_on_postgres;
 mod list;
 #[cfg(test)]
 mod locale_tests;
 #[cfg(test)]
 mod order_tests;
-#[cfg(test)]
-#[path = "order_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod order_tests_on_mariadb;
-#[cfg(test)]
-#[path = "order_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod order_tests_on_postgres;
 #[cfg(test)]
 mod properties;
 mod query_string;
@@ -65,36 +41,12 @@ mod role_tests;
 mod target;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_mariadb;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_postgres;
 
 #[cfg(test)]
 mod together;
-#[cfg(test)]
-#[path = "together.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod together_on_mariadb;
-#[cfg(test)]
-#[path = "together.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod together_on_postgres;
 
 #[cfg(test)]
 mod access_tests;
-#[cfg(test)]
-#[path = "access_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod access_tests_on_mariadb;
-#[cfg(test)]
-#[path = "access_tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod access_tests_on_postgres;
 
 pub use answer::Answer;
 pub use error::ApiError;

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::*;
 use crate::app::test_place::Place;
+use crate::test_servers::{TestEngine, on_every_engine};
 use tests::{send, sign_in};
 
 /// Requests that arrive at the same time.
@@ -20,7 +22,7 @@ struct World {
 }
 
 impl World {
-    async fn new(engine: &str) -> Self {
+    async fn new(engine: TestEngine) -> Self {
         let place = Place::installed(engine).await;
         let app = place.open().await.unwrap();
         let token = sign_in(&app).await;
@@ -79,9 +81,10 @@ fn distinct(values: &[i64]) -> BTreeSet<i64> {
     distinct
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn records_made_at_once_get_places_of_their_own() {
-    let world = World::new(module_path!()).await;
+async fn records_made_at_once_get_places_of_their_own(engine: TestEngine) {
+    let world = World::new(engine).await;
     let fields = json!([
         {"name": "list", "type": "string"},
         {"name": "place", "type": "sort", "scopeKey": "list"},
@@ -107,9 +110,10 @@ async fn records_made_at_once_get_places_of_their_own() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn records_moved_at_once_keep_places_of_their_own() {
-    let world = World::new(module_path!()).await;
+async fn records_moved_at_once_keep_places_of_their_own(engine: TestEngine) {
+    let world = World::new(engine).await;
     world.ok("POST collections:create", json!({"name": "rows", "sortable": true})).await;
     world.ok("POST rows:create", (0..AT_ONCE).map(|_| json!({})).collect()).await;
     let list = "GET rows:list?sort=sort&pageSize=200";
@@ -132,9 +136,10 @@ async fn records_moved_at_once_keep_places_of_their_own() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_come_into_an_order_at_once_get_places_of_their_own() {
-    let world = World::new(module_path!()).await;
+async fn records_that_come_into_an_order_at_once_get_places_of_their_own(engine: TestEngine) {
+    let world = World::new(engine).await;
     let fields = json!([
         {"name": "list", "type": "string"},
         {"name": "place", "type": "sort", "scopeKey": "list"},
@@ -185,9 +190,10 @@ async fn keyless(world: &World) {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn pages_have_each_record_once() {
-    let world = World::new(module_path!()).await;
+async fn pages_have_each_record_once(engine: TestEngine) {
+    let world = World::new(engine).await;
     keyless(&world).await;
     let all: BTreeSet<i64> = (1..=30).collect();
     for line in [
@@ -214,9 +220,10 @@ async fn pages_have_each_record_once() {
     assert_eq!(distinct(&appended), all);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_update_between_two_pages_moves_only_what_it_changes() {
-    let world = World::new(module_path!()).await;
+async fn an_update_between_two_pages_moves_only_what_it_changes(engine: TestEngine) {
+    let world = World::new(engine).await;
     keyless(&world).await;
     let line = "GET notes:list?sort=stars&pageSize=10";
     let mut seen = world.column(line, "n").await;
@@ -229,9 +236,10 @@ async fn an_update_between_two_pages_moves_only_what_it_changes() {
     assert_eq!(distinct(&seen), (1..=30).collect());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn pages_of_groups_have_each_group_once() {
-    let world = World::new(module_path!()).await;
+async fn pages_of_groups_have_each_group_once(engine: TestEngine) {
+    let world = World::new(engine).await;
     keyless(&world).await;
     let ask = async |offset: i64, orders: Value| -> Vec<i64> {
         let body = json!({

@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::*;
 use crate::app::test_place::{PASSWORD, Place};
+use crate::test_servers::TestEngine;
 
 /// The same application on an engine of its own.
 struct World {
-    engine: &'static str,
+    engine: TestEngine,
     app: Arc<App>,
     token: String,
     // Its database is removed with it.
@@ -20,7 +21,7 @@ struct World {
 }
 
 impl World {
-    async fn new(engine: &'static str) -> Self {
+    async fn new(engine: TestEngine) -> Self {
         let place = Place::installed(engine).await;
         let app = place.open().await.unwrap();
         let mut world = Self { engine, app, token: String::new(), _place: place };
@@ -31,7 +32,7 @@ impl World {
     }
 
     async fn all() -> Vec<Self> {
-        let engines = ["properties", "properties_on_postgres", "properties_on_mariadb"];
+        let engines = [TestEngine::Sqlite, TestEngine::Postgres, TestEngine::Mariadb];
         let mut worlds = Vec::new();
         for engine in engines {
             worlds.push(Self::new(engine).await);
@@ -58,7 +59,7 @@ impl World {
 
     async fn ok(&self, line: &str, body: Value) -> Value {
         let (status, answer) = self.send(line, &body).await;
-        assert_eq!(status, 200, "{} {line}: {answer}", self.engine);
+        assert_eq!(status, 200, "{:?} {line}: {answer}", self.engine);
         answer
     }
 }
@@ -309,18 +310,18 @@ fn filters_and_orders_agree_on_every_engine() {
                     format!("filter={}&sort={}&fields=id", encoded(&filter.to_string()), encoded(&order));
                 let (status, all) =
                     world.send(&format!("GET posts:list?{which}&pageSize=100"), &json!({})).await;
-                prop_assert_eq!(status, 200, "{}: {}", world.engine, all);
+                prop_assert_eq!(status, 200, "{:?}: {}", world.engine, all);
                 let found = ids(&all);
-                prop_assert_eq!(&all["meta"]["count"], found.len(), "{}", world.engine);
+                prop_assert_eq!(&all["meta"]["count"], found.len(), "{:?}", world.engine);
                 // A page is a part of the whole, and counts as much.
                 let (_, part) =
                     world.send(&format!("GET posts:list?{which}&pageSize=5&page={page}"), &json!({})).await;
                 let expected: Vec<i64> = found.iter().copied().skip((page - 1) * 5).take(5).collect();
-                prop_assert_eq!(ids(&part), expected, "{}: page {}", world.engine, page);
-                prop_assert_eq!(&part["meta"]["count"], found.len(), "{}: page {}", world.engine, page);
+                prop_assert_eq!(ids(&part), expected, "{:?}: page {}", world.engine, page);
+                prop_assert_eq!(&part["meta"]["count"], found.len(), "{:?}: page {}", world.engine, page);
                 match &first {
                     None => first = Some(found),
-                    Some(first) => prop_assert_eq!(first, &found, "{} differs from SQLite", world.engine),
+                    Some(first) => prop_assert_eq!(first, &found, "{:?} differs from SQLite", world.engine),
                 }
             }
             Ok(())
@@ -383,7 +384,7 @@ async fn use_names(world: &World, collection: &str, field: &str) -> Vec<String> 
     let definition =
         json!({"name": collection, "fields": [{"name": field, "type": "string", "index": true}]});
     let (made, answer) = world.send("POST collections:create", &definition).await;
-    assert!(made < 500, "{} {definition}: {answer}", world.engine);
+    assert!(made < 500, "{:?} {definition}: {answer}", world.engine);
     seen.push(format!("create {made}"));
     if made != 200 {
         return seen;
@@ -406,7 +407,7 @@ async fn use_names(world: &World, collection: &str, field: &str) -> Vec<String> 
     for (line, body) in requests {
         let (status, answer) = world.send(&line, &body).await;
         // What could be made works.
-        assert_eq!(status, 200, "{} {line} {body}: {answer}", world.engine);
+        assert_eq!(status, 200, "{:?} {line} {body}: {answer}", world.engine);
         let value = answer["data"]
             .as_array()
             .and_then(|records| records.first())
@@ -415,7 +416,7 @@ async fn use_names(world: &World, collection: &str, field: &str) -> Vec<String> 
     }
     world.ok(&format!("POST collections:destroy?filterByTk={}", encoded(collection)), json!({})).await;
     // Whatever it was, the users are still there.
-    assert_eq!(world.ok("GET users:list", json!({})).await["meta"]["count"], 1, "{}", world.engine);
+    assert_eq!(world.ok("GET users:list", json!({})).await["meta"]["count"], 1, "{:?}", world.engine);
     seen
 }
 
@@ -434,7 +435,7 @@ fn names_are_refused_or_work_and_are_nothing_but_names() {
             let first = use_names(&worlds[0], &collection, &field).await;
             for world in &worlds[1..] {
                 let seen = use_names(world, &collection, &field).await;
-                prop_assert_eq!(&first, &seen, "{} differs from SQLite", world.engine);
+                prop_assert_eq!(&first, &seen, "{:?} differs from SQLite", world.engine);
             }
             Ok(())
         })

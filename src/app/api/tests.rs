@@ -1,11 +1,13 @@
 //! The API as tables of requests and answers; the recorded traffic of `tests/conformance/` is
 //! replayed against a running host elsewhere.
 
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::*;
 use crate::app::resources::{Resource, applications};
 use crate::app::test_place::{PASSWORD, Place};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 /// Sends a request; the status and the body.
 pub(super) async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {
@@ -59,10 +61,11 @@ pub(super) fn missing(expected: &Value, answer: &Value, path: &str) -> Option<St
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn requests_and_their_answers() {
-    let place = Place::installed(module_path!()).await;
+async fn requests_and_their_answers(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let root = &*sign_in(&app).await;
     let error = |code: &str| json!({"errors": [{"message": "<text>", "code": code}]});
@@ -135,9 +138,10 @@ async fn requests_and_their_answers() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_check_tells_the_user_with_its_roles() {
-    let place = Place::installed(module_path!()).await;
+async fn the_check_tells_the_user_with_its_roles(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let root = sign_in(&app).await;
     let (status, answer) = send(&app, "GET auth:check", &root, "").await;
@@ -156,9 +160,10 @@ async fn the_check_tells_the_user_with_its_roles() {
     assert_eq!(missing(&expected, &answer, "body"), None);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn signing_out_and_changing_the_password() {
-    let place = Place::installed(module_path!()).await;
+async fn signing_out_and_changing_the_password(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let (first, second) = (sign_in(&app).await, sign_in(&app).await);
     let (status, answer) = send(&app, "POST auth:signOut", &first, "{}").await;
@@ -182,9 +187,10 @@ async fn signing_out_and_changing_the_password() {
     assert_eq!((status, &answer["errors"][0]["code"]), (401, &json!("INVALID_TOKEN")));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn users_and_roles_are_for_administrators() {
-    let place = Place::installed(module_path!()).await;
+async fn users_and_roles_are_for_administrators(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let links = crate::data::Filter::ne("roleName", "member");
     place.source.destroy(&crate::app::system::ROLES_USERS, &links).await.unwrap();
     let app = place.open().await.unwrap();
@@ -200,9 +206,10 @@ async fn users_and_roles_are_for_administrators() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_collection_has_a_hundred_texts() {
-    let place = Place::installed(module_path!()).await;
+async fn a_collection_has_a_hundred_texts(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let root = &*sign_in(&app).await;
     let fields: Vec<Value> = (0..100).map(|at| json!({"name": format!("f{at}"), "type": "string"})).collect();
@@ -233,9 +240,10 @@ async fn echo(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Bare(json!({"action": call.action, "params": call.params, "body": call.body, "by": by})))
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_resource_of_its_own_is_called_by_who_is_signed_in() {
-    let place = Place::installed(module_path!()).await;
+async fn a_resource_of_its_own_is_called_by_who_is_signed_in(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let actions = ["list", "start"];
     let actions =
         actions.map(|name| Action::new(name, Access::ByPermission, |call| Box::pin(echo(call)))).into();
@@ -250,9 +258,10 @@ async fn a_resource_of_its_own_is_called_by_who_is_signed_in() {
     assert_eq!((status, answer), (200, expected));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_body_that_is_not_json_is_refused_by_its_type() {
-    let place = Place::installed(module_path!()).await;
+async fn a_body_that_is_not_json_is_refused_by_its_type(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());

@@ -2,11 +2,13 @@
 //! is stored that nobody sent.
 
 use futures_util::future::join_all;
+use macro_rules_attribute::apply;
 use serde_json::json;
 
 use super::tests::{send, sign_in};
 use super::*;
 use crate::app::test_place::Place as Installed;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 /// An application whose collections hold what the tests below write.
 struct Together {
@@ -16,8 +18,8 @@ struct Together {
 }
 
 impl Together {
-    async fn new(module: &str) -> Self {
-        let place = Installed::installed(module).await;
+    async fn new(engine: TestEngine) -> Self {
+        let place = Installed::installed(engine).await;
         let app = place.open().await.unwrap();
         let token = sign_in(&app).await;
         Self { app, token, _place: place }
@@ -49,9 +51,10 @@ impl Together {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_finds_or_makes_the_same_finds_what_the_other_made() {
-    let here = Together::new(module_path!()).await;
+async fn who_finds_or_makes_the_same_finds_what_the_other_made(engine: TestEngine) {
+    let here = Together::new(engine).await;
     let fields = json!([{"name": "k", "type": "string", "unique": true}, {"name": "n", "type": "integer"}]);
     here.collection("keyed", fields).await;
     here.collection("plain", json!([{"name": "k", "type": "string"}, {"name": "n", "type": "integer"}]))
@@ -77,9 +80,10 @@ async fn who_finds_or_makes_the_same_finds_what_the_other_made() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_record_that_another_request_makes_meanwhile_is_found() {
-    let here = Together::new(module_path!()).await;
+async fn a_record_that_another_request_makes_meanwhile_is_found(engine: TestEngine) {
+    let here = Together::new(engine).await;
     here.collection("keyed", json!([{"name": "k", "type": "string", "unique": true}])).await;
     for round in 0..8 {
         let body = json!({"k": format!("{round}")});
@@ -91,9 +95,10 @@ async fn a_record_that_another_request_makes_meanwhile_is_found() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_rows_are_changed_by_many_at_the_same_time() {
-    let here = Together::new(module_path!()).await;
+async fn many_rows_are_changed_by_many_at_the_same_time(engine: TestEngine) {
+    let here = Together::new(engine).await;
     here.collection("rows", json!([{"name": "n", "type": "integer"}])).await;
     for _ in 0..4 {
         here.ok("POST rows:create", json!({"n": 0})).await;
@@ -111,9 +116,10 @@ async fn many_rows_are_changed_by_many_at_the_same_time() {
     assert!(numbers.iter().all(|number| *number == numbers[0]), "one of them was last at all rows: {rows}");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_loses_a_deadlock_does_its_work_again() {
-    let here = Together::new(module_path!()).await;
+async fn who_loses_a_deadlock_does_its_work_again(engine: TestEngine) {
+    let here = Together::new(engine).await;
     here.collection("leaves", json!([{"name": "n", "type": "integer"}])).await;
     here.collection("trees", json!([{"name": "n", "type": "integer"}])).await;
     let leaves = json!({"name": "leaves", "type": "hasMany", "target": "leaves", "foreignKey": "treeId"});
@@ -138,9 +144,10 @@ async fn who_loses_a_deadlock_does_its_work_again() {
     assert!(numbers.iter().all(|number| *number == numbers[0]), "one of them was last at all: {leaves}");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn moves_at_the_same_time_succeed() {
-    let here = Together::new(module_path!()).await;
+async fn moves_at_the_same_time_succeed(engine: TestEngine) {
+    let here = Together::new(engine).await;
     here.collection("places", json!([{"name": "sort", "type": "sort"}])).await;
     for _ in 0..6 {
         here.ok("POST places:create", json!({})).await;
@@ -155,9 +162,10 @@ async fn moves_at_the_same_time_succeed() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fields_come_and_go_beside_records_and_nothing_fails() {
-    let here = Together::new(module_path!()).await;
+async fn fields_come_and_go_beside_records_and_nothing_fails(engine: TestEngine) {
+    let here = Together::new(engine).await;
     let fields: Vec<Value> =
         (0..12).map(|number| json!({"name": format!("f{number}"), "type": "string"})).collect();
     here.collection("wide", Value::Array(fields)).await;
@@ -199,9 +207,10 @@ async fn fields_come_and_go_beside_records_and_nothing_fails() {
     assert!(rows.iter().all(|row| row.get("f1").is_none() && row.get("g5").is_some()), "{rows:?}");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_field_that_is_made_again_with_another_type_holds_what_was_sent() {
-    let here = Together::new(module_path!()).await;
+async fn a_field_that_is_made_again_with_another_type_holds_what_was_sent(engine: TestEngine) {
+    let here = Together::new(engine).await;
     here.collection("retyped", json!([{"name": "title", "type": "string"}])).await;
     for (before, first, after, second) in [
         ("integer", json!(7), "string", json!("007")),
@@ -234,9 +243,10 @@ async fn a_field_that_is_made_again_with_another_type_holds_what_was_sent() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn definitions_that_somebody_else_changed_are_read_again() {
-    let here = Together::new(module_path!()).await;
+async fn definitions_that_somebody_else_changed_are_read_again(engine: TestEngine) {
+    let here = Together::new(engine).await;
     let fields = json!([{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]);
     here.collection("shared", fields).await;
     here.ok("POST shared:create", json!({"a": "a", "b": "b"})).await;

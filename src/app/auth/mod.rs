@@ -381,11 +381,3 @@ impl Auth {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_mariadb;
-#[cfg(test)]
-#[path = "tests.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same on another engine")]
-mod tests_on_postgres;

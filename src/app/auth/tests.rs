@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
+use macro_rules_attribute::apply;
 
 use super::token::Claims;
 use super::*;
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::app::system::{API_KEYS, AUTHENTICATORS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::data::{Query, WriteOptions};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 /// A day: how long tokens are good by default.
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -22,9 +24,10 @@ fn code(result: Result<Arc<Session>, AuthError>) -> &'static str {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_account_is_a_user_name_or_an_address() {
-    let place = Place::installed(module_path!()).await;
+async fn an_account_is_a_user_name_or_an_address(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     for account in ["nocobase", "admin@nocobase.com"] {
         let signed_in = app.auth().sign_in(&Credentials::new(account, PASSWORD)).await.unwrap();
@@ -46,18 +49,20 @@ async fn an_account_is_a_user_name_or_an_address() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn nobody_learns_from_a_refusal_whether_the_account_exists() {
-    let place = Place::installed(module_path!()).await;
+async fn nobody_learns_from_a_refusal_whether_the_account_exists(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let known = app.auth().sign_in(&Credentials::new("nocobase", "wrong")).await.unwrap_err().to_string();
     let unknown = app.auth().sign_in(&Credentials::new("nobody", "wrong")).await.unwrap_err().to_string();
     assert_eq!(known, unknown);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn tokens_are_refused_with_the_right_word() {
-    let place = Place::installed(module_path!()).await;
+async fn tokens_are_refused_with_the_right_word(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
@@ -89,9 +94,10 @@ async fn tokens_are_refused_with_the_right_word() {
     assert_eq!(code(auth.authenticate(&token).await), "let in");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_signed_out_token_is_refused_also_after_a_restart() {
-    let place = Place::installed(module_path!()).await;
+async fn a_signed_out_token_is_refused_also_after_a_restart(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let credentials = Credentials::new("nocobase", PASSWORD);
     let [first, second] = [(); 2].map(|()| app.auth().sign_in(&credentials));
@@ -104,9 +110,10 @@ async fn a_signed_out_token_is_refused_also_after_a_restart() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn ended_tokens_leave_the_blacklist() {
-    let place = Place::installed(module_path!()).await;
+async fn ended_tokens_leave_the_blacklist(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let old = json!({"token": Uuid::new_v4(), "expiration": "2020-01-01T00:00:00.000Z"});
     place.source.insert(&TOKEN_BLACKLIST, object(old)).await.unwrap();
@@ -118,9 +125,10 @@ async fn ended_tokens_leave_the_blacklist() {
     assert_eq!(left[0]["token"], session.token_id);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_changed_password_ends_every_session() {
-    let place = Place::installed(module_path!()).await;
+async fn a_changed_password_ends_every_session(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
@@ -145,9 +153,10 @@ async fn a_changed_password_ends_every_session() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_password_that_is_set_by_a_clock_behind_ends_sessions_too() {
-    let place = Place::installed(module_path!()).await;
+async fn a_password_that_is_set_by_a_clock_behind_ends_sessions_too(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let in_the_future = Utc::now().timestamp_millis() + 3_600_000;
@@ -176,9 +185,10 @@ async fn add_user(app: &App, name: &str, email: &str) -> Result<Record, DataErro
     app.source().create(&USERS, user, &WriteOptions::default()).await
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn names_are_compared_without_regard_to_case_and_kept_as_written() {
-    let place = Place::installed(module_path!()).await;
+async fn names_are_compared_without_regard_to_case_and_kept_as_written(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     add_user(&app, "Zoé_%", "Zoe@Example.org").await.unwrap();
     for account in ["Zoe@Example.org", "zoe@example.org", "ZOE@EXAMPLE.ORG", "zoé_%", "ZOÉ_%"] {
@@ -210,9 +220,10 @@ async fn names_are_compared_without_regard_to_case_and_kept_as_written() {
     add_user(&app, "zoéx%", "zoe2@example.org").await.unwrap();
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn two_spellings_at_once_are_one_user() {
-    let place = Place::installed(module_path!()).await;
+async fn two_spellings_at_once_are_one_user(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let spelled = ["ann", "Ann", "aNn", "anN", "ANn", "AnN", "aNN", "ANN"];
     let made = spelled.map(|name| {
@@ -226,9 +237,10 @@ async fn two_spellings_at_once_are_one_user() {
     assert_eq!(users, 1);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn where_both_spellings_are_there_already_each_is_itself() {
-    let place = Place::installed(module_path!()).await;
+async fn where_both_spellings_are_there_already_each_is_itself(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let mut users = Vec::new();
     for name in ["zoe", "Zoe"] {
@@ -251,9 +263,10 @@ async fn where_both_spellings_are_there_already_each_is_itself() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn tries_count_for_the_account_however_it_is_spelled() {
-    let place = Place::installed(module_path!()).await;
+async fn tries_count_for_the_account_however_it_is_spelled(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let client = Some(IpAddr::from([192, 0, 2, 1]));
     let mut refused = Vec::new();
@@ -266,9 +279,10 @@ async fn tries_count_for_the_account_however_it_is_spelled() {
     assert_eq!(refused, [[401; 10], [429; 10]].concat());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_memory_knows_of_a_user_is_forgotten_with_a_change() {
-    let place = Place::installed(module_path!()).await;
+async fn what_memory_knows_of_a_user_is_forgotten_with_a_change(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     place.source.destroy(&USERS, &Filter::All).await.unwrap();
@@ -285,9 +299,10 @@ fn ended(app: &App, token: &str, ago: TimeDelta) -> String {
     app.auth().aged(token, DAY + ago)
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_ended_token_is_replaced_once() {
-    let place = Place::installed(module_path!()).await;
+async fn an_ended_token_is_replaced_once(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
@@ -319,9 +334,10 @@ async fn an_ended_token_is_replaced_once() {
     assert_eq!(place.source.count(&ISSUED_TOKENS, &Filter::All).await.unwrap(), 1);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_ended_a_session_keeps_its_token_from_being_replaced() {
-    let place = Place::installed(module_path!()).await;
+async fn what_ended_a_session_keeps_its_token_from_being_replaced(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let sign_in = async |password| auth.sign_in(&Credentials::new("nocobase", password)).await.unwrap().token;
@@ -356,9 +372,10 @@ async fn what_ended_a_session_keeps_its_token_from_being_replaced() {
     assert!(matches!(known, Err(AuthError::RenewFailed)));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_policy_of_the_application_counts() {
-    let place = Place::installed(module_path!()).await;
+async fn the_policy_of_the_application_counts(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let config = json!({"config": {
         "tokenExpirationTime": "2h", "sessionExpirationTime": "3h", "expiredTokenRenewLimit": "10m",
     }});
@@ -381,9 +398,10 @@ async fn the_policy_of_the_application_counts() {
     assert!(signed_in.expires > Utc::now() + TimeDelta::hours(23));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn who_fails_too_often_waits_and_nobody_else() {
-    let place = Place::installed(module_path!()).await;
+async fn who_fails_too_often_waits_and_nobody_else(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let client = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
     let attempt = async |account: &str, password: &str, n: u8| {
@@ -421,9 +439,10 @@ async fn who_fails_too_often_waits_and_nobody_else() {
     other.auth().sign_in(&again).await.unwrap();
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_stolen_session_cannot_guess_the_password() {
-    let place = Place::installed(module_path!()).await;
+async fn a_stolen_session_cannot_guess_the_password(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = app.auth().authenticate(&token).await.unwrap();
@@ -439,9 +458,10 @@ async fn key(app: &App, session: &Session, role: &str, expires_in: Value) -> Res
     app.auth().create_api_key(session, new).await
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_api_key_acts_in_its_role_until_it_is_removed() {
-    let place = Place::installed(module_path!()).await;
+async fn an_api_key_acts_in_its_role_until_it_is_removed(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let auth = app.auth();
     let token = auth.sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
@@ -475,9 +495,10 @@ async fn an_api_key_acts_in_its_role_until_it_is_removed() {
     assert_eq!(code(auth.authenticate(&member).await), "ROLE_NOT_FOUND_FOR_USER");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_known_key_is_let_in_without_the_database() {
-    let place = Place::installed(module_path!()).await;
+async fn a_known_key_is_let_in_without_the_database(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = app.auth().authenticate(&token).await.unwrap();
@@ -494,9 +515,10 @@ async fn a_known_key_is_let_in_without_the_database() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_a_removed_user_leaves_goes_with_it() {
-    let place = Place::installed(module_path!()).await;
+async fn what_a_removed_user_leaves_goes_with_it(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = app.auth().authenticate(&token).await.unwrap();
@@ -515,9 +537,10 @@ async fn what_a_removed_user_leaves_goes_with_it() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn tickets_sign_in_once() {
-    let place = Place::installed(module_path!()).await;
+async fn tickets_sign_in_once(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     for user in [None, Some("nocobase"), Some("admin@nocobase.com")] {
         let (ticket, until) = app.auth().issue_ticket(user).await.unwrap();
@@ -530,9 +553,10 @@ async fn tickets_sign_in_once() {
     assert!(matches!(refused, AuthError::NoSuchUser(_)));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_form_token_is_of_its_session() {
-    let place = Place::installed(module_path!()).await;
+async fn a_form_token_is_of_its_session(engine: TestEngine) {
+    let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let [first, second] = [(); 2].map(|()| async {
         let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;

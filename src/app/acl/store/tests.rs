@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use macro_rules_attribute::apply;
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::app::system::{
 };
 use crate::app::test_place::Place;
 use crate::data::{Collection, Filter, Query, Transaction};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 fn policy() -> Arc<Policy> {
     Arc::clone(crate::app::resources::registry().policy())
@@ -24,8 +26,8 @@ struct Written {
 }
 
 impl Written {
-    async fn new(module: &str) -> Self {
-        let written = Self { place: Place::installed(module).await };
+    async fn new(engine: TestEngine) -> Self {
+        let written = Self { place: Place::installed(engine).await };
         let mut transaction = written.begin().await;
         let editor = json!({"name": "editor", "strategy": {"actions": ["view", "create", "update:own"]}});
         transaction.insert(&ROLES, record(editor)).await.unwrap();
@@ -87,9 +89,10 @@ fn of(name: &str) -> Located<'_> {
     Located::Collection { data_source: MAIN_DATA_SOURCE, name }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn the_first_roles_decide_as_they_are_installed() {
-    let written = Written::new(module_path!()).await;
+async fn the_first_roles_decide_as_they_are_installed(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let acl = written.acl().await;
     let may = |role: &str, resource: &str, action: &str| acl.permission(&[role], resource, action).is_some();
     assert!(may("root", "posts", "destroy") && may("root", "app", "restart"));
@@ -102,9 +105,10 @@ async fn the_first_roles_decide_as_they_are_installed() {
     assert!(acl.role("root").unwrap().definition().hidden);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_configuration_takes_the_place_of_the_strategy() {
-    let written = Written::new(module_path!()).await;
+async fn a_configuration_takes_the_place_of_the_strategy(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let body = json!({"name": "tags", "usingActionsConfig": true, "actions": [
         {"name": "view", "fields": ["id"]}, {"name": "create", "fields": ["name", "name"]},
     ]});
@@ -132,9 +136,10 @@ async fn a_configuration_takes_the_place_of_the_strategy() {
     assert!(written.ask("editor", "tags", "list").await.unwrap().fields.is_none());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn resources_are_read_changed_and_removed() {
-    let written = Written::new(module_path!()).await;
+async fn resources_are_read_changed_and_removed(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     let own = written.built_in_scope("own").await;
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": [
@@ -172,9 +177,10 @@ async fn resources_are_read_changed_and_removed() {
     );
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn bodies_that_do_not_fit_are_refused_with_a_sentence() {
-    let written = Written::new(module_path!()).await;
+async fn bodies_that_do_not_fit_are_refused_with_a_sentence(engine: TestEngine) {
+    let written = Written::new(engine).await;
     for (role, body, expected) in [
         ("editor", json!([]), "the body must be an object"),
         ("editor", json!({}), "name is missing: which collection?"),
@@ -227,9 +233,10 @@ async fn bodies_that_do_not_fit_are_refused_with_a_sentence() {
     assert_eq!(written.count(&DATA_SOURCES_ROLES_RESOURCES).await, 0);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn scopes_are_written_and_kept_while_in_use() {
-    let written = Written::new(module_path!()).await;
+async fn scopes_are_written_and_kept_while_in_use(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     let drafts = json!({"name": "Drafts", "resourceName": "posts", "scope": {"status": "draft"}});
     let id = write!(written, create_scope(&drafts)).unwrap()["id"].as_i64().unwrap();
@@ -266,9 +273,10 @@ async fn scopes_are_written_and_kept_while_in_use() {
     assert_eq!(sentence(write!(written, create_scope(&text))), "scope must be a filter: an object");
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn an_action_whose_scope_is_gone_is_refused() {
-    let written = Written::new(module_path!()).await;
+async fn an_action_whose_scope_is_gone_is_refused(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": [
         {"name": "view", "fields": ["title"], "scope": {"key": "own"}},
     ]});
@@ -282,9 +290,10 @@ async fn an_action_whose_scope_is_gone_is_refused() {
     assert!(written.ask("editor", "posts", "list").await.is_none());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_strategy_is_written_to_both_places() {
-    let written = Written::new(module_path!()).await;
+async fn a_strategy_is_written_to_both_places(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     let body = json!({"strategy": {"actions": ["view"]}, "resources": [
         {"name": "tags", "usingActionsConfig": true, "actions": [{"name": "destroy"}]},
@@ -330,9 +339,10 @@ async fn a_strategy_is_written_to_both_places() {
     }
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn data_sources_are_apart() {
-    let written = Written::new(module_path!()).await;
+async fn data_sources_are_apart(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     source.insert(&DATA_SOURCES, record(json!({"key": "other"}))).await.unwrap();
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": []});
@@ -345,9 +355,10 @@ async fn data_sources_are_apart() {
     assert_eq!(stored, json!({"roleName": "member", "dataSourceKey": "other", "strategy": null}));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_belonged_to_a_role_goes_with_it() {
-    let written = Written::new(module_path!()).await;
+async fn what_belonged_to_a_role_goes_with_it(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let before = written.count(&DATA_SOURCES_ROLES).await;
     let links = written.count(&ROLES_USERS).await;
     let link = json!({"roleName": "editor", "userId": 1});
@@ -363,9 +374,10 @@ async fn what_belonged_to_a_role_goes_with_it() {
     assert_eq!(written.count(&DATA_SOURCES_ROLES_RESOURCES_ACTIONS).await, 0);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn there_is_one_default_role() {
-    let written = Written::new(module_path!()).await;
+async fn there_is_one_default_role(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     let editor = Filter::eq("name", "editor");
     source.update(&ROLES, &editor, record(json!({"default": true}))).await.unwrap();
@@ -374,9 +386,10 @@ async fn there_is_one_default_role() {
     assert_eq!(defaults.iter().map(|role| &role["name"]).collect::<Vec<_>>(), ["editor"]);
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_user_begins_with_a_role_that_it_has() {
-    let written = Written::new(module_path!()).await;
+async fn a_user_begins_with_a_role_that_it_has(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let source = &written.place.source;
     let begins_with = async || {
         let query = Query::filter(Filter::eq("default", true)).fields(&["roleName"]);
@@ -400,9 +413,10 @@ async fn a_user_begins_with_a_role_that_it_has() {
     assert!(write!(written, set_role_mode(&json!({"roleMode": "all"}))).is_err());
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_list_of_collections_says_what_decides() {
-    let written = Written::new(module_path!()).await;
+async fn a_list_of_collections_says_what_decides(engine: TestEngine) {
+    let written = Written::new(engine).await;
     written.configure("editor", json!({"name": "tags", "usingActionsConfig": true})).await.unwrap();
     written.configure("editor", json!({"name": "notes"})).await.unwrap();
     let collections = ["posts", "tags", "notes"].map(|name| CollectionTitle { name, title: Some("T") });
@@ -420,9 +434,10 @@ async fn a_list_of_collections_says_what_decides() {
     );
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn fields_come_and_go_with_their_collection() {
-    let written = Written::new(module_path!()).await;
+async fn fields_come_and_go_with_their_collection(engine: TestEngine) {
+    let written = Written::new(engine).await;
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": [
         {"name": "view", "fields": ["title"]}, {"name": "create"}, {"name": "update", "fields": ["title"]},
         {"name": "destroy"},

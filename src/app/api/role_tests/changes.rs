@@ -1,16 +1,18 @@
 //! What is remembered of what roles open is forgotten when it is another, and what memory knows is
 //! right also where nobody waited for the change.
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 const TITLES: &str = "GET posts:list?fields=title&sort=id";
 
 /// Posts `red`, `blue` and `green`, and eve, who sees those that are called as she is.
-async fn world(module: &str) -> World {
-    let mut world = World::new(module).await;
+async fn world(engine: TestEngine) -> World {
+    let mut world = World::new(engine).await;
     let text = |name: &str| json!({"name": name, "type": "string"});
     let posts = json!({"name": "posts", "fields": [text("title"), text("color")]});
     world.did("root", "POST collections:create", &posts).await;
@@ -36,9 +38,10 @@ fn titles(all: &[&str]) -> Value {
     all.iter().map(|title| json!({"title": title})).collect()
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_user_sees_what_is_open_now() {
-    let world = world(module_path!()).await;
+async fn a_user_sees_what_is_open_now(engine: TestEngine) {
+    let world = world(engine).await;
     let renamed = |name: &str| json!({"nickname": name});
     let sees = |who, all: &[&str]| (who, TITLES, NONE, 200, "data", titles(all));
     let rename = "POST users:update?filterByTk=2";
@@ -61,9 +64,10 @@ async fn a_user_sees_what_is_open_now() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_role_opens_what_it_says_now() {
-    let world = world(module_path!()).await;
+async fn a_role_opens_what_it_says_now(engine: TestEngine) {
+    let world = world(engine).await;
     let sees = |all: &[&str]| ("eve", TITLES, NONE, 200, "data", titles(all));
     let asks = "GET posts:list?filter={\"color\":\"red\"}";
     let more =
@@ -79,9 +83,10 @@ async fn a_role_opens_what_it_says_now() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_collection_is_open_as_it_is_now() {
-    let mut world = World::new(module_path!()).await;
+async fn a_collection_is_open_as_it_is_now(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let notes = json!({"name": "notes", "createdBy": false, "fields": [{"name": "text", "type": "string"}]});
     world.did("root", "POST collections:create", &notes).await;
     world.did("root", "POST notes:create", &json!({"text": "a"})).await;
@@ -102,9 +107,10 @@ async fn a_collection_is_open_as_it_is_now() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_change_whose_client_hangs_up_is_whole_and_known() {
-    let mut world = World::new(module_path!()).await;
+async fn a_change_whose_client_hangs_up_is_whole_and_known(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     world.role("reader", &["view"]).await;
     world.user("eve", &["reader"]).await;
     let text = |name: &str| json!({"name": name, "type": "string"});

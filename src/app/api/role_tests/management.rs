@@ -1,17 +1,19 @@
 //! Who may change users and roles, and what nobody may.
 
+use macro_rules_attribute::apply;
 use serde_json::{Map, Value, json};
 
 use super::world::World;
 use crate::app::system::ROLES_USERS;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
 /// With `amy` (3), an administrator; `max` (4), who looks after roles; `hana` (5), who looks after
 /// users; `desk` (6), who may change nicknames and roles, as far as its permissions on users go; and
 /// `joe` (2), who may nothing.
-async fn with_people(module: &str) -> World {
-    let mut world = World::new(module).await;
+async fn with_people(engine: TestEngine) -> World {
+    let mut world = World::new(engine).await;
     for (role, snippets) in [("manager", json!(["pm.acl.roles"])), ("hr", json!(["pm.users"]))] {
         let body = json!({"name": role, "title": role, "snippets": snippets, "strategy": {"actions": []}});
         world.did("root", "POST roles:create", &body).await;
@@ -30,10 +32,11 @@ async fn with_people(module: &str) -> World {
     world
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn root_is_neither_given_nor_taken_nor_changed_by_others() {
-    let world = with_people(module_path!()).await;
+async fn root_is_neither_given_nor_taken_nor_changed_by_others(engine: TestEngine) {
+    let world = with_people(engine).await;
     let roles = |roles: &[&str]| json!({"roles": roles});
     let through = json!([{"name": "guest", "rolesUsers": {"roleName": "root", "userId": 4}}]);
     world
@@ -118,9 +121,10 @@ async fn root_is_neither_given_nor_taken_nor_changed_by_others() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn of_several_roots_one_is_left() {
-    let mut world = with_people(module_path!()).await;
+async fn of_several_roots_one_is_left(engine: TestEngine) {
+    let mut world = with_people(engine).await;
     let link = Map::from_iter([("roleName".to_owned(), json!("root")), ("userId".to_owned(), json!(2))]);
     world.source().insert(&ROLES_USERS, link).await.unwrap();
     world.user("eve", &["guest"]).await;
@@ -141,10 +145,11 @@ async fn of_several_roots_one_is_left() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn users_and_roles_are_changed_by_who_looks_after_them() {
-    let world = with_people(module_path!()).await;
+async fn users_and_roles_are_changed_by_who_looks_after_them(engine: TestEngine) {
+    let world = with_people(engine).await;
     let role = |name: &str| json!({"name": name, "title": name});
     world
         .go_through(&[

@@ -5,9 +5,11 @@
 //! as the number that it is; a refusal as its status. Rows about links end with the number of tags
 //! that `o` and `t` have afterwards; each begins with one.
 
+use macro_rules_attribute::apply;
 use serde_json::{Map, Value, json};
 
 use super::world::{Reply, World};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 /// Of the roles, `view` is the one that may view everything, `edit` may also create, and update its
 /// own; `own` may do everything with its own; `fields` has permissions on posts with a filter of its
@@ -239,8 +241,8 @@ async fn tags(world: &World, post: i64) -> String {
     world.did("root", &format!("GET posts/{post}/tags:list"), &Value::Null).await.at("meta.count").to_string()
 }
 
-async fn with_roles(module: &str) -> (World, Vec<i64>) {
-    let mut world = World::blog(module).await;
+async fn with_roles(engine: TestEngine) -> (World, Vec<i64>) {
+    let mut world = World::blog(engine).await;
     world.role("view", &["view"]).await;
     world.role("edit", &["view", "create", "update:own"]).await;
     world.role("own", &["create:own", "view:own", "update:own", "destroy:own"]).await;
@@ -284,20 +286,23 @@ async fn go_through(world: &World, users: &[i64], rows: &[Row], with_tags: bool)
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn records() {
-    let (world, users) = with_roles(module_path!()).await;
+async fn records(engine: TestEngine) {
+    let (world, users) = with_roles(engine).await;
     go_through(&world, &users, &RECORDS, false).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn links() {
-    let (world, users) = with_roles(module_path!()).await;
+async fn links(engine: TestEngine) {
+    let (world, users) = with_roles(engine).await;
     go_through(&world, &users, &LINKS, true).await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_is_beside_records() {
-    let (world, users) = with_roles(module_path!()).await;
+async fn what_is_beside_records(engine: TestEngine) {
+    let (world, users) = with_roles(engine).await;
     go_through(&world, &users, &OTHERS, false).await;
 }

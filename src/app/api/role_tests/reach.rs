@@ -1,15 +1,17 @@
 //! Which fields and records a role reaches, whatever is asked in whatever way.
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
 /// With `eve`, who sees `title`, `comments` and `mainTag` of posts of five views and more, and the
 /// `body` of comments; of tags, nothing.
-async fn with_eve(module: &str) -> World {
-    let mut world = World::blog(module).await;
+async fn with_eve(engine: TestEngine) -> World {
+    let mut world = World::blog(engine).await;
     world.role("reader", &[]).await;
     let scope = json!({"scope": {"views": {"$gte": 5}}});
     let fields = json!(["title", "comments", "mainTag", "tags"]);
@@ -19,10 +21,11 @@ async fn with_eve(module: &str) -> World {
     world
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn what_is_read_is_open() {
-    let world = with_eve(module_path!()).await;
+async fn what_is_read_is_open(engine: TestEngine) {
+    let world = with_eve(engine).await;
     let measure = |field: &str, function: &str| json!({"measures": [{"field": field, "aggregation": function, "alias": "x"}]});
     let by = |field: &str| json!({"measures": [{"field": ["id"], "aggregation": "count", "alias": "x"}], "dimensions": [{"field": [field], "alias": "y"}]});
     let one = json!({"count": 1, "page": 1, "pageSize": 20, "totalPage": 1});
@@ -192,8 +195,8 @@ async fn what_is_read_is_open() {
 
 /// With `bob`, who may view all posts and comments, make posts with a `title` and `comments`, change
 /// the `title` and `tags` of its own, and remove its own.
-async fn with_bob(module: &str) -> World {
-    let mut world = World::blog(module).await;
+async fn with_bob(engine: TestEngine) -> World {
+    let mut world = World::blog(engine).await;
     world.role("writer", &["view"]).await;
     let own = || json!({"key": "own"});
     let posts = json!([
@@ -210,10 +213,11 @@ async fn with_bob(module: &str) -> World {
     world
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn what_is_written_is_open() {
-    let world = with_bob(module_path!()).await;
+async fn what_is_written_is_open(engine: TestEngine) {
+    let world = with_bob(engine).await;
     let title = |title: &str| json!({"title": title});
     world
         .go_through(&[
@@ -365,9 +369,10 @@ async fn what_is_written_is_open() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn who_sees_nothing_may_still_change_what_is_named() {
-    let mut world = World::blog(module_path!()).await;
+async fn who_sees_nothing_may_still_change_what_is_named(engine: TestEngine) {
+    let mut world = World::blog(engine).await;
     world.role("clerk", &["create", "update", "destroy"]).await;
     world.user("carl", &["clerk"]).await;
     world.role("maker", &["create:own", "destroy:own"]).await;
@@ -405,9 +410,10 @@ async fn who_sees_nothing_may_still_change_what_is_named() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_role_sees_of_links_what_it_may() {
-    let mut world = World::blog(module_path!()).await;
+async fn a_role_sees_of_links_what_it_may(engine: TestEngine) {
+    let mut world = World::blog(engine).await;
     world.role("seer", &[]).await;
     world
         .configure(

@@ -1,8 +1,10 @@
 //! What is there and not open is refused in one way by every action that changes something.
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
@@ -52,9 +54,10 @@ fn cases() -> Vec<(String, Value, u16)> {
     cases
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_is_not_open_is_refused_and_what_is_not_there_is_not_found() {
-    let mut world = World::blog(module_path!()).await;
+async fn what_is_not_open_is_refused_and_what_is_not_there_is_not_found(engine: TestEngine) {
+    let mut world = World::blog(engine).await;
     world.role("own", &["view:own", "create", "update:own", "destroy:own"]).await;
     world.user("eve", &["own"]).await;
     let post = json!({"title": "hers", "comments": [{"body": "hers"}], "tags": [{"name": "hers"}]});

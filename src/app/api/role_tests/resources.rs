@@ -1,13 +1,15 @@
 //! The resources by which an administrator says what roles may do.
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
-async fn with_posts(module: &str) -> World {
-    let mut world = World::new(module).await;
+async fn with_posts(engine: TestEngine) -> World {
+    let mut world = World::new(engine).await;
     let posts = json!({"name": "posts", "title": "Posts", "createdBy": true, "fields": [
         {"name": "title", "type": "string"}, {"name": "views", "type": "integer"},
     ]});
@@ -17,9 +19,10 @@ async fn with_posts(module: &str) -> World {
     world
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn permissions_are_written_read_and_count_at_once() {
-    let world = with_posts(module_path!()).await;
+async fn permissions_are_written_read_and_count_at_once(engine: TestEngine) {
+    let world = with_posts(engine).await;
     let view = json!({"name": "posts", "usingActionsConfig": true, "actions": [{"name": "view", "fields": ["title"]}]});
     let one = |name: &str| json!([{"name": name}]);
     let made = world.did("root", "POST roles/editor/resources:create", &view).await.at("data.id");
@@ -64,10 +67,11 @@ async fn permissions_are_written_read_and_count_at_once() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn scopes_are_written_read_and_count_at_once() {
-    let world = with_posts(module_path!()).await;
+async fn scopes_are_written_read_and_count_at_once(engine: TestEngine) {
+    let world = with_posts(engine).await;
     world
         .did("root", "POST posts:create", &json!([{"title": "a", "views": 1}, {"title": "b", "views": 9}]))
         .await;
@@ -133,9 +137,10 @@ async fn scopes_are_written_read_and_count_at_once() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_user_acts_in_the_role_that_it_chooses() {
-    let mut world = with_posts(module_path!()).await;
+async fn a_user_acts_in_the_role_that_it_chooses(engine: TestEngine) {
+    let mut world = with_posts(engine).await;
     world.role("writer", &["create"]).await;
     world.user("bob", &["editor", "writer"]).await;
     let current = "GET roles:check";
@@ -169,9 +174,10 @@ async fn a_user_acts_in_the_role_that_it_chooses() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_key_acts_in_its_role_alone() {
-    let mut world = with_posts(module_path!()).await;
+async fn a_key_acts_in_its_role_alone(engine: TestEngine) {
+    let mut world = with_posts(engine).await;
     world.did("root", "POST posts:create", &json!({"title": "x"})).await;
     world.key("own", "root", "member").await;
     world.key("all", "root", "root").await;

@@ -1,8 +1,10 @@
 //! A scope holds whatever is asked for: no filter leads out of it.
 
+use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
 use super::world::World;
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
@@ -62,8 +64,8 @@ fn everything() -> Value {
 }
 
 /// Post 1 is root's; the others are of those who are in a scope.
-async fn world(module: &str) -> World {
-    let mut world = World::new(module).await;
+async fn world(engine: TestEngine) -> World {
+    let mut world = World::new(engine).await;
     let field = |name: &str, kind: &str| json!({"name": name, "type": kind});
     let posts = json!({"name": "posts", "createdBy": true, "fields": [
         field("title", "string"), field("note", "string"), field("views", "integer"),
@@ -95,9 +97,10 @@ fn post(who: &str) -> Value {
     json!({"title": format!("{who}'s"), "views": 1, "done": false, "labels": [], "day": "2026-01-01T00:00:00Z"})
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn no_filter_shows_what_a_scope_does_not() {
-    let world = world(module_path!()).await;
+async fn no_filter_shows_what_a_scope_does_not(engine: TestEngine) {
+    let world = world(engine).await;
     let mut wrong = Vec::new();
     for (who, own, filter) in each() {
         let listed = world.ask(who, &format!("GET posts:list?filter={filter}"), &NONE).await;
@@ -127,9 +130,10 @@ async fn no_filter_shows_what_a_scope_does_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn no_filter_changes_what_a_scope_does_not() {
-    let world = world(module_path!()).await;
+async fn no_filter_changes_what_a_scope_does_not(engine: TestEngine) {
+    let world = world(engine).await;
     let mut wrong = Vec::new();
     for (who, own, filter) in each().filter(|(_, _, filter)| *filter != everything()) {
         world.did(who, &format!("POST posts:update?filter={filter}"), &json!({"views": 7})).await;
@@ -142,9 +146,10 @@ async fn no_filter_changes_what_a_scope_does_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn no_filter_removes_what_a_scope_does_not() {
-    let world = world(module_path!()).await;
+async fn no_filter_removes_what_a_scope_does_not(engine: TestEngine) {
+    let world = world(engine).await;
     let mut wrong = Vec::new();
     for (who, _, filter) in each().filter(|(_, _, filter)| *filter != everything()) {
         let removed = world.did(who, &format!("POST posts:destroy?filter={filter}"), &NONE).await;
@@ -158,9 +163,10 @@ async fn no_filter_removes_what_a_scope_does_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_filter_that_means_everything_changes_nothing() {
-    let world = world(module_path!()).await;
+async fn a_filter_that_means_everything_changes_nothing(engine: TestEngine) {
+    let world = world(engine).await;
     for (who, _) in SCOPED {
         for action in ["update", "destroy"] {
             let line = format!("POST posts:{action}?filter={}", everything());
@@ -172,9 +178,10 @@ async fn a_filter_that_means_everything_changes_nothing() {
     assert_eq!(changed.at("meta.count"), json!(0));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_filter_looks_behind_an_association_at_what_is_open_alone() {
-    let world = world(module_path!()).await;
+async fn a_filter_looks_behind_an_association_at_what_is_open_alone(engine: TestEngine) {
+    let world = world(engine).await;
     let of = |name: &str| format!("{{\"createdBy.username\":\"{name}\"}}");
     let (eve, ann) = (of("eve"), of("ann"));
     let views = |views: i64| json!({"views": views});
@@ -192,9 +199,10 @@ async fn a_filter_looks_behind_an_association_at_what_is_open_alone() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_scope_behind_an_association_is_of_the_record_itself() {
-    let mut world = World::new(module_path!()).await;
+async fn a_scope_behind_an_association_is_of_the_record_itself(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let field = |name: &str| json!({"name": name, "type": "string"});
     // Named by what need not be its own.
     let posts =
@@ -230,9 +238,10 @@ async fn a_scope_behind_an_association_is_of_the_record_itself() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_has_no_key_is_removed_by_what_is_open_alone() {
-    let mut world = World::new(module_path!()).await;
+async fn what_has_no_key_is_removed_by_what_is_open_alone(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let logs = json!({"name": "logs", "createdBy": true, "autoGenId": false, "filterTargetKey": "code", "fields": [
         {"name": "code", "type": "string", "unique": true}, {"name": "text", "type": "string"}]});
     world.did("root", "POST collections:create", &logs).await;
@@ -261,9 +270,10 @@ async fn what_has_no_key_is_removed_by_what_is_open_alone() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn what_has_no_key_is_changed_where_it_is_open_and_shown_to_those_who_may_see_it() {
-    let mut world = World::new(module_path!()).await;
+async fn what_has_no_key_is_changed_where_it_is_open_and_shown_to_those_who_may_see_it(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let notes = json!({"name": "notes", "createdBy": true, "autoGenId": false, "fields": [
         {"name": "text", "type": "string"}, {"name": "stars", "type": "integer"}]});
     world.did("root", "POST collections:create", &notes).await;
@@ -292,9 +302,10 @@ async fn what_has_no_key_is_changed_where_it_is_open_and_shown_to_those_who_may_
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn to_nothing_belongs_nothing() {
-    let world = World::new(module_path!()).await;
+async fn to_nothing_belongs_nothing(engine: TestEngine) {
+    let world = World::new(engine).await;
     let text = |name: &str| json!({"name": name, "type": "string"});
     let comments = json!({"name": "comments", "fields": [text("body"), text("postCode")]});
     world.did("root", "POST collections:create", &comments).await;
@@ -324,9 +335,10 @@ async fn to_nothing_belongs_nothing() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_link_holds_no_more_than_its_collection_opens() {
-    let mut world = World::new(module_path!()).await;
+async fn a_link_holds_no_more_than_its_collection_opens(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let text = |name: &str| json!({"name": name, "type": "string"});
     let tags = json!({"name": "tags", "fields": [text("name")]});
     world.did("root", "POST collections:create", &tags).await;
@@ -380,9 +392,10 @@ async fn a_link_holds_no_more_than_its_collection_opens() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_record_that_leaves_a_scope_is_not_shown() {
-    let mut world = World::new(module_path!()).await;
+async fn a_record_that_leaves_a_scope_is_not_shown(engine: TestEngine) {
+    let mut world = World::new(engine).await;
     let posts = json!({"name": "posts", "fields": [{"name": "title", "type": "string"},
         {"name": "author", "type": "belongsTo", "target": "users", "foreignKey": "authorId"}]});
     world.did("root", "POST collections:create", &posts).await;
@@ -406,9 +419,10 @@ async fn a_record_that_leaves_a_scope_is_not_shown() {
         .await;
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn a_link_without_a_key_is_changed_by_what_it_links() {
-    let world = World::new(module_path!()).await;
+async fn a_link_without_a_key_is_changed_by_what_it_links(engine: TestEngine) {
+    let world = World::new(engine).await;
     let field = |name: &str, kind: &str| json!({"name": name, "type": kind});
     for name in ["tags", "posts"] {
         let fields = json!([field("name", "string")]);

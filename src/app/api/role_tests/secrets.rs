@@ -1,16 +1,18 @@
 //! What is never in any answer, however it is asked for.
 
+use macro_rules_attribute::apply;
 use serde_json::{Map, Value, json};
 
 use super::world::World;
 use crate::app::system::{API_KEYS, AUTHENTICATORS, DATA_SOURCES, USERS};
 use crate::data::{Filter, Query};
+use crate::test_servers::{TestEngine, on_every_engine};
 
 const NONE: Value = Value::Null;
 
 /// Writes what is secret into every place for it.
-async fn with_secrets(module: &str) -> (World, String) {
-    let mut world = World::blog(module).await;
+async fn with_secrets(engine: TestEngine) -> (World, String) {
+    let mut world = World::blog(engine).await;
     world.user("amy", &["admin"]).await;
     world.role("viewer", &["view"]).await;
     world.user("vic", &["viewer"]).await;
@@ -86,9 +88,10 @@ const BEHIND: [(&str, Value); 22] = [
     ("GET roles:check", NONE),
 ];
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn secrets_are_in_no_answer() {
-    let (world, token) = with_secrets(module_path!()).await;
+async fn secrets_are_in_no_answer(engine: TestEngine) {
+    let (world, token) = with_secrets(engine).await;
     let no_secret = |who: &str, line: &str, text: &str| {
         for secret in ["$argon2", "s3cret-", "4711", &*token] {
             assert!(!text.contains(secret), "{who}: {line} tells {secret}: {text}");
@@ -126,9 +129,10 @@ async fn secrets_are_in_no_answer() {
     assert_eq!(world.did("root", "GET tags:list", &NONE).await.at("meta.count"), json!(4));
 }
 
+#[apply(on_every_engine)]
 #[tokio::test]
-async fn secrets_are_not_told_when_they_are_written() {
-    let (world, token) = with_secrets(module_path!()).await;
+async fn secrets_are_not_told_when_they_are_written(engine: TestEngine) {
+    let (world, token) = with_secrets(engine).await;
     let user = json!({"username": "zoe", "password": "pw-s3cret-1", "resetToken": "s3cret-mine"});
     let changed = json!({"password": "pw-s3cret-2", "resetToken": "s3cret-mine"});
     let nested = json!({"body": "x", "createdBy": {"id": 2, "password": "pw-s3cret-3"}});

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::app::api::ApiRequest;
 use crate::app::test_place::{PASSWORD, Place};
 use crate::data::DataSource;
+use crate::test_servers::TestEngine;
 
 /// An application, and the tokens of those who are signed in to it.
 pub(super) struct World {
@@ -48,8 +49,8 @@ impl Reply {
 
 impl World {
     /// With root signed in.
-    pub(super) async fn new(module: &str) -> Self {
-        let place = Place::installed(module).await;
+    pub(super) async fn new(engine: TestEngine) -> Self {
+        let place = Place::installed(engine).await;
         let app = place.open().await.unwrap();
         let mut world = Self { app, _place: place, tokens: HashMap::new() };
         world.sign_in("root", "nocobase", PASSWORD).await;
@@ -169,8 +170,8 @@ pub(super) type Case<'a> = (&'a str, &'a str, Value, u16, &'a str, Value);
 impl World {
     /// With posts that have comments and tags. Root made posts 1 (1 view) and 2 (10 views), each with a
     /// comment of the same number, a main tag (1 and 3) and another tag (2 and 4).
-    pub(super) async fn blog(module: &str) -> Self {
-        let world = Self::new(module).await;
+    pub(super) async fn blog(engine: TestEngine) -> Self {
+        let world = Self::new(engine).await;
         let text = |name: &str| json!({"name": name, "type": "string"});
         let collection = |name: &str, fields: Value| json!({"name": name, "createdBy": true, "createdAt": true, "fields": fields});
         let own = json!([text("name"), {"name": "pin", "type": "password"}]);
