@@ -13,7 +13,7 @@ use super::{
     Association, Catalog, Cause, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
     WriteOptions, table, to_its_end,
 };
-use crate::database::{Database, DatabaseError, Tries};
+use crate::database::{Database, DatabaseError, Engine, Tries};
 
 /// A database with what is known of its collections. Cheap to clone; all clones know the same.
 #[derive(Debug, Clone)]
@@ -81,6 +81,17 @@ impl DataSource {
     /// Whether the collection has a table.
     pub async fn has_table(&self, collection: &Collection) -> Result<bool, DataError> {
         Ok(self.database.has_table(&table::name(collection, self.database.namespace())).await?)
+    }
+
+    /// The columns of a collection that its table lacks.
+    pub async fn missing_columns(&self, collection: &Collection) -> Result<Vec<String>, DataError> {
+        let known = self.database.columns_of(&table::name(collection, self.database.namespace())).await?;
+        let has = |column: &str| match self.database.engine() {
+            Engine::Postgres => known.iter().any(|name| name == column),
+            Engine::Sqlite | Engine::Mysql => known.iter().any(|name| name.eq_ignore_ascii_case(column)),
+        };
+        let columns = collection.fields().iter().map(|field| field.column());
+        Ok(columns.filter(|column| !has(column)).map(str::to_owned).collect())
     }
 
     /// Reads records.

@@ -258,6 +258,7 @@ impl Supervisor {
         self.check_domains(&plan.id, &domains)?;
         let mut registration = plan.registration.clone();
         registration.provision = Some(self.provision(plan).await?);
+        registration.give_domains();
         let location = self.location(&registration);
         location.check_names().map_err(|error| error.while_doing(doing()))?;
         self.check_unshared(&plan.id, &location).await?;

@@ -119,8 +119,9 @@ pub(crate) fn registrations(applications: Vec<Row>, provisions: Vec<Row>) -> Vec
         registration.read_provision(Some(row));
         all.push(registration);
     }
-    // Of two that want the same, the first has it; before one that is damaged, one that is not.
-    let place = |one: &Registration| (!one.damage.is_none(), one.sort, one.id.clone());
+    // Of two that want the same, the one that was made first has it; before one that is damaged, one that
+    // is not.
+    let place = |one: &Registration| (!one.damage.is_none(), one.created_at, one.sort, one.id.clone());
     all.sort_by_cached_key(place);
     all
 }
@@ -169,7 +170,7 @@ pub(crate) fn is_writable(text: &str) -> bool {
 /// Reads a row of `applications`.
 fn registration(name: Option<String>, row: Row) -> Registration {
     let mut damage = Damage { row: row.problems(), ..Damage::default() };
-    let id = identify(name.as_deref(), &mut damage);
+    let id = identify(name.as_deref(), &row, &mut damage);
     if !row.record.is_empty() {
         for (field, found) in [
             ("sort", row.record.get("sort").is_some_and(Value::is_i64)),
@@ -216,18 +217,26 @@ fn registration(name: Option<String>, row: Row) -> Registration {
     registration
 }
 
-/// The ID that a row's name is. One that is none is addressed by another, which is made from it.
-fn identify(name: Option<&str>, damage: &mut Damage) -> AppId {
-    let name = name.unwrap_or_default();
-    let problem = match AppId::parse(name) {
-        Ok(id) if !id.is_main() => return id,
-        Ok(_) => "its name is that of the main application, which has no row of its own".to_owned(),
-        Err(error) => error.to_string(),
+/// The ID that a row's name is. One that is none is addressed by another, which is made from it; where no
+/// statement can name it, from what else tells the row from others.
+fn identify(name: Option<&str>, row: &Row, damage: &mut Damage) -> AppId {
+    let problem = match name.map(AppId::parse) {
+        Some(Ok(id)) if !id.is_main() => return id,
+        Some(Ok(_)) => "its name is that of the main application, which has no row of its own".to_owned(),
+        Some(Err(error)) => error.to_string().replace('\0', "\\0"),
+        None => "its name is no text".to_owned(),
     };
     damage.row.push(problem);
+    let name = name.unwrap_or_default();
     damage.name = Some(name.to_owned());
-    let hash = Sha256::digest(name);
-    let words: String = name
+    let (readable, seed) = if is_writable(name) {
+        (name.to_owned(), name.to_owned())
+    } else {
+        let marks = ["displayName", "sort", "createdAt"].map(|field| row.record.get(field));
+        (row.text("displayName").unwrap_or_default(), format!("{name}{marks:?}"))
+    };
+    let hash = Sha256::digest(seed);
+    let words: String = readable
         .to_lowercase()
         .chars()
         .filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'))
@@ -316,20 +325,38 @@ impl Registration {
 impl Registration {
     /// Leaves out what cannot be or cannot be written, and says the mode that the database has.
     pub(crate) fn make_sound(&mut self) {
-        for text in std::iter::once(&mut self.name).chain(&mut self.icon) {
-            text.retain(|character| character != '\0');
-        }
+        self.make_writable();
         self.options.retain(|name, value| {
             options_problems(&Map::from_iter([(name.clone(), value.clone())])).is_empty()
         });
         if let Some(provision) = &self.provision {
             self.options.insert("dbConnType".into(), provision.mode().nocobase_name().into());
         }
-        if domains::normalize(&self.domains()).is_err() {
-            let mut sound = self.domains();
-            sound.retain(|domain| domains::normalize(std::slice::from_ref(domain)).is_ok());
-            self.set_domains(&sound);
+        let sound = self.sound_domains();
+        self.set_domains(&sound);
+    }
+
+    /// Leaves out what no statement can write.
+    pub(crate) fn make_writable(&mut self) {
+        for text in std::iter::once(&mut self.name).chain(&mut self.icon) {
+            text.retain(|character| character != '\0');
         }
+        self.options.retain(|name, value| !name.contains('\0') && !has_nul(value));
+    }
+
+    /// Those of its domains that are names of hosts.
+    pub(crate) fn sound_domains(&self) -> Vec<String> {
+        let all = self.domains();
+        domains::normalize(&all).unwrap_or_else(|_| {
+            let each = all.iter().flat_map(|domain| domains::normalize(std::slice::from_ref(domain)));
+            let mut sound = Vec::new();
+            each.flatten().for_each(|domain| {
+                if !sound.contains(&domain) {
+                    sound.push(domain);
+                }
+            });
+            sound
+        })
     }
 }
 
@@ -354,7 +381,7 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
     wrong.chain(unwritable.map(|(name, _)| format!("options.{name:?} has a character U+0000"))).collect()
 }
 
-fn is_list_of_texts(value: &Value) -> bool {
+pub(super) fn is_list_of_texts(value: &Value) -> bool {
     value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 

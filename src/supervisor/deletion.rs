@@ -110,19 +110,21 @@ impl Supervisor {
             State::Running => self.stop_locked(entry, State::Initialized).await,
             _ => {}
         }
+        let mut registration = (*entry.registration.load_full()).clone();
+        registration.make_writable();
         let deleted = DeletedRegistration {
             key: uuid::Uuid::new_v4().simple().to_string(),
             is_keyed: true,
             deleted_at: crate::protocol::now(),
             purging: purge,
-            registration: (*entry.registration.load_full()).clone(),
+            registration,
         };
         crash_point("delete.stopped");
         let moved = self.registry.delete(&deleted).await;
         moved.map_err(|error| error.while_doing(format!("deleting \"{}\"", entry.id)))?;
         crash_point("delete.unregistered");
         self.entries.pin().remove(&entry.id);
-        self.route_domains(&entry.id, &deleted.registration.domains(), &[]);
+        self.route_domains(&entry.id, &deleted.registration.sound_domains(), &[]);
         entry.go(&self.events, State::NotFound, None);
         Ok(deleted)
     }
@@ -286,6 +288,7 @@ impl Supervisor {
         if !registration.damage.is_none() {
             self.mend_registration(&mut registration);
         }
+        registration.give_domains();
         Ok((registration, rest))
     }
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use crate::protocol::{AppId, ErrorKind, RpcError};
 
 use super::Supervisor;
+use super::registry::Registration;
 
 /// Checks host names and writes them as they are compared: lower case, without a final dot.
 pub(crate) fn normalize(domains: &[String]) -> Result<Vec<String>, RpcError> {
@@ -49,6 +50,14 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// Takes out of a registration the domains that belong to other applications.
+    pub(crate) fn leave_domains_of_others(&self, registration: &mut Registration) {
+        let taken = self.domains.pin();
+        let mut own = registration.domains();
+        own.retain(|domain| taken.get(domain).is_none_or(|owner| *owner == registration.id));
+        registration.set_domains(&own);
     }
 
     /// Takes away from `id` the domains it had and gives it these; what is another's stays with it.

@@ -3,10 +3,11 @@
 use crate::app::AppError;
 use crate::app::auth::AuthError;
 use crate::data::DataError;
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Location};
 use crate::protocol::{ErrorKind, RpcError};
 
 use super::provision::ProvisionError;
+use super::registry::RegistryError;
 
 /// What to do where the process has too many open files.
 const RAISE_DESCRIPTORS: &str = "raise the daemon's limit of open files, LimitNOFILE= in its systemd unit or \
@@ -91,6 +92,25 @@ impl Failure for DataError {
         match self {
             Self::Database(error) => error.while_doing(what),
             other => RpcError::new(ErrorKind::DatabaseFailed, format!("{what} failed: {other}")),
+        }
+    }
+}
+
+impl Failure for RegistryError {
+    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
+        match self {
+            Self::Data(error) => error.while_doing(what),
+            Self::Columns { ref location, .. } => {
+                let with_log = match **location {
+                    Location::Sqlite(_) => " (the file with the file -wal beside it, if there is one)",
+                    Location::Postgres(_) | Location::Mysql(_) => "",
+                };
+                RpcError::new(ErrorKind::DatabaseFailed, self.to_string()).hint(format!(
+                    "bring the database back from a backup{with_log}; where somebody gave the column another name, \
+                     give it back with ALTER TABLE ... RENAME COLUMN; where another version of nbapps wrote the \
+                     registry, start that version"
+                ))
+            }
         }
     }
 }

@@ -82,7 +82,8 @@ impl Supervisor {
         let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
         let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
         let source = open_main_database(&options, &first).await?;
-        let registry = Registry::open(source.clone(), Reserve::beside(&options.main_location)).await;
+        let reserve = Reserve::beside(&options.main_location);
+        let registry = Registry::open(source.clone(), reserve, first.is_first()).await;
         let registry = registry.map_err(|error| error.while_doing("opening the registry"))?;
         let (secret, created) = install_main(&options, &registry, &source, &key).await?;
         first.end();
@@ -123,24 +124,24 @@ impl Supervisor {
         Ok(self.start_locked(&entry, Some(source)).await?)
     }
 
-    async fn take_inventory(self: &Arc<Self>, mut inventory: Inventory) {
-        self.settle_places(&mut inventory.applications);
-        let mut cut_short = Vec::new();
-        for mut registration in inventory.applications {
-            self.examine(&mut registration);
-            if !registration.damage.is_none() {
-                self.register_damaged(registration);
-            } else if is_cut_short(&registration) {
-                cut_short.push(registration);
-            } else {
+    async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
+        let Inventory { mut applications, deleted } = inventory;
+        self.settle_places(&mut applications);
+        applications.iter_mut().for_each(|registration| self.examine(registration));
+        let (cut_short, mut whole): (Vec<_>, Vec<_>) = applications.into_iter().partition(is_cut_short);
+        self.settle_domains(&mut whole);
+        for registration in whole {
+            if registration.damage.is_none() {
                 self.register_sound(registration).await;
+            } else {
+                self.register_damaged(registration);
             }
         }
         // Behind all others: what one of them has is not removed.
         for registration in cut_short {
             self.recover_creation(registration).await;
         }
-        for deleted in inventory.deleted.into_iter().filter(|deleted| deleted.purging) {
+        for deleted in deleted.into_iter().filter(|deleted| deleted.purging) {
             let name = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
                 Ok(removed) => tracing::info!(%name, ?removed, "finished a removal that was cut short"),
@@ -155,13 +156,13 @@ impl Supervisor {
 /// Whether a creation has not come to its end. Two things must say so: what one wrong value says alone is
 /// no reason to remove anything.
 fn is_cut_short(registration: &Registration) -> bool {
-    matches!(registration.status, State::Preparing | State::Initializing)
+    registration.damage.is_none()
+        && matches!(registration.status, State::Preparing | State::Initializing)
         && registration.provision.as_ref().is_some_and(|provision| provision.unfinished)
 }
 
 impl Supervisor {
-    /// Looks for what only the host can find wrong: secrets that its key does not open, domains that
-    /// belong to an application before it.
+    /// Looks for what only the host can find wrong: secrets that its key does not open.
     pub(super) fn examine(&self, registration: &mut Registration) {
         registration.check_mode();
         let damage = &mut registration.damage;
@@ -176,9 +177,6 @@ impl Supervisor {
             && let Err(error) = self.key.open(&registration.id, DATABASE_PASSWORD, sealed)
         {
             damage.provision.push(error.to_string());
-        }
-        if let Err(error) = self.check_domains(&registration.id, &registration.domains()) {
-            registration.damage.row.push(error.message);
         }
     }
 
@@ -198,7 +196,6 @@ impl Supervisor {
             _ => State::Initialized,
         };
         let location = self.location(&registration);
-        self.route_domains(&registration.id, &[], &registration.domains());
         self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
     }
 
@@ -207,10 +204,6 @@ impl Supervisor {
         let id = registration.id.clone();
         let reason = registration.damage.reason(&id);
         tracing::error!(app = %id, reason, "this application cannot run");
-        // Whoever asks for it there is told so. A domain that is none is not taken for one.
-        let mut sound = registration.clone();
-        sound.make_sound();
-        self.route_domains(&id, &[], &sound.domains());
         let location = self.location(&registration);
         self.entries.pin().insert(id, self.new_entry(registration, location, State::Error));
     }
@@ -257,7 +250,7 @@ async fn open_main_database(
     let database = database.with_table_prefix(&options.table_prefix);
     let source = DataSource::new(database.clone());
     if !Registry::is_in(&source).await.map_err(|error| error.while_doing(doing))?
-        && let Err(refusal) = first.refuse("has no registry in it")
+        && let Err(refusal) = first.refuse("has no registry in it (no table \"applicationProvisions\")")
     {
         database.close().await;
         return Err(refusal);

@@ -20,6 +20,7 @@ use crate::protocol::{AppId, DatabaseMode};
 
 use super::connection::{Connection, Wanted};
 use super::crash::crash_point;
+use super::damage::is_list_of_texts;
 
 const MARK: &str = ".nbapps";
 const DATABASE_FILE: &str = "database.sqlite";
@@ -48,6 +49,9 @@ pub(crate) struct Provision {
     /// Whether its creation has not come to its end: only then is it taken back at a start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
+    /// The domains that the host gave it: of two rows that name one domain, this tells whose it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
 }
 
 /// The names of the places that an application has for itself: equal names are one place.
@@ -70,7 +74,7 @@ impl Provision {
         type Check = fn(&Value) -> bool;
         let Value::Object(entries) = &given else { return Err("it is no JSON object".to_owned()) };
         let is_text: Check = Value::is_string;
-        let known: [(&str, bool, &str, Check); 7] = [
+        let known: [(&str, bool, &str, Check); 8] = [
             ("key", true, "a text", is_text),
             ("directory", true, "a text", is_text),
             ("database", false, "a text", is_text),
@@ -78,6 +82,7 @@ impl Provision {
             ("tablePrefix", false, "a text", is_text),
             ("unfinished", false, "true or false", Value::is_boolean),
             ("connection", false, "an object with url and create", Value::is_object),
+            ("domains", false, "a list of texts", is_list_of_texts),
         ];
         for (name, needed, expected, fits) in known {
             match entries.get(name) {
@@ -200,6 +205,7 @@ impl Premises {
                     connection: None,
                     table_prefix: table_prefix.to_owned(),
                     unfinished: true,
+                    domains: Vec::new(),
                 };
                 match wanted {
                     Wanted::Database(name) => provision.database = name.clone().or(beside),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::data::{
     Collection, DataError, DataSource, Field, Filter, Operator, Query, Record, Sort, Transaction,
 };
+use crate::database::Location;
 use crate::protocol::{
     AppId, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State, UpgradePolicy,
 };
@@ -153,6 +154,14 @@ impl Registration {
         };
     }
 
+    /// Notes its domains as those that the host gave it.
+    pub(crate) fn give_domains(&mut self) {
+        let domains = self.domains();
+        if let Some(provision) = &mut self.provision {
+            provision.domains = domains;
+        }
+    }
+
     /// Whether `applications` has this column.
     pub(crate) fn is_column(name: &str) -> bool {
         APPLICATIONS.get(name).is_some()
@@ -167,9 +176,45 @@ impl Registration {
         }))
     }
 
+    fn provision_value(&self) -> Record {
+        record(json!({"provision": self.provision}))
+    }
+
     fn provision_row(&self) -> Record {
         record(json!({"name": self.id, "provision": self.provision, "jwtSecret": self.jwt_secret}))
     }
+}
+
+/// The registry's collections.
+static TABLES: [&LazyLock<Collection>; 3] = [&APPLICATIONS, &PROVISIONS, &DELETED];
+
+/// Why the registry cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// A table lacks columns that this version keeps the registry in.
+    #[error(
+        "the registry in {location} cannot be read: its table \"{table}\" has no column {}; nothing was changed",
+        list(columns)
+    )]
+    Columns { location: Box<Location>, table: String, columns: Vec<String> },
+    /// The database below.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+fn list(columns: &[String]) -> String {
+    columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", no column ")
+}
+
+/// Fails where a collection's table lacks columns.
+async fn check_columns(source: &DataSource, collection: &Collection) -> Result<(), RegistryError> {
+    let columns = source.missing_columns(collection).await?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let location = Box::new(source.database().location());
+    let table = format!("{}{}", source.database().namespace().table_prefix, collection.name());
+    Err(RegistryError::Columns { location, table, columns })
 }
 
 /// The registry's collections in the main application's data source.
@@ -186,11 +231,29 @@ pub(crate) struct Inventory {
 }
 
 impl Registry {
-    /// Over the main application's data source; makes the collections where they are missing.
-    pub(crate) async fn open(source: DataSource, reserve: Reserve) -> Result<Self, DataError> {
-        for collection in [&*APPLICATIONS, &*PROVISIONS, &*DELETED] {
-            if !source.has_table(collection).await? {
-                source.create_table(collection).await?;
+    /// Over the main application's data source; makes the collections where they are missing, which on
+    /// the first start they are.
+    ///
+    /// # Errors
+    /// [`RegistryError::Columns`] where a table lacks what is kept in it: nothing is changed.
+    pub(crate) async fn open(
+        source: DataSource,
+        reserve: Reserve,
+        is_first: bool,
+    ) -> Result<Self, RegistryError> {
+        for collection in TABLES {
+            if source.has_table(collection).await? {
+                check_columns(&source, collection).await?;
+                continue;
+            }
+            source.create_table(collection).await?;
+            if !is_first {
+                tracing::error!(
+                    table = collection.name(),
+                    "a table of the registry was missing and was made anew, empty; bring it back from a backup of \
+                     the main application's database: {}",
+                    source.database().location()
+                );
             }
         }
         reserve.fill().await;
@@ -212,10 +275,14 @@ impl Registry {
 
     /// Whether these are the main application's tables of a host that has begun to seal secrets.
     /// Changes nothing.
-    pub(crate) async fn holds_secrets(source: &DataSource) -> Result<bool, DataError> {
+    pub(crate) async fn holds_secrets(source: &DataSource) -> Result<bool, RegistryError> {
         for collection in [&*PROVISIONS, &*DELETED] {
+            if !source.has_table(collection).await? {
+                continue;
+            }
+            check_columns(source, collection).await?;
             let one = Query::default().limit(1).fields(&["name"]);
-            if source.has_table(collection).await? && source.find_one(collection, one).await?.is_some() {
+            if source.find_one(collection, one).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -252,23 +319,22 @@ impl Registry {
     }
 
     pub(crate) async fn remove(&self, registration: &Registration) -> Result<(), DataError> {
+        let rows = &self.rows_of(registration).await?;
         self.source
-            .transact(|| {
-                async move |transaction: &mut Transaction| remove_both(transaction, registration).await
-            })
+            .transact(|| async move |transaction: &mut Transaction| rows.remove(transaction).await)
             .await
     }
 
     /// Writes damaged rows anew, with what could be read of them; `before` says what there is. What the
     /// host made for the application is left as it stands where it cannot be read.
-    pub(crate) async fn mend(&self, before: &Damage, mended: &Registration) -> Result<(), DataError> {
-        let stood = before.name.as_deref().unwrap_or(mended.id.as_str());
+    pub(crate) async fn mend(&self, before: &Registration, mended: &Registration) -> Result<(), DataError> {
+        let rows = &self.rows_of(before).await?;
         let work = || {
             async move |transaction: &mut Transaction| {
-                transaction.destroy(&APPLICATIONS, &Filter::eq("name", stood)).await?;
+                transaction.destroy(&APPLICATIONS, &rows.application).await?;
                 transaction.insert(&APPLICATIONS, mended.row()).await?;
-                if before.provision.is_empty() {
-                    remove_provision(transaction, stood).await?;
+                if before.damage.provision.is_empty() {
+                    rows.remove_provision(transaction).await?;
                     transaction.insert(&PROVISIONS, mended.provision_row()).await?;
                 }
                 Ok(())
@@ -292,20 +358,31 @@ impl Registry {
         found(id, self.with_reserve(|| self.source.update(&APPLICATIONS, &row, changes.clone())).await?)
     }
 
-    pub(crate) async fn update(&self, registration: &Registration) -> Result<(), DataError> {
-        let id = &registration.id;
-        found(id, self.source.update(&APPLICATIONS, &named(id), registration.row()).await?)
+    /// Writes what changed of an application.
+    pub(crate) async fn update(&self, before: &Registration, now: &Registration) -> Result<(), DataError> {
+        let by_name = &named(&now.id);
+        if before.provision == now.provision {
+            return found(&now.id, self.source.update(&APPLICATIONS, by_name, now.row()).await?);
+        }
+        let work = || {
+            async move |transaction: &mut Transaction| {
+                let rows = transaction.update(&APPLICATIONS, by_name, now.row()).await?;
+                let made = transaction.update(&PROVISIONS, by_name, now.provision_value()).await?;
+                found(&now.id, rows.min(made))
+            }
+        };
+        self.source.transact(work).await
     }
 
     pub(crate) async fn set_provision(&self, registration: &Registration) -> Result<(), DataError> {
-        let row = record(json!({"provision": registration.provision}));
+        let row = registration.provision_value();
         found(&registration.id, self.source.update(&PROVISIONS, &named(&registration.id), row).await?)
     }
 
     /// Writes that a creation has come to its end: its state and what was made, together.
     pub(crate) async fn complete(&self, registration: &Registration) -> Result<(), DataError> {
         let status = &record(json!({"status": registration.status}));
-        let provision = &record(json!({"provision": registration.provision}));
+        let provision = &registration.provision_value();
         let by_name = &named(&registration.id);
         let work = || {
             async move |transaction: &mut Transaction| {
@@ -329,23 +406,57 @@ impl Registry {
         Ok(rows.into_iter().map(damage::deleted).collect())
     }
 
-    /// The row of a deleted application. One whose key no statement can name is found by the others having
-    /// another, and by what else it says.
+    /// The row of a deleted application.
     async fn row_of(&self, deleted: &DeletedRegistration) -> Result<Filter, DataError> {
         if deleted.is_keyed {
             return Ok(Filter::eq("key", deleted.key.as_str()));
         }
-        let others = self.deleted().await?.into_iter().filter(|other| other.is_keyed);
-        let others = others.map(|other| Value::from(other.key)).collect::<Vec<_>>();
-        let mut row = Filter::on("key", Operator::NotIn, others);
         let registration = &deleted.registration;
-        for (field, text) in [("name", registration.id.as_str()), ("jwtSecret", &*registration.jwt_secret)] {
-            let is_own = field != "name" || registration.damage.name.is_none();
-            if is_own && damage::is_writable(text) {
-                row = row.and(Filter::eq(field, text));
-            }
+        let name = registration.damage.name.is_none().then_some(registration.id.as_str());
+        let marks = [("name", name), ("jwtSecret", Some(&*registration.jwt_secret))];
+        self.unnameable(&DELETED, "key", &marks).await
+    }
+
+    /// The rows of an application in both tables.
+    async fn rows_of(&self, registration: &Registration) -> Result<Rows, DataError> {
+        let name = registration.damage.name.as_deref().unwrap_or(registration.id.as_str());
+        if damage::is_writable(name) {
+            let by_name = Filter::eq("name", name);
+            // That of this name is the main application's, whoever else has a row of it.
+            let provision = Some(by_name.clone()).filter(|_| name != AppId::MAIN);
+            return Ok(Rows { application: by_name, provision });
         }
-        Ok(row)
+        let shown =
+            Some(&*registration.name).filter(|shown| ![name, registration.id.as_str()].contains(shown));
+        let mut application = self.unnameable(&APPLICATIONS, "name", &[("displayName", shown)]).await?;
+        if registration.sort != 0 {
+            application = application.and(Filter::eq("sort", registration.sort));
+        }
+        // Its secret is no other's; without one, nobody knows which row is its own.
+        let secret = Some(&*registration.jwt_secret).filter(|secret| damage::is_writable(secret));
+        let provision = match secret {
+            Some(_) => Some(self.unnameable(&PROVISIONS, "name", &[("jwtSecret", secret)]).await?),
+            None => None,
+        };
+        Ok(Rows { application, provision })
+    }
+
+    /// A row whose key no statement can name: it is found by the others having another, and by what else
+    /// it says.
+    async fn unnameable(
+        &self,
+        collection: &Collection,
+        key: &str,
+        marks: &[(&str, Option<&str>)],
+    ) -> Result<Filter, DataError> {
+        let others = self.rows(collection, &Query::default().fields(&[key])).await?;
+        let others = others.iter().filter_map(|row| row.record.get(key)?.as_str());
+        let others = others.filter(|key| damage::is_writable(key)).map(Value::from).collect::<Vec<_>>();
+        let marks = marks.iter().filter_map(|(field, text)| Some((*field, (*text)?)));
+        let row = Filter::on(key, Operator::NotIn, others);
+        Ok(marks
+            .filter(|(_, text)| damage::is_writable(text))
+            .fold(row, |row, (field, text)| row.and(Filter::eq(field, text))))
     }
 
     /// Moves an application to the deleted ones.
@@ -356,10 +467,10 @@ impl Registry {
             "purging": deleted.purging, "application": registration.row(),
             "provision": registration.provision, "jwtSecret": registration.jwt_secret,
         });
-        let row = &row;
+        let (row, rows) = (&row, &self.rows_of(registration).await?);
         let work = || {
             async move |transaction: &mut Transaction| {
-                remove_both(transaction, registration).await?;
+                rows.remove(transaction).await?;
                 transaction.insert(&DELETED, record(row.clone())).await.map(drop)
             }
         };
@@ -405,18 +516,25 @@ async fn insert_both(transaction: &mut Transaction, registration: &Registration)
     Ok(())
 }
 
-async fn remove_both(transaction: &mut Transaction, registration: &Registration) -> Result<(), DataError> {
-    let stands = registration.damage.name.as_deref().unwrap_or(registration.id.as_str());
-    transaction.destroy(&APPLICATIONS, &Filter::eq("name", stands)).await?;
-    remove_provision(transaction, stands).await
+/// How the rows of an application are found.
+struct Rows {
+    application: Filter,
+    /// Nothing where it has none.
+    provision: Option<Filter>,
 }
 
-/// The main application's is its secret, whoever else has a row of its name.
-async fn remove_provision(transaction: &mut Transaction, name: &str) -> Result<(), DataError> {
-    if name != AppId::MAIN {
-        transaction.destroy(&PROVISIONS, &Filter::eq("name", name)).await?;
+impl Rows {
+    async fn remove(&self, transaction: &mut Transaction) -> Result<(), DataError> {
+        transaction.destroy(&APPLICATIONS, &self.application).await?;
+        self.remove_provision(transaction).await
     }
-    Ok(())
+
+    async fn remove_provision(&self, transaction: &mut Transaction) -> Result<(), DataError> {
+        if let Some(provision) = &self.provision {
+            transaction.destroy(&PROVISIONS, provision).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Fails where a change of an application's row reached none: somebody else removed it.

@@ -44,17 +44,19 @@ impl Supervisor {
         let mut registration = (*before).clone();
         if !before.damage.is_none() {
             registration.make_sound();
+            self.leave_domains_of_others(&mut registration);
         }
         change(&mut registration)?;
         let domains = registration.domains();
         self.check_domains(id, &domains)?;
+        registration.give_domains();
         if registration == *before && before.damage.is_none() {
             return Ok(self.describe(&entry));
         }
         registration.updated_at = crate::protocol::now();
         let doing = || format!("changing the settings of \"{id}\"");
         if before.damage.is_none() {
-            let written = self.registry.update(&registration).await;
+            let written = self.registry.update(&before, &registration).await;
             written.map_err(|error| error.while_doing(doing()))?;
         } else {
             self.mend(&before, &mut registration).await.map_err(|error| error.while_doing(doing()))?;
@@ -65,7 +67,7 @@ impl Supervisor {
         if !before.damage.is_none() {
             self.stand_mended(&entry, &registration.damage);
         }
-        self.route_domains(id, &before.domains(), &domains);
+        self.route_domains(id, &before.sound_domains(), &domains);
         self.events.publish(id, Happening::Updated);
         Ok(self.describe(&entry))
     }
@@ -73,7 +75,7 @@ impl Supervisor {
     /// Writes damaged rows anew.
     async fn mend(&self, before: &Registration, registration: &mut Registration) -> Result<(), DataError> {
         self.mend_registration(registration);
-        self.registry.mend(&before.damage, registration).await?;
+        self.registry.mend(before, registration).await?;
         tracing::warn!(app = %registration.id, lost = ?before.damage, "a damaged entry of the registry was written anew");
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! Places that are named twice.
+//! What two rows of the registry claim: places and domains.
 //!
-//! An application has its directory and its database for itself. Where somebody changed the registry so
-//! that two rows name one place, it stays with one of them; the other cannot run, and removing one of
-//! them for good leaves what the other names.
+//! An application has its directory, its database and its domains for itself. Where somebody changed the
+//! registry so that two rows name one of these, it stays with one of them; the other cannot run, and
+//! removing one of them for good leaves what the other names.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::protocol::{AppId, RpcError};
 
@@ -12,8 +13,77 @@ use super::Supervisor;
 use super::provision::{Places, Shared};
 use super::registry::{DeletedRegistration, Registration};
 
-/// Who has a place, as sentences call it.
-type Holders = HashMap<String, String>;
+/// Whoever claims something, as sentences call it.
+#[derive(Debug)]
+enum Claimant {
+    Registered(AppId),
+    Deleted(AppId),
+}
+
+impl fmt::Display for Claimant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered(id) => write!(f, "the application \"{id}\""),
+            Self::Deleted(id) => write!(f, "the deleted application \"{id}\""),
+        }
+    }
+}
+
+/// The number of a claimant: one of two claims is the better one, else that of the lower number.
+type Number = usize;
+
+/// Who has what, by its name.
+#[derive(Debug, Default)]
+struct Holders {
+    claimants: Vec<Claimant>,
+    held: HashMap<String, (Claim, Number)>,
+}
+
+/// How good a claim is; the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// Something else says so, too.
+    Confirmed,
+    Alone,
+}
+
+impl Holders {
+    fn add(&mut self, claimant: Claimant) -> Number {
+        self.claimants.push(claimant);
+        self.claimants.len() - 1
+    }
+
+    fn claim(&mut self, name: String, claim: Claim, by: Number) {
+        let holder = self.held.entry(name).or_insert((claim, by));
+        *holder = (*holder).min((claim, by));
+    }
+
+    fn claim_places(&mut self, places: &Places, claim: Claim, by: Number) {
+        self.claim(places.directory.clone(), claim, by);
+        self.claim(places.database.clone(), claim, by);
+    }
+
+    /// Who else has something.
+    fn other(&self, name: &str, than: Option<Number>) -> Option<&Claimant> {
+        let (_, holder) = self.held.get(name)?;
+        (Some(*holder) != than).then(|| &self.claimants[*holder])
+    }
+
+    /// What of some places is another's.
+    fn shared(&self, places: &Places, by: Option<Number>) -> Shared {
+        let who = |place: &str| self.other(place, by).map(ToString::to_string);
+        Shared { directory: who(&places.directory), database: who(&places.database) }
+    }
+
+    /// Says of a registration what of its places is another's.
+    fn note_shared(&self, registration: &mut Registration, places: &Places, by: Number) {
+        let sentence = self.shared(places, Some(by)).sentence();
+        registration
+            .damage
+            .provision
+            .extend(sentence.map(|sentence| format!("provision names the {sentence}")));
+    }
+}
 
 impl Supervisor {
     /// The places of an application; `None` where the registry does not say which.
@@ -29,33 +99,50 @@ impl Supervisor {
     }
 
     /// Finds the applications that name another's place. It stays with the one whose name it bears, else
-    /// with the first; the others are damaged.
+    /// with the one that was made first; the others are damaged.
     pub(super) fn settle_places(&self, registrations: &mut [Registration]) {
-        let all: Vec<_> = registrations.iter().map(|one| self.places(one)).collect();
-        let main = self.options.main_location.place();
-        // By name: whether it bears another's, and which of them has it.
-        let mut holders: HashMap<&str, (bool, usize)> = HashMap::new();
-        for (at, places) in all.iter().enumerate() {
-            let (Some(places), Some(provision)) = (places, &registrations[at].provision) else { continue };
-            let holder = (!self.premises.is_named_after(&registrations[at].id, provision), at);
-            for place in [&*places.directory, &*places.database] {
-                let first = holders.entry(place).or_insert(holder);
-                *first = (*first).min(holder);
+        let mut holders = Holders::default();
+        let main = holders.add(Claimant::Registered(AppId::main()));
+        holders.claim(self.options.main_location.place(), Claim::Confirmed, main);
+        let mut all = Vec::with_capacity(registrations.len());
+        for one in &*registrations {
+            let number = holders.add(Claimant::Registered(one.id.clone()));
+            let places = self.places(one);
+            if let (Some(places), Some(provision)) = (&places, &one.provision) {
+                let bears_its_name = self.premises.is_named_after(&one.id, provision);
+                let claim = if bears_its_name { Claim::Confirmed } else { Claim::Alone };
+                holders.claim_places(places, claim, number);
+            }
+            all.push((number, places));
+        }
+        for (one, (number, places)) in registrations.iter_mut().zip(&all) {
+            if let Some(places) = places {
+                holders.note_shared(one, places, *number);
             }
         }
-        let ids: Vec<AppId> = registrations.iter().map(|one| one.id.clone()).collect();
-        for (at, places) in all.iter().enumerate() {
-            let Some(places) = places else { continue };
-            let who = |place: &str| match holders.get(place) {
-                _ if place == main => Some(application(&AppId::main())),
-                Some((_, holder)) if *holder != at => Some(application(&ids[*holder])),
-                _ => None,
-            };
-            let shared = Shared { directory: who(&places.directory), database: who(&places.database) };
-            registrations[at]
-                .damage
-                .provision
-                .extend(shared.sentence().map(|sentence| format!("provision names the {sentence}")));
+    }
+
+    /// Finds the applications that name another's domain, and routes each domain to the one that has it:
+    /// the one that the host has given it to, else the one that was made first. The others are damaged.
+    pub(super) fn settle_domains(&self, registrations: &mut [Registration]) {
+        let mut holders = Holders::default();
+        for one in &*registrations {
+            let number = holders.add(Claimant::Registered(one.id.clone()));
+            for domain in one.sound_domains() {
+                let given = one.provision.as_ref().is_some_and(|made| made.domains.contains(&domain));
+                holders.claim(domain, if given { Claim::Confirmed } else { Claim::Alone }, number);
+            }
+        }
+        for (number, one) in registrations.iter_mut().enumerate() {
+            for domain in one.sound_domains() {
+                if let Some(other) = holders.other(&domain, Some(number)) {
+                    one.damage.row.push(format!("the domain {domain} belongs to {other}"));
+                }
+            }
+        }
+        let domains = self.domains.pin();
+        for (domain, (_, holder)) in holders.held {
+            domains.insert(domain, registrations[holder].id.clone());
         }
     }
 
@@ -65,26 +152,13 @@ impl Supervisor {
         if all.is_empty() {
             return Ok(all);
         }
-        let mut holders = Holders::new();
-        for entry in self.all_entries() {
-            if let Some(places) = self.places(&entry.registration.load()) {
-                let who = application(&entry.id);
-                holders.entry(places.directory).or_insert_with(|| who.clone());
-                holders.entry(places.database).or_insert(who);
-            }
-        }
+        let mut holders = self.holders(None);
         for one in &mut all {
             let registration = &mut one.registration;
             let Some(places) = self.places(registration) else { continue };
-            let who = |place: &str| holders.get(place).cloned();
-            let shared = Shared { directory: who(&places.directory), database: who(&places.database) };
-            registration
-                .damage
-                .provision
-                .extend(shared.sentence().map(|sentence| format!("provision names the {sentence}")));
-            let who = deleted(&registration.id);
-            holders.entry(places.directory).or_insert_with(|| who.clone());
-            holders.entry(places.database).or_insert(who);
+            let number = holders.add(Claimant::Deleted(registration.id.clone()));
+            holders.claim_places(&places, Claim::Alone, number);
+            holders.note_shared(registration, &places, number);
         }
         Ok(all)
     }
@@ -96,39 +170,28 @@ impl Supervisor {
         registration: &Registration,
         (id, key): (Option<&AppId>, Option<&str>),
     ) -> Result<Shared, RpcError> {
-        let mut shared = Shared::default();
-        let Some(own) = self.places(registration) else { return Ok(shared) };
-        let mut look = |other: &Registration, who: fn(&AppId) -> String| {
-            let Some(places) = self.places(other) else { return };
-            let has = |place: &str| places.directory == place || places.database == place;
-            for (place, holder) in
-                [(&own.directory, &mut shared.directory), (&own.database, &mut shared.database)]
-            {
-                if holder.is_none() && has(place) {
-                    *holder = Some(who(&other.id));
-                }
-            }
-        };
-        for entry in self.all_entries() {
-            if id != Some(&entry.id) {
-                look(&entry.registration.load(), application);
+        let Some(own) = self.places(registration) else { return Ok(Shared::default()) };
+        let mut holders = self.holders(id);
+        for other in self.all_deleted().await?.into_iter().filter(|other| key != Some(other.key.as_str())) {
+            if let Some(places) = self.places(&other.registration) {
+                let number = holders.add(Claimant::Deleted(other.registration.id));
+                holders.claim_places(&places, Claim::Alone, number);
             }
         }
-        for other in self.all_deleted().await? {
-            if key != Some(other.key.as_str()) {
-                look(&other.registration, deleted);
-            }
-        }
-        Ok(shared)
+        Ok(holders.shared(&own, None))
     }
-}
 
-fn application(id: &AppId) -> String {
-    format!("the application \"{id}\"")
-}
-
-fn deleted(id: &AppId) -> String {
-    format!("the deleted application \"{id}\"")
+    /// Who has which place, of all applications but one.
+    fn holders(&self, without: Option<&AppId>) -> Holders {
+        let mut holders = Holders::default();
+        for entry in self.all_entries().into_iter().filter(|entry| without != Some(&entry.id)) {
+            if let Some(places) = self.places(&entry.registration.load()) {
+                let number = holders.add(Claimant::Registered(entry.id.clone()));
+                holders.claim_places(&places, Claim::Alone, number);
+            }
+        }
+        holders
+    }
 }
 
 impl Shared {

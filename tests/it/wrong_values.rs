@@ -291,3 +291,220 @@ async fn a_purge_says_what_it_leaves(engine: TestEngine) {
     let (status, _) = http(&daemon, "GET", "/api/app:getInfo", None, None, None).await;
     assert_eq!(status, 200);
 }
+
+/// The status with which an application answers under a host name.
+async fn answers(daemon: &Daemon, host: &str) -> u16 {
+    let request = reqwest::Client::new().get(format!("{}/api/app:getInfo", daemon.url));
+    request.header("Host", host).send().await.unwrap().status().as_u16()
+}
+
+/// A list of domains in the options of an application's row.
+fn with_domains(engine: Engine, id: &str, domain: &str) -> String {
+    let options = match engine {
+        Engine::Postgres => format!("jsonb_set(options::jsonb, '{{domains}}', '[\"{domain}\"]')"),
+        Engine::Sqlite => format!("json_set(options, '$.domains', json('[\"{domain}\"]'))"),
+        Engine::Mysql => format!("JSON_SET(options, '$.domains', JSON_ARRAY('{domain}'))"),
+    };
+    format!("UPDATE applications SET options = {options} WHERE name = '{id}'")
+}
+
+#[tokio::test]
+async fn a_domain_stays_with_the_application_that_the_host_gave_it_to() {
+    let (environment, engine) = with_three();
+    // Whichever of the two was made first, and however the other one's domain is spelled.
+    for (changed, other, spelling) in [("crm", "hr", "hr.example.com"), ("hr", "crm", "CRM.Example.com.")] {
+        let domain = format!("{other}.example.com");
+        let daemon = after(&environment, &with_domains(engine, changed, spelling)).await;
+        let says = format!("the domain {domain} belongs to the application \"{other}\"");
+        let reason = reason(&daemon, changed);
+        assert!(reason.contains(&says), "{reason}");
+        assert_eq!(daemon.state(other), "initialized");
+        assert_eq!(answers(&daemon, &domain).await, 200);
+        assert_eq!(daemon.state(other), "running", "{domain} led to it");
+        // An update without a word of domains mends it: what is another's is left out.
+        let mended = daemon.call("app.update", json!({"id": changed, "name": "Mended"}));
+        assert_eq!(mended["state"], "initialized", "{mended}");
+        assert_eq!(mended["domains"], json!([format!("{changed}.example.com")]));
+        assert!(daemon.stop().success());
+        let daemon = environment.daemon();
+        assert_eq!([daemon.state(changed), daemon.state(other)], ["initialized"; 2]);
+        assert_eq!(answers(&daemon, &domain).await, 200);
+        assert_eq!([&*daemon.state(changed), &*daemon.state(other)], ["initialized", "running"]);
+        assert!(daemon.stop().success());
+    }
+    // A domain that was taken away and given to another is the other's.
+    let daemon = environment.daemon();
+    daemon.call("app.update", json!({"id": "crm", "domains": []}));
+    daemon.call("app.update", json!({"id": "hr", "domains": ["hr.example.com", "crm.example.com"]}));
+    assert!(daemon.stop().success());
+    let daemon = after(&environment, &with_domains(engine, "crm", "crm.example.com")).await;
+    assert!(reason(&daemon, "crm").contains("belongs to the application \"hr\""));
+    daemon.call("app.delete", json!({"id": "crm", "purge": true}));
+    assert_eq!(answers(&daemon, "crm.example.com").await, 200);
+    assert_eq!(daemon.state("hr"), "running");
+}
+
+#[tokio::test]
+async fn of_two_that_nobody_gave_a_domain_the_one_that_was_made_first_has_it() {
+    let (environment, engine) = with_three();
+    let given = match engine {
+        Engine::Postgres => "provision::jsonb - 'domains'",
+        Engine::Sqlite => "json_remove(provision, '$.domains')",
+        Engine::Mysql => "JSON_REMOVE(provision, '$.domains')",
+    };
+    run(&environment.main_url(), &format!("UPDATE \"applicationProvisions\" SET provision = {given}")).await;
+    // What is sorted first says nothing.
+    run(&environment.main_url(), "UPDATE applications SET sort = 0 WHERE name = 'hr'").await;
+    let daemon = after(&environment, &with_domains(engine, "hr", "crm.example.com")).await;
+    assert!(reason(&daemon, "hr").contains("belongs to the application \"crm\""));
+    assert_eq!(answers(&daemon, "crm.example.com").await, 200);
+    assert_eq!(daemon.state("crm"), "running");
+    daemon.call("app.update", json!({"id": "hr", "name": "People"}));
+    sign_in(&daemon, Some("hr")).await;
+}
+
+/// Names of rows that no statement can name, or that are no ID.
+fn odd_names(engine: Engine) -> &'static [&'static str] {
+    match engine {
+        Engine::Sqlite => &[
+            "X'FF'",
+            "'a' || char(0) || 'b'",
+            "CAST(X'6DFF' AS TEXT)",
+            "NULL",
+            "''",
+            "X''",
+            "'A b'",
+            "'main'",
+        ],
+        Engine::Mysql => &["'a\\0b'", "'\\0'", "''", "'A b'", "'main'"],
+        Engine::Postgres => &["''", "'A b'", "'main'"],
+    }
+}
+
+/// The ID under which the one damaged application is listed whose name is none.
+fn stand_in(daemon: &Daemon, what: &str) -> String {
+    let listed = daemon.call("app.list", json!({"states": ["error"]}))["applications"].clone();
+    let ids = listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+    let damaged: Vec<_> = ids.filter(|id| id.starts_with("damaged-")).collect();
+    assert_eq!(damaged.len(), 1, "{what}: {listed}");
+    damaged[0].to_owned()
+}
+
+#[tokio::test]
+async fn a_row_whose_name_is_none_is_listed_under_one_that_can_be_typed_and_removed() {
+    let (environment, engine) = with_three();
+    for name in odd_names(engine) {
+        let what = format!("name = {name}");
+        let daemon = after(&environment, &format!("UPDATE applications SET {what} WHERE name = 'crm'")).await;
+        sign_in(&daemon, Some("hr")).await;
+        let id = stand_in(&daemon, &what);
+        let said = reason(&daemon, &id);
+        assert!(said.contains("name is") || said.contains("is not an application ID"), "{what}: {said}");
+        assert!(reason(&daemon, "crm").contains("no row in applications"), "{what}");
+        assert!(daemon.stop().success());
+        // The same at the next start.
+        let daemon = environment.daemon();
+        assert_eq!(stand_in(&daemon, &what), id, "{what}");
+        daemon.call("app.delete", json!({"id": id}));
+        assert_eq!(daemon.call("app.update", json!({"id": "crm", "name": "Mended"}))["state"], "initialized");
+        sign_in(&daemon, Some("crm")).await;
+        assert!(daemon.stop().success());
+        let daemon = environment.daemon();
+        assert_eq!(
+            daemon.call("app.list", json!({"states": ["error"]}))["applications"],
+            json!([]),
+            "{what}"
+        );
+        assert!(deleted(&daemon).iter().any(|one| one["id"] == *id), "{what}");
+        daemon.call("app.delete", json!({"id": id, "purge": true}));
+        assert_eq!(deleted(&daemon).len(), 1, "{what}");
+        sign_in(&daemon, Some("crm")).await;
+        assert!(daemon.stop().success());
+    }
+}
+
+#[tokio::test]
+async fn two_rows_whose_names_are_none_are_told_apart_and_mended_with_what_they_have() {
+    let (environment, engine) = with_three();
+    let names = match engine {
+        Engine::Sqlite => ["X'FF'", "X'FE'"],
+        Engine::Mysql => ["'a\\0b'", "'a\\0c'"],
+        Engine::Postgres => ["'A b'", "'A c'"],
+    };
+    for (id, name) in ["crm", "hr"].into_iter().zip(names) {
+        let sql = format!("UPDATE applications SET name = {name} WHERE name = '{id}'");
+        run(&environment.main_url(), &sql).await;
+        if engine != Engine::Sqlite {
+            let sql = format!("UPDATE \"applicationProvisions\" SET name = {name} WHERE name = '{id}'");
+            run(&environment.main_url(), &sql).await;
+        }
+    }
+    let daemon = environment.daemon();
+    let listed = daemon.call("app.list", json!({"states": ["error"]}))["applications"].clone();
+    let ids = listed.as_array().unwrap().iter().filter_map(|one| one["id"].as_str());
+    let ids: Vec<String> = ids.filter(|id| id.starts_with("damaged-")).map(str::to_owned).collect();
+    assert_eq!(ids.len(), 2, "{listed}");
+    if engine == Engine::Sqlite {
+        // Nobody knows any more which provision was whose: each is listed alone.
+        for id in ids.iter().map(String::as_str).chain(["crm", "hr"]) {
+            daemon.call("app.delete", json!({"id": id}));
+        }
+    } else {
+        for id in &ids {
+            assert_eq!(
+                daemon.call("app.update", json!({"id": id, "name": "Mended"}))["state"],
+                "initialized"
+            );
+            sign_in(&daemon, Some(id)).await;
+        }
+    }
+    assert!(daemon.stop().success());
+    let daemon = environment.daemon();
+    assert_eq!(daemon.call("app.list", json!({"states": ["error"]}))["applications"], json!([]));
+    for id in ids.iter().filter(|_| engine != Engine::Sqlite) {
+        sign_in(&daemon, Some(id)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_the_registry_lacks_is_named_with_its_table() {
+    let (environment, engine) = with_three();
+    for (table, column) in [
+        ("applications", "options"),
+        ("applications", "sort"),
+        ("applicationProvisions", "provision"),
+        ("applicationProvisions", "jwtSecret"),
+        ("deletedApplications", "application"),
+    ] {
+        let rename =
+            |from: &str, to: &str| format!("ALTER TABLE \"{table}\" RENAME COLUMN \"{from}\" TO \"{to}\"");
+        run(&environment.main_url(), &rename(column, "aside")).await;
+        let key = environment.data().join("secret.key");
+        let text = std::fs::read(&key).unwrap();
+        for has_key in [true, false] {
+            if !has_key {
+                std::fs::remove_file(&key).unwrap();
+            }
+            let (code, said) = environment.refused(environment.daemon_command());
+            assert_eq!(code, 1, "{said}");
+            if has_key || table == "applicationProvisions" {
+                for word in
+                    [&format!("\"{table}\" has no column \"{column}\""), "nothing was changed", "backup"]
+                {
+                    assert!(said.contains(word), "{engine:?}, {word}: {said}");
+                }
+            }
+        }
+        environment.write_private(&key, &text);
+        run(&environment.main_url(), &rename("aside", column)).await;
+    }
+    // A table that is gone is made anew where the others still say what there is.
+    run(&environment.main_url(), "DROP TABLE applications").await;
+    let daemon = environment.daemon();
+    assert!(environment.daemon_log().contains("a table of the registry was missing"));
+    for id in ["crm", "hr"] {
+        assert!(reason(&daemon, id).contains("no row in applications"));
+        daemon.call("app.update", json!({"id": id, "name": "Mended"}));
+        sign_in(&daemon, Some(id)).await;
+    }
+}
