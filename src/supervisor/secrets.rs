@@ -109,23 +109,22 @@ impl SecretKey {
         Self::write_new(&data_directory.join(KEY_FILE))
     }
 
+    /// Reads the key from a file that must be this user's alone.
     fn read_private(path: &Path) -> Result<Self, SecretError> {
-        let failed = |error| SecretError::File { path: path.to_owned(), doing: "read", error };
-        let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
-        check_kind(path)?;
+        let mode = metadata(path)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(SecretError::Exposed { path: path.to_owned(), mode });
         }
-        Self::read(path)
+        Self::parse(path)
     }
 
     fn read(path: &Path) -> Result<Self, SecretError> {
-        check_kind(path)?;
-        let text = fs::read(path).map_err(|error| SecretError::File {
-            path: path.to_owned(),
-            doing: "read",
-            error,
-        })?;
+        metadata(path)?;
+        Self::parse(path)
+    }
+
+    fn parse(path: &Path) -> Result<Self, SecretError> {
+        let text = fs::read(path).map_err(unread(path))?;
         let bytes = STANDARD.decode(text.trim_ascii()).unwrap_or_default();
         XChaCha20Poly1305::new_from_slice(&bytes)
             .map(|cipher| Self { cipher })
@@ -175,17 +174,21 @@ impl SecretKey {
 }
 
 /// Fails where the key's name is that of something that is not read to an end, or at all.
-fn check_kind(path: &Path) -> Result<(), SecretError> {
-    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+fn metadata(path: &Path) -> Result<fs::Metadata, SecretError> {
+    let metadata = fs::metadata(path).map_err(unread(path))?;
     let kind = metadata.file_type();
     let what = match () {
-        () if kind.is_file() => return Ok(()),
+        () if kind.is_file() => return Ok(metadata),
         () if kind.is_dir() => "a directory",
         () if kind.is_fifo() => "a named pipe",
         () if kind.is_socket() => "a socket",
         () => "a device",
     };
     Err(SecretError::NoFile { path: path.to_owned(), what })
+}
+
+fn unread(path: &Path) -> impl Fn(io::Error) -> SecretError + '_ {
+    move |error| SecretError::File { path: path.to_owned(), doing: "read", error }
 }
 
 #[cfg(test)]
