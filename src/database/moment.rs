@@ -5,6 +5,8 @@
 //! calendar repeats itself every 400 years, with its weeks: near both its ends, dates are looked at 400
 //! years later or earlier, and their years are counted back.
 
+use std::borrow::Cow;
+
 use sea_query::{Expr, Func};
 
 pub use super::date_format::InvalidFormat;
@@ -15,7 +17,9 @@ use super::{Engine, sqlite};
 /// From here on until [`LATE`], engines know all dates, also a day earlier or later.
 const EARLY: &str = "TIMESTAMP '0002-01-01 00:00:00'";
 const LATE: &str = "TIMESTAMP '9999-01-01 00:00:00'";
-/// The same in seconds since 1970.
+/// What seconds are counted from.
+const EPOCH: &str = "TIMESTAMP '1970-01-01 00:00:00'";
+/// The two in seconds since then.
 const EARLY_SECONDS: i64 = -62_104_060_800;
 const LATE_SECONDS: i64 = 253_370_764_800;
 /// The seconds after which the calendar repeats itself.
@@ -91,7 +95,7 @@ impl Engine {
             }
             Self::Mysql => {
                 let parts = [column, Expr::Constant(offset.into())];
-                let at = self.written(at_on_mysql(stored), &parts);
+                let at = self.written(&at_on_mysql(stored), &parts);
                 let formatted = self.formatted_on_mysql(&at, stored, &pieces);
                 match end_on_mysql(stored) {
                     None => formatted,
@@ -230,8 +234,6 @@ fn end_on_mysql(stored: StoredMoment) -> Option<End> {
     Some(End { is_inside, is_early, moved })
 }
 
-const EPOCH: &str = "TIMESTAMP '1970-01-01 00:00:00'";
-
 const fn at_on_postgres(stored: StoredMoment) -> &'static str {
     match stored {
         StoredMoment::Moment => "(($1) AT TIME ZONE 'UTC' + make_interval(mins => $2))",
@@ -246,17 +248,14 @@ const fn at_on_postgres(stored: StoredMoment) -> &'static str {
     }
 }
 
-const fn at_on_mysql(stored: StoredMoment) -> &'static str {
-    match stored {
-        StoredMoment::Moment => "timestampadd(MINUTE, $2, $1)",
-        StoredMoment::NoTz | StoredMoment::Date | StoredMoment::Time => "$1",
-        StoredMoment::UnixSeconds => {
-            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor($1), TIMESTAMP '1970-01-01 00:00:00'))"
-        }
-        StoredMoment::UnixMilliseconds => {
-            "timestampadd(MINUTE, $2, timestampadd(SECOND, floor(($1) / 1000), TIMESTAMP '1970-01-01 00:00:00'))"
-        }
-    }
+fn at_on_mysql(stored: StoredMoment) -> Cow<'static, str> {
+    let seconds = match stored {
+        StoredMoment::Moment => return "timestampadd(MINUTE, $2, $1)".into(),
+        StoredMoment::NoTz | StoredMoment::Date | StoredMoment::Time => return "$1".into(),
+        StoredMoment::UnixSeconds => "floor($1)",
+        StoredMoment::UnixMilliseconds => "floor(($1) / 1000)",
+    };
+    format!("timestampadd(MINUTE, $2, timestampadd(SECOND, {seconds}, {EPOCH}))").into()
 }
 
 /// The format in PostgreSQL's words, what stands for itself between quotes.

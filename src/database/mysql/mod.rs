@@ -11,7 +11,7 @@ use sea_query::{Alias, Expr, ExprTrait, Order, Query};
 
 use tokio::time::Instant;
 
-use super::server::{self as on_servers, Handle, ServerDatabase};
+use super::server::{self as on_servers, Handle, ServerDatabase, mark, marked_rows};
 use super::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 use connection::MysqlConnection;
 
@@ -175,12 +175,8 @@ impl Mysql {
         if !self.has_comments().await? {
             return Ok(removed);
         }
-        for row in self.handle.query(&databases_marked(&mark(owners))).await? {
-            let [name, comment] = ["name", "comment"].map(|column| match row.get(column) {
-                Some(Value::Text(text)) => text.as_str(),
-                _ => "",
-            });
-            let owner = comment.strip_prefix(&mark("")).unwrap_or_default();
+        let rows = self.handle.query(&databases_marked(&mark(owners))).await?;
+        for (name, owner) in marked_rows(&rows) {
             if !known(owner) && self.handle.query(&things_in(name)).await?.is_empty() {
                 self.end_sessions(owner).await?;
                 self.drop_database(&quoted(name)?).await?;
@@ -342,11 +338,6 @@ fn shown(sql: String) -> Rendered {
 fn server(at: &ServerDatabase) -> Result<Mysql, DatabaseError> {
     quoted(&at.name)?;
     Ok(Mysql { handle: Handle::new(&at.beside("")) })
-}
-
-/// The comment of the table that marks a database made for this owner.
-fn mark(owner: &str) -> String {
-    format!("made by nbapps, key {owner}")
 }
 
 /// The sessions whose statement has this in it.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use sea_query::{Expr, ExprTrait, Query};
 use tokio::time::Instant;
 
-use super::{Postgres, comment_of, literal, mark, quoted, schema};
-use crate::database::server::ServerDatabase;
+use super::{Postgres, comment_of, literal, quoted, schema};
+use crate::database::server::{ServerDatabase, mark, marked_rows};
 use crate::database::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 
 /// Databases to be in while another is made or removed, the usual one first.
@@ -145,9 +145,8 @@ impl Postgres {
                 removed.extend(self.remove_where(&at.beside(&name), None).await?);
             }
         }
-        for row in self.handle.query(&databases_marked(&mark(owners))).await? {
-            let [name, comment] = ["name", "comment"].map(|column| text(&row, column).unwrap_or_default());
-            let owner = comment.strip_prefix(&mark("")).unwrap_or_default();
+        let rows = self.handle.query(&databases_marked(&mark(owners))).await?;
+        for (name, owner) in marked_rows(&rows) {
             let place = at.beside(name);
             if !known(owner) && is_empty(&place).await? {
                 // Without force: whoever is in it has a reason to be.
@@ -177,9 +176,9 @@ impl Postgres {
         known: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<String>, DatabaseError> {
         let mut removed = Vec::new();
-        for row in self.handle.query(&schema::marked(&mark(owners))).await? {
-            let [name, comment] = ["name", "comment"].map(|column| text(&row, column).unwrap_or_default());
-            if known(comment.strip_prefix(&mark("")).unwrap_or_default()) {
+        let rows = self.handle.query(&schema::marked(&mark(owners))).await?;
+        for (name, owner) in marked_rows(&rows) {
+            if known(owner) {
                 continue;
             }
             // The server refuses where anything is in it.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use sea_query::{Expr, ExprTrait, Order, Query};
 
-use super::server::{self, Handle, ServerDatabase};
+use super::server::{self, Handle, ServerDatabase, mark};
 use super::{DatabaseError, Engine, Rendered, Sessions, Statement, Value};
 use connection::PostgresConnection;
 use sessions::Shared;
@@ -166,11 +166,6 @@ impl Postgres {
     async fn run_alone(&self, sql: &str) -> Result<(), DatabaseError> {
         self.handle.batch(sql).await
     }
-}
-
-/// The comment of a database that was made for this owner.
-fn mark(owner: &str) -> String {
-    format!("made by nbapps, key {owner}")
 }
 
 /// The question for a database of this name, and its comment.

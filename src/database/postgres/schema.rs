@@ -4,8 +4,9 @@
 use sea_query::{Expr, ExprTrait, Query};
 
 use super::connection::within_patience;
-use super::{Postgres, literal, mark, quoted};
+use super::{Postgres, literal, quoted};
 use crate::database::server::ServerDatabase;
+use crate::database::server::mark;
 use crate::database::{DatabaseError, Engine, Rendered, Statement};
 
 impl Postgres {

@@ -9,6 +9,7 @@ mod handle;
 mod lease;
 mod lending;
 mod limits;
+mod marks;
 mod pipeline;
 mod short;
 mod transaction;
@@ -26,6 +27,7 @@ pub(super) use connection::{Connection, Pipelining};
 pub(super) use handle::Handle;
 pub(super) use lending::{Allowance, Servers};
 pub use limits::{ServerLimits, set_limits};
+pub(super) use marks::{mark, marked_rows};
 pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.
