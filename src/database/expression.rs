@@ -10,14 +10,13 @@ use serde_json::Value as Json;
 use super::decimal::{AVERAGE_DECIMALS, COUNTED_ON_MYSQL, COUNTED_ON_POSTGRES};
 use super::engine::DECIMAL_COLLATION;
 use super::pattern::{Effort, Pattern};
+use super::statement::COUNTS_STEPS;
 use super::{Engine, decimal, sqlite};
 
 /// Steps that MariaDB takes at most to see whether a text fits a pattern, and as many more for each of
 /// its characters: some milliseconds.
 const MAX_STEPS: u64 = 250_000;
 const STEPS_PER_CHARACTER: u64 = 16;
-/// What a statement has in it that lets MariaDB count its steps, one text after the other.
-pub(super) const COUNTS_STEPS: &str = "(*LIMIT_MATCH=";
 /// How a number begins that is too large for any server: a statement that comes to it fails, and the
 /// server's sentence has these words in it.
 pub(super) const OUT_OF_STEPS: &str = "exp(1139 + char_length(";
@@ -160,13 +159,13 @@ impl Engine {
         let total = format!(r"\A(?={before}(?:{words}))|\z");
         // What stands in a comment is for one of the two servers, and holds no places.
         let template = format!(
-            "(CASE WHEN $1 IS NULL THEN NULL WHEN char_length($1) = 0 THEN $1 REGEXP $2 ELSE \
+            "($4 CASE WHEN $1 IS NULL THEN NULL WHEN char_length($1) = 0 THEN $1 REGEXP $2 ELSE \
              CASE regexp_instr($1, concat(\
-             /*M!100000 '(*NO_AUTO_POSSESS){COUNTS_STEPS}', {steps} + {more} * char_length( */ \
+             /*M!100000 '(*NO_AUTO_POSSESS)(*LIMIT_MATCH=', {steps} + {more} * char_length( */ \
              /*!80000 left( */ $1 /*!80000 , 0) */ /*M!100000 ), ')' */, $3)) \
              WHEN 1 THEN 1 WHEN 0 THEN {OUT_OF_STEPS}$1)) ELSE 0 END END)"
         );
-        self.written(&template, &[column, Expr::val(words), Expr::val(total)])
+        self.written(&template, &[column, Expr::val(words), Expr::val(total), Expr::val(COUNTS_STEPS)])
     }
 
     /// Whether a column's JSON array has one of the values (texts, numbers, `true`, `false`,

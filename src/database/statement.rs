@@ -28,10 +28,17 @@ pub struct Rendered {
     pub(super) generated: Option<Box<str>>,
     /// Whether it inserts several rows.
     pub(super) many: bool,
+    /// Whether it looks for a pattern of which the server counts the steps, one text after the other: all
+    /// texts together are to be bounded, too.
+    pub(super) counts_steps: bool,
     /// Where the text names each value, in bytes, if it asks PostgreSQL for some of the rows and binds
     /// no more than is kept of a statement; else nothing.
     pub(super) places: Vec<usize>,
 }
+
+/// Marks a statement in which it stands as [`Rendered::counts_steps`]. Nothing is written in its place, and
+/// nothing bound.
+pub(super) const COUNTS_STEPS: sea_query::Value = sea_query::Value::TinyUnsigned(None);
 
 #[cfg(test)]
 impl Rendered {
@@ -86,12 +93,13 @@ struct Writer {
     places: Vec<usize>,
     /// Whether it says how many rows are wanted, and that it is more than one.
     limited: bool,
+    counts_steps: bool,
 }
 
 impl Writer {
     fn new(engine: Engine) -> Self {
         let sql = String::with_capacity(256);
-        Self { engine, sql, values: Vec::new(), places: Vec::new(), limited: false }
+        Self { engine, sql, values: Vec::new(), places: Vec::new(), limited: false, counts_steps: false }
     }
 
     /// Names a value for PostgreSQL, as `kind` where it is not to be of what it is compared with.
@@ -110,8 +118,8 @@ impl Writer {
     fn rendered(self) -> Rendered {
         let all_placed = self.places.len() == self.values.len();
         let places = if self.limited && all_placed { self.places } else { Vec::new() };
-        let (sql, values) = (self.sql, self.values);
-        Rendered { sql, values, repeated: true, places, ..Rendered::default() }
+        let (sql, values, counts_steps) = (self.sql, self.values, self.counts_steps);
+        Rendered { sql, values, repeated: true, counts_steps, places, ..Rendered::default() }
     }
 }
 
@@ -137,6 +145,10 @@ impl std::fmt::Display for Writer {
 impl SqlWriter for Writer {
     fn push_param<T: QueryBuilder>(&mut self, value: sea_query::Value, _: &T) {
         match (self.engine, &value) {
+            (Engine::Mysql, sea_query::Value::TinyUnsigned(None)) => {
+                self.counts_steps = true;
+                return;
+            }
             // Bound as what it is compared with, which a column of integers would not hold.
             (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => self.number(Some("numeric")),
             (Engine::Postgres, sea_query::Value::Double(Some(value)))
@@ -259,7 +271,30 @@ impl Change for DeleteStatement {}
 mod tests {
     use sea_query::{Expr, ExprTrait, Query};
 
+    use super::super::Pattern;
     use super::*;
+
+    #[test]
+    fn a_statement_with_a_pattern_of_which_steps_are_counted_is_marked() {
+        let pattern = |words| Pattern::regular(words, true).unwrap();
+        let fits = |words| Engine::Mysql.matches(Expr::col("text"), &pattern(words));
+        for (words, is_marked) in [(r"a\w*!", true), ("abc", false)] {
+            let inner = Query::select().column("id").from("t").and_where(fits(words).not()).to_owned();
+            let outer = Query::select().column("id").from_subquery(inner.clone(), "t").to_owned();
+            let change = Query::update().table("t").value("a", 1).and_where(fits(words)).to_owned();
+            let removal = Query::delete().from_table("t").and_where(fits(words)).to_owned();
+            for rendered in [
+                inner.render(Engine::Mysql),
+                outer.render(Engine::Mysql),
+                change.render(Engine::Mysql),
+                removal.render(Engine::Mysql),
+            ] {
+                assert_eq!(rendered.counts_steps, is_marked, "{rendered:?}");
+                assert_eq!(rendered.values.len(), rendered.sql.matches('?').count(), "{rendered:?}");
+            }
+        }
+        assert!(!Query::select().expr(Expr::val("(*LIMIT_MATCH=")).take().render(Engine::Mysql).counts_steps);
+    }
 
     #[test]
     fn some_of_the_rows_are_asked_of_postgres_with_the_places_of_the_values() {

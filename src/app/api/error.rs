@@ -151,9 +151,9 @@ impl From<DatabaseError> for ApiError {
             DatabaseError::Pattern(_) => {
                 tracing::warn!(%error, "a pattern was given up");
                 Self::bad_request(
-                    "the pattern takes too long: there are too many ways to read a record's text by it; \
-                     write it without repetitions within repetitions, and without choices that begin \
-                     alike, begin it with ^, or let another condition leave fewer records",
+                    "the pattern takes too long: there are too many ways to read a record's text by it, or too \
+                     many records; let another condition leave fewer, or write the pattern without repetitions \
+                     within repetitions, without choices that begin alike, and with ^ before it",
                 )
             }
             DatabaseError::Refused(refusal) => {

@@ -8,7 +8,6 @@ use mysql_async::{ChangeUserOpts, Column, Conn, DriverError, Error, Opts, OptsBu
 use rustls::RootCertStore;
 
 use super::{error, value};
-use crate::database::expression::COUNTS_STEPS;
 use crate::database::rows::RowSender;
 use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
@@ -33,7 +32,8 @@ const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What bounds a statement that looks for a pattern of which the server counts the steps, text by text:
-/// all texts together must not take longer. MySQL bounds only what reads.
+/// all texts together must not take longer. MySQL bounds only what reads; that suffices, since records are
+/// read by the same condition before they are changed or removed.
 const BEGIN_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = 3 */ \
                             /*!80000 SESSION max_execution_time = 3000 */";
 const END_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = DEFAULT */ \
@@ -157,11 +157,10 @@ impl MysqlConnection {
 
     /// Bounds the statement that comes next, if it is a search that may take too long; says whether.
     async fn begin(&mut self, statement: &Rendered) -> Result<bool, Error> {
-        let is_search = is_search(statement);
-        if is_search {
+        if statement.counts_steps {
             self.connection.query_drop(BEGIN_SEARCH).await?;
         }
-        Ok(is_search)
+        Ok(statement.counts_steps)
     }
 
     /// Undoes what [`Self::begin`] did, whatever came of the statement.
@@ -182,11 +181,19 @@ impl MysqlConnection {
         let rows: Vec<mysql_async::Row> = result.collect().await?;
         Ok(rows.into_iter().map(|row| received(&names, &columns, row)).collect())
     }
-}
 
-/// Whether it looks for a pattern by which a text can be read in many ways.
-fn is_search(statement: &Rendered) -> bool {
-    statement.sql.contains(COUNTS_STEPS)
+    /// Reads rows and passes them on, until nobody reads them any more.
+    async fn send(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
+        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
+        let columns = result.columns().unwrap_or_default();
+        let names = names(&columns);
+        while let Some(row) = result.next().await? {
+            if rows.send(Ok(received(&names, &columns, row))).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn names(columns: &[Column]) -> Arc<[Box<str>]> {
@@ -248,7 +255,7 @@ impl Connection for MysqlConnection {
                 _ => error::describe(at, &error),
             };
         }
-        if is_search(statement) && error::is_too_slow(&error) {
+        if statement.counts_steps && error::is_too_slow(&error) {
             return DatabaseError::Pattern(format!("{at}: {error}"));
         }
         if let Error::Server(said) = &error
@@ -282,15 +289,9 @@ impl Connection for MysqlConnection {
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
-        let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
-        let columns = result.columns().unwrap_or_default();
-        let names = names(&columns);
-        while let Some(row) = result.next().await? {
-            if rows.send(Ok(received(&names, &columns, row))).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
+        let is_bounded = self.begin(statement).await?;
+        let sent = self.send(statement, rows).await;
+        self.end(is_bounded, sent).await
     }
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Error> {
