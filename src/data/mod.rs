@@ -30,7 +30,7 @@ mod unattended;
 
 use serde_json::{Map, Value};
 
-pub use crate::database::{DatabaseError, Engine, Refusal};
+pub use crate::database::{DatabaseError, Engine, Refusal, case_folded};
 pub use access::{Access, Action, Guard};
 pub use association::{Association, AssociationKind, OnDelete, Through};
 pub use catalog::Catalog;

@@ -51,7 +51,7 @@ pub use error::DatabaseError;
 pub use executor::Executor;
 pub use location::Location;
 pub use moment::{InvalidFormat, StoredMoment};
-pub use pattern::{Pattern, Position};
+pub use pattern::{Pattern, Position, case_folded};
 pub(crate) use places::{Place, Places};
 pub use refusal::Refusal;
 pub use rows::Rows;

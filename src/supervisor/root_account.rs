@@ -20,7 +20,9 @@ impl RootAccount {
         configured: &protocol::RootUser,
     ) -> Result<Self, RpcError> {
         let choose = |given: &Option<String>, configured: &Option<String>, usual: &str| {
-            given.clone().or_else(|| configured.clone()).unwrap_or_else(|| usual.to_owned())
+            let chosen = given.as_deref().or(configured.as_deref()).unwrap_or(usual);
+            // As of every other user, blanks around a name are none of it.
+            chosen.trim().to_owned()
         };
         // A configured password belongs to the configured user: another one gets one of its own.
         let own_user = given.email.is_some() || given.username.is_some();
@@ -36,6 +38,15 @@ impl RootAccount {
             let problem = "the root user's password is empty, or has a character U+0000";
             return Err(RpcError::new(ErrorKind::InvalidSetting, problem)
                 .hint("give one with --admin-password-file, or leave it out to have one made"));
+        }
+        for (what, text) in
+            [("user name", &user.username), ("nickname", &user.nickname), ("e-mail address", &user.email)]
+        {
+            if text.contains('\0') || (what == "user name" && text.is_empty()) {
+                let sentence = format!("the root user's {what} is empty, or has a character U+0000");
+                return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
+                    .hint("give another one, or leave it out to have the usual one"));
+            }
         }
         if !user.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
             let sentence = format!("\"{}\" is not an e-mail address", user.email);

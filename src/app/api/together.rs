@@ -164,6 +164,97 @@ async fn moves_at_the_same_time_succeed(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn unique_places_that_the_host_gives_never_meet(engine: TestEngine) {
+    let here = Together::new(engine).await;
+    let place = json!([{"name": "n", "type": "integer"}, {"name": "sort", "type": "sort", "unique": true}]);
+    here.collection("places", place).await;
+    for _ in 0..6 {
+        here.ok("POST places:create", json!({})).await;
+    }
+    for round in 0..4 {
+        let moved = (0..12).map(|turn| {
+            let (source, target) = (turn % 6 + 1, (turn * 5 + 3 + round) % 6 + 1);
+            let target = if source == target { target % 6 + 1 } else { target };
+            here.send("POST places:move", json!({"sourceId": source, "targetId": target}))
+        });
+        let made = (0..12).map(|n| here.send("POST places:create", json!({"n": n})));
+        let many = (0..4).map(|_| here.send("POST places:create", json!([{}, {}, {}])));
+        // Somebody gives records the places that would be next: that may be refused, and nobody else is.
+        let said = (0..6).map(|n| {
+            let last = 6 + round * 30 + n * 2;
+            here.send("POST places:create", json!({"sort": last}))
+        });
+        let (moved, made, many, said) =
+            futures_util::join!(join_all(moved), join_all(made), join_all(many), join_all(said));
+        for (status, answer) in moved.iter().chain(&made).chain(&many) {
+            assert_eq!(*status, 200, "{answer}");
+        }
+        assert!(said.iter().all(|(status, _)| matches!(status, 200 | 400)), "{said:?}");
+    }
+    let rows = here.ok("GET places:list?paginate=false", json!({})).await;
+    let places: std::collections::BTreeSet<String> =
+        rows.as_array().unwrap().iter().map(|row| row["sort"].to_string()).collect();
+    assert_eq!(places.len(), rows.as_array().unwrap().len(), "{rows}");
+}
+
+#[apply(on_every_engine)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moves_and_places_that_somebody_gives_leave_all_places_distinct(engine: TestEngine) {
+    let here = Together::new(engine).await;
+    here.collection("places", json!([{"name": "sort", "type": "sort"}])).await;
+    here.ok("POST places:create", json!([{}, {}, {}, {}, {}, {}])).await;
+    for round in 0..6 {
+        let moved = (0..4)
+            .map(|turn| here.send("POST places:move", json!({"sourceId": turn + 1, "targetId": turn + 2})));
+        let given = (0..4).map(async |turn| {
+            let sort = if turn == 3 { Value::Null } else { json!(round + turn % 2) };
+            here.send(&format!("POST places:update/{}", turn + 2), json!({"sort": sort})).await
+        });
+        let (moved, given) = futures_util::join!(join_all(moved), join_all(given));
+        for (status, answer) in moved.iter().chain(&given) {
+            assert_eq!(*status, 200, "{answer}");
+        }
+        // Whatever stands by then, the next move leaves distinct places.
+        here.ok("POST places:move", json!({"sourceId": 1, "targetId": 6})).await;
+        let rows = here.ok("GET places:list", json!({})).await;
+        let places: std::collections::BTreeSet<i64> =
+            rows.as_array().unwrap().iter().filter_map(|row| row["sort"].as_i64()).collect();
+        assert_eq!(places.len(), 6, "{rows}");
+    }
+}
+
+#[apply(on_every_engine)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_spellings_of_one_name_one_becomes_a_user(engine: TestEngine) {
+    let here = Together::new(engine).await;
+    for round in 0..3 {
+        let name = |n: usize| {
+            let name = format!("Zo\u{eb}+{round}@Ex.org");
+            let other = if n.is_multiple_of(2) { name.to_lowercase() } else { name.to_uppercase() };
+            if n.is_multiple_of(3) { format!(" {other}") } else { other }
+        };
+        let made = (0..16_usize).map(|n| {
+            let field = if n.is_multiple_of(5) { "username" } else { "email" };
+            here.send("POST users:create", json!({field: name(n), "nickname": n}))
+        });
+        let made = join_all(made).await;
+        assert!(made.iter().all(|(status, _)| matches!(status, 200 | 400)), "{made:?}");
+        assert_eq!(made.iter().filter(|(status, _)| *status == 200).count(), 1, "{made:?}");
+    }
+    let users: Vec<Value> = (0..16).map(|n| json!({"username": format!("u{n}")})).collect();
+    here.ok("POST users:create", Value::Array(users)).await;
+    let changed = (0..16).map(async |n| {
+        let name = if n % 2 == 0 { "Same" } else { "sAME" };
+        let line = format!("POST users:update?filter={{\"username\":\"u{n}\"}}");
+        here.send(&line, json!({"username": name})).await
+    });
+    let changed = join_all(changed).await;
+    assert!(changed.iter().all(|(status, _)| matches!(status, 200 | 400)), "{changed:?}");
+    assert_eq!(changed.iter().filter(|(status, _)| *status == 200).count(), 1, "{changed:?}");
+}
+
+#[apply(on_every_engine)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fields_come_and_go_beside_records_and_nothing_fails(engine: TestEngine) {
     let here = Together::new(engine).await;
     let fields: Vec<Value> =

@@ -146,6 +146,7 @@ fn profile(authenticator: &Authenticator, given: &Record) -> Result<Record, Auth
     for asked in authenticator.form() {
         let value = match given.get(&asked.field) {
             None | Some(Value::Null) => "",
+            Some(Value::String(text)) if SIGN_UP_FIELDS.contains(&&*asked.field) => text.trim(),
             Some(Value::String(text)) => text,
             Some(_) => return Err(AuthError::Invalid(format!("{} must be a text", asked.field))),
         };

@@ -66,8 +66,12 @@ pub fn take_password(values: &mut Record) -> Result<Option<String>, AuthError> {
         values.remove(own);
     }
     for name in ["username", "email", "phone"] {
-        if let Some(value) = values.get_mut(name).filter(|value| value.as_str() == Some("")) {
-            *value = Value::Null;
+        if let Some(Value::String(given)) = values.get(name) {
+            let trimmed = match given.trim() {
+                "" => Value::Null,
+                trimmed => Value::from(trimmed),
+            };
+            values.insert(name.to_owned(), trimmed);
         }
     }
     match values.remove("password") {
@@ -153,6 +157,9 @@ mod tests {
         }));
         assert_eq!(take_password(&mut values).unwrap().as_deref(), Some("x"));
         assert_eq!(Value::Object(values), json!({"username": null, "email": "a@example.com"}));
+        let mut values = record(json!({"username": " \u{a0}", "email": "\ta@example.com \n", "phone": 1}));
+        assert_eq!(take_password(&mut values).unwrap(), None);
+        assert_eq!(Value::Object(values), json!({"username": null, "email": "a@example.com", "phone": 1}));
         for (password, taken) in
             [(json!(null), Some(None)), (json!(""), Some(Some(String::new()))), (json!(1), None)]
         {

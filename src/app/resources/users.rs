@@ -56,7 +56,7 @@ async fn update_profile(call: &Call<'_>) -> Result<Answer, ApiError> {
         return Err(AuthError::Forbidden("the settings do not allow changing the profile").into());
     }
     let mut values = settable(call, &["nickname", "username", "email", "phone"])?;
-    if call.text("username")?.is_empty() {
+    if call.text("username")?.trim().is_empty() {
         return Err(ApiError::bad_request("username must have a value"));
     }
     take_password(&mut values)?;

@@ -116,9 +116,28 @@ fn check_length(text: &str) -> Result<(), String> {
 
 /// A character, upper or lower case.
 fn either_case(character: char) -> Hir {
+    Hir::class(Class::Unicode(cases(character)))
+}
+
+/// All characters that Unicode's simple case folding takes for the same.
+fn cases(character: char) -> ClassUnicode {
     let mut class = ClassUnicode::new([ClassUnicodeRange::new(character, character)]);
     class.case_fold_simple();
-    Hir::class(Class::Unicode(class))
+    class
+}
+
+/// A text with one character in the place of all that are the same but for their case. Two texts have the
+/// same form if each fits the other as a [`Pattern`] of the whole text.
+#[must_use]
+pub fn case_folded(text: &str) -> String {
+    let folded = |character: char| match character {
+        character if character.is_ascii() => character.to_ascii_lowercase(),
+        // Of some letters, an ASCII one is the same.
+        character => {
+            cases(character).ranges().first().map_or(character, |first| first.start().to_ascii_lowercase())
+        }
+    };
+    text.chars().map(folded).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +153,28 @@ mod tests {
         assert!(Pattern::part(&"x".repeat(1001), Position::Anywhere).is_err());
         let either = |text| Pattern::regular(text, false).unwrap().written(Engine::Postgres);
         assert_eq!(either("^[a-c]$"), "^[A-Ca-c]$");
+    }
+
+    #[test]
+    fn texts_that_are_the_same_but_for_their_case_have_one_form() {
+        for (one, other, are_same) in [
+            ("Zoe@Example.org", "zOE@eXAMPLE.ORG", true),
+            ("\u{c9}va", "\u{e9}VA", true),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}", true),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3bf}\u{3c3}", true),
+            ("stra\u{df}e", "STRA\u{1e9e}E", true),
+            ("\u{212a}", "k", true),
+            ("\u{17f}", "S", true),
+            ("stra\u{df}e", "strasse", false),
+            ("\u{130}", "i", false),
+            ("\u{131}", "I", false),
+            ("a", "\u{e4}", false),
+        ] {
+            assert_eq!(case_folded(one) == case_folded(other), are_same, "{one} {other}");
+            let pattern = Pattern::part(one, Position::Anywhere).unwrap().written(Engine::Sqlite);
+            let fits = regex::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(other);
+            assert_eq!(fits, are_same, "{one} {other}");
+        }
     }
 
     #[test]
