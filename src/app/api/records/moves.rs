@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::parameters::truth;
 use crate::app::api::{ApiError, Call};
 
 /// How something is moved.
@@ -63,7 +64,7 @@ impl Moving {
                 }
             },
             scope: scope(given("targetScope"))?,
-            sticky: truth("sticky", given("sticky"))?,
+            sticky: given("sticky").map_or(Ok(None), |given| truth("sticky", &given))?.unwrap_or(false),
         })
     }
 }
@@ -90,15 +91,5 @@ fn scope(given: Option<Value>) -> Result<Option<Map<String, Value>>, ApiError> {
         other => Err(ApiError::bad_request(format!(
             "targetScope is an object with the field that divides the records, not {other}"
         ))),
-    }
-}
-
-fn truth(name: &str, given: Option<Value>) -> Result<bool, ApiError> {
-    match given {
-        None => Ok(false),
-        Some(Value::Bool(given)) => Ok(given),
-        Some(Value::String(text)) if text == "true" => Ok(true),
-        Some(Value::String(text)) if text == "false" => Ok(false),
-        Some(other) => Err(ApiError::bad_request(format!("{name} is true or false, not {other}"))),
     }
 }

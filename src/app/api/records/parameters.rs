@@ -85,13 +85,7 @@ impl<'a> Parameters<'a> {
 
     /// Whether a parameter says yes or no; `None` where it says nothing.
     fn truth(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        let Some(given) = self.get(name) else { return Ok(None) };
-        match given.as_str() {
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some("") => Ok(None),
-            _ => Err(ApiError::bad_request(format!("{name} must be true or false, not {given}"))),
-        }
+        self.get(name).map_or(Ok(None), |given| truth(name, given))
     }
 
     /// What is read of each record, for whom.
@@ -142,5 +136,16 @@ impl<'a> Parameters<'a> {
                 one => vec![one.clone()],
             },
         }
+    }
+}
+
+/// Whether a value says yes or no; `None` where it says nothing.
+pub(super) fn truth(name: &str, given: &Value) -> Result<Option<bool>, ApiError> {
+    match given {
+        Value::Bool(given) => Ok(Some(*given)),
+        Value::String(text) if text == "true" || text == "1" => Ok(Some(true)),
+        Value::String(text) if text == "false" || text == "0" => Ok(Some(false)),
+        Value::String(text) if text.is_empty() => Ok(None),
+        other => Err(ApiError::bad_request(format!("{name} must be true or false, not {other}"))),
     }
 }
