@@ -1,5 +1,6 @@
 //! A data source: a database with what is known of its collections.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,7 +213,7 @@ impl DataSource {
         let values = &values;
         self.transact(|| {
             async move |transaction: &mut Transaction| {
-                transaction.create(collection, values.clone(), options).await
+                Writer::new(transaction, options).create(collection, Cow::Borrowed(values)).await
             }
         })
         .await
@@ -230,7 +231,8 @@ impl DataSource {
             async move |transaction: &mut Transaction| {
                 let mut made = Vec::with_capacity(all.len());
                 for values in all {
-                    made.push(transaction.create(collection, values.clone(), options).await?);
+                    let mut writer = Writer::new(transaction, options);
+                    made.push(writer.create(collection, Cow::Borrowed(values)).await?);
                 }
                 Ok(made)
             }
@@ -258,7 +260,8 @@ impl DataSource {
         let (filter, values) = (&filter, &values);
         self.transact(|| {
             async move |transaction: &mut Transaction| {
-                transaction.change(collection, filter.clone(), values.clone(), options).await
+                let mut writer = Writer::new(transaction, options);
+                writer.update(collection, filter.clone(), Cow::Borrowed(values)).await
             }
         })
         .await
@@ -277,7 +280,7 @@ impl DataSource {
         self.transact(|| {
             async move |transaction: &mut Transaction| {
                 Writer::new(transaction, options)
-                    .update_among(target, belonging.clone(), filter.clone(), values.clone())
+                    .update_among(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
                     .await
             }
         })
@@ -312,7 +315,7 @@ impl DataSource {
         let values = &values;
         self.find_or_make(collection, &sought(keys, values), || {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).first_or_create(collection, keys, values.clone()).await
+                Writer::new(transaction, options).first_or_create(collection, keys, values).await
             }
         })
         .await
@@ -330,7 +333,7 @@ impl DataSource {
         let values = &values;
         self.find_or_make(collection, &sought(keys, values), || {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).update_or_create(collection, keys, values.clone()).await
+                Writer::new(transaction, options).update_or_create(collection, keys, values).await
             }
         })
         .await
@@ -421,7 +424,7 @@ impl DataSource {
         self.transact(|| {
             async move |transaction: &mut Transaction| {
                 Writer::new(transaction, options)
-                    .create_associated(collection, association, key, values.clone())
+                    .create_associated(collection, association, key, Cow::Borrowed(values))
                     .await
             }
         })

@@ -1,5 +1,6 @@
 //! A transaction of a data source.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -281,7 +282,7 @@ impl Transaction {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
-        Writer::new(self, options).create(collection, values).await
+        Writer::new(self, options).create(collection, Cow::Owned(values)).await
     }
 
     /// Makes a record that belongs to another one; see
@@ -293,7 +294,7 @@ impl Transaction {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Record, DataError> {
-        Writer::new(self, options).create_associated(collection, association, key, values).await
+        Writer::new(self, options).create_associated(collection, association, key, Cow::Owned(values)).await
     }
 
     /// Changes records; see [`DataSource::change`](super::DataSource::change).
@@ -304,7 +305,7 @@ impl Transaction {
         values: Record,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
-        Writer::new(self, options).update(collection, filter, values).await
+        Writer::new(self, options).update(collection, filter, Cow::Owned(values)).await
     }
 
     /// Makes everything it did last: when this returns, it survives a power failure.

@@ -2,6 +2,8 @@
 //! them. Each engine does such a statement whole or not at all and makes it last, so that there is
 //! nothing for a transaction to hold together, and nothing to be said around it.
 
+use std::borrow::Cow;
+
 use sea_query::{Expr, Query as Statement, Returning};
 
 use super::create::Row;
@@ -32,7 +34,8 @@ pub(in crate::data) async fn create<E: Executor>(
     options: &WriteOptions,
 ) -> Result<Record, DataError> {
     let access = options.access(collection, Action::Create)?;
-    let Values { mut own, .. } = options.values(collection, given, access.as_ref(), &Origin::top())?;
+    let Values { mut own, .. } =
+        options.values(collection, Cow::Owned(given), access.as_ref(), &Origin::top())?;
     let mut made = Row::of(collection, &mut own, options)?.write(executor, collection).await?;
     options.censor(collection, &mut made);
     Ok(made)
@@ -67,7 +70,7 @@ pub(in crate::data) async fn change<E: Executor>(
         statement.cond_where(condition);
     }
     let Values { mut own, .. } =
-        options.values(collection, given.clone(), access.as_ref(), &Origin::top())?;
+        options.values(collection, Cow::Borrowed(given), access.as_ref(), &Origin::top())?;
     generate::touch(collection, &mut own);
     for (name, given) in &own {
         let itself = matches!(name.as_str(), CREATED_AT | UPDATED_AT)

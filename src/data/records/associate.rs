@@ -1,5 +1,6 @@
 //! Links between records: which belong to which.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -164,7 +165,9 @@ impl Writer<'_> {
             values.insert(other_key.to_owned(), other);
             // Whoever may change the record may link it.
             return self
-                .unguarded(async |writer| writer.make(between, values, Record::new(), Origin::top()).await)
+                .unguarded(async |writer| {
+                    writer.make(between, Cow::Owned(values), Record::new(), Origin::top()).await
+                })
                 .await
                 .map(drop);
         }
@@ -172,7 +175,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let which = pair.and(scope).into();
-        self.unguarded(async |writer| writer.change(between, which, further, Origin::top()).await)
+        self.unguarded(async |writer| writer.change(between, which, Cow::Owned(further), Origin::top()).await)
             .await
             .map(drop)
     }
@@ -355,7 +358,7 @@ impl Writer<'_> {
         collection: &Collection,
         association: &Association,
         key: &Json,
-        given: Record,
+        given: Cow<'_, Record>,
     ) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
         // It belongs to what may be seen; making it is decided by its own collection.

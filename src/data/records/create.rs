@@ -1,5 +1,6 @@
 //! Making records, with what is nested in them.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 
 use serde_json::Value as Json;
@@ -19,7 +20,7 @@ impl Writer<'_> {
     pub(in crate::data) async fn create(
         &mut self,
         collection: &Collection,
-        given: Record,
+        given: Cow<'_, Record>,
     ) -> Result<Record, DataError> {
         let mut record = self.make(collection, given, Record::new(), Origin::top()).await?;
         self.censor(collection, &mut record);
@@ -30,7 +31,7 @@ impl Writer<'_> {
     pub(super) fn make<'b>(
         &'b mut self,
         collection: &'b Collection,
-        given: Record,
+        given: Cow<'b, Record>,
         belonging: Record,
         origin: Origin,
     ) -> Pin<Box<dyn Future<Output = Result<Record, DataError>> + Send + 'b>> {
@@ -96,11 +97,11 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         keys: &[String],
-        given: Record,
+        given: &Record,
     ) -> Result<Record, DataError> {
-        match self.first_by(collection, keys, &given).await? {
+        match self.first_by(collection, keys, given).await? {
             Some(found) => Ok(found),
-            None => self.create(collection, given).await,
+            None => self.create(collection, Cow::Borrowed(given)).await,
         }
     }
 }

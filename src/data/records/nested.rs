@@ -3,6 +3,8 @@
 //! A value is a key, an object with a key, an object without one (a new record), or for the many a
 //! list of those. What is there already is linked; it is changed only where that is asked for.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use super::rows::{keyed, others};
@@ -43,7 +45,7 @@ impl Writer<'_> {
                     let shown = self.change_nested(target, &record, given.clone(), origin).await?;
                     return Ok(Some((record.get(key).cloned().unwrap_or(Json::Null), shown)));
                 }
-                let made = self.make(target, given, Record::new(), origin.clone()).await?;
+                let made = self.make(target, Cow::Owned(given), Record::new(), origin.clone()).await?;
                 let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {
                     return Err(DataError::Refused(format!(
                         "a record of {} has no {key}, by which {} belongs to it",
@@ -137,7 +139,7 @@ impl Writer<'_> {
             }
             (None, Some(given)) => {
                 let belonging = Record::from_iter([(foreign_key, source)]);
-                let made = self.make(target, given, belonging, origin.clone()).await?;
+                let made = self.make(target, Cow::Owned(given), belonging, origin.clone()).await?;
                 Ok(Some(self.shown_nested(target, made)))
             }
             (None, None) => Ok(Some(Json::Null)),
@@ -175,7 +177,7 @@ impl Writer<'_> {
             self.link_one(target, association, &source, &found, link).await?;
         }
         for (given, link) in made {
-            let new = self.make_linked(target, association, &source, given, link, origin).await?;
+            let new = self.make_linked(target, association, &source, Cow::Owned(given), link, origin).await?;
             shown.push(self.shown_nested(target, new));
         }
         Ok(Json::Array(shown))
@@ -233,7 +235,7 @@ impl Writer<'_> {
         target: &Collection,
         association: &Association,
         source: &Json,
-        given: Record,
+        given: Cow<'_, Record>,
         link: Option<Json>,
         origin: &Origin,
     ) -> Result<Record, DataError> {
@@ -259,7 +261,7 @@ impl Writer<'_> {
         }
         let open = self.access(target, Action::Update)?.map_or(Filter::All, Access::into_scope);
         let filter = keyed(target, std::slice::from_ref(record))?.and(open);
-        let changed = self.change(target, filter.into(), given, origin.clone()).await?;
+        let changed = self.change(target, filter.into(), Cow::Owned(given), origin.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))
     }
 

@@ -1,5 +1,6 @@
 //! Changing records, with what is nested in them.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         filter: Filter,
-        given: Record,
+        given: Cow<'_, Record>,
     ) -> Result<Vec<Record>, DataError> {
         self.update_among(collection, Filter::All, filter, given).await
     }
@@ -31,7 +32,7 @@ impl Writer<'_> {
         collection: &Collection,
         belonging: Filter,
         filter: Filter,
-        given: Record,
+        given: Cow<'_, Record>,
     ) -> Result<Vec<Record>, DataError> {
         self.check_filter(collection, &filter)?;
         let open = self.access(collection, Action::Update)?.map_or(Filter::All, Access::into_scope);
@@ -44,7 +45,7 @@ impl Writer<'_> {
         &'b mut self,
         collection: &'b Collection,
         which: Which,
-        given: Record,
+        given: Cow<'b, Record>,
         origin: Origin,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'b>> {
         Box::pin(async move {
@@ -236,8 +237,9 @@ impl Writer<'_> {
         &mut self,
         collection: &Collection,
         keys: &[String],
-        given: Record,
+        given: &Record,
     ) -> Result<Result<Vec<Record>, Record>, DataError> {
+        let given = Cow::Borrowed(given);
         match self.first_by(collection, keys, &given).await? {
             Some(found) => {
                 let filter = keyed(collection, std::slice::from_ref(&found))?;

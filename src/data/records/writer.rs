@@ -1,5 +1,6 @@
 //! What changes records: for whom, with which fields, in which transaction.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sea_query::Condition;
@@ -59,36 +60,60 @@ impl WriteOptions {
     }
 
     /// Divides what was given into the record's own values and those of associations, without what
-    /// nobody may write and what the collection does not have: as recorded, that is let go.
+    /// nobody may write and what the collection does not have: as recorded, that is let go. Of what is only
+    /// lent, nothing else is copied.
     pub(super) fn values(
         &self,
         collection: &Collection,
-        given: Record,
+        given: Cow<'_, Record>,
         access: Option<&Access>,
         origin: &Origin,
     ) -> Result<Values, DataError> {
-        let mut own = Record::new();
-        let mut nested = Vec::new();
-        for (name, value) in given {
-            let path = origin.path_of(&name);
-            if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(&name)) {
-                continue;
+        let mut values = Values { own: Record::new(), nested: Vec::new() };
+        match given {
+            Cow::Owned(given) => {
+                for (name, value) in given {
+                    let goes = self.destination(collection, &name, access, origin)?;
+                    values.put(goes, name, value);
+                }
             }
-            if collection.get(&name).is_some() {
-                own.insert(name, value);
-            } else if let Some(association) = collection.associated(&name) {
-                let is_way_back = origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from));
-                if !is_way_back {
-                    self.check_nested(collection, association)?;
-                    nested.push((association.clone(), value));
+            Cow::Borrowed(given) => {
+                for (name, value) in given {
+                    match self.destination(collection, name, access, origin)? {
+                        Goes::Nowhere => {}
+                        goes => values.put(goes, name.clone(), value.clone()),
+                    }
                 }
             }
         }
         // In the order of the definition, so that the same request does the same.
-        nested.sort_by_key(|(association, _)| {
+        values.nested.sort_by_key(|(association, _)| {
             collection.associations().iter().position(|known| known.name == association.name)
         });
-        Ok(Values { own, nested })
+        Ok(values)
+    }
+
+    /// What becomes of a value of this name.
+    fn destination<'a>(
+        &self,
+        collection: &'a Collection,
+        name: &str,
+        access: Option<&Access>,
+        origin: &Origin,
+    ) -> Result<Goes<'a>, DataError> {
+        let path = origin.path_of(name);
+        if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(name)) {
+            return Ok(Goes::Nowhere);
+        }
+        if collection.get(name).is_some() {
+            return Ok(Goes::IntoRecord);
+        }
+        let Some(association) = collection.associated(name) else { return Ok(Goes::Nowhere) };
+        if origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from)) {
+            return Ok(Goes::Nowhere);
+        }
+        self.check_nested(collection, association)?;
+        Ok(Goes::Behind(association))
     }
 
     fn check_nested(&self, collection: &Collection, association: &Association) -> Result<(), DataError> {
@@ -135,6 +160,23 @@ pub(in crate::data) struct Writer<'a> {
 pub(super) struct Values {
     pub(super) own: Record,
     pub(super) nested: Vec<(Association, Json)>,
+}
+
+impl Values {
+    fn put(&mut self, goes: Goes<'_>, name: String, value: Json) {
+        match goes {
+            Goes::Nowhere => {}
+            Goes::IntoRecord => drop(self.own.insert(name, value)),
+            Goes::Behind(association) => self.nested.push((association.clone(), value)),
+        }
+    }
+}
+
+/// Where a value goes.
+enum Goes<'a> {
+    Nowhere,
+    IntoRecord,
+    Behind(&'a Association),
 }
 
 /// Where in what was given something is: nowhere, or behind an association.
@@ -196,7 +238,7 @@ impl<'a> Writer<'a> {
     pub(super) fn values(
         &self,
         collection: &Collection,
-        given: Record,
+        given: Cow<'_, Record>,
         access: Option<&Access>,
         origin: &Origin,
     ) -> Result<Values, DataError> {
