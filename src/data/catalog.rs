@@ -1,6 +1,6 @@
 //! All collections of a data source, by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{Association, AssociationKind, Collection, DataError, OnDelete};
@@ -115,6 +115,32 @@ impl Catalog {
                 }
             }
         }
+        found
+    }
+
+    /// Whether removing records of a collection removes others, and those others again, until it comes back
+    /// to a collection where it was before.
+    pub(super) fn leads_round(&self, collection: &Collection) -> bool {
+        self.comes_back(collection, &mut Vec::new(), &mut HashSet::new())
+    }
+
+    fn comes_back<'a>(
+        &'a self,
+        at: &'a Collection,
+        way: &mut Vec<&'a str>,
+        seen: &mut HashSet<&'a str>,
+    ) -> bool {
+        if way.contains(&at.name()) {
+            return true;
+        }
+        if !seen.insert(at.name()) {
+            return false;
+        }
+        way.push(at.name());
+        let going =
+            self.references(at).into_iter().filter(|to| to.on_delete == OnDelete::Cascade && !to.is_link);
+        let found = going.map(|to| to.from).any(|next| self.comes_back(next, way, seen));
+        way.pop();
         found
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::Value as Json;
+use tokio::sync::MutexGuard;
 
 use super::finding::Finding;
 use super::places::Places;
@@ -226,6 +227,7 @@ impl DataSource {
         all: Vec<Record>,
         options: &WriteOptions,
     ) -> Result<Vec<Record>, DataError> {
+        let _batch = self.finding.batch(collection, &all).await;
         let all = &all;
         self.transact(|| {
             async move |transaction: &mut Transaction| {
@@ -295,6 +297,7 @@ impl DataSource {
         filter: Filter,
         options: &WriteOptions,
     ) -> Result<u64, DataError> {
+        let _turn = self.ring_turn(collection).await;
         let filter = &filter;
         self.transact(|| {
             async move |transaction: &mut Transaction| {
@@ -439,6 +442,7 @@ impl DataSource {
         filter: Filter,
         options: &WriteOptions,
     ) -> Result<u64, DataError> {
+        let _turn = self.ring_turn(target).await;
         let (belonging, filter) = (&belonging, &filter);
         self.transact(|| {
             async move |transaction: &mut Transaction| {
@@ -448,6 +452,12 @@ impl DataSource {
             }
         })
         .await
+    }
+
+    /// Waits for the turn to remove records of a collection, where that leads round in a ring: such removals
+    /// begin at different places of it, and would wait for each other.
+    async fn ring_turn(&self, collection: &Collection) -> Option<MutexGuard<'_, ()>> {
+        if self.catalog.load().leads_round(collection) { Some(self.finding.ring().await) } else { None }
     }
 
     /// Finds a record or makes it, in a transaction. Those who look for the same values do so one after
