@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, OwnedMutexGuard};
@@ -70,13 +71,19 @@ fn is_in_use(order: &Arc<Order>) -> bool {
     Arc::strong_count(order) > 1
 }
 
-/// The end of an order.
+/// What is known of an order.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// Set once the last place has been read from the table.
     pub(super) read: OnceCell<()>,
+    /// Whether the last place is to be read once more: somebody else gave records places.
+    stale: AtomicBool,
     /// No record has a place behind it.
     last: Mutex<i64>,
+    /// How often somebody said a place, or took one away, and did not let the order give it.
+    given: AtomicU64,
+    /// That number when all places were last seen to be distinct.
+    distinct: Mutex<Option<u64>>,
 }
 
 impl Order {
@@ -96,6 +103,40 @@ impl Order {
         let first = *last + 1;
         *last = end;
         Ok(first)
+    }
+
+    /// Somebody gives a record this place, or none.
+    pub(super) fn give(&self, place: Option<i64>) {
+        self.given.fetch_add(1, Ordering::SeqCst);
+        if let Some(place) = place {
+            self.raise(place);
+        }
+    }
+
+    /// How often somebody gave a place. Read before looking whether all are distinct.
+    pub(super) fn given(&self) -> u64 {
+        self.given.load(Ordering::SeqCst)
+    }
+
+    /// Each record has a place, and no other has the same: that was seen after this [`Order::given`], while
+    /// nobody else was changing the order.
+    pub(super) fn set_distinct(&self, given: u64) {
+        *self.distinct.lock() = Some(given);
+    }
+
+    /// Whether that is known, and still so.
+    pub(super) fn is_distinct(&self) -> bool {
+        *self.distinct.lock() == Some(self.given())
+    }
+
+    /// The last place is to be read once more.
+    pub(super) fn set_stale(&self) {
+        self.stale.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is; once.
+    pub(super) fn take_stale(&self) -> bool {
+        self.stale.load(Ordering::SeqCst) && self.stale.swap(false, Ordering::SeqCst)
     }
 
     /// A record has this place.
@@ -142,6 +183,21 @@ mod tests {
         order.raise(i64::MAX - 1);
         assert_eq!(order.take(1).unwrap(), i64::MAX);
         assert!(order.take(1).is_err());
+    }
+
+    #[test]
+    fn distinct_places_are_known_until_somebody_gives_one() {
+        let order = Order::default();
+        assert!(!order.is_distinct());
+        let before = order.given();
+        order.set_distinct(before);
+        assert!(order.is_distinct());
+        order.take(2).unwrap();
+        assert!(order.is_distinct(), "it gives distinct places itself");
+        order.give(None);
+        assert!(!order.is_distinct());
+        order.set_distinct(before);
+        assert!(!order.is_distinct(), "a place was given since it was looked at");
     }
 
     #[test]

@@ -175,6 +175,12 @@ async fn moving(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
+async fn unique_places(engine: TestEngine) {
+    follow(engine, "unique_places").await;
+}
+
+#[apply(on_every_engine)]
+#[tokio::test]
 async fn requests_that_are_not_meant(engine: TestEngine) {
     follow(engine, "not_meant").await;
 }

@@ -39,8 +39,8 @@ pub(super) const ASSOCIATION_TEXTS: [&str; 7] =
     ["target", "foreignKey", "otherKey", "through", "sourceKey", "targetKey", "onDelete"];
 
 /// Options of columns that are looked at together with others.
-pub(super) const RELATED: [&str; 5] =
-    ["scopeKey", "defaultValue", "autoFill", "defaultToCurrentTime", "onUpdateToCurrentTime"];
+pub(super) const RELATED: [&str; 6] =
+    ["scopeKey", "unique", "defaultValue", "autoFill", "defaultToCurrentTime", "onUpdateToCurrentTime"];
 
 const MOMENTS: &[&str] = &["date", "datetime", "datetimeTz", "datetimeNoTz", "unixTimestamp"];
 
@@ -189,6 +189,12 @@ pub(super) fn check_defined(collection: &Collection, defined: &Defined) -> Resul
         return Err(problem("it fills itself and has a defaultValue: choose one".to_owned()));
     }
     let Some(Generator::Position { scope: Some(scope) }) = field.generator() else { return Ok(()) };
+    if field.is_unique() {
+        return Err(problem(
+            "scopeKey gives each order places from 1 on, which cannot be unique: leave one of the two out"
+                .to_owned(),
+        ));
+    }
     match collection.get(scope) {
         Some(divides) if can_name(divides) => Ok(()),
         Some(divides) => Err(problem(format!("scopeKey: a {} divides no order", divides.kind().as_str()))),

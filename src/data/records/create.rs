@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use serde_json::Value as Json;
 
-use super::position::orders;
+use super::position::{of_place_taken, orders};
 use super::writer::{Origin, Values, Writer};
 use super::{generate, raw, value};
 use crate::data::access::Action;
@@ -74,22 +74,29 @@ impl Writer<'_> {
     /// Writes the row with everything that fills itself.
     async fn insert(&mut self, collection: &Collection, mut own: Record) -> Result<Record, DataError> {
         let mut row = Row::of(collection, &mut own, self.options)?;
+        let mut taken = Vec::new();
         // The fields that an order is divided by come before it is known where it ends.
         for (field, scope) in orders(collection) {
             let given = own.remove(field.name()).filter(|value| !value.is_null());
             let scope = scope.and_then(|scope| Some((scope, row.value_of(collection, scope)?)));
             let scope = scope.as_ref().map(|(name, value)| (*name, value));
             let stored = match given {
-                Some(given) => value::to_storage(field, &given)?,
-                None => Value::Integer(self.next_position(collection, field, scope).await?),
+                Some(given) => {
+                    let stored = value::to_storage(field, &given)?;
+                    self.note_place(collection, field, scope, &stored)?;
+                    stored
+                }
+                None => {
+                    let (place, order) = self.next_position(collection, field, scope).await?;
+                    taken.push((field, order));
+                    Value::Integer(place)
+                }
             };
-            if let Value::Integer(place) = stored {
-                self.note_place(collection, field, scope, place)?;
-            }
             row.columns.push(field);
             row.values.push(stored);
         }
-        row.write(&mut &mut self.transaction.inner, collection).await
+        let written = row.write(&mut &mut self.transaction.inner, collection).await;
+        written.map_err(|error| of_place_taken(error, &taken))
     }
 
     /// The record by some of its fields, or a new one; whether it is new.

@@ -1,5 +1,6 @@
 //! The order of records: places that count from one, of which no two records have the same.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use sea_query::{CaseStatement, Expr, ExprTrait, Func, Query as Statement};
@@ -12,10 +13,17 @@ use crate::data::places::{Order, OrderName};
 use crate::data::{
     Collection, DataError, Field, FieldType, Filter, Generator, Operator, Query, Record, Sort, table,
 };
-use crate::database::Value;
+use crate::database::{DatabaseError, Value};
 
 /// Records that one statement gives places of their own.
 const PLACES_AT_ONCE: usize = 500;
+
+/// Places of a unique field are moved only where they are nearer to zero than this.
+const NEAR: i64 = 1 << 60;
+/// How far such places go aside while others move: behind all that are near.
+const ASIDE: i64 = 1 << 61;
+/// Where the record that is moved waits meanwhile.
+const WAITING: i64 = 1 << 62;
 
 /// Where a record is moved to.
 #[derive(Debug, Clone)]
@@ -48,6 +56,17 @@ struct Line<'a> {
 impl Line<'_> {
     fn filter(&self) -> Filter {
         self.scope.as_ref().map_or(Filter::All, |(name, value)| Filter::eq(*name, value.clone()))
+    }
+
+    /// The records whose places a move beside another one has to do with.
+    fn between(&self, moved: &Moved, target: &Record) -> Filter {
+        let name = self.field.name();
+        let Some(to) = self.place_of(target) else { return Filter::All };
+        let Some(from) = self.place_of(&moved.record).filter(|_| !moved.comes_in) else {
+            return Filter::on(name, Operator::Gte, to);
+        };
+        let [low, high] = if from < to { [from, to] } else { [to, from] };
+        Filter::on(name, Operator::Gte, low).and(Filter::on(name, Operator::Lte, high))
     }
 
     fn place_of(&self, record: &Record) -> Option<i64> {
@@ -90,6 +109,19 @@ pub(super) fn orders(collection: &Collection) -> impl Iterator<Item = (&Field, O
     })
 }
 
+/// A failure to write places that were taken off their orders. Where another record has one already, somebody
+/// gave it that place meanwhile: what failed is done again, when that is seen.
+pub(super) fn of_place_taken(error: DataError, taken: &[(&Field, Arc<Order>)]) -> DataError {
+    let DataError::Database(DatabaseError::Unique { columns }) = &error else { return error };
+    let Some((field, order)) =
+        taken.iter().find(|(field, _)| columns.iter().any(|name| name == field.column()))
+    else {
+        return error;
+    };
+    order.set_stale();
+    DatabaseError::Conflict(format!("a place of {} was given to another record", field.name())).into()
+}
+
 /// Whether nobody but this transaction has an order: whoever else has may have taken places of it that
 /// are not to be seen yet.
 fn is_alone(order: &Arc<Order>) -> bool {
@@ -104,10 +136,10 @@ impl Writer<'_> {
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-    ) -> Result<i64, DataError> {
+    ) -> Result<(i64, Arc<Order>), DataError> {
         let order = self.order(collection, field, scope).await?;
         let before = order.last();
-        match order.take(1) {
+        let place = match order.take(1) {
             // The record that had the last place may have got another one.
             Err(_) if is_alone(&order) => {
                 let last = self.last_place(collection, field, scope).await?;
@@ -115,7 +147,8 @@ impl Writer<'_> {
                 order.take(1)
             }
             taken => taken,
-        }
+        };
+        Ok((place?, order))
     }
 
     /// Keeps in mind the places that records are given by whoever writes them.
@@ -127,26 +160,27 @@ impl Writer<'_> {
     ) -> Result<(), DataError> {
         for (field, scope) in orders(collection) {
             let Some(given) = changes.get(field.name()) else { continue };
-            let Value::Integer(place) = value::to_storage(field, given)? else { continue };
+            let place = value::to_storage(field, given)?;
             for record in records {
                 let scope =
                     scope.and_then(|scope| Some((scope, changes.get(scope).or_else(|| record.get(scope))?)));
-                self.note_place(collection, field, scope, place)?;
+                self.note_place(collection, field, scope, &place)?;
             }
         }
         Ok(())
     }
 
-    /// Keeps in mind that a record has this place.
+    /// Keeps in mind that a record is given this place, or none.
     pub(super) fn note_place(
         &mut self,
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-        place: i64,
+        place: &Value,
     ) -> Result<(), DataError> {
         let name = self.order_name(collection, field, scope)?;
-        self.transaction.order(name).raise(place);
+        let place = if let Value::Integer(place) = place { Some(*place) } else { None };
+        self.transaction.order(name).give(place);
         Ok(())
     }
 
@@ -188,6 +222,9 @@ impl Writer<'_> {
                 Ok::<_, DataError>(())
             })
             .await?;
+        if order.take_stale() {
+            order.raise(self.last_place(collection, field, scope).await?);
+        }
         Ok(order)
     }
 
@@ -269,7 +306,8 @@ impl Writer<'_> {
         let scope = scope.zip(into);
         let order = self.order(collection, field, scope.as_ref().map(|(name, value)| (*name, value))).await?;
         let line = Line { collection, field, scope, order };
-        self.move_in(&line, Moved { record, comes_in, to }).await
+        let moved = self.move_in(&line, Moved { record, comes_in, to }).await;
+        moved.map_err(|error| of_place_taken(error, &[(field, line.order)]))
     }
 
     /// To move a record into another order is to change the field that divides the orders.
@@ -298,7 +336,7 @@ impl Writer<'_> {
 
     /// Moves a record to its place among those of an order.
     async fn move_in(&mut self, line: &Line<'_>, moved: Moved) -> Result<(), DataError> {
-        let standing = self.standing(line).await?;
+        let standing = self.standing(line, &moved).await?;
         if !standing.are_distinct {
             return self.renumber(line, moved).await;
         }
@@ -323,6 +361,12 @@ impl Writer<'_> {
                     (true, _) | (false, false) => taken,
                     (false, true) => taken.saturating_add(1),
                 };
+                if line.field.is_unique() {
+                    if [from, to].iter().any(|place| !(-NEAR..NEAR).contains(place)) {
+                        return self.renumber(line, moved).await;
+                    }
+                    self.put(line, &moved, WAITING).await?;
+                }
                 self.shift(line, from, to).await?;
                 to
             }
@@ -330,37 +374,71 @@ impl Writer<'_> {
         self.put(line, &moved, place).await
     }
 
-    async fn standing(&mut self, line: &Line<'_>) -> Result<Standing, DataError> {
+    /// Looks at the places of an order: at all of them, or where they are known to be distinct, at those alone
+    /// that a move has to do with.
+    async fn standing(&mut self, line: &Line<'_>, moved: &Moved) -> Result<Standing, DataError> {
+        let (given, is_alone) = (line.order.given(), is_alone(&line.order));
+        let is_known = line.order.is_distinct();
+        let concerned = match &moved.to {
+            Destination::Last if is_known => return Ok(Standing { are_distinct: true, least: None }),
+            Destination::Beside { target, .. } if is_known => line.between(moved, target),
+            _ => Filter::All,
+        };
         let statement = {
             let compiler = self.compiler().unguarded();
             let place = || Expr::col(line.field.column().to_owned());
+            let counts = match is_known && concerned == Filter::All {
+                true => [Expr::val(0), Expr::val(0)],
+                false => {
+                    [Func::count(Expr::col(sea_query::Asterisk)).into(), Func::count_distinct(place()).into()]
+                }
+            };
             Statement::select()
-                .expr(Func::count(Expr::col(sea_query::Asterisk)))
-                .expr(Func::count_distinct(place()))
+                .exprs(counts)
                 .expr(Func::min(place()))
                 .from(table::table(line.collection, compiler.namespace))
-                .cond_where(compiler.condition(line.collection, None, &line.filter())?)
+                .cond_where(compiler.condition(line.collection, None, &line.filter().and(concerned))?)
                 .to_owned()
         };
         let row = self.transaction.inner.query(&statement).await?.into_iter().next();
         let values = row.map(crate::database::Row::into_values).unwrap_or_default();
-        match values.as_slice() {
-            [all, distinct, least] => Ok(Standing {
-                are_distinct: all == distinct,
-                least: if let Value::Integer(least) = least { Some(*least) } else { None },
-            }),
-            _ => Err(value::unreadable(line.collection, line.field.name(), "number")),
+        let [all, distinct, least] = values.as_slice() else {
+            return Err(value::unreadable(line.collection, line.field.name(), "number"));
+        };
+        let are_distinct = all == distinct;
+        if are_distinct && is_alone {
+            line.order.set_distinct(given);
         }
+        Ok(Standing {
+            are_distinct,
+            least: if let Value::Integer(least) = least { Some(*least) } else { None },
+        })
     }
 
-    /// Makes room at a place: what is between it and another place, which becomes free, moves by one.
+    /// Makes room at a place: what is between it and another place, which becomes free, moves by one. Places
+    /// of a unique field go aside together first: one after the other, each would meet the next one.
     async fn shift(&mut self, line: &Line<'_>, from: i64, to: i64) -> Result<(), DataError> {
-        let name = line.field.name();
-        let (between, step) = if to > from {
-            (Filter::greater(name, from).and(Filter::on(name, Operator::Lte, to)), -1)
-        } else {
-            (Filter::less(name, from).and(Filter::on(name, Operator::Gte, to)), 1)
+        let (low, high, step) = match to.cmp(&from) {
+            Ordering::Greater => (from + 1, to, -1),
+            Ordering::Less => (to, from - 1, 1),
+            Ordering::Equal => return Ok(()),
         };
+        if !line.field.is_unique() {
+            return self.add_to_places(line, (low, high), step).await;
+        }
+        self.add_to_places(line, (low, high), ASIDE).await?;
+        self.add_to_places(line, (low + ASIDE, high + ASIDE), step - ASIDE).await
+    }
+
+    /// Moves all that is between two places by so much.
+    async fn add_to_places(
+        &mut self,
+        line: &Line<'_>,
+        (low, high): (i64, i64),
+        step: i64,
+    ) -> Result<(), DataError> {
+        let name = line.field.name();
+        let between = Filter::on(name, Operator::Gte, low).and(Filter::on(name, Operator::Lte, high));
         let statement = {
             let compiler = self.compiler().unguarded();
             let column = Expr::col(line.field.column().to_owned());
@@ -406,7 +484,8 @@ impl Writer<'_> {
         let to = to.min(rows.len());
         rows.insert(to, moved.record.clone());
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let is_free = is_alone && line.order.end_at(count, before);
+        // The places of a unique field may be those of others until they are given up.
+        let is_free = is_alone && !line.field.is_unique() && line.order.end_at(count, before);
         let first = if is_free { 1 } else { line.order.take(rows.len())? };
         let placed = (first..).zip(rows).enumerate().filter(|(at, _)| *at != to).map(|(_, placed)| placed);
         let changed: Vec<(i64, Record)> =

@@ -205,7 +205,7 @@ impl Writer<'_> {
                 continue;
             };
             if !changes.contains_key(field.name()) {
-                let place = self.next_position(collection, field, Some((scope, &value))).await?;
+                let (place, _) = self.next_position(collection, field, Some((scope, &value))).await?;
                 changes.insert(field.name().to_owned(), Json::from(place));
             }
         }
