@@ -7,7 +7,7 @@
 //! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`, `moment.rs`).
 //!
 //! An engine is a folder here with a type of its own, and a variant in `Database` and
-//! `Transaction`. SQLite does what is more than a moment's work on the threads of `workers.rs`, which
+//! `Transaction`. SQLite does what is more than a moment's work on the threads of `blocking_pool.rs`, which
 //! all databases share.
 //! What engines with servers have in common is in `server/`: lending connections, statements,
 //! transactions; such an engine adds its connection and how databases are made and removed.
@@ -19,6 +19,7 @@ use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
 mod again;
+mod blocking_pool;
 mod date_format;
 mod decimal;
 mod descriptors;
@@ -26,22 +27,21 @@ mod engine;
 mod error;
 mod executor;
 mod expression;
-mod kept;
 mod location;
 mod moment;
 mod mysql;
 mod pattern;
-mod places;
 mod postgres;
 mod refusal;
+mod resizable_semaphore;
 mod rows;
 mod savepoints;
 mod server;
 mod sqlite;
 mod statement;
+mod statement_cache;
 mod transaction;
 mod value;
-mod workers;
 
 pub(crate) use again::Tries;
 pub(crate) use descriptors::are_used_up;
@@ -52,8 +52,8 @@ pub use executor::Executor;
 pub use location::Location;
 pub use moment::{InvalidFormat, StoredMoment};
 pub use pattern::{Pattern, Position, case_folded};
-pub(crate) use places::{Place, Places};
 pub use refusal::Refusal;
+pub(crate) use resizable_semaphore::{Permit, ResizableSemaphore};
 pub use rows::Rows;
 pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Sessions, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};

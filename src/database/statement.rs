@@ -11,7 +11,7 @@ use sea_query::{
 };
 
 use super::Engine;
-use super::kept::MOST_VALUES;
+use super::statement_cache::MAX_VALUES;
 
 /// SQL of one engine with the values it binds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -106,7 +106,7 @@ impl Writer {
     fn number(&mut self, kind: Option<&str>) {
         let number = self.values.len() + 1;
         self.sql.push_str(if kind.is_some() { "CAST(" } else { "" });
-        if number <= MOST_VALUES {
+        if number <= MAX_VALUES {
             self.places.push(self.sql.len());
         }
         self.sql.push_str(&format!("${number}"));
@@ -328,7 +328,7 @@ mod tests {
             assert!(statement.render(Engine::Mysql).places.is_empty());
         }
         let mut many = chosen;
-        for _ in 0..MOST_VALUES {
+        for _ in 0..MAX_VALUES {
             many.and_where(Expr::col("a").ne(1));
         }
         assert!(many.render(Engine::Postgres).places.is_empty());

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use crate::database::{Place, Places};
+use crate::database::{Permit, ResizableSemaphore};
 use crate::protocol::{Limit, LimitValues, Limits};
 
 /// A body of this size or less comes with its head, or just behind it. It is not counted: there are no
@@ -70,7 +70,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: ArcSwap<Limits>,
-    turns: Arc<Places>,
+    turns: Arc<ResizableSemaphore>,
     waiting: AtomicU32,
     connections: AtomicU32,
     body_bytes: AtomicU64,
@@ -82,7 +82,7 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            turns: Arc::new(Places::new(limits.in_flight)),
+            turns: Arc::new(ResizableSemaphore::new(limits.in_flight)),
             limits: ArcSwap::from_pointee(limits),
             waiting: AtomicU32::new(0),
             connections: AtomicU32::new(0),
@@ -194,7 +194,7 @@ impl Drop for Arrival {
 /// The application works on a request.
 #[derive(Debug)]
 pub struct Turn {
-    _place: Place,
+    _place: Permit,
 }
 
 struct Waiting<'a>(&'a AtomicU32);
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn an_idle_application_pays_little() {
-        let size = size_of::<Admission>() + size_of::<Limits>() + size_of::<Places>() + 64;
+        let size = size_of::<Admission>() + size_of::<Limits>() + size_of::<ResizableSemaphore>() + 64;
         assert!(size < 320, "{size} bytes");
     }
 }

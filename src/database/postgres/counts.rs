@@ -11,7 +11,7 @@
 
 use sea_query::Value as Bound;
 
-use crate::database::kept::Kept;
+use crate::database::statement_cache::StatementCache;
 use crate::database::{Rendered, Row, Value};
 
 /// The question for [`Counts::learn`]: the server's version, and how it stores tables.
@@ -29,7 +29,7 @@ const LONGEST_SNAPSHOT: usize = 512;
 pub(super) struct Counts {
     /// Whether the server's snapshots say what a statement sees; `None` until it was asked.
     comparable: Option<bool>,
-    known: Kept<Known>,
+    known: StatementCache<Known>,
 }
 
 #[derive(Debug)]

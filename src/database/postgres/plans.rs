@@ -13,7 +13,7 @@ use sea_query::Value as Bound;
 use tokio_postgres::types::Type;
 
 use crate::database::Rendered;
-use crate::database::kept::Kept;
+use crate::database::statement_cache::StatementCache;
 
 /// Plans that a connection keeps. Each costs the server some 35 KB.
 const PLANS: usize = 32;
@@ -27,9 +27,9 @@ const FRESH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Plans<P> {
     /// How often something was asked that has no plan, since when.
-    asked: Kept<(u32, Instant)>,
+    asked: StatementCache<(u32, Instant)>,
     /// Since when; `None` where nothing can be written in.
-    made: Kept<(Option<P>, Instant)>,
+    made: StatementCache<(Option<P>, Instant)>,
 }
 
 /// How a statement is run.
@@ -45,7 +45,7 @@ pub(super) enum Planning<P> {
 
 impl<P> Default for Plans<P> {
     fn default() -> Self {
-        Self { asked: Kept::default(), made: Kept::at_most(PLANS) }
+        Self { asked: StatementCache::default(), made: StatementCache::at_most(PLANS) }
     }
 }
 

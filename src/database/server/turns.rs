@@ -9,9 +9,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit as Permit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::database::{Place, Places};
+use crate::database::{Permit, ResizableSemaphore};
 
 /// Connections before it is known how many the server allows.
 const AT_FIRST: u32 = 2;
@@ -59,7 +59,7 @@ impl Gate {
         self.size.store(size, Ordering::Relaxed);
     }
 
-    /// Places that nobody has.
+    /// Permits that nobody has.
     pub(super) fn free(&self) -> usize {
         self.places.available_permits()
     }
@@ -67,7 +67,7 @@ impl Gate {
 
 /// The connections that one application has at a time: it slows itself, not its neighbours.
 pub(super) struct Turns {
-    all: Arc<Places>,
+    all: Arc<ResizableSemaphore>,
     first: Arc<Semaphore>,
     gates: [Arc<Gate>; 3],
     /// Each turn has one of these; who still waits has none.
@@ -76,21 +76,21 @@ pub(super) struct Turns {
 
 /// A turn, given back when it is dropped.
 pub(super) struct Turn {
-    _own: Place,
+    _own: Permit,
     _rank: Rank,
-    _places: [Permit; 3],
+    _places: [OwnedSemaphorePermit; 3],
     _taken: Arc<()>,
 }
 
 #[expect(dead_code, reason = "held until they are dropped")]
 enum Rank {
-    First(Permit),
-    Further([Permit; 3]),
+    First(OwnedSemaphorePermit),
+    Further([OwnedSemaphorePermit; 3]),
 }
 
 impl Turns {
     pub(super) fn new(most: u32, gates: [Arc<Gate>; 3]) -> Self {
-        let all = Arc::new(Places::new(most));
+        let all = Arc::new(ResizableSemaphore::new(most));
         Self { all, first: Arc::new(Semaphore::new(1)), gates, taken: Arc::new(()) }
     }
 
@@ -111,7 +111,10 @@ impl Turns {
         Ok(Turn { _own: own, _rank: rank, _places: places, _taken: Arc::clone(&self.taken) })
     }
 
-    async fn each(&self, of: impl Fn(&Gate) -> &Arc<Semaphore>) -> Result<[Permit; 3], AcquireError> {
+    async fn each(
+        &self,
+        of: impl Fn(&Gate) -> &Arc<Semaphore>,
+    ) -> Result<[OwnedSemaphorePermit; 3], AcquireError> {
         let [database, user, all] = &self.gates;
         Ok([
             Arc::clone(of(database)).acquire_owned().await?,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::database::Rendered;
-use crate::database::kept::Kept;
+use crate::database::statement_cache::StatementCache;
 
 /// A place in the order in which counts are begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub(super) struct Ticket(u64);
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     next: AtomicU64,
-    known: Mutex<Kept<Known>>,
+    known: Mutex<StatementCache<Known>>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 //! handing it to another thread and back takes longer than that.
 //!
 //! What a moment's work is shows when it is tried. A statement that turns out to take longer is broken
-//! off and done by the workers (`workers.rs`), from then on at once, for a while. How long it takes
+//! off and done by the workers (`blocking_pool.rs`), from then on at once, for a while. How long it takes
 //! there is remembered too: those that keep a core busy take turns (`mod.rs`).
 
 use std::sync::LazyLock;

@@ -27,8 +27,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use sea_query::{ExprTrait, Query};
 
-use super::workers::{self, Owner};
-use super::{DatabaseError, Engine, Place, Places, Rendered, Row, Rows, Statement};
+use super::blocking_pool::{self, Owner};
+use super::{DatabaseError, Engine, Permit, Rendered, ResizableSemaphore, Row, Rows, Statement};
 use connection::Role;
 use grouped::Grouped;
 use in_place::InPlace;
@@ -49,11 +49,11 @@ pub(super) struct Sqlite {
 struct Shared {
     parking: Arc<Parking>,
     /// One place: the turn to write.
-    write_turn: Arc<Places>,
+    write_turn: Arc<ResizableSemaphore>,
     /// A place for each connection that reads.
-    read_turns: Arc<Places>,
+    read_turns: Arc<ResizableSemaphore>,
     /// A place for each of those that may keep a core busy.
-    heavy_turns: Arc<Places>,
+    heavy_turns: Arc<ResizableSemaphore>,
     /// Statements that wait for the turn to write.
     grouped: Grouped,
     in_place: InPlace,
@@ -153,9 +153,9 @@ impl Sqlite {
         let sqlite = Self {
             shared: Arc::new(Shared {
                 parking: Arc::new(Parking::new(path)),
-                write_turn: Arc::new(Places::new(1)),
-                read_turns: Arc::new(Places::new(READERS)),
-                heavy_turns: Arc::new(Places::new(heavy(READERS))),
+                write_turn: Arc::new(ResizableSemaphore::new(1)),
+                read_turns: Arc::new(ResizableSemaphore::new(READERS)),
+                heavy_turns: Arc::new(ResizableSemaphore::new(heavy(READERS))),
                 grouped: Grouped::default(),
                 in_place: InPlace::default(),
             }),
@@ -185,7 +185,7 @@ impl Sqlite {
     }
 
     /// Waits for a turn of those statements that keep a core busy, where this is one.
-    async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Place>, DatabaseError> {
+    async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Permit>, DatabaseError> {
         let in_place = &self.shared.in_place;
         // Without a turn to read, which what is brief has more use for meanwhile.
         match !in_place.is_brief(statement) && in_place.is_heavy(statement) {
@@ -196,7 +196,7 @@ impl Sqlite {
 
     async fn query_in_turn(
         &self,
-        mut heavy: Option<Place>,
+        mut heavy: Option<Permit>,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
         let Shared { in_place, heavy_turns, .. } = &*self.shared;
@@ -275,7 +275,8 @@ impl Sqlite {
             Some(lease) => lease,
             None => {
                 let parking = Arc::clone(&shared.parking);
-                let opened = workers::run(parking.owner(), move || Lease::take(&parking, Role::Reader)).await;
+                let opened =
+                    blocking_pool::run(parking.owner(), move || Lease::take(&parking, Role::Reader)).await;
                 match opened.unwrap_or_else(|| Err(error::panicked(self.path()))) {
                     Ok(lease) => lease,
                     Err(error) => return Some(Err(error)),
@@ -368,7 +369,7 @@ impl Sqlite {
                 turn = self.turn(Role::Writer) => turn?,
             };
             let shared = Arc::clone(shared);
-            let working = workers::run(shared.parking.owner(), move || {
+            let working = blocking_pool::run(shared.parking.owner(), move || {
                 let _turn = turn;
                 shared.grouped.work(&shared.parking);
             });
@@ -403,7 +404,7 @@ impl Sqlite {
     /// Closes the connections that nobody uses.
     pub(super) async fn rest(&self) {
         let parking = Arc::clone(&self.shared.parking);
-        workers::run(Owner::NOBODY, move || parking.clear()).await;
+        blocking_pool::run(Owner::NOBODY, move || parking.clear()).await;
     }
 
     /// How many connections read at a time, and how long a statement may take; from now on.
@@ -417,7 +418,7 @@ impl Sqlite {
         self.shared.parking.time_for(statement)
     }
 
-    async fn turn(&self, role: Role) -> Result<Place, DatabaseError> {
+    async fn turn(&self, role: Role) -> Result<Permit, DatabaseError> {
         self.turn_of(match role {
             Role::Writer => &self.shared.write_turn,
             Role::Reader => &self.shared.read_turns,
@@ -425,7 +426,7 @@ impl Sqlite {
         .await
     }
 
-    async fn turn_of(&self, turns: &Arc<Places>) -> Result<Place, DatabaseError> {
+    async fn turn_of(&self, turns: &Arc<ResizableSemaphore>) -> Result<Permit, DatabaseError> {
         let turn = turns.take().await.map_err(|_| self.shared.parking.closed())?;
         self.shared.parking.check_open()?;
         Ok(turn)
@@ -435,14 +436,14 @@ impl Sqlite {
     /// which undoes it; the turn is kept until then.
     async fn run<T: Send + 'static>(
         &self,
-        turn: Place,
+        turn: Permit,
         role: Role,
         time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let parking = Arc::clone(&self.shared.parking);
         let (job, _waiting) = giving_up::work(time);
-        workers::run(self.shared.parking.owner(), move || {
+        blocking_pool::run(self.shared.parking.owner(), move || {
             // Declared before the lease, so that it is given back after it.
             let _turn = turn;
             let mut lease = Lease::take(&parking, role)?;
@@ -457,7 +458,7 @@ impl Sqlite {
 /// Of so many connections that read, those that may keep a core busy: one core is left to others, and
 /// one connection to what is brief.
 fn heavy(readers: u32) -> u32 {
-    let cores = u32::try_from(workers::cores()).unwrap_or(u32::MAX);
+    let cores = u32::try_from(blocking_pool::cores()).unwrap_or(u32::MAX);
     std::cmp::max(std::cmp::min(cores, readers).saturating_sub(1), 1)
 }
 
@@ -480,7 +481,9 @@ async fn on_worker<T: Send + 'static>(
     work: impl FnOnce(&Path) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
     let owned = path.to_owned();
-    workers::run(Owner::NOBODY, move || work(&owned)).await.unwrap_or_else(|| Err(error::panicked(path)))
+    blocking_pool::run(Owner::NOBODY, move || work(&owned))
+        .await
+        .unwrap_or_else(|| Err(error::panicked(path)))
 }
 
 #[cfg(test)]
@@ -515,6 +518,6 @@ mod tests {
     #[test]
     fn of_the_connections_that_read_one_is_kept_from_what_is_heavy() {
         assert_eq!((heavy(1), heavy(2)), (1, 1));
-        assert!(usize::try_from(heavy(1000)).unwrap() < workers::cores().max(2));
+        assert!(usize::try_from(heavy(1000)).unwrap() < blocking_pool::cores().max(2));
     }
 }

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::connection::{self, Identity, Role};
 use super::counts::{Counts, Ticket};
 use super::error;
+use crate::database::blocking_pool::{self, Owner};
 use crate::database::descriptors::{self, Share};
-use crate::database::workers::{self, Owner};
 use crate::database::{DatabaseError, Rendered};
 
 /// A connection that was not used for this long is closed, and its memory given back.
@@ -278,7 +278,7 @@ impl Drop for Parking {
         let connections = self.empty();
         // The last connection of a database writes its log back when it is closed.
         if connections.0.is_some() || !connections.1.is_empty() {
-            workers::submit(Owner::NOBODY, move || drop(connections));
+            blocking_pool::submit(Owner::NOBODY, move || drop(connections));
         }
     }
 }

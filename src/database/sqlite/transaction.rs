@@ -9,7 +9,7 @@ use super::connection::{self, Role};
 use super::parking::{Lease, Parking};
 use super::{error, giving_up};
 use crate::database::savepoints::Savepoints;
-use crate::database::{DatabaseError, Place, Rendered, Row, workers};
+use crate::database::{DatabaseError, Permit, Rendered, Row, blocking_pool};
 
 /// A transaction. Dropped without a commit, it is rolled back on a worker.
 #[derive(Debug)]
@@ -25,13 +25,13 @@ pub(in crate::database) struct Transaction {
 #[derive(Debug)]
 struct Held {
     lease: Lease,
-    _turn: Place,
+    _turn: Permit,
 }
 
 impl Transaction {
-    pub(super) async fn begin(parking: Arc<Parking>, turn: Place) -> Result<Self, DatabaseError> {
+    pub(super) async fn begin(parking: Arc<Parking>, turn: Permit) -> Result<Self, DatabaseError> {
         let for_worker = Arc::clone(&parking);
-        let begun = workers::run(parking.owner(), move || {
+        let begun = blocking_pool::run(parking.owner(), move || {
             let mut held = Held { lease: Lease::take(&for_worker, Role::Writer)?, _turn: turn };
             connection::begin(held.lease.connection())
                 .map_err(|failed| error::describe(for_worker.path(), failed))?;
@@ -123,7 +123,7 @@ impl Transaction {
     ) -> Result<T, DatabaseError> {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
         let (job, _waiting) = giving_up::work(time);
-        let done = workers::run(self.parking.owner(), move || {
+        let done = blocking_pool::run(self.parking.owner(), move || {
             // SQLite ends a transaction by itself on some errors, a full disk for one.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
@@ -145,7 +145,7 @@ impl Transaction {
                 Err(error)
             }
             Some(Err(error)) => {
-                workers::run(self.parking.owner(), move || drop(held)).await;
+                blocking_pool::run(self.parking.owner(), move || drop(held)).await;
                 Err(error)
             }
             None => Err(self.ended()),
@@ -163,7 +163,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            workers::submit(self.parking.owner(), move || drop(held));
+            blocking_pool::submit(self.parking.owner(), move || drop(held));
         }
     }
 }

@@ -1,29 +1,29 @@
-//! A number of places that can change while some of them are taken.
+//! A semaphore whose number of permits can change while some of them are taken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-/// Places, given in the order of arrival. Taking one that is free takes no lock.
+/// Permits, given in the order of arrival. Taking one that is free takes no lock.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ResizableSemaphore {
     free: Arc<Semaphore>,
     size: AtomicU32,
-    /// Places that are to go, and are still taken.
+    /// Permits that are to go, and are still taken.
     owed: AtomicU32,
     closing: AtomicBool,
 }
 
-/// A place, given back when this is dropped.
+/// A permit, given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Permit {
     /// `None` only while this is dropped.
     permit: Option<OwnedSemaphorePermit>,
-    places: Arc<Places>,
+    semaphore: Arc<ResizableSemaphore>,
 }
 
-impl Places {
+impl ResizableSemaphore {
     pub(crate) fn new(size: u32) -> Self {
         Self {
             free: Arc::new(Semaphore::new(size as usize)),
@@ -54,22 +54,22 @@ impl Places {
         self.free.add_permits((more - kept) as usize);
     }
 
-    /// A place, if one is free and nobody waits for it.
-    pub(crate) fn try_take(self: &Arc<Self>) -> Result<Place, TryAcquireError> {
-        Arc::clone(&self.free).try_acquire_owned().map(|permit| self.place(permit))
+    /// A permit, if one is free and nobody waits for it.
+    pub(crate) fn try_take(self: &Arc<Self>) -> Result<Permit, TryAcquireError> {
+        Arc::clone(&self.free).try_acquire_owned().map(|permit| self.lend(permit))
     }
 
-    /// Waits for a place; fails once they are closed.
-    pub(crate) async fn take(self: &Arc<Self>) -> Result<Place, AcquireError> {
-        Arc::clone(&self.free).acquire_owned().await.map(|permit| self.place(permit))
+    /// Waits for a permit; fails once they are closed.
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Permit, AcquireError> {
+        Arc::clone(&self.free).acquire_owned().await.map(|permit| self.lend(permit))
     }
 
-    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        Place { permit: Some(permit), places: Arc::clone(self) }
+    fn lend(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Permit {
+        Permit { permit: Some(permit), semaphore: Arc::clone(self) }
     }
 
     /// Waits until all were given back. Whoever asks from now on waits for ever, or until
-    /// [`Places::refuse`].
+    /// [`ResizableSemaphore::refuse`].
     pub(crate) async fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         let size = self.size.load(Ordering::SeqCst);
@@ -83,7 +83,7 @@ impl Places {
         self.free.close();
     }
 
-    /// Takes one of the places that are to go off the debt.
+    /// Takes one of the permits that are to go off the debt.
     fn pay(&self) -> bool {
         self.owed.load(Ordering::SeqCst) > 0
             && self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |owed| owed.checked_sub(1)).is_ok()
@@ -100,15 +100,15 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        if self.places.pay() {
+        if self.semaphore.pay() {
             return permit.forget();
         }
         drop(permit);
         // The number may have been lowered just now.
-        self.places.settle();
+        self.semaphore.settle();
     }
 }
 
@@ -116,45 +116,45 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn count(places: &Arc<Places>) -> Vec<Place> {
-        std::iter::from_fn(|| places.try_take().ok()).collect()
+    fn count(semaphore: &Arc<ResizableSemaphore>) -> Vec<Permit> {
+        std::iter::from_fn(|| semaphore.try_take().ok()).collect()
     }
 
     #[test]
     fn their_number_changes_while_some_are_taken() {
-        let places = Arc::new(Places::new(4));
-        let mut taken = count(&places);
+        let semaphore = Arc::new(ResizableSemaphore::new(4));
+        let mut taken = count(&semaphore);
         assert_eq!(taken.len(), 4);
-        places.resize(2);
+        semaphore.resize(2);
         taken.truncate(2);
-        assert!(places.try_take().is_err(), "two of two are taken");
+        assert!(semaphore.try_take().is_err(), "two of two are taken");
         taken.pop();
-        assert_eq!(count(&places).len(), 1);
-        places.resize(1);
-        assert!(places.try_take().is_err());
-        places.resize(3);
-        assert_eq!(count(&places).len(), 2, "one of three is taken");
+        assert_eq!(count(&semaphore).len(), 1);
+        semaphore.resize(1);
+        assert!(semaphore.try_take().is_err());
+        semaphore.resize(3);
+        assert_eq!(count(&semaphore).len(), 2, "one of three is taken");
         drop(taken);
-        assert_eq!(count(&places).len(), 3);
-        places.resize(1);
-        places.resize(2);
-        assert_eq!(count(&places).len(), 2);
+        assert_eq!(count(&semaphore).len(), 3);
+        semaphore.resize(1);
+        semaphore.resize(2);
+        assert_eq!(count(&semaphore).len(), 2);
     }
 
     #[tokio::test]
     async fn who_waits_gets_a_new_place_and_closing_waits_for_all() {
-        let places = Arc::new(Places::new(1));
-        let first = places.take().await.unwrap();
+        let semaphore = Arc::new(ResizableSemaphore::new(1));
+        let first = semaphore.take().await.unwrap();
         let waiting = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.take().await }
+            let semaphore = Arc::clone(&semaphore);
+            async move { semaphore.take().await }
         });
         tokio::task::yield_now().await;
-        places.resize(2);
+        semaphore.resize(2);
         let second = waiting.await.unwrap().unwrap();
         let closing = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.close().await }
+            let semaphore = Arc::clone(&semaphore);
+            async move { semaphore.close().await }
         });
         tokio::task::yield_now().await;
         drop(first);
@@ -162,7 +162,7 @@ mod tests {
         assert!(!closing.is_finished());
         drop(second);
         closing.await.unwrap();
-        places.resize(5);
-        assert!(places.try_take().is_err(), "closed places do not grow");
+        semaphore.resize(5);
+        assert!(semaphore.try_take().is_err(), "closed semaphore do not grow");
     }
 }

@@ -7,26 +7,26 @@ use super::Rendered;
 
 /// Statements of which something is kept, where no other number is said: counts may be another for
 /// each user in a role with a scope.
-const MOST: usize = 128;
+const MAX_STATEMENTS: usize = 128;
 /// Of a statement that binds more values, or has more bytes with them, nothing is kept.
-pub(super) const MOST_VALUES: usize = 16;
-const LONGEST: usize = 4096;
+pub(super) const MAX_VALUES: usize = 16;
+const MAX_LENGTH: usize = 4096;
 
 /// What is known about statements. Of more than it holds, what was not asked for the longest goes.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(super) struct StatementCache<T> {
     most: usize,
     /// Without a bound of its own, which would be reserved at once; nothing where nothing is kept.
     entries: Option<LruCache<Rendered, T>>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for StatementCache<T> {
     fn default() -> Self {
-        Self::at_most(MOST)
+        Self::at_most(MAX_STATEMENTS)
     }
 }
 
-impl<T> Kept<T> {
+impl<T> StatementCache<T> {
     /// What is known of no more statements than this.
     pub(super) const fn at_most(most: usize) -> Self {
         Self { most, entries: None }
@@ -79,7 +79,7 @@ impl<T> Kept<T> {
 /// Whether something is kept of a statement. Comparing it with others takes no longer than looking
 /// at its bytes.
 fn is_worth_it(statement: &Rendered) -> bool {
-    statement.values.len() <= MOST_VALUES && length(statement) <= LONGEST
+    statement.values.len() <= MAX_VALUES && length(statement) <= MAX_LENGTH
 }
 
 /// The bytes of a statement's text, and of the texts and long numbers that it binds; JSON is too long.
@@ -107,22 +107,22 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_kept_longest() {
-        let mut kept = Kept::default();
-        for table in 0..2 * MOST {
+        let mut kept = StatementCache::default();
+        for table in 0..2 * MAX_STATEMENTS {
             kept.keep(&of(table), table);
             assert_eq!(kept.get(&of(0)), Some(&mut 0));
         }
-        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
+        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MAX_STATEMENTS));
         assert_eq!(kept.peek(&of(1)), None);
-        assert_eq!(kept.peek(&of(2 * MOST - 1)), Some(&(2 * MOST - 1)));
+        assert_eq!(kept.peek(&of(2 * MAX_STATEMENTS - 1)), Some(&(2 * MAX_STATEMENTS - 1)));
         kept.keep(&of(0), 7);
         assert_eq!(kept.peek(&of(0)), Some(&7));
-        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MOST));
+        assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(MAX_STATEMENTS));
         let bound = Rendered { values: vec![1_i32.into()], ..of(0) };
         assert_eq!(kept.peek(&bound), None, "with other values it is another statement");
         kept.forget(&of(0));
         assert_eq!(kept.peek(&of(0)), None);
-        kept.forget_unused(|&table| table < 2 * MOST - 5);
+        kept.forget_unused(|&table| table < 2 * MAX_STATEMENTS - 5);
         assert_eq!(kept.entries.as_ref().map(LruCache::len), Some(5));
         kept.clear();
         assert!(kept.entries.is_none());
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_is_worth_it() {
-        let mut kept = Kept::default();
-        let many = Rendered { values: vec![1_i32.into(); MOST_VALUES + 1], ..of(0) };
-        let long = Rendered::of(&"x".repeat(LONGEST + 1));
-        let bound = Rendered { values: vec!["x".repeat(LONGEST).into()], ..of(0) };
+        let mut kept = StatementCache::default();
+        let many = Rendered { values: vec![1_i32.into(); MAX_VALUES + 1], ..of(0) };
+        let long = Rendered::of(&"x".repeat(MAX_LENGTH + 1));
+        let bound = Rendered { values: vec!["x".repeat(MAX_LENGTH).into()], ..of(0) };
         let document = Rendered { values: vec![serde_json::json!({}).into()], ..of(0) };
         let exponent: bigdecimal::BigDecimal = "1e1000000000".parse().unwrap();
         let exponent = Rendered { values: vec![exponent.into()], ..of(0) };

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads at the most, however many are stuck.
-const MOST: usize = 64;
+const MAX_THREADS: usize = 64;
 /// How long work waits while every thread is busy, before there is another thread.
 const STUCK: Duration = Duration::from_millis(5);
 /// How long a thread that was started for that stays without work.
@@ -203,7 +203,7 @@ fn work(queue: &'static Queue, stays: bool) {
 fn watch_over(queue: &'static Queue) {
     let mut jobs = queue.jobs.lock();
     loop {
-        if jobs.ready.is_empty() || jobs.threads >= MOST {
+        if jobs.ready.is_empty() || jobs.threads >= MAX_THREADS {
             jobs.watched = false;
             queue.stuck.wait(&mut jobs);
             continue;
