@@ -1,7 +1,7 @@
 //! The file descriptors that embedded databases may have open, of those that the process may have.
 //!
 //! Each connection to a SQLite file takes a share of one budget. Where the budget is used up,
-//! connections that nobody uses are closed, the longest unused first (`sqlite/parking.rs`); what is
+//! connections that nobody uses are closed, the longest unused first (`sqlite/pool.rs`); what is
 //! reserved, the main application's database, is always given its share.
 
 use std::io;

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{CachedStatement as Prepared, Connection, OpenFlags, ToSql};
 
-use super::{error, functions, keys, pace};
+use super::{error, functions, keys, progress_handler};
 use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
@@ -64,7 +64,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError>
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|failed| error::describe(path, failed))?;
     set_up(path, &connection, role)
-        .and_then(|()| pace::watch(&mut connection))
+        .and_then(|()| progress_handler::watch(&mut connection))
         .map_err(|failed| error::describe(path, failed))?;
     Ok(connection)
 }
@@ -101,7 +101,7 @@ pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
 /// A number that changes when anybody else has committed something; `None` where SQLite cannot say it
 /// at once.
 pub(super) fn data_version(connection: &Connection) -> Option<i64> {
-    let _running = pace::begin_briefly();
+    let _running = progress_handler::begin_briefly();
     let mut prepared = connection.prepare_cached("PRAGMA data_version").ok()?;
     prepared.query_row([], |row| row.get(0)).ok()
 }

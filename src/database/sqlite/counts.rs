@@ -89,7 +89,7 @@ mod tests {
     async fn what_anybody_commits_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = table(&folder).await;
-        let counts = sqlite.shared.parking.counts();
+        let counts = sqlite.shared.pool.counts();
         assert_eq!(sqlite.count(all()).await, Ok(0));
         assert_eq!(sqlite.count(all()).await, Ok(0));
         assert!(counts.has(&all()), "it is known now");

@@ -2,22 +2,22 @@
 //!
 //! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Whose
 //! turn it is, is settled among the async callers by semaphores, so that no thread ever waits for
-//! a lock. Whoever has the turn to read does what is a moment's work itself (`in_place.rs`); what
+//! a lock. Whoever has the turn to read does what is a moment's work itself (`inline_read.rs`); what
 //! keeps a core busy has turns of its own besides, fewer than there are cores. Whoever has the turn
-//! to write has all statements done that wait for it, with one wait for the disk (`grouped.rs`).
-//! Connections are opened when they are needed, parked between statements (`parking.rs`) and closed
+//! to write has all statements done that wait for it, with one wait for the disk (`group_commit.rs`).
+//! Connections are opened when they are needed, parked between statements (`pool.rs`) and closed
 //! when idle, so that an application nobody uses costs no connection at all.
 
+mod cancel;
 mod connection;
 mod counts;
 mod error;
 pub(super) mod functions;
-mod giving_up;
-mod grouped;
-mod in_place;
+mod group_commit;
+mod inline_read;
 mod keys;
-mod pace;
-mod parking;
+mod pool;
+mod progress_handler;
 mod transaction;
 
 use std::path::{Path, PathBuf};
@@ -30,9 +30,9 @@ use sea_query::{ExprTrait, Query};
 use super::blocking_pool::{self, Owner};
 use super::{DatabaseError, Engine, Permit, Rendered, ResizableSemaphore, Row, Rows, Statement};
 use connection::Role;
-use grouped::Grouped;
-use in_place::InPlace;
-use parking::{Lease, Parking};
+use group_commit::GroupCommit;
+use inline_read::InlineReads;
+use pool::{Lease, Pool};
 
 pub(super) use transaction::Transaction;
 
@@ -47,7 +47,7 @@ pub(super) struct Sqlite {
 
 #[derive(Debug)]
 struct Shared {
-    parking: Arc<Parking>,
+    pool: Arc<Pool>,
     /// One place: the turn to write.
     write_turn: Arc<ResizableSemaphore>,
     /// A place for each connection that reads.
@@ -55,8 +55,8 @@ struct Shared {
     /// A place for each of those that may keep a core busy.
     heavy_turns: Arc<ResizableSemaphore>,
     /// Statements that wait for the turn to write.
-    grouped: Grouped,
-    in_place: InPlace,
+    group_commit: GroupCommit,
+    inline_read: InlineReads,
 }
 
 /// The question for all tables but SQLite's own.
@@ -152,12 +152,12 @@ impl Sqlite {
     async fn open_at(path: PathBuf, first: Role) -> Result<Self, DatabaseError> {
         let sqlite = Self {
             shared: Arc::new(Shared {
-                parking: Arc::new(Parking::new(path)),
+                pool: Arc::new(Pool::new(path)),
                 write_turn: Arc::new(ResizableSemaphore::new(1)),
                 read_turns: Arc::new(ResizableSemaphore::new(READERS)),
                 heavy_turns: Arc::new(ResizableSemaphore::new(heavy(READERS))),
-                grouped: Grouped::default(),
-                in_place: InPlace::default(),
+                group_commit: GroupCommit::default(),
+                inline_read: InlineReads::default(),
             }),
         };
         // The first connection shows whether this is a database at all.
@@ -172,7 +172,7 @@ impl Sqlite {
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.shared.parking.path()
+        self.shared.pool.path()
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
@@ -186,9 +186,9 @@ impl Sqlite {
 
     /// Waits for a turn of those statements that keep a core busy, where this is one.
     async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Permit>, DatabaseError> {
-        let in_place = &self.shared.in_place;
+        let inline_read = &self.shared.inline_read;
         // Without a turn to read, which what is brief has more use for meanwhile.
-        match !in_place.is_brief(statement) && in_place.is_heavy(statement) {
+        match !inline_read.is_brief(statement) && inline_read.is_heavy(statement) {
             true => self.turn_of(&self.shared.heavy_turns).await.map(Some),
             false => Ok(None),
         }
@@ -199,9 +199,9 @@ impl Sqlite {
         mut heavy: Option<Permit>,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let Shared { in_place, heavy_turns, .. } = &*self.shared;
+        let Shared { inline_read, heavy_turns, .. } = &*self.shared;
         let mut turn = self.turn(Role::Reader).await?;
-        if in_place.is_brief(&statement) {
+        if inline_read.is_brief(&statement) {
             if let Some(rows) = self.query_in_place(&statement).await {
                 drop(turn);
                 // So much work was done without waiting for anything that others may be waiting for it.
@@ -210,7 +210,7 @@ impl Sqlite {
             }
             // It may be heavy, or the processor was somebody else's.
             heavy = heavy.or_else(|| heavy_turns.try_take().ok());
-            if heavy.is_none() && in_place.is_heavy(&statement) {
+            if heavy.is_none() && inline_read.is_heavy(&statement) {
                 drop(turn);
                 heavy = self.heavy_turn(&statement).await?;
                 turn = self.turn(Role::Reader).await?;
@@ -221,10 +221,10 @@ impl Sqlite {
         let read = move |connection: &mut Connection| {
             // Until it is done, also when nobody waits for it any more.
             let _heavy = heavy;
-            let before = in_place::processor_time();
+            let before = inline_read::processor_time();
             let read = connection::query(connection, &statement);
-            let took = in_place::processor_time().saturating_sub(before);
-            shared.in_place.took(&statement, took, read.is_ok());
+            let took = inline_read::processor_time().saturating_sub(before);
+            shared.inline_read.took(&statement, took, read.is_ok());
             read
         };
         self.run(turn, Role::Reader, time, read).await
@@ -242,7 +242,7 @@ impl Sqlite {
         {
             return Ok(count);
         }
-        let counts = self.shared.parking.counts();
+        let counts = self.shared.pool.counts();
         let ticket = counts.draw();
         let count = super::counted(self.query_in_turn(heavy, statement.clone()).await?)?;
         counts.keep(&statement, count, ticket);
@@ -251,15 +251,15 @@ impl Sqlite {
 
     /// What a statement counts, where that is known and nobody has committed anything since.
     async fn known_count(&self, statement: &Rendered) -> Result<Option<u64>, DatabaseError> {
-        let parking = &self.shared.parking;
-        if !parking.counts().has(statement) {
+        let pool = &self.shared.pool;
+        if !pool.counts().has(statement) {
             return Ok(None);
         }
         let known = {
             let _turn = self.turn(Role::Reader).await?;
-            let lease = Lease::take_parked(parking, Role::Reader);
+            let lease = Lease::take_parked(pool, Role::Reader);
             let since = lease.and_then(|mut lease| lease.look_for_changes());
-            since.and_then(|since| parking.counts().get(statement, since))
+            since.and_then(|since| pool.counts().get(statement, since))
         };
         if known.is_some() {
             tokio::task::coop::consume_budget().await;
@@ -271,19 +271,18 @@ impl Sqlite {
     /// turn for it.
     async fn query_in_place(&self, statement: &Rendered) -> Option<Result<Vec<Row>, DatabaseError>> {
         let shared = &self.shared;
-        let mut lease = match Lease::take_parked(&shared.parking, Role::Reader) {
+        let mut lease = match Lease::take_parked(&shared.pool, Role::Reader) {
             Some(lease) => lease,
             None => {
-                let parking = Arc::clone(&shared.parking);
-                let opened =
-                    blocking_pool::run(parking.owner(), move || Lease::take(&parking, Role::Reader)).await;
+                let pool = Arc::clone(&shared.pool);
+                let opened = blocking_pool::run(pool.owner(), move || Lease::take(&pool, Role::Reader)).await;
                 match opened.unwrap_or_else(|| Err(error::panicked(self.path()))) {
                     Ok(lease) => lease,
                     Err(error) => return Some(Err(error)),
                 }
             }
         };
-        let read = shared.in_place.read(lease.connection(), statement)?;
+        let read = shared.inline_read.read(lease.connection(), statement)?;
         Some(read.map_err(|failed| error::describe(self.path(), failed)))
     }
 
@@ -296,18 +295,18 @@ impl Sqlite {
                 Ok(turn) => turn,
                 Err(error) => return drop(sender.send(Err(error)).await),
             };
-            let parking = Arc::clone(&sqlite.shared.parking);
-            let (job, _waiting) = giving_up::work(None);
+            let pool = Arc::clone(&sqlite.shared.pool);
+            let (job, _waiting) = cancel::work(None);
             let rows = sender.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 // Declared before the lease, so that it is given back after it.
                 let _turn = turn;
-                let read = Lease::take(&parking, Role::Reader).and_then(|mut lease| {
+                let read = Lease::take(&pool, Role::Reader).and_then(|mut lease| {
                     let pass_on = |row| rows.blocking_send(Ok(row)).is_ok();
                     let read =
                         |connection: &mut Connection| connection::read(connection, &statement, pass_on);
                     let read = job.run(lease.connection(), read).unwrap_or(Ok(()));
-                    read.map_err(|error| error::describe(parking.path(), error))
+                    read.map_err(|error| error::describe(pool.path(), error))
                 });
                 if let Err(error) = read {
                     let _ = rows.blocking_send(Err(error));
@@ -359,8 +358,8 @@ impl Sqlite {
         work: impl Fn(&Connection, &Rendered) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let shared = &self.shared;
-        let (job, _waiting) = giving_up::work(self.time_for(&statement));
-        let mut told = shared.grouped.add(job, move |connection| work(connection, &statement));
+        let (job, _waiting) = cancel::work(self.time_for(&statement));
+        let mut told = shared.group_commit.add(job, move |connection| work(connection, &statement));
         let told = loop {
             // Whoever has the turn does what waits, this statement or those before it.
             let turn = tokio::select! {
@@ -369,9 +368,9 @@ impl Sqlite {
                 turn = self.turn(Role::Writer) => turn?,
             };
             let shared = Arc::clone(shared);
-            let working = blocking_pool::run(shared.parking.owner(), move || {
+            let working = blocking_pool::run(shared.pool.owner(), move || {
                 let _turn = turn;
-                shared.grouped.work(&shared.parking);
+                shared.group_commit.work(&shared.pool);
             });
             tokio::select! {
                 biased;
@@ -384,13 +383,13 @@ impl Sqlite {
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
         let turn = self.turn(Role::Writer).await?;
-        let parking = Arc::clone(&self.shared.parking);
-        Transaction::begin(parking, turn).await
+        let pool = Arc::clone(&self.shared.pool);
+        Transaction::begin(pool, turn).await
     }
 
     pub(super) async fn close(&self) {
-        let parking = &self.shared.parking;
-        parking.close();
+        let pool = &self.shared.pool;
+        pool.close();
         // Having every turn means that nobody works with a connection any more.
         let Shared { heavy_turns, write_turn, read_turns, .. } = &*self.shared;
         // Who has the first waits for one of the last.
@@ -403,19 +402,19 @@ impl Sqlite {
 
     /// Closes the connections that nobody uses.
     pub(super) async fn rest(&self) {
-        let parking = Arc::clone(&self.shared.parking);
-        blocking_pool::run(Owner::NOBODY, move || parking.clear()).await;
+        let pool = Arc::clone(&self.shared.pool);
+        blocking_pool::run(Owner::NOBODY, move || pool.clear()).await;
     }
 
     /// How many connections read at a time, and how long a statement may take; from now on.
     pub(super) fn set_limits(&self, readers: u32, statement_time: Duration) {
         self.shared.read_turns.resize(std::cmp::max(readers, 1));
         self.shared.heavy_turns.resize(heavy(readers));
-        self.shared.parking.set_statement_time(statement_time);
+        self.shared.pool.set_statement_time(statement_time);
     }
 
     fn time_for(&self, statement: &Rendered) -> Option<Duration> {
-        self.shared.parking.time_for(statement)
+        self.shared.pool.time_for(statement)
     }
 
     async fn turn(&self, role: Role) -> Result<Permit, DatabaseError> {
@@ -427,8 +426,8 @@ impl Sqlite {
     }
 
     async fn turn_of(&self, turns: &Arc<ResizableSemaphore>) -> Result<Permit, DatabaseError> {
-        let turn = turns.take().await.map_err(|_| self.shared.parking.closed())?;
-        self.shared.parking.check_open()?;
+        let turn = turns.take().await.map_err(|_| self.shared.pool.closed())?;
+        self.shared.pool.check_open()?;
         Ok(turn)
     }
 
@@ -441,14 +440,14 @@ impl Sqlite {
         time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
-        let parking = Arc::clone(&self.shared.parking);
-        let (job, _waiting) = giving_up::work(time);
-        blocking_pool::run(self.shared.parking.owner(), move || {
+        let pool = Arc::clone(&self.shared.pool);
+        let (job, _waiting) = cancel::work(time);
+        blocking_pool::run(self.shared.pool.owner(), move || {
             // Declared before the lease, so that it is given back after it.
             let _turn = turn;
-            let mut lease = Lease::take(&parking, role)?;
-            let done = job.run(lease.connection(), work).ok_or_else(|| parking.closed())?;
-            done.map_err(|error| error::describe(parking.path(), error))
+            let mut lease = Lease::take(&pool, role)?;
+            let done = job.run(lease.connection(), work).ok_or_else(|| pool.closed())?;
+            done.map_err(|error| error::describe(pool.path(), error))
         })
         .await
         .unwrap_or_else(|| Err(error::panicked(self.path())))
@@ -498,8 +497,8 @@ mod tests {
         let endless = Rendered::of(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
         );
-        while !sqlite.shared.in_place.is_heavy(&endless) {
-            assert!(sqlite.shared.in_place.is_brief(&endless));
+        while !sqlite.shared.inline_read.is_heavy(&endless) {
+            assert!(sqlite.shared.inline_read.is_brief(&endless));
             assert!(sqlite.query_in_place(&endless).await.is_none());
         }
         let mut crowd = tokio::task::JoinSet::new();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::connection::{self, Role};
-use super::parking::{Lease, Parking};
-use super::{error, giving_up};
+use super::pool::{Lease, Pool};
+use super::{cancel, error};
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Permit, Rendered, Row, blocking_pool};
 
@@ -17,7 +17,7 @@ pub(in crate::database) struct Transaction {
     /// `None` when a statement was given up in the middle (its future was dropped): then the
     /// worker rolls back, because nobody knows any more what was done.
     held: Option<Held>,
-    parking: Arc<Parking>,
+    pool: Arc<Pool>,
     savepoints: Savepoints,
 }
 
@@ -29,28 +29,28 @@ struct Held {
 }
 
 impl Transaction {
-    pub(super) async fn begin(parking: Arc<Parking>, turn: Permit) -> Result<Self, DatabaseError> {
-        let for_worker = Arc::clone(&parking);
-        let begun = blocking_pool::run(parking.owner(), move || {
+    pub(super) async fn begin(pool: Arc<Pool>, turn: Permit) -> Result<Self, DatabaseError> {
+        let for_worker = Arc::clone(&pool);
+        let begun = blocking_pool::run(pool.owner(), move || {
             let mut held = Held { lease: Lease::take(&for_worker, Role::Writer)?, _turn: turn };
             connection::begin(held.lease.connection())
                 .map_err(|failed| error::describe(for_worker.path(), failed))?;
             Ok(held)
         });
-        let held = begun.await.unwrap_or_else(|| Err(error::panicked(parking.path())))?;
-        Ok(Self { held: Some(held), parking, savepoints: Savepoints::default() })
+        let held = begun.await.unwrap_or_else(|| Err(error::panicked(pool.path())))?;
+        Ok(Self { held: Some(held), pool, savepoints: Savepoints::default() })
     }
 
     pub(in crate::database) async fn query(
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let time = self.parking.time_for(&statement);
+        let time = self.pool.time_for(&statement);
         self.run(time, move |connection| connection::query(connection, &statement)).await
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: Rendered) -> Result<u64, DatabaseError> {
-        let time = self.parking.time_for(&statement);
+        let time = self.pool.time_for(&statement);
         self.run(time, move |connection| connection::execute(connection, &statement)).await
     }
 
@@ -59,7 +59,7 @@ impl Transaction {
         statement: Rendered,
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
-        let time = self.parking.time_for(&statement);
+        let time = self.pool.time_for(&statement);
         self.run(time, move |connection| connection::insert(connection, &statement, generated)).await
     }
 
@@ -67,7 +67,7 @@ impl Transaction {
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<i64>, DatabaseError> {
-        let time = self.parking.time_for(&statement);
+        let time = self.pool.time_for(&statement);
         self.run(time, move |connection| connection::insert_many(connection, &statement)).await
     }
 
@@ -89,7 +89,7 @@ impl Transaction {
         let Some(statements) = self.savepoints.end(keep) else {
             return Err(DatabaseError::Failed(format!(
                 "the transaction in {} has no savepoint",
-                self.parking.path().display()
+                self.pool.path().display()
             )));
         };
         let statements = statements.join("; ");
@@ -122,8 +122,8 @@ impl Transaction {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
-        let (job, _waiting) = giving_up::work(time);
-        let done = blocking_pool::run(self.parking.owner(), move || {
+        let (job, _waiting) = cancel::work(time);
+        let done = blocking_pool::run(self.pool.owner(), move || {
             // SQLite ends a transaction by itself on some errors, a full disk for one.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
@@ -133,7 +133,7 @@ impl Transaction {
             let result = result.map(|result| result.map_err(|failed| error::describe(path, failed)));
             (held, result)
         });
-        let Some((held, result)) = done.await else { return Err(error::panicked(self.parking.path())) };
+        let Some((held, result)) = done.await else { return Err(error::panicked(self.pool.path())) };
         match result {
             Some(Ok(done)) => {
                 self.held = Some(held);
@@ -145,7 +145,7 @@ impl Transaction {
                 Err(error)
             }
             Some(Err(error)) => {
-                blocking_pool::run(self.parking.owner(), move || drop(held)).await;
+                blocking_pool::run(self.pool.owner(), move || drop(held)).await;
                 Err(error)
             }
             None => Err(self.ended()),
@@ -155,7 +155,7 @@ impl Transaction {
     fn ended(&self) -> DatabaseError {
         DatabaseError::Failed(format!(
             "the transaction in {} was rolled back after an earlier failure",
-            self.parking.path().display()
+            self.pool.path().display()
         ))
     }
 }
@@ -163,7 +163,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            blocking_pool::submit(self.parking.owner(), move || drop(held));
+            blocking_pool::submit(self.pool.owner(), move || drop(held));
         }
     }
 }

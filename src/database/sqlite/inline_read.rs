@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection;
-use super::pace::{self, MOMENT};
+use super::progress_handler::{self, MOMENT};
 use crate::database::{Rendered, Row};
 
 /// So many times in a row it has to take longer: once, the processor may have been somebody else's.
@@ -35,11 +35,11 @@ const UNTIL: u64 = 0x0000_0000_ffff_ffff;
 
 /// Which statements of a database take longer than a moment.
 #[derive(Debug, Default)]
-pub(super) struct InPlace {
+pub(super) struct InlineReads {
     long: [AtomicU64; STATEMENTS],
 }
 
-impl InPlace {
+impl InlineReads {
     /// Whether this is a statement that comes again and again, and nobody knows that it takes longer.
     pub(super) fn is_brief(&self, statement: &Rendered) -> bool {
         let (times, until) = self.known(statement);
@@ -69,7 +69,7 @@ impl InPlace {
         connection: &Connection,
         statement: &Rendered,
     ) -> Option<rusqlite::Result<Vec<Row>>> {
-        let _running = pace::begin_briefly();
+        let _running = progress_handler::begin_briefly();
         // Once for each connection, and no measure of what comes again and again.
         let mut prepared = match connection.prepare_cached(&statement.sql) {
             Ok(prepared) => prepared,
@@ -137,48 +137,48 @@ mod tests {
     #[test]
     fn what_takes_long_is_broken_off_and_not_tried_again() {
         let mut connection = Connection::open_in_memory().unwrap();
-        pace::watch(&mut connection).unwrap();
-        let in_place = InPlace::default();
+        progress_handler::watch(&mut connection).unwrap();
+        let inline_read = InlineReads::default();
         let brief = Rendered::of("SELECT 1");
-        assert_eq!(in_place.read(&connection, &brief).unwrap().unwrap().len(), 1);
-        assert!(in_place.is_brief(&brief));
+        assert_eq!(inline_read.read(&connection, &brief).unwrap().unwrap().len(), 1);
+        assert!(inline_read.is_brief(&brief));
         let long = Rendered::of(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
         );
         for _ in 0..TIMES {
-            assert!(in_place.is_brief(&long));
-            assert!(in_place.read(&connection, &long).is_none());
+            assert!(inline_read.is_brief(&long));
+            assert!(inline_read.read(&connection, &long).is_none());
         }
-        assert!(!in_place.is_brief(&long));
-        assert!(in_place.is_brief(&brief), "each statement for itself");
+        assert!(!inline_read.is_brief(&long));
+        assert!(inline_read.is_brief(&brief), "each statement for itself");
     }
 
     #[test]
     fn what_takes_long_is_heavy_until_a_worker_is_soon_done_with_it() {
-        let (in_place, statement) = (InPlace::default(), Rendered::of("SELECT 1"));
+        let (inline_read, statement) = (InlineReads::default(), Rendered::of("SELECT 1"));
         for _ in 0..TIMES {
-            assert!(!in_place.is_heavy(&statement));
-            in_place.remember(&statement, true);
+            assert!(!inline_read.is_heavy(&statement));
+            inline_read.remember(&statement, true);
         }
-        assert!(in_place.is_heavy(&statement), "nobody knows better");
+        assert!(inline_read.is_heavy(&statement), "nobody knows better");
         for _ in 0..9 {
-            in_place.took(&statement, BUSY / 2, false);
+            inline_read.took(&statement, BUSY / 2, false);
         }
-        assert!(in_place.is_heavy(&statement), "it was broken off");
+        assert!(inline_read.is_heavy(&statement), "it was broken off");
         for time in 1..=9 {
-            in_place.took(&statement, BUSY / 2, true);
-            assert_eq!(in_place.is_heavy(&statement), time < TIMES);
-            in_place.remember(&statement, true);
-            assert_eq!(in_place.is_heavy(&statement), time < TIMES, "longer than a moment is no news");
-            assert!(!in_place.is_brief(&statement));
+            inline_read.took(&statement, BUSY / 2, true);
+            assert_eq!(inline_read.is_heavy(&statement), time < TIMES);
+            inline_read.remember(&statement, true);
+            assert_eq!(inline_read.is_heavy(&statement), time < TIMES, "longer than a moment is no news");
+            assert!(!inline_read.is_brief(&statement));
         }
-        in_place.took(&statement, BUSY, false);
-        assert!(in_place.is_heavy(&statement));
-        in_place.remember(&statement, false);
-        assert!(in_place.is_brief(&statement) && !in_place.is_heavy(&statement));
+        inline_read.took(&statement, BUSY, false);
+        assert!(inline_read.is_heavy(&statement));
+        inline_read.remember(&statement, false);
+        assert!(inline_read.is_brief(&statement) && !inline_read.is_heavy(&statement));
         for time in 1..=TIMES {
-            in_place.took(&statement, BUSY, true);
-            assert_eq!(in_place.is_heavy(&statement), time == TIMES);
+            inline_read.took(&statement, BUSY, true);
+            assert_eq!(inline_read.is_heavy(&statement), time == TIMES);
         }
     }
 
@@ -204,10 +204,10 @@ mod tests {
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE t (a); BEGIN EXCLUSIVE").unwrap();
         let mut connection = Connection::open(&path).unwrap();
-        pace::watch(&mut connection).unwrap();
-        let in_place = InPlace::default();
-        assert!(in_place.read(&connection, &Rendered::of("SELECT * FROM t")).is_none());
+        progress_handler::watch(&mut connection).unwrap();
+        let inline_read = InlineReads::default();
+        assert!(inline_read.read(&connection, &Rendered::of("SELECT * FROM t")).is_none());
         other.execute_batch("COMMIT").unwrap();
-        assert!(in_place.read(&connection, &Rendered::of("SELECT a FROM t")).unwrap().is_ok());
+        assert!(inline_read.read(&connection, &Rendered::of("SELECT a FROM t")).unwrap().is_ok());
     }
 }

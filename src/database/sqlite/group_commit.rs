@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection::{self, Role};
-use super::parking::{Lease, Parking};
-use super::{error, giving_up};
+use super::pool::{Lease, Pool};
+use super::{cancel, error};
 use crate::database::DatabaseError;
 
 /// Statements that share a wait for the disk.
@@ -29,13 +29,13 @@ const BRIEF: Duration = Duration::from_millis(20);
 
 /// The statements of one database that wait to be done.
 #[derive(Default)]
-pub(super) struct Grouped {
+pub(super) struct GroupCommit {
     waiting: Mutex<VecDeque<Box<dyn Member>>>,
 }
 
-impl std::fmt::Debug for Grouped {
+impl std::fmt::Debug for GroupCommit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grouped").field("waiting", &self.waiting.lock().len()).finish()
+        f.debug_struct("GroupCommit").field("waiting", &self.waiting.lock().len()).finish()
     }
 }
 
@@ -48,13 +48,13 @@ trait Member: Send {
     /// Whether it took too long.
     fn was_interrupted(&self) -> bool;
     /// Tells what came of it, which is durable or has failed.
-    fn tell(self: Box<Self>, parking: &Parking);
+    fn tell(self: Box<Self>, pool: &Pool);
     /// Tells that it could not be done.
     fn refuse(self: Box<Self>, error: DatabaseError);
 }
 
 struct Write<T, W> {
-    job: giving_up::Work,
+    job: cancel::Work,
     work: W,
     /// `None` as long as it was not done, or when nobody waits for it any more.
     done: Option<rusqlite::Result<T>>,
@@ -77,10 +77,10 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
         code == Some(rusqlite::ErrorCode::OperationInterrupted)
     }
 
-    fn tell(self: Box<Self>, parking: &Parking) {
-        let done = self.done.map(|done| done.map_err(|failed| error::describe(parking.path(), failed)));
+    fn tell(self: Box<Self>, pool: &Pool) {
+        let done = self.done.map(|done| done.map_err(|failed| error::describe(pool.path(), failed)));
         // Who waited may have gone.
-        let _ = self.waits.send(done.unwrap_or_else(|| Err(parking.closed())));
+        let _ = self.waits.send(done.unwrap_or_else(|| Err(pool.closed())));
     }
 
     fn refuse(self: Box<Self>, error: DatabaseError) {
@@ -91,11 +91,11 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
 /// What a statement gave, later.
 pub(super) type Told<T> = oneshot::Receiver<Result<T, DatabaseError>>;
 
-impl Grouped {
+impl GroupCommit {
     /// Puts a statement in line. It is done by whoever has the turn to write next.
     pub(super) fn add<T: Send + 'static>(
         &self,
-        job: giving_up::Work,
+        job: cancel::Work,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Told<T> {
         let (waits, told) = oneshot::channel();
@@ -112,11 +112,11 @@ impl Grouped {
     }
 
     /// Does what waits, group by group, for a while. The caller has the turn to write.
-    pub(super) fn work(&self, parking: &Arc<Parking>) {
+    pub(super) fn work(&self, pool: &Arc<Pool>) {
         let begun = Instant::now();
         while let Some(first) = self.next() {
-            match Lease::take(parking, Role::Writer) {
-                Ok(mut lease) => self.group(first, lease.connection(), parking),
+            match Lease::take(pool, Role::Writer) {
+                Ok(mut lease) => self.group(first, lease.connection(), pool),
                 Err(error) => first.refuse(error),
             }
             if begun.elapsed() >= LONGEST {
@@ -125,14 +125,14 @@ impl Grouped {
         }
     }
 
-    fn group(&self, mut first: Box<dyn Member>, connection: &mut Connection, parking: &Parking) {
+    fn group(&self, mut first: Box<dyn Member>, connection: &mut Connection, pool: &Pool) {
         if self.is_empty() {
             // It is a transaction by itself.
             first.run(connection);
-            return first.tell(parking);
+            return first.tell(pool);
         }
         if let Err(failed) = connection::begin(connection) {
-            return first.refuse(error::describe(parking.path(), failed));
+            return first.refuse(error::describe(pool.path(), failed));
         }
         let begun = Instant::now();
         let mut members = Vec::new();
@@ -156,7 +156,7 @@ impl Grouped {
             if !kept {
                 member.run(connection);
             }
-            member.tell(parking);
+            member.tell(pool);
         }
     }
 }

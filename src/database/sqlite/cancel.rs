@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
 
-use super::pace;
+use super::progress_handler;
 
 /// What both sides know of a piece of work.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Work {
         }
         // Also when the work panics: what comes after on this connection must not be interrupted.
         let _ended = Ended(under_way);
-        let _running = pace::begin(limit, given_up);
+        let _running = progress_handler::begin(limit, given_up);
         Some(work(connection))
     }
 }

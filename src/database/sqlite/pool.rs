@@ -29,7 +29,7 @@ const PAGE: usize = 1024 * 1024;
 
 /// The connections of one database that nobody uses now.
 #[derive(Debug)]
-pub(super) struct Parking {
+pub(super) struct Pool {
     path: PathBuf,
     places: Mutex<Places>,
     /// Whose the work with its connections is.
@@ -101,7 +101,7 @@ struct Seen {
     since: Ticket,
 }
 
-impl Parking {
+impl Pool {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
@@ -273,7 +273,7 @@ impl Parking {
     }
 }
 
-impl Drop for Parking {
+impl Drop for Pool {
     fn drop(&mut self) {
         let connections = self.empty();
         // The last connection of a database writes its log back when it is closed.
@@ -293,7 +293,7 @@ fn lost(file: &Path) -> DatabaseError {
 /// A connection in use; it is parked again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
-    parking: Arc<Parking>,
+    pool: Arc<Pool>,
     role: Role,
     /// `None` only while this is dropped.
     connection: Option<Held>,
@@ -302,35 +302,35 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes the connection that was parked last, or opens one. The caller has the turn for it.
-    pub(super) fn take(parking: &Arc<Parking>, role: Role) -> Result<Self, DatabaseError> {
-        let parked = Self::take_parked(parking, role);
+    pub(super) fn take(pool: &Arc<Pool>, role: Role) -> Result<Self, DatabaseError> {
+        let parked = Self::take_parked(pool, role);
         // Beside a write, and opening a connection, it costs nothing to look.
         if parked.is_none() || role == Role::Writer {
-            parking.check_file()?;
+            pool.check_file()?;
         }
         match parked {
             Some(lease) => Ok(lease),
             None => {
-                let share = SWEEPER.share(&parking.path)?;
-                let connection = parking.hold(connection::open(&parking.path, role)?, share, role);
-                Ok(Self::of(parking, role, connection, None))
+                let share = SWEEPER.share(&pool.path)?;
+                let connection = pool.hold(connection::open(&pool.path, role)?, share, role);
+                Ok(Self::of(pool, role, connection, None))
             }
         }
     }
 
     /// Takes the connection that was parked last, if there is one.
-    pub(super) fn take_parked(parking: &Arc<Parking>, role: Role) -> Option<Self> {
-        let mut places = parking.places.lock();
+    pub(super) fn take_parked(pool: &Arc<Pool>, role: Role) -> Option<Self> {
+        let mut places = pool.places.lock();
         let parked = match role {
             Role::Writer => places.writer.take(),
             Role::Reader => places.readers.pop(),
         };
         drop(places);
-        parked.map(|parked| Self::of(parking, role, parked.connection, parked.seen))
+        parked.map(|parked| Self::of(pool, role, parked.connection, parked.seen))
     }
 
-    fn of(parking: &Arc<Parking>, role: Role, connection: Held, seen: Option<Seen>) -> Self {
-        Self { parking: Arc::clone(parking), role, connection: Some(connection), seen }
+    fn of(pool: &Arc<Pool>, role: Role, connection: Held, seen: Option<Seen>) -> Self {
+        Self { pool: Arc::clone(pool), role, connection: Some(connection), seen }
     }
 
     /// Looks whether anybody has committed something, and gives the first ticket of those counts that
@@ -341,7 +341,7 @@ impl Lease {
         // One that looks for the first time does not know what it has missed. The ticket is that of
         // after the look.
         self.seen =
-            unchanged.or_else(|| version.map(|version| Seen { version, since: self.parking.counts.next() }));
+            unchanged.or_else(|| version.map(|version| Seen { version, since: self.pool.counts.next() }));
         self.seen.map(|seen| seen.since)
     }
 
@@ -353,7 +353,7 @@ impl Lease {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.parking.path
+        &self.pool.path
     }
 }
 
@@ -365,14 +365,14 @@ impl Drop for Lease {
         let is_clean =
             |connection: &Connection| connection.is_autocommit() || connection::roll_back(connection);
         if held.connection.as_ref().is_some_and(is_clean) && !std::thread::panicking() {
-            self.parking.park(self.role, held, self.seen);
+            self.pool.park(self.role, held, self.seen);
         }
     }
 }
 
 /// Looks for idle connections of all databases, on one thread that sleeps while there are none.
 struct Sweeper {
-    watched: Mutex<Vec<Weak<Parking>>>,
+    watched: Mutex<Vec<Weak<Pool>>>,
     arrived: Condvar,
 }
 
@@ -394,8 +394,8 @@ fn give_back() {
 }
 
 impl Sweeper {
-    fn watch(&self, parking: &Arc<Parking>) {
-        self.watched.lock().push(Arc::downgrade(parking));
+    fn watch(&self, pool: &Arc<Pool>) {
+        self.watched.lock().push(Arc::downgrade(pool));
         self.arrived.notify_one();
     }
 
@@ -421,9 +421,9 @@ impl Sweeper {
     /// Closes the connections of the database that nobody has used for longest; whether there is one.
     fn close_longest_unused(&self) -> bool {
         let watched: Vec<_> = self.watched.lock().iter().filter_map(Weak::upgrade).collect();
-        let unused = watched.iter().filter_map(|parking| Some((parking.longest_unused()?, parking)));
-        let Some((_, parking)) = unused.min_by_key(|(since, _)| *since) else { return false };
-        parking.clear();
+        let unused = watched.iter().filter_map(|pool| Some((pool.longest_unused()?, pool)));
+        let Some((_, pool)) = unused.min_by_key(|(since, _)| *since) else { return false };
+        pool.clear();
         true
     }
 
@@ -441,11 +441,11 @@ impl Sweeper {
             let mut all = std::mem::take(&mut *self.watched.lock());
             let before = all.len();
             // Who only reads does not look; nobody needs to be told: the next one who asks is.
-            for parking in all.iter().filter_map(Weak::upgrade) {
-                let _ = parking.check_file().and_then(|()| parking.check_index());
+            for pool in all.iter().filter_map(Weak::upgrade) {
+                let _ = pool.check_file().and_then(|()| pool.check_index());
             }
             if let Some(limit) = Instant::now().checked_sub(IDLE) {
-                all.retain(|parking| parking.upgrade().is_some_and(|parking| parking.sweep(limit)));
+                all.retain(|pool| pool.upgrade().is_some_and(|pool| pool.sweep(limit)));
             }
             freed = all.len() < before;
             self.watched.lock().append(&mut all);
@@ -462,22 +462,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sqlite");
         connection::create_file(&path).unwrap();
-        let parking = Arc::new(Parking::new(path));
-        drop(Lease::take(&parking, Role::Writer).unwrap());
-        let readers = [(); 2].map(|()| Lease::take(&parking, Role::Reader).unwrap());
+        let pool = Arc::new(Pool::new(path));
+        drop(Lease::take(&pool, Role::Writer).unwrap());
+        let readers = [(); 2].map(|()| Lease::take(&pool, Role::Reader).unwrap());
         drop(readers);
-        assert_eq!(parking.places.lock().readers.len(), 2);
+        assert_eq!(pool.places.lock().readers.len(), 2);
 
         let between = Instant::now();
-        drop(Lease::take(&parking, Role::Reader).unwrap());
-        assert!(parking.sweep(between), "the reader used last stays");
-        assert!(parking.places.lock().writer.is_none());
-        assert_eq!(parking.places.lock().readers.len(), 1);
+        drop(Lease::take(&pool, Role::Reader).unwrap());
+        assert!(pool.sweep(between), "the reader used last stays");
+        assert!(pool.places.lock().writer.is_none());
+        assert_eq!(pool.places.lock().readers.len(), 1);
 
-        assert!(!parking.sweep(Instant::now()));
-        assert!(!parking.places.lock().watched);
-        drop(Lease::take(&parking, Role::Writer).unwrap());
-        assert!(parking.places.lock().watched, "it is watched again");
+        assert!(!pool.sweep(Instant::now()));
+        assert!(!pool.places.lock().watched);
+        drop(Lease::take(&pool, Role::Writer).unwrap());
+        assert!(pool.places.lock().watched, "it is watched again");
     }
 
     #[test]
@@ -485,9 +485,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sqlite");
         connection::create_file(&path).unwrap();
-        let parking = Arc::new(Parking::new(path));
-        let on =
-            |role, sql: &str| Lease::take(&parking, role).unwrap().connection().execute_batch(sql).unwrap();
+        let pool = Arc::new(Pool::new(path));
+        let on = |role, sql: &str| Lease::take(&pool, role).unwrap().connection().execute_batch(sql).unwrap();
         on(Role::Writer, "CREATE TABLE t (a)");
         // Every sweep closes all connections, the last of them writing the log back and removing
         // it, while others are being opened.
@@ -498,10 +497,10 @@ mod tests {
                 scope.spawn(move || (0..200).for_each(|_| on(role, sql)))
             });
             while working.iter().any(|thread| !thread.is_finished()) {
-                parking.sweep(Instant::now());
+                pool.sweep(Instant::now());
             }
         });
-        let mut lease = Lease::take(&parking, Role::Reader).unwrap();
+        let mut lease = Lease::take(&pool, Role::Reader).unwrap();
         let count = lease.connection().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
         assert_eq!(count.unwrap(), 200);
     }
