@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::ServerDatabase;
-use super::lending::{Allowance, Servers};
+use super::pool::{Allowance, Servers};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered, Row};
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::counting::Counting;
+use super::fairness::Turns;
 use super::lease::Lease;
-use super::lending::{Budget, Place};
 use super::pipeline::Pipeline;
+use super::pool::{Budget, Place};
+use super::single_flight::SingleFlight;
 use super::transaction::Transaction;
-use super::turns::Turns;
 use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows, Tries, counted};
 
@@ -31,7 +31,7 @@ struct Shared<C: Connection> {
     budget: Mutex<Option<Arc<Budget<C>>>>,
     turns: Turns,
     pipeline: Pipeline<C>,
-    counting: Counting,
+    counts: SingleFlight,
 }
 
 impl<C: Connection> Clone for Handle<C> {
@@ -59,7 +59,7 @@ impl<C: Connection> Handle<C> {
                 budget: Mutex::new(Some(budget)),
                 turns,
                 pipeline: Pipeline::new(),
-                counting: Counting::default(),
+                counts: SingleFlight::default(),
             }),
         }
     }
@@ -87,7 +87,7 @@ impl<C: Connection> Handle<C> {
 
     /// Reads the number that a statement counts, once for all who wait for it.
     pub(in crate::database) async fn count(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        self.shared.counting.count(statement, || self.count_alone(statement)).await
+        self.shared.counts.count(statement, || self.count_alone(statement)).await
     }
 
     async fn count_alone(&self, statement: &Rendered) -> Result<u64, DatabaseError> {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::lending::{Budget, Place};
+use super::fairness::Turn;
 use super::limits::limits;
-use super::turns::Turn;
+use super::pool::{Budget, Place};
 use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered};

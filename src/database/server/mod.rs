@@ -1,19 +1,19 @@
 //! A database on a server: where the server is, as whom it is asked, and for which database; and
-//! what engines with servers have in common: lending connections within a budget (`lending.rs`),
+//! what engines with servers have in common: lending connections within a budget (`pool.rs`),
 //! statements and transactions on them, short reads side by side (`pipeline.rs`), counts for all who wait
-//! for them (`counting.rs`). An engine adds its [`Connection`].
+//! for them (`single_flight.rs`). An engine adds its [`Connection`].
 
 mod connection;
-mod counting;
+mod fairness;
 mod handle;
 mod lease;
-mod lending;
 mod limits;
 mod marks;
 mod pipeline;
-mod short;
+mod pool;
+mod short_statements;
+mod single_flight;
 mod transaction;
-mod turns;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use super::Engine;
 
 pub(super) use connection::{Connection, Pipelining};
 pub(super) use handle::Handle;
-pub(super) use lending::{Allowance, Servers};
 pub use limits::{ServerLimits, set_limits};
 pub(super) use marks::{mark, marked_rows};
+pub(super) use pool::{Allowance, Servers};
 pub(super) use transaction::Transaction;
 
 /// How long connecting to a server may take.

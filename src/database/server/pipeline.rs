@@ -3,7 +3,7 @@
 //! us little more than one does.
 //!
 //! What takes longer has a connection of its own, since whoever is behind it would wait. A statement
-//! is read among others once it has been short several times in a row (`short.rs`). A read that does
+//! is read among others once it has been short several times in a row (`short_statements.rs`). A read that does
 //! not get its answer soon, whatever the reason, is asked again on a connection of its own, and
 //! nobody joins those that it was with.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::lease::Lease;
-use super::short::Short;
+use super::short_statements::ShortStatements;
 use super::{Connection, Pipelining};
 use crate::database::{Rendered, Row};
 
@@ -36,7 +36,7 @@ const UNKNOWN: u32 = u32::MAX;
 
 /// The short reads of one application.
 pub(super) struct Pipeline<C: Connection> {
-    short: Short,
+    short: ShortStatements,
     /// The least time that one answer took, in microseconds: the way to the server and back.
     round_trip: AtomicU32,
     /// What others join, as long as somebody reads on it.
@@ -70,7 +70,11 @@ pub(super) struct Seat<C: Connection> {
 
 impl<C: Connection> Pipeline<C> {
     pub(super) fn new() -> Self {
-        Self { short: Short::default(), round_trip: AtomicU32::new(UNKNOWN), current: Mutex::default() }
+        Self {
+            short: ShortStatements::default(),
+            round_trip: AtomicU32::new(UNKNOWN),
+            current: Mutex::default(),
+        }
     }
 
     /// Whether a statement can be read among others.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Connection;
 use super::lease::Lease;
-use super::lending::Place;
+use super::pool::Place;
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row, Tries};
 

@@ -22,7 +22,7 @@ type Round = Arc<OnceCell<Answer>>;
 
 /// The counts of a database that are under way or waited for.
 #[derive(Debug)]
-pub(super) struct Counting {
+pub(super) struct SingleFlight {
     lines: Mutex<Vec<Arc<Line>>>,
     patience: Duration,
 }
@@ -42,17 +42,17 @@ struct Line {
 
 /// A place in a line, until this is dropped.
 struct Waiting<'a> {
-    counting: &'a Counting,
+    counting: &'a SingleFlight,
     line: Arc<Line>,
 }
 
-impl Default for Counting {
+impl Default for SingleFlight {
     fn default() -> Self {
         Self { lines: Mutex::default(), patience: PATIENCE }
     }
 }
 
-impl Counting {
+impl SingleFlight {
     /// What a statement counts: as `count` says, or another one that began after this was called.
     pub(super) async fn count<F>(&self, statement: &Rendered, count: impl Fn() -> F) -> Answer
     where
@@ -123,19 +123,19 @@ mod tests {
 
     /// Counts itself, and nothing until it is let.
     struct Slow {
-        counting: Counting,
+        counts: SingleFlight,
         begun: AtomicU64,
         may: Semaphore,
     }
 
     impl Slow {
         fn new(patience: Duration) -> Arc<Self> {
-            let counting = Counting { patience, ..Counting::default() };
-            Arc::new(Self { counting, begun: AtomicU64::new(0), may: Semaphore::new(0) })
+            let counting = SingleFlight { patience, ..SingleFlight::default() };
+            Arc::new(Self { counts: counting, begun: AtomicU64::new(0), may: Semaphore::new(0) })
         }
 
         async fn count(&self, statement: &Rendered) -> Answer {
-            self.counting.count(statement, || self.number()).await
+            self.counts.count(statement, || self.number()).await
         }
 
         async fn number(&self) -> Answer {
@@ -182,7 +182,7 @@ mod tests {
         assert!(matches!(first.join_all().await[..], [Err(DatabaseError::Unreachable(_))]));
         assert_eq!(other.join_all().await, [Ok(1)]);
         assert_eq!(next.join_all().await, [const { Ok(2) }; 5]);
-        assert!(slow.counting.lines.lock().is_empty(), "nothing is kept");
+        assert!(slow.counts.lines.lock().is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(last.join_all().await, [const { Ok(2) }; 2]);
         let mut gone = slow.ask(4).await;
         gone.shutdown().await;
-        assert!(slow.counting.lines.lock().is_empty());
+        assert!(slow.counts.lines.lock().is_empty());
     }
 
     #[tokio::test]
@@ -221,7 +221,7 @@ mod tests {
         let slow = Slow::new(Duration::MAX);
         let cut_off = slow.ask(1).await;
         // Both of one round.
-        slow.counting.lines.lock()[0]
+        slow.counts.lines.lock()[0]
             .next
             .lock()
             .replace(Arc::new(OnceCell::new_with(Some(Err(DatabaseError::Unreachable("gone".to_owned()))))));
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn nothing_is_kept_of_those_who_go_at_the_same_time() {
-        let counting = Arc::new(Counting::default());
+        let counting = Arc::new(SingleFlight::default());
         for _ in 0..500 {
             let mut asked = JoinSet::new();
             for _ in 0..8 {

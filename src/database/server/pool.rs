@@ -1,7 +1,7 @@
 //! The connections to a server, lent to whoever needs one for a statement or a transaction.
 //!
 //! A server has one budget for all of its databases: a connection in use holds a part of it, and
-//! idle ones fill at most what is left. Who may have one is settled before (`turns.rs`).
+//! idle ones fill at most what is left. Who may have one is settled before (`fairness.rs`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::fairness::Gate;
 use super::limits::limits;
-use super::turns::Gate;
 use super::{CONNECT_TIMEOUT, Connection, Server, ServerDatabase};
 use crate::database::DatabaseError;
 use crate::database::descriptors::most_on_server;

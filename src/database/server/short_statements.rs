@@ -14,11 +14,11 @@ const COUNT: u64 = 0xf;
 
 /// The statements of a database that were short again and again.
 #[derive(Debug, Default)]
-pub(super) struct Short {
+pub(super) struct ShortStatements {
     known: [AtomicU64; STATEMENTS],
 }
 
-impl Short {
+impl ShortStatements {
     /// Whether it comes again and again, and has been short.
     pub(super) fn is_short(&self, statement: &Rendered) -> bool {
         let (place, hash) = self.place(statement);
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_was_short_again_and_again_is_short_until_it_is_not() {
-        let (short, statement) = (Short::default(), Rendered::of("SELECT 1"));
+        let (short, statement) = (ShortStatements::default(), Rendered::of("SELECT 1"));
         for was_short in [true, true, false, true, true] {
             short.remember(&statement, was_short);
             assert!(!short.is_short(&statement));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_one_of_two_in_a_place_that_comes_more_often_has_it() {
-        let short = Short::default();
+        let short = ShortStatements::default();
         let often = Rendered::of("SELECT 0");
         let place = |statement: &Rendered| std::ptr::from_ref(short.place(statement).0);
         let mut others = (1..).map(|number| Rendered::of(&format!("SELECT {number}")));
