@@ -73,3 +73,33 @@ fn generate_password() -> String {
     let mut random = rand::rng();
     (0..20).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_root_user_are_without_blanks_and_can_be_written() {
+        let user = |username: &str, email: &str| {
+            let given = protocol::RootUser {
+                username: Some(username.to_owned()),
+                email: Some(email.to_owned()),
+                ..protocol::RootUser::default()
+            };
+            let account = RootAccount::complete(&given, &protocol::RootUser::default()).ok()?;
+            Some((account.user.username, account.user.email))
+        };
+        assert_eq!(user(" zoe\t", " Zoe@Example.org "), Some(("zoe".into(), "Zoe@Example.org".into())));
+        for (username, email) in [
+            ("", "a@b"),
+            (" ", "a@b"),
+            ("a\0", "a@b"),
+            ("a", "a\0@b"),
+            ("a", "ab"),
+            ("a", " @b"),
+            ("a", "a@ "),
+        ] {
+            assert_eq!(user(username, email), None, "{username:?} {email:?}");
+        }
+    }
+}
