@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::arguments::LogFormat;
+use crate::gateway::OnDemand;
 use crate::protocol::{AppId, LogLevel, LogLine};
 use crate::supervisor::logs::LogFiles;
 
@@ -34,6 +35,8 @@ pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Res
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
     let registry = tracing_subscriber::registry().with(filter).with(lines).with(ApplicationLogs { files });
+    // A directive such as `[request{app=crm}]=debug` needs spans before events.
+    let registry = OnDemand::new(registry, level.contains('['));
     registry.try_init().map_err(|error| error.to_string())?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::directory::Host;
 use super::errors::{self, Methods, Refusal};
 use super::peer::{Network, Reached, check_host, client, unknown_coding};
+use super::request_span::RequestSpan;
 use super::selector::{Named, Place, Selected, select};
 use super::{body, cors, layers, pace};
 use crate::app::api::ApiRequest;
@@ -57,7 +58,7 @@ pub(super) async fn answer(
     let selected =
         select(uri, headers, &reached, &shared.api_base, |domain| shared.supervisor.by_domain(domain));
     let id = layers::request_id(headers);
-    let span = layers::span(&request, &id, &selected.app);
+    let span = RequestSpan::new(&request, &id, &selected.app);
     let html = !selected.is_api() && wants_html(headers);
     let call = async |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();

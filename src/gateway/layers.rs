@@ -1,4 +1,4 @@
-//! What every request gets, whatever it is for: an ID, a span in the log, compression, and a net
+//! What every request gets, whatever it is for: an ID, the span of its log lines, compression, and a net
 //! that makes a panic this one request's 500.
 
 use std::any::Any;
@@ -18,7 +18,8 @@ use tower::service_fn;
 use tower::util::ServiceExt;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{Compression, CompressionBody};
-use tracing::{Instrument, Span};
+
+use super::request_span::RequestSpan;
 
 /// The header that names a request, in and out.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,29 +40,11 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The span of a request. Its field `app` leads what is logged inside to the application's own
-/// log, so it must exist even where only errors are logged: hence its level.
-pub(super) fn span<B>(request: &Request<B>, id: &HeaderValue, app: &str) -> Span {
-    tracing::error_span!(
-        "request",
-        app,
-        method = request.method().as_str(),
-        path = without_ticket(request.uri().path()),
-        request_id = id.to_str().unwrap_or_default(),
-    )
-}
-
-/// The path without what would let a reader of the log sign in.
-fn without_ticket(path: &str) -> &str {
-    const TICKET: &str = "/sign-in/ticket/";
-    path.find(TICKET).map_or(path, |at| &path[..at + TICKET.len()])
-}
-
 /// Answers by `inner`, with everything around it. `on_panic` makes the answer to a panic.
 pub(super) async fn layered<B, F, A>(
     request: Request<B>,
     id: HeaderValue,
-    span: Span,
+    span: RequestSpan,
     inner: impl Fn(Request<B>) -> F,
     on_panic: impl Fn(&str) -> A,
 ) -> Response<Body>
@@ -91,7 +74,7 @@ where
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     };
-    work.instrument(span).await
+    span.instrument(Box::pin(work)).await
 }
 
 /// For a client that takes nothing compressed; another one may get the same in another form.
@@ -169,7 +152,7 @@ mod tests {
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         request.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_static("client-7"));
         let id = request_id(request.headers());
-        let span = span(&request, &id, "crm");
+        let span = RequestSpan::new(&request, &id, "crm");
         layered(request, id, span, |_| async { inner() }, |id| super::super::errors::panicked(id, false))
             .await
     }
@@ -218,14 +201,5 @@ mod tests {
             assert_eq!(with(bad).len(), 32, "{bad:?}");
         }
         assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_ticket_does_not_get_into_the_log() {
-        assert_eq!(
-            without_ticket("/apps/crm/admin/sign-in/ticket/s3cret"),
-            "/apps/crm/admin/sign-in/ticket/"
-        );
-        assert_eq!(without_ticket("/api/posts:list"), "/api/posts:list");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `listener.rs` accepts connections and drains them at the end; `socket.rs` and `framing.rs` close
 //! them so that no answer is lost, and refuse what hyper would wait for; `layers.rs` gives every request
-//! its ID, log span, compression and a net for panics; `selector.rs` reads which application is
+//! its ID, compression and a net for panics, `request_span.rs` the span of what it logs; `selector.rs` reads which application is
 //! meant and what of it; `answer.rs` reads the body, borrows the application from the
 //! [`Supervisor`] and hands the request to its API or its pages. `errors.rs` has the answers that
 //! are the gateway's own, `peer.rs` what is believed of a proxy, `directory.rs` what pages may see
@@ -38,11 +38,13 @@ mod layers;
 mod listener;
 mod pace;
 mod peer;
+mod request_span;
 mod seats;
 mod selector;
 mod socket;
 
 pub use peer::{InvalidNetwork, Network};
+pub use request_span::OnDemand;
 
 /// How the gateway listens and what it allows.
 #[derive(Debug, Clone)]
