@@ -1,29 +1,23 @@
 //! The hook of the application itself: it applies the rules of the resources to records that are
 //! written, and invalidates what memory keeps of them.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
-use super::App;
-use super::resources::{Cache, Registry};
+use super::caches::Caches;
+use super::resources::Registry;
 use crate::data::{Collection, Hook, Hooking, RecordEvent, Transaction};
 
 /// The application's own hook.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     resources: Arc<Registry>,
-    app: OnceLock<Weak<App>>,
+    caches: Arc<Caches>,
 }
 
 impl Housekeeping {
-    /// With the rules of these resources.
-    pub(super) fn new(resources: Arc<Registry>) -> Self {
-        Self { resources, app: OnceLock::new() }
-    }
-
-    /// From now on it knows whose memory it keeps right.
-    pub(super) fn serve(&self, app: &Arc<App>) {
-        // It is called once, when the application is opened.
-        let _ = self.app.set(Arc::downgrade(app));
+    /// Applies the rules of these resources, and invalidates these caches.
+    pub(super) fn new(resources: Arc<Registry>, caches: Arc<Caches>) -> Self {
+        Self { resources, caches }
     }
 }
 
@@ -47,13 +41,8 @@ impl Hook for Housekeeping {
     }
 
     fn committed(&self, collections: &[Arc<str>]) {
-        let Some(app) = self.app.get().and_then(Weak::upgrade) else { return };
         for cache in collections.iter().flat_map(|name| self.resources.invalidates(name)) {
-            match cache {
-                Cache::Users => app.auth().forget_users(),
-                Cache::Roles => app.forget_acl(),
-                Cache::Settings => app.forget_settings(),
-            }
+            self.caches.invalidate(*cache);
         }
     }
 }

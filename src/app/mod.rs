@@ -6,18 +6,17 @@
 
 use std::sync::Arc;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use crate::data::{Catalog, DataError, DataSource, Filter, Hook, Hooks, Query, Record, Sort};
+use crate::data::{Catalog, DataError, DataSource, Filter, Hooks, Record};
 
 pub mod acl;
 pub mod api;
 pub mod auth;
+mod cached;
+mod caches;
 mod collections;
 mod crash;
 mod heavy;
@@ -27,6 +26,7 @@ mod maps;
 mod passwords;
 pub mod plugin;
 pub mod resources;
+mod settings;
 pub mod system;
 #[cfg(test)]
 mod test_place;
@@ -34,7 +34,10 @@ mod test_place;
 mod tests;
 
 pub use install::{install, uninstall};
+
+use caches::{Cache, Caches};
 use resources::{Registry, Resource};
+use settings::Settings;
 
 /// The version of the system tables that this host writes (`applicationVersion`).
 pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -103,34 +106,13 @@ pub struct AppOptions {
 /// A running application.
 pub struct App {
     name: Arc<str>,
-    settings: ArcSwap<Settings>,
-    /// Counts the changes of the settings.
-    settings_changes: AtomicU64,
-    /// How many of them there were when the settings were read last.
-    settings_known: AtomicU64,
-    /// They are read by one at a time, so that the last who reads has read the last of them.
-    settings_turn: Mutex<()>,
     source: DataSource,
     auth: auth::Auth,
     resources: Arc<Registry>,
-    /// What roles may do, once somebody who is not root has asked.
-    acl: ArcSwapOption<acl::Acl>,
-    /// Counts the changes of roles, so that what was read before one is not kept after it.
-    acl_changes: AtomicU64,
+    caches: Arc<Caches>,
     /// Definitions of collections are changed one after the other, and while nobody writes by them.
     definitions: Arc<RwLock<()>>,
     plugins: Vec<Arc<dyn plugin::Plugin>>,
-}
-
-/// What requests need of `systemSettings`.
-#[derive(Debug)]
-struct Settings {
-    title: Arc<str>,
-    language: Arc<str>,
-    role_mode: acl::RoleMode,
-    rules: auth::AccountRules,
-    /// Whether requests are refused that name what does not exist (`options.strict`).
-    strict: bool,
 }
 
 impl std::fmt::Debug for App {
@@ -149,78 +131,28 @@ impl App {
             true => resources::registry(),
             false => Arc::new(Registry::new(resources::system().chain(resources))),
         };
-        let housekeeping = Arc::new(hooks::Housekeeping::new(Arc::clone(&resources)));
-        let hooks = Hooks::new(vec![Arc::clone(&housekeeping) as Arc<dyn Hook>]);
-        let source = source.with(Arc::clone(resources.catalog()), hooks);
+        let caches = Arc::new(Caches::default());
+        let hook = hooks::Housekeeping::new(Arc::clone(&resources), Arc::clone(&caches));
+        let source = source.with(Arc::clone(resources.catalog()), Hooks::new(vec![Arc::new(hook)]));
         source.set_catalog(collections::load(&source).await?);
-        let settings = Settings::read(&source, &name).await?;
-        let auth = auth::Auth::open(source.clone(), &jwt_secret, settings.rules).await?;
-        let app = Arc::new(Self {
-            name,
-            settings: ArcSwap::from_pointee(settings),
-            settings_changes: AtomicU64::new(0),
-            settings_known: AtomicU64::new(0),
-            settings_turn: Mutex::new(()),
-            source,
-            auth,
-            resources,
-            acl: ArcSwapOption::empty(),
-            acl_changes: AtomicU64::new(0),
-            definitions: Arc::default(),
-            plugins,
-        });
-        housekeeping.serve(&app);
+        let auth = auth::Auth::open(source.clone(), &jwt_secret, &caches).await?;
+        let app =
+            Arc::new(Self { name, source, auth, resources, caches, definitions: Arc::default(), plugins });
+        app.settings().await?;
         plugin::begin(&app).await?;
         Ok(app)
     }
 
     /// What roles may do.
     async fn acl(&self) -> Result<Arc<acl::Acl>, DataError> {
-        if let Some(known) = self.acl.load_full() {
-            return Ok(known);
-        }
-        let before = self.acl_changes.load(Ordering::SeqCst);
-        let read = Arc::new(
-            Box::pin(acl::Acl::load(self.resources.policy(), &self.source, acl::MAIN_DATA_SOURCE)).await?,
-        );
-        self.acl.store(Some(Arc::clone(&read)));
-        // A change since the reading may have come before it was stored.
-        if self.acl_changes.load(Ordering::SeqCst) != before {
-            self.acl.store(None);
-        }
-        Ok(read)
+        let read =
+            async || acl::Acl::load(self.resources.policy(), &self.source, acl::MAIN_DATA_SOURCE).await;
+        self.caches.acl.get_or_read(read).await
     }
 
-    /// Roles were changed: what memory knows of them is forgotten.
-    fn forget_acl(&self) {
-        self.acl_changes.fetch_add(1, Ordering::SeqCst);
-        self.acl.store(None);
-    }
-
-    /// The settings were changed: who needs what is decided by them reads them again.
-    fn forget_settings(&self) {
-        self.settings_changes.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Whether users act in one role or in all of theirs.
-    async fn role_mode(&self) -> Result<acl::RoleMode, AppError> {
-        self.know_settings().await?;
-        Ok(self.settings.load().role_mode)
-    }
-
-    /// Whether requests are refused that name what does not exist, where they say nothing of it.
-    async fn is_strict(&self) -> Result<bool, AppError> {
-        self.know_settings().await?;
-        Ok(self.settings.load().strict)
-    }
-
-    /// Reads the settings again, if they were changed since they were read last.
-    async fn know_settings(&self) -> Result<(), AppError> {
-        let changes = self.settings_changes.load(Ordering::SeqCst);
-        if self.settings_known.load(Ordering::SeqCst) < changes {
-            Box::pin(self.reload_settings()).await?;
-        }
-        Ok(())
+    /// The settings as they are now.
+    async fn settings(&self) -> Result<Arc<Settings>, DataError> {
+        self.caches.settings.get_or_read(async || Settings::read(&self.source).await).await
     }
 
     /// The turn to change definitions of collections. Who writes by those that there are comes first.
@@ -251,19 +183,15 @@ impl App {
         self.source.set_catalog(collections::load(&self.source).await?);
         drop(turn);
         // After it: users are read with the fields that they have.
-        self.forget_acl();
+        self.caches.invalidate(Cache::Roles);
         self.auth.reload().await?;
         self.reload_settings().await
     }
 
-    /// Reads the settings again, after they were changed.
+    /// Reads the settings again.
     pub async fn reload_settings(&self) -> Result<(), AppError> {
-        let _turn = self.settings_turn.lock().await;
-        let changes = self.settings_changes.load(Ordering::SeqCst);
-        let settings = Settings::read(&self.source, &self.name).await?;
-        self.auth.set_rules(settings.rules);
-        self.settings.store(Arc::new(settings));
-        self.settings_known.store(changes, Ordering::SeqCst);
+        self.caches.invalidate(Cache::Settings);
+        self.settings().await?;
         Ok(())
     }
 
@@ -288,13 +216,16 @@ impl App {
     /// The title in its settings; its ID where that is empty.
     #[must_use]
     pub fn title(&self) -> Arc<str> {
-        Arc::clone(&self.settings.load().title)
+        let settings = self.caches.settings.last();
+        let title = settings.and_then(|settings| settings.title.clone());
+        title.unwrap_or_else(|| Arc::clone(&self.name))
     }
 
     /// The language of its pages: `en-US`.
     #[must_use]
     pub fn language(&self) -> Arc<str> {
-        Arc::clone(&self.settings.load().language)
+        let settings = self.caches.settings.last();
+        settings.map_or_else(|| "en-US".into(), |settings| Arc::clone(&settings.language))
     }
 
     /// Changes the title in its settings.
@@ -324,22 +255,5 @@ impl App {
     /// Ends its work and closes its database: what is running is finished, what comes is refused.
     pub async fn close(&self) {
         self.source.database().close().await;
-    }
-}
-
-impl Settings {
-    async fn read(source: &DataSource, name: &Arc<str>) -> Result<Self, AppError> {
-        let fields = ["title", "appLang", "options", "roleMode", "enableEditProfile", "enableChangePassword"];
-        let query = Query::filter(Filter::All).sort(Sort::ascending("id")).fields(&fields);
-        let record = source.find_one(&system::SYSTEM_SETTINGS, query).await?.unwrap_or_default();
-        let text = |field: &str| record.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        Ok(Self {
-            title: text("title").map_or_else(|| Arc::clone(name), Arc::from),
-            language: text("appLang").unwrap_or("en-US").into(),
-            role_mode: text("roleMode").and_then(acl::RoleMode::parse).unwrap_or_default(),
-            rules: auth::AccountRules::of(&record),
-            strict: record.get("options").and_then(|options| options.get("strict"))
-                == Some(&Value::Bool(true)),
-        })
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn of(
     let active = match &session.key_role {
         // A key acts in its role alone, whatever is asked for.
         Some(role) => ActiveRoles::One([role]),
-        None => choose(&held, wanted, app.role_mode().await.map_err(ApiError::internal)?)?,
+        None => choose(&held, wanted, app.settings().await?.role_mode)?,
     };
     if active.has_root() {
         let roles = active.names().iter().map(|name| (*name).to_owned()).collect();

@@ -4,7 +4,7 @@
 //! and no faster than `throttle.rs` lets anybody guess; `names.rs` finds whose name is meant; `account.rs` changes passwords and signs
 //! people up by the rules in `accounts.rs`; `api_keys.rs` lets programs in. `token.rs` signs and
 //! checks, `policy.rs` judges how long that counts, `renewal.rs` replaces what has ended, and
-//! `session.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
+//! `session_cache.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
 //! in. A request with a good token of a known user is let in without asking the database.
 
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,10 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::acl::Remembered;
+use super::cached::Cached;
+use super::caches::Caches;
 use super::heavy::Line;
+use super::settings::Settings;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
 use crate::data::{
     Collection, DataError, DataSource, Field, FieldType, Filter, Record, Transaction, to_its_end,
@@ -31,7 +34,7 @@ mod names;
 pub(in crate::app) mod password;
 mod policy;
 mod renewal;
-mod session;
+mod session_cache;
 mod sign_in;
 mod throttle;
 mod ticket;
@@ -45,7 +48,8 @@ pub use error::AuthError;
 pub(in crate::app) use names::check_names;
 use policy::{Standing, TokenPolicy};
 use renewal::Renewals;
-use session::{Known, Sessions};
+use session_cache::Known;
+pub(in crate::app) use session_cache::SessionCache;
 pub use sign_in::Credentials;
 use throttle::Throttle;
 use ticket::Tickets;
@@ -203,8 +207,8 @@ pub struct Auth {
     source: DataSource,
     keys: ArcSwap<Keys>,
     policy: ArcSwap<TokenPolicy>,
-    rules: ArcSwap<AccountRules>,
-    sessions: Arc<Sessions>,
+    settings: Arc<Cached<Settings>>,
+    sessions: Arc<SessionCache>,
     renewals: Renewals,
     throttle: Throttle,
     tickets: Tickets,
@@ -213,18 +217,15 @@ pub struct Auth {
 
 impl Auth {
     /// Of an application that starts.
-    pub(super) async fn open(
-        source: DataSource,
-        secret: &[u8],
-        rules: AccountRules,
-    ) -> Result<Self, DataError> {
-        let sessions = Arc::new(Sessions::load(&source, Utc::now()).await?);
+    pub(super) async fn open(source: DataSource, secret: &[u8], caches: &Caches) -> Result<Self, DataError> {
+        let sessions = Arc::clone(&caches.sessions);
+        sessions.load_blocked(&source, Utc::now()).await?;
         let policy = ArcSwap::from_pointee(TokenPolicy::read(&source).await?);
         Ok(Self {
             source,
             keys: ArcSwap::from_pointee(Keys::new(secret)),
             policy,
-            rules: ArcSwap::from_pointee(rules),
+            settings: Arc::clone(&caches.settings),
             sessions,
             renewals: Renewals::default(),
             throttle: Throttle::default(),
@@ -245,15 +246,10 @@ impl Auth {
         Ok(())
     }
 
-    /// What the settings say of accounts, from now on.
-    pub(super) fn set_rules(&self, rules: AccountRules) {
-        self.rules.store(Arc::new(rules));
-    }
-
     /// What the settings say of accounts.
     #[must_use]
     pub fn rules(&self) -> AccountRules {
-        **self.rules.load()
+        self.settings.last().map_or_else(AccountRules::default, |settings| settings.rules)
     }
 
     /// Whether a value of `tokenControlConfig` is one.
@@ -354,11 +350,6 @@ impl Auth {
     pub fn check_form_token(&self, session: &Session, given: &str) -> bool {
         self.form_token(session).as_bytes().ct_eq(given.as_bytes()).into()
     }
-
-    /// Users, their roles or their keys were changed: what memory knows of them is forgotten.
-    pub fn forget_users(&self) {
-        self.sessions.forget_all();
-    }
 }
 
 fn object(value: Value) -> Record {
@@ -370,6 +361,11 @@ fn object(value: Value) -> Record {
 
 #[cfg(test)]
 impl Auth {
+    /// Forgets users and API keys, as if they had been changed.
+    pub(in crate::app) fn forget_users(&self) {
+        self.sessions.forget_all();
+    }
+
     /// A token as if it had been signed so long before.
     pub(in crate::app) fn aged(&self, token: &str, by: chrono::TimeDelta) -> String {
         let mut claims = self.keys.load().check(token).unwrap();

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::NewApiKey;
+use crate::app::caches::Cache;
 use crate::app::system::API_KEYS;
 use crate::data::Filter;
 

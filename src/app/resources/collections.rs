@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::api::records::{Method, Moving, Parameters};
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::collections;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{Collection, DataError, DataSource, Filter, Move, Query, Record, Sort, to_its_end};

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::data::{Collection, Hooking, RecordEvent, Transaction};
 
 /// A resource of the system, or of one application.
@@ -43,17 +44,6 @@ pub enum Records {
     Own,
     /// As [`Records::Own`], and no association leads to them: they are the host's bookkeeping.
     Internal,
-}
-
-/// Something that memory keeps of an application's records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cache {
-    /// Users with their roles, and API keys.
-    Users,
-    /// What roles may do.
-    Roles,
-    /// The application's settings.
-    Settings,
 }
 
 /// An action of a resource.

@@ -33,8 +33,9 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+pub use super::caches::Cache;
 pub use applications::applications;
-pub use descriptor::{Access, Action, Answering, Cache, EventHandler, Records, Resource, Run};
+pub use descriptor::{Access, Action, Answering, EventHandler, Records, Resource, Run};
 pub use registry::Registry;
 
 use crate::app::acl::store::StoreError;

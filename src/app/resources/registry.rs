@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::descriptor::{Cache, EventHandler, Records, Resource};
+use super::descriptor::{EventHandler, Records, Resource};
 use crate::app::acl::policy::Policy;
+use crate::app::caches::Cache;
 use crate::data::Catalog;
 
 /// All resources of an application. Applications without resources of their own share one.

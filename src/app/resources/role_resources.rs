@@ -3,13 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use super::{in_transaction, paged};
 use crate::app::acl::MAIN_DATA_SOURCE;
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, CollectionTitle, Located};
 use crate::app::api::records::Parameters;
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::collections::field_shape;
 use crate::app::system::{
     DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS, USER_COLLECTIONS, USER_FIELDS,

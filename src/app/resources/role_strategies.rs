@@ -1,10 +1,11 @@
 //! The strategies of roles in a data source: `dataSources/<key>/roles:*`.
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use super::in_transaction;
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::system::DATA_SOURCES_ROLES;
 use crate::data::Transaction;
 

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::descriptor::{Cache, Resource};
+use super::descriptor::Resource;
 use super::{forbidden, text};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::{self, GuardError, ROOT, check_role_given, check_role_taken};
+use crate::app::caches::Cache;
 use crate::app::system::ROLES_USERS;
 use crate::data::{DataError, Filter, Hooking, RecordEvent, Transaction};
 

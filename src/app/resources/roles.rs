@@ -3,12 +3,13 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::descriptor::{Access, Action, Cache, Resource};
+use super::descriptor::{Access, Action, Resource};
 use super::{forbidden, in_transaction, refused, text};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::acl::{GuardError, check_role_destroy, check_role_update};
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::system::{ROLES, ROLES_RESOURCES, ROLES_RESOURCES_ACTIONS};
 use crate::data::{DataError, Hooking, RecordEvent, Transaction};
 
@@ -72,7 +73,7 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
         collection.key().iter().map(|field| field.name()).chain(shown).map(str::to_owned).collect()
     };
     let acl = call.app.acl().await?;
-    let mode = call.app.role_mode().await.map_err(ApiError::internal)?;
+    let mode = call.app.settings().await?.role_mode;
     Ok(Answer::Data(acl.describe(roles, current, mode, always_shown)))
 }
 

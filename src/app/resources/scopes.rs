@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use super::{in_transaction, paged};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::records::Parameters;
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::system::{DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES, ROLES_RESOURCES_SCOPES};
 use crate::data::{Filter, Query, Transaction};
 

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use super::{changed, settable};
 use crate::app::acl::RoleMode;
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::caches::Cache;
 use crate::app::system::SYSTEM_SETTINGS;
 use crate::data::{Filter, Query, Record, Sort};
 

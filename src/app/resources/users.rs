@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Cache, Records, Resource};
+use super::descriptor::{Access, Action, Records, Resource};
 use super::role_users::{check_user_change, count_roots, has_root};
 use super::roles::set_default_role;
 use super::{changed, forbidden, settable};
@@ -10,6 +10,7 @@ use crate::app::acl::policy::Reach;
 use crate::app::acl::{GuardError, check_user_destroy};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::auth::{self, AuthError, check_names, password_changed, take_password};
+use crate::app::caches::Cache;
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
 use crate::data::{DataError, Filter, Hooking, Query, Record, RecordEvent, Transaction, to_its_end};
 

@@ -57,7 +57,7 @@ pub(in crate::app::api) async fn check(call: &Call<'_>, place: &Place) -> Result
 
 async fn is_strict(call: &Call<'_>) -> Result<bool, ApiError> {
     match call.params.get("strict") {
-        None => Ok(call.app.is_strict().await?),
+        None => Ok(call.app.settings().await?.strict),
         Some(Value::String(word)) if word == "true" => Ok(true),
         Some(Value::String(word)) if word == "false" => Ok(false),
         Some(other) => Err(ApiError::bad_request(format!("strict is true or false, not {other}"))),

@@ -1,4 +1,4 @@
-//! What is known of users and tokens without asking the database.
+//! What memory keeps of users, API keys and tokens that were signed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub(super) struct Known {
 
 /// Users and blocked tokens of one application, read and written by many at once without a lock.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
+pub(in crate::app) struct SessionCache {
     /// `None`: there is no such user.
     users: Map<i64, Option<Known>>,
     /// API keys by their tokens' IDs, and whether there is such a key.
@@ -37,10 +37,13 @@ pub(super) struct Sessions {
     blocked: Map<Uuid, i64>,
 }
 
-impl Sessions {
-    /// With the blocked tokens of an application that starts.
-    pub(super) async fn load(source: &DataSource, now: DateTime<Utc>) -> Result<Self, DataError> {
-        let sessions = Self::default();
+impl SessionCache {
+    /// Reads the tokens that were signed out: of an application that starts.
+    pub(super) async fn load_blocked(
+        &self,
+        source: &DataSource,
+        now: DateTime<Utc>,
+    ) -> Result<(), DataError> {
         let open = Filter::greater("expiration", now.to_rfc3339());
         let query = Query::filter(open).fields(&["token", "expiration"]);
         for record in source.find(&TOKEN_BLACKLIST, query).await? {
@@ -48,10 +51,10 @@ impl Sessions {
             let token = text("token").and_then(|token| Uuid::try_parse(token).ok());
             let until = text("expiration").and_then(|until| DateTime::parse_from_rfc3339(until).ok());
             if let (Some(token), Some(until)) = (token, until) {
-                sessions.block(token, until.timestamp());
+                self.block(token, until.timestamp());
             }
         }
-        Ok(sessions)
+        Ok(())
     }
 
     /// From now on the token is refused; those that have ended by themselves are forgotten.
@@ -109,7 +112,7 @@ impl Sessions {
     }
 
     /// Everything that can be read again is forgotten; tokens that were signed out stay refused.
-    pub(super) fn forget_all(&self) {
+    pub(in crate::app) fn forget_all(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.keys.clear();
         self.users.clear();
