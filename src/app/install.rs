@@ -3,15 +3,46 @@
 use serde_json::{Value, json};
 
 use super::auth::password;
+use super::error::AppError;
 use super::heavy::Line;
+use super::json::object;
 use super::system::{
     AUTHENTICATORS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES, ROLES,
-    ROLES_USERS, SYSTEM_SETTINGS, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USER_COLLECTIONS, USERS, VERSION,
+    ROLES_USERS, SYSTEM_SETTINGS, SYSTEM_VERSION, TOKEN_CONTROL_CONFIG, TOKEN_POLICY, USER_COLLECTIONS,
+    USERS, VERSION,
 };
-use super::{AppError, Install, SYSTEM_VERSION, collections, resources};
+use super::{collections, resources};
 use crate::data::{
     Collection, DataError, DataSource, Query, Record, Transaction, next_snowflake, random_uid,
 };
+
+/// What a new application's tables are filled with.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// The title in its settings.
+    pub title: String,
+    /// Its first user.
+    pub root: RootUser,
+}
+
+/// The first user: all known, the password in the clear (it is hashed with argon2id here).
+#[derive(Clone)]
+pub struct RootUser {
+    /// E-mail address.
+    pub email: String,
+    /// User name.
+    pub username: String,
+    /// The name shown.
+    pub nickname: String,
+    /// Password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for RootUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RootUser").field("email", &self.email).finish_non_exhaustive()
+    }
+}
 
 /// Makes the system tables and the root user, in one transaction: an application has all of it or
 /// nothing. One that has it already is left as it is; gives whether it has it only now.
@@ -137,9 +168,5 @@ async fn insert(
     collection: &Collection,
     values: Value,
 ) -> Result<Record, DataError> {
-    let record = match values {
-        Value::Object(record) => record,
-        _ => Record::new(),
-    };
-    transaction.insert(collection, record).await
+    transaction.insert(collection, object(values)).await
 }

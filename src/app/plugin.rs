@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::system::APPLICATION_PLUGINS;
-use super::{App, AppError};
+use super::error::AppError;
+use super::state::State;
+use super::system::{APPLICATION_PLUGINS, SYSTEM_VERSION};
 use crate::data::{DataError, Filter, Query, Record};
 
 /// What a plugin does, later. The error is a sentence for whoever enables it.
@@ -36,15 +37,15 @@ pub trait Plugin: Send + Sync {
 
     /// Its version.
     fn version(&self) -> &'static str {
-        super::SYSTEM_VERSION
+        SYSTEM_VERSION
     }
 
     /// Makes it work in an application: when it is enabled, and each time an application opens that
     /// has it. What it did before it finds done.
-    fn enable<'a>(&'a self, app: &'a Arc<App>) -> Hook<'a>;
+    fn enable<'a>(&'a self, state: &'a Arc<State>) -> Hook<'a>;
 
     /// Ends its work in an application. Its data stays.
-    fn disable<'a>(&'a self, app: &'a Arc<App>) -> Hook<'a>;
+    fn disable<'a>(&'a self, state: &'a Arc<State>) -> Hook<'a>;
 }
 
 /// Why a plugin could not be enabled or disabled.
@@ -91,26 +92,29 @@ impl Installed<'_> {
 }
 
 /// Every plugin of the host, as this application has it.
-pub(super) async fn list(app: &App) -> Result<Vec<Installed<'_>>, DataError> {
-    if app.plugins().is_empty() {
+pub(super) async fn list<'a>(
+    state: &State,
+    plugins: &'a [Arc<dyn Plugin>],
+) -> Result<Vec<Installed<'a>>, DataError> {
+    if plugins.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = app.source().find(&APPLICATION_PLUGINS, Query::default()).await?;
+    let rows = state.source().find(&APPLICATION_PLUGINS, Query::default()).await?;
     let mut rows: HashMap<String, Record> =
         rows.into_iter().filter_map(|row| Some((row.get("name")?.as_str()?.to_owned(), row))).collect();
-    Ok(app.plugins().iter().map(|plugin| Installed { plugin, row: rows.remove(plugin.name()) }).collect())
+    Ok(plugins.iter().map(|plugin| Installed { plugin, row: rows.remove(plugin.name()) }).collect())
 }
 
 /// Begins the work of the plugins that are enabled. One that fails is left out and logged: the
 /// application is worth more than the plugin.
-pub(super) async fn begin(app: &Arc<App>) -> Result<(), AppError> {
-    for installed in list(app).await? {
+pub(super) async fn begin(state: &Arc<State>, plugins: &[Arc<dyn Plugin>]) -> Result<(), AppError> {
+    for installed in list(state, plugins).await? {
         if !installed.is_enabled() {
             continue;
         }
-        if let Err(reason) = installed.plugin.enable(app).await {
+        if let Err(reason) = installed.plugin.enable(state).await {
             tracing::error!(
-                app = app.name(),
+                app = state.name(),
                 plugin = installed.plugin.name(),
                 reason,
                 "a plugin failed to begin"
@@ -121,25 +125,30 @@ pub(super) async fn begin(app: &Arc<App>) -> Result<(), AppError> {
 }
 
 /// Enables or disables a plugin by its name or its package's.
-pub(super) async fn switch(app: &Arc<App>, name: &str, on: bool) -> Result<(), PluginError> {
-    let all = list(app).await?;
+pub(super) async fn switch(
+    state: &Arc<State>,
+    plugins: &[Arc<dyn Plugin>],
+    name: &str,
+    on: bool,
+) -> Result<(), PluginError> {
+    let all = list(state, plugins).await?;
     let found = all.iter().find(|one| one.plugin.name() == name || one.plugin.package_name() == name);
     let Some(installed) = found else { return Err(PluginError::Unknown(name.to_owned())) };
     if installed.is_enabled() == on {
         return Ok(());
     }
     let plugin = installed.plugin;
-    let done = if on { plugin.enable(app).await } else { plugin.disable(app).await };
+    let done = if on { plugin.enable(state).await } else { plugin.disable(state).await };
     done.map_err(|reason| PluginError::Refused { name: plugin.name(), reason })?;
-    let state = json!({"enabled": on, "installed": true, "version": plugin.version()});
-    let Value::Object(mut state) = state else { return Ok(()) };
+    let row = json!({"enabled": on, "installed": true, "version": plugin.version()});
+    let Value::Object(mut row) = row else { return Ok(()) };
     if installed.row.is_some() {
-        app.source().update(&APPLICATION_PLUGINS, &Filter::eq("name", plugin.name()), state).await?;
+        state.source().update(&APPLICATION_PLUGINS, &Filter::eq("name", plugin.name()), row).await?;
     } else {
-        state.insert("name".into(), plugin.name().into());
-        state.insert("packageName".into(), plugin.package_name().into());
-        state.insert("builtIn".into(), true.into());
-        app.source().insert(&APPLICATION_PLUGINS, state).await?;
+        row.insert("name".into(), plugin.name().into());
+        row.insert("packageName".into(), plugin.package_name().into());
+        row.insert("builtIn".into(), true.into());
+        state.source().insert(&APPLICATION_PLUGINS, row).await?;
     }
     Ok(())
 }

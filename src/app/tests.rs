@@ -1,12 +1,12 @@
 //! An application as a whole: installing, opening, its version.
 
 use macro_rules_attribute::apply;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
 use crate::app::test_place::{PASSWORD, Place, wanted};
-use crate::data::Filter;
+use crate::data::{Filter, Query, Record, Sort};
 use crate::test_servers::{TestEngine, on_every_engine};
+use super::*;
 
 #[apply(on_every_engine)]
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn installing_makes_all_of_it_once(engine: TestEngine) {
     let app = place.open().await.unwrap();
     assert_eq!(&*app.title(), "Sales");
     assert_eq!(app.name(), "crm");
-    app.set_title("New").await.unwrap();
+    app.state().set_title("New").await.unwrap();
     assert_eq!(&*app.title(), "New");
     assert_eq!(&*place.open().await.unwrap().title(), "New");
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::app::api::{Answer, ApiError, Call, ListParameters};
-use crate::app::resources::{Access, Action, Answering, Resource, applications};
+use crate::app::api::{Answer, Answering, ApiError, Call, ListParameters};
+use crate::app::resources::{Access, Action, Resource, applications};
 use crate::protocol::{
     AppId, ChangeState, CreateApplication, DatabaseMode, DatabaseRequest, DeleteApplication, ErrorKind,
     RpcError, StartMode, UpgradePolicy, Wait,

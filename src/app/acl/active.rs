@@ -1,6 +1,6 @@
 //! In which of its user's roles a request acts.
 
-use super::ROOT;
+use super::definition::ROOT;
 
 /// The name that stands for all roles of a user together, in `X-Role` and as a default role.
 pub const UNION_ROLE: &str = "__union__";

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{ActionDefinition, Permission};
+use super::definition::ActionDefinition;
+use super::permission::Permission;
 
 /// The actions that permissions are given for. Each covers several of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

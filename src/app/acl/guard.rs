@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use super::ROOT;
+use super::definition::ROOT;
 
 /// The roles that every application has.
 const BUILT_IN: [&str; 3] = [ROOT, "admin", "member"];

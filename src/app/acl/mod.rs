@@ -12,6 +12,7 @@
 //! administrator changes.
 
 mod active;
+mod definition;
 mod describe;
 mod grants;
 mod guard;
@@ -26,9 +27,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choose};
+pub use definition::{ActionDefinition, ROOT, ResourceDefinition, RoleDefinition};
 pub use describe::{action_alias, available_actions};
 pub use grants::links;
 pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
@@ -39,53 +39,6 @@ pub use permission::{AssociationPermission, Permission};
 
 use grants::Grants;
 use policy::{Opened, Policy, Reach};
-
-/// The role that may do everything.
-pub const ROOT: &str = "root";
-
-/// A role as it is stored in `roles`.
-#[derive(Debug, Clone, Default)]
-pub struct RoleDefinition {
-    /// Its name, which is its key.
-    pub name: String,
-    /// What people call it.
-    pub title: Option<String>,
-    /// What it may do with every collection: `{"actions": ["view", "update:own"]}`, or null.
-    pub strategy: Json,
-    /// Which parts of the management it opens: `pm.users`, `ui.*`, `!pm.*`.
-    pub snippets: Vec<String>,
-    /// Whether new users get it.
-    pub default: bool,
-    /// Whether it may change pages.
-    pub allow_configure: bool,
-    /// Whether lists of roles leave it out.
-    pub hidden: bool,
-}
-
-/// A role's permissions on one collection, as they are stored in `dataSourcesRolesResources`.
-#[derive(Debug, Clone, Default)]
-pub struct ResourceDefinition {
-    /// The role's name.
-    pub role: String,
-    /// The collection's name.
-    pub collection: String,
-    /// Whether `actions` take the place of the role's strategy; without it they mean nothing.
-    pub using_actions_config: bool,
-    /// What may be done; anything else is refused.
-    pub actions: Vec<ActionDefinition>,
-}
-
-/// One action that a role may do with one collection.
-#[derive(Debug, Clone, Default)]
-pub struct ActionDefinition {
-    /// `view`, `create`, `update`, `destroy`, or another action's own name.
-    pub name: String,
-    /// The fields that may be shown or written, associations among them. See [`Acl::permission`]
-    /// for what none means.
-    pub fields: Vec<String>,
-    /// The filter of the records that it reaches; all, where there is none or it is empty.
-    pub scope: Option<Json>,
-}
 
 /// One role, ready to be asked.
 #[derive(Debug)]
@@ -299,6 +252,3 @@ impl Role {
         self.management.get(resource)?.permission(action)
     }
 }
-
-/// A list of fields, shared.
-type Fields = Arc<std::collections::BTreeSet<String>>;

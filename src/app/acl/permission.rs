@@ -1,10 +1,12 @@
 //! What may be reached: which fields of which records.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value as Json, json};
 
-use super::Fields;
+/// A list of fields, shared.
+type Fields = Arc<BTreeSet<String>>;
 
 static ALL: LazyLock<Permission> = LazyLock::new(Permission::default);
 

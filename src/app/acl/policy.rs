@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Permission;
+use super::permission::Permission;
 
 /// What decides who may do something with a resource.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

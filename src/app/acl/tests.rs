@@ -89,7 +89,7 @@ fn own() -> Json {
     json!({"createdById": "{{ ctx.state.currentUser.id }}"})
 }
 
-fn fields(names: &[&str]) -> Option<Fields> {
+fn fields(names: &[&str]) -> Option<Arc<BTreeSet<String>>> {
     Some(Arc::new(names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>()))
 }
 

@@ -1,18 +1,21 @@
 //! The API of signing in, keys, settings and plugins, as tables of requests and answers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+use http::{HeaderValue, header};
 use macro_rules_attribute::apply;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::tests::{missing, send, sign_in};
-use super::*;
 use crate::app::plugin::{Hook, Plugin};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
-use crate::app::{AppOptions, auth::Credentials};
+use crate::app::{App, AppOptions, State, auth::Credentials};
 use crate::data::{Filter, Query, Record};
 use crate::test_servers::{TestEngine, on_every_engine};
+use super::*;
+use super::tests::{missing, send, sign_in};
 
 /// A request, who sends it (`""`: nobody), its body, and the status and content of the answer.
 type Case<'a> = (&'a str, &'a str, Value, u16, Value);
@@ -510,7 +513,7 @@ impl Plugin for Counting {
         "Counts."
     }
 
-    fn enable<'a>(&'a self, _app: &'a Arc<App>) -> Hook<'a> {
+    fn enable<'a>(&'a self, _state: &'a Arc<State>) -> Hook<'a> {
         Box::pin(async {
             if self.refuses.load(Ordering::SeqCst) {
                 return Err("there is nothing to count".to_owned());
@@ -520,7 +523,7 @@ impl Plugin for Counting {
         })
     }
 
-    fn disable<'a>(&'a self, _app: &'a Arc<App>) -> Hook<'a> {
+    fn disable<'a>(&'a self, _state: &'a Arc<State>) -> Hook<'a> {
         Box::pin(async {
             self.works.store(false, Ordering::SeqCst);
             Ok(())

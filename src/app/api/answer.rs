@@ -55,7 +55,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn into_response(self) -> Response<Bytes> {
+    pub(in crate::app) fn into_response(self) -> Response<Bytes> {
         response(StatusCode::OK, self.into_json())
     }
 }

@@ -6,8 +6,10 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::json_response;
-use crate::app::AppError;
+use crate::app::acl::store::StoreError;
+use crate::app::acl::{ChooseError, GuardError};
 use crate::app::auth::AuthError;
+use crate::app::error::AppError;
 use crate::app::plugin::PluginError;
 use crate::data::{DataError, DatabaseError};
 
@@ -70,11 +72,11 @@ impl ApiError {
     }
 
     /// Whether it comes from definitions that are out of date.
-    pub(super) fn is_outdated(&self) -> bool {
+    pub(in crate::app) fn is_outdated(&self) -> bool {
         self.code == Some(OUTDATED)
     }
 
-    pub(super) fn into_response(self) -> Response<Bytes> {
+    pub(in crate::app) fn into_response(self) -> Response<Bytes> {
         let mut error = json!({"message": self.message});
         if let Some(code) = self.code {
             error["code"] = Value::from(code);
@@ -133,6 +135,29 @@ impl From<PluginError> for ApiError {
             PluginError::Refused { .. } => Self::bad_request(error.to_string()),
             PluginError::Data(error) => error.into(),
         }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Data(error) => error.into(),
+            StoreError::Guard(error) => error.into(),
+            StoreError::Invalid(sentence) => Self::bad_request(sentence),
+            StoreError::NotFound(sentence) => Self::not_found(sentence),
+        }
+    }
+}
+
+impl From<GuardError> for ApiError {
+    fn from(error: GuardError) -> Self {
+        Self::new(error.status(), error.to_string())
+    }
+}
+
+impl From<ChooseError> for ApiError {
+    fn from(error: ChooseError) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, error.to_string()).code(error.code())
     }
 }
 

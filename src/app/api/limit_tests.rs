@@ -1,13 +1,15 @@
 //! What engines limit: refused alike on all of them, by a sentence that names the field and the limit,
 //! and with definitions and tables that agree afterwards.
 
-use macro_rules_attribute::apply;
-use serde_json::json;
+use std::sync::Arc;
 
-use super::tests::{send, sign_in};
-use super::*;
+use macro_rules_attribute::apply;
+use serde_json::{Value, json};
+
+use crate::app::App;
 use crate::app::test_place::Place;
 use crate::test_servers::{TestEngine, on_every_engine};
+use super::tests::{send, sign_in};
 
 struct Client {
     app: Arc<App>,

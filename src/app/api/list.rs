@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ApiError;
+use super::error::ApiError;
 use crate::data::Sort;
 
 /// Records a page, where nothing else is said.

@@ -3,13 +3,18 @@
 //! The cases are the same in every run; `NBAPPS_TEST_SEED=7` makes others, and a failure says with
 //! which it was. What fails is made as small as it can be before it is shown.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use crate::app::App;
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::TestEngine;
+use super::*;
 
 /// The same application on an engine of its own.
 struct World {

@@ -5,14 +5,14 @@
 
 use serde_json::{Map, Value};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// Parameters a query string may have, and how deep their names may go.
 const MOST: usize = 1000;
 const DEEPEST: usize = 8;
 
 /// Reads a query string.
-pub(super) fn parse(text: &str) -> Result<Map<String, Value>, ApiError> {
+pub(in crate::app) fn parse(text: &str) -> Result<Map<String, Value>, ApiError> {
     let mut root = Vec::new();
     for (count, (name, value)) in form_urlencoded::parse(text.as_bytes()).enumerate() {
         if count >= MOST {

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use http::StatusCode;
 
-use super::records::Place;
+use super::error::ApiError;
+use super::place::Place;
 use super::target::Target;
-use super::{ApiError, App};
 use crate::app::acl::{self, Acl, ActiveRoles, Answers, Asking, HeldRole, Openings, choose};
 use crate::app::auth::Session;
+use crate::app::state::State;
 use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
 
 /// For whom a request is answered.
@@ -28,8 +29,8 @@ pub struct Requester {
 }
 
 /// The requester of a session: in which of the user's roles it acts is decided here.
-pub(super) async fn of(
-    app: &Arc<App>,
+pub(in crate::app) async fn of(
+    state: &State,
     session: &Arc<Session>,
     wanted: Option<&str>,
     clock: Clock,
@@ -43,14 +44,14 @@ pub(super) async fn of(
     let active = match &session.key_role {
         // A key acts in its role alone, whatever is asked for.
         Some(role) => ActiveRoles::One([role]),
-        None => choose(&held, wanted, app.settings().await?.role_mode)?,
+        None => choose(&held, wanted, state.settings().await?.role_mode)?,
     };
     if active.has_root() {
         let roles = active.names().iter().map(|name| (*name).to_owned()).collect();
         let role = Some(active.current().into());
         return Ok(Requester { session: Some(Arc::clone(session)), clock, guard: None, roles, role });
     }
-    let (acl, catalog) = (app.acl().await?, app.source().catalog());
+    let (acl, catalog) = (state.acl().await?, state.source().catalog());
     let openings = session.user.remembered().openings(&acl, &catalog, &active);
     let (roles, role) = (Arc::clone(openings.roles()), Some(Arc::clone(openings.role())));
     let session = Arc::clone(session);
@@ -68,7 +69,7 @@ pub(super) async fn of(
 
 impl Requester {
     /// Refuses what the roles do not open.
-    pub(super) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
+    pub(in crate::app) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
         let (roles, action) = (&**guard.openings.roles(), &*target.action);
         let open = match place.and_then(|place| place.behind.as_ref()) {
@@ -104,7 +105,7 @@ impl Requester {
     }
 
     /// Nobody in particular.
-    pub(super) fn anybody(clock: Clock) -> Self {
+    pub(in crate::app) fn anybody(clock: Clock) -> Self {
         Self { session: None, clock, guard: None, roles: Arc::default(), role: None }
     }
 

@@ -3,23 +3,23 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// `<resource>:<action>` or `<resource>/<id>/<association>:<action>`, both with `/<key>` behind
 /// where a record is meant. Without an action, the method says which, as in REST.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) resource: String,
+pub(in crate::app) struct Target {
+    pub(in crate::app) resource: String,
     /// The record and the association of it that is meant.
-    pub(super) association: Option<(String, String)>,
-    pub(super) action: String,
+    pub(in crate::app) association: Option<(String, String)>,
+    pub(in crate::app) action: String,
     /// The record that is meant, as `filterByTk` says it too.
-    pub(super) key: Option<String>,
+    pub(in crate::app) key: Option<String>,
 }
 
 impl Target {
     /// Reads what follows `/api/`.
-    pub(super) fn parse(method: &Method, text: &str) -> Result<Self, ApiError> {
+    pub(in crate::app) fn parse(method: &Method, text: &str) -> Result<Self, ApiError> {
         let unknown = || ApiError::not_found("a path of the API is <resource>:<action>");
         let decode = |part: &str| match percent_decode_str(part).decode_utf8() {
             Ok(text) if !text.is_empty() => Ok(text.into_owned()),
@@ -50,7 +50,7 @@ impl Target {
     }
 
     /// The name under which what answers it is known: `posts`, `posts.tags`.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::app) fn name(&self) -> String {
         match &self.association {
             Some((_, name)) => format!("{}.{name}", self.resource),
             None => self.resource.clone(),
@@ -58,7 +58,7 @@ impl Target {
     }
 
     /// The resource as it was asked for.
-    pub(super) fn path(&self) -> String {
+    pub(in crate::app) fn path(&self) -> String {
         match &self.association {
             Some((id, name)) => format!("{}/{id}/{name}", self.resource),
             None => self.resource.clone(),

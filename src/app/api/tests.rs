@@ -1,13 +1,18 @@
 //! The API as tables of requests and answers; the recorded traffic of `tests/conformance/` is
 //! replayed against a running host elsewhere.
 
-use macro_rules_attribute::apply;
-use serde_json::json;
+use std::sync::Arc;
 
-use super::*;
-use crate::app::resources::{Resource, applications};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use macro_rules_attribute::apply;
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::app::resources::{Access, Action, Resource, applications};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::{TestEngine, on_every_engine};
+use super::*;
 
 /// Sends a request; the status and the body.
 pub(super) async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {

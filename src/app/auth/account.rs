@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::accounts::{is_email, is_username};
 use super::names::check_names;
-use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, object, password};
+use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, password};
+use crate::app::json::object;
 use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
 use crate::data::{DataError, Filter, Query, Record, Sort, Transaction, to_its_end};
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::AuthError;
+use super::error::AuthError;
 use crate::data::Record;
 
 /// The longest password, in bytes: hashing more is work for nothing.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::policy::duration;
 use super::token::Claims;
-use super::{Auth, AuthError, Session, User, object};
+use super::{Auth, AuthError, Session, User};
+use crate::app::json::object;
 use crate::app::system::API_KEYS;
 use crate::data::{Filter, Record, Transaction};
 

@@ -7,23 +7,21 @@
 //! `session_cache.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
 //! in. A request with a good token of a known user is let in without asking the database.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::acl::Remembered;
 use super::cached::Cached;
 use super::caches::Caches;
 use super::heavy::Line;
+use super::json::object;
 use super::settings::Settings;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
-use crate::data::{
-    Collection, DataError, DataSource, Field, FieldType, Filter, Record, Transaction, to_its_end,
-};
+use crate::data::{DataError, DataSource, Filter, Transaction, to_its_end};
 
 mod account;
 mod accounts;
@@ -39,6 +37,7 @@ mod sign_in;
 mod throttle;
 mod ticket;
 mod token;
+mod user;
 
 pub use account::{default_role, password_changed, remove_traces};
 pub use accounts::{AccountRules, take_password};
@@ -54,152 +53,10 @@ pub use sign_in::Credentials;
 use throttle::Throttle;
 use ticket::Tickets;
 use token::Keys;
+pub use user::{Session, SignedIn, User};
 
 /// What form tokens are keyed for.
 const FORM: &str = "form";
-
-/// A user as a request sees it.
-#[derive(Debug)]
-pub struct User {
-    /// The key.
-    pub id: i64,
-    /// The name shown, where there is one; see [`User::name`].
-    pub nickname: Option<String>,
-    /// User name.
-    pub username: Option<String>,
-    /// E-mail address.
-    pub email: Option<String>,
-    /// Names of its roles.
-    pub roles: Vec<String>,
-    /// The role that it begins with, where one is marked.
-    pub default_role: Option<String>,
-    /// All of it that may be shown.
-    pub record: Record,
-    /// What is made of it as it is asked for.
-    pub(crate) derived: Derived,
-}
-
-/// What is made of a user, and kept as long as the user is as it was.
-#[derive(Default)]
-pub(crate) struct Derived {
-    variables: OnceLock<Record>,
-    remembered: Remembered,
-    through_key: ArcSwapOption<User>,
-}
-
-impl std::fmt::Debug for Derived {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Derived").finish_non_exhaustive()
-    }
-}
-
-impl User {
-    /// The name that people are shown: nickname, user name or e-mail address.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        [&self.nickname, &self.username, &self.email]
-            .into_iter()
-            .filter_map(Option::as_deref)
-            .find(|name| !name.is_empty())
-            .unwrap_or("?")
-    }
-
-    /// What filters mean by `{{ $user.… }}`: the user, with its roles.
-    #[must_use]
-    pub fn variables(&self) -> &Record {
-        self.derived.variables.get_or_init(|| {
-            let mut variables = self.record.clone();
-            let roles = self.roles.iter().map(|name| json!({"name": name}));
-            variables.insert("roles".to_owned(), roles.collect());
-            variables
-        })
-    }
-
-    /// Whether [`Self::variables`] have something at a path; of documents it is not known before they
-    /// are read.
-    #[must_use]
-    pub fn has_variable(users: &Collection, path: &[&str]) -> bool {
-        let is_document = |field: &Field| matches!(field.kind(), FieldType::Json);
-        match path {
-            [] | ["roles"] | ["roles", "name"] => true,
-            [first, rest @ ..] => users
-                .get(first)
-                .is_some_and(|field| !field.is_hidden() && (rest.is_empty() || is_document(field))),
-        }
-    }
-
-    /// What its roles open to it, as far as that is known.
-    pub(in crate::app) fn remembered(&self) -> &Remembered {
-        &self.derived.remembered
-    }
-
-    /// The same with this role and no other, remembered for the role that was asked for last.
-    fn in_role(&self, role: &str) -> Arc<Self> {
-        if let Some(known) = self.derived.through_key.load_full().filter(|known| known.roles == [role]) {
-            return known;
-        }
-        let user = Arc::new(Self {
-            id: self.id,
-            nickname: self.nickname.clone(),
-            username: self.username.clone(),
-            email: self.email.clone(),
-            roles: vec![role.to_owned()],
-            default_role: self.default_role.clone(),
-            record: self.record.clone(),
-            derived: Derived::default(),
-        });
-        self.derived.through_key.store(Some(Arc::clone(&user)));
-        user
-    }
-
-    /// Whether it has a role.
-    #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|own| own == role)
-    }
-}
-
-/// A token that was checked, and whose it is.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// The user.
-    pub user: Arc<User>,
-    /// The token's own ID (`jti`).
-    pub token_id: String,
-    /// When the token ends.
-    pub expires: DateTime<Utc>,
-    /// The token that replaces the one that was checked, because that one has ended. Whoever sent
-    /// it must be told: it is taken for a few seconds more, and then refused.
-    pub renewed: Option<SignedIn>,
-    /// That it is an API key, and the role it acts in; the user has no other then.
-    pub key_role: Option<String>,
-}
-
-impl Session {
-    /// Whether the user has the role `root`.
-    #[must_use]
-    pub fn is_root(&self) -> bool {
-        self.user.has_role("root")
-    }
-}
-
-/// Signed in: whose, and the token.
-#[derive(Clone)]
-pub struct SignedIn {
-    /// The user.
-    pub user: Arc<User>,
-    /// The JWT.
-    pub token: String,
-    /// When it expires.
-    pub expires: DateTime<Utc>,
-}
-
-impl std::fmt::Debug for SignedIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Whoever has the token is the user: it belongs in no log.
-        f.debug_struct("SignedIn").field("user", &self.user).finish_non_exhaustive()
-    }
-}
 
 /// An application's sign-in.
 #[derive(Debug)]
@@ -349,13 +206,6 @@ impl Auth {
     #[must_use]
     pub fn check_form_token(&self, session: &Session, given: &str) -> bool {
         self.form_token(session).as_bytes().ct_eq(given.as_bytes()).into()
-    }
-}
-
-fn object(value: Value) -> Record {
-    match value {
-        Value::Object(record) => record,
-        _ => Record::new(),
     }
 }
 

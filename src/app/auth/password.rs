@@ -2,7 +2,7 @@
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
-use super::AuthError;
+use super::error::AuthError;
 use crate::app::heavy::Line;
 
 /// Hashes a password with a new salt, to be stored.

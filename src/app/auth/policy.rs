@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::AuthError;
+use super::error::AuthError;
 use super::token::Claims;
 use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
 use crate::data::{DataError, DataSource, Filter, Query};

@@ -14,8 +14,9 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::error::AuthError;
 use super::token::Claims;
-use super::{AuthError, object};
+use crate::app::json::object;
 use crate::app::system::ISSUED_TOKENS;
 use crate::data::{DataSource, Filter, to_its_end};
 

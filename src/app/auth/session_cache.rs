@@ -11,7 +11,7 @@ use crate::app::maps::Map;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
-use super::{Derived, User};
+use super::user::{Derived, User};
 
 /// Users kept in memory, and API keys; beyond that all are forgotten and read again as they come.
 const LARGEST: usize = 10_000;

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::accounts::LONGEST_PASSWORD;
 use super::names::folded;
 use super::token::Claims;
-use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, object, password, ticket};
+use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, password, ticket};
+use crate::app::json::object;
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS};
 use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort, Transaction};
 

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use macro_rules_attribute::apply;
 
-use super::token::Claims;
-use super::*;
 use crate::app::App;
 use crate::app::system::{API_KEYS, AUTHENTICATORS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
 use crate::app::test_place::{PASSWORD, Place};
-use crate::data::{Query, WriteOptions};
+use crate::data::{Query, Record, WriteOptions};
 use crate::test_servers::{TestEngine, on_every_engine};
+use super::*;
+use super::token::Claims;
 
 /// A day: how long tokens are good by default.
 const DAY: TimeDelta = TimeDelta::days(1);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::AuthError;
+use super::error::AuthError;
 use crate::app::maps::Map;
 
 /// What a token says; the names are NocoBase's.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::{self, whole};
 use super::definition::{self, Defined, text, truth};
 use super::rows::{merge, next_place, refresh, refused, row};
-use super::{fields, names, options};
+use super::{columns, fields, names, options};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
@@ -37,7 +37,7 @@ pub(in crate::app) async fn create(
     names::check("collection", &name)?;
     let mut fields = Vec::new();
     for field in field_definitions(&mut given)? {
-        let field = options::spread(field, &fields::COLUMNS)?;
+        let field = options::spread(field, &columns::COLUMNS)?;
         options::check_field(text(&field, "type").unwrap_or_default(), &field)?;
         fields.push(field);
     }
@@ -139,14 +139,14 @@ async fn fill(
         text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some())
     });
     for (place, field) in (1_i64..).zip(columns) {
-        fields::write(transaction, name, field, place).await?;
+        columns::write(transaction, name, field, place).await?;
     }
     refresh(transaction, name).await?;
     for field in associations {
         fields::add(transaction, name, field).await?;
     }
     // What fields say of others may be of one that came with an association.
-    let collection = fields::known(transaction, name)?;
+    let collection = columns::known(transaction, name)?;
     for field in collection.fields() {
         options::check_defined(&collection, &Defined::Column(field.clone()))?;
     }

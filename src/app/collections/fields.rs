@@ -5,50 +5,17 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::catalog::whole;
+use super::columns::{COLUMNS, add_column, known, write_last};
 use super::definition::{self, Defined, text};
-use super::links::{add_reverse, prepare, with_defaults};
-use super::rows::{merge, next_place, refresh, refused, row};
+use super::links::{prepare, reverse_of, with_defaults};
+use super::rows::{merge, refresh, refused, row};
 use super::{names, options};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
 use crate::data::{
     AssociationKind, Collection, DataError, DataSource, Field, FieldType, Filter, Generator, Query, Record,
-    Transaction, random_uid,
+    Transaction,
 };
-
-/// What is in columns of `fields`; the rest is in `options`.
-pub(super) const COLUMNS: [&str; 9] =
-    ["key", "name", "type", "interface", "description", "collectionName", "parentKey", "reverseKey", "sort"];
-/// What a definition is given with and is no part of it.
-const NOT_OPTIONS: [&str; 2] = ["options", "reverseField"];
-
-/// Writes the row of a field; gives it.
-pub(super) async fn write(
-    transaction: &mut Transaction,
-    collection: &str,
-    given: Map<String, Value>,
-    place: i64,
-) -> Result<Record, DataError> {
-    let mut new = row(given, &COLUMNS, &NOT_OPTIONS);
-    new.insert("key".to_owned(), Value::from(random_uid()));
-    new.insert("collectionName".to_owned(), Value::from(collection));
-    new.insert("sort".to_owned(), Value::from(place));
-    transaction.insert(&USER_FIELDS, new).await
-}
-
-pub(super) async fn write_last(
-    transaction: &mut Transaction,
-    collection: &str,
-    given: Map<String, Value>,
-) -> Result<Record, DataError> {
-    let place = next_place(transaction, &USER_FIELDS, Filter::eq("collectionName", collection)).await?;
-    write(transaction, collection, given, place).await
-}
-
-pub(super) fn known(transaction: &Transaction, name: &str) -> Result<Collection, DataError> {
-    let found = transaction.catalog().get(name).cloned();
-    found.ok_or_else(|| refused(format!("there is no collection {name}")))
-}
 
 /// Makes a field; gives its row.
 pub(in crate::app) async fn create(
@@ -105,7 +72,9 @@ pub(super) async fn add(
     let row = write_last(transaction, name, given).await?;
     refresh(transaction, name).await?;
     let (Defined::Association(association), Some(reverse)) = (defined, reverse) else { return Ok(row) };
-    let reversed = add_reverse(transaction, &collection, &association, reverse, &row).await?;
+    let reverse = reverse_of(&collection, &association, reverse, &row);
+    let reversed = Box::pin(add(transaction, &association.target, reverse)).await?;
+    let reversed = reversed.get("key").cloned().unwrap_or_default();
     let key = Filter::eq("key", row.get("key").cloned().unwrap_or_default());
     let change = Record::from_iter([("reverseKey".to_owned(), reversed)]);
     transaction.update(&USER_FIELDS, &key, change).await?;
@@ -115,36 +84,6 @@ pub(super) async fn add(
 async fn is_written(transaction: &mut Transaction, collection: &str, name: &str) -> Result<bool, DataError> {
     let filter = Filter::eq("collectionName", collection).and(Filter::eq("name", name));
     Ok(transaction.count(&USER_FIELDS, &filter).await? > 0)
-}
-
-pub(super) async fn add_column(
-    transaction: &mut Transaction,
-    collection: &Collection,
-    field: &Field,
-) -> Result<(), DataError> {
-    if field.is_primary_key() {
-        return Err(refused("a primary key belongs into the definition of the collection"));
-    }
-    match collection.get(field.name()) {
-        Some(there) if there.kind() != field.kind() || there.column() != field.column() => {
-            let (name, kind) = (field.name(), there.kind().as_str());
-            return Err(refused(format!(
-                "{name} is in a column {} of the type {kind} already",
-                there.column()
-            )));
-        }
-        Some(_) => {}
-        None => {
-            names::check_column(field.column())?;
-            collection.clone().with_field(field.clone()).check_room()?;
-        }
-    }
-    // Records that are there have none: what must have a value is looked at when they are written.
-    transaction.add_column(collection, &field.clone().nullable()).await?;
-    if field.kind() == FieldType::Sort && collection.get(field.name()).is_none() {
-        transaction.fill_positions(collection, field).await?;
-    }
-    Ok(())
 }
 
 /// The row of a field.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::columns::{add_column, known, write, write_last};
 use super::definition::{self, Defined, text};
-use super::fields::{add, add_column, known, write, write_last};
 use super::names;
 use super::rows::{next_place, refresh, refused};
 use crate::app::system::USER_COLLECTIONS;
@@ -205,14 +205,13 @@ async fn make_between(
     refresh(transaction, name).await.map(drop)
 }
 
-/// Adds the same association seen from the other side; gives its key.
-pub(super) async fn add_reverse(
-    transaction: &mut Transaction,
+/// The definition of the same association, seen from the other side.
+pub(super) fn reverse_of(
     collection: &Collection,
     association: &Association,
     mut reverse: Map<String, Value>,
     row: &Record,
-) -> Result<Value, DataError> {
+) -> Map<String, Value> {
     let kind = match association.kind {
         AssociationKind::BelongsTo => text(&reverse, "type").unwrap_or("hasMany").to_owned(),
         AssociationKind::HasOne | AssociationKind::HasMany => "belongsTo".to_owned(),
@@ -241,6 +240,5 @@ pub(super) async fn add_reverse(
     reverse.entry("name").or_insert_with(|| Value::from(format!("f_{}", random_uid())));
     reverse.insert("reverseKey".to_owned(), row.get("key").cloned().unwrap_or_default());
     reverse.remove("reverseField");
-    let made = Box::pin(add(transaction, &association.target, reverse)).await?;
-    Ok(made.get("key").cloned().unwrap_or_default())
+    reverse
 }

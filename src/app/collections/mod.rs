@@ -7,6 +7,7 @@
 
 mod catalog;
 mod change;
+mod columns;
 mod definition;
 mod fields;
 mod links;

@@ -41,7 +41,7 @@ async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let removed = call.app.auth().destroy_api_keys(call.session()?, chosen(call)?).await?;
+    let removed = call.state.auth().destroy_api_keys(call.session()?, chosen(call)?).await?;
     Ok(Answer::Data(removed.into()))
 }
 
@@ -59,7 +59,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         role: role.to_owned(),
         expires_in: call.values()?.get("expiresIn").cloned().unwrap_or_default(),
     };
-    let token = call.app.auth().create_api_key(call.session()?, new).await?;
+    let token = call.state.auth().create_api_key(call.session()?, new).await?;
     Ok(Answer::Data(json!({ "token": token })))
 }
 

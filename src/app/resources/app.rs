@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::descriptor::{Access, Action, Records, Resource};
-use crate::app::SYSTEM_VERSION;
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::system::SYSTEM_VERSION;
 
 pub(super) fn resources() -> [Resource; 1] {
     [Resource {
@@ -23,27 +23,27 @@ pub(super) fn resources() -> [Resource; 1] {
 }
 
 async fn info(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let app = call.app;
+    let state = call.state;
     Ok(Answer::Data(json!({
-        "database": {"dialect": app.source().database().engine().as_str()},
+        "database": {"dialect": state.source().database().engine().as_str()},
         "version": SYSTEM_VERSION,
-        "lang": &*app.language(),
-        "name": app.name(),
-        "title": &*app.title(),
+        "lang": &*state.language(),
+        "name": state.name(),
+        "title": &*state.title(),
     })))
 }
 
 /// Reads the database again. A restart is asked for so that what was changed there counts; this does
 /// that, and no other request has to wait meanwhile.
 async fn reload(call: &Call<'_>) -> Result<Answer, ApiError> {
-    call.app.reload().await?;
+    call.state.reload().await?;
     Ok(Answer::Bare(json!({})))
 }
 
 /// The language, with its texts. The host has none of its own: its clients bring theirs.
 async fn language(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(json!({
-        "lang": &*call.app.language(),
+        "lang": &*call.state.language(),
         "resources": {}, "antd": {}, "cron": {}, "cronstrue": {},
     })))
 }

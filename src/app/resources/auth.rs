@@ -33,12 +33,12 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 async fn sign_up(call: &Call<'_>) -> Result<Answer, ApiError> {
-    call.app.auth().sign_up(call.header(AUTHENTICATOR), call.client, call.values()?).await?;
+    call.state.auth().sign_up(call.header(AUTHENTICATOR), call.client, call.values()?).await?;
     Ok(Answer::Bare(json!({})))
 }
 
 async fn sign_out(call: &Call<'_>) -> Result<Answer, ApiError> {
-    call.app.auth().sign_out(call.session()?).await?;
+    call.state.auth().sign_out(call.session()?).await?;
     Ok(Answer::Bare(json!({})))
 }
 
@@ -55,7 +55,7 @@ async fn sign_in(call: &Call<'_>) -> Result<Answer, ApiError> {
         authenticator: call.header(AUTHENTICATOR),
         client: call.client,
     };
-    let signed_in = call.app.auth().sign_in(&credentials).await?;
+    let signed_in = call.state.auth().sign_in(&credentials).await?;
     Ok(Answer::Data(json!({"user": user(call, signed_in.user.id).await?, "token": signed_in.token})))
 }
 
@@ -68,7 +68,7 @@ async fn change_password(call: &Call<'_>) -> Result<Answer, ApiError> {
         return Err(ApiError::bad_request("newPassword and confirmPassword are not the same"));
     }
     let session = call.session()?;
-    call.app.auth().change_password(session, old, new).await?;
+    call.state.auth().change_password(session, old, new).await?;
     Ok(Answer::Data(user(call, session.user.id).await?))
 }
 
@@ -86,7 +86,7 @@ async fn lost_password(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// A user with its roles, and with each role how the user has it.
 async fn user(call: &Call<'_>, id: i64) -> Result<Value, ApiError> {
-    let source = call.app.source();
+    let source = call.state.source();
     let key_role = call.session.as_ref().and_then(|session| session.key_role.as_deref());
     let mut found = source.find_one(&USERS, Query::filter(Filter::eq("id", id))).await?;
     let user = found.as_mut().ok_or(AuthError::UserGone)?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::common::{changed, settable};
 use super::descriptor::{Access, Action, Records, Resource};
-use super::{changed, settable};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::{AUTH_TYPES, Authenticator};
@@ -33,7 +33,7 @@ pub(super) fn resources() -> [Resource; 1] {
 }
 
 async fn list_public(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let all = call.app.auth().authenticators().await?;
+    let all = call.state.auth().authenticators().await?;
     Ok(Answer::Data(all.iter().map(Authenticator::public).collect()))
 }
 
@@ -73,7 +73,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
             transaction.insert(&AUTHENTICATORS, values).await
         }
     };
-    Ok(Answer::Data(Value::Object(call.app.source().transact(work).await?)))
+    Ok(Answer::Data(Value::Object(call.state.source().transact(work).await?)))
 }
 
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -88,7 +88,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
             keep_one(transaction).await
         }
     };
-    call.app.source().transact(work).await?;
+    call.state.source().transact(work).await?;
     Ok(Answer::Data(changed(call, &AUTHENTICATORS, filter, "id").await?.into()))
 }
 
@@ -102,7 +102,7 @@ async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
             Ok::<_, DataError>(removed)
         }
     };
-    Ok(Answer::Data(call.app.source().transact(work).await?.into()))
+    Ok(Answer::Data(call.state.source().transact(work).await?.into()))
 }
 
 fn check(values: &Record) -> Result<(), ApiError> {

@@ -70,7 +70,7 @@ fn field_actions() -> Vec<Action> {
 /// The collection whose fields are meant, by its name.
 fn collection_of<'a>(call: &'a Call<'_>) -> Result<&'a str, ApiError> {
     let collection = call.source_key()?;
-    if call.app.source().catalog().get(collection).is_none() {
+    if call.state.source().catalog().get(collection).is_none() {
         return Err(ApiError::not_found(format!("there is no collection {collection}")));
     }
     Ok(collection)
@@ -116,7 +116,7 @@ async fn list(
             query.sort.push(Sort::ascending(usual));
         }
     }
-    let source = call.app.source();
+    let source = call.state.source();
     let counted = query.clone();
     if let Some(page) = &page {
         query.limit = Some(page.size);
@@ -144,7 +144,7 @@ async fn list(
 async fn fields_of(call: &Call<'_>, row: &Record) -> Result<Value, ApiError> {
     let name = row.get("name").cloned().unwrap_or_default();
     let query = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
-    let rows = call.app.source().find(&USER_FIELDS, query).await?;
+    let rows = call.state.source().find(&USER_FIELDS, query).await?;
     Ok(rows.iter().map(|row| Value::Object(collections::field_shape(row))).collect())
 }
 
@@ -170,7 +170,7 @@ fn body(call: &Call<'_>) -> Result<Map<String, Value>, ApiError> {
 async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let filter = parameters.meant(&USER_COLLECTIONS)?;
-    let Some(row) = call.app.source().find_one(&USER_COLLECTIONS, Query::filter(filter)).await? else {
+    let Some(row) = call.state.source().find_one(&USER_COLLECTIONS, Query::filter(filter)).await? else {
         return Ok(Answer::Data(Value::Null));
     };
     let mut record = collections::collection_shape(&row);
@@ -181,7 +181,7 @@ async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 async fn list_meta(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let source = call.app.source();
+    let source = call.state.source();
     let rows =
         |table: &'static Collection| source.find(table, Query::default().sort(Sort::ascending("sort")));
     let (definitions, fields) = (rows(&USER_COLLECTIONS).await?, rows(&USER_FIELDS).await?);
@@ -196,8 +196,8 @@ async fn define<T: Send + 'static, W>(
 where
     W: Future<Output = Result<T, DataError>> + Send + 'static,
 {
-    let turn = call.app.definitions().await;
-    let source = call.app.source().clone();
+    let turn = call.state.definitions().await;
+    let source = call.state.source().clone();
     let work = work(source.clone());
     let changed = to_its_end(async move {
         let changed = work.await;
@@ -227,7 +227,7 @@ fn meant(call: &Call<'_>) -> Result<Filter, ApiError> {
         Some(name) => std::slice::from_ref(name),
         None => &[],
     };
-    let system = call.app.source().catalog().base();
+    let system = call.state.source().catalog().base();
     let own = named.iter().filter_map(Value::as_str).find(|name| system.get(name).is_some());
     if let Some(own) = own {
         return Err(ApiError::bad_request(format!("the collection {own} belongs to the system")));
@@ -275,7 +275,7 @@ async fn field_row(call: &Call<'_>, of_it: Filter) -> Result<Option<Record>, Api
             filter => filter,
         },
     };
-    Ok(call.app.source().find_one(&USER_FIELDS, Query::filter(of_it.and(by_name))).await?)
+    Ok(call.state.source().find_one(&USER_FIELDS, Query::filter(of_it.and(by_name))).await?)
 }
 
 async fn update_field(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -321,8 +321,8 @@ async fn move_row(
             "definitions are in one order, sort: leave targetScope, prepend and another sortField out",
         ));
     }
-    let source = call.app.source();
-    let _turn = call.app.definitions().await;
+    let source = call.state.source();
+    let _turn = call.state.definitions().await;
     let key = async |given: Value| -> Result<Value, ApiError> {
         let either = Filter::Or(vec![Filter::eq(named_by, given.clone()), Filter::eq("key", given.clone())]);
         let row = source.find_one(table, Query::filter(within.clone().and(either))).await?;

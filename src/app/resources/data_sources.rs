@@ -52,7 +52,7 @@ async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
 /// Data sources as everybody signed in sees them. There is `main` so far, which is always there.
 async fn find(call: &Call<'_>, filter: Filter) -> Result<Vec<Value>, ApiError> {
     let query = Query::filter(filter).sort(Sort::ascending("key")).fields(&["key", "displayName", "type"]);
-    let found = call.app.source().find(&DATA_SOURCES, query).await?;
+    let found = call.state.source().find(&DATA_SOURCES, query).await?;
     let described = |mut source: Record| {
         source.insert("status".into(), json!("loaded"));
         source.insert("isDBInstance".into(), json!(true));

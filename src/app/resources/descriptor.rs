@@ -5,11 +5,10 @@
 //! async functions: a new resource is a file that makes such a value, and a line in
 //! [`system`](super::system).
 
-use std::pin::Pin;
 use std::sync::LazyLock;
 
 use crate::app::acl::policy::{Reach, Snippet};
-use crate::app::api::{Answer, ApiError, Call};
+use crate::app::api::{Answering, Call};
 use crate::app::caches::Cache;
 use crate::data::{Collection, Hooking, RecordEvent, Transaction};
 
@@ -69,9 +68,6 @@ pub enum Access {
 
 /// Does an action.
 pub type Run = Box<dyn for<'a> Fn(&'a Call<'a>) -> Answering<'a> + Send + Sync>;
-
-/// The answer of an action, or its error.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
 
 /// Applies the rules of a resource to a record that is written.
 pub type EventHandler = for<'a> fn(&'a mut Transaction, RecordEvent<'a>) -> Hooking<'a>;

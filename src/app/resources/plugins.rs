@@ -33,12 +33,12 @@ pub(super) fn resources() -> [Resource; 3] {
 }
 
 async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let all = plugin::list(call.app).await?;
+    let all = plugin::list(call.state, call.plugins).await?;
     Ok(Answer::Data(all.iter().map(Installed::describe).collect()))
 }
 
 async fn list_enabled(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let all = plugin::list(call.app).await?;
+    let all = plugin::list(call.state, call.plugins).await?;
     Ok(Answer::Data(all.iter().filter(|plugin| plugin.is_enabled()).map(brief).collect()))
 }
 
@@ -50,7 +50,7 @@ fn brief(installed: &Installed<'_>) -> Value {
 
 async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let name = call.filter_by_tk()?;
-    let all = plugin::list(call.app).await?.into_iter().map(|plugin| plugin.describe());
+    let all = plugin::list(call.state, call.plugins).await?.into_iter().map(|plugin| plugin.describe());
     let found = { all }.find(|plugin| plugin["name"] == name || plugin["packageName"] == name);
     Ok(Answer::Data(found.ok_or_else(|| PluginError::Unknown(name.to_owned()))?))
 }
@@ -68,7 +68,7 @@ async fn switch(call: &Call<'_>, on: bool) -> Result<Answer, ApiError> {
         return Err(ApiError::bad_request("say which plugin is meant: filterByTk is missing"));
     }
     for name in names {
-        plugin::switch(call.app, name, on).await?;
+        plugin::switch(call.state, call.plugins, name, on).await?;
     }
     Ok(Answer::Data(given))
 }

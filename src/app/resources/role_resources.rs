@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::common::{in_transaction, paged};
 use super::descriptor::{Access, Action, Records, Resource};
-use super::{in_transaction, paged};
 use crate::app::acl::MAIN_DATA_SOURCE;
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, CollectionTitle, Located};
@@ -71,13 +71,13 @@ async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let appends = Parameters::of(call).words("appends")?;
     let appends: Vec<&str> = appends.iter().map(String::as_str).collect();
     let meant = Meant::of(call)?;
-    let found = store::get_resource(call.app.source(), call.source_key()?, meant.located(), &appends);
+    let found = store::get_resource(call.state.source(), call.source_key()?, meant.located(), &appends);
     Ok(Answer::Data(found.await?.unwrap_or_default()))
 }
 
 async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (role, data_source) = (call.source_key()?, given_data_source(&call.body));
-    let policy = call.app.resources().policy();
+    let policy = call.state.policy();
     let made = in_transaction(call, || {
         async move |transaction: &mut Transaction| {
             store::create_resource(transaction, policy, data_source, role, &call.body).await
@@ -162,7 +162,7 @@ async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = by_key.and(parameters.filter()?);
     let appends = parameters.words("appends")?;
     let appends: Vec<&str> = appends.iter().map(String::as_str).collect();
-    let found = store::list_resources(call.app.source(), role, filter, &appends).await?;
+    let found = store::list_resources(call.state.source(), role, filter, &appends).await?;
     paged(call, found)
 }
 
@@ -185,21 +185,21 @@ async fn collections(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
     let data_source = data_source.as_ref().and_then(Value::as_str).unwrap_or(MAIN_DATA_SOURCE);
     let filter = call.requester.filter(&Value::Object(parts))?;
     let query = Query::filter(filter).sort(Sort::ascending("sort")).sort(Sort::ascending("key"));
-    let rows = call.app.source().find(&USER_COLLECTIONS, query).await?;
+    let rows = call.state.source().find(&USER_COLLECTIONS, query).await?;
     let text = |row: &Record, name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
     let titles: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "title"))).collect();
     let titles: Vec<_> = titles
         .iter()
         .filter_map(|(name, title)| Some(CollectionTitle { name: name.as_deref()?, title: title.as_deref() }))
         .collect();
-    Ok(store::role_collections(call.app.source(), data_source, role, &titles).await?)
+    Ok(store::role_collections(call.state.source(), data_source, role, &titles).await?)
 }
 
 /// Adds to each collection its fields, as the form for its permissions shows them.
 async fn add_fields(call: &Call<'_>, listed: &mut [Value]) -> Result<(), ApiError> {
     let names = listed.iter().map(|row| row["name"].clone()).collect();
     let query = Query::filter(Filter::one_of("collectionName", names)).sort(Sort::ascending("sort"));
-    let rows = call.app.source().find(&USER_FIELDS, query).await?;
+    let rows = call.state.source().find(&USER_FIELDS, query).await?;
     for collection in listed {
         let its = rows.iter().filter(|row| row.get("collectionName") == Some(&collection["name"]));
         let its: Value = its.map(|row| Value::Object(field_shape(row))).collect();

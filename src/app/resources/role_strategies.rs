@@ -1,7 +1,7 @@
 //! The strategies of roles in a data source: `dataSources/<key>/roles:*`.
 
+use super::common::in_transaction;
 use super::descriptor::{Access, Action, Records, Resource};
-use super::in_transaction;
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::{Answer, ApiError, Call};
@@ -32,12 +32,12 @@ pub(super) fn resources() -> [Resource; 2] {
 
 async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
-    Ok(Answer::Data(store::get_strategy(call.app.source(), data_source, role).await?))
+    Ok(Answer::Data(store::get_strategy(call.state.source(), data_source, role).await?))
 }
 
 async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (data_source, role) = (call.source_key()?, call.filter_by_tk()?);
-    let policy = call.app.resources().policy();
+    let policy = call.state.policy();
     let written = in_transaction(call, || {
         async move |transaction: &mut Transaction| {
             store::update_strategy(transaction, policy, data_source, role, &call.body).await

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::common::{forbidden, text};
 use super::descriptor::Resource;
-use super::{forbidden, text};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::{self, GuardError, ROOT, check_role_given, check_role_taken};
 use crate::app::caches::Cache;

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use super::common::{forbidden, in_transaction, refused, text};
 use super::descriptor::{Access, Action, Resource};
-use super::{forbidden, in_transaction, refused, text};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::acl::{GuardError, check_role_destroy, check_role_update};
@@ -66,14 +66,14 @@ fn refusal(error: GuardError) -> DataError {
 /// The roles that the caller acts in, and what they open.
 async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (roles, current) = call.requester.roles();
-    let catalog = call.app.source().catalog();
+    let catalog = call.state.source().catalog();
     let always_shown = |name: &str| {
         let Some(collection) = catalog.get(name) else { return Vec::new() };
         let shown = ["createdAt", "updatedAt"].into_iter().filter(|field| collection.get(field).is_some());
         collection.key().iter().map(|field| field.name()).chain(shown).map(str::to_owned).collect()
     };
-    let acl = call.app.acl().await?;
-    let mode = call.app.settings().await?.role_mode;
+    let acl = call.state.acl().await?;
+    let mode = call.state.settings().await?.role_mode;
     Ok(Answer::Data(acl.describe(roles, current, mode, always_shown)))
 }
 

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::common::{in_transaction, paged};
 use super::descriptor::{Access, Action, Records, Resource};
-use super::{in_transaction, paged};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::records::Parameters;
@@ -47,12 +47,12 @@ async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let by_key = parameters.by_key(&SCOPES)?.unwrap_or_default();
     let filter = here(call).and(by_key).and(parameters.filter()?);
-    paged(call, store::list_scopes(call.app.source(), filter).await?)
+    paged(call, store::list_scopes(call.state.source(), filter).await?)
 }
 
 async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = here(call).and(Parameters::of(call).meant(&SCOPES)?);
-    let found = call.app.source().find_one(&SCOPES, Query::filter(filter)).await?;
+    let found = call.state.source().find_one(&SCOPES, Query::filter(filter)).await?;
     Ok(Answer::Data(found.map_or(Value::Null, Value::Object)))
 }
 
@@ -105,6 +105,6 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
 /// The scopes that are meant.
 async fn ids(call: &Call<'_>) -> Result<Vec<i64>, ApiError> {
     let filter = here(call).and(Parameters::of(call).meant(&SCOPES)?);
-    let found = call.app.source().find(&SCOPES, Query::filter(filter).fields(&["id"])).await?;
+    let found = call.state.source().find(&SCOPES, Query::filter(filter).fields(&["id"])).await?;
     Ok(found.iter().filter_map(|scope| scope.get("id")?.as_i64()).collect())
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::common::{changed, settable};
 use super::descriptor::{Access, Action, Records, Resource};
-use super::{changed, settable};
 use crate::app::acl::RoleMode;
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
@@ -59,7 +59,7 @@ async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 async fn read(call: &Call<'_>) -> Result<Record, ApiError> {
     let query = Query::default().sort(Sort::ascending("id"));
-    let found = call.app.source().find_one(&SYSTEM_SETTINGS, query).await?;
+    let found = call.state.source().find_one(&SYSTEM_SETTINGS, query).await?;
     let mut settings = found.ok_or_else(|| ApiError::internal("the application has no settings"))?;
     settings.insert("raw_title".into(), settings.get("title").cloned().unwrap_or_default());
     settings.insert("logo".into(), Value::Null);
@@ -72,8 +72,8 @@ async fn write(call: &Call<'_>, title: Option<Value>) -> Result<(), ApiError> {
         values.insert("title".into(), title);
     }
     check(&values)?;
-    call.app.source().update(&SYSTEM_SETTINGS, &Filter::All, values).await?;
-    Ok(call.app.reload_settings().await?)
+    call.state.source().update(&SYSTEM_SETTINGS, &Filter::All, values).await?;
+    Ok(call.state.reload_settings().await?)
 }
 
 fn check(values: &Record) -> Result<(), ApiError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::changed;
+use super::common::changed;
 use super::descriptor::{Access, Action, Records, Resource};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
@@ -39,11 +39,11 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = Value::from(call.session()?.user.id);
     let values = Record::from_iter([("config".to_owned(), config), ("updatedById".to_owned(), user)]);
     let filter = Filter::eq("key", TOKEN_POLICY);
-    let (app, of_it) = (Arc::clone(call.app), filter.clone());
+    let (state, of_it) = (Arc::clone(call.state), filter.clone());
     to_its_end(async move {
-        let updated = app.source().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
+        let updated = state.source().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
         // Also where it failed: it may be done all the same.
-        let read = app.auth().reload().await;
+        let read = state.auth().reload().await;
         updated?;
         read
     })

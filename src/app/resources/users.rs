@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::common::{changed, forbidden, settable};
 use super::descriptor::{Access, Action, Records, Resource};
 use super::role_users::{check_user_change, count_roots, has_root};
 use super::roles::set_default_role;
-use super::{changed, forbidden, settable};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::{GuardError, check_user_destroy};
 use crate::app::api::{Answer, ApiError, Call};
@@ -53,7 +53,7 @@ async fn update_language(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// What NocoBase's form for the own profile has in it; the user name must not be left out there.
 async fn update_profile(call: &Call<'_>) -> Result<Answer, ApiError> {
-    if !call.app.auth().rules().edit_profile {
+    if !call.state.auth().rules().edit_profile {
         return Err(AuthError::Forbidden("the settings do not allow changing the profile").into());
     }
     let mut values = settable(call, &["nickname", "username", "email", "phone"])?;
@@ -69,7 +69,7 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     let id = call.session()?.user.id;
     let own = Filter::eq("id", id);
     values.insert("updatedById".into(), id.into());
-    let (source, user) = (call.app.source().clone(), own.clone());
+    let (source, user) = (call.state.source().clone(), own.clone());
     let written = to_its_end(async move {
         let (user, values) = (&user, &values);
         let work = || {

@@ -5,8 +5,11 @@ use std::cmp::Ordering;
 use semver::Version;
 
 use super::VERSION;
-use crate::app::{AppError, SYSTEM_VERSION};
+use crate::app::error::AppError;
 use crate::data::{DataSource, Query, Sort};
+
+/// The version of the system tables that this host writes (`applicationVersion`).
+pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Checks the version of an application's system tables, and changes nothing.
 pub(in crate::app) async fn check(source: &DataSource) -> Result<(), AppError> {

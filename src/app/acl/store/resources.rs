@@ -4,10 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::roles::{ensure_strategy, known_data_source, known_role};
-use super::{StoreError, invalid, object, record, scopes, stored_id, text};
+use super::body::{object, stored_id, text};
+use super::error::{StoreError, invalid};
+use super::scopes;
+use super::strategies::{ensure_strategy, known_data_source, known_role};
 use crate::app::acl::guard;
 use crate::app::acl::policy::Policy;
+use crate::app::json;
 use crate::app::system::{
     DATA_SOURCES_ROLES_RESOURCES as RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS as ACTIONS,
     DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES,
@@ -126,7 +129,7 @@ pub async fn create_resource(
         "name": name,
         "usingActionsConfig": wanted.using_actions_config,
     });
-    let mut resource = transaction.insert(&RESOURCES, record(new)).await?;
+    let mut resource = transaction.insert(&RESOURCES, json::object(new)).await?;
     let actions = insert_actions(transaction, &resource, wanted.actions.unwrap_or_default()).await?;
     resource.insert("actions".to_owned(), actions.into());
     Ok(Json::Object(resource))
@@ -148,7 +151,7 @@ async fn insert_actions(
             "scopeId": scope,
             "rolesResourceId": stored_id(resource),
         });
-        inserted.push(Json::Object(transaction.insert(&ACTIONS, record(new)).await?));
+        inserted.push(Json::Object(transaction.insert(&ACTIONS, json::object(new)).await?));
     }
     Ok(inserted)
 }
@@ -382,7 +385,7 @@ async fn change_fields(
         if fields.is_empty() && name != "view" {
             transaction.destroy(&ACTIONS, &this).await?;
         } else {
-            transaction.update(&ACTIONS, &this, record(json!({"fields": fields}))).await?;
+            transaction.update(&ACTIONS, &this, json::object(json!({"fields": fields}))).await?;
         }
     }
     Ok(())

@@ -2,13 +2,16 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{StoreError, invalid, number, object, record, stored_id, text};
+use super::body::{number, object, stored_id, text};
+use super::error::{StoreError, invalid};
+use super::strategies::known_data_source;
 use crate::app::acl::guard;
 use crate::app::acl::load::MAIN_DATA_SOURCE;
-use crate::app::auth::User;
+use crate::app::json;
 use crate::app::system::{
     DATA_SOURCES_ROLES_RESOURCES_ACTIONS as ACTIONS, DATA_SOURCES_ROLES_RESOURCES_SCOPES as SCOPES, USERS,
 };
+use crate::app::user_variables;
 use crate::data::{
     DataSource, Filter, Query, Record, Sort, Transaction, check_variables, next_snowflake, random_uid,
 };
@@ -51,7 +54,7 @@ pub(super) async fn create(
 ) -> Result<Record, StoreError> {
     let key = text(body, "key")?.map_or_else(random_uid, str::to_owned);
     guard::check_scope_change(&key)?;
-    super::roles::known_data_source(transaction, data_source).await?;
+    known_data_source(transaction, data_source).await?;
     let new = json!({
         "id": next_snowflake(),
         "key": key,
@@ -60,7 +63,7 @@ pub(super) async fn create(
         "resourceName": text(body, "resourceName")?,
         "scope": filter_of(transaction, body)?,
     });
-    Ok(transaction.insert(&SCOPES, record(new)).await?)
+    Ok(transaction.insert(&SCOPES, json::object(new)).await?)
 }
 
 /// The filter of a scope, whose variables exist. Null and `{}` reach every record.
@@ -70,7 +73,7 @@ fn filter_of<'a>(transaction: &Transaction, body: &'a Map<String, Json>) -> Resu
         Some(filter @ (Json::Null | Json::Object(_))) => {
             let catalog = transaction.catalog();
             let users = catalog.get(USERS.name()).unwrap_or(&USERS);
-            check_variables(filter, &|path| User::has_variable(users, path))
+            check_variables(filter, &|path| user_variables::has(users, path))
                 .map_err(|error| invalid(error.to_string()))?;
             Ok(filter)
         }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::app::acl::policy::Policy;
 use crate::app::acl::{Acl, MAIN_DATA_SOURCE, Permission};
+use crate::app::json::object as record;
 use crate::app::system::{
     DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS,
     DATA_SOURCES_ROLES_RESOURCES_SCOPES, ROLES, ROLES_USERS,

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Behind, Parameters, Place};
+use super::parameters::Parameters;
+use crate::app::api::place::{Behind, Place};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{AssociationKind, Field};
 
@@ -28,7 +29,7 @@ pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         return Err(ApiError::bad_request(format!("say which records are meant: filterByTk is missing{or}")));
     }
     let place = (&place.collection, &behind.association);
-    let source = call.app.source();
+    let source = call.state.source();
     match call.action {
         "add" if behind.association.kind == AssociationKind::BelongsTo => {
             return Err(ApiError::bad_request(format!("{} is one record: set it", behind.association.name)));

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Parameters, Place, within};
+use super::parameters::Parameters;
+use super::parent_scope::within;
 use crate::app::api::list::{self, Page};
-use crate::app::api::{Answer, ApiError, Call};
+use crate::app::api::{Answer, ApiError, Call, Place};
 use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
 
 /// Records that are given without pages at most.
@@ -15,7 +16,7 @@ const MOST_ROWS: u64 = i64::MAX as u64;
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
     match asked(call, place, Filter::All).await? {
         (Some(page), Some(query)) => {
-            let data = call.app.source().find_written(place.records(), &query).await?;
+            let data = call.state.source().find_written(place.records(), &query).await?;
             let count = count(call, place, page, query, data.number()).await?;
             Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
         }
@@ -34,7 +35,7 @@ async fn list_asked(
     page: Option<Page>,
     asked: Option<Query>,
 ) -> Result<Answer, ApiError> {
-    let source = call.app.source();
+    let source = call.state.source();
     let Some(mut query) = asked else {
         return Ok(match page {
             Some(page) => {
@@ -95,7 +96,7 @@ async fn count(
         Ok(length) if length < page.size && (length > 0 || before == 0) => Ok(before + length),
         _ => {
             let counted = Query { limit: None, offset: 0, ..query };
-            Ok(call.app.source().count_of(place.records(), &counted).await?)
+            Ok(call.state.source().count_of(place.records(), &counted).await?)
         }
     }
 }
@@ -123,7 +124,7 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
     query.within = limited;
     query.limit = Some(1);
-    Ok(Answer::Written(call.app.source().find_written(records, &query).await?))
+    Ok(Answer::Written(call.state.source().find_written(records, &query).await?))
 }
 
 pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
@@ -137,7 +138,7 @@ pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiE
     let query =
         Query { filter, guard: call.requester.guard(), clock: call.requester.clock(), ..Query::default() };
     let wanted = aggregation(body)?;
-    let found = call.app.source().aggregate(&place.collection, &query, &wanted).await?;
+    let found = call.state.source().aggregate(&place.collection, &query, &wanted).await?;
     Ok(Answer::Data(found.into_iter().map(Value::Object).collect()))
 }
 

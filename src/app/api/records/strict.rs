@@ -9,8 +9,8 @@
 use serde_json::{Map, Value};
 
 use super::links::link_key;
-use super::{Parameters, Place};
-use crate::app::api::{ApiError, Call};
+use super::parameters::Parameters;
+use crate::app::api::{ApiError, Call, Place};
 use crate::data::{Catalog, Collection, DataError};
 
 /// What bodies of these actions may say that is not of a record.
@@ -19,11 +19,11 @@ const QUERY: [&str; 8] =
 const MOVE: [&str; 6] = ["sourceId", "targetId", "targetScope", "method", "sortField", "sticky"];
 
 /// Checks a call on records, where that is asked for.
-pub(in crate::app::api) async fn check(call: &Call<'_>, place: &Place) -> Result<(), ApiError> {
+pub(in crate::app) async fn check(call: &Call<'_>, place: &Place) -> Result<(), ApiError> {
     if !is_strict(call).await? {
         return Ok(());
     }
-    let catalog = call.app.source().catalog();
+    let catalog = call.state.source().catalog();
     let (parameters, records) = (Parameters::of(call), place.records());
     for name in ["fields", "except", "whitelist", "blacklist"] {
         for path in parameters.words(name)? {
@@ -57,7 +57,7 @@ pub(in crate::app::api) async fn check(call: &Call<'_>, place: &Place) -> Result
 
 async fn is_strict(call: &Call<'_>) -> Result<bool, ApiError> {
     match call.params.get("strict") {
-        None => Ok(call.app.settings().await?.strict),
+        None => Ok(call.state.settings().await?.strict),
         Some(Value::String(word)) if word == "true" => Ok(true),
         Some(Value::String(word)) if word == "false" => Ok(false),
         Some(other) => Err(ApiError::bad_request(format!("strict is true or false, not {other}"))),

@@ -3,13 +3,25 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Behind, Given, Method, Moving, Parameters, Place, within};
+use super::moves::{Method, Moving};
+use super::parameters::Parameters;
+use super::parent_scope::within;
+use super::passwords;
+use crate::app::api::place::{Behind, Place};
 use crate::app::api::{Answer, ApiError, Call};
-use crate::app::passwords;
 use crate::data::{
     Access, Action, AssociationKind, Collection, DataError, Filter, Move, Query, Record, Transaction, Within,
     keyed,
 };
+
+/// A call and its body, for what writes values: the body may be long, and is not copied.
+pub(super) type Given<'a> = (&'a Call<'a>, Value);
+
+/// Takes the body out of a call.
+pub(super) fn given<'a>(call: &'a mut Call<'_>) -> Given<'a> {
+    let body = std::mem::take(&mut call.body);
+    (call, body)
+}
 
 /// Records that one request makes at most.
 const MOST_AT_ONCE: usize = 10_000;
@@ -21,7 +33,7 @@ const ALL_DESTROYED: &str = "truncate";
 /// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
 /// no transaction.
 async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
-    passwords::hashed(call.app, collection, given).await
+    passwords::hashed(call.state, collection, given).await
 }
 
 /// The values of the one record that a body is.
@@ -35,7 +47,7 @@ async fn one_record(call: &Call<'_>, collection: &Collection, body: Value) -> Re
 pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
-    let source = call.app.source();
+    let source = call.state.source();
     let records = place.records();
     if let Value::Array(items) = body {
         if items.len() > MOST_AT_ONCE {
@@ -100,7 +112,7 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
                 ..Query::default()
             };
             // Others may be named as these are.
-            keyed(target, &call.app.source().find(target, query).await?)?
+            keyed(target, &call.state.source().find(target, query).await?)?
         }
     })
 }
@@ -109,7 +121,7 @@ pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Ans
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let records = place.records();
-    let source = call.app.source();
+    let source = call.state.source();
     let body = match (body, &place.behind) {
         (Value::Array(items), None) => return update_each(call, records, items, &options).await,
         (body, _) => body,
@@ -180,7 +192,7 @@ async fn update_each(
             Ok::<_, DataError>(changed)
         }
     };
-    Ok(Answer::Data(Value::Array(call.app.source().transact(work).await?)))
+    Ok(Answer::Data(Value::Array(call.state.source().transact(work).await?)))
 }
 
 /// What keys are put in order by: numbers as such, also where they are written as texts.
@@ -193,7 +205,7 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let records = place.records();
-    let source = call.app.source();
+    let source = call.state.source();
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_DESTROYED))? };
     // As NocoBase has it, those of an association are not counted.
@@ -262,7 +274,7 @@ async fn find_or_create(
             })
         }
     };
-    Ok(Answer::Data(Value::Object(call.app.source().find_or_make(records, &sought, work).await?)))
+    Ok(Answer::Data(Value::Object(call.state.source().find_or_make(records, &sought, work).await?)))
 }
 
 /// Refuses an action on records that are named and not all open for it, as NocoBase does where they
@@ -279,7 +291,7 @@ async fn check_reach(
     if scope == Some(Filter::All) {
         return Ok(());
     }
-    let source = call.app.source();
+    let source = call.state.source();
     let open = named.clone().and(scope.unwrap_or_else(Filter::never));
     let counted = |filter| Query { clock: call.requester.clock(), ..Query::filter(filter) };
     let (named, open) = (counted(named), counted(open));
@@ -311,7 +323,7 @@ pub(super) async fn first_or_create((call, body): Given<'_>, place: &Place) -> R
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = one_record(call, &place.collection, body).await?;
-    let found = call.app.source().first_or_create(&place.collection, &keys, given, &options).await?;
+    let found = call.state.source().first_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(Value::Object(found)))
 }
 
@@ -322,7 +334,7 @@ pub(super) async fn update_or_create((call, body): Given<'_>, place: &Place) -> 
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = one_record(call, &place.collection, body).await?;
-    let done = call.app.source().update_or_create(&place.collection, &keys, given, &options).await?;
+    let done = call.state.source().update_or_create(&place.collection, &keys, given, &options).await?;
     Ok(Answer::Data(match done {
         Ok(changed) => changed.into_iter().map(Value::Object).collect(),
         Err(made) => Value::Object(made),
@@ -348,6 +360,6 @@ pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer
     if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {
         return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
     }
-    call.app.source().move_record(place.records(), &change, &options).await?;
+    call.state.source().move_record(place.records(), &change, &options).await?;
     Ok(Answer::Data(json!("ok")))
 }

@@ -4,15 +4,15 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
-use super::App;
-use super::api::ApiError;
-use super::auth::take_password;
-use super::system::USERS;
+use crate::app::api::ApiError;
+use crate::app::auth::take_password;
+use crate::app::state::State;
+use crate::app::system::USERS;
 use crate::data::{Collection, FieldType, Record};
 
 /// The values of a record with its passwords hashed, and those of the records nested in it.
 pub(super) fn hashed<'a>(
-    app: &'a App,
+    state: &'a State,
     collection: &'a Collection,
     mut given: Record,
 ) -> Pin<Box<dyn Future<Output = Result<Record, ApiError>> + Send + 'a>> {
@@ -26,7 +26,7 @@ pub(super) fn hashed<'a>(
             match given.get_mut(field.name()) {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) => {
-                    let hash = app.auth().hash_password(std::mem::take(text)).await?;
+                    let hash = state.auth().hash_password(std::mem::take(text)).await?;
                     given.insert(field.name().to_owned(), Value::from(hash));
                 }
                 Some(_) => {
@@ -34,17 +34,17 @@ pub(super) fn hashed<'a>(
                 }
             }
         }
-        let catalog = app.source().catalog();
+        let catalog = state.source().catalog();
         for association in collection.associations() {
             let Some(target) = catalog.get(&association.target) else { continue };
             let Some(value) = given.remove(&*association.name) else { continue };
             let value = match value {
-                Value::Object(record) => Value::Object(hashed(app, target, record).await?),
+                Value::Object(record) => Value::Object(hashed(state, target, record).await?),
                 Value::Array(items) => {
                     let mut done = Vec::with_capacity(items.len());
                     for item in items {
                         done.push(match item {
-                            Value::Object(record) => Value::Object(hashed(app, target, record).await?),
+                            Value::Object(record) => Value::Object(hashed(state, target, record).await?),
                             other => other,
                         });
                     }

@@ -1,0 +1,155 @@
+//! What an application is while it runs: its source, its sign-in, and what memory keeps of them.
+//!
+//! Everything else of the application works on this: actions, records, plugins. The assembled
+//! application ([`App`](super::App)) is made of it, its resources and its plugins.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use super::Auth;
+use super::acl::policy::Policy;
+use super::acl::{Acl, MAIN_DATA_SOURCE};
+use super::caches::{Cache, Caches};
+use super::collections;
+use super::error::AppError;
+use super::settings::Settings;
+use super::system::SYSTEM_SETTINGS;
+use crate::data::{Catalog, DataError, DataSource, Filter, Record};
+
+/// What an application is while it runs.
+pub struct State {
+    name: Arc<str>,
+    source: DataSource,
+    auth: Auth,
+    policy: Arc<Policy>,
+    caches: Arc<Caches>,
+    /// Definitions of collections are changed one after the other, and while nobody writes by them.
+    definitions: Arc<RwLock<()>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Reads what requests need: the collections, the tokens that were signed out, the settings.
+    /// `source` has the hook that invalidates `caches`, and the collections of the system.
+    pub(super) async fn open(
+        name: Arc<str>,
+        jwt_secret: &[u8],
+        source: DataSource,
+        policy: Arc<Policy>,
+        caches: Arc<Caches>,
+    ) -> Result<Self, AppError> {
+        source.set_catalog(collections::load(&source).await?);
+        let auth = Auth::open(source.clone(), jwt_secret, &caches).await?;
+        let state = Self { name, source, auth, policy, caches, definitions: Arc::default() };
+        state.settings().await?;
+        Ok(state)
+    }
+
+    /// How permissions decide about the resources of the system.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What roles may do.
+    pub(super) async fn acl(&self) -> Result<Arc<Acl>, DataError> {
+        let read = async || Acl::load(&self.policy, &self.source, MAIN_DATA_SOURCE).await;
+        self.caches.acl.get_or_read(read).await
+    }
+
+    /// The settings as they are now.
+    pub(super) async fn settings(&self) -> Result<Arc<Settings>, DataError> {
+        self.caches.settings.get_or_read(async || Settings::read(&self.source).await).await
+    }
+
+    /// The turn to change definitions of collections. Who writes by those that there are comes first.
+    pub(super) async fn definitions(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.definitions).write_owned().await
+    }
+
+    /// Keeps the definitions of collections as they are: what is written by them meanwhile goes into the
+    /// columns that they speak of, and not into others of the same names. Whoever has it already must not
+    /// ask for it.
+    pub(super) async fn kept_definitions(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.definitions).read_owned().await
+    }
+
+    /// Reads the definitions of collections again, unless they are others than these by now. To be done
+    /// while they are kept.
+    pub(super) async fn renew_definitions(&self, known: &Arc<Catalog>) -> Result<(), DataError> {
+        if Arc::ptr_eq(known, &self.source.catalog()) {
+            self.source.set_catalog(collections::load(&self.source).await?);
+        }
+        Ok(())
+    }
+
+    /// Forgets what was read of its database, and reads it again: what somebody else changed there
+    /// counts from now on.
+    pub async fn reload(&self) -> Result<(), AppError> {
+        let turn = self.definitions().await;
+        self.source.set_catalog(collections::load(&self.source).await?);
+        drop(turn);
+        // After it: users are read with the fields that they have.
+        self.caches.invalidate(Cache::Roles);
+        self.auth.reload().await?;
+        self.reload_settings().await
+    }
+
+    /// Reads the settings again.
+    pub async fn reload_settings(&self) -> Result<(), AppError> {
+        self.caches.invalidate(Cache::Settings);
+        self.settings().await?;
+        Ok(())
+    }
+
+    /// Its ID.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The title in its settings; its ID where that is empty.
+    #[must_use]
+    pub fn title(&self) -> Arc<str> {
+        let settings = self.caches.settings.last();
+        let title = settings.and_then(|settings| settings.title.clone());
+        title.unwrap_or_else(|| Arc::clone(&self.name))
+    }
+
+    /// The language of its pages: `en-US`.
+    #[must_use]
+    pub fn language(&self) -> Arc<str> {
+        let settings = self.caches.settings.last();
+        settings.map_or_else(|| "en-US".into(), |settings| Arc::clone(&settings.language))
+    }
+
+    /// Changes the title in its settings.
+    pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
+        let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
+        self.source.update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
+        self.reload_settings().await
+    }
+
+    /// Its main data source.
+    #[must_use]
+    pub fn source(&self) -> &DataSource {
+        &self.source
+    }
+
+    /// Its sign-in.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Ends its work and closes its database: what is running is finished, what comes is refused.
+    pub async fn close(&self) {
+        self.source.database().close().await;
+    }
+}
