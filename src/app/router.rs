@@ -50,6 +50,9 @@ impl Router<'_> {
     }
 
     /// Does what a request asks for; once more, where the definitions that it went by are `outdated`.
+    ///
+    /// The order is that of what costs and tells least: which action is meant, who asks, whether that is
+    /// allowed; only then the parameters and the body are read.
     async fn handle(
         &self,
         request: &ApiRequest,
@@ -57,7 +60,6 @@ impl Router<'_> {
         outdated: Option<&Arc<Catalog>>,
     ) -> Result<Answer, ApiError> {
         let target = Target::parse(&request.method, &request.target)?;
-        let body = body(self.state, request).await?;
         panic_point(&request.target);
         let catalog = self.state.source().catalog();
         let mut found = self.find(&catalog, &target)?;
@@ -67,24 +69,19 @@ impl Router<'_> {
                 format!("{}:{} changes something: use POST", target.resource, target.action),
             ));
         }
-        let params = params(request, &target)?;
         let clock = clock(&request.headers)?;
         let access = match &found {
             Found::Action(action) => action.access,
             Found::Records(_) => Access::ByPermission,
         };
-        let requester = match access {
-            Access::Public => Requester::anybody(clock),
-            Access::SignedIn | Access::ByPermission => {
-                // A token that was replaced at the first try is none any more at the second.
-                let checked = match session {
-                    Some(checked) => checked,
-                    None => session.insert(authenticate(self.state, &request.headers).await?),
-                };
-                let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
-                requester::of(self.state, checked, wanted, clock).await?
-            }
+        let requester = self.requester(request, access, clock, session).await?;
+        let check = |found: &Found<'_>| match access {
+            Access::ByPermission => requester.check(&target, found.place()),
+            Access::Public | Access::SignedIn => Ok(()),
         };
+        check(&found)?;
+        let params = params(request, &target)?;
+        let body = body(self.state, request).await?;
         let _kept = match &found {
             Found::Records(_) if outdated.is_some() || !reads(&target.action) => {
                 let kept = self.state.kept_definitions().await;
@@ -95,14 +92,12 @@ impl Router<'_> {
                 let now = self.state.source().catalog();
                 if !Arc::ptr_eq(&catalog, &now) {
                     found = self.find(&now, &target)?;
+                    check(&found)?;
                 }
                 Some(kept)
             }
             _ => None,
         };
-        if access == Access::ByPermission {
-            requester.check(&target, found.place())?;
-        }
         let source_key = target.association.as_ref().map(|(key, _)| key.as_str());
         let (headers, client, session) = (&request.headers, request.client, session.clone());
         let action = &*target.action;
@@ -116,6 +111,26 @@ impl Router<'_> {
                 records::answer(&mut call, place).await
             }
         }
+    }
+
+    /// Who asks, and in which roles. Of an action that is open to everybody, nobody is asked.
+    async fn requester(
+        &self,
+        request: &ApiRequest,
+        access: Access,
+        clock: Clock,
+        session: &mut Option<Arc<Session>>,
+    ) -> Result<Requester, ApiError> {
+        if access == Access::Public {
+            return Ok(Requester::anybody(clock));
+        }
+        // A token that was replaced at the first try is none any more at the second.
+        let checked = match session {
+            Some(checked) => checked,
+            None => session.insert(authenticate(self.state, &request.headers).await?),
+        };
+        let wanted = request.headers.get(ROLE).and_then(|role| role.to_str().ok());
+        requester::of(self.state, checked, wanted, clock).await
     }
 
     fn find(&self, catalog: &Catalog, target: &Target) -> Result<Found<'_>, ApiError> {

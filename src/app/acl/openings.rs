@@ -45,24 +45,46 @@ pub struct Answers(Mutex<Vec<Answer>>);
 struct Answer {
     collection: Box<str>,
     action: Action,
-    access: Option<Access>,
+    decision: Decision,
+}
+
+/// Whether a collection is open to an action, and what of it.
+#[derive(Debug, Clone)]
+enum Decision {
+    Closed,
+    Open(Access),
+}
+
+impl Decision {
+    fn access(self) -> Option<Access> {
+        match self {
+            Self::Closed => None,
+            Self::Open(access) => Some(access),
+        }
+    }
+}
+
+impl From<Option<Access>> for Decision {
+    fn from(access: Option<Access>) -> Self {
+        access.map_or(Self::Closed, Self::Open)
+    }
 }
 
 impl Answers {
-    fn get(&self, collection: &str, action: Action) -> Option<Option<Access>> {
+    fn get(&self, collection: &str, action: Action) -> Option<Decision> {
         let all = self.0.lock();
         let found = all.iter().find(|one| one.action == action && *one.collection == *collection)?;
-        Some(found.access.clone())
+        Some(found.decision.clone())
     }
 
-    fn keep(&self, collection: &str, action: Action, access: Option<Access>) {
+    fn keep(&self, collection: &str, action: Action, decision: Decision) {
         let mut all = self.0.lock();
         // Two may have found it out at once.
         all.retain(|one| one.action != action || *one.collection != *collection);
         if all.len() >= LARGEST {
             all.remove(0);
         }
-        all.push(Answer { collection: collection.into(), action, access });
+        all.push(Answer { collection: collection.into(), action, decision });
     }
 }
 
@@ -118,12 +140,12 @@ impl Openings {
     pub fn access(&self, asking: &Asking<'_>, collection: &str, action: Action) -> Option<Access> {
         debug_assert!(self.are_of(asking.acl, asking.catalog), "asked with other roles or collections");
         let known = self.known.get(collection, action);
-        if let Some(access) = known.or_else(|| asking.request.get(collection, action)) {
-            return access;
+        if let Some(decision) = known.or_else(|| asking.request.get(collection, action)) {
+            return decision.access();
         }
         let (access, lasting) = self.find_out(asking, collection, action);
         let answers = if lasting { &self.known } else { asking.request };
-        answers.keep(collection, action, access.clone());
+        answers.keep(collection, action, access.clone().into());
         access
     }
 

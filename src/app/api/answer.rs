@@ -23,8 +23,10 @@ pub enum Answer {
         /// Records a page.
         page_size: u64,
     },
-    /// `{"data": ...}`, of one record.
-    Written(Written),
+    /// `{"data": {...}}`, of one record that is JSON already.
+    Record(Written),
+    /// `{"data": [...]}`, of records that are JSON already.
+    Records(Written),
     /// As `List`, of records that are JSON already.
     Page {
         /// The page's records.
@@ -44,7 +46,8 @@ impl Answer {
     fn into_json(self) -> Vec<u8> {
         match self {
             Self::Data(data) => wrapped(|out| write(out, &data)),
-            Self::Written(data) => wrapped(|out| out.extend_from_slice(data.one())),
+            Self::Record(data) => wrapped(|out| out.extend_from_slice(data.one())),
+            Self::Records(data) => wrapped(|out| out.extend_from_slice(data.json())),
             Self::List { data, count, page, page_size } => {
                 listed(|out| write(out, &data), count, page, page_size)
             }

@@ -221,6 +221,12 @@ async fn unknown_names(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
+async fn what_is_asked_before_what(engine: TestEngine) {
+    follow(engine, "request_order").await;
+}
+
+#[apply(on_every_engine)]
+#[tokio::test]
 async fn accounts(engine: TestEngine) {
     follow(engine, "accounts").await;
 }

@@ -265,6 +265,23 @@ async fn a_resource_of_its_own_is_called_by_who_is_signed_in(engine: TestEngine)
 
 #[apply(on_every_engine)]
 #[tokio::test]
+async fn a_body_is_read_only_of_whoever_is_let_in(engine: TestEngine) {
+    let place = Place::installed(engine).await;
+    let app = place.open().await.unwrap();
+    let root = &*sign_in(&app).await;
+    for target in ["users:create", "users:create?a=1&a[b]=2", "auth:changePassword", "roles/member/users:add"]
+    {
+        let line = format!("POST {target}");
+        assert_eq!(send(&app, &line, "", "{").await.0, 401, "{target}");
+        assert_eq!(send(&app, &line, "nosuch", "{").await.0, 401, "{target}");
+        assert_eq!(send(&app, &line, root, "{").await.0, 400, "{target}");
+    }
+    assert_eq!(send(&app, "POST nosuch:create", "", "{").await.0, 404);
+    assert_eq!(send(&app, "POST auth:signIn", "", "{").await.0, 400);
+}
+
+#[apply(on_every_engine)]
+#[tokio::test]
 async fn a_body_that_is_not_json_is_refused_by_its_type(engine: TestEngine) {
     let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();

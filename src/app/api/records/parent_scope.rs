@@ -3,17 +3,26 @@
 use crate::app::api::{ApiError, Call, Place};
 use crate::data::{AssociationKind, DataError, Filter, Query, Record, Within};
 
-/// What a query is limited to: the records that belong to the one that is named. `None` when that
-/// one does not exist, or may not be seen.
-pub(super) async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Option<Within>>, ApiError> {
-    let Some(behind) = &place.behind else { return Ok(Some(None)) };
+/// Which records of a place a path means.
+pub(super) enum ParentScope {
+    /// All of them: the path names no record that they belong to.
+    Unlimited,
+    /// Those that belong to the record that the path names.
+    Within(Within),
+    /// None: that record does not exist, or may not be seen.
+    Missing,
+}
+
+/// Finds out which records of a place the path of a call means.
+pub(super) async fn parent_scope(call: &Call<'_>, place: &Place) -> Result<ParentScope, ApiError> {
+    let Some(behind) = &place.behind else { return Ok(ParentScope::Unlimited) };
     let association = &behind.association;
     let key = place.collection.single_key()?;
     let by_key = association.kind != AssociationKind::BelongsTo && *association.source_key == *key.name();
     if by_key && call.requester.guard().is_none() {
         // Its key says it all: whether it exists, the answer shows.
         let value = behind.key.clone();
-        return Ok(Some(Some(Within { association: association.clone(), value })));
+        return Ok(ParentScope::Within(Within { association: association.clone(), value }));
     }
     let name = if association.kind == AssociationKind::BelongsTo {
         &association.foreign_key
@@ -25,13 +34,15 @@ pub(super) async fn within(call: &Call<'_>, place: &Place) -> Result<Option<Opti
         let (guard, clock) = (Some(guard), call.requester.clock());
         let seen = Query { guard, clock, ..Query::filter(named.clone()).fields(&[key.name()]) };
         if known(source.find_one(&place.collection, seen).await)?.is_none() {
-            return Ok(None);
+            return Ok(ParentScope::Missing);
         }
     }
     // Whoever may see the association need not see the field that it is kept in.
     let found = known(source.find_one(&place.collection, Query::filter(named).fields(&[name])).await)?;
     let value = found.and_then(|mut record| record.remove(&**name));
-    Ok(value.map(|value| Some(Within { association: association.clone(), value })))
+    Ok(value.map_or(ParentScope::Missing, |value| {
+        ParentScope::Within(Within { association: association.clone(), value })
+    }))
 }
 
 /// A key that no record could have is of no record.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::parameters::Parameters;
-use super::parent_scope::within;
+use super::parent_scope::{ParentScope, parent_scope};
 use crate::app::api::list::{self, Page};
 use crate::app::api::{Answer, ApiError, Call, Place};
 use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
@@ -13,51 +13,50 @@ const MOST_WITHOUT_PAGES: u64 = 100_000;
 /// The largest number of rows that engines know.
 const MOST_ROWS: u64 = i64::MAX as u64;
 
+/// Lists records, written from rows straight to JSON.
 pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    match asked(call, place, Filter::All).await? {
-        (Some(page), Some(query)) => {
-            let data = call.state.source().find_written(place.records(), &query).await?;
-            let count = count(call, place, page, query, data.number()).await?;
-            Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
-        }
-        (page, asked) => list_asked(call, place, page, asked).await,
+    let (page, asked) = asked(call, place, Filter::All).await?;
+    let Some(query) = asked else { return Ok(empty(page)) };
+    let data = call.state.source().find_written(place.records(), &query).await?;
+    let Some(page) = page else {
+        check_number(data.number())?;
+        return Ok(Answer::Records(data));
+    };
+    let count = count(call, place, page, query, data.number()).await?;
+    Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
+}
+
+/// Lists records for an action that changes them before they are answered.
+pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
+    let (page, asked) = asked(call, place, among).await?;
+    let Some(query) = asked else { return Ok(empty(page)) };
+    let found = call.state.source().find(place.records(), query.clone()).await?;
+    let number = found.len();
+    let data = found.into_iter().map(Value::Object).collect();
+    let Some(page) = page else {
+        check_number(number)?;
+        return Ok(Answer::Data(Value::Array(data)));
+    };
+    let count = count(call, place, page, query, number).await?;
+    Ok(Answer::List { data, count, page: page.number, page_size: page.size })
+}
+
+/// A list without records.
+fn empty(page: Option<Page>) -> Answer {
+    match page {
+        Some(page) => Answer::List { data: Vec::new(), count: 0, page: page.number, page_size: page.size },
+        None => Answer::Data(Value::Array(Vec::new())),
     }
 }
 
-pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
-    let (page, asked) = asked(call, place, among).await?;
-    list_asked(call, place, page, asked).await
-}
-
-async fn list_asked(
-    call: &Call<'_>,
-    place: &Place,
-    page: Option<Page>,
-    asked: Option<Query>,
-) -> Result<Answer, ApiError> {
-    let source = call.state.source();
-    let Some(mut query) = asked else {
-        return Ok(match page {
-            Some(page) => {
-                Answer::List { data: Vec::new(), count: 0, page: page.number, page_size: page.size }
-            }
-            None => Answer::Data(Value::Array(Vec::new())),
-        });
-    };
-    let Some(page) = page else {
-        query.limit = Some(MOST_WITHOUT_PAGES + 1);
-        let found = source.find(place.records(), query).await?;
-        if u64::try_from(found.len()).is_ok_and(|length| length > MOST_WITHOUT_PAGES) {
-            return Err(ApiError::bad_request(format!(
-                "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
-            )));
-        }
-        return Ok(Answer::Data(found.into_iter().map(Value::Object).collect()));
-    };
-    let found = source.find(place.records(), query.clone()).await?;
-    let count = count(call, place, page, query, found.len()).await?;
-    let data = found.into_iter().map(Value::Object).collect();
-    Ok(Answer::List { data, count, page: page.number, page_size: page.size })
+/// Refuses so many records that are to be given without pages.
+fn check_number(found: usize) -> Result<(), ApiError> {
+    if u64::try_from(found).is_ok_and(|found| found <= MOST_WITHOUT_PAGES) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
+    )))
 }
 
 /// Which page of which records a list is asked for; `None` for records of one that does not exist.
@@ -73,11 +72,18 @@ async fn asked(
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
     query.total = true;
-    let Some(limited) = within(call, place).await? else { return Ok((page, None)) };
-    query.within = limited;
-    if let Some(page) = page {
-        query.limit = Some(page.size);
-        query.offset = (page.number - 1).saturating_mul(page.size);
+    query.within = match parent_scope(call, place).await? {
+        ParentScope::Unlimited => None,
+        ParentScope::Within(within) => Some(within),
+        ParentScope::Missing => return Ok((page, None)),
+    };
+    match page {
+        Some(page) => {
+            query.limit = Some(page.size);
+            query.offset = (page.number - 1).saturating_mul(page.size);
+        }
+        // One more, so that it shows whether there are more.
+        None => query.limit = Some(MOST_WITHOUT_PAGES + 1),
     }
     Ok((page, Some(query)))
 }
@@ -121,10 +127,13 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = sort;
     query.total = true;
-    let Some(limited) = within(call, place).await? else { return Ok(Answer::Data(Value::Null)) };
-    query.within = limited;
+    query.within = match parent_scope(call, place).await? {
+        ParentScope::Unlimited => None,
+        ParentScope::Within(within) => Some(within),
+        ParentScope::Missing => return Ok(Answer::Data(Value::Null)),
+    };
     query.limit = Some(1);
-    Ok(Answer::Written(call.state.source().find_written(records, &query).await?))
+    Ok(Answer::Record(call.state.source().find_written(records, &query).await?))
 }
 
 pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::moves::{Method, Moving};
 use super::parameters::Parameters;
-use super::parent_scope::within;
+use super::parent_scope::{ParentScope, parent_scope};
 use super::passwords;
 use crate::app::api::place::{Behind, Place};
 use crate::app::api::{Answer, ApiError, Call};
@@ -128,10 +128,10 @@ pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Ans
     };
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_UPDATED))? };
-    let belonging = match within(call, place).await? {
-        Some(Some(limit)) => belonging(call, place, &limit).await?,
-        Some(None) => Filter::All,
-        None => {
+    let belonging = match parent_scope(call, place).await? {
+        ParentScope::Within(limit) => belonging(call, place, &limit).await?,
+        ParentScope::Unlimited => Filter::All,
+        ParentScope::Missing => {
             check_source(call, place).await?;
             if to_one {
                 return Err(ApiError::bad_request("there is no record to be changed"));
@@ -209,8 +209,8 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
     let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_DESTROYED))? };
     // As NocoBase has it, those of an association are not counted.
-    match within(call, place).await? {
-        Some(Some(limit)) => {
+    match parent_scope(call, place).await? {
+        ParentScope::Within(limit) => {
             let belonging = belonging(call, place, &limit).await?;
             if to_one {
                 check_reach(call, records, Action::Destroy, belonging.clone()).await?;
@@ -219,13 +219,13 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
             }
             source.remove_associated(records, belonging, filter, &options).await?;
         }
-        Some(None) => {
+        ParentScope::Unlimited => {
             if let Some(named) = parameters.by_key(records)? {
                 check_reach(call, records, Action::Destroy, named).await?;
             }
             return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
         }
-        None => check_source(call, place).await?,
+        ParentScope::Missing => check_source(call, place).await?,
     }
     Ok(Answer::Data(Value::Bool(true)))
 }
@@ -250,12 +250,16 @@ async fn find_or_create(
     let parts = sought.iter().map(|(key, value)| Filter::eq(key.as_str(), value.clone()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
-    let Some(limit) = within(call, place).await? else {
-        check_source(call, place).await?;
-        let name = place.collection.name();
-        return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
+    query.within = match parent_scope(call, place).await? {
+        ParentScope::Unlimited => None,
+        ParentScope::Within(within) => Some(within),
+        ParentScope::Missing => {
+            check_source(call, place).await?;
+            let name = place.collection.name();
+            return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
+        }
     };
-    (query.within, query.total) = (limit, true);
+    query.total = true;
     let (query, given, options) = (&query, &given, &options);
     let work = || {
         async move |transaction: &mut Transaction| {
