@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::auth::password;
+use super::cpu_queue::CpuQueue;
 use super::error::AppError;
-use super::heavy::Line;
 use super::json::object;
 use super::system::{
     AUTHENTICATORS, DATA_SOURCES, DATA_SOURCES_ROLES, DATA_SOURCES_ROLES_RESOURCES_SCOPES, ROLES,
@@ -51,7 +51,7 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<bool, App
         return Ok(false);
     }
     // Before the transaction: hashing takes its time, and nobody else could write meanwhile.
-    let hash = password::hash(&Line::default(), install.root.password.clone())
+    let hash = password::hash(&CpuQueue::default(), install.root.password.clone())
         .await
         .map_err(|error| AppError::Invalid(error.to_string()))?;
     let mut transaction = source.begin().await?;

@@ -17,7 +17,7 @@ use super::system::{APPLICATION_PLUGINS, SYSTEM_VERSION};
 use crate::data::{DataError, Filter, Query, Record};
 
 /// What a plugin does, later. The error is a sentence for whoever enables it.
-pub type Hook<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+pub type PluginFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// A plugin.
 pub trait Plugin: Send + Sync {
@@ -42,10 +42,10 @@ pub trait Plugin: Send + Sync {
 
     /// Makes it work in an application: when it is enabled, and each time an application opens that
     /// has it. What it did before it finds done.
-    fn enable<'a>(&'a self, state: &'a Arc<State>) -> Hook<'a>;
+    fn enable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
 
     /// Ends its work in an application. Its data stays.
-    fn disable<'a>(&'a self, state: &'a Arc<State>) -> Hook<'a>;
+    fn disable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
 }
 
 /// Why a plugin could not be enabled or disabled.

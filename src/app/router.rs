@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::api::{
-    Answer, ApiError, ApiRequest, Call, Place, Requester, Target, query_string, records, requester,
+    Answer, ApiError, ApiRequest, Call, RecordSet, Requester, Target, query_string, records, requester,
 };
 use super::auth::Session;
-use super::crash::panic_point;
+use super::failpoint::panic_point;
 use super::plugin::Plugin;
 use super::resources::{Access, Action, Records, Registry};
 use super::state::State;
@@ -76,7 +76,7 @@ impl Router<'_> {
         };
         let requester = self.requester(request, access, clock, session).await?;
         let check = |found: &Found<'_>| match access {
-            Access::ByPermission => requester.check(&target, found.place()),
+            Access::ByPermission => requester.check(&target, found.set()),
             Access::Public | Access::SignedIn => Ok(()),
         };
         check(&found)?;
@@ -106,9 +106,9 @@ impl Router<'_> {
             Call { state, plugins, action, params, body, headers, client, session, requester, source_key };
         match &found {
             Found::Action(action) => (action.run)(&call).await,
-            Found::Records(place) => {
-                records::check_names(&call, place).await?;
-                records::answer(&mut call, place).await
+            Found::Records(set) => {
+                records::check_names(&call, set).await?;
+                records::answer(&mut call, set).await
             }
         }
     }
@@ -139,9 +139,9 @@ impl Router<'_> {
             return Ok(Found::Action(action));
         }
         let has_records = resource.is_none_or(|resource| resource.records == Records::Common);
-        let place = has_records.then(|| self.find_records(catalog, target)).flatten();
-        match place {
-            Some(place) if place.has(&target.action) => Ok(Found::Records(Box::new(place))),
+        let set = has_records.then(|| self.find_records(catalog, target)).flatten();
+        match set {
+            Some(set) if set.has(&target.action) => Ok(Found::Records(Box::new(set))),
             None if resource.is_none_or(|resource| resource.actions.is_empty()) => {
                 Err(ApiError::not_found(format!("there is no resource {}", target.path())))
             }
@@ -150,14 +150,14 @@ impl Router<'_> {
     }
 
     /// The records that a target names, unless they are the host's bookkeeping.
-    fn find_records(&self, catalog: &Catalog, target: &Target) -> Option<Place> {
+    fn find_records(&self, catalog: &Catalog, target: &Target) -> Option<RecordSet> {
         let association = target.association.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
-        let place = Place::find(catalog, &target.resource, association)?;
+        let set = RecordSet::find(catalog, &target.resource, association)?;
         let is_internal = |name: &str| self.resources.is_internal(name);
         // Of a collection by its own name, the descriptor was asked already.
-        let reaches_internal = place.behind.is_some()
-            && (is_internal(place.collection.name()) || is_internal(place.records().name()));
-        (!reaches_internal).then_some(place)
+        let reaches_internal =
+            set.behind.is_some() && (is_internal(set.collection.name()) || is_internal(set.records().name()));
+        (!reaches_internal).then_some(set)
     }
 }
 
@@ -181,13 +181,13 @@ enum Found<'a> {
     /// An action of a resource of the system.
     Action(&'a Action),
     /// The records of a collection.
-    Records(Box<Place>),
+    Records(Box<RecordSet>),
 }
 
 impl Found<'_> {
-    fn place(&self) -> Option<&Place> {
+    fn set(&self) -> Option<&RecordSet> {
         match self {
-            Self::Records(place) => Some(place),
+            Self::Records(set) => Some(set),
             Self::Action(_) => None,
         }
     }
@@ -244,7 +244,7 @@ async fn body(state: &State, request: &ApiRequest) -> Result<Value, ApiError> {
     }
     let read = if request.body.len() > LONG {
         let body = request.body.clone();
-        let read = state.auth().heavy().run(move || serde_json::from_slice(&body)).await;
+        let read = state.auth().cpu_queue().run(move || serde_json::from_slice(&body)).await;
         read.ok_or_else(|| ApiError::internal("there is no thread to read a long body"))?
     } else {
         serde_json::from_slice(&request.body)

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use super::Auth;
 use super::acl::policy::Policy;
 use super::acl::{Acl, MAIN_DATA_SOURCE};
+use super::auth::Auth;
 use super::caches::{Cache, Caches};
 use super::collections;
 use super::error::AppError;

@@ -8,16 +8,16 @@
 //!
 //! What belongs to the management of an application (`policy.rs`: roles, collections, tokens,
 //! settings) no strategy opens, only a role's snippets do. `describe.rs` tells a client what it may
-//! do, `guard.rs` has the rules that no permission can set aside, `store.rs` writes what an
+//! do, `invariants.rs` has the rules that no permission can set aside, `store.rs` writes what an
 //! administrator changes.
 
+mod access_cache;
 mod active;
 mod definition;
 mod describe;
 mod grants;
-mod guard;
+mod invariants;
 mod load;
-mod openings;
 mod permission;
 pub mod policy;
 pub mod store;
@@ -27,14 +27,16 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use access_cache::{AccessCache, AccessContext, Decisions, LatestAccess};
 pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choose};
 pub use definition::{ActionDefinition, ROOT, ResourceDefinition, RoleDefinition};
 pub use describe::{action_alias, available_actions};
 pub use grants::links;
-pub use guard::{GuardError, check_role_destroy, check_role_given, check_role_taken, check_role_update};
-pub use guard::{check_scope_change, check_user_change, check_user_destroy};
+pub use invariants::{
+    InvariantError, check_role_destroy, check_role_given, check_role_taken, check_role_update,
+};
+pub use invariants::{check_scope_change, check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
-pub use openings::{Answers, Asking, Openings, Remembered};
 pub use permission::{AssociationPermission, Permission};
 
 use grants::Grants;

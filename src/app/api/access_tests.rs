@@ -8,7 +8,7 @@ use http::{HeaderValue, header};
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
-use crate::app::plugin::{Hook, Plugin};
+use crate::app::plugin::{Hook, Plugin, PluginFuture};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::app::{App, AppOptions, State, auth::Credentials};
@@ -513,7 +513,7 @@ impl Plugin for Counting {
         "Counts."
     }
 
-    fn enable<'a>(&'a self, _state: &'a Arc<State>) -> Hook<'a> {
+    fn enable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
         Box::pin(async {
             if self.refuses.load(Ordering::SeqCst) {
                 return Err("there is nothing to count".to_owned());
@@ -523,7 +523,7 @@ impl Plugin for Counting {
         })
     }
 
-    fn disable<'a>(&'a self, _state: &'a Arc<State>) -> Hook<'a> {
+    fn disable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
         Box::pin(async {
             self.works.store(false, Ordering::SeqCst);
             Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::json_response;
 use crate::app::acl::store::StoreError;
-use crate::app::acl::{ChooseError, GuardError};
+use crate::app::acl::{ChooseError, InvariantError};
 use crate::app::auth::AuthError;
 use crate::app::error::AppError;
 use crate::app::plugin::PluginError;
@@ -149,8 +149,8 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<GuardError> for ApiError {
-    fn from(error: GuardError) -> Self {
+impl From<InvariantError> for ApiError {
+    fn from(error: InvariantError) -> Self {
         Self::new(error.status(), error.to_string())
     }
 }

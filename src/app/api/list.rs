@@ -6,9 +6,9 @@ use super::error::ApiError;
 use crate::data::Sort;
 
 /// Records a page, where nothing else is said.
-const PAGE_SIZE: u64 = 20;
+const DEFAULT_PAGE_SIZE: u64 = 20;
 /// Records a page at most.
-const LARGEST_PAGE: u64 = 10_000;
+const MAX_PAGE_SIZE: u64 = 10_000;
 
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,9 @@ pub(super) fn page(params: &Value) -> Result<Page, ApiError> {
         return Err(ApiError::bad_request("pages are counted from 1"));
     }
     let size = match self::number(params, "pageSize")? {
-        None | Some(0) => PAGE_SIZE,
-        Some(size) if size <= LARGEST_PAGE => size,
-        Some(_) => return Err(ApiError::bad_request(format!("pageSize is at most {LARGEST_PAGE}"))),
+        None | Some(0) => DEFAULT_PAGE_SIZE,
+        Some(size) if size <= MAX_PAGE_SIZE => size,
+        Some(_) => return Err(ApiError::bad_request(format!("pageSize is at most {MAX_PAGE_SIZE}"))),
     };
     Ok(Page { number, size })
 }

@@ -17,10 +17,10 @@ mod list;
 mod locale_tests;
 #[cfg(test)]
 mod order_tests;
-mod place;
 #[cfg(test)]
 mod properties;
 pub(super) mod query_string;
+mod record_set;
 pub(in crate::app) mod records;
 pub(super) mod requester;
 #[cfg(test)]
@@ -39,6 +39,6 @@ pub use answer::Answer;
 pub use call::{Answering, ApiRequest, Call};
 pub use error::ApiError;
 pub use list::ListParameters;
-pub(super) use place::Place;
+pub(super) use record_set::RecordSet;
 pub use requester::Requester;
 pub(super) use target::Target;

@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 
 /// Parameters a query string may have, and how deep their names may go.
-const MOST: usize = 1000;
-const DEEPEST: usize = 8;
+const MAX_PARAMETERS: usize = 1000;
+const MAX_DEPTH: usize = 8;
 
 /// Reads a query string.
 pub(in crate::app) fn parse(text: &str) -> Result<Map<String, Value>, ApiError> {
     let mut root = Vec::new();
     for (count, (name, value)) in form_urlencoded::parse(text.as_bytes()).enumerate() {
-        if count >= MOST {
-            return Err(ApiError::bad_request(format!("more than {MOST} parameters")));
+        if count >= MAX_PARAMETERS {
+            return Err(ApiError::bad_request(format!("more than {MAX_PARAMETERS} parameters")));
         }
         let path = path(&name);
-        if path.len() > DEEPEST {
-            return Err(ApiError::bad_request(format!("a parameter is nested deeper than {DEEPEST}")));
+        if path.len() > MAX_DEPTH {
+            return Err(ApiError::bad_request(format!("a parameter is nested deeper than {MAX_DEPTH}")));
         }
         put(&mut root, &path, value.into_owned());
     }

@@ -7,9 +7,9 @@ use serde_json::Value;
 use http::StatusCode;
 
 use super::error::ApiError;
-use super::place::Place;
+use super::record_set::RecordSet;
 use super::target::Target;
-use crate::app::acl::{self, Acl, ActiveRoles, Answers, Asking, HeldRole, Openings, choose};
+use crate::app::acl::{self, AccessCache, AccessContext, Acl, ActiveRoles, Decisions, HeldRole, choose};
 use crate::app::auth::Session;
 use crate::app::state::State;
 use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
@@ -52,27 +52,27 @@ pub(in crate::app) async fn of(
         return Ok(Requester { session: Some(Arc::clone(session)), clock, guard: None, roles, role });
     }
     let (acl, catalog) = (state.acl().await?, state.source().catalog());
-    let openings = session.user.remembered().openings(&acl, &catalog, &active);
-    let (roles, role) = (Arc::clone(openings.roles()), Some(Arc::clone(openings.role())));
+    let access = session.user.latest_access().of(&acl, &catalog, &active);
+    let (roles, role) = (Arc::clone(access.roles()), Some(Arc::clone(access.role())));
     let session = Arc::clone(session);
     let guard = RoleGuard {
         acl,
         catalog,
-        openings,
+        access_cache: access,
         session: Arc::clone(&session),
         clock,
         managed: OnceLock::new(),
-        answers: Answers::default(),
+        answers: Decisions::default(),
     };
     Ok(Requester { session: Some(session), clock, guard: Some(Arc::new(guard)), roles, role })
 }
 
 impl Requester {
     /// Refuses what the roles do not open.
-    pub(in crate::app) fn check(&self, target: &Target, place: Option<&Place>) -> Result<(), ApiError> {
+    pub(in crate::app) fn check(&self, target: &Target, set: Option<&RecordSet>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        let (roles, action) = (&**guard.openings.roles(), &*target.action);
-        let open = match place.and_then(|place| place.behind.as_ref()) {
+        let (roles, action) = (&**guard.access_cache.roles(), &*target.action);
+        let open = match set.and_then(|set| set.behind.as_ref()) {
             Some(behind) => {
                 let (name, other) = (&*behind.association.name, behind.target.name());
                 if guard.acl.opens(roles, &target.name(), action) {
@@ -163,11 +163,11 @@ pub(super) struct RoleGuard {
     acl: Arc<Acl>,
     catalog: Arc<Catalog>,
     /// Of these roles and collections, and of the session's user.
-    openings: Arc<Openings>,
+    access_cache: Arc<AccessCache>,
     session: Arc<Session>,
     clock: Clock,
     managed: OnceLock<Managed>,
-    answers: Answers,
+    answers: Decisions,
 }
 
 /// An association of the management that a snippet opens for this request: who may give roles may
@@ -201,11 +201,11 @@ impl Guard for RoleGuard {
         }
         let user = self.session.user.variables();
         let (acl, catalog, clock, request) = (&self.acl, &self.catalog, self.clock, &self.answers);
-        let asking = Asking { acl, catalog, user, clock, request };
-        self.openings.access(&asking, collection, action)
+        let asking = AccessContext { acl, catalog, user, clock, request };
+        self.access_cache.access(&asking, collection, action)
     }
 
     fn may_nest(&self, source: &str, association: &str, target: &str) -> bool {
-        self.acl.may_nest(self.openings.roles(), source, association, target)
+        self.acl.may_nest(self.access_cache.roles(), source, association, target)
     }
 }

@@ -43,7 +43,7 @@ impl Auth {
     /// who is there already sets `passwordChangeTz` beside it, and calls [`Auth::end_sessions`].
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
         self.rules().check_password(&password)?;
-        password::hash(&self.heavy, password).await
+        password::hash(&self.cpu_queue, password).await
     }
 
     /// Changes the password; all tokens of the user end.
@@ -64,12 +64,12 @@ impl Auth {
         let found = self.source.find_one(&USERS, found).await?;
         let Some(record) = found else { return Err(AuthError::UserGone) };
         let hash = record.get("password").and_then(Value::as_str).map(str::to_owned);
-        if !password::verify(&self.heavy, old.to_owned(), hash.clone()).await? {
+        if !password::verify(&self.cpu_queue, old.to_owned(), hash.clone()).await? {
             return Err(AuthError::WrongPassword);
         }
         self.throttle.succeeded(attempt);
         let changes = json!({
-            "password": password::hash(&self.heavy, new.to_owned()).await?,
+            "password": password::hash(&self.cpu_queue, new.to_owned()).await?,
             "passwordChangeTz": password_changed(&record),
             "updatedById": id,
         });

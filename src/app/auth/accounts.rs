@@ -6,7 +6,7 @@ use super::error::AuthError;
 use crate::data::Record;
 
 /// The longest password, in bytes: hashing more is work for nothing.
-pub(super) const LONGEST_PASSWORD: usize = 1024;
+pub(super) const MAX_PASSWORD_BYTES: usize = 1024;
 
 /// What the settings say of accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl AccountRules {
             .and_then(|options| options.pointer("/passwordPolicy/minLength")?.as_u64())
             .and_then(|length| usize::try_from(length).ok());
         Self {
-            shortest_password: shortest.unwrap_or(1).clamp(1, LONGEST_PASSWORD / 4),
+            shortest_password: shortest.unwrap_or(1).clamp(1, MAX_PASSWORD_BYTES / 4),
             change_password: allowed("enableChangePassword"),
             edit_profile: allowed("enableEditProfile"),
         }
@@ -47,8 +47,8 @@ impl AccountRules {
             "the new password is empty".to_owned()
         } else if password.contains('\0') {
             "the new password has a character U+0000, which nobody types".to_owned()
-        } else if password.len() > LONGEST_PASSWORD {
-            format!("the new password is too long: at most {LONGEST_PASSWORD} bytes")
+        } else if password.len() > MAX_PASSWORD_BYTES {
+            format!("the new password is too long: at most {MAX_PASSWORD_BYTES} bytes")
         } else if password.chars().count() < self.shortest_password {
             format!("the new password is too short: at least {} characters", self.shortest_password)
         } else {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::cached::Cached;
 use super::caches::Caches;
-use super::heavy::Line;
+use super::cpu_queue::CpuQueue;
 use super::json::object;
 use super::settings::Settings;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
@@ -45,7 +45,7 @@ pub use api_keys::NewApiKey;
 pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};
 pub use error::AuthError;
 pub(in crate::app) use names::check_names;
-use policy::{Standing, TokenPolicy};
+use policy::{TokenPolicy, TokenState};
 use renewal::Renewals;
 use session_cache::Known;
 pub(in crate::app) use session_cache::SessionCache;
@@ -69,7 +69,7 @@ pub struct Auth {
     renewals: Renewals,
     throttle: Throttle,
     tickets: Tickets,
-    heavy: Line,
+    cpu_queue: CpuQueue,
 }
 
 impl Auth {
@@ -87,13 +87,13 @@ impl Auth {
             renewals: Renewals::default(),
             throttle: Throttle::default(),
             tickets: Tickets::default(),
-            heavy: Line::default(),
+            cpu_queue: CpuQueue::default(),
         })
     }
 
-    /// Where the application's heavy work waits.
-    pub(super) fn heavy(&self) -> &Line {
-        &self.heavy
+    /// The queue of the application's CPU-bound work.
+    pub(super) fn cpu_queue(&self) -> &CpuQueue {
+        &self.cpu_queue
     }
 
     /// Forgets what was read of users, keys and the token policy, to read it again.
@@ -149,9 +149,9 @@ impl Auth {
         }
         let policy = **self.policy.load();
         let (claims, renewed) = match policy.judge(&claims, password_changed, now)? {
-            Standing::Good => (claims, None),
-            Standing::Renewable if !may_renew => return Err(AuthError::SkipRenew),
-            Standing::Renewable => {
+            TokenState::Good => (claims, None),
+            TokenState::Renewable if !may_renew => return Err(AuthError::SkipRenew),
+            TokenState::Renewable => {
                 let new = Box::pin(self.renewals.renew(&self.source, &claims, policy.token, now)).await?;
                 // Signed out meanwhile.
                 if self.sessions.is_blocked(new.jti) {

@@ -3,10 +3,10 @@
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 
 use super::error::AuthError;
-use crate::app::heavy::Line;
+use crate::app::cpu_queue::CpuQueue;
 
 /// Hashes a password with a new salt, to be stored.
-pub(in crate::app) async fn hash(line: &Line, password: String) -> Result<String, AuthError> {
+pub(in crate::app) async fn hash(line: &CpuQueue, password: String) -> Result<String, AuthError> {
     let hashed =
         line.run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()));
     hashed.await.ok_or(BROKEN)?.map_err(|_| AuthError::Failed("the password could not be hashed"))
@@ -14,7 +14,11 @@ pub(in crate::app) async fn hash(line: &Line, password: String) -> Result<String
 
 /// Whether a password is the one that was hashed. Without a hash, because there is no such user,
 /// it is never right, and finding that out takes as long as any other.
-pub(super) async fn verify(line: &Line, password: String, hash: Option<String>) -> Result<bool, AuthError> {
+pub(super) async fn verify(
+    line: &CpuQueue,
+    password: String,
+    hash: Option<String>,
+) -> Result<bool, AuthError> {
     line.run(move || {
         let argon2 = Argon2::default();
         match hash.as_deref().map(PasswordHash::new) {
@@ -37,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_hashed_with_a_salt_and_recognised() {
-        let line = Line::default();
+        let line = CpuQueue::default();
         let (first, second) =
             (hash(&line, "secret".into()).await.unwrap(), hash(&line, "secret".into()).await.unwrap());
         assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");

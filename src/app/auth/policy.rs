@@ -14,7 +14,7 @@ use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
 use crate::data::{DataError, DataSource, Filter, Query};
 
 /// The longest of all times: a hundred years.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// How long tokens and sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Default for TokenPolicy {
 
 /// What is to be done with a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum TokenState {
     /// It counts.
     Good,
     /// It has ended, and may be replaced.
@@ -75,7 +75,7 @@ impl TokenPolicy {
         claims: &Claims,
         password_changed: Option<i64>,
         now: DateTime<Utc>,
-    ) -> Result<Standing, AuthError> {
+    ) -> Result<TokenState, AuthError> {
         let now = now.timestamp_millis();
         let (issued, ends) = (claims.iat.saturating_mul(1000), claims.exp.saturating_mul(1000));
         if now.saturating_sub(claims.sign_in_time) > self.session.num_milliseconds() {
@@ -87,13 +87,13 @@ impl TokenPolicy {
         // Also when the setting was shortened after the token was signed.
         let of_age = now.saturating_sub(issued) > self.token.num_milliseconds();
         if ends > now && !of_age {
-            return Ok(Standing::Good);
+            return Ok(TokenState::Good);
         }
         let late = now.saturating_sub(ends) > self.renewal.num_milliseconds();
         if late && self.renewal > TimeDelta::zero() {
             return Err(AuthError::ExpiredSession);
         }
-        Ok(Standing::Renewable)
+        Ok(TokenState::Renewable)
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) fn duration(given: &Value) -> Option<Duration> {
         _ => return None,
     };
     let time = Duration::try_from_secs_f64(milliseconds / 1000.0).ok()?;
-    (time <= LONGEST).then_some(time)
+    (time <= MAX_DURATION).then_some(time)
 }
 
 /// The seconds of a unit.
@@ -174,22 +174,22 @@ mod tests {
         let in_the_future = Some(start.timestamp_millis() + 86_400_000);
         let after_the_clock = Claims { password_changed: in_the_future, ..claims.clone() };
         for (what, policy, claims, changed, after, expected) in [
-            ("new", policy, &claims, None, hours(0), Ok(Standing::Good)),
-            ("within its time", policy, &claims, None, hours(23), Ok(Standing::Good)),
-            ("ended", policy, &claims, None, hours(24), Ok(Standing::Renewable)),
-            ("at the limit", policy, &claims, None, hours(48), Ok(Standing::Renewable)),
+            ("new", policy, &claims, None, hours(0), Ok(TokenState::Good)),
+            ("within its time", policy, &claims, None, hours(23), Ok(TokenState::Good)),
+            ("ended", policy, &claims, None, hours(24), Ok(TokenState::Renewable)),
+            ("at the limit", policy, &claims, None, hours(48), Ok(TokenState::Renewable)),
             ("too late", policy, &claims, None, hours(49), Err("EXPIRED_SESSION")),
-            ("of age by a shorter setting", shorter, &claims, None, hours(2), Ok(Standing::Renewable)),
-            ("no limit", unlimited, &claims, None, hours(6 * 24), Ok(Standing::Renewable)),
+            ("of age by a shorter setting", shorter, &claims, None, hours(2), Ok(TokenState::Renewable)),
+            ("no limit", unlimited, &claims, None, hours(6 * 24), Ok(TokenState::Renewable)),
             ("no limit, but the session's", unlimited, &claims, None, hours(8 * 24), Err("EXPIRED_SESSION")),
-            ("the session's last day", policy, &later, None, hours(23), Ok(Standing::Good)),
+            ("the session's last day", policy, &later, None, hours(23), Ok(TokenState::Good)),
             ("the session has ended", policy, &later, None, hours(25), Err("EXPIRED_SESSION")),
             ("another password since", policy, &claims, changed, hours(1), Err("INVALID_TOKEN")),
             ("another password, and ended", policy, &claims, changed, hours(25), Err("INVALID_TOKEN")),
-            ("for the password of now", policy, &since, changed, hours(0), Ok(Standing::Good)),
+            ("for the password of now", policy, &since, changed, hours(0), Ok(TokenState::Good)),
             ("for one of before", policy, &since, another, hours(0), Err("INVALID_TOKEN")),
             ("changed by a clock behind", policy, &claims, long_before, hours(0), Err("INVALID_TOKEN")),
-            ("by a clock ahead", policy, &after_the_clock, in_the_future, hours(0), Ok(Standing::Good)),
+            ("by a clock ahead", policy, &after_the_clock, in_the_future, hours(0), Ok(TokenState::Good)),
         ] {
             let judged = policy.judge(claims, changed, start + after);
             let judged = judged.map_err(|error| error.code().unwrap_or_default());

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::maps::Map;
+use crate::app::lazy_map::LazyMap;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
 use super::user::{Derived, User};
 
 /// Users kept in memory, and API keys; beyond that all are forgotten and read again as they come.
-const LARGEST: usize = 10_000;
+const MAX_USERS: usize = 10_000;
 
 /// A user, and since when tokens count.
 #[derive(Debug, Clone)]
@@ -28,13 +28,13 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 pub(in crate::app) struct SessionCache {
     /// `None`: there is no such user.
-    users: Map<i64, Option<Known>>,
+    users: LazyMap<i64, Option<Known>>,
     /// API keys by their tokens' IDs, and whether there is such a key.
-    keys: Map<Uuid, bool>,
+    keys: LazyMap<Uuid, bool>,
     /// Counts the changes of both, so that what was read before one is not kept after it.
     changes: AtomicU64,
     /// Tokens that were signed out, and when they would have ended (in seconds).
-    blocked: Map<Uuid, i64>,
+    blocked: LazyMap<Uuid, i64>,
 }
 
 impl SessionCache {
@@ -94,8 +94,8 @@ impl SessionCache {
         Ok(there)
     }
 
-    fn keep<K: Copy + Eq + std::hash::Hash, V>(&self, all: &Map<K, V>, key: K, value: V, before: u64) {
-        if all.len() >= LARGEST {
+    fn keep<K: Copy + Eq + std::hash::Hash, V>(&self, all: &LazyMap<K, V>, key: K, value: V, before: u64) {
+        if all.len() >= MAX_USERS {
             all.clear();
         }
         all.insert(key, value);

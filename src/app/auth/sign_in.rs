@@ -7,7 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::accounts::LONGEST_PASSWORD;
+use super::accounts::MAX_PASSWORD_BYTES;
 use super::names::folded;
 use super::token::Claims;
 use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, password, ticket};
@@ -85,7 +85,7 @@ impl Auth {
         if authenticator.auth_type != EMAIL_PASSWORD {
             return Err(AuthError::NoAuthenticator(authenticator.name));
         }
-        if password.len() > LONGEST_PASSWORD {
+        if password.len() > MAX_PASSWORD_BYTES {
             // Nobody has one of this length.
             return Ok(None);
         }
@@ -101,7 +101,7 @@ impl Auth {
             None => None,
         };
         let hash = found.as_ref().and_then(|record| record.get("password")?.as_str());
-        let right = password::verify(&self.heavy, password.to_owned(), hash.map(str::to_owned)).await;
+        let right = password::verify(&self.cpu_queue, password.to_owned(), hash.map(str::to_owned)).await;
         match (&right, attempt) {
             (Ok(true), Some(attempt)) => self.throttle.succeeded(attempt),
             (Err(_), Some(attempt)) => self.throttle.undecided(attempt),

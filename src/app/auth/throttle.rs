@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// Counters kept for one application; of more, those that matter least are forgotten.
-const LARGEST: usize = 10_000;
+const MAX_COUNTERS: usize = 10_000;
 
 /// So many failures at once, and then one in each `every`.
 #[derive(Debug, Clone, Copy)]
@@ -140,13 +140,13 @@ fn take_back(counters: &mut HashMap<u64, Instant>, counted: impl Iterator<Item =
 
 /// Forgets what has drained away, and of too much the half that is nearest to it.
 fn make_room(counters: &mut HashMap<u64, Instant>, now: Instant) {
-    if counters.len() <= LARGEST {
+    if counters.len() <= MAX_COUNTERS {
         return;
     }
     counters.retain(|_, drained| *drained > now);
-    if counters.len() > LARGEST {
+    if counters.len() > MAX_COUNTERS {
         let mut times: Vec<Instant> = counters.values().copied().collect();
-        let (_, middle, _) = times.select_nth_unstable(LARGEST / 2);
+        let (_, middle, _) = times.select_nth_unstable(MAX_COUNTERS / 2);
         let middle = *middle;
         counters.retain(|_, drained| *drained > middle);
     }
@@ -261,9 +261,9 @@ mod tests {
     fn the_table_stays_of_its_size_and_keeps_the_worst() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         while throttle.begin("ann", None, now).is_ok() {}
-        for n in 0..3 * LARGEST {
+        for n in 0..3 * MAX_COUNTERS {
             throttle.begin(&format!("user{n}"), None, now).unwrap();
-            assert!(throttle.counters.lock().len() <= LARGEST + 3);
+            assert!(throttle.counters.lock().len() <= MAX_COUNTERS + 3);
         }
         assert!(throttle.begin("ann", None, now).is_err());
     }

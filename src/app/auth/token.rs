@@ -13,7 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::error::AuthError;
-use crate::app::maps::Map;
+use crate::app::lazy_map::LazyMap;
 
 /// What a token says; the names are NocoBase's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
 
 /// Tokens whose signature was found to be good are kept, so many; beyond that all are forgotten and
 /// checked again as they come.
-const LARGEST: usize = 1_000;
+const MAX_TOKENS: usize = 1_000;
 
 /// An application's secret, in the forms it is used in.
 pub(super) struct Keys {
@@ -100,7 +100,7 @@ pub(super) struct Keys {
     checking: DecodingKey,
     /// What good tokens say. They are looked up by a hash that nobody else can make, so that how long
     /// it takes tells nothing of a token.
-    good: Map<u64, (Box<str>, Claims)>,
+    good: LazyMap<u64, (Box<str>, Claims)>,
     hasher: RandomState,
 }
 
@@ -115,7 +115,7 @@ impl Keys {
         Self {
             signing: EncodingKey::from_secret(secret),
             checking: DecodingKey::from_secret(secret),
-            good: Map::default(),
+            good: LazyMap::default(),
             hasher: RandomState::new(),
         }
     }
@@ -135,7 +135,7 @@ impl Keys {
         }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &VALIDATION);
         let claims = decoded.map_err(|_| AuthError::InvalidToken)?.claims;
-        if self.good.len() >= LARGEST {
+        if self.good.len() >= MAX_TOKENS {
             self.good.clear();
         }
         self.good.insert(hash, (token.into(), claims.clone()));

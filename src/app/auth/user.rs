@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
-use crate::app::acl::Remembered;
+use crate::app::acl::LatestAccess;
 use crate::app::user_variables;
 use crate::data::Record;
 
@@ -34,7 +34,7 @@ pub struct User {
 #[derive(Default)]
 pub(crate) struct Derived {
     variables: OnceLock<Record>,
-    remembered: Remembered,
+    latest_access: LatestAccess,
     through_key: ArcSwapOption<User>,
 }
 
@@ -62,8 +62,8 @@ impl User {
     }
 
     /// What its roles open to it, as far as that is known.
-    pub(in crate::app) fn remembered(&self) -> &Remembered {
-        &self.derived.remembered
+    pub(in crate::app) fn latest_access(&self) -> &LatestAccess {
+        &self.derived.latest_access
     }
 
     /// The same with this role and no other, remembered for the role that was asked for last.

@@ -3,7 +3,7 @@
 use crate::data::DataError;
 
 /// Characters that a name has at most: with a prefix, every engine still takes it.
-const LONGEST: usize = 50;
+const MAX_NAME_LENGTH: usize = 50;
 
 /// Names that say something else in a filter, a path or a record.
 const RESERVED: [&str; 3] = ["constructor", "prototype", "__proto__"];
@@ -55,9 +55,9 @@ pub(super) fn check(what: &str, name: &str) -> Result<(), DataError> {
     let fits = begins && characters.all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '-'));
     // SQLite keeps tables whose names begin so for itself.
     let kept = name.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("sqlite_"));
-    if !fits || name.len() > LONGEST || RESERVED.contains(&name) || kept {
+    if !fits || name.len() > MAX_NAME_LENGTH || RESERVED.contains(&name) || kept {
         return Err(DataError::Refused(format!(
-            "{} is no name for a {what}: it begins with a letter and has at most {LONGEST} letters, digits, _ and -",
+            "{} is no name for a {what}: it begins with a letter and has at most {MAX_NAME_LENGTH} letters, digits, _ and -",
             shown(name)
         )));
     }

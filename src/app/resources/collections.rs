@@ -77,17 +77,17 @@ fn collection_of<'a>(call: &'a Call<'_>) -> Result<&'a str, ApiError> {
 }
 
 async fn list_collections(call: &Call<'_>) -> Result<Answer, ApiError> {
-    list(call, &USER_COLLECTIONS, Filter::All, collections::collection_shape).await
+    list(call, &USER_COLLECTIONS, Filter::All, collections::collection_to_wire).await
 }
 
 async fn list_fields(call: &Call<'_>) -> Result<Answer, ApiError> {
     let of_it = Filter::eq("collectionName", collection_of(call)?);
-    list(call, &USER_FIELDS, of_it, collections::field_shape).await
+    list(call, &USER_FIELDS, of_it, collections::field_to_wire).await
 }
 
 async fn get_field(call: &Call<'_>) -> Result<Answer, ApiError> {
     let row = field_row(call, Filter::eq("collectionName", collection_of(call)?)).await?;
-    Ok(Answer::Data(row.map_or(Value::Null, |row| shown(call, collections::field_shape(&row)))))
+    Ok(Answer::Data(row.map_or(Value::Null, |row| shown(call, collections::field_to_wire(&row)))))
 }
 
 async fn move_collection(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -145,7 +145,7 @@ async fn fields_of(call: &Call<'_>, row: &Record) -> Result<Value, ApiError> {
     let name = row.get("name").cloned().unwrap_or_default();
     let query = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));
     let rows = call.state.source().find(&USER_FIELDS, query).await?;
-    Ok(rows.iter().map(|row| Value::Object(collections::field_shape(row))).collect())
+    Ok(rows.iter().map(|row| Value::Object(collections::field_to_wire(row))).collect())
 }
 
 /// The part of a definition that was asked for.
@@ -173,7 +173,7 @@ async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let Some(row) = call.state.source().find_one(&USER_COLLECTIONS, Query::filter(filter)).await? else {
         return Ok(Answer::Data(Value::Null));
     };
-    let mut record = collections::collection_shape(&row);
+    let mut record = collections::collection_to_wire(&row);
     if parameters.words("appends")?.iter().any(|name| name == "fields") {
         record.insert("fields".to_owned(), fields_of(call, &row).await?);
     }
@@ -216,7 +216,7 @@ where
 async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     let given = body(call)?;
     let row = define(call, |source| async move { collections::create(&source, given).await }).await?;
-    Ok(Answer::Data(Value::Object(collections::collection_shape(&row))))
+    Ok(Answer::Data(Value::Object(collections::collection_to_wire(&row))))
 }
 
 /// The collections that are meant to be changed or removed; none of the system's, which have no
@@ -239,7 +239,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (filter, given) = (meant(call)?, body(call)?);
     let rows = define(call, |source| async move { collections::update(&source, &filter, given).await });
     let rows = rows.await?;
-    let shown = rows.iter().map(|row| Value::Object(collections::collection_shape(row)));
+    let shown = rows.iter().map(|row| Value::Object(collections::collection_to_wire(row)));
     Ok(Answer::Data(shown.collect()))
 }
 
@@ -260,7 +260,7 @@ async fn create_field(call: &Call<'_>) -> Result<Answer, ApiError> {
     let row =
         define(call, |source| async move { collections::create_field(&source, &collection, given).await });
     let row = row.await?;
-    Ok(Answer::Data(Value::Object(collections::field_shape(&row))))
+    Ok(Answer::Data(Value::Object(collections::field_to_wire(&row))))
 }
 
 /// The one field that is meant, by its name.
@@ -287,7 +287,7 @@ async fn update_field(call: &Call<'_>) -> Result<Answer, ApiError> {
             |source| async move { collections::update_field(&source, &collection, &name, given).await },
         );
     let row = row.await?;
-    Ok(Answer::Data(json!([collections::field_shape(&row)])))
+    Ok(Answer::Data(json!([collections::field_to_wire(&row)])))
 }
 
 async fn destroy_fields(call: &Call<'_>) -> Result<Answer, ApiError> {

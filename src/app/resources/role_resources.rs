@@ -11,7 +11,7 @@ use crate::app::acl::store::{self, CollectionTitle, Located};
 use crate::app::api::records::Parameters;
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::caches::Cache;
-use crate::app::collections::field_shape;
+use crate::app::collections::field_to_wire;
 use crate::app::system::{
     DATA_SOURCES_ROLES_RESOURCES, DATA_SOURCES_ROLES_RESOURCES_ACTIONS, USER_COLLECTIONS, USER_FIELDS,
 };
@@ -202,7 +202,7 @@ async fn add_fields(call: &Call<'_>, listed: &mut [Value]) -> Result<(), ApiErro
     let rows = call.state.source().find(&USER_FIELDS, query).await?;
     for collection in listed {
         let its = rows.iter().filter(|row| row.get("collectionName") == Some(&collection["name"]));
-        let its: Value = its.map(|row| Value::Object(field_shape(row))).collect();
+        let its: Value = its.map(|row| Value::Object(field_to_wire(row))).collect();
         collection["fields"] = its;
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::common::{forbidden, text};
 use super::descriptor::Resource;
 use crate::app::acl::policy::Reach;
-use crate::app::acl::{self, GuardError, ROOT, check_role_given, check_role_taken};
+use crate::app::acl::{self, InvariantError, ROOT, check_role_given, check_role_taken};
 use crate::app::caches::Cache;
 use crate::app::system::ROLES_USERS;
 use crate::data::{DataError, Filter, Hooking, RecordEvent, Transaction};
@@ -31,7 +31,7 @@ fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> 
                 let root = text(record, "roleName") == ROOT;
                 let moved = ["roleName", "userId"].iter().any(|name| changes.contains_key(*name));
                 if root && moved {
-                    return Err(forbidden(GuardError::RootIsFixed));
+                    return Err(forbidden(InvariantError::RootIsFixed));
                 }
                 check_role_given(if root { "" } else { text(changes, "roleName") }).map_err(forbidden)?;
                 check_user_change(transaction, record.get("userId")).await

@@ -7,7 +7,7 @@ use super::common::{forbidden, in_transaction, refused, text};
 use super::descriptor::{Access, Action, Resource};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, StoreError};
-use crate::app::acl::{GuardError, check_role_destroy, check_role_update};
+use crate::app::acl::{InvariantError, check_role_destroy, check_role_update};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::caches::Cache;
 use crate::app::system::{ROLES, ROLES_RESOURCES, ROLES_RESOURCES_ACTIONS};
@@ -59,7 +59,7 @@ fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> 
 }
 
 /// The error of a rule: forbidden to everybody, or allowed once something else is done first.
-fn refusal(error: GuardError) -> DataError {
+fn refusal(error: InvariantError) -> DataError {
     if error.status() == StatusCode::FORBIDDEN { forbidden(error) } else { refused(error) }
 }
 

@@ -7,7 +7,7 @@ use super::descriptor::{Access, Action, Records, Resource};
 use super::role_users::{check_user_change, count_roots, has_root};
 use super::roles::set_default_role;
 use crate::app::acl::policy::Reach;
-use crate::app::acl::{GuardError, check_user_destroy};
+use crate::app::acl::{InvariantError, check_user_destroy};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::auth::{self, AuthError, check_names, password_changed, take_password};
 use crate::app::caches::Cache;
@@ -149,7 +149,7 @@ async fn check_not_last_root(transaction: &mut Transaction, user: &Record) -> Re
 
 async fn check_root_is_left(transaction: &mut Transaction) -> Result<(), DataError> {
     match count_roots(transaction).await? {
-        0 => Err(forbidden(GuardError::LastRootUser)),
+        0 => Err(forbidden(InvariantError::LastRootUser)),
         _ => Ok(()),
     }
 }

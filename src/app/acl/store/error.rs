@@ -1,6 +1,6 @@
 //! Why permissions could not be written or read.
 
-use crate::app::acl::GuardError;
+use crate::app::acl::InvariantError;
 use crate::data::{Cause, DataError, DatabaseError};
 
 /// Why permissions could not be written or read.
@@ -11,7 +11,7 @@ pub enum StoreError {
     Data(#[from] DataError),
     /// It is refused whoever asks.
     #[error(transparent)]
-    Guard(#[from] GuardError),
+    Guard(#[from] InvariantError),
     /// The request is wrong, and the sentence says what of it.
     #[error("{0}")]
     Invalid(String),

@@ -8,7 +8,7 @@ use super::body::{object, stored_id, text};
 use super::error::{StoreError, invalid};
 use super::scopes;
 use super::strategies::{ensure_strategy, known_data_source, known_role};
-use crate::app::acl::guard;
+use crate::app::acl::invariants;
 use crate::app::acl::policy::Policy;
 use crate::app::json;
 use crate::app::system::{
@@ -114,7 +114,7 @@ pub async fn create_resource(
     let body = object(body, "the body")?;
     let name = text(body, "name")?.ok_or_else(|| invalid("name is missing: which collection?"))?;
     let wanted = Wanted::parse(body)?;
-    guard::check_role_update(role)?;
+    invariants::check_role_update(role)?;
     if policy.is_management(name) {
         return Err(invalid(format!("{name} belongs to the management, which a role's snippets open")));
     }
@@ -165,7 +165,7 @@ pub async fn update_resource(
     body: &Json,
 ) -> Result<Json, StoreError> {
     let wanted = Wanted::parse(object(body, "the body")?)?;
-    guard::check_role_update(role)?;
+    invariants::check_role_update(role)?;
     let query = || Query::filter(located.filter(role)).sort(Sort::descending("id"));
     let missing = || StoreError::NotFound(format!("the role {role} has no such resource"));
     let found = transaction.find_one(&RESOURCES, query()).await?.ok_or_else(missing)?;
@@ -265,7 +265,7 @@ pub async fn destroy_resources(
     role: &str,
     located: Located<'_>,
 ) -> Result<u64, StoreError> {
-    guard::check_role_update(role)?;
+    invariants::check_role_update(role)?;
     Ok(destroy(transaction, located.filter(role)).await?)
 }
 

@@ -8,7 +8,7 @@ use super::resources::{self, replace_resources};
 use super::strategies::{checked_strategy, known_data_source, known_role, write_strategy};
 use crate::app::acl::load::MAIN_DATA_SOURCE;
 use crate::app::acl::policy::Policy;
-use crate::app::acl::{RoleMode, UNION_ROLE, guard};
+use crate::app::acl::{RoleMode, UNION_ROLE, invariants};
 use crate::app::json;
 use crate::app::system::{DATA_SOURCES_ROLES, ROLES, ROLES_USERS, SYSTEM_SETTINGS};
 use crate::data::{Filter, Transaction};
@@ -23,7 +23,7 @@ pub async fn update_strategy(
     body: &Json,
 ) -> Result<Json, StoreError> {
     let body = object(body, "the body")?;
-    guard::check_role_update(role)?;
+    invariants::check_role_update(role)?;
     known_role(transaction, role).await?;
     known_data_source(transaction, data_source).await?;
     let given = body.get("strategy").map(checked_strategy).transpose()?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::body::{number, object, stored_id, text};
 use super::error::{StoreError, invalid};
 use super::strategies::known_data_source;
-use crate::app::acl::guard;
+use crate::app::acl::invariants;
 use crate::app::acl::load::MAIN_DATA_SOURCE;
 use crate::app::json;
 use crate::app::system::{
@@ -53,7 +53,7 @@ pub(super) async fn create(
     body: &Map<String, Json>,
 ) -> Result<Record, StoreError> {
     let key = text(body, "key")?.map_or_else(random_uid, str::to_owned);
-    guard::check_scope_change(&key)?;
+    invariants::check_scope_change(&key)?;
     known_data_source(transaction, data_source).await?;
     let new = json!({
         "id": next_snowflake(),
@@ -84,7 +84,7 @@ fn filter_of<'a>(transaction: &Transaction, body: &'a Map<String, Json>) -> Resu
 /// `rolesResourcesScopes:update`: changes what the body has of a scope; gives it as it is then.
 pub async fn update_scope(transaction: &mut Transaction, id: i64, body: &Json) -> Result<Json, StoreError> {
     let body = object(body, "the body")?;
-    guard::check_scope_change(key(&known(transaction, id).await?))?;
+    invariants::check_scope_change(key(&known(transaction, id).await?))?;
     let mut changes = Record::new();
     for field in ["name", "resourceName"] {
         if body.contains_key(field) {
@@ -101,7 +101,7 @@ pub async fn update_scope(transaction: &mut Transaction, id: i64, body: &Json) -
 /// `rolesResourcesScopes:destroy`. One that a permission refers to stays: without it, the
 /// permission would reach other records.
 pub async fn destroy_scope(transaction: &mut Transaction, id: i64) -> Result<u64, StoreError> {
-    guard::check_scope_change(key(&known(transaction, id).await?))?;
+    invariants::check_scope_change(key(&known(transaction, id).await?))?;
     if transaction.count(&ACTIONS, &Filter::eq("scopeId", id)).await? > 0 {
         return Err(invalid("the scope is in use: take it out of the roles' permissions first"));
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::parameters::Parameters;
-use crate::app::api::place::{Behind, Place};
+use crate::app::api::record_set::{Behind, RecordSet};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{AssociationKind, Field};
 
@@ -13,8 +13,8 @@ pub(super) fn link_key(behind: &Behind) -> Result<&Field, ApiError> {
     Ok(target.get(&behind.association.target_key).map_or_else(|| target.single_key(), Ok)?)
 }
 
-pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    let Some(behind) = &place.behind else {
+pub(super) async fn change(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
+    let Some(behind) = &set.behind else {
         return Err(ApiError::not_found("only the records of an association are linked"));
     };
     let parameters = Parameters::of(call);
@@ -28,17 +28,17 @@ pub(super) async fn change(call: &Call<'_>, place: &Place) -> Result<Answer, Api
         let or = if call.action == "set" { "; to link none, the body is []" } else { "" };
         return Err(ApiError::bad_request(format!("say which records are meant: filterByTk is missing{or}")));
     }
-    let place = (&place.collection, &behind.association);
+    let set = (&set.collection, &behind.association);
     let source = call.state.source();
     match call.action {
         "add" if behind.association.kind == AssociationKind::BelongsTo => {
             return Err(ApiError::bad_request(format!("{} is one record: set it", behind.association.name)));
         }
-        "add" => source.associate(place, &behind.key, keys, false, &options).await?,
-        "set" => source.associate(place, &behind.key, keys, true, &options).await?,
-        "remove" => source.dissociate(place, &behind.key, keys, &options).await?,
+        "add" => source.associate(set, &behind.key, keys, false, &options).await?,
+        "set" => source.associate(set, &behind.key, keys, true, &options).await?,
+        "remove" => source.dissociate(set, &behind.key, keys, &options).await?,
         _ => {
-            source.toggle(place, &behind.key, keys, &options).await?;
+            source.toggle(set, &behind.key, keys, &options).await?;
             return Ok(Answer::Data(Value::from("ok")));
         }
     }

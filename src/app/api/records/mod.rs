@@ -8,7 +8,7 @@
 use super::answer::Answer;
 use super::call::{Answering, Call};
 use super::error::ApiError;
-use super::place::Place;
+use super::record_set::RecordSet;
 use crate::data::{Collection, Filter};
 
 mod keys;
@@ -32,9 +32,9 @@ pub(in crate::app) async fn list_of(
     collection: &Collection,
     among: Filter,
 ) -> Result<Answer, ApiError> {
-    let place = Place { collection: collection.clone(), behind: None };
-    check_names(call, &place).await?;
-    read::list_among(&call.as_host(), &place, among).await
+    let set = RecordSet { collection: collection.clone(), behind: None };
+    check_names(call, &set).await?;
+    read::list_among(&call.as_host(), &set, among).await
 }
 
 /// Answers one record of a collection of those that are meant; see [`list_of`].
@@ -43,28 +43,28 @@ pub(in crate::app) async fn get_of(
     collection: &Collection,
     among: Filter,
 ) -> Result<Answer, ApiError> {
-    let place = Place { collection: collection.clone(), behind: None };
-    check_names(call, &place).await?;
-    read::get_among(&call.as_host(), &place, among).await
+    let set = RecordSet { collection: collection.clone(), behind: None };
+    check_names(call, &set).await?;
+    read::get_among(&call.as_host(), &set, among).await
 }
 
 /// Does an action.
-pub(in crate::app) fn answer<'a>(call: &'a mut Call<'_>, place: &'a Place) -> Answering<'a> {
+pub(in crate::app) fn answer<'a>(call: &'a mut Call<'_>, set: &'a RecordSet) -> Answering<'a> {
     // Each in a box of its own: what waits is large, and a request that reads would carry the place
     // of one that writes.
     match call.action {
-        "list" => Box::pin(read::list(call, place)),
-        "get" => Box::pin(read::get(call, place)),
-        "query" => Box::pin(read::query(call, place)),
-        "create" => Box::pin(write::create(write::given(call), place)),
-        "update" => Box::pin(write::update(write::given(call), place)),
-        "destroy" => Box::pin(write::destroy(call, place)),
-        "firstOrCreate" => Box::pin(write::first_or_create(write::given(call), place)),
-        "updateOrCreate" => Box::pin(write::update_or_create(write::given(call), place)),
-        "move" => Box::pin(write::move_record(call, place)),
-        "add" | "set" | "remove" | "toggle" => Box::pin(links::change(call, place)),
+        "list" => Box::pin(read::list(call, set)),
+        "get" => Box::pin(read::get(call, set)),
+        "query" => Box::pin(read::query(call, set)),
+        "create" => Box::pin(write::create(write::given(call), set)),
+        "update" => Box::pin(write::update(write::given(call), set)),
+        "destroy" => Box::pin(write::destroy(call, set)),
+        "firstOrCreate" => Box::pin(write::first_or_create(write::given(call), set)),
+        "updateOrCreate" => Box::pin(write::update_or_create(write::given(call), set)),
+        "move" => Box::pin(write::move_record(call, set)),
+        "add" | "set" | "remove" | "toggle" => Box::pin(links::change(call, set)),
         other => {
-            let unknown = ApiError::not_found(format!("{} has no action {other}", place.collection.name()));
+            let unknown = ApiError::not_found(format!("{} has no action {other}", set.collection.name()));
             Box::pin(std::future::ready(Err(unknown)))
         }
     }

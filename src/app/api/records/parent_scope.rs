@@ -1,6 +1,6 @@
 //! Which records belong to the one that a path names.
 
-use crate::app::api::{ApiError, Call, Place};
+use crate::app::api::{ApiError, Call, RecordSet};
 use crate::data::{AssociationKind, DataError, Filter, Query, Record, Within};
 
 /// Which records of a place a path means.
@@ -14,10 +14,10 @@ pub(super) enum ParentScope {
 }
 
 /// Finds out which records of a place the path of a call means.
-pub(super) async fn parent_scope(call: &Call<'_>, place: &Place) -> Result<ParentScope, ApiError> {
-    let Some(behind) = &place.behind else { return Ok(ParentScope::Unlimited) };
+pub(super) async fn parent_scope(call: &Call<'_>, set: &RecordSet) -> Result<ParentScope, ApiError> {
+    let Some(behind) = &set.behind else { return Ok(ParentScope::Unlimited) };
     let association = &behind.association;
-    let key = place.collection.single_key()?;
+    let key = set.collection.single_key()?;
     let by_key = association.kind != AssociationKind::BelongsTo && *association.source_key == *key.name();
     if by_key && call.requester.guard().is_none() {
         // Its key says it all: whether it exists, the answer shows.
@@ -33,12 +33,12 @@ pub(super) async fn parent_scope(call: &Call<'_>, place: &Place) -> Result<Paren
     if let Some(guard) = call.requester.guard() {
         let (guard, clock) = (Some(guard), call.requester.clock());
         let seen = Query { guard, clock, ..Query::filter(named.clone()).fields(&[key.name()]) };
-        if known(source.find_one(&place.collection, seen).await)?.is_none() {
+        if known(source.find_one(&set.collection, seen).await)?.is_none() {
             return Ok(ParentScope::Missing);
         }
     }
     // Whoever may see the association need not see the field that it is kept in.
-    let found = known(source.find_one(&place.collection, Query::filter(named).fields(&[name])).await)?;
+    let found = known(source.find_one(&set.collection, Query::filter(named).fields(&[name])).await)?;
     let value = found.and_then(|mut record| record.remove(&**name));
     Ok(value.map_or(ParentScope::Missing, |value| {
         ParentScope::Within(Within { association: association.clone(), value })

@@ -5,39 +5,39 @@ use serde_json::{Map, Value};
 use super::parameters::Parameters;
 use super::parent_scope::{ParentScope, parent_scope};
 use crate::app::api::list::{self, Page};
-use crate::app::api::{Answer, ApiError, Call, Place};
+use crate::app::api::{Answer, ApiError, Call, RecordSet};
 use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
 
 /// Records that are given without pages at most.
-const MOST_WITHOUT_PAGES: u64 = 100_000;
+const MAX_WITHOUT_PAGES: u64 = 100_000;
 /// The largest number of rows that engines know.
-const MOST_ROWS: u64 = i64::MAX as u64;
+const MAX_ROWS: u64 = i64::MAX as u64;
 
 /// Lists records, written from rows straight to JSON.
-pub(super) async fn list(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    let (page, asked) = asked(call, place, Filter::All).await?;
+pub(super) async fn list(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
+    let (page, asked) = asked(call, set, Filter::All).await?;
     let Some(query) = asked else { return Ok(empty(page)) };
-    let data = call.state.source().find_written(place.records(), &query).await?;
+    let data = call.state.source().find_written(set.records(), &query).await?;
     let Some(page) = page else {
         check_number(data.number())?;
         return Ok(Answer::Records(data));
     };
-    let count = count(call, place, page, query, data.number()).await?;
+    let count = count(call, set, page, query, data.number()).await?;
     Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
 }
 
 /// Lists records for an action that changes them before they are answered.
-pub(super) async fn list_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
-    let (page, asked) = asked(call, place, among).await?;
+pub(super) async fn list_among(call: &Call<'_>, set: &RecordSet, among: Filter) -> Result<Answer, ApiError> {
+    let (page, asked) = asked(call, set, among).await?;
     let Some(query) = asked else { return Ok(empty(page)) };
-    let found = call.state.source().find(place.records(), query.clone()).await?;
+    let found = call.state.source().find(set.records(), query.clone()).await?;
     let number = found.len();
     let data = found.into_iter().map(Value::Object).collect();
     let Some(page) = page else {
         check_number(number)?;
         return Ok(Answer::Data(Value::Array(data)));
     };
-    let count = count(call, place, page, query, number).await?;
+    let count = count(call, set, page, query, number).await?;
     Ok(Answer::List { data, count, page: page.number, page_size: page.size })
 }
 
@@ -51,28 +51,28 @@ fn empty(page: Option<Page>) -> Answer {
 
 /// Refuses so many records that are to be given without pages.
 fn check_number(found: usize) -> Result<(), ApiError> {
-    if u64::try_from(found).is_ok_and(|found| found <= MOST_WITHOUT_PAGES) {
+    if u64::try_from(found).is_ok_and(|found| found <= MAX_WITHOUT_PAGES) {
         return Ok(());
     }
     Err(ApiError::bad_request(format!(
-        "there are more than {MOST_WITHOUT_PAGES} records: ask for them by pages"
+        "there are more than {MAX_WITHOUT_PAGES} records: ask for them by pages"
     )))
 }
 
 /// Which page of which records a list is asked for; `None` for records of one that does not exist.
 async fn asked(
     call: &Call<'_>,
-    place: &Place,
+    set: &RecordSet,
     among: Filter,
 ) -> Result<(Option<Page>, Option<Query>), ApiError> {
     let parameters = Parameters::of(call);
-    let records = place.records();
+    let records = set.records();
     let page = parameters.page()?;
     let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
     query.total = true;
-    query.within = match parent_scope(call, place).await? {
+    query.within = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => return Ok((page, None)),
@@ -83,7 +83,7 @@ async fn asked(
             query.offset = (page.number - 1).saturating_mul(page.size);
         }
         // One more, so that it shows whether there are more.
-        None => query.limit = Some(MOST_WITHOUT_PAGES + 1),
+        None => query.limit = Some(MAX_WITHOUT_PAGES + 1),
     }
     Ok((page, Some(query)))
 }
@@ -91,7 +91,7 @@ async fn asked(
 /// All records that fit a query whose page has so many.
 async fn count(
     call: &Call<'_>,
-    place: &Place,
+    set: &RecordSet,
     page: Page,
     query: Query,
     found: usize,
@@ -102,20 +102,20 @@ async fn count(
         Ok(length) if length < page.size && (length > 0 || before == 0) => Ok(before + length),
         _ => {
             let counted = Query { limit: None, offset: 0, ..query };
-            Ok(call.state.source().count_of(place.records(), &counted).await?)
+            Ok(call.state.source().count_of(set.records(), &counted).await?)
         }
     }
 }
 
-pub(super) async fn get(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
-    get_among(call, place, Filter::All).await
+pub(super) async fn get(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
+    get_among(call, set, Filter::All).await
 }
 
-pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> Result<Answer, ApiError> {
+pub(super) async fn get_among(call: &Call<'_>, set: &RecordSet, among: Filter) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
-    let records = place.records();
+    let records = set.records();
     let by_key = parameters.by_key(records)?;
-    let one_of_many = place.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
+    let one_of_many = set.behind.as_ref().is_none_or(|behind| behind.association.kind.is_many());
     let filter = parameters.filter()?;
     let sort = parameters.sort()?;
     // The first of an order is one record, too.
@@ -127,7 +127,7 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = sort;
     query.total = true;
-    query.within = match parent_scope(call, place).await? {
+    query.within = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => return Ok(Answer::Data(Value::Null)),
@@ -136,7 +136,7 @@ pub(super) async fn get_among(call: &Call<'_>, place: &Place, among: Filter) -> 
     Ok(Answer::Record(call.state.source().find_written(records, &query).await?))
 }
 
-pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn query(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let Value::Object(body) = &call.body else {
         return Err(ApiError::bad_request("the body must be an object with measures or dimensions"));
     };
@@ -147,7 +147,7 @@ pub(super) async fn query(call: &Call<'_>, place: &Place) -> Result<Answer, ApiE
     let query =
         Query { filter, guard: call.requester.guard(), clock: call.requester.clock(), ..Query::default() };
     let wanted = aggregation(body)?;
-    let found = call.state.source().aggregate(&place.collection, &query, &wanted).await?;
+    let found = call.state.source().aggregate(&set.collection, &query, &wanted).await?;
     Ok(Answer::Data(found.into_iter().map(Value::Object).collect()))
 }
 
@@ -202,7 +202,7 @@ fn rows(body: &Map<String, Value>, name: &str) -> Result<Option<u64>, ApiError> 
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    list::whole(name, &digits, MOST_ROWS).map(Some)
+    list::whole(name, &digits, MAX_ROWS).map(Some)
 }
 
 /// The name that a value has in the answer, where one is given.

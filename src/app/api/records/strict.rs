@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::links::link_key;
 use super::parameters::Parameters;
-use crate::app::api::{ApiError, Call, Place};
+use crate::app::api::{ApiError, Call, RecordSet};
 use crate::data::{Catalog, Collection, DataError};
 
 /// What bodies of these actions may say that is not of a record.
@@ -19,12 +19,12 @@ const QUERY: [&str; 8] =
 const MOVE: [&str; 6] = ["sourceId", "targetId", "targetScope", "method", "sortField", "sticky"];
 
 /// Checks a call on records, where that is asked for.
-pub(in crate::app) async fn check(call: &Call<'_>, place: &Place) -> Result<(), ApiError> {
+pub(in crate::app) async fn check(call: &Call<'_>, set: &RecordSet) -> Result<(), ApiError> {
     if !is_strict(call).await? {
         return Ok(());
     }
     let catalog = call.state.source().catalog();
-    let (parameters, records) = (Parameters::of(call), place.records());
+    let (parameters, records) = (Parameters::of(call), set.records());
     for name in ["fields", "except", "whitelist", "blacklist"] {
         for path in parameters.words(name)? {
             check_path(&catalog, records, &path, End::Any)?;
@@ -42,7 +42,7 @@ pub(in crate::app) async fn check(call: &Call<'_>, place: &Place) -> Result<(), 
             check_values(&catalog, records, None, &call.body)?;
         }
         "add" | "set" | "remove" | "toggle" => {
-            if let Some(behind) = &place.behind {
+            if let Some(behind) = &set.behind {
                 for item in parameters.keys(link_key(behind)?) {
                     check_values(&catalog, records, through(&behind.association), &item)?;
                 }

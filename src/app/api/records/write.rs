@@ -7,7 +7,7 @@ use super::moves::{Method, Moving};
 use super::parameters::Parameters;
 use super::parent_scope::{ParentScope, parent_scope};
 use super::passwords;
-use crate::app::api::place::{Behind, Place};
+use crate::app::api::record_set::{Behind, RecordSet};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{
     Access, Action, AssociationKind, Collection, DataError, Filter, Move, Query, Record, Transaction, Within,
@@ -24,7 +24,7 @@ pub(super) fn given<'a>(call: &'a mut Call<'_>) -> Given<'a> {
 }
 
 /// Records that one request makes at most.
-const MOST_AT_ONCE: usize = 10_000;
+const MAX_RECORDS: usize = 10_000;
 
 /// The parameters by which all records are meant: what NocoBase calls it.
 const ALL_UPDATED: &str = "forceUpdate";
@@ -44,14 +44,14 @@ async fn one_record(call: &Call<'_>, collection: &Collection, body: Value) -> Re
     values(call, collection, given).await
 }
 
-pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
     let source = call.state.source();
-    let records = place.records();
+    let records = set.records();
     if let Value::Array(items) = body {
-        if items.len() > MOST_AT_ONCE {
-            return Err(ApiError::bad_request(format!("more than {MOST_AT_ONCE} records at once")));
+        if items.len() > MAX_RECORDS {
+            return Err(ApiError::bad_request(format!("more than {MAX_RECORDS} records at once")));
         }
         let mut all = Vec::with_capacity(items.len());
         for item in items {
@@ -60,10 +60,10 @@ pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Ans
             };
             all.push(values(call, records, item).await?);
         }
-        let made = match &place.behind {
+        let made = match &set.behind {
             None => source.create_many(records, all, &options).await?,
             Some(behind) => {
-                let to = (&place.collection, &behind.association);
+                let to = (&set.collection, &behind.association);
                 let (all, options) = (&all, &options);
                 let work = || {
                     async move |transaction: &mut Transaction| {
@@ -81,10 +81,10 @@ pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Ans
         return Ok(Answer::Data(made.into_iter().map(Value::Object).collect()));
     }
     let given = one_record(call, records, body).await?;
-    let made = match &place.behind {
+    let made = match &set.behind {
         None => source.create(records, given, &options).await?,
         Some(behind) => {
-            let to = (&place.collection, &behind.association);
+            let to = (&set.collection, &behind.association);
             source.create_associated(to, &behind.key, given, &options).await?
         }
     };
@@ -92,9 +92,9 @@ pub(super) async fn create((call, body): Given<'_>, place: &Place) -> Result<Ans
 }
 
 /// The filter for the records that belong to the one that a query is limited to.
-async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Filter, ApiError> {
+async fn belonging(call: &Call<'_>, set: &RecordSet, within: &Within) -> Result<Filter, ApiError> {
     let association = &within.association;
-    let target = place.records();
+    let target = set.records();
     if within.value.is_null() {
         // To nothing belongs nothing, and not whatever belongs to nothing.
         return Ok(Filter::never());
@@ -117,22 +117,22 @@ async fn belonging(call: &Call<'_>, place: &Place, within: &Within) -> Result<Fi
     })
 }
 
-pub(super) async fn update((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn update((call, body): Given<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
-    let records = place.records();
+    let records = set.records();
     let source = call.state.source();
-    let body = match (body, &place.behind) {
+    let body = match (body, &set.behind) {
         (Value::Array(items), None) => return update_each(call, records, items, &options).await,
         (body, _) => body,
     };
-    let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
+    let to_one = set.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_UPDATED))? };
-    let belonging = match parent_scope(call, place).await? {
-        ParentScope::Within(limit) => belonging(call, place, &limit).await?,
+    let belonging = match parent_scope(call, set).await? {
+        ParentScope::Within(limit) => belonging(call, set, &limit).await?,
         ParentScope::Unlimited => Filter::All,
         ParentScope::Missing => {
-            check_source(call, place).await?;
+            check_source(call, set).await?;
             if to_one {
                 return Err(ApiError::bad_request("there is no record to be changed"));
             }
@@ -164,8 +164,8 @@ async fn update_each(
     options: &crate::data::WriteOptions,
 ) -> Result<Answer, ApiError> {
     let key = collection.single_key()?.name();
-    if items.len() > MOST_AT_ONCE {
-        return Err(ApiError::bad_request(format!("more than {MOST_AT_ONCE} records at once")));
+    if items.len() > MAX_RECORDS {
+        return Err(ApiError::bad_request(format!("more than {MAX_RECORDS} records at once")));
     }
     let mut all = Vec::with_capacity(items.len());
     for item in items {
@@ -185,8 +185,8 @@ async fn update_each(
             for (at, (named, values)) in in_order {
                 let one = Filter::eq(key, named.clone());
                 let records = transaction.change(collection, one, values.clone(), options).await?;
-                if let Some(place) = changed.get_mut(*at) {
-                    *place = records.into_iter().map(Value::Object).collect();
+                if let Some(set) = changed.get_mut(*at) {
+                    *set = records.into_iter().map(Value::Object).collect();
                 }
             }
             Ok::<_, DataError>(changed)
@@ -201,17 +201,17 @@ fn by_key(key: &Value) -> (Option<i64>, String) {
     (text.parse().ok(), text)
 }
 
-pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn destroy(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let parameters = Parameters::of(call);
     let options = parameters.write_options()?;
-    let records = place.records();
+    let records = set.records();
     let source = call.state.source();
-    let to_one = place.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
+    let to_one = set.behind.as_ref().is_some_and(|behind| !behind.association.kind.is_many());
     let filter = if to_one { Filter::All } else { parameters.meant_or(records, Some(ALL_DESTROYED))? };
     // As NocoBase has it, those of an association are not counted.
-    match parent_scope(call, place).await? {
+    match parent_scope(call, set).await? {
         ParentScope::Within(limit) => {
-            let belonging = belonging(call, place, &limit).await?;
+            let belonging = belonging(call, set, &limit).await?;
             if to_one {
                 check_reach(call, records, Action::Destroy, belonging.clone()).await?;
             } else if let Some(named) = parameters.by_key(records)? {
@@ -225,7 +225,7 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
             }
             return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
         }
-        ParentScope::Missing => check_source(call, place).await?,
+        ParentScope::Missing => check_source(call, set).await?,
     }
     Ok(Answer::Data(Value::Bool(true)))
 }
@@ -234,7 +234,7 @@ pub(super) async fn destroy(call: &Call<'_>, place: &Place) -> Result<Answer, Ap
 /// or a new one.
 async fn find_or_create(
     (call, body): Given<'_>,
-    place: &Place,
+    set: &RecordSet,
     behind: &Behind,
     change: bool,
 ) -> Result<Answer, ApiError> {
@@ -243,19 +243,19 @@ async fn find_or_create(
     if keys.is_empty() {
         return Err(ApiError::bad_request("say by which fields a record is found: filterKeys is missing"));
     }
-    let records = place.records();
+    let records = set.records();
     let given = one_record(call, records, body).await?;
     let sought: Record =
         keys.iter().map(|key| (key.clone(), given.get(key).cloned().unwrap_or_default())).collect();
     let parts = sought.iter().map(|(key, value)| Filter::eq(key.as_str(), value.clone()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
-    query.within = match parent_scope(call, place).await? {
+    query.within = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => {
-            check_source(call, place).await?;
-            let name = place.collection.name();
+            check_source(call, set).await?;
+            let name = set.collection.name();
             return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
         }
     };
@@ -272,7 +272,7 @@ async fn find_or_create(
                 }
                 Some(found) => found,
                 None => {
-                    let to = (&place.collection, &behind.association);
+                    let to = (&set.collection, &behind.association);
                     transaction.create_associated(to, &behind.key, given.clone(), options).await?
                 }
             })
@@ -310,45 +310,45 @@ async fn check_reach(
 }
 
 /// Refuses an action on what belongs to a record that is there and may not be seen.
-async fn check_source(call: &Call<'_>, place: &Place) -> Result<(), ApiError> {
-    let Some(behind) = &place.behind else { return Ok(()) };
-    let named = Filter::eq(place.collection.single_key()?.name(), behind.key.clone());
-    match check_reach(call, &place.collection, Action::View, named).await {
+async fn check_source(call: &Call<'_>, set: &RecordSet) -> Result<(), ApiError> {
+    let Some(behind) = &set.behind else { return Ok(()) };
+    let named = Filter::eq(set.collection.single_key()?.name(), behind.key.clone());
+    match check_reach(call, &set.collection, Action::View, named).await {
         // A key that no record could have is of no record.
         Err(error) if error.status == StatusCode::BAD_REQUEST => Ok(()),
         checked => checked,
     }
 }
 
-pub(super) async fn first_or_create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
-    if let Some(behind) = &place.behind {
-        return find_or_create((call, body), place, behind, false).await;
+pub(super) async fn first_or_create((call, body): Given<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
+    if let Some(behind) = &set.behind {
+        return find_or_create((call, body), set, behind, false).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = one_record(call, &place.collection, body).await?;
-    let found = call.state.source().first_or_create(&place.collection, &keys, given, &options).await?;
+    let given = one_record(call, &set.collection, body).await?;
+    let found = call.state.source().first_or_create(&set.collection, &keys, given, &options).await?;
     Ok(Answer::Data(Value::Object(found)))
 }
 
-pub(super) async fn update_or_create((call, body): Given<'_>, place: &Place) -> Result<Answer, ApiError> {
-    if let Some(behind) = &place.behind {
-        return find_or_create((call, body), place, behind, true).await;
+pub(super) async fn update_or_create((call, body): Given<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
+    if let Some(behind) = &set.behind {
+        return find_or_create((call, body), set, behind, true).await;
     }
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
-    let given = one_record(call, &place.collection, body).await?;
-    let done = call.state.source().update_or_create(&place.collection, &keys, given, &options).await?;
+    let given = one_record(call, &set.collection, body).await?;
+    let done = call.state.source().update_or_create(&set.collection, &keys, given, &options).await?;
     Ok(Answer::Data(match done {
         Ok(changed) => changed.into_iter().map(Value::Object).collect(),
         Err(made) => Value::Object(made),
     }))
 }
 
-pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer, ApiError> {
+pub(super) async fn move_record(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let options = Parameters::of(call).write_options()?;
     let moving = Moving::of(call)?;
-    let default = match &place.behind {
+    let default = match &set.behind {
         Some(behind) => format!("{}Sort", behind.association.foreign_key),
         None => "sort".to_owned(),
     };
@@ -364,6 +364,6 @@ pub(super) async fn move_record(call: &Call<'_>, place: &Place) -> Result<Answer
     if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {
         return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
     }
-    call.state.source().move_record(place.records(), &change, &options).await?;
+    call.state.source().move_record(set.records(), &change, &options).await?;
     Ok(Answer::Data(json!("ok")))
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::data::{Association, Catalog, Collection};
 
 /// The records that a request is about.
-pub(in crate::app) struct Place {
+pub(in crate::app) struct RecordSet {
     pub(in crate::app) collection: Collection,
     /// Of one record, those that belong to it by an association, and that association's target.
     pub(in crate::app) behind: Option<Behind>,
@@ -17,7 +17,7 @@ pub(in crate::app) struct Behind {
     pub(in crate::app) target: Collection,
 }
 
-impl Place {
+impl RecordSet {
     /// The place that a path names, when there is one.
     pub(in crate::app) fn find(
         catalog: &Catalog,

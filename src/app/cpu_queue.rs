@@ -36,15 +36,15 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Where the heavy work of one application waits: what is before its turn waits here, and not in
+/// The queue of the CPU-bound work of one application: what is before its turn waits here, and not in
 /// the way of others.
 #[derive(Debug)]
-pub(in crate::app) struct Line {
+pub(in crate::app) struct CpuQueue {
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
-impl Default for Line {
+impl Default for CpuQueue {
     fn default() -> Self {
         // All but one: that is left to others, also while this application has all it may.
         let turns = cores().saturating_sub(1).max(1);
@@ -52,7 +52,7 @@ impl Default for Line {
     }
 }
 
-impl Line {
+impl CpuQueue {
     /// Does the work in a turn of this application; `None` when it panicked or could not begin. When
     /// nobody waits for it any more before it has begun, it is not done.
     pub(in crate::app) async fn run<T: Send + 'static>(
@@ -68,7 +68,7 @@ impl Line {
         let (sender, receiver) = oneshot::channel();
         // A thread of its own costs a thousandth of the work, and may be given a lower priority,
         // which it could not be relieved of again.
-        let thread = std::thread::Builder::new().name("heavy".into()).stack_size(1024 * 1024);
+        let thread = std::thread::Builder::new().name("cpu".into()).stack_size(1024 * 1024);
         let begun = thread.spawn(move || {
             // Kept until the work is done, also when nobody waits for it any more.
             let _turns = (own, turn);
@@ -79,7 +79,7 @@ impl Line {
             let _ = sender.send(work());
         });
         if let Err(error) = begun {
-            tracing::error!(%error, "no thread could be started for heavy work");
+            tracing::error!(%error, "no thread could be started for CPU-bound work");
         }
         receiver.await.ok()
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_application_leaves_a_turn_to_others() {
-        let busy = Arc::new(Line::default());
+        let busy = Arc::new(CpuQueue::default());
         let (release, held) = std::sync::mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let crowd: Vec<_> = (0..50)
@@ -141,7 +141,7 @@ mod tests {
         tokio::task::yield_now().await;
         // With one core there is one turn, and others wait for one piece of work.
         if cores() > 1 {
-            assert_eq!(Line::default().run(|| 7).await, Some(7));
+            assert_eq!(CpuQueue::default().run(|| 7).await, Some(7));
         }
         drop(release);
         for one in crowd {
@@ -156,7 +156,7 @@ mod tests {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
             stat.rsplit(')').next().unwrap().split_whitespace().nth(38) == Some("5")
         };
-        let line = Arc::new(Line::default());
+        let line = Arc::new(CpuQueue::default());
         assert!(!line.run(is_idle).await.unwrap());
         // Until there is such time.
         let crowds = async {
@@ -173,6 +173,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_told() {
-        assert_eq!(Line::default().run(|| -> u8 { panic!("on purpose") }).await, None);
+        assert_eq!(CpuQueue::default().run(|| -> u8 { panic!("on purpose") }).await, None);
     }
 }

@@ -8,21 +8,21 @@ use papaya::HashMap;
 /// A map that is made when something is put into it: what frees its entries, once nobody reads them
 /// any more, takes 16 KiB, which an application that nobody uses need not have. (It cannot be shared:
 /// a map that is dropped frees everything, also what others still read.)
-pub(super) struct Map<K, V>(OnceLock<HashMap<K, V>>);
+pub(super) struct LazyMap<K, V>(OnceLock<HashMap<K, V>>);
 
-impl<K: Hash + Eq, V> std::fmt::Debug for Map<K, V> {
+impl<K: Hash + Eq, V> std::fmt::Debug for LazyMap<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Map").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("LazyMap").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl<K, V> Default for Map<K, V> {
+impl<K, V> Default for LazyMap<K, V> {
     fn default() -> Self {
         Self(OnceLock::new())
     }
 }
 
-impl<K: Hash + Eq, V> Map<K, V> {
+impl<K: Hash + Eq, V> LazyMap<K, V> {
     /// What `read` makes of the value of a key, if there is one.
     pub(super) fn get<T>(&self, key: &K, read: impl FnOnce(&V) -> T) -> Option<T> {
         self.0.get()?.pin().get(key).map(read)

@@ -19,30 +19,30 @@ use crate::data::{
 };
 
 /// So many answers are kept; the oldest goes for the next.
-const LARGEST: usize = 16;
+const MAX_DECISIONS: usize = 16;
 /// So many parts (values and lists, a long text for several) a scope has at most that is kept for a user.
-const LARGEST_SCOPE: usize = 64;
+const MAX_SCOPE_PARTS: usize = 64;
 /// Bytes of a text that count as one part.
-const PART: usize = 64;
+const PART_BYTES: usize = 64;
 
 /// What some roles open to one user.
 #[derive(Debug)]
-pub struct Openings {
+pub struct AccessCache {
     // Not kept alive by what a user who has gone left behind. An address is not given away again
     // while one of these points to it.
     acl: Weak<Acl>,
     catalog: Weak<Catalog>,
     roles: Arc<[String]>,
     role: Arc<str>,
-    known: Answers,
+    known: Decisions,
 }
 
 /// What was found out of some collections and actions.
 #[derive(Debug, Default)]
-pub struct Answers(Mutex<Vec<Answer>>);
+pub struct Decisions(Mutex<Vec<Entry>>);
 
 #[derive(Debug)]
-struct Answer {
+struct Entry {
     collection: Box<str>,
     action: Action,
     decision: Decision,
@@ -70,7 +70,7 @@ impl From<Option<Access>> for Decision {
     }
 }
 
-impl Answers {
+impl Decisions {
     fn get(&self, collection: &str, action: Action) -> Option<Decision> {
         let all = self.0.lock();
         let found = all.iter().find(|one| one.action == action && *one.collection == *collection)?;
@@ -81,45 +81,45 @@ impl Answers {
         let mut all = self.0.lock();
         // Two may have found it out at once.
         all.retain(|one| one.action != action || *one.collection != *collection);
-        if all.len() >= LARGEST {
+        if all.len() >= MAX_DECISIONS {
             all.remove(0);
         }
-        all.push(Answer { collection: collection.into(), action, decision });
+        all.push(Entry { collection: collection.into(), action, decision });
     }
 }
 
 /// Who asks what is open, in which request.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking<'a> {
-    /// The roles as they are: those that the openings are of.
+pub struct AccessContext<'a> {
+    /// The roles as they are: those that the cache is of.
     pub acl: &'a Arc<Acl>,
-    /// The collections as they are: those that the openings are of.
+    /// The collections as they are: those that the cache is of.
     pub catalog: &'a Arc<Catalog>,
-    /// What scopes mean by the user: the one whom the openings are remembered for.
+    /// What scopes mean by the user: the one that the cache is of.
     pub user: &'a Record,
     /// When.
     pub clock: Clock,
     /// What was found out for this request alone.
-    pub request: &'a Answers,
+    pub request: &'a Decisions,
 }
 
-impl Openings {
+impl AccessCache {
     fn new(acl: &Arc<Acl>, catalog: &Arc<Catalog>, active: &ActiveRoles<'_>) -> Self {
         Self {
             acl: Arc::downgrade(acl),
             catalog: Arc::downgrade(catalog),
             roles: active.names().iter().map(|name| (*name).to_owned()).collect(),
             role: active.current().into(),
-            known: Answers::default(),
+            known: Decisions::default(),
         }
     }
 
-    fn are_of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>) -> bool {
+    fn is_of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>) -> bool {
         std::ptr::eq(self.acl.as_ptr(), Arc::as_ptr(acl))
             && std::ptr::eq(self.catalog.as_ptr(), Arc::as_ptr(catalog))
     }
 
-    fn are_in(&self, active: &ActiveRoles<'_>) -> bool {
+    fn is_in(&self, active: &ActiveRoles<'_>) -> bool {
         *self.role == *active.current() && self.roles.iter().eq(active.names())
     }
 
@@ -137,20 +137,20 @@ impl Openings {
 
     /// What of a collection is open to an action; `None` for nothing.
     #[must_use]
-    pub fn access(&self, asking: &Asking<'_>, collection: &str, action: Action) -> Option<Access> {
-        debug_assert!(self.are_of(asking.acl, asking.catalog), "asked with other roles or collections");
+    pub fn access(&self, asking: &AccessContext<'_>, collection: &str, action: Action) -> Option<Access> {
+        debug_assert!(self.is_of(asking.acl, asking.catalog), "asked with other roles or collections");
         let known = self.known.get(collection, action);
         if let Some(decision) = known.or_else(|| asking.request.get(collection, action)) {
             return decision.access();
         }
-        let (access, lasting) = self.find_out(asking, collection, action);
+        let (access, lasting) = self.decide(asking, collection, action);
         let answers = if lasting { &self.known } else { asking.request };
         answers.keep(collection, action, access.clone().into());
         access
     }
 
     /// What is open, and whether it is to be kept for the next request.
-    fn find_out(&self, asking: &Asking<'_>, collection: &str, action: Action) -> (Option<Access>, bool) {
+    fn decide(&self, asking: &AccessContext<'_>, collection: &str, action: Action) -> (Option<Access>, bool) {
         let name = match action {
             Action::View => "list",
             Action::Create => "create",
@@ -180,7 +180,7 @@ impl Openings {
     }
 
     /// A scope with the values of whoever asks, and whether it is small enough to be kept.
-    fn scope(&self, asking: &Asking<'_>, given: &Json) -> Result<(Filter, bool), DataError> {
+    fn scope(&self, asking: &AccessContext<'_>, given: &Json) -> Result<(Filter, bool), DataError> {
         let variables = Variables {
             user: Some(asking.user),
             role: Some(&self.role),
@@ -188,7 +188,7 @@ impl Openings {
             now: asking.clock.now,
         };
         let resolved = resolve(given, &variables).map_err(|error| DataError::Refused(error.to_string()))?;
-        Ok((Filter::parse(&resolved)?, parts(&resolved) <= LARGEST_SCOPE))
+        Ok((Filter::parse(&resolved)?, parts(&resolved) <= MAX_SCOPE_PARTS))
     }
 }
 
@@ -196,29 +196,24 @@ fn parts(scope: &Json) -> usize {
     1 + match scope {
         Json::Array(items) => items.iter().map(parts).sum(),
         Json::Object(fields) => fields.values().map(parts).sum(),
-        Json::String(text) => text.len() / PART,
+        Json::String(text) => text.len() / PART_BYTES,
         _ => 0,
     }
 }
 
 /// What is open to a user in the roles in which it acted last.
 #[derive(Debug, Default)]
-pub struct Remembered(ArcSwapOption<Openings>);
+pub struct LatestAccess(ArcSwapOption<AccessCache>);
 
-impl Remembered {
+impl LatestAccess {
     /// What these roles open, which is found out as it is asked for.
     #[must_use]
-    pub fn openings(
-        &self,
-        acl: &Arc<Acl>,
-        catalog: &Arc<Catalog>,
-        active: &ActiveRoles<'_>,
-    ) -> Arc<Openings> {
+    pub fn of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>, active: &ActiveRoles<'_>) -> Arc<AccessCache> {
         let known = self.0.load_full();
-        if let Some(known) = known.filter(|known| known.are_of(acl, catalog) && known.are_in(active)) {
+        if let Some(known) = known.filter(|known| known.is_of(acl, catalog) && known.is_in(active)) {
             return known;
         }
-        let new = Arc::new(Openings::new(acl, catalog, active));
+        let new = Arc::new(AccessCache::new(acl, catalog, active));
         self.0.store(Some(Arc::clone(&new)));
         new
     }
@@ -261,7 +256,7 @@ mod tests {
     }
 
     fn user() -> Record {
-        json!({"id": 7, "colors": vec!["red"; LARGEST_SCOPE]}).as_object().unwrap().clone()
+        json!({"id": 7, "colors": vec!["red"; MAX_SCOPE_PARTS]}).as_object().unwrap().clone()
     }
 
     #[test]
@@ -269,9 +264,9 @@ mod tests {
         let own = json!({"createdById": "{{ $user.id }}"});
         let (known, roles) = (catalog(&["title", "createdById"]), acl(own.clone()));
         let (reader, other) = (ActiveRoles::One(["reader"]), ActiveRoles::One(["other"]));
-        let remembered = Remembered::default();
-        let first = remembered.openings(&roles, &known, &reader);
-        assert!(Arc::ptr_eq(&first, &remembered.openings(&roles, &known, &reader)));
+        let remembered = LatestAccess::default();
+        let first = remembered.of(&roles, &known, &reader);
+        assert!(Arc::ptr_eq(&first, &remembered.of(&roles, &known, &reader)));
         let mut before = first;
         for (acl, catalog, active) in [
             (&acl(own), &known, &reader),
@@ -284,9 +279,9 @@ mod tests {
             (&roles, &known, &ActiveRoles::Union(vec!["other", "reader"])),
             (&roles, &known, &ActiveRoles::One([crate::app::acl::UNION_ROLE])),
         ] {
-            let new = remembered.openings(acl, catalog, active);
+            let new = remembered.of(acl, catalog, active);
             assert!(!Arc::ptr_eq(&before, &new), "{active:?}");
-            assert!(Arc::ptr_eq(&new, &remembered.openings(acl, catalog, active)), "{active:?}");
+            assert!(Arc::ptr_eq(&new, &remembered.of(acl, catalog, active)), "{active:?}");
             before = new;
         }
     }
@@ -301,26 +296,26 @@ mod tests {
         for (scope, lasting) in [
             (json!({"createdById": "{{ $user.id }}"}), true),
             (json!({"title": "{{ $nRole }}"}), true),
-            (json!({"title": (0..LARGEST_SCOPE).collect::<Vec<_>>()}), false),
+            (json!({"title": (0..MAX_SCOPE_PARTS).collect::<Vec<_>>()}), false),
             (json!({"title": "{{ $user.colors }}"}), false),
-            (json!({"title": "x".repeat(LARGEST_SCOPE * PART)}), false),
+            (json!({"title": "x".repeat(MAX_SCOPE_PARTS * PART_BYTES)}), false),
             (json!({"title": "{{ $nonsense }}"}), false),
             (json!({"$or": [{"title": "a"}, {"day.$dateOn": "{{ $nDate.today }}"}]}), false),
         ] {
             let (acl, user) = (acl(scope.clone()), user());
-            let openings = Openings::new(&acl, &known, &reader);
-            let seen = |clock, request: &Answers| {
-                let asking = Asking { acl: &acl, catalog: &known, user: &user, clock, request };
-                let access = openings.access(&asking, "posts", Action::View).unwrap();
+            let cache = AccessCache::new(&acl, &known, &reader);
+            let seen = |clock, request: &Decisions| {
+                let asking = AccessContext { acl: &acl, catalog: &known, user: &user, clock, request };
+                let access = cache.access(&asking, "posts", Action::View).unwrap();
                 assert!(access.fields.as_ref().unwrap().contains("title"));
                 access.scope
             };
-            let request = Answers::default();
+            let request = Decisions::default();
             let first = seen(now, &request);
             assert_ne!(*first, Filter::All, "{scope}");
             assert!(Arc::ptr_eq(&first, &seen(now, &request)), "{scope}");
             for clock in [now, tomorrow, elsewhere] {
-                assert_eq!(Arc::ptr_eq(&first, &seen(clock, &Answers::default())), lasting, "{scope}");
+                assert_eq!(Arc::ptr_eq(&first, &seen(clock, &Decisions::default())), lasting, "{scope}");
             }
         }
     }
@@ -328,21 +323,21 @@ mod tests {
     #[test]
     fn what_is_closed_is_remembered_too_and_no_more_than_so_much() {
         let (acl, known, user) = (acl(json!({"createdById": "{{ $user.id }}"})), catalog(&["title"]), user());
-        let openings = Openings::new(&acl, &known, &ActiveRoles::One(["reader"]));
-        let (clock, request) = (Clock::utc(), &Answers::default());
-        let asking = Asking { acl: &acl, catalog: &known, user: &user, clock, request };
-        let kept = || openings.known.0.lock().len();
+        let cache = AccessCache::new(&acl, &known, &ActiveRoles::One(["reader"]));
+        let (clock, request) = (Clock::utc(), &Decisions::default());
+        let asking = AccessContext { acl: &acl, catalog: &known, user: &user, clock, request };
+        let kept = || cache.known.0.lock().len();
         for _ in 0..2 {
             // Nobody knows who made its records.
-            assert!(openings.access(&asking, "posts", Action::View).is_none());
-            assert!(openings.access(&asking, "posts", Action::Destroy).is_none());
-            assert!(openings.access(&asking, "elsewhere", Action::View).is_some());
-            assert!(openings.access(&asking, "roles", Action::View).is_none());
+            assert!(cache.access(&asking, "posts", Action::View).is_none());
+            assert!(cache.access(&asking, "posts", Action::Destroy).is_none());
+            assert!(cache.access(&asking, "elsewhere", Action::View).is_some());
+            assert!(cache.access(&asking, "roles", Action::View).is_none());
             assert_eq!(kept(), 4);
         }
-        for number in 0..3 * LARGEST {
-            assert!(openings.access(&asking, &format!("c{number}"), Action::View).is_some());
-            assert!(kept() <= LARGEST);
+        for number in 0..3 * MAX_DECISIONS {
+            assert!(cache.access(&asking, &format!("c{number}"), Action::View).is_some());
+            assert!(kept() <= MAX_DECISIONS);
         }
         assert!(request.0.lock().is_empty());
     }

@@ -13,7 +13,7 @@ const BUILT_IN_SCOPES: [&str; 2] = ["all", "own"];
 
 /// Why something is refused whoever asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GuardError {
+pub enum InvariantError {
     /// The role `root` is as it is.
     #[error("the role root cannot be changed")]
     RootIsFixed,
@@ -40,7 +40,7 @@ pub enum GuardError {
     BuiltInScope(String),
 }
 
-impl GuardError {
+impl InvariantError {
     /// The HTTP status: 400 where doing something else first helps, else 403.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -52,47 +52,47 @@ impl GuardError {
 }
 
 /// Whether a role may be removed. Who has it does not matter: they lose it.
-pub fn check_role_destroy(name: &str, is_default: bool) -> Result<(), GuardError> {
+pub fn check_role_destroy(name: &str, is_default: bool) -> Result<(), InvariantError> {
     if BUILT_IN.contains(&name) {
-        return Err(GuardError::BuiltInRole(name.to_owned()));
+        return Err(InvariantError::BuiltInRole(name.to_owned()));
     }
-    if is_default { Err(GuardError::DefaultRole(name.to_owned())) } else { Ok(()) }
+    if is_default { Err(InvariantError::DefaultRole(name.to_owned())) } else { Ok(()) }
 }
 
 /// Whether a role, its resources or its menus may be changed.
-pub fn check_role_update(name: &str) -> Result<(), GuardError> {
-    if name == ROOT { Err(GuardError::RootIsFixed) } else { Ok(()) }
+pub fn check_role_update(name: &str) -> Result<(), InvariantError> {
+    if name == ROOT { Err(InvariantError::RootIsFixed) } else { Ok(()) }
 }
 
 /// Whether a role may be given to a user who does not have it yet.
-pub fn check_role_given(name: &str) -> Result<(), GuardError> {
-    if name == ROOT { Err(GuardError::RootIsNotGiven) } else { Ok(()) }
+pub fn check_role_given(name: &str) -> Result<(), InvariantError> {
+    if name == ROOT { Err(InvariantError::RootIsNotGiven) } else { Ok(()) }
 }
 
 /// Whether a role may be taken from a user who has it; `root_users`: how many users are root.
-pub fn check_role_taken(name: &str, acts_as_root: bool, root_users: u64) -> Result<(), GuardError> {
+pub fn check_role_taken(name: &str, acts_as_root: bool, root_users: u64) -> Result<(), InvariantError> {
     match name {
-        ROOT if !acts_as_root => Err(GuardError::RootUser),
-        ROOT if root_users <= 1 => Err(GuardError::LastRoot),
+        ROOT if !acts_as_root => Err(InvariantError::RootUser),
+        ROOT if root_users <= 1 => Err(InvariantError::LastRoot),
         _ => Ok(()),
     }
 }
 
 /// Whether a user may be changed: its password, its names, its roles. NocoBase lets every user of
 /// `users:update` set the root user's password.
-pub fn check_user_change(has_root: bool, acts_as_root: bool) -> Result<(), GuardError> {
-    if has_root && !acts_as_root { Err(GuardError::RootUser) } else { Ok(()) }
+pub fn check_user_change(has_root: bool, acts_as_root: bool) -> Result<(), InvariantError> {
+    if has_root && !acts_as_root { Err(InvariantError::RootUser) } else { Ok(()) }
 }
 
 /// Whether a user may be removed; `root_users`: how many users are root.
-pub fn check_user_destroy(has_root: bool, acts_as_root: bool, root_users: u64) -> Result<(), GuardError> {
+pub fn check_user_destroy(has_root: bool, acts_as_root: bool, root_users: u64) -> Result<(), InvariantError> {
     check_user_change(has_root, acts_as_root)?;
-    if has_root && root_users <= 1 { Err(GuardError::LastRootUser) } else { Ok(()) }
+    if has_root && root_users <= 1 { Err(InvariantError::LastRootUser) } else { Ok(()) }
 }
 
 /// Whether a scope may be changed or removed, by its key.
-pub fn check_scope_change(key: &str) -> Result<(), GuardError> {
-    if BUILT_IN_SCOPES.contains(&key) { Err(GuardError::BuiltInScope(key.to_owned())) } else { Ok(()) }
+pub fn check_scope_change(key: &str) -> Result<(), InvariantError> {
+    if BUILT_IN_SCOPES.contains(&key) { Err(InvariantError::BuiltInScope(key.to_owned())) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
             let error = check_role_destroy(name, false).unwrap_err();
             assert_eq!(
                 (error.status(), error),
-                (StatusCode::FORBIDDEN, GuardError::BuiltInRole(name.into()))
+                (StatusCode::FORBIDDEN, InvariantError::BuiltInRole(name.into()))
             );
         }
         let error = check_role_destroy("staff", true).unwrap_err();
@@ -119,24 +119,24 @@ mod tests {
 
     #[test]
     fn root_is_neither_changed_nor_given_nor_lost() {
-        assert_eq!(check_role_update("root"), Err(GuardError::RootIsFixed));
+        assert_eq!(check_role_update("root"), Err(InvariantError::RootIsFixed));
         assert_eq!(check_role_update("admin"), Ok(()));
-        assert_eq!(check_role_given("root"), Err(GuardError::RootIsNotGiven));
+        assert_eq!(check_role_given("root"), Err(InvariantError::RootIsNotGiven));
         assert_eq!(check_role_given("admin"), Ok(()));
-        assert_eq!(check_role_taken("root", true, 1), Err(GuardError::LastRoot));
+        assert_eq!(check_role_taken("root", true, 1), Err(InvariantError::LastRoot));
         assert_eq!(check_role_taken("root", true, 2), Ok(()));
-        assert_eq!(check_role_taken("root", false, 2), Err(GuardError::RootUser));
+        assert_eq!(check_role_taken("root", false, 2), Err(InvariantError::RootUser));
         assert_eq!(check_role_taken("admin", false, 1), Ok(()));
     }
 
     #[test]
     fn a_root_user_is_changed_by_root_alone_and_the_last_one_is_kept() {
-        assert_eq!(check_user_change(true, false), Err(GuardError::RootUser));
+        assert_eq!(check_user_change(true, false), Err(InvariantError::RootUser));
         assert_eq!(check_user_change(true, true), Ok(()));
         assert_eq!(check_user_change(false, false), Ok(()));
-        assert_eq!(check_user_destroy(true, true, 1), Err(GuardError::LastRootUser));
+        assert_eq!(check_user_destroy(true, true, 1), Err(InvariantError::LastRootUser));
         assert_eq!(check_user_destroy(true, true, 2), Ok(()));
-        assert_eq!(check_user_destroy(true, false, 2), Err(GuardError::RootUser));
+        assert_eq!(check_user_destroy(true, false, 2), Err(InvariantError::RootUser));
         assert_eq!(check_user_destroy(false, false, 1), Ok(()));
     }
 
