@@ -168,5 +168,5 @@ async fn insert(
     collection: &Collection,
     values: Value,
 ) -> Result<Record, DataError> {
-    transaction.insert(collection, object(values)).await
+    transaction.system().insert(collection, object(values)).await
 }

@@ -143,12 +143,12 @@ pub(super) async fn switch(
     let row = json!({"enabled": on, "installed": true, "version": plugin.version()});
     let Value::Object(mut row) = row else { return Ok(()) };
     if installed.row.is_some() {
-        state.source().update(&APPLICATION_PLUGINS, &Filter::eq("name", plugin.name()), row).await?;
+        state.source().system().update(&APPLICATION_PLUGINS, &Filter::eq("name", plugin.name()), row).await?;
     } else {
         row.insert("name".into(), plugin.name().into());
         row.insert("packageName".into(), plugin.package_name().into());
         row.insert("builtIn".into(), true.into());
-        state.source().insert(&APPLICATION_PLUGINS, row).await?;
+        state.source().system().insert(&APPLICATION_PLUGINS, row).await?;
     }
     Ok(())
 }

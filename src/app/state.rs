@@ -132,7 +132,7 @@ impl State {
     /// Changes the title in its settings.
     pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
         let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
-        self.source.update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
+        self.source.system().update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
         self.reload_settings().await
     }
 

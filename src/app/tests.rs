@@ -3,10 +3,10 @@
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::*;
 use crate::app::test_place::{PASSWORD, Place, wanted};
 use crate::data::{Filter, Query, Record, Sort};
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
 
 #[apply(on_every_engine)]
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn only_an_application_of_a_known_version_is_opened(engine: TestEngine) {
         [("99.0.0", false, "99.0.0"), ("newest", false, "newest"), (SYSTEM_VERSION, true, "")]
     {
         let change = Record::from_iter([("value".to_owned(), json!(version))]);
-        place.source.update(&system::VERSION, &Filter::All, change).await.unwrap();
+        place.source.system().update(&system::VERSION, &Filter::All, change).await.unwrap();
         match place.open().await {
             Ok(_) => assert!(opens, "{version}"),
             Err(error) => {

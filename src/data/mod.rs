@@ -27,6 +27,7 @@ mod table;
 mod text;
 mod transaction;
 mod unattended;
+mod views;
 
 use serde_json::{Map, Value};
 
@@ -47,6 +48,7 @@ pub use source::DataSource;
 pub(crate) use text::has_nul;
 pub use transaction::Transaction;
 pub use unattended::to_its_end;
+pub use views::{GuardedRecords, SystemRecords};
 
 /// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
 pub type Record = Map<String, Value>;

@@ -143,13 +143,13 @@ impl DataSource {
 
     /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
     /// its key, and without hidden fields. No hook is asked; they hear of it.
-    pub async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+    pub(super) async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         let (database, own) = (self.database.clone(), collection.clone());
         self.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
     }
 
     /// Changes those of the host's own records that fit; gives their number. No hook is asked.
-    pub async fn update(
+    pub(super) async fn update(
         &self,
         collection: &Collection,
         filter: &Filter,
@@ -163,7 +163,7 @@ impl DataSource {
     }
 
     /// Removes those of the host's own records that fit; gives their number. No hook is asked.
-    pub async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+    pub(super) async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         let (database, catalog) = (self.database.clone(), self.catalog.load_full());
         let (own, filter) = (collection.clone(), filter.clone());
         let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
@@ -202,7 +202,7 @@ impl DataSource {
     }
 
     /// Makes a record with what is nested in it, and gives it with what was made with it.
-    pub async fn create(
+    pub(super) async fn create(
         &self,
         collection: &Collection,
         values: Record,
@@ -221,7 +221,7 @@ impl DataSource {
     }
 
     /// Makes several records, all or none.
-    pub async fn create_many(
+    pub(super) async fn create_many(
         &self,
         collection: &Collection,
         all: Vec<Record>,
@@ -243,7 +243,7 @@ impl DataSource {
     }
 
     /// Changes the records that fit, with what is nested in them; gives them as they are then.
-    pub async fn change(
+    pub(super) async fn change(
         &self,
         collection: &Collection,
         filter: Filter,
@@ -270,7 +270,7 @@ impl DataSource {
     }
 
     /// The same of those alone that belong to another record.
-    pub async fn change_associated(
+    pub(super) async fn change_associated(
         &self,
         target: &Collection,
         belonging: Filter,
@@ -291,7 +291,7 @@ impl DataSource {
 
     /// Removes the records that fit, and does what was decided with those that refer to them; gives
     /// their number.
-    pub async fn remove(
+    pub(super) async fn remove(
         &self,
         collection: &Collection,
         filter: Filter,
@@ -308,7 +308,7 @@ impl DataSource {
     }
 
     /// The first record with the same values in some fields, or a new one.
-    pub async fn first_or_create(
+    pub(super) async fn first_or_create(
         &self,
         collection: &Collection,
         keys: &[String],
@@ -326,7 +326,7 @@ impl DataSource {
 
     /// Changes the first record with the same values in some fields (the records that were changed),
     /// or makes one (the record).
-    pub async fn update_or_create(
+    pub(super) async fn update_or_create(
         &self,
         collection: &Collection,
         keys: &[String],
@@ -343,7 +343,7 @@ impl DataSource {
     }
 
     /// Moves a record within an order.
-    pub async fn move_record(
+    pub(super) async fn move_record(
         &self,
         collection: &Collection,
         change: &Move,
@@ -360,7 +360,7 @@ impl DataSource {
 
     /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
     /// end.
-    pub async fn associate(
+    pub(super) async fn associate(
         &self,
         (collection, association): (&Collection, &Association),
         key: &Json,
@@ -380,7 +380,7 @@ impl DataSource {
     }
 
     /// Ends links of a record, by its key, with others by theirs.
-    pub async fn dissociate(
+    pub(super) async fn dissociate(
         &self,
         (collection, association): (&Collection, &Association),
         key: &Json,
@@ -399,7 +399,7 @@ impl DataSource {
     }
 
     /// Ends the links that there are and makes those that there are not.
-    pub async fn toggle(
+    pub(super) async fn toggle(
         &self,
         (collection, association): (&Collection, &Association),
         key: &Json,
@@ -416,7 +416,7 @@ impl DataSource {
     }
 
     /// Makes a record that belongs to another one.
-    pub async fn create_associated(
+    pub(super) async fn create_associated(
         &self,
         (collection, association): (&Collection, &Association),
         key: &Json,
@@ -435,7 +435,7 @@ impl DataSource {
     }
 
     /// Removes records that belong to another one, of those that fit; gives their number.
-    pub async fn remove_associated(
+    pub(super) async fn remove_associated(
         &self,
         target: &Collection,
         belonging: Filter,

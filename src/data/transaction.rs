@@ -245,7 +245,11 @@ impl Transaction {
     }
 
     /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
-    pub async fn insert(&mut self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+    pub(super) async fn insert(
+        &mut self,
+        collection: &Collection,
+        values: Record,
+    ) -> Result<Record, DataError> {
         self.note(collection.name());
         let row = records::raw::insert(&mut &mut self.inner, collection, values).await?;
         self.journal.note(|| Step::Inserted(collection.clone(), row.clone()));
@@ -253,7 +257,7 @@ impl Transaction {
     }
 
     /// Changes the records that fit; see [`DataSource::update`](super::DataSource::update).
-    pub async fn update(
+    pub(super) async fn update(
         &mut self,
         collection: &Collection,
         filter: &Filter,
@@ -267,7 +271,11 @@ impl Transaction {
     }
 
     /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
-    pub async fn destroy(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+    pub(super) async fn destroy(
+        &mut self,
+        collection: &Collection,
+        filter: &Filter,
+    ) -> Result<u64, DataError> {
         self.note(collection.name());
         if let Some(rows) = self.before(collection, filter).await? {
             self.journal.note(|| Step::Removed(collection.clone(), rows));
@@ -276,7 +284,7 @@ impl Transaction {
     }
 
     /// Makes a record; see [`DataSource::create`](super::DataSource::create).
-    pub async fn create(
+    pub(super) async fn create(
         &mut self,
         collection: &Collection,
         values: Record,
@@ -287,7 +295,7 @@ impl Transaction {
 
     /// Makes a record that belongs to another one; see
     /// [`DataSource::create_associated`](super::DataSource::create_associated).
-    pub async fn create_associated(
+    pub(super) async fn create_associated(
         &mut self,
         (collection, association): (&Collection, &Association),
         key: &serde_json::Value,
@@ -298,7 +306,7 @@ impl Transaction {
     }
 
     /// Changes records; see [`DataSource::change`](super::DataSource::change).
-    pub async fn change(
+    pub(super) async fn change(
         &mut self,
         collection: &Collection,
         filter: Filter,

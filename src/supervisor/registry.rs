@@ -292,7 +292,7 @@ impl Registry {
     /// Writes the main application's sealed JWT secret on the first start.
     pub(crate) async fn insert_main_secret(&self, sealed: &str) -> Result<(), DataError> {
         let row = record(json!({"name": AppId::main(), "provision": null, "jwtSecret": sealed}));
-        self.source.insert(&PROVISIONS, row).await.map(drop)
+        self.source.system().insert(&PROVISIONS, row).await.map(drop)
     }
 
     /// Everything that is registered. A row that cannot be read gives an application that says so.
@@ -331,11 +331,11 @@ impl Registry {
         let rows = &self.rows_of(before).await?;
         let work = || {
             async move |transaction: &mut Transaction| {
-                transaction.destroy(&APPLICATIONS, &rows.application).await?;
-                transaction.insert(&APPLICATIONS, mended.row()).await?;
+                transaction.system().destroy(&APPLICATIONS, &rows.application).await?;
+                transaction.system().insert(&APPLICATIONS, mended.row()).await?;
                 if before.damage.provision.is_empty() {
                     rows.remove_provision(transaction).await?;
-                    transaction.insert(&PROVISIONS, mended.provision_row()).await?;
+                    transaction.system().insert(&PROVISIONS, mended.provision_row()).await?;
                 }
                 Ok(())
             }
@@ -355,19 +355,22 @@ impl Registry {
 
     pub(crate) async fn set_status(&self, id: &AppId, status: State) -> Result<(), DataError> {
         let (row, changes) = (named(id), record(json!({"status": status})));
-        found(id, self.with_reserve(|| self.source.update(&APPLICATIONS, &row, changes.clone())).await?)
+        found(
+            id,
+            self.with_reserve(|| self.source.system().update(&APPLICATIONS, &row, changes.clone())).await?,
+        )
     }
 
     /// Writes what changed of an application.
     pub(crate) async fn update(&self, before: &Registration, now: &Registration) -> Result<(), DataError> {
         let by_name = &named(&now.id);
         if before.provision == now.provision {
-            return found(&now.id, self.source.update(&APPLICATIONS, by_name, now.row()).await?);
+            return found(&now.id, self.source.system().update(&APPLICATIONS, by_name, now.row()).await?);
         }
         let work = || {
             async move |transaction: &mut Transaction| {
-                let rows = transaction.update(&APPLICATIONS, by_name, now.row()).await?;
-                let made = transaction.update(&PROVISIONS, by_name, now.provision_value()).await?;
+                let rows = transaction.system().update(&APPLICATIONS, by_name, now.row()).await?;
+                let made = transaction.system().update(&PROVISIONS, by_name, now.provision_value()).await?;
                 found(&now.id, rows.min(made))
             }
         };
@@ -376,7 +379,10 @@ impl Registry {
 
     pub(crate) async fn set_provision(&self, registration: &Registration) -> Result<(), DataError> {
         let row = registration.provision_value();
-        found(&registration.id, self.source.update(&PROVISIONS, &named(&registration.id), row).await?)
+        found(
+            &registration.id,
+            self.source.system().update(&PROVISIONS, &named(&registration.id), row).await?,
+        )
     }
 
     /// Writes that a creation has come to its end: its state and what was made, together.
@@ -386,8 +392,8 @@ impl Registry {
         let by_name = &named(&registration.id);
         let work = || {
             async move |transaction: &mut Transaction| {
-                let rows = transaction.update(&APPLICATIONS, by_name, status.clone()).await?;
-                let made = transaction.update(&PROVISIONS, by_name, provision.clone()).await?;
+                let rows = transaction.system().update(&APPLICATIONS, by_name, status.clone()).await?;
+                let made = transaction.system().update(&PROVISIONS, by_name, provision.clone()).await?;
                 found(&registration.id, rows.min(made))
             }
         };
@@ -396,7 +402,7 @@ impl Registry {
 
     pub(crate) async fn set_secret(&self, id: &AppId, sealed: &str) -> Result<(), DataError> {
         let changes = record(json!({"jwtSecret": sealed}));
-        found(id, self.source.update(&PROVISIONS, &named(id), changes).await?)
+        found(id, self.source.system().update(&PROVISIONS, &named(id), changes).await?)
     }
 
     /// Deleted applications, the last deleted first.
@@ -471,7 +477,7 @@ impl Registry {
         let work = || {
             async move |transaction: &mut Transaction| {
                 rows.remove(transaction).await?;
-                transaction.insert(&DELETED, record(row.clone())).await.map(drop)
+                transaction.system().insert(&DELETED, record(row.clone())).await.map(drop)
             }
         };
         self.with_reserve(|| self.source.transact(work)).await
@@ -486,7 +492,7 @@ impl Registry {
         let row = &self.row_of(deleted).await?;
         let work = || {
             async move |transaction: &mut Transaction| {
-                found(&deleted.registration.id, transaction.destroy(&DELETED, row).await?)?;
+                found(&deleted.registration.id, transaction.system().destroy(&DELETED, row).await?)?;
                 insert_both(transaction, sound).await
             }
         };
@@ -497,22 +503,22 @@ impl Registry {
     pub(crate) async fn begin_purge(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let mark = record(json!({"purging": true}));
         let row = self.row_of(deleted).await?;
-        let rows = self.with_reserve(|| self.source.update(&DELETED, &row, mark.clone())).await?;
+        let rows = self.with_reserve(|| self.source.system().update(&DELETED, &row, mark.clone())).await?;
         found(&deleted.registration.id, rows)
     }
 
     /// Forgets what was removed for good.
     pub(crate) async fn forget(&self, deleted: &DeletedRegistration) -> Result<(), DataError> {
         let row = self.row_of(deleted).await?;
-        self.with_reserve(|| self.source.destroy(&DELETED, &row)).await?;
+        self.with_reserve(|| self.source.system().destroy(&DELETED, &row)).await?;
         self.reserve.fill().await;
         Ok(())
     }
 }
 
 async fn insert_both(transaction: &mut Transaction, registration: &Registration) -> Result<(), DataError> {
-    transaction.insert(&APPLICATIONS, registration.row()).await?;
-    transaction.insert(&PROVISIONS, registration.provision_row()).await?;
+    transaction.system().insert(&APPLICATIONS, registration.row()).await?;
+    transaction.system().insert(&PROVISIONS, registration.provision_row()).await?;
     Ok(())
 }
 
@@ -525,13 +531,13 @@ struct Rows {
 
 impl Rows {
     async fn remove(&self, transaction: &mut Transaction) -> Result<(), DataError> {
-        transaction.destroy(&APPLICATIONS, &self.application).await?;
+        transaction.system().destroy(&APPLICATIONS, &self.application).await?;
         self.remove_provision(transaction).await
     }
 
     async fn remove_provision(&self, transaction: &mut Transaction) -> Result<(), DataError> {
         if let Some(provision) = &self.provision {
-            transaction.destroy(&PROVISIONS, provision).await?;
+            transaction.system().destroy(&PROVISIONS, provision).await?;
         }
         Ok(())
     }

@@ -8,14 +8,14 @@ use http::{HeaderValue, header};
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::tests::{missing, send, sign_in};
+use super::*;
 use crate::app::plugin::{Hook, Plugin, PluginFuture};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::app::{App, AppOptions, State, auth::Credentials};
 use crate::data::{Filter, Query, Record};
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
-use super::tests::{missing, send, sign_in};
 
 /// A request, who sends it (`""`: nobody), its body, and the status and content of the answer.
 type Case<'a> = (&'a str, &'a str, Value, u16, Value);
@@ -39,10 +39,10 @@ fn refusal() -> Value {
 async fn somebody(app: &Arc<App>, name: &str, roles: &[&str]) -> String {
     let hash = app.auth().hash_password("secret-1".into()).await.unwrap();
     let user = json!({"username": name, "email": format!("{name}@example.com"), "password": hash});
-    let user = app.source().insert(&USERS, user.as_object().cloned().unwrap()).await.unwrap();
+    let user = app.source().system().insert(&USERS, user.as_object().cloned().unwrap()).await.unwrap();
     for role in roles {
         let link = json!({"roleName": role, "userId": user["id"]});
-        app.source().insert(&ROLES_USERS, link.as_object().cloned().unwrap()).await.unwrap();
+        app.source().system().insert(&ROLES_USERS, link.as_object().cloned().unwrap()).await.unwrap();
     }
     app.auth().sign_in(&Credentials::new(name, "secret-1")).await.unwrap().token
 }
@@ -107,7 +107,7 @@ async fn people_sign_up_where_it_is_allowed(engine: TestEngine) {
     ]);
     let options = |options: Value| Record::from_iter([("options".to_owned(), json!({"public": options}))]);
     let asks = options(json!({"allowSignUp": true, "signupForm": form}));
-    app.source().update(&AUTHENTICATORS, &Filter::All, asks).await.unwrap();
+    app.source().system().update(&AUTHENTICATORS, &Filter::All, asks).await.unwrap();
     let person =
         |email: &str| json!({"email": email, "nickname": "Ben", "password": "x", "confirm_password": "x"});
     run(
@@ -120,7 +120,7 @@ async fn people_sign_up_where_it_is_allowed(engine: TestEngine) {
     )
     .await;
     for closed in [json!({"allowSignUp": false}), json!({})] {
-        app.source().update(&AUTHENTICATORS, &Filter::All, options(closed)).await.unwrap();
+        app.source().system().update(&AUTHENTICATORS, &Filter::All, options(closed)).await.unwrap();
         run(&app, &[("POST auth:signUp", "", person("cem@example.com"), 403, refusal())]).await;
     }
     assert_eq!(app.source().count(&USERS, &Filter::All).await.unwrap(), 3);
@@ -213,7 +213,7 @@ async fn settings_are_everybodys_to_read_and_an_administrators_to_change(engine:
     )
     .await;
     let changed = Record::from_iter([("title".to_owned(), json!("Elsewhere"))]);
-    app.source().update(&SYSTEM_SETTINGS, &Filter::All, changed).await.unwrap();
+    app.source().system().update(&SYSTEM_SETTINGS, &Filter::All, changed).await.unwrap();
     for action in ["POST app:restart", "POST app:clearCache"] {
         run(&app, &[(action, root, json!({}), 200, json!({}))]).await;
         assert_eq!(&*app.title(), "Elsewhere");
@@ -303,7 +303,7 @@ async fn authenticators_are_an_administrators_and_one_stays(engine: TestEngine) 
     }
     run(&app, &[(destroy, root, json!({}), 200, json!({"data": 1}))]).await;
     // Nothing is left that could let anybody in.
-    app.source().destroy(&AUTHENTICATORS, &Filter::All).await.unwrap();
+    app.source().system().destroy(&AUTHENTICATORS, &Filter::All).await.unwrap();
     run(&app, &[("POST auth:signIn", "", signs_in, 400, refusal())]).await;
 }
 
@@ -470,7 +470,7 @@ async fn data_sources_are_told_without_what_they_are_reached_with(engine: TestEn
     let app = place.open().await.unwrap();
     let (root, member) = (sign_in(&app).await, somebody(&app, "ann", &["member"]).await);
     let secret = Record::from_iter([("options".to_owned(), json!({"secret": PASSWORD}))]);
-    app.source().update(&crate::app::system::DATA_SOURCES, &Filter::All, secret).await.unwrap();
+    app.source().system().update(&crate::app::system::DATA_SOURCES, &Filter::All, secret).await.unwrap();
     let main = json!({"key": "main", "type": "main", "status": "loaded"});
     run(
         &app,

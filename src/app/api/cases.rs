@@ -22,10 +22,10 @@ use http::{HeaderMap, header};
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::*;
 use crate::app::App;
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
 
 #[apply(on_every_engine)]
 #[tokio::test]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::tests::{send, sign_in};
 use crate::app::App;
 use crate::app::test_place::Place;
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::tests::{send, sign_in};
 
 struct Client {
     app: Arc<App>,
@@ -281,7 +281,7 @@ async fn links_that_were_made_before_types_had_to_fit_stay(engine: TestEngine) {
     let options = json!({"target": "old", "foreignKey": "title", "targetKey": "id"});
     let change = crate::data::Record::from_iter([("options".to_owned(), options)]);
     let filter = crate::data::Filter::eq("key", key);
-    client.place.source.update(&crate::app::system::USER_FIELDS, &filter, change).await.unwrap();
+    client.place.source.system().update(&crate::app::system::USER_FIELDS, &filter, change).await.unwrap();
     client.app = client.place.open().await.unwrap();
     assert_eq!(client.get("old:list").await[0]["title"], "a");
     client.done("collections/old/fields:update?filterByTk=up", json!({"uiSchema": {"title": "Up"}})).await;

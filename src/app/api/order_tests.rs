@@ -7,10 +7,10 @@ use std::sync::Arc;
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::*;
 use crate::app::App;
 use crate::app::test_place::Place;
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
 use tests::{send, sign_in};
 
 /// Requests that arrive at the same time.

@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
+use super::*;
 use crate::app::App;
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::TestEngine;
-use super::*;
 
 /// The same application on an engine of its own.
 struct World {

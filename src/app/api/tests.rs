@@ -8,11 +8,11 @@ use http::{HeaderMap, Method, StatusCode, header};
 use macro_rules_attribute::apply;
 use serde_json::{Map, Value, json};
 
+use super::*;
 use crate::app::App;
 use crate::app::resources::{Access, Action, Resource, applications};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
 
 /// Sends a request; the status and the body.
 pub(super) async fn send(app: &Arc<App>, line: &str, token: &str, body: &str) -> (u16, Value) {
@@ -197,7 +197,7 @@ async fn signing_out_and_changing_the_password(engine: TestEngine) {
 async fn users_and_roles_are_for_administrators(engine: TestEngine) {
     let place = Place::installed(engine).await;
     let links = crate::data::Filter::ne("roleName", "member");
-    place.source.destroy(&crate::app::system::ROLES_USERS, &links).await.unwrap();
+    place.source.system().destroy(&crate::app::system::ROLES_USERS, &links).await.unwrap();
     let app = place.open().await.unwrap();
     let member = sign_in(&app).await;
     for (line, status) in [

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
+use super::tests::{send, sign_in};
 use crate::app::App;
 use crate::app::test_place::Place as Installed;
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::tests::{send, sign_in};
 
 /// An application whose collections hold what the tests below write.
 struct Together {

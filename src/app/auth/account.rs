@@ -31,10 +31,10 @@ pub fn password_changed(user: &Record) -> i64 {
 /// Removes what a user who is removed leaves behind, in the same transaction: sessions, API keys, roles,
 /// names elsewhere.
 pub async fn remove_traces(transaction: &mut Transaction, id: i64) -> Result<(), DataError> {
-    transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
-    transaction.destroy(&API_KEYS, &Filter::eq("createdById", id)).await?;
-    transaction.destroy(&ROLES_USERS, &Filter::eq("userId", id)).await?;
-    transaction.destroy(&USERS_AUTHENTICATORS, &Filter::eq("userId", id)).await?;
+    transaction.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+    transaction.system().destroy(&API_KEYS, &Filter::eq("createdById", id)).await?;
+    transaction.system().destroy(&ROLES_USERS, &Filter::eq("userId", id)).await?;
+    transaction.system().destroy(&USERS_AUTHENTICATORS, &Filter::eq("userId", id)).await?;
     Ok(())
 }
 
@@ -80,9 +80,10 @@ impl Auth {
             let (unchanged, changes) = (&unchanged, &changes);
             let changed = || {
                 async move |transaction: &mut Transaction| {
-                    let changed = transaction.update(&USERS, unchanged, object(changes.clone())).await?;
+                    let changed =
+                        transaction.system().update(&USERS, unchanged, object(changes.clone())).await?;
                     if changed > 0 {
-                        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+                        transaction.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
                     }
                     Ok::<_, DataError>(changed)
                 }
@@ -117,10 +118,10 @@ impl Auth {
         let work = || {
             async move |transaction: &mut Transaction| {
                 check_names(transaction, None, user).await?;
-                let user = transaction.insert(&USERS, user.clone()).await?;
+                let user = transaction.system().insert(&USERS, user.clone()).await?;
                 if let Some(role) = default_role(transaction).await? {
                     let link = json!({"roleName": role, "userId": user.get("id")});
-                    transaction.insert(&ROLES_USERS, object(link)).await?;
+                    transaction.system().insert(&ROLES_USERS, object(link)).await?;
                 }
                 Ok(user)
             }
@@ -133,7 +134,7 @@ impl Auth {
     /// replaced.
     pub async fn end_sessions(&self, id: i64) -> Result<(), AuthError> {
         self.sessions.forget(id);
-        self.source.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+        self.source.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
         Ok(())
     }
 }

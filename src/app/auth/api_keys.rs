@@ -46,10 +46,10 @@ impl Auth {
         let key = &key;
         let work = || {
             async move |transaction: &mut Transaction| {
-                let key = transaction.insert(&API_KEYS, object(key.clone())).await?;
+                let key = transaction.system().insert(&API_KEYS, object(key.clone())).await?;
                 let id = key.get("id").cloned().unwrap_or_default();
                 let sort = Record::from_iter([("sort".to_owned(), id.clone())]);
-                transaction.update(&API_KEYS, &Filter::eq("id", id), sort).await
+                transaction.system().update(&API_KEYS, &Filter::eq("id", id), sort).await
             }
         };
         self.source.transact(work).await?;
@@ -60,7 +60,7 @@ impl Auth {
     /// number.
     pub async fn destroy_api_keys(&self, session: &Session, keys: Filter) -> Result<u64, AuthError> {
         let own = keys.and(Filter::eq("createdById", session.user.id));
-        Ok(self.source.destroy(&API_KEYS, &own).await?)
+        Ok(self.source.system().destroy(&API_KEYS, &own).await?)
     }
 
     /// Checks an API key whose user is known.

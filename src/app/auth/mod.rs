@@ -184,10 +184,10 @@ impl Auth {
             let (ended, entry, issued) = (&ended, &entry, &issued);
             let work = || {
                 async move |transaction: &mut Transaction| {
-                    transaction.destroy(&TOKEN_BLACKLIST, ended).await?;
-                    transaction.insert(&TOKEN_BLACKLIST, object(entry.clone())).await?;
+                    transaction.system().destroy(&TOKEN_BLACKLIST, ended).await?;
+                    transaction.system().insert(&TOKEN_BLACKLIST, object(entry.clone())).await?;
                     // Nor can it be replaced by another when it has ended.
-                    transaction.destroy(&ISSUED_TOKENS, issued).await?;
+                    transaction.system().destroy(&ISSUED_TOKENS, issued).await?;
                     Ok::<_, AuthError>(())
                 }
             };

@@ -73,7 +73,7 @@ async fn replace(
         Filter::eq("userId", old.user_id),
     ]);
     let changes = json!({"jti": new.jti, "issuedTime": now.timestamp_millis()});
-    match source.update(&ISSUED_TOKENS, &session, object(changes)).await? {
+    match source.system().update(&ISSUED_TOKENS, &session, object(changes)).await? {
         0 => Err(AuthError::RenewFailed),
         _ => Ok(new),
     }

@@ -176,8 +176,8 @@ impl Auth {
         let (ended, issued) = (&ended, &issued);
         let work = || {
             async move |transaction: &mut Transaction| {
-                transaction.destroy(&ISSUED_TOKENS, ended).await?;
-                transaction.insert(&ISSUED_TOKENS, issued.clone()).await.map(drop)
+                transaction.system().destroy(&ISSUED_TOKENS, ended).await?;
+                transaction.system().insert(&ISSUED_TOKENS, issued.clone()).await.map(drop)
             }
         };
         self.source.transact(work).await

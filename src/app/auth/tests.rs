@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use macro_rules_attribute::apply;
 
+use super::token::Claims;
+use super::*;
 use crate::app::App;
 use crate::app::system::{API_KEYS, AUTHENTICATORS, ROLES_USERS, TOKEN_CONTROL_CONFIG, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::data::{Query, Record, WriteOptions};
 use crate::test_servers::{TestEngine, on_every_engine};
-use super::*;
-use super::token::Claims;
 
 /// A day: how long tokens are good by default.
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -116,7 +116,7 @@ async fn ended_tokens_leave_the_blacklist(engine: TestEngine) {
     let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let old = json!({"token": Uuid::new_v4(), "expiration": "2020-01-01T00:00:00.000Z"});
-    place.source.insert(&TOKEN_BLACKLIST, object(old)).await.unwrap();
+    place.source.system().insert(&TOKEN_BLACKLIST, object(old)).await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
     let session = app.auth().authenticate(&token).await.unwrap();
     app.auth().sign_out(&session).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_password_that_is_set_by_a_clock_behind_ends_sessions_too(engine: Test
     let auth = app.auth();
     let in_the_future = Utc::now().timestamp_millis() + 3_600_000;
     let changed = object(json!({"passwordChangeTz": in_the_future}));
-    place.source.update(&USERS, &Filter::eq("id", 1), changed).await.unwrap();
+    place.source.system().update(&USERS, &Filter::eq("id", 1), changed).await.unwrap();
     auth.forget_users();
     let mut password = PASSWORD.to_owned();
     let mut tokens: Vec<String> = Vec::new();
@@ -182,7 +182,7 @@ async fn a_password_that_is_set_by_a_clock_behind_ends_sessions_too(engine: Test
 async fn add_user(app: &App, name: &str, email: &str) -> Result<Record, DataError> {
     let hash = app.auth().hash_password(name.to_owned()).await.unwrap();
     let user = object(json!({"username": name, "email": email, "password": hash}));
-    app.source().create(&USERS, user, &WriteOptions::default()).await
+    app.source().records(&WriteOptions::default()).create(&USERS, user).await
 }
 
 #[apply(on_every_engine)]
@@ -212,7 +212,7 @@ async fn names_are_compared_without_regard_to_case_and_kept_as_written(engine: T
                 {"field": "username", "show": true, "required": true}, {"field": "email", "show": true},
             ]}});
             let form = object(json!({"options": options}));
-            place.source.update(&AUTHENTICATORS, &Filter::All, form).await.unwrap();
+            place.source.system().update(&AUTHENTICATORS, &Filter::All, form).await.unwrap();
             let refused = app.auth().sign_up(None, None, &given).await.unwrap_err();
             assert!(matches!(&refused, AuthError::Data(error) if error.unique().is_some()), "{refused}");
         }
@@ -246,7 +246,7 @@ async fn where_both_spellings_are_there_already_each_is_itself(engine: TestEngin
     for name in ["zoe", "Zoe"] {
         let hash = app.auth().hash_password(name.to_owned()).await.unwrap();
         let user = object(json!({"username": name, "password": hash}));
-        users.push(place.source.insert(&USERS, user).await.unwrap()["id"].as_i64().unwrap());
+        users.push(place.source.system().insert(&USERS, user).await.unwrap()["id"].as_i64().unwrap());
     }
     for (account, password, user) in
         [("zoe", "zoe", Some(0)), ("Zoe", "Zoe", Some(1)), ("ZOE", "zoe", Some(0)), ("zoe", "Zoe", None)]
@@ -259,7 +259,7 @@ async fn where_both_spellings_are_there_already_each_is_itself(engine: TestEngin
     for (id, name) in [(users[1], "Zoe"), (users[0], "zoe"), (users[1], "zoe2")] {
         let changes = object(json!({"username": name, "nickname": "x"}));
         let own = Filter::eq("id", id);
-        app.source().change(&USERS, own, changes, &WriteOptions::default()).await.unwrap();
+        app.source().records(&WriteOptions::default()).change(&USERS, own, changes).await.unwrap();
     }
 }
 
@@ -285,7 +285,7 @@ async fn what_memory_knows_of_a_user_is_forgotten_with_a_change(engine: TestEngi
     let place = Place::installed(engine).await;
     let app = place.open().await.unwrap();
     let token = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap().token;
-    place.source.destroy(&USERS, &Filter::All).await.unwrap();
+    place.source.system().destroy(&USERS, &Filter::All).await.unwrap();
     assert_eq!(code(app.auth().authenticate(&token).await), "let in", "answered from memory");
     app.auth().forget_users();
     assert_eq!(code(app.auth().authenticate(&token).await), "NOT_EXIST_USER");
@@ -379,7 +379,7 @@ async fn the_policy_of_the_application_counts(engine: TestEngine) {
     let config = json!({"config": {
         "tokenExpirationTime": "2h", "sessionExpirationTime": "3h", "expiredTokenRenewLimit": "10m",
     }});
-    place.source.update(&TOKEN_CONTROL_CONFIG, &Filter::All, object(config)).await.unwrap();
+    place.source.system().update(&TOKEN_CONTROL_CONFIG, &Filter::All, object(config)).await.unwrap();
     let app = place.open().await.unwrap();
     let signed_in = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap();
     let left = signed_in.expires - Utc::now();
@@ -392,7 +392,7 @@ async fn the_policy_of_the_application_counts(engine: TestEngine) {
     }
     // What cannot be read locks nobody out.
     let broken = object(json!({"config": {"tokenExpirationTime": "soon"}}));
-    place.source.update(&TOKEN_CONTROL_CONFIG, &Filter::All, broken).await.unwrap();
+    place.source.system().update(&TOKEN_CONTROL_CONFIG, &Filter::All, broken).await.unwrap();
     app.auth().reload().await.unwrap();
     let signed_in = app.auth().sign_in(&Credentials::new("nocobase", PASSWORD)).await.unwrap();
     assert!(signed_in.expires > Utc::now() + TimeDelta::hours(23));
@@ -490,7 +490,7 @@ async fn an_api_key_acts_in_its_role_until_it_is_removed(engine: TestEngine) {
     let stored = place.source.find(&API_KEYS, Query::default().fields(&["token"])).await.unwrap();
     assert!(!member.contains(stored[0]["token"].as_str().unwrap()), "only its ID is kept");
     // The role is taken from the user.
-    place.source.destroy(&ROLES_USERS, &Filter::eq("roleName", "member")).await.unwrap();
+    place.source.system().destroy(&ROLES_USERS, &Filter::eq("roleName", "member")).await.unwrap();
     auth.forget_users();
     assert_eq!(code(auth.authenticate(&member).await), "ROLE_NOT_FOUND_FOR_USER");
 }
@@ -526,7 +526,7 @@ async fn what_a_removed_user_leaves_goes_with_it(engine: TestEngine) {
     assert_eq!(code(app.auth().authenticate(&key).await), "let in");
     let mut transaction = place.source.begin().await.unwrap();
     remove_traces(&mut transaction, 1).await.unwrap();
-    transaction.destroy(&USERS, &Filter::eq("id", 1)).await.unwrap();
+    transaction.system().destroy(&USERS, &Filter::eq("id", 1)).await.unwrap();
     transaction.commit().await.unwrap();
     app.auth().forget_users();
     for token in [&token, &key] {

@@ -134,7 +134,7 @@ async fn fill(
     new.insert("key".to_owned(), Value::from(random_uid()));
     let place = next_place(transaction, &USER_COLLECTIONS, Filter::All).await?;
     new.insert("sort".to_owned(), Value::from(place));
-    let row = transaction.insert(&USER_COLLECTIONS, new).await?;
+    let row = transaction.system().insert(&USER_COLLECTIONS, new).await?;
     let (associations, columns): (Vec<_>, Vec<_>) = given_fields.into_iter().partition(|field| {
         text(field, "type").is_some_and(|kind| definition::association_kind(kind).is_some())
     });
@@ -198,7 +198,7 @@ async fn update_meant(
         merge(&mut options, changes.remove("options"));
         changes.insert("options".to_owned(), options);
         let old = transaction.catalog().get(&name).cloned();
-        transaction.update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
+        transaction.system().update(&USER_COLLECTIONS, &Filter::eq("name", name.as_str()), changes).await?;
         let new = refresh(transaction, &name).await?;
         if let Some(old) = old {
             add_missing(transaction, &old, &new).await?;
@@ -247,8 +247,8 @@ async fn destroy_meant(transaction: &mut Transaction, filter: &Filter) -> Result
         let Some(collection) = transaction.catalog().get(name).cloned() else { continue };
         // MySQL and MariaDB remove a table for good: its row goes first.
         fields::forget_collection(transaction, name).await?;
-        transaction.destroy(&USER_FIELDS, &Filter::eq("collectionName", name)).await?;
-        transaction.destroy(&USER_COLLECTIONS, &Filter::eq("name", name)).await?;
+        transaction.system().destroy(&USER_FIELDS, &Filter::eq("collectionName", name)).await?;
+        transaction.system().destroy(&USER_COLLECTIONS, &Filter::eq("name", name)).await?;
         store::collection_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name)
             .await
             .map_err(StoreError::into_data)?;

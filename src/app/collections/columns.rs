@@ -24,7 +24,7 @@ pub(super) async fn write(
     new.insert("key".to_owned(), Value::from(random_uid()));
     new.insert("collectionName".to_owned(), Value::from(collection));
     new.insert("sort".to_owned(), Value::from(place));
-    transaction.insert(&USER_FIELDS, new).await
+    transaction.system().insert(&USER_FIELDS, new).await
 }
 
 /// Writes the row of a field behind those of its collection; gives it.

@@ -77,7 +77,7 @@ pub(super) async fn add(
     let reversed = reversed.get("key").cloned().unwrap_or_default();
     let key = Filter::eq("key", row.get("key").cloned().unwrap_or_default());
     let change = Record::from_iter([("reverseKey".to_owned(), reversed)]);
-    transaction.update(&USER_FIELDS, &key, change).await?;
+    transaction.system().update(&USER_FIELDS, &key, change).await?;
     Ok(transaction.find_one(&USER_FIELDS, Query::filter(key)).await?.unwrap_or(row))
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn change(
         (_, Defined::Column(_)) => {}
     }
     let key = Filter::eq("key", before.get("key").cloned().unwrap_or_default());
-    transaction.update(&USER_FIELDS, &key, changes).await?;
+    transaction.system().update(&USER_FIELDS, &key, changes).await?;
     refresh(transaction, collection).await.map(drop)
 }
 
@@ -276,7 +276,7 @@ async fn turn_off(transaction: &mut Transaction, name: &str, field: &str) -> Res
     let mut options = row.get("options").cloned().unwrap_or_else(|| json!({}));
     merge(&mut options, Some(json!({option: false})));
     let change = Record::from_iter([("options".to_owned(), options)]);
-    transaction.update(&USER_COLLECTIONS, &filter, change).await.map(drop)
+    transaction.system().update(&USER_COLLECTIONS, &filter, change).await.map(drop)
 }
 
 /// Removes the definitions of fields, and what is said of them elsewhere; gives their number, and those
@@ -311,7 +311,7 @@ pub(super) async fn forget_fields(
         if column.is_some() {
             check_unneeded(transaction, name, field_name)?;
         }
-        transaction.destroy(&USER_FIELDS, &filter).await?;
+        transaction.system().destroy(&USER_FIELDS, &filter).await?;
         turn_off(transaction, name, field_name).await?;
         store::field_destroyed(transaction, crate::app::acl::MAIN_DATA_SOURCE, name, field_name)
             .await
@@ -357,7 +357,7 @@ async fn forget_references(
 
 async fn forget(transaction: &mut Transaction, collection: &str, field: &str) -> Result<(), DataError> {
     let filter = Filter::eq("collectionName", collection).and(Filter::eq("name", field));
-    transaction.destroy(&USER_FIELDS, &filter).await?;
+    transaction.system().destroy(&USER_FIELDS, &filter).await?;
     refresh(transaction, collection).await.map(drop)
 }
 

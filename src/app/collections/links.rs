@@ -198,7 +198,7 @@ async fn make_between(
     }
     collection.check_room()?;
     transaction.make_table(&collection).await?;
-    transaction.insert(&USER_COLLECTIONS, new).await?;
+    transaction.system().insert(&USER_COLLECTIONS, new).await?;
     for (place, definition) in (1_i64..).zip(definitions) {
         write(transaction, name, definition, place).await?;
     }

@@ -70,7 +70,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
             let last = last.and_then(|record| record.get("sort")?.as_i64()).unwrap_or(0);
             let mut values = values.clone();
             values.insert("sort".into(), last.saturating_add(1).into());
-            transaction.insert(&AUTHENTICATORS, values).await
+            transaction.system().insert(&AUTHENTICATORS, values).await
         }
     };
     Ok(Answer::Data(Value::Object(call.state.source().transact(work).await?)))
@@ -84,7 +84,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (meant, values) = (&filter, &values);
     let work = || {
         async move |transaction: &mut Transaction| {
-            transaction.update(&AUTHENTICATORS, meant, values.clone()).await?;
+            transaction.system().update(&AUTHENTICATORS, meant, values.clone()).await?;
             keep_one(transaction).await
         }
     };
@@ -97,7 +97,7 @@ async fn destroy(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = &filter;
     let work = || {
         async move |transaction: &mut Transaction| {
-            let removed = transaction.destroy(&AUTHENTICATORS, filter).await?;
+            let removed = transaction.system().destroy(&AUTHENTICATORS, filter).await?;
             keep_one(transaction).await?;
             Ok::<_, DataError>(removed)
         }

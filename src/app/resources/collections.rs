@@ -344,7 +344,7 @@ async fn move_row(
     let mut options = Parameters::of(call).write_options()?;
     // Who may define may order.
     options.guard = None;
-    source.move_record(&by_key(table), &change, &options).await?;
+    source.records(&options).move_record(&by_key(table), &change).await?;
     Ok(Answer::Data(json!("ok")))
 }
 

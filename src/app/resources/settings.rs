@@ -72,7 +72,7 @@ async fn write(call: &Call<'_>, title: Option<Value>) -> Result<(), ApiError> {
         values.insert("title".into(), title);
     }
     check(&values)?;
-    call.state.source().update(&SYSTEM_SETTINGS, &Filter::All, values).await?;
+    call.state.source().system().update(&SYSTEM_SETTINGS, &Filter::All, values).await?;
     Ok(call.state.reload_settings().await?)
 }
 

@@ -41,7 +41,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let filter = Filter::eq("key", TOKEN_POLICY);
     let (state, of_it) = (Arc::clone(call.state), filter.clone());
     to_its_end(async move {
-        let updated = state.source().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
+        let updated = state.source().system().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
         // Also where it failed: it may be done all the same.
         let read = state.auth().reload().await;
         updated?;

@@ -76,7 +76,7 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
             async move |transaction: &mut Transaction| {
                 let before = transaction.find_one(&USERS, Query::filter(user.clone())).await?;
                 check_names(transaction, before.as_ref(), values).await?;
-                transaction.update(&USERS, user, values.clone()).await.map(drop)
+                transaction.system().update(&USERS, user, values.clone()).await.map(drop)
             }
         };
         source.transact(work).await
@@ -120,7 +120,7 @@ async fn give_default_role(transaction: &mut Transaction, user: &Record) -> Resu
     }
     if let Some(role) = auth::default_role(transaction).await? {
         let link = Record::from_iter([("roleName".to_owned(), json!(role)), ("userId".to_owned(), id)]);
-        transaction.insert(&ROLES_USERS, link).await?;
+        transaction.system().insert(&ROLES_USERS, link).await?;
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ async fn change(transaction: &mut Transaction, user: &Record, changes: &mut Reco
     if changes.contains_key("password") {
         // Tokens that were signed before are refused from now on.
         changes.insert("passwordChangeTz".to_owned(), json!(password_changed(user)));
-        transaction.destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
+        transaction.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ pub async fn create_resource(
         "name": name,
         "usingActionsConfig": wanted.using_actions_config,
     });
-    let mut resource = transaction.insert(&RESOURCES, json::object(new)).await?;
+    let mut resource = transaction.system().insert(&RESOURCES, json::object(new)).await?;
     let actions = insert_actions(transaction, &resource, wanted.actions.unwrap_or_default()).await?;
     resource.insert("actions".to_owned(), actions.into());
     Ok(Json::Object(resource))
@@ -151,7 +151,7 @@ async fn insert_actions(
             "scopeId": scope,
             "rolesResourceId": stored_id(resource),
         });
-        inserted.push(Json::Object(transaction.insert(&ACTIONS, json::object(new)).await?));
+        inserted.push(Json::Object(transaction.system().insert(&ACTIONS, json::object(new)).await?));
     }
     Ok(inserted)
 }
@@ -174,9 +174,9 @@ pub async fn update_resource(
     if let Some(using) = wanted.using_actions_config {
         changes.insert("usingActionsConfig".to_owned(), using.into());
     }
-    transaction.update(&RESOURCES, &this, changes).await?;
+    transaction.system().update(&RESOURCES, &this, changes).await?;
     if let Some(actions) = wanted.actions {
-        transaction.destroy(&ACTIONS, &Filter::eq("rolesResourceId", stored_id(&found))).await?;
+        transaction.system().destroy(&ACTIONS, &Filter::eq("rolesResourceId", stored_id(&found))).await?;
         insert_actions(transaction, &found, actions).await?;
     }
     let mut resource = transaction.find_one(&RESOURCES, query()).await?.ok_or_else(missing)?;
@@ -276,8 +276,8 @@ pub(super) async fn destroy(transaction: &mut Transaction, filter: Filter) -> Re
         return Ok(0);
     }
     let ids: Vec<Json> = found.iter().map(|resource| stored_id(resource).into()).collect();
-    transaction.destroy(&ACTIONS, &Filter::one_of("rolesResourceId", ids.clone())).await?;
-    transaction.destroy(&RESOURCES, &Filter::one_of("id", ids)).await
+    transaction.system().destroy(&ACTIONS, &Filter::one_of("rolesResourceId", ids.clone())).await?;
+    transaction.system().destroy(&RESOURCES, &Filter::one_of("id", ids)).await
 }
 
 /// `roles/<role>/collections:list`: each collection, with whether the role has a configuration of
@@ -383,9 +383,9 @@ async fn change_fields(
         }
         let this = Filter::eq("id", stored_id(&action));
         if fields.is_empty() && name != "view" {
-            transaction.destroy(&ACTIONS, &this).await?;
+            transaction.system().destroy(&ACTIONS, &this).await?;
         } else {
-            transaction.update(&ACTIONS, &this, json::object(json!({"fields": fields}))).await?;
+            transaction.system().update(&ACTIONS, &this, json::object(json!({"fields": fields}))).await?;
         }
     }
     Ok(())

@@ -32,7 +32,7 @@ pub async fn update_strategy(
         && let Some(strategy) = given
     {
         let changes = json::object(json!({"strategy": strategy}));
-        transaction.update(&ROLES, &Filter::eq("name", role), changes).await?;
+        transaction.system().update(&ROLES, &Filter::eq("name", role), changes).await?;
     }
     match body.get("resources") {
         None | Some(Json::Null) => {}
@@ -50,7 +50,7 @@ pub async fn role_saved(transaction: &mut Transaction, role: &str) -> Result<(),
     write_strategy(transaction, MAIN_DATA_SOURCE, role, Some(strategy)).await?;
     if saved.get("default") == Some(&Json::Bool(true)) {
         let others = Filter::ne("name", role).and(Filter::eq("default", true));
-        transaction.update(&ROLES, &others, json::object(json!({"default": false}))).await?;
+        transaction.system().update(&ROLES, &others, json::object(json!({"default": false}))).await?;
     }
     Ok(())
 }
@@ -60,8 +60,8 @@ pub async fn role_saved(transaction: &mut Transaction, role: &str) -> Result<(),
 pub async fn role_destroyed(transaction: &mut Transaction, role: &str) -> Result<(), StoreError> {
     let its = Filter::eq("roleName", role);
     resources::destroy(transaction, its.clone()).await?;
-    transaction.destroy(&DATA_SOURCES_ROLES, &its).await?;
-    transaction.destroy(&ROLES_USERS, &its).await?;
+    transaction.system().destroy(&DATA_SOURCES_ROLES, &its).await?;
+    transaction.system().destroy(&ROLES_USERS, &its).await?;
     Ok(())
 }
 
@@ -82,12 +82,12 @@ pub async fn set_default_role(
         return Err(invalid(format!("you do not have the role {role}")));
     }
     let before = users.and(Filter::eq("default", true));
-    transaction.update(&ROLES_USERS, &before, json::object(json!({"default": false}))).await?;
+    transaction.system().update(&ROLES_USERS, &before, json::object(json!({"default": false}))).await?;
     if held {
-        transaction.update(&ROLES_USERS, &link, json::object(json!({"default": true}))).await?;
+        transaction.system().update(&ROLES_USERS, &link, json::object(json!({"default": true}))).await?;
     } else {
         let new = json!({"userId": user, "roleName": role, "default": true});
-        transaction.insert(&ROLES_USERS, json::object(new)).await?;
+        transaction.system().insert(&ROLES_USERS, json::object(new)).await?;
     }
     Ok(Json::from("ok"))
 }
@@ -99,6 +99,6 @@ pub async fn set_role_mode(transaction: &mut Transaction, body: &Json) -> Result
         .and_then(RoleMode::parse)
         .ok_or_else(|| invalid("roleMode must be default, allow-use-union or only-use-union"))?;
     let changes = json::object(json!({"roleMode": mode.as_str()}));
-    transaction.update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
+    transaction.system().update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
     Ok(mode)
 }

@@ -63,7 +63,7 @@ pub(super) async fn create(
         "resourceName": text(body, "resourceName")?,
         "scope": filter_of(transaction, body)?,
     });
-    Ok(transaction.insert(&SCOPES, json::object(new)).await?)
+    Ok(transaction.system().insert(&SCOPES, json::object(new)).await?)
 }
 
 /// The filter of a scope, whose variables exist. Null and `{}` reach every record.
@@ -94,7 +94,7 @@ pub async fn update_scope(transaction: &mut Transaction, id: i64, body: &Json) -
     if body.contains_key("scope") {
         changes.insert("scope".to_owned(), filter_of(transaction, body)?.clone());
     }
-    transaction.update(&SCOPES, &of_id(id), changes).await?;
+    transaction.system().update(&SCOPES, &of_id(id), changes).await?;
     Ok(Json::Object(known(transaction, id).await?))
 }
 
@@ -105,7 +105,7 @@ pub async fn destroy_scope(transaction: &mut Transaction, id: i64) -> Result<u64
     if transaction.count(&ACTIONS, &Filter::eq("scopeId", id)).await? > 0 {
         return Err(invalid("the scope is in use: take it out of the roles' permissions first"));
     }
-    Ok(transaction.destroy(&SCOPES, &of_id(id)).await?)
+    Ok(transaction.system().destroy(&SCOPES, &of_id(id)).await?)
 }
 
 /// The scope that an action's body refers to: `scopeId`, `scopeKey`, or `scope` with its ID, its

@@ -62,11 +62,11 @@ pub(super) async fn write_strategy(
         let new = json!({
             "id": random_uid(), "roleName": role, "dataSourceKey": data_source, "strategy": strategy,
         });
-        return Ok(transaction.insert(&DATA_SOURCES_ROLES, object(new)).await?);
+        return Ok(transaction.system().insert(&DATA_SOURCES_ROLES, object(new)).await?);
     };
     if let Some(strategy) = strategy {
         let changes = object(json!({"strategy": strategy}));
-        transaction.update(&DATA_SOURCES_ROLES, &of_role(data_source, role), changes).await?;
+        transaction.system().update(&DATA_SOURCES_ROLES, &of_role(data_source, role), changes).await?;
         found.insert("strategy".to_owned(), strategy);
     }
     Ok(found)

@@ -31,7 +31,7 @@ impl Written {
         let written = Self { place: Place::installed(engine).await };
         let mut transaction = written.begin().await;
         let editor = json!({"name": "editor", "strategy": {"actions": ["view", "create", "update:own"]}});
-        transaction.insert(&ROLES, record(editor)).await.unwrap();
+        transaction.system().insert(&ROLES, record(editor)).await.unwrap();
         role_saved(&mut transaction, "editor").await.unwrap();
         transaction.commit().await.unwrap();
         written
@@ -285,6 +285,7 @@ async fn an_action_whose_scope_is_gone_is_refused(engine: TestEngine) {
     written
         .place
         .source
+        .system()
         .destroy(&DATA_SOURCES_ROLES_RESOURCES_SCOPES, &Filter::eq("key", "own"))
         .await
         .unwrap();
@@ -345,7 +346,7 @@ async fn a_strategy_is_written_to_both_places(engine: TestEngine) {
 async fn data_sources_are_apart(engine: TestEngine) {
     let written = Written::new(engine).await;
     let source = &written.place.source;
-    source.insert(&DATA_SOURCES, record(json!({"key": "other"}))).await.unwrap();
+    source.system().insert(&DATA_SOURCES, record(json!({"key": "other"}))).await.unwrap();
     let body = json!({"name": "posts", "usingActionsConfig": true, "actions": []});
     write!(written, create_resource(&policy(), "other", "editor", &body)).unwrap();
     assert!(written.ask("editor", "posts", "list").await.is_some());
@@ -363,7 +364,7 @@ async fn what_belonged_to_a_role_goes_with_it(engine: TestEngine) {
     let before = written.count(&DATA_SOURCES_ROLES).await;
     let links = written.count(&ROLES_USERS).await;
     let link = json!({"roleName": "editor", "userId": 1});
-    written.place.source.insert(&ROLES_USERS, record(link)).await.unwrap();
+    written.place.source.system().insert(&ROLES_USERS, record(link)).await.unwrap();
     written.configure("editor", json!({"name": "tags", "actions": [{"name": "view"}]})).await.unwrap();
     written.configure("member", json!({"name": "tags", "actions": [{"name": "view"}]})).await.unwrap();
     write!(written, role_destroyed("editor")).unwrap();
@@ -381,7 +382,7 @@ async fn there_is_one_default_role(engine: TestEngine) {
     let written = Written::new(engine).await;
     let source = &written.place.source;
     let editor = Filter::eq("name", "editor");
-    source.update(&ROLES, &editor, record(json!({"default": true}))).await.unwrap();
+    source.system().update(&ROLES, &editor, record(json!({"default": true}))).await.unwrap();
     write!(written, role_saved("editor")).unwrap();
     let defaults = source.find(&ROLES, Query::filter(Filter::eq("default", true))).await.unwrap();
     assert_eq!(defaults.iter().map(|role| &role["name"]).collect::<Vec<_>>(), ["editor"]);

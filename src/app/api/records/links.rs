@@ -29,16 +29,16 @@ pub(super) async fn change(call: &Call<'_>, set: &RecordSet) -> Result<Answer, A
         return Err(ApiError::bad_request(format!("say which records are meant: filterByTk is missing{or}")));
     }
     let set = (&set.collection, &behind.association);
-    let source = call.state.source();
+    let records = call.state.source().records(&options);
     match call.action {
         "add" if behind.association.kind == AssociationKind::BelongsTo => {
             return Err(ApiError::bad_request(format!("{} is one record: set it", behind.association.name)));
         }
-        "add" => source.associate(set, &behind.key, keys, false, &options).await?,
-        "set" => source.associate(set, &behind.key, keys, true, &options).await?,
-        "remove" => source.dissociate(set, &behind.key, keys, &options).await?,
+        "add" => records.associate(set, &behind.key, keys, false).await?,
+        "set" => records.associate(set, &behind.key, keys, true).await?,
+        "remove" => records.dissociate(set, &behind.key, keys).await?,
         _ => {
-            source.toggle(set, &behind.key, keys, &options).await?;
+            records.toggle(set, &behind.key, keys).await?;
             return Ok(Answer::Data(Value::from("ok")));
         }
     }

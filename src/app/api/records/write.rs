@@ -61,7 +61,7 @@ pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<A
             all.push(values(call, records, item).await?);
         }
         let made = match &set.behind {
-            None => source.create_many(records, all, &options).await?,
+            None => source.records(&options).create_many(records, all).await?,
             Some(behind) => {
                 let to = (&set.collection, &behind.association);
                 let (all, options) = (&all, &options);
@@ -70,7 +70,12 @@ pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<A
                         let mut made = Vec::with_capacity(all.len());
                         for values in all {
                             let values = values.clone();
-                            made.push(transaction.create_associated(to, &behind.key, values, options).await?);
+                            made.push(
+                                transaction
+                                    .records(options)
+                                    .create_associated(to, &behind.key, values)
+                                    .await?,
+                            );
                         }
                         Ok::<_, DataError>(made)
                     }
@@ -82,10 +87,10 @@ pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<A
     }
     let given = one_record(call, records, body).await?;
     let made = match &set.behind {
-        None => source.create(records, given, &options).await?,
+        None => source.records(&options).create(records, given).await?,
         Some(behind) => {
             let to = (&set.collection, &behind.association);
-            source.create_associated(to, &behind.key, given, &options).await?
+            source.records(&options).create_associated(to, &behind.key, given).await?
         }
     };
     Ok(Answer::Data(Value::Object(made)))
@@ -141,9 +146,9 @@ pub(super) async fn update((call, body): Given<'_>, set: &RecordSet) -> Result<A
     };
     let given = one_record(call, records, body).await?;
     let changed = if belonging == Filter::All {
-        source.change(records, filter, given, &options).await?
+        source.records(&options).change(records, filter, given).await?
     } else {
-        source.change_associated(records, belonging.clone(), filter, given, &options).await?
+        source.records(&options).change_associated(records, belonging.clone(), filter, given).await?
     };
     if to_one {
         let Some(one) = changed.into_iter().next() else {
@@ -184,7 +189,7 @@ async fn update_each(
             let mut changed = vec![Value::Null; number];
             for (at, (named, values)) in in_order {
                 let one = Filter::eq(key, named.clone());
-                let records = transaction.change(collection, one, values.clone(), options).await?;
+                let records = transaction.records(options).change(collection, one, values.clone()).await?;
                 if let Some(set) = changed.get_mut(*at) {
                     *set = records.into_iter().map(Value::Object).collect();
                 }
@@ -217,13 +222,13 @@ pub(super) async fn destroy(call: &Call<'_>, set: &RecordSet) -> Result<Answer, 
             } else if let Some(named) = parameters.by_key(records)? {
                 check_reach(call, records, Action::Destroy, belonging.clone().and(named)).await?;
             }
-            source.remove_associated(records, belonging, filter, &options).await?;
+            source.records(&options).remove_associated(records, belonging, filter).await?;
         }
         ParentScope::Unlimited => {
             if let Some(named) = parameters.by_key(records)? {
                 check_reach(call, records, Action::Destroy, named).await?;
             }
-            return Ok(Answer::Data(json!(source.remove(records, filter, &options).await?)));
+            return Ok(Answer::Data(json!(source.records(&options).remove(records, filter).await?)));
         }
         ParentScope::Missing => check_source(call, set).await?,
     }
@@ -267,13 +272,13 @@ async fn find_or_create(
             Ok::<_, DataError>(match found {
                 Some(found) if change => {
                     let one = keyed(records, std::slice::from_ref(&found))?;
-                    let changed = transaction.change(records, one, given.clone(), options).await?;
+                    let changed = transaction.records(options).change(records, one, given.clone()).await?;
                     changed.into_iter().next().unwrap_or(found)
                 }
                 Some(found) => found,
                 None => {
                     let to = (&set.collection, &behind.association);
-                    transaction.create_associated(to, &behind.key, given.clone(), options).await?
+                    transaction.records(options).create_associated(to, &behind.key, given.clone()).await?
                 }
             })
         }
@@ -327,7 +332,7 @@ pub(super) async fn first_or_create((call, body): Given<'_>, set: &RecordSet) ->
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = one_record(call, &set.collection, body).await?;
-    let found = call.state.source().first_or_create(&set.collection, &keys, given, &options).await?;
+    let found = call.state.source().records(&options).first_or_create(&set.collection, &keys, given).await?;
     Ok(Answer::Data(Value::Object(found)))
 }
 
@@ -338,7 +343,7 @@ pub(super) async fn update_or_create((call, body): Given<'_>, set: &RecordSet) -
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     let given = one_record(call, &set.collection, body).await?;
-    let done = call.state.source().update_or_create(&set.collection, &keys, given, &options).await?;
+    let done = call.state.source().records(&options).update_or_create(&set.collection, &keys, given).await?;
     Ok(Answer::Data(match done {
         Ok(changed) => changed.into_iter().map(Value::Object).collect(),
         Err(made) => Value::Object(made),
@@ -364,6 +369,6 @@ pub(super) async fn move_record(call: &Call<'_>, set: &RecordSet) -> Result<Answ
     if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {
         return Err(ApiError::bad_request("say where to: targetId, targetScope or sticky is missing"));
     }
-    call.state.source().move_record(set.records(), &change, &options).await?;
+    call.state.source().records(&options).move_record(set.records(), &change).await?;
     Ok(Answer::Data(json!("ok")))
 }

@@ -126,7 +126,7 @@ async fn root_is_neither_given_nor_taken_nor_changed_by_others(engine: TestEngin
 async fn of_several_roots_one_is_left(engine: TestEngine) {
     let mut world = with_people(engine).await;
     let link = Map::from_iter([("roleName".to_owned(), json!("root")), ("userId".to_owned(), json!(2))]);
-    world.source().insert(&ROLES_USERS, link).await.unwrap();
+    world.source().system().insert(&ROLES_USERS, link).await.unwrap();
     world.user("eve", &["guest"]).await;
     world
         .go_through(&[

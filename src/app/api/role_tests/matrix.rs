@@ -200,9 +200,9 @@ impl Posts {
         for (owner, views, place) in [(user, 1, 1), (999, 10, 2), (999, 1, 3)] {
             let post = json!({"title": "a post", "views": views, "createdById": owner, "sort": place});
             let record: Map<String, Value> = serde_json::from_value(post).unwrap();
-            let id = world.source().insert(posts, record).await.unwrap()["id"].as_i64().unwrap();
+            let id = world.source().system().insert(posts, record).await.unwrap()["id"].as_i64().unwrap();
             let link = Map::from_iter([("postId".to_owned(), json!(id)), ("tagId".to_owned(), json!(1))]);
-            world.source().insert(links, link).await.unwrap();
+            world.source().system().insert(links, link).await.unwrap();
             made.push(id);
         }
         Self { own: made[0], others: made[1], low: made[2] }

@@ -18,13 +18,17 @@ async fn with_secrets(engine: TestEngine) -> (World, String) {
     world.user("vic", &["viewer"]).await;
     let source = world.source();
     let set = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
-    source.update(&USERS, &Filter::eq("id", 1), set("resetToken", json!("s3cret-reset"))).await.unwrap();
+    source
+        .system()
+        .update(&USERS, &Filter::eq("id", 1), set("resetToken", json!("s3cret-reset")))
+        .await
+        .unwrap();
     let options = set("options", json!({"password": "s3cret-database"}));
-    source.update(&DATA_SOURCES, &Filter::All, options).await.unwrap();
+    source.system().update(&DATA_SOURCES, &Filter::All, options).await.unwrap();
     let basic = Query::filter(Filter::eq("name", "basic")).fields(&["options"]);
     assert!(source.find_one(&AUTHENTICATORS, basic).await.unwrap().is_some());
     let options = set("options", json!({"clientSecret": "s3cret-client", "public": {"allowSignUp": true}}));
-    source.update(&AUTHENTICATORS, &Filter::All, options).await.unwrap();
+    source.system().update(&AUTHENTICATORS, &Filter::All, options).await.unwrap();
     let key = json!({"name": "key", "role": {"name": "root"}, "expiresIn": "1d"});
     world.did("root", "POST apiKeys:create", &key).await;
     let known = Query::default().fields(&["token"]);
