@@ -1,12 +1,12 @@
-//! Work that keeps a core busy for a while: hashing passwords, reading large bodies.
+//! A queue for CPU-bound work: hashing passwords, parsing large bodies.
 //!
-//! It is done away from the threads that answer requests, by threads of a lower priority, and in
-//! turns: no more at a time than there are cores, since a hash takes 19 MiB too. An application has
-//! its share of the turns, so that a thousand sign-ins at one hold up its own and nobody else's.
+//! The work runs outside the threads that answer requests, on threads of lower priority, as many at
+//! a time as there are cores (a hash also takes 19 MiB). Each application has a share of them, so
+//! that a thousand sign-ins at one delay its own work alone.
 //!
-//! Also a thread of a lower priority keeps a core for some milliseconds once it has it. Where more
-//! of an application waits than people would ask for, its work is done in the time that nobody else
-//! wants, as long as there is some: such a thread leaves its core at once.
+//! A thread of lower priority still keeps its core for some milliseconds. Where an application
+//! queues more work than people would cause, and the machine has idle time, its threads run with
+//! `SCHED_IDLE` and yield at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -18,26 +18,25 @@ use thread_priority::unix::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-/// The turns of all applications, in the order in which they are asked for.
+/// The permits of all applications, in the order of their requests.
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
-/// The same for those at which a crowd waits: other applications do not wait for work that waits for
-/// a core.
+/// The permits of applications whose queue is long: others do not wait behind work that waits for
+/// idle time.
 static CROWDS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
 
-/// So many pieces of work that wait at one application are a crowd.
+/// A queue longer than this is run in idle time.
 const CROWD: usize = 8;
-/// How long a moment of processor time may take for there to be time that nobody wants.
+/// An idle-priority probe that takes longer than this shows that there is no idle time.
 const SPARE: Duration = Duration::from_millis(50);
 
-/// How much less of the processor it gets than requests do, where both want it (`nice(1)`).
+/// The niceness of its threads (`nice(1)`).
 const NICE: i32 = 10;
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The queue of the CPU-bound work of one application: what is before its turn waits here, and not in
-/// the way of others.
+/// The queue of one application: its work waits here and does not block the queues of others.
 #[derive(Debug)]
 pub(in crate::app) struct CpuQueue {
     turns: Arc<Semaphore>,
@@ -53,8 +52,8 @@ impl Default for CpuQueue {
 }
 
 impl CpuQueue {
-    /// Does the work in a turn of this application; `None` when it panicked or could not begin. When
-    /// nobody waits for it any more before it has begun, it is not done.
+    /// Runs the work when it is this application's turn; `None` if it panicked or could not start.
+    /// Work that nobody waits for any more is not started.
     pub(in crate::app) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -85,8 +84,8 @@ impl CpuQueue {
     }
 }
 
-/// Whether there is time that nobody wants: tried, by a thread that has no other. Where all cores are
-/// busy, work that waits for that would take minutes.
+/// Probes for idle time with a thread of idle priority. If all cores are busy, idle-priority work
+/// would take minutes.
 async fn is_time_to_spare() -> bool {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("spare".into()).stack_size(64 * 1024);
@@ -99,14 +98,14 @@ async fn is_time_to_spare() -> bool {
     begun.is_ok() && tokio::time::timeout(SPARE, receiver).await.is_ok()
 }
 
-/// From now on this thread has what time nobody else wants (`SCHED_IDLE`).
+/// Lowers the calling thread to idle priority (`SCHED_IDLE`).
 fn stand_back() {
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     // Where that is not allowed, it still has a lower priority.
     let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
 }
 
-/// Counts somebody who waits.
+/// Counts one waiter until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

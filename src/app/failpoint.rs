@@ -1,4 +1,4 @@
-//! A place where a test can make a handler panic.
+//! A failpoint: tests make a handler panic at it.
 
 /// Panics when `NBAPPS_PANIC_AT` names this action (`crash:now`). Exists in debug builds and with
 /// the feature `crash-points` alone; a release build has no trace of it.

@@ -1,13 +1,13 @@
-//! Maps that many read and write at once without a lock, and that cost nothing while they are empty.
+//! Concurrent maps without locks that cost nothing while they are empty.
 
 use std::hash::Hash;
 use std::sync::OnceLock;
 
 use papaya::HashMap;
 
-/// A map that is made when something is put into it: what frees its entries, once nobody reads them
-/// any more, takes 16 KiB, which an application that nobody uses need not have. (It cannot be shared:
-/// a map that is dropped frees everything, also what others still read.)
+/// A map that is allocated at the first insertion: its collector of removed entries takes 16 KiB,
+/// which an idle application need not have. (The collector cannot be shared: dropping one map frees
+/// the entries of all, also those that are still read.)
 pub(super) struct LazyMap<K, V>(OnceLock<HashMap<K, V>>);
 
 impl<K: Hash + Eq, V> std::fmt::Debug for LazyMap<K, V> {
@@ -23,7 +23,7 @@ impl<K, V> Default for LazyMap<K, V> {
 }
 
 impl<K: Hash + Eq, V> LazyMap<K, V> {
-    /// What `read` makes of the value of a key, if there is one.
+    /// Reads the value of a key, if there is one.
     pub(super) fn get<T>(&self, key: &K, read: impl FnOnce(&V) -> T) -> Option<T> {
         self.0.get()?.pin().get(key).map(read)
     }
@@ -36,7 +36,7 @@ impl<K: Hash + Eq, V> LazyMap<K, V> {
         self.0.get().map_or(0, |map| map.pin().len())
     }
 
-    /// Puts a value in, in the place of the one before.
+    /// Inserts a value, replacing the one before.
     pub(super) fn insert(&self, key: K, value: V) {
         self.0.get_or_init(HashMap::new).pin().insert(key, value);
     }
@@ -53,7 +53,7 @@ impl<K: Hash + Eq, V> LazyMap<K, V> {
         }
     }
 
-    /// Takes out what is not to be kept.
+    /// Removes the entries for which `keep` is false.
     pub(super) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
         if let Some(map) = self.0.get() {
             map.pin().retain(|key, value| keep(key, value));

@@ -1,8 +1,8 @@
 //! One application while it runs.
 //!
-//! [`install`] makes its system tables once, [`App::open`] opens it, [`App::api`] answers its
-//! requests. What requests need again and again (sessions, blocked tokens, the title) is kept in
-//! memory and dropped the moment it changes; an application nobody uses keeps next to nothing.
+//! [`install`] creates its system tables, [`App::open`] opens it, [`App::api`] answers its
+//! requests. What many requests need (sessions, blocked tokens, settings) stays in memory until it
+//! changes; an application without requests keeps next to nothing.
 //!
 //! From the ground up: [`system`] defines the collections, [`acl`] and [`auth`] decide who may do what,
 //! [`State`] holds what they need while the application runs, [`api`] reads requests and answers those

@@ -16,7 +16,7 @@ use super::state::State;
 use super::system::{APPLICATION_PLUGINS, SYSTEM_VERSION};
 use crate::data::{DataError, Filter, Query, Record};
 
-/// What a plugin does, later. The error is a sentence for whoever enables it.
+/// The result of a plugin's work, later. The error is a sentence for whoever enables it.
 pub type PluginFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// A plugin.
@@ -40,11 +40,11 @@ pub trait Plugin: Send + Sync {
         SYSTEM_VERSION
     }
 
-    /// Makes it work in an application: when it is enabled, and each time an application opens that
-    /// has it. What it did before it finds done.
+    /// Starts its work in an application: when it is enabled, and each time an application opens
+    /// that has it enabled. Must be idempotent.
     fn enable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
 
-    /// Ends its work in an application. Its data stays.
+    /// Stops its work in an application. Its data stays.
     fn disable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
 }
 
@@ -79,7 +79,7 @@ impl Installed<'_> {
         self.row.as_ref().and_then(|row| row.get("enabled")?.as_bool()) == Some(true)
     }
 
-    /// What its row has, made up where there is none.
+    /// Describes it as its row does; where there is none, by defaults.
     pub(super) fn describe(&self) -> Value {
         let plugin = self.plugin;
         json!({
@@ -105,8 +105,8 @@ pub(super) async fn list<'a>(
     Ok(plugins.iter().map(|plugin| Installed { plugin, row: rows.remove(plugin.name()) }).collect())
 }
 
-/// Begins the work of the plugins that are enabled. One that fails is left out and logged: the
-/// application is worth more than the plugin.
+/// Starts the enabled plugins. One that fails is logged and skipped: the application runs without
+/// it.
 pub(super) async fn begin(state: &Arc<State>, plugins: &[Arc<dyn Plugin>]) -> Result<(), AppError> {
     for installed in list(state, plugins).await? {
         if !installed.is_enabled() {

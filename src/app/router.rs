@@ -1,4 +1,4 @@
-//! From a request to what answers it: the order in which a request is read and decided.
+//! The router: reads a request, decides whether it is allowed, and runs the action that answers it.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::resources::{Access, Action, Records, Registry};
 use super::state::State;
 use crate::data::{Catalog, Clock};
 
-/// Where a client finds the token that replaces its own, as in NocoBase.
+/// The response header with the token that replaces the client's own, as in NocoBase.
 const NEW_TOKEN: &str = "x-new-token";
 
-/// What answers the requests of one application.
+/// The router of one application.
 pub(super) struct Router<'a> {
     pub(super) state: &'a Arc<State>,
     pub(super) resources: &'a Registry,
@@ -49,10 +49,10 @@ impl Router<'_> {
         response
     }
 
-    /// Does what a request asks for; once more, where the definitions that it went by are `outdated`.
+    /// Answers a request; for the second time, if the definitions that it went by were `outdated`.
     ///
-    /// The order is that of what costs and tells least: which action is meant, who asks, whether that is
-    /// allowed; only then the parameters and the body are read.
+    /// The cheapest and least telling checks come first: action, sender, permission. The parameters
+    /// and the body are parsed last.
     async fn handle(
         &self,
         request: &ApiRequest,
@@ -113,7 +113,7 @@ impl Router<'_> {
         }
     }
 
-    /// Who asks, and in which roles. Of an action that is open to everybody, nobody is asked.
+    /// Authenticates the sender and chooses its roles. A public action has no sender.
     async fn requester(
         &self,
         request: &ApiRequest,
@@ -173,7 +173,7 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Session>
 
 /// The header that names the role in which a request acts.
 const ROLE: &str = "x-role";
-/// The header that names the zone that a client is in.
+/// The header that names the client's time zone.
 const TIMEZONE: &str = "x-timezone";
 
 /// What answers a request.
@@ -193,7 +193,7 @@ impl Found<'_> {
     }
 }
 
-/// What time it is for the client, in the zone that it says it is in.
+/// The time for the client, in the zone of its header.
 fn clock(headers: &HeaderMap) -> Result<Clock, ApiError> {
     match headers.get(TIMEZONE).map(|zone| zone.to_str().unwrap_or("?").trim()) {
         None | Some("") => Ok(Clock::utc()),
@@ -228,7 +228,7 @@ fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
     Ok(Value::Object(params))
 }
 
-/// A body that is longer keeps a thread busy for long enough to be read elsewhere, in bytes.
+/// Bodies over so many bytes are parsed on the CPU queue.
 const LONG: usize = 256 * 1024;
 
 async fn body(state: &State, request: &ApiRequest) -> Result<Value, ApiError> {

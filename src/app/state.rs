@@ -25,7 +25,8 @@ pub struct State {
     auth: Auth,
     policy: Arc<Policy>,
     caches: Arc<Caches>,
-    /// Definitions of collections are changed one after the other, and while nobody writes by them.
+    /// Held for writing while definitions of collections change, for reading while records are
+    /// written by them.
     definitions: Arc<RwLock<()>>,
 }
 
@@ -68,20 +69,20 @@ impl State {
         self.caches.settings.get_or_read(async || Settings::read(&self.source).await).await
     }
 
-    /// The turn to change definitions of collections. Who writes by those that there are comes first.
+    /// Waits for the exclusive right to change definitions of collections. Writes that use the
+    /// present definitions finish first.
     pub(super) async fn definitions(&self) -> OwnedRwLockWriteGuard<()> {
         Arc::clone(&self.definitions).write_owned().await
     }
 
-    /// Keeps the definitions of collections as they are: what is written by them meanwhile goes into the
-    /// columns that they speak of, and not into others of the same names. Whoever has it already must not
-    /// ask for it.
+    /// Keeps the definitions of collections from changing, so that a write goes into the columns
+    /// that it was planned for. Must not be called by whoever holds it already.
     pub(super) async fn kept_definitions(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.definitions).read_owned().await
     }
 
-    /// Reads the definitions of collections again, unless they are others than these by now. To be done
-    /// while they are kept.
+    /// Reads the definitions of collections again, unless they have been replaced since `known`.
+    /// The caller holds [`State::kept_definitions`].
     pub(super) async fn renew_definitions(&self, known: &Arc<Catalog>) -> Result<(), DataError> {
         if Arc::ptr_eq(known, &self.source.catalog()) {
             self.source.set_catalog(collections::load(&self.source).await?);
@@ -89,8 +90,8 @@ impl State {
         Ok(())
     }
 
-    /// Forgets what was read of its database, and reads it again: what somebody else changed there
-    /// counts from now on.
+    /// Drops everything that was read from the database, and reads it again: changes by other
+    /// programs take effect.
     pub async fn reload(&self) -> Result<(), AppError> {
         let turn = self.definitions().await;
         self.source.set_catalog(collections::load(&self.source).await?);

@@ -1,11 +1,10 @@
-//! What roles open to a user, remembered from one request to the next.
+//! Caches what roles open to a user, from one request to the next.
 //!
-//! To find it out is a dozen look-ups, and a scope must be read with the user's own values; the same
-//! user asks for the same collection again and again. What was found holds for one user, one set of
-//! roles, one [`Acl`] and one [`Catalog`]: each of them is replaced as a whole when something of it
-//! changes, and with another of them nothing is remembered. What holds for one request alone, as its
-//! scope asks for the time, or is too large to be kept for every user, is remembered as long as the
-//! request.
+//! A decision takes a dozen look-ups, and a scope is resolved with the user's own values; the same
+//! user asks for the same collection again and again. A cache is valid for one user, one set of
+//! roles, one [`Acl`] and one [`Catalog`]: these are replaced as a whole when they change, and a
+//! cache of others is dropped. Decisions that depend on the time, and scopes too large to keep for
+//! each user, are cached for one request.
 
 use std::sync::{Arc, Weak};
 
@@ -18,14 +17,14 @@ use crate::data::{
     Access, Action, Catalog, Clock, DataError, Filter, Record, Variables, asks_for_time, resolve,
 };
 
-/// So many answers are kept; the oldest goes for the next.
+/// Decisions that are kept; the oldest is replaced.
 const MAX_DECISIONS: usize = 16;
-/// So many parts (values and lists, a long text for several) a scope has at most that is kept for a user.
+/// Parts (values, lists, each 64 bytes of a text) of the largest scope that is kept for a user.
 const MAX_SCOPE_PARTS: usize = 64;
 /// Bytes of a text that count as one part.
 const PART_BYTES: usize = 64;
 
-/// What some roles open to one user.
+/// The decisions for one user in one set of roles.
 #[derive(Debug)]
 pub struct AccessCache {
     // Not kept alive by what a user who has gone left behind. An address is not given away again
@@ -37,7 +36,7 @@ pub struct AccessCache {
     known: Decisions,
 }
 
-/// What was found out of some collections and actions.
+/// Decisions, by collection and action.
 #[derive(Debug, Default)]
 pub struct Decisions(Mutex<Vec<Entry>>);
 
@@ -88,18 +87,18 @@ impl Decisions {
     }
 }
 
-/// Who asks what is open, in which request.
+/// What a decision depends on beside the roles.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessContext<'a> {
-    /// The roles as they are: those that the cache is of.
+    /// The permissions, which must be those of the cache.
     pub acl: &'a Arc<Acl>,
-    /// The collections as they are: those that the cache is of.
+    /// The collections, which must be those of the cache.
     pub catalog: &'a Arc<Catalog>,
-    /// What scopes mean by the user: the one that the cache is of.
+    /// The variables of the user, who must be that of the cache.
     pub user: &'a Record,
     /// When.
     pub clock: Clock,
-    /// What was found out for this request alone.
+    /// The decisions for this request alone.
     pub request: &'a Decisions,
 }
 
@@ -149,7 +148,7 @@ impl AccessCache {
         access
     }
 
-    /// What is open, and whether it is to be kept for the next request.
+    /// Decides, and says whether the decision may be kept for other requests.
     fn decide(&self, asking: &AccessContext<'_>, collection: &str, action: Action) -> (Option<Access>, bool) {
         let name = match action {
             Action::View => "list",
@@ -179,7 +178,7 @@ impl AccessCache {
         (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), lasting)
     }
 
-    /// A scope with the values of whoever asks, and whether it is small enough to be kept.
+    /// Resolves a scope with the user's values, and says whether it is small enough to keep.
     fn scope(&self, asking: &AccessContext<'_>, given: &Json) -> Result<(Filter, bool), DataError> {
         let variables = Variables {
             user: Some(asking.user),
@@ -201,12 +200,12 @@ fn parts(scope: &Json) -> usize {
     }
 }
 
-/// What is open to a user in the roles in which it acted last.
+/// The cache of a user for the roles in which it acted last.
 #[derive(Debug, Default)]
 pub struct LatestAccess(ArcSwapOption<AccessCache>);
 
 impl LatestAccess {
-    /// What these roles open, which is found out as it is asked for.
+    /// The cache for these roles; a new one where the last was of others.
     #[must_use]
     pub fn of(&self, acl: &Arc<Acl>, catalog: &Arc<Catalog>, active: &ActiveRoles<'_>) -> Arc<AccessCache> {
         let known = self.0.load_full();

@@ -1,4 +1,4 @@
-//! In which of its user's roles a request acts.
+//! Chooses the roles in which a request acts.
 
 use super::definition::ROOT;
 
@@ -104,10 +104,10 @@ impl ChooseError {
     }
 }
 
-/// In which of the roles that its user has a request acts: the one that `X-Role` names, else the
-/// user's default, else the first. [`UNION_ROLE`] among those held only says what the default is.
-/// Where the mode knows no union, one that is asked for is the default role; where it knows nothing
-/// else, `X-Role` is not read.
+/// Chooses among the roles that the user has: the one that `X-Role` names, else the user's default,
+/// else the first. [`UNION_ROLE`] among those held only marks the default. In
+/// [`RoleMode::Default`], asking for the union gives the default role; in
+/// [`RoleMode::OnlyUseUnion`], `X-Role` is ignored.
 pub fn choose<'a>(
     held: &[HeldRole<'a>],
     wanted: Option<&str>,

@@ -1,5 +1,5 @@
-//! Actions, and what is granted of them: made once for each strategy and each configured
-//! collection, so that a decision is a look-up.
+//! Grants, precomputed for each strategy and each configured collection, so that a decision is a
+//! look-up.
 
 use std::collections::HashMap;
 use std::sync::Arc;

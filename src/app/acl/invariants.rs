@@ -1,5 +1,5 @@
-//! Rules that no permission sets aside. Each is a question with everything it needs as an
-//! argument; the error is the sentence to answer with.
+//! Invariants that no permission overrides. Each check takes everything that it needs as arguments;
+//! its error is the sentence to answer with.
 
 use http::StatusCode;
 

@@ -1,4 +1,4 @@
-//! Reading what roles may do.
+//! Reads what roles may do from the database.
 //!
 //! A role's strategy is the one of the data source (`dataSourcesRoles`); a role that has none there
 //! gets the one of `roles`. Permissions on collections are read from `dataSourcesRolesResources`

@@ -1,4 +1,4 @@
-//! What may be reached: which fields of which records.
+//! A permission: which fields of which records.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -65,8 +65,8 @@ impl Permission {
         }
     }
 
-    /// The same for a collection that does not know who made its records: without the scopes that
-    /// ask for it. `None` when no other is left, as NocoBase refuses the request then.
+    /// Drops the scopes that ask who created a record, for a collection that does not know it.
+    /// `None` if no other scope is left: the request is refused then, as in NocoBase.
     #[must_use]
     pub fn without_creators(self) -> Option<Self> {
         if !self.scopes.iter().any(asks_for_creator) {
@@ -76,8 +76,8 @@ impl Permission {
         (!left.is_empty()).then(|| Self { fields: self.fields, scopes: left.into() })
     }
 
-    /// What either reaches. Where both have fields and scopes of their own, the fields of one are
-    /// reached in the records of the other too, as in NocoBase.
+    /// The union of two permissions. If both have fields and scopes of their own, the fields of one
+    /// are also open in the records of the other, as in NocoBase.
     pub(super) fn union(self, other: &Self) -> Self {
         let fields = match (self.fields, &other.fields) {
             (Some(own), Some(others)) if others.is_subset(&own) => Some(own),
@@ -93,7 +93,7 @@ impl Permission {
         Self { fields, scopes }
     }
 
-    /// The fields that both reach, in the records that `other` reaches.
+    /// The intersection of the fields, in the records that `other` reaches.
     pub(super) fn narrowed_to(&self, other: &Self) -> Self {
         let fields = match (&self.fields, &other.fields) {
             (Some(own), Some(others)) => Some(Arc::new(own.intersection(others).cloned().collect())),

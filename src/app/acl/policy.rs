@@ -67,7 +67,7 @@ impl Policy {
         self.is_management(source) || self.is_management(association)
     }
 
-    /// What a resource that is open gives to whoever asks.
+    /// The permission that an open resource gives: everything, or what the user created.
     pub(super) fn given(&self, resource: &str) -> &'static Permission {
         given(self.reach(resource))
     }
@@ -115,7 +115,7 @@ impl Opened {
         Self { all: false, actions: Vec::new(), given: given(reach) }
     }
 
-    /// What it gives to an action, if it opens it.
+    /// The permission for an action, if it is opened.
     pub(super) fn permission(&self, action: &str) -> Option<&'static Permission> {
         (self.all || self.actions.contains(&action)).then_some(self.given)
     }

@@ -1,8 +1,7 @@
-//! Writing what roles may do, and reading it back as it is stored.
+//! Writes what roles may do, and reads it as it is stored.
 //!
-//! Each function does what one action of the API asks for, with JSON in and out. What writes takes
-//! a transaction, so that the caller can do more in it; after the commit the caller reads the
-//! [`super::Acl`] again. The guards are asked in here.
+//! Each function implements one action of the API, with JSON in and out. Writing functions take a
+//! transaction, so that the caller can do more in it. They check the invariants.
 
 mod body;
 mod error;

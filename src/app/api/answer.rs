@@ -1,4 +1,4 @@
-//! What an action gives, as it goes out.
+//! The answer of an action, and its JSON.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::data::Written;
 
-/// What an action gives.
+/// The answer of an action.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// `{"data": ...}`

@@ -65,7 +65,7 @@ impl Call<'_> {
         self.session.as_ref().ok_or_else(|| AuthError::EmptyToken.into())
     }
 
-    /// The same call, of the host itself: who may do it has been decided.
+    /// The same call with everything open, for an action that has decided itself who may do it.
     pub(super) fn as_host(&self) -> Call<'_> {
         Call {
             state: self.state,
@@ -118,8 +118,8 @@ impl Call<'_> {
         key.ok_or_else(|| ApiError::bad_request("say which record is meant: filterByTk is missing"))
     }
 
-    /// Refuses parameters of the query string that are not among `known`: one that has no effect
-    /// would be believed to have one.
+    /// Refuses parameters other than `known`: one that is ignored would be thought to have an
+    /// effect.
     pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         // The gateway has read the first: it chose this application. The second asks for just this.
         let read = |name: &&String| *name == "__appName" || *name == "strict";

@@ -13,12 +13,12 @@ use crate::app::error::AppError;
 use crate::app::plugin::PluginError;
 use crate::data::{DataError, DatabaseError};
 
-/// The code of an answer that comes from what is known of the tables being out of date.
+/// The code where definitions in memory are not those of the database.
 const OUTDATED: &str = "DEFINITIONS_OUTDATED";
-/// The code of an answer to one of many who changed the same at the same time.
+/// The code where too many changed the same at the same time.
 const CONFLICT: &str = "CONFLICT";
 
-/// When a client may ask again what is not available now.
+/// Seconds after which a client may retry what is unavailable now.
 const SECONDS_TO_WAIT: u64 = 5;
 
 /// An error as the API answers it: `{"errors": [{"message", "code"?}]}`.
@@ -64,7 +64,8 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the application failed at this request")
     }
 
-    /// What is in the database is not what is known of it here; done again, it may be.
+    /// 500: the tables are not as the definitions in memory say; the request is tried once more
+    /// with new ones.
     fn outdated(reason: impl std::fmt::Display) -> Self {
         tracing::warn!(%reason, "a request met a table that is not as it is known");
         let sentence = "the application's tables are not as its collections say";
@@ -226,7 +227,7 @@ impl From<DatabaseError> for ApiError {
     }
 }
 
-/// Why the database cannot be worked on now, in words that do not tell where it is.
+/// Says why the database is unavailable, without naming where it is.
 fn out_of_reach(error: &DatabaseError) -> &'static str {
     match error {
         DatabaseError::Busy(_) => "the application's database is held by others now; try again",

@@ -74,7 +74,7 @@ fn number(params: &Value, name: &str) -> Result<Option<u64>, ApiError> {
     }
 }
 
-/// A whole number that is not negative, and not greater than the most that it may be.
+/// Parses a whole number from 0 to `most`.
 pub(super) fn whole(name: &str, given: &str, most: u64) -> Result<u64, ApiError> {
     let digits = given.strip_prefix('+').unwrap_or(given);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -101,7 +101,7 @@ pub(super) fn words(params: &Value, name: &str) -> Result<Vec<String>, ApiError>
     Ok(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
 }
 
-/// A list at its commas, but for those within brackets: options behind a name.
+/// Splits a list at its commas, except within parentheses, which hold options of a name.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut begin) = (Vec::new(), 0_i32, 0);
     for (at, character) in text.char_indices() {

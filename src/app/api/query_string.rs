@@ -27,7 +27,7 @@ pub(in crate::app) fn parse(text: &str) -> Result<Map<String, Value>, ApiError> 
     Ok(root.into_iter().map(|(name, node)| (name, node.into_json())).collect())
 }
 
-/// A value while the string is read: what becomes an array is known only at its end.
+/// A value while the string is parsed; only the end shows whether it is an array.
 enum Node {
     Text(String),
     Texts(Vec<String>),

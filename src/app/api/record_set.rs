@@ -7,7 +7,7 @@ use crate::data::{Association, Catalog, Collection};
 /// The records that a request is about.
 pub(in crate::app) struct RecordSet {
     pub(in crate::app) collection: Collection,
-    /// Of one record, those that belong to it by an association, and that association's target.
+    /// The association of one record that leads to them, and its target.
     pub(in crate::app) behind: Option<Behind>,
 }
 
@@ -18,7 +18,7 @@ pub(in crate::app) struct Behind {
 }
 
 impl RecordSet {
-    /// The place that a path names, when there is one.
+    /// The records that a path names, if there are any.
     pub(in crate::app) fn find(
         catalog: &Catalog,
         resource: &str,
@@ -31,7 +31,7 @@ impl RecordSet {
         Some(Self { collection, behind: Some(Behind { key: Value::from(key), association, target }) })
     }
 
-    /// Whether its records know this action.
+    /// Whether the records have this action.
     pub(in crate::app) fn has(&self, action: &str) -> bool {
         match action {
             "list" | "get" | "create" | "update" | "destroy" => true,

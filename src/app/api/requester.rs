@@ -1,4 +1,4 @@
-//! For whom a request is answered: who it is, in which roles, at what time of day.
+//! The requester: who sends a request, in which roles, at what local time.
 
 use std::sync::{Arc, OnceLock};
 
@@ -28,7 +28,7 @@ pub struct Requester {
     role: Option<Arc<str>>,
 }
 
-/// The requester of a session: in which of the user's roles it acts is decided here.
+/// Makes the requester of a session, and chooses the roles in which it acts.
 pub(in crate::app) async fn of(
     state: &State,
     session: &Arc<Session>,
@@ -68,7 +68,7 @@ pub(in crate::app) async fn of(
 }
 
 impl Requester {
-    /// Refuses what the roles do not open.
+    /// Checks that the roles open an action.
     pub(in crate::app) fn check(&self, target: &Target, set: Option<&RecordSet>) -> Result<(), ApiError> {
         let Some(guard) = &self.guard else { return Ok(()) };
         let (roles, action) = (&**guard.access_cache.roles(), &*target.action);
@@ -104,7 +104,7 @@ impl Requester {
         Self { guard: None, ..self.clone() }
     }
 
-    /// Nobody in particular.
+    /// The requester of a public action: nobody.
     pub(in crate::app) fn anybody(clock: Clock) -> Self {
         Self { session: None, clock, guard: None, roles: Arc::default(), role: None }
     }
@@ -157,7 +157,7 @@ impl Requester {
     }
 }
 
-/// What some roles open, for one user at one time.
+/// Decides what is open for one user in some roles, during one request.
 #[derive(Debug)]
 pub(super) struct RoleGuard {
     acl: Arc<Acl>,
@@ -170,8 +170,8 @@ pub(super) struct RoleGuard {
     answers: Decisions,
 }
 
-/// An association of the management that a snippet opens for this request: who may give roles may
-/// see to whom, whatever its strategy says of users.
+/// An association of the management that a snippet opens for this request: whoever may give roles
+/// sees the users, whatever its strategy says of them.
 #[derive(Debug)]
 struct Managed {
     source: String,

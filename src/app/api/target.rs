@@ -1,4 +1,4 @@
-//! Which resource and action a path means.
+//! Parses a path into the resource and the action that it means.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -49,7 +49,7 @@ impl Target {
         Ok(Self { resource, association, action, key })
     }
 
-    /// The name under which what answers it is known: `posts`, `posts.tags`.
+    /// The name of the resource in the registry: `posts`, `posts.tags`.
     pub(in crate::app) fn name(&self) -> String {
         match &self.association {
             Some((_, name)) => format!("{}.{name}", self.resource),

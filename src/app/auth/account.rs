@@ -1,4 +1,4 @@
-//! What people do with accounts: change a password, sign up, be removed.
+//! Accounts: changing a password, signing up, being removed.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
-//! Who is asking: sign-in, tokens, sessions.
+//! Authentication: sign-in, tokens, sessions.
 //!
-//! `sign_in.rs` lets people in, as an authenticator of the application allows (`authenticator.rs`)
-//! and no faster than `throttle.rs` lets anybody guess; `names.rs` finds whose name is meant; `account.rs` changes passwords and signs
-//! people up by the rules in `accounts.rs`; `api_keys.rs` lets programs in. `token.rs` signs and
-//! checks, `policy.rs` judges how long that counts, `renewal.rs` replaces what has ended, and
-//! `session_cache.rs` remembers users, keys and ended tokens. `ticket.rs` lets an operator sign somebody
-//! in. A request with a good token of a known user is let in without asking the database.
+//! `sign_in.rs` signs users in by an authenticator (`authenticator.rs`), throttled by
+//! `throttle.rs`; `names.rs` finds the user of a name; `account.rs` changes passwords and signs
+//! users up by the rules in `accounts.rs`; `api_keys.rs` authenticates programs. `token.rs` signs
+//! and verifies tokens, `policy.rs` judges their age, `renewal.rs` replaces those that have
+//! expired, and `session_cache.rs` keeps users, keys and blocked tokens in memory. `ticket.rs` lets
+//! an operator sign somebody in. A request with a good token of a known user does not touch the
+//! database.
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Of an application that starts.
+    /// Opens it, when the application starts.
     pub(super) async fn open(source: DataSource, secret: &[u8], caches: &Caches) -> Result<Self, DataError> {
         let sessions = Arc::clone(&caches.sessions);
         sessions.load_blocked(&source, Utc::now()).await?;
@@ -119,12 +120,12 @@ impl Auth {
         self.keys.store(Arc::new(Keys::new(secret)));
     }
 
-    /// Checks a token. One that has ended a short while ago is replaced: see [`Session::renewed`].
+    /// Checks a token. One that expired a short while ago is replaced: see [`Session::renewed`].
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Session>, AuthError> {
         self.check(token, true, Utc::now()).await
     }
 
-    /// Checks a token, of a request that could not be given another one: a stream.
+    /// Checks a token of a stream, which could not be given another one.
     pub async fn authenticate_stream(&self, token: &str) -> Result<Arc<Session>, AuthError> {
         self.check(token, false, Utc::now()).await
     }

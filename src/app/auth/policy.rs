@@ -1,7 +1,7 @@
 //! How long tokens and sessions last, by NocoBase's rules (`tokenControlConfig`).
 //!
-//! A token lives for a while and is then replaced by a new one, as long as its user comes back in
-//! time; a session, which begins with a sign-in, ends for good after another while.
+//! A token expires after a while and is replaced, as long as its user returns in time; a session,
+//! which starts with a sign-in, ends for good after a longer while.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Replacing tokens that have ended by new ones.
+//! Replaces expired tokens.
 //!
-//! A session has one token at a time: `issuedTokens` says which. Of several requests that come with
-//! the same ended token, one replaces it and the others are given the same new one, for a short
-//! while: a browser sends many at once. Afterwards the old token is refused.
+//! A session has one token at a time, which `issuedTokens` names. If several requests come with the
+//! same expired token, as from a browser, one replaces it and the others are given the same new one
+//! for a short while. After that the old token is refused.
 
 use std::collections::HashMap;
 use std::sync::Arc;

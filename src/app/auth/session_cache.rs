@@ -1,4 +1,4 @@
-//! What memory keeps of users, API keys and tokens that were signed out.
+//! Keeps users, API keys and blocked tokens in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
 use super::user::{Derived, User};
 
-/// Users kept in memory, and API keys; beyond that all are forgotten and read again as they come.
+/// Users and API keys that are kept; when there are more, all are dropped and read again on demand.
 const MAX_USERS: usize = 10_000;
 
 /// A user, and since when tokens count.
@@ -31,7 +31,7 @@ pub(in crate::app) struct SessionCache {
     users: LazyMap<i64, Option<Known>>,
     /// API keys by their tokens' IDs, and whether there is such a key.
     keys: LazyMap<Uuid, bool>,
-    /// Counts the changes of both, so that what was read before one is not kept after it.
+    /// Counts the changes of both: what was read before a change is not kept after it.
     changes: AtomicU64,
     /// Tokens that were signed out, and when they would have ended (in seconds).
     blocked: LazyMap<Uuid, i64>,
@@ -57,7 +57,7 @@ impl SessionCache {
         Ok(())
     }
 
-    /// From now on the token is refused; those that have ended by themselves are forgotten.
+    /// Refuses a token from now on, until it would have expired by itself.
     pub(super) fn block(&self, token: Uuid, until: i64) {
         self.blocked.insert(token, until);
     }

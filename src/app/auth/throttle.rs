@@ -1,10 +1,10 @@
-//! How often somebody may guess a password.
+//! Throttles guessing of passwords.
 //!
 //! Failures are counted by account and client address together, by account alone and by address
-//! alone, whichever of its names an account is called by and however that is spelled. They drain away with time: who has used up the first dozen may try on at a slow pace. An
-//! attempt is counted before the password is looked at, so that many at once gain nothing, and
-//! taken back when it was right. A table of a fixed size holds a moment for each; accounts and
-//! addresses themselves are not kept.
+//! alone, under whichever of its names and spellings an account is addressed. They decay with time:
+//! after the first dozen, attempts go on at a slow pace. An attempt is counted before the password
+//! is checked, so that parallel attempts gain nothing, and taken back if it was right. A table of
+//! fixed size holds the time of decay of each counter; accounts and addresses are not stored.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -1,4 +1,4 @@
-//! Tickets: what an operator gives somebody to sign in with once, within a minute.
+//! Tickets: an operator gives one to somebody, who signs in with it once, within a minute.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Tickets {
         text
     }
 
-    /// Whose ticket it is. It is used up by this, whatever comes after.
+    /// Redeems a ticket; gives its user. It cannot be used again, whatever the caller does with it.
     pub(super) fn redeem(&self, text: &str, now: Instant) -> Option<i64> {
         let ticket = self.open.lock().remove(&hash(text))?;
         (ticket.until > now).then_some(ticket.user_id)

@@ -26,11 +26,11 @@ pub struct User {
     pub default_role: Option<String>,
     /// All of it that may be shown.
     pub record: Record,
-    /// What is made of it as it is asked for.
+    /// What is derived from it on demand.
     pub(crate) derived: Derived,
 }
 
-/// What is made of a user, and kept as long as the user is as it was.
+/// What is derived from a user on demand, and kept until the user changes.
 #[derive(Default)]
 pub(crate) struct Derived {
     variables: OnceLock<Record>,
@@ -61,12 +61,12 @@ impl User {
         self.derived.variables.get_or_init(|| user_variables::of(&self.record, &self.roles))
     }
 
-    /// What its roles open to it, as far as that is known.
+    /// The cache of what its roles open to it.
     pub(in crate::app) fn latest_access(&self) -> &LatestAccess {
         &self.derived.latest_access
     }
 
-    /// The same with this role and no other, remembered for the role that was asked for last.
+    /// The user with this role and no other; cached for the role that was asked for last.
     pub(super) fn in_role(&self, role: &str) -> Arc<Self> {
         if let Some(known) = self.derived.through_key.load_full().filter(|known| known.roles == [role]) {
             return known;

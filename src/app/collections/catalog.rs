@@ -1,4 +1,5 @@
-//! The catalog: the system's collections with what was added to them, and those that users made.
+//! Builds the catalog: the collections of the system with the fields that were added, and those
+//! that users defined.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::definition::{self, Defined, text, truth};
 use crate::app::system;
 use crate::data::{Catalog, Collection, DataError, DataSource, Field, Filter, Query, Record, Sort};
 
-/// Reads what is written down.
+/// Reads the definitions, and builds the catalog of them.
 pub(in crate::app) async fn load(source: &DataSource) -> Result<Arc<Catalog>, DataError> {
     let base = source.catalog().base();
     let collections = source.find(&system::USER_COLLECTIONS, rows()).await?;
@@ -30,7 +31,7 @@ pub(in crate::app) async fn tables(source: &DataSource) -> Result<Vec<Collection
     Ok(names.iter().filter_map(|row| text(row, "name")).map(Collection::new).collect())
 }
 
-/// The whole definition of a field: what is written in columns, and what is beside them.
+/// Merges the columns and the options of a definition's row.
 pub(super) fn whole(row: &Record) -> Map<String, Value> {
     let mut definition = match row.get("options") {
         Some(Value::Object(options)) => options.clone(),
@@ -44,8 +45,8 @@ pub(super) fn whole(row: &Record) -> Map<String, Value> {
     definition
 }
 
-/// The catalog of what is written down. What cannot be read is left out: a definition that another
-/// program wrote must not keep the application from starting.
+/// Builds the catalog. A definition that cannot be read is skipped: what another program wrote must
+/// not keep the application from starting.
 pub(super) fn build(base: &Arc<Catalog>, collections: &[Record], fields: &[Record]) -> Catalog {
     let mut by_collection: BTreeMap<&str, Vec<Defined>> = BTreeMap::new();
     for row in fields {
@@ -79,7 +80,7 @@ pub(super) fn build(base: &Arc<Catalog>, collections: &[Record], fields: &[Recor
     base.with_all(own.into_values())
 }
 
-/// A collection as it is defined.
+/// Builds a collection from its definition.
 pub(super) fn collection(name: &str, options: &Map<String, Value>, fields: Vec<Defined>) -> Collection {
     let given = |name: &str| fields.iter().any(|field| field.name() == name);
     let has_key =

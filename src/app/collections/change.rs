@@ -1,7 +1,7 @@
-//! Making, changing and removing collections: rows, tables and catalog together.
+//! Creates, changes and removes collections: rows, tables and catalog together.
 //!
-//! Where the engine has transactions of the schema, all of it happens or nothing; what MySQL and MariaDB
-//! make for good is taken back when what comes after fails.
+//! On engines with transactional DDL, all of it happens or nothing; on MySQL and MariaDB, what was
+//! created is dropped again if a later step fails.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Making, changing and removing fields, with the columns and collections that they need.
+//! Creates, changes and removes fields, with the columns and collections that they need.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Associations: the fields that they refer by, and the collections between two others.
+//! Prepares associations: foreign keys, and the collections in between.
 
 use serde_json::{Map, Value, json};
 
@@ -44,8 +44,7 @@ pub(super) fn with_defaults(
     given
 }
 
-/// Sees to it that what an association needs is there: the columns that refer, the collection
-/// between the two.
+/// Creates what an association needs: the foreign keys, and the collection in between.
 pub(super) async fn prepare(
     transaction: &mut Transaction,
     collection: &Collection,

@@ -1,9 +1,9 @@
-//! The collections that users make: how they are written down, and what becomes of them.
+//! The collections that users define: their definitions, and how they change.
 //!
-//! `definition.rs` reads a definition in NocoBase's words, `options.rs` checks what one may say, `catalog.rs` makes of all that are
-//! written down (the tables `collections` and `fields`) the catalog that records are read and
-//! written by, `change.rs`, `fields.rs` and `links.rs` change them: rows (`rows.rs`), tables and catalog together.
-//! `wire.rs` gives them the shape in which clients see them.
+//! `definition.rs` parses a definition in NocoBase's words, `options.rs` checks its options,
+//! `catalog.rs` builds the catalog from the tables `collections` and `fields`; `change.rs`,
+//! `fields.rs` and `links.rs` change rows (`rows.rs`), tables and catalog together; `columns.rs`
+//! has what they share. `wire.rs` converts definitions to what clients see.
 
 mod catalog;
 mod change;

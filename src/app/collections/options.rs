@@ -1,6 +1,6 @@
-//! What a definition may say. An option that has an effect is checked; one that sounds as if it had
-//! and has none here is refused, so that nobody relies on it; every other one is kept for clients.
-//! `man/definitions.md` lists them.
+//! Checks the options of definitions. An option that has an effect is checked; one that sounds as
+//! if it had one and has none here is refused, so that nobody relies on it; every other one is kept
+//! for clients. `man/definitions.md` lists them.
 //!
 //! Only what a request gives is checked: what is written down already is read as it is.
 

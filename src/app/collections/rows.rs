@@ -1,4 +1,4 @@
-//! The rows of definitions, and what a transaction knows of them.
+//! Rows of definitions, and the catalog that a transaction knows.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) async fn next_place(
     Ok(last.and_then(|row| row.get("sort")?.as_i64()).unwrap_or(0) + 1)
 }
 
-/// Reads a collection as it is written down now, and lets the transaction know it.
+/// Reads a collection again, and puts it into the catalog of the transaction.
 pub(super) async fn refresh(transaction: &mut Transaction, name: &str) -> Result<Collection, DataError> {
     let row = transaction.find_one(&USER_COLLECTIONS, Query::filter(Filter::eq("name", name))).await?;
     let fields = Query::filter(Filter::eq("collectionName", name)).sort(Sort::ascending("sort"));

@@ -1,4 +1,4 @@
-//! Definitions in the shape in which clients see them: what is beside the columns stands among them.
+//! Converts definitions to what clients see: options stand among the columns.
 
 use std::collections::BTreeMap;
 

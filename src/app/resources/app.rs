@@ -1,4 +1,4 @@
-//! `app`: what everybody may know of the application, and making it forget what it remembers.
+//! `app`: public facts about the application, and reading its database again.
 
 use serde_json::json;
 
@@ -33,8 +33,8 @@ async fn info(call: &Call<'_>) -> Result<Answer, ApiError> {
     })))
 }
 
-/// Reads the database again. A restart is asked for so that what was changed there counts; this does
-/// that, and no other request has to wait meanwhile.
+/// Reads the database again. Whoever asks for a restart wants changes in the database to take
+/// effect; this does that without making other requests wait.
 async fn reload(call: &Call<'_>) -> Result<Answer, ApiError> {
     call.state.reload().await?;
     Ok(Answer::Bare(json!({})))

@@ -188,7 +188,7 @@ async fn list_meta(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(collections::meta(&source.catalog(), &definitions, &fields)))
 }
 
-/// Changes definitions: one change after the other, each to its end.
+/// Runs a change of definitions: one at a time, each to its end.
 async fn define<T: Send + 'static, W>(
     call: &Call<'_>,
     work: impl FnOnce(DataSource) -> W,
@@ -219,8 +219,8 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(Value::Object(collections::collection_to_wire(&row))))
 }
 
-/// The collections that are meant to be changed or removed; none of the system's, which have no
-/// definitions.
+/// The filter of the collections to be changed or removed. Refuses those of the system, which have
+/// no definitions.
 fn meant(call: &Call<'_>) -> Result<Filter, ApiError> {
     let named = match call.params.get("filterByTk") {
         Some(Value::Array(names)) => names.as_slice(),

@@ -27,7 +27,7 @@ where
     Ok(call.state.source().transact(work).await?)
 }
 
-/// The page that was asked for of what is listed whole.
+/// Cuts the requested page out of a whole list.
 pub(super) fn paged(call: &Call<'_>, all: Vec<Value>) -> Result<Answer, ApiError> {
     let Some(page) = Parameters::of(call).page()? else { return Ok(Answer::Data(Value::Array(all))) };
     let count = all.len() as u64;
@@ -37,14 +37,14 @@ pub(super) fn paged(call: &Call<'_>, all: Vec<Value>) -> Result<Answer, ApiError
     Ok(Answer::List { data, count, page: page.number, page_size: page.size })
 }
 
-/// The values of the body that a client may set: those of these fields. Others are left out, as
-/// clients send back whole records with what the host set in them.
+/// The values of the body for these fields. Others are left out: clients send back whole records
+/// with what the host set in them.
 pub(super) fn settable(call: &Call<'_>, fields: &[&str]) -> Result<Record, ApiError> {
     let given = call.values()?.iter().filter(|(name, _)| fields.contains(&name.as_str()));
     Ok(given.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// The records that fit, without hidden fields, in the order of a field: what an update answers.
+/// Reads the records that an update changed, in the order of a field, without hidden fields.
 pub(super) async fn changed(
     call: &Call<'_>,
     collection: &Collection,

@@ -1,4 +1,4 @@
-//! What a resource of the system is: one value that says everything about it.
+//! The descriptor of a resource: one value that says everything about it.
 //!
 //! The router finds actions in it, the permissions read who may call them, the catalog takes its
 //! collection, and the hooks read what a change of its records invalidates. A table of data and plain

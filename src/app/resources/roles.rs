@@ -77,7 +77,7 @@ async fn check(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::Data(acl.describe(roles, current, mode, always_shown)))
 }
 
-/// With which of its roles the caller begins from now on.
+/// Sets the role with which the caller begins from now on.
 pub(super) async fn set_default_role(call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.session()?.user.id;
     let set = in_transaction(call, || {

@@ -1,4 +1,4 @@
-//! Whether this host may work with an application's data.
+//! The version of an application's system tables.
 
 use std::cmp::Ordering;
 
@@ -29,7 +29,7 @@ pub(in crate::app) async fn check(source: &DataSource) -> Result<(), AppError> {
     }
 }
 
-/// How `found` stands to the host's version; `None` when it is no version.
+/// Compares `found` with the host's version; `None` if it is no version.
 fn compare(found: &str) -> Option<Ordering> {
     let host = Version::parse(SYSTEM_VERSION).ok()?;
     Some(Version::parse(found).ok()?.cmp_precedence(&host))

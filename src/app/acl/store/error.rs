@@ -21,7 +21,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// As what happens in somebody else's transaction: what the database failed stays what it is.
+    /// Converts it for the transaction of somebody else: an error of the database stays what it is.
     pub(in crate::app) fn into_data(self) -> DataError {
         match self {
             Self::Data(error) => error,

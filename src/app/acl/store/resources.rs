@@ -314,8 +314,8 @@ pub async fn role_collections(
     Ok(collections.iter().map(row).collect())
 }
 
-/// What follows when a collection was removed: nothing is left of what was allowed with it, and a
-/// later one of the same name begins without.
+/// Removes all permissions on a collection that was removed: a later one of the same name starts
+/// without any.
 pub async fn collection_destroyed(
     transaction: &mut Transaction,
     data_source: &str,
@@ -326,8 +326,8 @@ pub async fn collection_destroyed(
     Ok(())
 }
 
-/// What follows when a field was made: as in NocoBase, every configured action of its collection
-/// gets it. A list that means all fields stays empty, or it would come to mean this one.
+/// Adds a new field to every configured action of its collection, as in NocoBase. A list that means
+/// all fields stays empty, or it would come to mean this one.
 pub async fn field_created(
     transaction: &mut Transaction,
     data_source: &str,
@@ -345,8 +345,8 @@ pub async fn field_created(
     .await
 }
 
-/// What follows when a field was removed: no action lists it. One that listed nothing else is
-/// removed with it, because an empty list may mean all fields.
+/// Removes a field that was removed from every action. An action that lists nothing else is removed
+/// with it, because an empty list may mean all fields.
 pub async fn field_destroyed(
     transaction: &mut Transaction,
     data_source: &str,

@@ -1,4 +1,4 @@
-//! Roles themselves: their strategies, who begins with which, what goes with them.
+//! Roles: their strategies, the default role of each user, and what is removed with a role.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -41,8 +41,8 @@ pub async fn update_strategy(
     Ok(Json::Object(written))
 }
 
-/// What follows when a role was made or changed: its strategy is the one of the main data source,
-/// and where it is the default, no other is. The caller has asked the guards.
+/// Follows a role that was created or changed: writes its strategy to the main data source, and
+/// where it is the default, makes no other the default. The caller has checked the invariants.
 pub async fn role_saved(transaction: &mut Transaction, role: &str) -> Result<(), StoreError> {
     let saved = known_role(transaction, role).await?;
     let strategy = saved.get("strategy").cloned().unwrap_or_default();
@@ -55,8 +55,7 @@ pub async fn role_saved(transaction: &mut Transaction, role: &str) -> Result<(),
     Ok(())
 }
 
-/// What follows when a role was removed: nobody has it any more, and nothing is left of what it
-/// was allowed.
+/// Follows a role that was removed: takes it from its users, and removes its permissions.
 pub async fn role_destroyed(transaction: &mut Transaction, role: &str) -> Result<(), StoreError> {
     let its = Filter::eq("roleName", role);
     resources::destroy(transaction, its.clone()).await?;

@@ -1,4 +1,4 @@
-//! Keys, as requests name them.
+//! Parses the keys of records in requests.
 //!
 //! A text is one key, as it is: in a path, in `filterByTk` and in a filter. Several are a list
 //! (`filterByTk[]=a&filterByTk[]=b`), and the parts of a key of several fields have their names
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::app::api::ApiError;
 use crate::data::{Collection, Field, Filter};
 
-/// The records that a key, several of them or the parts of one mean; `None` where nothing is said.
+/// A filter for one key, several keys, or the parts of one; `None` if none is given.
 pub(super) fn filter(collection: &Collection, given: &Value) -> Result<Option<Filter>, ApiError> {
     let fields = collection.key();
     let given = read(&fields, given);

@@ -1,9 +1,9 @@
-//! What is done with the records of every collection: `posts:list`, `posts/1/tags:add`.
+//! The actions on the records of every collection: `posts:list`, `posts/1/tags:add`.
 //!
-//! `parameters.rs` reads what was asked for, and `strict.rs` refuses unknown names in it; `read.rs`,
-//! `write.rs` and `links.rs` do it through [`crate::data`], for whom [`super::Requester`] says.
-//! Resources of the system add actions of their own beside these, and rules beneath them
-//! ([`crate::app::resources`]).
+//! `parameters.rs` parses the request, `strict.rs` refuses unknown names in it; `read.rs`,
+//! `write.rs` and `links.rs` do the work through [`crate::data`] with the access of the
+//! [`super::Requester`]. Resources of the system add actions of their own, and rules for their
+//! records ([`crate::app::resources`]).
 
 use super::answer::Answer;
 use super::call::{Answering, Call};
@@ -25,8 +25,8 @@ pub(in crate::app) use moves::{Method, Moving};
 pub(in crate::app) use parameters::Parameters;
 pub(in crate::app) use strict::check as check_names;
 
-/// Answers a list of those records of a collection that are meant: for resources with rules of their
-/// own, which have decided who may ask.
+/// Lists records of a collection among `among`, with everything open: for resources that have
+/// decided themselves who may ask.
 pub(in crate::app) async fn list_of(
     call: &Call<'_>,
     collection: &Collection,
@@ -37,7 +37,7 @@ pub(in crate::app) async fn list_of(
     read::list_among(&call.as_host(), &set, among).await
 }
 
-/// Answers one record of a collection of those that are meant; see [`list_of`].
+/// Gets one record of a collection among `among`; see [`list_of`].
 pub(in crate::app) async fn get_of(
     call: &Call<'_>,
     collection: &Collection,

@@ -1,4 +1,4 @@
-//! What a request to move something says, of records and of definitions alike.
+//! Parses a request to move a record or a definition.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What a request says of the records that it means.
+//! Parses the parameters that say which records a request means.
 
 use serde_json::Value;
 
@@ -60,13 +60,13 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The records that are meant; an error when nothing says so: what would change all records was
-    /// hardly meant.
+    /// The filter of the records that are meant. An error if nothing restricts it: to change all
+    /// records was hardly meant.
     pub(in crate::app) fn meant(&self, collection: &Collection) -> Result<Filter, ApiError> {
         self.meant_or(collection, None)
     }
 
-    /// The same; all records are meant where the parameter `all` is true and nothing else says which.
+    /// As [`Parameters::meant`], but all records are meant where the parameter `all` is true.
     pub(super) fn meant_or(&self, collection: &Collection, all: Option<&str>) -> Result<Filter, ApiError> {
         let by_key = self.by_key(collection)?;
         let filter = self.filter()?;

@@ -1,9 +1,9 @@
-//! Which records belong to the one that a path names.
+//! Limits records to those that belong to the record that the path names.
 
 use crate::app::api::{ApiError, Call, RecordSet};
 use crate::data::{AssociationKind, DataError, Filter, Query, Record, Within};
 
-/// Which records of a place a path means.
+/// Which records of a set a path means.
 pub(super) enum ParentScope {
     /// All of them: the path names no record that they belong to.
     Unlimited,
@@ -13,7 +13,7 @@ pub(super) enum ParentScope {
     Missing,
 }
 
-/// Finds out which records of a place the path of a call means.
+/// Finds out which records of a set the path of a call means.
 pub(super) async fn parent_scope(call: &Call<'_>, set: &RecordSet) -> Result<ParentScope, ApiError> {
     let Some(behind) = &set.behind else { return Ok(ParentScope::Unlimited) };
     let association = &behind.association;
@@ -45,7 +45,7 @@ pub(super) async fn parent_scope(call: &Call<'_>, set: &RecordSet) -> Result<Par
     }))
 }
 
-/// A key that no record could have is of no record.
+/// Treats a key that no record can have as one that no record has.
 fn known(found: Result<Option<Record>, DataError>) -> Result<Option<Record>, ApiError> {
     match found {
         Err(DataError::Invalid { .. }) => Ok(None),

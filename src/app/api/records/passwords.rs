@@ -1,4 +1,4 @@
-//! Passwords on their way into records: only their hashes are stored.
+//! Hashes passwords before they are written.
 
 use std::pin::Pin;
 
@@ -10,7 +10,7 @@ use crate::app::state::State;
 use crate::app::system::USERS;
 use crate::data::{Collection, FieldType, Record};
 
-/// The values of a record with its passwords hashed, and those of the records nested in it.
+/// Hashes the passwords in the values of a record, and of the records nested in it.
 pub(super) fn hashed<'a>(
     state: &'a State,
     collection: &'a Collection,

@@ -8,7 +8,7 @@ use crate::app::api::list::{self, Page};
 use crate::app::api::{Answer, ApiError, Call, RecordSet};
 use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
 
-/// Records that are given without pages at most.
+/// Records that are listed without pages at most.
 const MAX_WITHOUT_PAGES: u64 = 100_000;
 /// The largest number of rows that engines know.
 const MAX_ROWS: u64 = i64::MAX as u64;
@@ -49,7 +49,7 @@ fn empty(page: Option<Page>) -> Answer {
     }
 }
 
-/// Refuses so many records that are to be given without pages.
+/// Refuses to list more records than that without pages.
 fn check_number(found: usize) -> Result<(), ApiError> {
     if u64::try_from(found).is_ok_and(|found| found <= MAX_WITHOUT_PAGES) {
         return Ok(());
@@ -59,7 +59,8 @@ fn check_number(found: usize) -> Result<(), ApiError> {
     )))
 }
 
-/// Which page of which records a list is asked for; `None` for records of one that does not exist.
+/// Parses the page and the query of a list; the query is `None` if the path names a record that
+/// does not exist.
 async fn asked(
     call: &Call<'_>,
     set: &RecordSet,
@@ -88,7 +89,7 @@ async fn asked(
     Ok((page, Some(query)))
 }
 
-/// All records that fit a query whose page has so many.
+/// Counts all records of a query, of whose page `found` were read.
 async fn count(
     call: &Call<'_>,
     set: &RecordSet,

@@ -1,4 +1,4 @@
-//! Refuses names that mean nothing, where a request or its application asks for that.
+//! Refuses unknown names, if the request or its application asks for that.
 //!
 //! As recorded, NocoBase passes over unknown names in `except`, `appends`, `whitelist`, `blacklist`,
 //! `updateAssociationValues` and bodies, and so does this host. With the parameter `strict=true`, or

@@ -26,12 +26,12 @@ pub(super) fn given<'a>(call: &'a mut Call<'_>) -> Given<'a> {
 /// Records that one request makes at most.
 const MAX_RECORDS: usize = 10_000;
 
-/// The parameters by which all records are meant: what NocoBase calls it.
+/// The parameters that allow changing or removing all records, with NocoBase's names.
 const ALL_UPDATED: &str = "forceUpdate";
 const ALL_DESTROYED: &str = "truncate";
 
-/// The values of a record, with the passwords in them hashed: that takes its time, and belongs into
-/// no transaction.
+/// Hashes the passwords in a record's values: it takes time, and must not happen within a
+/// transaction.
 async fn values(call: &Call<'_>, collection: &Collection, given: Record) -> Result<Record, ApiError> {
     passwords::hashed(call.state, collection, given).await
 }
@@ -96,7 +96,7 @@ pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<A
     Ok(Answer::Data(Value::Object(made)))
 }
 
-/// The filter for the records that belong to the one that a query is limited to.
+/// A filter for the records that belong to the one that the path names.
 async fn belonging(call: &Call<'_>, set: &RecordSet, within: &Within) -> Result<Filter, ApiError> {
     let association = &within.association;
     let target = set.records();
@@ -200,7 +200,7 @@ async fn update_each(
     Ok(Answer::Data(Value::Array(call.state.source().transact(work).await?)))
 }
 
-/// What keys are put in order by: numbers as such, also where they are written as texts.
+/// Orders keys: numbers by value, also where they are texts.
 fn by_key(key: &Value) -> (Option<i64>, String) {
     let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
     (text.parse().ok(), text)
@@ -286,9 +286,9 @@ async fn find_or_create(
     Ok(Answer::Data(Value::Object(call.state.source().find_or_make(records, &sought, work).await?)))
 }
 
-/// Refuses an action on records that are named and not all open for it, as NocoBase does where they
-/// are removed: to answer that nothing was done would look as if there were nothing. (Where they are
-/// changed by a key, it answers with none, and so does this host.)
+/// Refuses an action on named records that are not all open for it, as NocoBase does when records
+/// are removed: answering that nothing was done would look as if there were nothing. (An update by
+/// key answers with an empty list, as in NocoBase.)
 async fn check_reach(
     call: &Call<'_>,
     records: &Collection,
@@ -314,7 +314,7 @@ async fn check_reach(
     Ok(())
 }
 
-/// Refuses an action on what belongs to a record that is there and may not be seen.
+/// Refuses an action on what belongs to a record that exists and may not be seen.
 async fn check_source(call: &Call<'_>, set: &RecordSet) -> Result<(), ApiError> {
     let Some(behind) = &set.behind else { return Ok(()) };
     let named = Filter::eq(set.collection.single_key()?.name(), behind.key.clone());
