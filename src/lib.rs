@@ -34,7 +34,7 @@
 //!
 //! `GET /api/__app/crm/posts:list`: `gateway/listener.rs` accepts, `gateway/selector.rs` reads
 //! which application is meant, [`supervisor::Supervisor::visit`] gives it (starting it on the
-//! first visit), and [`app::App::api`] finds the collection and the action (`app/api/`), checks the
+//! first visit), and [`app::App::api`] finds the action (`app/router.rs`, `app/resources/`), checks the
 //! token (`app/auth/`) and what its roles open (`app/acl/`), and reads what is asked for
 //! (`app/api/records/`). [`data`] makes a statement of it (`data/filter/`, `data/records/`), keeping
 //! to what the roles open, and runs it on [`database`]; the answer goes back through the gateway's
