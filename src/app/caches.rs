@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::acl::Acl;
-use super::auth::SessionCache;
+use super::auth::session_cache::SessionCache;
 use super::cached::Cached;
 use super::settings::Settings;
 

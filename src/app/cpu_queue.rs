@@ -25,9 +25,9 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 static CROWDS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
 
 /// A queue longer than this is run in idle time.
-const CROWD: usize = 8;
+const MAX_FOREGROUND: usize = 8;
 /// An idle-priority probe that takes longer than this shows that there is no idle time.
-const SPARE: Duration = Duration::from_millis(50);
+const MAX_PROBE: Duration = Duration::from_millis(50);
 
 /// The niceness of its threads (`nice(1)`).
 const NICE: i32 = 10;
@@ -60,7 +60,7 @@ impl CpuQueue {
     ) -> Option<T> {
         let waiting = Waiting::enter(&self.waiting);
         let own = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        let is_crowd = self.waiting.load(Ordering::Relaxed) > CROWD && is_time_to_spare().await;
+        let is_crowd = self.waiting.load(Ordering::Relaxed) > MAX_FOREGROUND && is_time_to_spare().await;
         let all = if is_crowd { &CROWDS } else { &TURNS };
         let turn = Arc::clone(all).acquire_owned().await.ok()?;
         drop(waiting);
@@ -95,7 +95,7 @@ async fn is_time_to_spare() -> bool {
         let sum = (0..300_000_u64).fold(0, |sum, number| std::hint::black_box(sum ^ number));
         let _ = sender.send(sum);
     });
-    begun.is_ok() && tokio::time::timeout(SPARE, receiver).await.is_ok()
+    begun.is_ok() && tokio::time::timeout(MAX_PROBE, receiver).await.is_ok()
 }
 
 /// Lowers the calling thread to idle priority (`SCHED_IDLE`).
@@ -161,7 +161,7 @@ mod tests {
         let crowds = async {
             let mut idle = 0;
             while idle == 0 {
-                let crowd = (0..2 * CROWD + cores()).map(|_| line.run(is_idle));
+                let crowd = (0..2 * MAX_FOREGROUND + cores()).map(|_| line.run(is_idle));
                 let done = futures_util::future::join_all(crowd).await;
                 idle = done.into_iter().filter(|idle| *idle == Some(true)).count();
             }

@@ -229,7 +229,7 @@ fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
 }
 
 /// Bodies over so many bytes are parsed on the CPU queue.
-const LONG: usize = 256 * 1024;
+const MAX_INLINE_BODY: usize = 256 * 1024;
 
 async fn body(state: &State, request: &ApiRequest) -> Result<Value, ApiError> {
     if request.body.is_empty() {
@@ -242,7 +242,7 @@ async fn body(state: &State, request: &ApiRequest) -> Result<Value, ApiError> {
             "send the body as JSON, with Content-Type: application/json",
         ));
     }
-    let read = if request.body.len() > LONG {
+    let read = if request.body.len() > MAX_INLINE_BODY {
         let body = request.body.clone();
         let read = state.auth().cpu_queue().run(move || serde_json::from_slice(&body)).await;
         read.ok_or_else(|| ApiError::internal("there is no thread to read a long body"))?

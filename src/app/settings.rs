@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::acl::RoleMode;
-use super::auth::AccountRules;
+use super::auth::accounts::AccountRules;
 use super::system::SYSTEM_SETTINGS;
 use crate::data::{DataError, DataSource, Filter, Query, Sort};
 

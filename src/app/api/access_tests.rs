@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::tests::{missing, send, sign_in};
 use super::*;
-use crate::app::plugin::{Hook, Plugin, PluginFuture};
+use crate::app::plugin::{Plugin, PluginFuture};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::app::{App, AppOptions, State, auth::Credentials};
@@ -514,20 +514,15 @@ impl Plugin for Counting {
     }
 
     fn enable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
-        Box::pin(async {
-            if self.refuses.load(Ordering::SeqCst) {
-                return Err("there is nothing to count".to_owned());
-            }
-            self.works.store(true, Ordering::SeqCst);
-            Ok(())
-        })
+        let refuses = self.refuses.load(Ordering::SeqCst);
+        self.works.store(!refuses, Ordering::SeqCst);
+        let done = if refuses { Err("there is nothing to count".to_owned()) } else { Ok(()) };
+        Box::pin(std::future::ready(done))
     }
 
     fn disable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
-        Box::pin(async {
-            self.works.store(false, Ordering::SeqCst);
-            Ok(())
-        })
+        self.works.store(false, Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parses a path into the resource and the action that it means.
 
+use std::borrow::Cow;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -50,10 +52,10 @@ impl Target {
     }
 
     /// The name of the resource in the registry: `posts`, `posts.tags`.
-    pub(in crate::app) fn name(&self) -> String {
+    pub(in crate::app) fn name(&self) -> Cow<'_, str> {
         match &self.association {
-            Some((_, name)) => format!("{}.{name}", self.resource),
-            None => self.resource.clone(),
+            Some((_, name)) => Cow::Owned(format!("{}.{name}", self.resource)),
+            None => Cow::Borrowed(&self.resource),
         }
     }
 

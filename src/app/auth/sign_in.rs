@@ -130,7 +130,7 @@ impl Auth {
         let Some(id) = id else {
             return Err(AuthError::NoSuchUser(user.unwrap_or("with the role root").to_owned()));
         };
-        let life = TimeDelta::from_std(ticket::LIFE).unwrap_or_default();
+        let life = TimeDelta::from_std(ticket::TICKET_LIFETIME).unwrap_or_default();
         Ok((self.tickets.issue(id, Instant::now()), Utc::now() + life))
     }
 

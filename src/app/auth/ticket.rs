@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 /// How long a ticket is good.
-pub(super) const LIFE: Duration = Duration::from_secs(60);
+pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The tickets nobody has used yet. Only their hashes are kept, in memory alone.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Tickets {
         let text = URL_SAFE_NO_PAD.encode(secret);
         let mut open = self.open.lock();
         open.retain(|_, ticket| ticket.until > now);
-        open.insert(hash(&text), Ticket { user_id, until: now + LIFE });
+        open.insert(hash(&text), Ticket { user_id, until: now + TICKET_LIFETIME });
         text
     }
 
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(tickets.redeem("nosuch", now), None);
         assert_eq!(tickets.redeem(&first, now), Some(1));
         assert_eq!(tickets.redeem(&first, now), None, "used");
-        assert_eq!(tickets.redeem(&second, now + LIFE), None, "too late");
+        assert_eq!(tickets.redeem(&second, now + TICKET_LIFETIME), None, "too late");
         assert_eq!(tickets.redeem(&second, now), None, "used up by the attempt");
     }
 
@@ -66,7 +66,7 @@ mod tests {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let text = tickets.issue(1, now);
         assert!(!format!("{tickets:?}").contains(&text));
-        tickets.issue(2, now + LIFE);
+        tickets.issue(2, now + TICKET_LIFETIME);
         assert_eq!(tickets.open.lock().len(), 1);
     }
 }

@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 use crate::data::{Association, AssociationKind, DataError, Field, FieldType, Generator, OnDelete, Through};
 
 /// Digits of a decimal whose definition says nothing of them.
-const PRECISION: u32 = 30;
-const SCALE: u32 = 10;
+const DEFAULT_PRECISION: u32 = 30;
+const DEFAULT_SCALE: u32 = 10;
 /// Digits of a decimal at most: what MySQL holds.
-const LARGEST_PRECISION: u64 = 65;
-const LARGEST_SCALE: u64 = 30;
+const MAX_PRECISION: u64 = 65;
+const MAX_SCALE: u64 = 30;
 /// Characters of a string at most: what PostgreSQL holds.
-const LARGEST_LENGTH: u64 = 10_485_760;
+const MAX_LENGTH: u64 = 10_485_760;
 /// Characters of a nanoid, where nothing else is said.
-const NANOID_SIZE: u64 = 12;
+const DEFAULT_NANOID_LENGTH: u64 = 12;
 const NANOID_ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// What a definition of a field is of.
@@ -181,11 +181,11 @@ fn column_type(
 /// The length that a string is defined with.
 fn length(name: &str, definition: &Map<String, Value>) -> Result<Option<u32>, DataError> {
     let Some(given) = definition.get("length").filter(|given| !given.is_null()) else { return Ok(None) };
-    let length = given.as_u64().filter(|length| (1..=LARGEST_LENGTH).contains(length));
+    let length = given.as_u64().filter(|length| (1..=MAX_LENGTH).contains(length));
     let length = length.and_then(|length| u32::try_from(length).ok());
-    length.map(Some).ok_or_else(|| {
-        refused(name, format!("length is a whole number from 1 to {LARGEST_LENGTH}, not {given}"))
-    })
+    length
+        .map(Some)
+        .ok_or_else(|| refused(name, format!("length is a whole number from 1 to {MAX_LENGTH}, not {given}")))
 }
 
 fn decimal(name: &str, definition: &Map<String, Value>) -> Result<FieldType, DataError> {
@@ -199,8 +199,8 @@ fn decimal(name: &str, definition: &Map<String, Value>) -> Result<FieldType, Dat
                 refused(name, format!("{key} is a whole number of at most {largest}, not {given}"))
             }),
     };
-    let scale = number("scale", SCALE, LARGEST_SCALE)?;
-    let precision = number("precision", PRECISION.max(scale), LARGEST_PRECISION)?;
+    let scale = number("scale", DEFAULT_SCALE, MAX_SCALE)?;
+    let precision = number("precision", DEFAULT_PRECISION.max(scale), MAX_PRECISION)?;
     if precision == 0 || scale > precision {
         return Err(refused(name, "a decimal has as many digits as there are behind its point, at least"));
     }
@@ -208,7 +208,7 @@ fn decimal(name: &str, definition: &Map<String, Value>) -> Result<FieldType, Dat
 }
 
 fn nanoid(name: &str, definition: &Map<String, Value>) -> Result<Generator, DataError> {
-    let size = definition.get("size").and_then(Value::as_u64).unwrap_or(NANOID_SIZE);
+    let size = definition.get("size").and_then(Value::as_u64).unwrap_or(DEFAULT_NANOID_LENGTH);
     let size = usize::try_from(size).ok().filter(|size| (1..=255).contains(size));
     let size = size.ok_or_else(|| refused(name, "size is a whole number from 1 to 255"))?;
     let alphabet: Vec<char> = text(definition, "customAlphabet").unwrap_or(NANOID_ALPHABET).chars().collect();
