@@ -23,8 +23,8 @@
 //! `nbapps create --id crm --start`: `bin/nbapps.rs` hands the arguments to [`cli::main`], which
 //! parses them in `cli/commands/create.rs` and builds a [`protocol::CreateApplication`].
 //! [`client::Client`] connects (starting a daemon where none answers) and sends it as one line.
-//! In the daemon, `control/connection.rs` reads the line, `control/dispatch.rs` finds the method
-//! and calls [`supervisor::Supervisor::create`]. That checks everything, writes the row of the
+//! In the daemon, `control/connection.rs` reads the line, `control/dispatch.rs` finds the handler
+//! of the method, and that calls [`supervisor::Supervisor::create`]. That checks everything, writes the row of the
 //! registry (`supervisor/registry.rs`), has `supervisor/provision.rs` make the database through
 //! [`database::Database`] and [`app::install`] the system tables and the root user, moves the
 //! state along (`supervisor/lifecycle.rs`), and starts it. Each stage goes back as a `progress`

@@ -15,7 +15,7 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::Host;
+use super::handlers::RequestHandler;
 use super::lines::{LineMemory, LineReader};
 use super::link::Link;
 use super::peer::Peer;
@@ -32,7 +32,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(2);
 /// What each connection is served with.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    pub(super) host: Arc<Host>,
+    pub(super) handler: Arc<RequestHandler>,
     pub(super) memory: LineMemory,
     pub(super) closing: CancellationToken,
 }
@@ -47,13 +47,13 @@ pub(super) async fn refuse(mut stream: Stream, error: RpcError) {
 
 /// Serves a connection to its end.
 pub(super) async fn run(stream: Stream, peer: Peer, admitted: bool, guest: Guest, service: Service) {
-    let Service { host, memory, closing } = service;
+    let Service { handler, memory, closing } = service;
     let (receiver, sender) = tokio::io::split(stream);
     let (lines, queue) = mpsc::channel(QUEUE);
     let link = Link::new(lines, peer, closing.child_token());
     let writing = tokio::spawn(write(sender, queue, link.gone.clone()));
     if admitted {
-        let read = read(LineReader::new(receiver, memory), &link, &host, &guest).await;
+        let read = read(LineReader::new(receiver, memory), &link, &handler, &guest).await;
         if let Some(error) = read.err() {
             link.send(Response::error(None, error)).await;
         }
@@ -75,7 +75,7 @@ pub(super) async fn run(stream: Stream, peer: Peer, admitted: bool, guest: Guest
 async fn read(
     mut lines: LineReader<ReadHalf<Stream>>,
     link: &Link,
-    host: &Arc<Host>,
+    handler: &Arc<RequestHandler>,
     guest: &Guest,
 ) -> Result<(), RpcError> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
@@ -95,9 +95,9 @@ async fn read(
         guest.touch();
         match Request::parse(&line.bytes) {
             Ok(request) => {
-                let (host, link) = (Arc::clone(host), link.clone());
+                let (handler, link) = (Arc::clone(handler), link.clone());
                 guest.requests.spawn(async move {
-                    host.answer(request, link).await;
+                    handler.dispatch(request, link).await;
                     drop((place, line.memory));
                 });
             }

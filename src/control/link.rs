@@ -1,12 +1,12 @@
 //! The way back to a client, for whatever answers it.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::parameters::Answer;
 use super::peer::Peer;
-use crate::protocol::{Message, Notification, Outcome, RequestId, Response};
+use crate::protocol::{Message, Notification, Outcome, RequestId, Response, RpcError};
 
 /// What a request's task has of its connection.
 #[derive(Debug, Clone)]
@@ -39,8 +39,8 @@ impl Link {
         self.send(Notification { method: method.to_owned(), params }).await
     }
 
-    /// Sends the outcome of a request; a request without an ID is not answered.
-    pub(super) async fn answer(&self, id: Option<RequestId>, result: Answer) {
+    /// Sends the response to a request, its result as JSON text; a request without an ID gets none.
+    pub(super) async fn respond(&self, id: Option<RequestId>, result: Result<Box<RawValue>, RpcError>) {
         let outcome = match result {
             Ok(result) => Outcome::Result(result),
             Err(error) => Outcome::Error(error),

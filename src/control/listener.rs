@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Service};
-use super::dispatch::Host;
+use super::handlers::RequestHandler;
 use super::lines::LineMemory;
 use super::peer::Peer;
 use super::room::Room;
@@ -138,11 +138,11 @@ impl ControlSocket {
 
     /// Answers connections until `closing`; then lets them send their last answers and removes
     /// the socket's file.
-    pub async fn serve(mut self, host: Arc<Host>, closing: CancellationToken) {
+    pub async fn serve(mut self, handler: Arc<RequestHandler>, closing: CancellationToken) {
         // Who asks while this cannot be written believes for longer that the daemon is starting.
         let _ = write_lock(&mut self.lock, false);
         let connections = TaskTracker::new();
-        let service = Service { host, memory: LineMemory::new(), closing: closing.clone() };
+        let service = Service { handler, memory: LineMemory::new(), closing: closing.clone() };
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,

@@ -15,7 +15,7 @@ use super::configuration::Configuration;
 use super::descriptors::Shares;
 use super::directory::DataDirectory;
 use super::{StartError, logging, readiness};
-use crate::control::{ControlSocket, Host, HostFacts, group_id};
+use crate::control::{ControlSocket, HostFacts, RequestHandler, group_id};
 use crate::database::Location;
 use crate::gateway::Gateway;
 use crate::protocol::CreatedRootUser;
@@ -63,8 +63,8 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
         let supervisor = supervisor.clone();
         async move { supervisor.start_with_main().await }
     });
-    let host = Arc::new(Host::new(facts, supervisor.clone(), shutdown.clone()));
-    let control = tokio::spawn(socket.serve(host, shutdown.clone()));
+    let handler = Arc::new(RequestHandler::new(facts, supervisor.clone(), shutdown.clone()));
+    let control = tokio::spawn(socket.serve(handler, shutdown.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers");
     readiness::tell("READY=1");
     gateway.run(supervisor.clone(), shutdown).await;

@@ -6,20 +6,88 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A method: what it is called, what it takes, what it gives.
+/// A method: its name, its parameters and its result.
 pub trait Method {
     /// The name on the wire.
     const NAME: &'static str;
     /// One sentence for documentation.
     const SUMMARY: &'static str;
+    /// Whether it is a command or a query.
+    const KIND: MethodKind;
     /// Its parameters.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
     /// Its result.
     type Result: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 }
 
-macro_rules! methods {
-    ($($type:ident $name:literal ($params:ty) -> $result:ty : $summary:literal;)*) => {
+/// Whether the daemon logs who called a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodKind {
+    /// Changes the host or an application; the daemon logs who called it.
+    Command,
+    /// Reads or waits.
+    Query,
+}
+
+/// Calls the macro of this name with the table of all methods: for each its kind, type, name,
+/// parameters, result and summary.
+///
+/// This is the only list of methods: their types, the documentation and the daemon's dispatch are
+/// generated from it.
+macro_rules! for_each_method {
+    ($callback:ident) => {
+        $callback! {
+            query HostHello "host.hello" (Hello) -> Welcome:
+                "Greets the daemon and checks that both sides speak the same protocol version.";
+            query HostInfoMethod "host.info" (Nothing) -> HostInfo:
+                "Tells what the daemon is, where it keeps things and how many applications it has.";
+            command HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
+                "Drains requests, stops the applications and ends the daemon.";
+            query RpcDiscover "rpc.discover" (Nothing) -> Value:
+                "Lists every method with JSON Schemas of its parameters and result.";
+            command AppCreate "app.create" (CreateApplication) -> Created:
+                "Creates an application, with its database and its first user.";
+            query AppList "app.list" (ListApplications) -> ApplicationList:
+                "Lists the applications, or the deleted ones.";
+            query AppSummaries "app.summaries" (ListSummaries) -> ApplicationSummaries:
+                "Lists the applications with no more than a table of them shows.";
+            query AppGet "app.get" (OneApplication) -> Application:
+                "Describes one application.";
+            command AppStart "app.start" (ChangeState) -> StateChanged:
+                "Starts an application.";
+            command AppStop "app.stop" (ChangeState) -> StateChanged:
+                "Stops an application and holds it against visits.";
+            command AppRestart "app.restart" (ChangeState) -> StateChanged:
+                "Stops an application, if it is running, and starts it.";
+            command AppUpdate "app.update" (UpdateApplication) -> Application:
+                "Changes an application's settings.";
+            command AppDelete "app.delete" (DeleteApplication) -> Deleted:
+                "Deletes an application; its data stays for undelete unless it is purged.";
+            command AppUndelete "app.undelete" (OneApplication) -> Application:
+                "Brings a deleted application back, as it was.";
+            query AppWait "app.wait" (WaitForState) -> Application:
+                "Waits until an application is in a state.";
+            query AppVisit "app.visit" (VisitApplication) -> Visit:
+                "Gives the address of an application's pages, with a sign-in that works once if asked.";
+            query AppLogs "app.logs" (ReadLogs) -> Logs:
+                "Reads an application's log and follows it if asked.";
+            command AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:
+                "Replaces an application's JWT secret; all of its tokens end.";
+            query EventsSubscribe "events.subscribe" (SubscribeEvents) -> Subscribed:
+                "Sends every event from now on, until the connection closes.";
+            query OperationListMethod "operation.list" (Nothing) -> OperationList:
+                "Lists the operations under way and the last that ended.";
+            query OperationGet "operation.get" (OneOperation) -> Operation:
+                "Describes one operation.";
+            query OperationWait "operation.wait" (OneOperation) -> Operation:
+                "Waits for the end of an operation.";
+        }
+    };
+}
+pub(crate) use for_each_method;
+
+macro_rules! declare {
+    ($($kind:ident $type:ident $name:literal ($params:ty) -> $result:ty : $summary:literal;)*) => {
         $(
             #[doc = concat!("`", $name, "`: ", $summary)]
             #[derive(Debug, Clone, Copy)]
@@ -28,6 +96,7 @@ macro_rules! methods {
             impl Method for $type {
                 const NAME: &'static str = $name;
                 const SUMMARY: &'static str = $summary;
+                const KIND: MethodKind = declare!(@kind $kind);
                 type Params = $params;
                 type Result = $result;
             }
@@ -39,54 +108,11 @@ macro_rules! methods {
             vec![$(describe::<$type>(schemas)),*]
         }
     };
+    (@kind command) => { MethodKind::Command };
+    (@kind query) => { MethodKind::Query };
 }
 
-methods! {
-    HostHello "host.hello" (Hello) -> Welcome:
-        "Greets the daemon and checks that both sides speak the same protocol version.";
-    HostInfoMethod "host.info" (Nothing) -> HostInfo:
-        "Tells what the daemon is, where it keeps things and how many applications it has.";
-    HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
-        "Drains requests, stops the applications and ends the daemon.";
-    RpcDiscover "rpc.discover" (Nothing) -> Value:
-        "Lists every method with JSON Schemas of its parameters and result.";
-    AppCreate "app.create" (CreateApplication) -> Created:
-        "Creates an application, with its database and its first user.";
-    AppList "app.list" (ListApplications) -> ApplicationList:
-        "Lists the applications, or the deleted ones.";
-    AppSummaries "app.summaries" (ListSummaries) -> ApplicationSummaries:
-        "Lists the applications with no more than a table of them shows.";
-    AppGet "app.get" (OneApplication) -> Application:
-        "Describes one application.";
-    AppStart "app.start" (ChangeState) -> StateChanged:
-        "Starts an application.";
-    AppStop "app.stop" (ChangeState) -> StateChanged:
-        "Stops an application and holds it against visits.";
-    AppRestart "app.restart" (ChangeState) -> StateChanged:
-        "Stops an application, if it is running, and starts it.";
-    AppUpdate "app.update" (UpdateApplication) -> Application:
-        "Changes an application's settings.";
-    AppDelete "app.delete" (DeleteApplication) -> Deleted:
-        "Deletes an application; its data stays for undelete unless it is purged.";
-    AppUndelete "app.undelete" (OneApplication) -> Application:
-        "Brings a deleted application back, as it was.";
-    AppWait "app.wait" (WaitForState) -> Application:
-        "Waits until an application is in a state.";
-    AppVisit "app.visit" (VisitApplication) -> Visit:
-        "Gives the address of an application's pages, with a sign-in that works once if asked.";
-    AppLogs "app.logs" (ReadLogs) -> Logs:
-        "Reads an application's log and follows it if asked.";
-    AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:
-        "Replaces an application's JWT secret; all of its tokens end.";
-    EventsSubscribe "events.subscribe" (SubscribeEvents) -> Subscribed:
-        "Sends every event from now on, until the connection closes.";
-    OperationListMethod "operation.list" (Nothing) -> OperationList:
-        "Lists the operations under way and the last that ended.";
-    OperationGet "operation.get" (OneOperation) -> Operation:
-        "Describes one operation.";
-    OperationWait "operation.wait" (OneOperation) -> Operation:
-        "Waits for the end of an operation.";
-}
+for_each_method!(declare);
 
 /// A method as documentation shows it.
 #[derive(Debug, Clone, Serialize)]

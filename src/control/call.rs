@@ -1,0 +1,47 @@
+//! A call of a method, and what its handler gives for it.
+
+use std::future::Future;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::link::Link;
+use crate::protocol::methods::Method;
+use crate::protocol::{RequestId, RpcError};
+
+/// Handles one method of the socket.
+pub(super) trait Handle<M: Method> {
+    /// Does what the method says, and gives its result.
+    fn handle(&self, params: M::Params, call: &Call) -> impl Future<Output = Handled<M>> + Send;
+}
+
+/// What a handler gives: the reply to its method, or why there is none.
+pub(super) type Handled<M> = Result<Reply<<M as Method>::Result>, RpcError>;
+
+/// One call of a method, as its handler sees it.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The ID that the client gave the request. The response to a call without one is not sent.
+    pub(super) id: Option<RequestId>,
+    /// The client that called.
+    pub(super) link: Link,
+}
+
+/// A method's result, and what goes on once it is sent.
+pub(super) struct Reply<R> {
+    pub(super) result: R,
+    pub(super) afterwards: Option<BoxFuture<'static, ()>>,
+}
+
+impl<R> Reply<R> {
+    /// Sends the result, then runs `afterwards` to its end.
+    pub(super) fn then(result: R, afterwards: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { result, afterwards: Some(afterwards.boxed()) }
+    }
+}
+
+impl<R> From<R> for Reply<R> {
+    fn from(result: R) -> Self {
+        Self { result, afterwards: None }
+    }
+}

@@ -1,0 +1,48 @@
+//! The handlers of the methods, one file for each family: `host.*` and `rpc.*`, `app.*`,
+//! `operation.*`, and the two that go on after their response, `events.subscribe` and `app.logs`.
+
+mod applications;
+mod host;
+mod operations;
+mod streams;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::supervisor::Supervisor;
+
+/// What the daemon knows of itself.
+#[derive(Debug, Clone)]
+pub struct HostFacts {
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// Where it keeps its data.
+    pub data_directory: PathBuf,
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// The configuration file it read, if any.
+    pub config_file: Option<PathBuf>,
+    /// The address it listens on for HTTP.
+    pub listen: String,
+    /// Where the main application's pages are.
+    pub main_url: String,
+}
+
+/// Handles the requests of all connections.
+#[derive(Debug)]
+pub struct RequestHandler {
+    facts: HostFacts,
+    supervisor: Arc<Supervisor>,
+    shutdown: CancellationToken,
+}
+
+impl RequestHandler {
+    /// Handles requests about these applications; `host.shutdown` cancels `shutdown`.
+    #[must_use]
+    pub fn new(facts: HostFacts, supervisor: Arc<Supervisor>, shutdown: CancellationToken) -> Self {
+        Self { facts, supervisor, shutdown }
+    }
+}
