@@ -23,7 +23,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nbapps::client::{Address, Client};
-use nbapps::database::{Database, Location};
+use nbapps::internals::{Database, Location};
 use nbapps::protocol::methods::AppCreate;
 use nbapps::protocol::{AppId, CreateApplication, DatabaseMode, DatabaseRequest};
 use tokio::net::UnixDatagram;

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nbapps::database::{Database, Location};
+use nbapps::internals::{Database, Location};
 use sea_query::{Expr, Query};
 use serde_json::{Value, json};
 use tokio::net::UnixDatagram;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use nbapps::protocol::DatabaseRequest;
-use nbapps::supervisor::SecretKey;
+use nbapps::internals::SecretKey;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 

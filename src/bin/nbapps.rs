@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    nbapps::cli::main()
+    nbapps::cli_main()
 }

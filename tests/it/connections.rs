@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 
 use mysql_async::prelude::Queryable;
-use nbapps::database::{Database, DatabaseError, Location};
+use nbapps::internals::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};

@@ -1,7 +1,7 @@
 //! Rows of the registry that somebody damaged: each hurts its own application, and no other.
 
 use macro_rules_attribute::apply;
-use nbapps::database::{Engine, Location};
+use nbapps::internals::{Engine, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use nbapps::database::{Database, Location};
+use nbapps::internals::{Database, Location};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

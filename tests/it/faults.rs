@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt as _;
 use mysql_async::prelude::Queryable;
-use nbapps::database::{Database, DatabaseError, Location, Value};
+use nbapps::internals::{Database, DatabaseError, Location, Value};
 use sea_query::{ColumnDef, Query, Table};
 use serde_json::{Value as Json, json};
 

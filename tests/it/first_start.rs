@@ -3,7 +3,7 @@
 use std::fs;
 
 use macro_rules_attribute::apply;
-use nbapps::database::{Engine, Location};
+use nbapps::internals::{Engine, Location};
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, sign_in};

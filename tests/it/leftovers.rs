@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use nbapps::database::{Database, Location};
+use nbapps::internals::{Database, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};

@@ -1,6 +1,6 @@
 //! Which database an application may have, and what is said when it may not.
 
-use nbapps::database::{Database, DatabaseError, Location};
+use nbapps::internals::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};

@@ -2,7 +2,7 @@
 //! for each transaction.
 
 use futures_util::future::join_all;
-use nbapps::database::{Database, Location};
+use nbapps::internals::{Database, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};

@@ -1,7 +1,7 @@
 //! Schema mode: applications in schemas of the main application's PostgreSQL database.
 
 use futures_util::StreamExt as _;
-use nbapps::database::{Database, DatabaseError, Value};
+use nbapps::internals::{Database, DatabaseError, Value};
 use sea_query::{Expr, ExprTrait, Func, Query};
 use serde_json::json;
 

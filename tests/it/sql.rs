@@ -1,7 +1,7 @@
 //! SQL that the host knows nothing of, run by somebody else.
 
 use mysql_async::prelude::Queryable;
-use nbapps::database::{Engine, Location};
+use nbapps::internals::{Engine, Location};
 
 /// Runs SQL in the database of this URL.
 pub async fn run(url: &str, sql: &str) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use macro_rules_attribute::apply;
-use nbapps::database::{Engine, Location};
+use nbapps::internals::{Engine, Location};
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
