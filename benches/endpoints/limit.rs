@@ -7,8 +7,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::sides::Engine;
-use crate::{rows, servers};
+use crate::engine::Engine;
+use crate::servers;
+
+/// Rows of the table.
+pub(crate) fn rows() -> usize {
+    std::env::var("NBAPPS_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(10_000)
+}
 
 /// The program.
 pub(crate) struct Limit {

@@ -19,6 +19,7 @@
     reason = "a benchmark prints, and ends when it cannot go on"
 )]
 
+mod engine;
 mod limit;
 mod report;
 #[allow(dead_code, reason = "what the tests need beside it")]
@@ -30,18 +31,14 @@ mod support;
 
 use std::time::Duration;
 
+use engine::Engine;
 use limit::Limit;
 use report::Compared;
-use sides::{Engine, Side, Work};
+use sides::{Side, Work};
 use support::figures::Results;
 use support::host::Host;
 use support::load::{Load, Measured};
 use support::{Mode, is_chosen, run, with_durable_servers};
-
-/// Rows of the table.
-fn rows() -> usize {
-    std::env::var("NBAPPS_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(10_000)
-}
 
 /// Measures every side in each turn, every other turn in reverse: who comes behind whom is no part of
 /// what is compared.
@@ -94,7 +91,7 @@ async fn measure(results: &mut Results) {
 fn main() {
     with_durable_servers();
     let mut results = Results::new("endpoints");
-    results.set("rows", rows());
+    results.set("rows", limit::rows());
     results.set("connections", support::load::CONNECTIONS);
     results.set("durability", report::DURABILITY);
     report::print_head();

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::sides::{Engine, Side, Who, Work};
+use crate::engine::Engine;
+use crate::sides::{Side, Who, Work};
 use crate::support::figures::{Spread, rounded};
 use crate::support::load::Measured;
 

@@ -2,59 +2,18 @@
 
 use std::net::SocketAddr;
 
-use nbapps::protocol::{DatabaseMode, DatabaseRequest};
 use serde_json::json;
 
-use crate::limit::Running;
+use crate::engine::Engine;
+use crate::limit::{Running, rows};
+use crate::servers;
 use crate::support::host::{Api, Host, PASSWORD};
 use crate::support::load::{Connection, request};
-use crate::{rows, servers};
 
 /// The requests of a load, so that no two connections ask for the same row at the same time.
 const REQUESTS: usize = 64;
 /// Who acts in a role with a record scope.
 const WRITER: &str = "writer@example.com";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Engine {
-    Sqlite,
-    Postgres,
-    Mariadb,
-}
-
-impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mariadb];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "pg",
-            Self::Mariadb => "mariadb",
-        }
-    }
-
-    pub(crate) const fn title(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-            Self::Mariadb => "MariaDB",
-        }
-    }
-
-    fn database(self, name: &str) -> DatabaseRequest {
-        let at = |url: String| DatabaseRequest {
-            mode: DatabaseMode::Connection,
-            url: Some(url),
-            create_database: true,
-            ..DatabaseRequest::default()
-        };
-        match self {
-            Self::Sqlite => DatabaseRequest::default(),
-            Self::Postgres => at(servers::postgres(name)),
-            Self::Mariadb => at(servers::mariadb(name)),
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
