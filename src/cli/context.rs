@@ -99,6 +99,17 @@ impl Context {
         }
     }
 
+    /// The control socket on this machine that the options name.
+    pub(crate) fn local_socket(&self) -> Result<PathBuf, CliError> {
+        match self.address() {
+            Address::Socket(path) => Ok(path),
+            Address::Ssh(host) => Err(CliError::usage(
+                format!("a daemon on another machine ({host}) cannot be run or started from here"),
+                "log in there and run: nbapps daemon start",
+            )),
+        }
+    }
+
     /// Whether a daemon may be started: only the default one, and only if nobody forbids it.
     fn may_start(&self) -> bool {
         let forbidden = matches!(

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked.
+//! Why a command failed, with which exit code.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::client::ClientError;
 use crate::client::autostart::StartError;
 use crate::protocol::RpcError;
 
-/// An error of a command. [`Exit::of`] gives its exit code.
+/// An error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     /// The daemon said no, or could not be talked to.
@@ -76,6 +76,20 @@ impl CliError {
         Self::Refused { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// The exit code of the command.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) | Self::Start(StartError::Client(error)) => exit_of_client(error),
+            Self::Start(_) => Exit::Unreachable,
+            Self::Usage { .. } => Exit::Usage,
+            Self::Refused { .. } => Exit::Refused,
+            Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Io { .. } | Self::Output(_) => Exit::Failed,
+            Self::ClosedPipe => Exit::Done,
+            Self::Reported(exit) => *exit,
+        }
+    }
+
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -92,5 +106,35 @@ impl CliError {
 impl From<RpcError> for CliError {
     fn from(error: RpcError) -> Self {
         Self::Client(ClientError::Rpc(error))
+    }
+}
+
+fn exit_of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Unreachable { cause: io::ErrorKind::PermissionDenied, .. } => Exit::Refused,
+        ClientError::Unreachable { .. }
+        | ClientError::Silent { .. }
+        | ClientError::ProtocolMismatch { .. }
+        | ClientError::Lost { .. } => Exit::Unreachable,
+        ClientError::Rpc(error) => Exit::of_kind(error.kind()),
+        ClientError::Unexpected { .. } => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_daemon_is_three_however_it_is_found_out() {
+        let absent = || ClientError::Unreachable {
+            address: "/x".into(),
+            why: "x".into(),
+            cause: io::ErrorKind::NotFound,
+        };
+        assert_eq!(CliError::Client(absent()).exit(), Exit::Unreachable);
+        assert_eq!(CliError::Start(StartError::Client(absent())).exit(), Exit::Unreachable);
+        let no_program = CliError::Start(StartError::NoProgram { beside: "/x".into() });
+        assert_eq!(no_program.exit(), Exit::Unreachable);
     }
 }

@@ -1,10 +1,7 @@
-//! The exit codes of `nbapps`, and which error has which. Scripts rely on them: they stay.
+//! The exit codes of `nbapps`. Scripts rely on them: they stay.
 
 use std::process::ExitCode;
 
-use super::error::CliError;
-use crate::client::ClientError;
-use crate::client::autostart::StartError;
 use crate::protocol::ErrorKind;
 
 /// How a command ended.
@@ -90,32 +87,6 @@ impl Exit {
             | ErrorKind::Internal => Self::Failed,
         }
     }
-
-    fn of_client(error: &ClientError) -> Self {
-        match error {
-            ClientError::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => Self::Refused,
-            ClientError::Unreachable { .. }
-            | ClientError::Silent { .. }
-            | ClientError::ProtocolMismatch { .. }
-            | ClientError::Lost { .. } => Self::Unreachable,
-            ClientError::Rpc(error) => Self::of_kind(error.kind()),
-            ClientError::Unexpected { .. } => Self::Failed,
-        }
-    }
-
-    /// The code for any error of a command.
-    pub(crate) fn of(error: &CliError) -> Self {
-        match error {
-            CliError::Client(error) | CliError::Start(StartError::Client(error)) => Self::of_client(error),
-            CliError::Start(_) => Self::Unreachable,
-            CliError::Usage { .. } => Self::Usage,
-            CliError::Refused { .. } => Self::Refused,
-            CliError::TimedOut { .. } => Self::TimedOut,
-            CliError::Io { .. } | CliError::Output(_) => Self::Failed,
-            CliError::ClosedPipe => Self::Done,
-            CliError::Reported(exit) => *exit,
-        }
-    }
 }
 
 impl From<Exit> for ExitCode {
@@ -150,20 +121,5 @@ mod tests {
         ] {
             assert_eq!(Exit::worst(exits.iter().copied()), worst, "{exits:?}");
         }
-    }
-
-    #[test]
-    fn a_missing_daemon_is_three_however_it_is_found_out() {
-        let absent = || ClientError::Unreachable {
-            address: "/x".into(),
-            why: "x".into(),
-            cause: std::io::ErrorKind::NotFound,
-        };
-        assert_eq!(Exit::of(&CliError::Client(absent())), Exit::Unreachable);
-        assert_eq!(Exit::of(&CliError::Start(StartError::Client(absent()))), Exit::Unreachable);
-        assert_eq!(
-            Exit::of(&CliError::Start(StartError::NoProgram { beside: "/x".into() })),
-            Exit::Unreachable
-        );
     }
 }

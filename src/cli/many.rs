@@ -80,7 +80,7 @@ impl<T> Results<T> {
         for error in &self.failed {
             context.console.error(error);
         }
-        match Exit::worst(self.failed.iter().map(Exit::of)) {
+        match Exit::worst(self.failed.iter().map(CliError::exit)) {
             Exit::Done => Ok(()),
             exit => Err(CliError::Reported(exit)),
         }

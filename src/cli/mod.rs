@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
             if !matches!(error, CliError::ClosedPipe | CliError::Reported(_)) {
                 context.console.error(&error);
             }
-            Exit::of(&error)
+            error.exit()
         }
     }
     .into()

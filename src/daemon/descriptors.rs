@@ -6,7 +6,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::StartError;
+use super::error::StartError;
 
 /// What the daemon needs at least: with fewer it would start, and no application would answer.
 const MIN_LIMIT: usize = 64;

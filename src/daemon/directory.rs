@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::StartError;
+use super::error::StartError;
 
 const LOCK_FILE: &str = "nbappsd.lock";
 

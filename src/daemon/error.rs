@@ -1,4 +1,4 @@
-//! Why the daemon's configuration is refused.
+//! Why the daemon does not start.
 
 use std::path::PathBuf;
 
@@ -48,5 +48,19 @@ impl ConfigurationError {
             Self::Malformed { .. } => "the keys and their values are described in nbappsd(8) and the README",
             Self::Value { .. } => "correct it, or leave it out; the settings are described in the README",
         }
+    }
+}
+
+/// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(super) struct StartError {
+    pub(super) sentence: String,
+    pub(super) hint: Option<String>,
+}
+
+impl StartError {
+    pub(super) fn new(sentence: impl ToString, hint: impl Into<String>) -> Self {
+        Self { sentence: sentence.to_string(), hint: Some(hint.into()) }
     }
 }

@@ -21,20 +21,7 @@ use clap::Parser;
 use arguments::Arguments;
 pub use configuration::Configuration;
 pub use error::ConfigurationError;
-
-/// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{sentence}")]
-struct StartError {
-    sentence: String,
-    hint: Option<String>,
-}
-
-impl StartError {
-    fn new(sentence: impl ToString, hint: impl Into<String>) -> Self {
-        Self { sentence: sentence.to_string(), hint: Some(hint.into()) }
-    }
-}
+use error::StartError;
 
 /// Runs the daemon to its end; the program `nbappsd`.
 #[must_use]

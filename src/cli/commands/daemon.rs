@@ -85,20 +85,9 @@ impl Daemon {
     }
 }
 
-/// The socket on this machine that the options name.
-pub(super) fn local_socket(context: &Context) -> Result<PathBuf, CliError> {
-    match context.address() {
-        Address::Socket(path) => Ok(path),
-        Address::Ssh(host) => Err(CliError::usage(
-            format!("a daemon on another machine ({host}) cannot be run or started from here"),
-            "log in there and run: nbapps daemon start",
-        )),
-    }
-}
-
 /// Becomes `nbappsd`, so that signals and the terminal are its own.
 fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), CliError> {
-    local_socket(context)?;
+    context.local_socket()?;
     let program = find_daemon()?;
     let mut command = std::process::Command::new(&program);
     if let Some(socket) = &context.options.socket {
@@ -130,7 +119,7 @@ async fn status(context: &Context) -> Result<(), CliError> {
 
 async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -> Result<(), CliError> {
     let context = &context.within(timeout);
-    let socket = local_socket(context)?;
+    let socket = context.local_socket()?;
     let launch = Launch {
         program: find_daemon()?,
         socket,

@@ -11,7 +11,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tokio::io::{AsyncWriteExt as _, copy};
 use tokio::time::Instant;
 
-use super::daemon::local_socket;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::client::{Address, Client, ClientError, open_socket, silent};
@@ -24,7 +23,7 @@ const CHECK: Duration = Duration::from_secs(10);
 
 /// Carries bytes between standard input and output and the control socket.
 pub(super) async fn run(context: &Context) -> Result<(), CliError> {
-    let path = local_socket(context)?;
+    let path = context.local_socket()?;
     let address = Address::Socket(path.clone());
     check(&address).await?;
     let failed = |error| CliError::Io { what: format!("the connection to {address} failed"), error };
