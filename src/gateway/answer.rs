@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::directory::Host;
+use super::host_view::SupervisorView;
 use super::errors::{self, Methods, Refusal};
 use super::peer::{Network, Reached, check_host, client, unknown_coding};
 use super::request_span::RequestSpan;
@@ -179,7 +179,7 @@ impl Shared {
             at_home,
             https,
             host: host.as_deref(),
-            directory: &Host(&self.supervisor),
+            host_view: &SupervisorView(&self.supervisor),
         };
         let request = PageRequest {
             client: Some(client(&parts.headers, peer, &self.trusted_proxies)),

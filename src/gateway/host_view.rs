@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::pages::{Change, Directory, Entry};
+use crate::pages::{HostView, ListedApplication, StateChange};
 use crate::protocol::{AppId, Application, ChangeState, RpcError, State, Wait};
 use crate::supervisor::Supervisor;
 
@@ -10,25 +10,25 @@ use crate::supervisor::Supervisor;
 const PATIENCE: Wait = Wait { wait: true, timeout_ms: 20_000 };
 
 /// The host, as pages see it.
-pub(super) struct Host<'a>(pub(super) &'a Arc<Supervisor>);
+pub(super) struct SupervisorView<'a>(pub(super) &'a Arc<Supervisor>);
 
-impl Directory for Host<'_> {
-    fn list(&self) -> Vec<Entry> {
-        self.0.list().into_iter().map(entry).collect()
+impl HostView for SupervisorView<'_> {
+    fn list(&self) -> Vec<ListedApplication> {
+        self.0.list().into_iter().map(listed).collect()
     }
 
-    fn describe(&self, id: &str) -> Option<Entry> {
-        self.0.get(&AppId::parse(id).ok()?).ok().map(entry)
+    fn describe(&self, id: &str) -> Option<ListedApplication> {
+        self.0.get(&AppId::parse(id).ok()?).ok().map(listed)
     }
 
-    fn start<'a>(&'a self, id: &'a str) -> Change<'a> {
+    fn start<'a>(&'a self, id: &'a str) -> StateChange<'a> {
         Box::pin(async move {
             let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
             self.0.start(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
         })
     }
 
-    fn stop<'a>(&'a self, id: &'a str) -> Change<'a> {
+    fn stop<'a>(&'a self, id: &'a str) -> StateChange<'a> {
         Box::pin(async move {
             let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
             self.0.stop(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
@@ -44,11 +44,11 @@ fn sentence(error: RpcError) -> String {
     }
 }
 
-fn entry(application: Application) -> Entry {
+fn listed(application: Application) -> ListedApplication {
     use State::{Error, Initialized, Initializing, Running, Stopped};
     let state = application.state;
     let main = application.id.is_main();
-    Entry {
+    ListedApplication {
         id: application.id.into(),
         name: application.name,
         state: state.as_str(),
@@ -108,14 +108,14 @@ mod tests {
             ("crm", State::Commanding, false, false, false),
             ("main", State::Running, false, false, true),
         ] {
-            let entry = entry(application(id, state));
+            let listed = listed(application(id, state));
             assert_eq!(
-                (entry.can_start, entry.can_stop, entry.can_visit),
+                (listed.can_start, listed.can_stop, listed.can_visit),
                 (start, stop, visit),
                 "{id} {state}"
             );
             assert_eq!(
-                (entry.state, entry.start_mode, &*entry.engine),
+                (listed.state, listed.start_mode, &*listed.engine),
                 (state.as_str(), "with-main", "sqlite")
             );
         }

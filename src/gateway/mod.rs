@@ -5,7 +5,7 @@
 //! its ID, compression and a net for panics, `request_span.rs` the span of what it logs; `selector.rs` reads which application is
 //! meant and what of it; `answer.rs` reads the body, borrows the application from the
 //! [`Supervisor`] and hands the request to its API or its pages. `errors.rs` has the answers that
-//! are the gateway's own, `peer.rs` what is believed of a proxy, `directory.rs` what pages may see
+//! are the gateway's own, `peer.rs` what is believed of a proxy, `host_view.rs` what pages may see
 //! of the host.
 //!
 //! | request | answer |
@@ -31,7 +31,7 @@ use crate::supervisor::Supervisor;
 mod answer;
 mod body;
 mod cors;
-mod directory;
+mod host_view;
 mod errors;
 mod framing;
 mod layers;

@@ -1,122 +1,20 @@
-//! The list of all applications on the main application's start page, and its buttons.
+//! The buttons of the list of applications.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::answer::{Problem, problem, see_other};
+use super::call::PageCall;
 use super::form::Form;
 use super::frame::Notice;
-use super::{Entry, PageCall, guard, home, session, sign_in};
-
-/// Rows on one page of the list.
-const ROWS: usize = 50;
-
-/// What a button does to an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    Start,
-    Stop,
-}
-
-impl Action {
-    /// The action as it stands in an address.
-    pub(super) fn find(word: &str) -> Option<Self> {
-        match word {
-            "start" => Some(Self::Start),
-            "stop" => Some(Self::Stop),
-            _ => None,
-        }
-    }
-
-    /// The word for the page that says it was done.
-    fn done(self) -> &'static str {
-        match self {
-            Self::Start => "started",
-            Self::Stop => "stopped",
-        }
-    }
-}
-
-/// What the page says after a button, by `?notice=&application=`.
-pub(super) fn notice(word: &str, id: &str) -> Option<Notice<'static>> {
-    // The ID comes from the address: only what can be one is shown.
-    let shown = id.len() <= 48 && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    match word {
-        "started" if shown => Some(Notice::good(format!("{id} is running."))),
-        "stopped" if shown => Some(Notice::good(format!("{id} is stopped; visits do not start it."))),
-        _ => None,
-    }
-}
-
-/// One page of the list.
-pub(super) struct Listing<'a> {
-    pub(super) rows: Vec<Row>,
-    pub(super) search: &'a str,
-    pub(super) form_token: &'a str,
-    /// The first row's number, from 1.
-    pub(super) first: usize,
-    pub(super) last: usize,
-    pub(super) total: usize,
-    pub(super) previous: Option<String>,
-    pub(super) next: Option<String>,
-}
-
-/// An application in the list.
-pub(super) struct Row {
-    entry: Entry,
-    /// Where its own pages are.
-    pub(super) path: String,
-}
-
-impl std::ops::Deref for Row {
-    type Target = Entry;
-    fn deref(&self) -> &Entry {
-        &self.entry
-    }
-}
-
-impl<'a> Listing<'a> {
-    /// Page `number`, from 1, of those whose ID or name contains `search`.
-    pub(super) fn new(entries: Vec<Entry>, search: &'a str, number: usize, form_token: &'a str) -> Self {
-        let wanted = search.trim().to_lowercase();
-        let mut found: Vec<_> = entries
-            .into_iter()
-            .filter(|entry| entry.id.contains(&wanted) || entry.name.to_lowercase().contains(&wanted))
-            .collect();
-        let total = found.len();
-        let number = number.clamp(1, total.div_ceil(ROWS).max(1));
-        let start = (number - 1) * ROWS;
-        let rows: Vec<_> = found.drain(start..total.min(start + ROWS)).map(Row::new).collect();
-        let address = |number: usize| {
-            let search: String = form_urlencoded::byte_serialize(search.as_bytes()).collect();
-            format!("/admin/?search={search}&page={number}#applications")
-        };
-        Self {
-            search,
-            form_token,
-            first: start + 1,
-            last: start + rows.len(),
-            total,
-            previous: (number > 1).then(|| address(number - 1)),
-            next: (start + rows.len() < total).then(|| address(number + 1)),
-            rows,
-        }
-    }
-}
-
-impl Row {
-    fn new(entry: Entry) -> Self {
-        let path =
-            if entry.id == super::MAIN { "/admin/".into() } else { format!("/apps/{}/admin/", entry.id) };
-        Self { entry, path }
-    }
-}
+use super::listing::Action;
+use super::response::{Problem, no_such_page, problem, see_other};
+use super::{csrf, home, session, sign_in};
 
 /// `POST /admin/applications/<id>/start` and `stop`: for root of the main application.
 pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Response<Bytes> {
     let prefix = call.view.prefix;
     if !call.is_main() {
-        return super::answer::no_such_page(prefix);
+        return no_such_page(prefix);
     }
     let Some(current) = session::current(call).await else {
         return see_other(&sign_in::address(prefix, &call.address("/admin/")));
@@ -125,17 +23,17 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
         Ok(sent) => sent,
         Err(error) => return error.answer(prefix),
     };
-    let here = guard::from_here(&call.request.headers, call.view.https, call.view.host);
-    if !here || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
-        return guard::refused(prefix);
+    let is_ours = csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host);
+    if !is_ours || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
+        return csrf::refused(prefix);
     }
     if !current.session.is_root() {
         return not_root(prefix);
     }
-    let directory = call.view.directory;
+    let host = call.view.host_view;
     let changed = match action {
-        Action::Start => directory.start(id).await,
-        Action::Stop => directory.stop(id).await,
+        Action::Start => host.start(id).await,
+        Action::Stop => host.stop(id).await,
     };
     tracing::info!(application = id, ?action, ?changed, user = current.session.user.id, "asked on the page");
     match changed {
@@ -154,52 +52,4 @@ fn not_root(prefix: &str) -> Response<Bytes> {
         link: Some((&format!("{prefix}/admin/"), "Go to the start page")),
         ..Problem::new(StatusCode::FORBIDDEN)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pages::testing::entry;
-
-    fn many(count: usize) -> Vec<Entry> {
-        (0..count).map(|number| entry(&format!("app-{number:03}"), "running")).collect()
-    }
-
-    #[test]
-    fn a_long_list_is_paged() {
-        let list = Listing::new(many(120), "", 2, "");
-        assert_eq!((list.first, list.last, list.total), (51, 100, 120));
-        assert_eq!(list.rows[0].id, "app-050");
-        assert_eq!(list.previous.as_deref(), Some("/admin/?search=&page=1#applications"));
-        assert_eq!(list.next.as_deref(), Some("/admin/?search=&page=3#applications"));
-        let last = Listing::new(many(120), "", usize::MAX, "");
-        assert_eq!((last.first, last.last, last.next.is_none()), (101, 120, true));
-        assert_eq!(Listing::new(many(50), "", 0, "").next, None, "one full page has no second");
-    }
-
-    #[test]
-    fn one_searches_by_id_or_name() {
-        let mut entries = many(3);
-        entries[1].name = "Sales & Büro".into();
-        let found: Vec<_> =
-            Listing::new(entries, " BÜRO ", 1, "").rows.into_iter().map(|row| row.entry.id).collect();
-        assert_eq!(found, ["app-001"]);
-        let list = Listing::new(many(200), "app&0", 1, "");
-        assert!(list.rows.is_empty());
-        let list = Listing::new(many(200), "app-", 1, "");
-        assert_eq!(list.next.as_deref(), Some("/admin/?search=app-&page=2#applications"));
-    }
-
-    #[test]
-    fn each_application_is_visited_under_its_own_path() {
-        let list = Listing::new(vec![entry("main", "running"), entry("crm", "stopped")], "", 1, "");
-        assert_eq!([&*list.rows[0].path, &*list.rows[1].path], ["/admin/", "/apps/crm/admin/"]);
-    }
-
-    #[test]
-    fn a_notice_cannot_be_made_up() {
-        assert_eq!(notice("stopped", "crm").unwrap().text, "crm is stopped; visits do not start it.");
-        assert!(notice("stopped", "crm. Call 555 now").is_none());
-        assert!(notice("deleted", "crm").is_none());
-    }
 }

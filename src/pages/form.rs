@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 
-use super::answer::{Problem, problem};
+use super::response::{Problem, problem};
 
 /// The longest form; ours are a few hundred bytes.
 const LONGEST: usize = 64 * 1024;

@@ -4,11 +4,12 @@ use askama::Template;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::answer::{page, see_other};
-use super::applications::Listing;
+use super::call::PageCall;
 use super::frame::{Frame, Notice, display_name};
+use super::listing::{self, Listing};
+use super::response::{page, see_other};
 use super::session::Current;
-use super::{PageCall, applications, session, sign_in};
+use super::{session, sign_in};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -27,7 +28,7 @@ pub(super) async fn show(call: &PageCall<'_>) -> Response<Bytes> {
         return see_other(&to_sign_in(call.view.prefix, &call.request.query));
     };
     let notice = call.query("notice").zip(call.query("application"));
-    let notice = notice.and_then(|(word, id)| applications::notice(&word, &id));
+    let notice = notice.and_then(|(word, id)| listing::notice(&word, &id));
     render(call, &current, StatusCode::OK, notice)
 }
 
@@ -47,14 +48,14 @@ pub(super) fn render(
     notice: Option<Notice<'_>>,
 ) -> Response<Bytes> {
     let id = call.app.name();
-    let entry = call.view.directory.describe(id);
-    let (state, engine) = entry.as_ref().map_or(("running", ""), |entry| (entry.state, &entry.engine));
+    let described = call.view.host_view.describe(id);
+    let (state, engine) = described.as_ref().map_or(("running", ""), |described| (described.state, &described.engine));
     let user = &current.session.user;
     let (search, number) = (call.query("search").unwrap_or_default(), call.query("page"));
     let looks_after_all = call.is_main() && current.session.is_root();
     let listing = looks_after_all.then(|| {
         let number = number.and_then(|number| number.parse().ok()).unwrap_or(1);
-        Listing::new(call.view.directory.list(), &search, number, &current.form_token)
+        Listing::new(call.view.host_view.list(), &search, number, &current.form_token)
     });
     let frame = Frame::new(&call.title, call.view.prefix, "Overview")
         .signed_in(user, &current.form_token, "/admin/")
@@ -67,7 +68,7 @@ pub(super) fn render(
 mod tests {
     use super::*;
     use crate::app::auth::User;
-    use crate::pages::testing::entry;
+    use crate::pages::host_view::testing::application;
 
     fn home(listing: Option<Listing<'_>>) -> String {
         let user = User {
@@ -108,10 +109,10 @@ mod tests {
 
     #[test]
     fn the_list_has_a_guarded_form_for_each_change() {
-        let mut broken = entry("hr", "error");
+        let mut broken = application("hr", "error");
         broken.reason = Some("its <file> is missing".into());
-        let entries = vec![entry("main", "running"), entry("crm", "running"), broken];
-        let text = home(Some(Listing::new(entries, "", 1, "t0ken")));
+        let applications = vec![application("main", "running"), application("crm", "running"), broken];
+        let text = home(Some(Listing::new(applications, "", 1, "t0ken")));
         for part in [
             r#"action="/admin/applications/crm/stop"><input type="hidden" name="form_token" value="t0ken">"#,
             r#"action="/admin/applications/hr/start"><input type="hidden" name="form_token" value="t0ken">"#,
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        let text = home(Some(Listing::new(vec![entry("crm", "running")], "<x>", 1, "")));
+        let text = home(Some(Listing::new(vec![application("crm", "running")], "<x>", 1, "")));
         assert!(text.contains("contains “&#60;x&#62;”"), "{text}");
         assert!(home(Some(Listing::new(Vec::new(), "", 1, ""))).contains("nbapps create"));
     }

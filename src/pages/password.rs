@@ -4,11 +4,12 @@ use askama::Template;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::answer::{page, see_other};
+use super::call::PageCall;
 use super::form::Form;
 use super::frame::{Frame, Notice};
+use super::response::{page, see_other};
 use super::session::Current;
-use super::{PageCall, guard, session, sign_in};
+use super::{csrf, session, sign_in};
 
 /// The fewest characters of a new password.
 const SHORTEST: usize = 8;
@@ -52,9 +53,9 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
         Ok(sent) => sent,
         Err(error) => return error.answer(prefix),
     };
-    let here = guard::from_here(&call.request.headers, call.view.https, call.view.host);
+    let here = csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host);
     if !here || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
-        return guard::refused(prefix);
+        return csrf::refused(prefix);
     }
     let (old, new) = (sent.field("old_password"), sent.field("new_password"));
     if let Some(sentence) = objection(old, new, sent.field("new_password_again")) {
@@ -62,7 +63,7 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     }
     if let Err(error) = call.app.auth().change_password(&current.session, old, new).await {
         if error.status().is_server_error() {
-            return super::failed(prefix, &error);
+            return super::response::failed(prefix, &error);
         }
         tracing::info!(%error, user = current.session.user.id, "a change of password was refused");
         let notice = Notice::bad(format!("The password was not changed: {error}"));

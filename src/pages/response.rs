@@ -42,7 +42,7 @@ pub(super) fn html(status: StatusCode, text: String) -> Response<Bytes> {
 pub(super) fn page<T: Template>(status: StatusCode, prefix: &str, template: &T) -> Response<Bytes> {
     match template.render() {
         Ok(text) => html(status, text),
-        Err(error) => super::failed(prefix, &error),
+        Err(error) => failed(prefix, &error),
     }
 }
 
@@ -135,6 +135,17 @@ pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Logs why a page could not be made and answers without details.
+pub(super) fn failed(prefix: &str, error: &dyn std::error::Error) -> Response<Bytes> {
+    tracing::error!(error = %error, "a page could not be made");
+    problem(&Problem {
+        prefix,
+        heading: "Something went wrong",
+        message: "The page could not be made. The host's log says why.",
+        ..Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+    })
 }
 
 /// There is nothing at this address.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response};
 
-use super::{PageCall, PageContext};
+use super::call::{PageCall, PageContext};
 use crate::app::auth::{Session, SignedIn};
 
 /// A signed-in visitor, with the token for the forms of this session.
@@ -105,12 +105,12 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Nobody;
+    use super::super::host_view::testing::NoApplications;
     use super::*;
     use chrono::TimeDelta;
 
     fn view(prefix: &str, at_home: bool, https: bool) -> PageContext<'_> {
-        PageContext { prefix, at_home, https, host: None, directory: &Nobody }
+        PageContext { prefix, at_home, https, host: None, host_view: &NoApplications }
     }
 
     #[test]

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{Method, Response, StatusCode};
 
-use super::PageCall;
-use super::answer::{Problem, page, problem, see_other};
+use super::call::PageCall;
 use super::form::Form;
 use super::frame::{Frame, Notice};
-use super::{guard, session};
+use super::response::{Problem, failed, page, problem, see_other};
+use super::{csrf, redirect, session};
 use crate::app::auth::{AuthError, Credentials};
 
 #[derive(Template)]
@@ -38,7 +38,7 @@ pub(super) fn address(prefix: &str, target: &str) -> String {
 /// `GET /admin/sign-in`: the form, or on to the pages when signed in.
 pub(super) async fn show(call: &PageCall<'_>) -> Response<Bytes> {
     let asked = call.query("redirect").unwrap_or_default();
-    let redirect = guard::own_page(call.view.prefix, &asked);
+    let redirect = redirect::own_page(call.view.prefix, &asked);
     if session::current(call).await.is_some() {
         return see_other(redirect.unwrap_or(&call.address("/admin/")));
     }
@@ -60,15 +60,15 @@ fn form(
 /// `POST /admin/sign-in`.
 pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     let prefix = call.view.prefix;
-    if !guard::from_here(&call.request.headers, call.view.https, call.view.host) {
-        return guard::refused(prefix);
+    if !csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host) {
+        return csrf::refused(prefix);
     }
     let sent = match Form::read(&call.request.headers, &call.request.body) {
         Ok(sent) => sent,
         Err(error) => return error.answer(prefix),
     };
     let (account, password) = (sent.field("account").trim(), sent.field("password"));
-    let redirect = guard::own_page(prefix, sent.field("redirect"));
+    let redirect = redirect::own_page(prefix, sent.field("redirect"));
     if account.is_empty() || password.is_empty() {
         let notice = Notice::bad("Enter your user name or e-mail address and your password.");
         return form(call, StatusCode::BAD_REQUEST, Some(notice), account, redirect);
@@ -81,7 +81,7 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
             session::begin(&mut response, call, &signed_in);
             response
         }
-        Err(error) if error.status().is_server_error() => super::failed(prefix, &error),
+        Err(error) if error.status().is_server_error() => failed(prefix, &error),
         Err(error) => {
             tracing::info!(%error, "a sign-in on the page was refused");
             let notice = Notice::bad(format!("You could not be signed in: {error}"));
@@ -99,8 +99,8 @@ pub(super) async fn sign_out(call: &PageCall<'_>) -> Response<Bytes> {
     let prefix = call.view.prefix;
     // Also without a session: a form from elsewhere comes without the cookie (`SameSite`), and the
     // answer must not take the cookie away.
-    if !guard::from_here(&call.request.headers, call.view.https, call.view.host) {
-        return guard::refused(prefix);
+    if !csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host) {
+        return csrf::refused(prefix);
     }
     if let Some(current) = session::current(call).await {
         let sent = match Form::read(&call.request.headers, &call.request.body) {
@@ -108,10 +108,10 @@ pub(super) async fn sign_out(call: &PageCall<'_>) -> Response<Bytes> {
             Err(error) => return error.answer(prefix),
         };
         if !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
-            return guard::refused(prefix);
+            return csrf::refused(prefix);
         }
         if let Err(error) = call.app.auth().sign_out(&current.session).await {
-            return super::failed(prefix, &error);
+            return failed(prefix, &error);
         }
     }
     let mut response = see_other(&call.address("/admin/sign-in?notice=signed-out"));
@@ -133,7 +133,7 @@ pub(super) async fn redeem(call: &PageCall<'_>, ticket: &str) -> Response<Bytes>
             session::begin(&mut response, call, &signed_in);
             response
         }
-        Err(error) if error.status().is_server_error() => super::failed(call.view.prefix, &error),
+        Err(error) if error.status().is_server_error() => failed(call.view.prefix, &error),
         Err(error) => {
             tracing::info!(%error, "a sign-in link was refused");
             used_up(call.view.prefix, call.app.name())
