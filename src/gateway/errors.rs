@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::body::BodyError;
 use super::cors;
-use super::peer::Coding;
+use super::validation::Coding;
 use crate::pages::{self, Problem};
 use crate::protocol::State;
 use crate::supervisor::{Refused, Unavailable};
@@ -61,12 +61,12 @@ impl Methods {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
-    error: Error<'a>,
+struct ErrorBody<'a> {
+    error: ErrorDetails<'a>,
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct ErrorDetails<'a> {
     status: u16,
     code: &'a str,
     message: &'a str,
@@ -250,13 +250,13 @@ impl Refusal {
 
     /// For a program.
     pub(super) fn json(&self) -> Response<Bytes> {
-        let error = Error {
+        let error = ErrorDetails {
             status: self.status.as_u16(),
             code: self.code,
             message: &self.message,
             maintaining: self.maintaining,
         };
-        let mut response = json(self.status, &Body { error });
+        let mut response = json(self.status, &ErrorBody { error });
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

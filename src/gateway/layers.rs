@@ -28,7 +28,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const WORTH_COMPRESSING: u64 = 1024;
 
 /// The body of every answer: as it is, or compressed on its way out.
-pub(super) type Body = Either<Full<Bytes>, Pin<Box<CompressionBody<Full<Bytes>>>>>;
+pub(super) type ResponseBody = Either<Full<Bytes>, Pin<Box<CompressionBody<Full<Bytes>>>>>;
 
 /// A request's ID: the client's own where it is sane, so that it finds it in our log, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
@@ -47,7 +47,7 @@ pub(super) async fn layered<B, F, A>(
     span: RequestSpan,
     inner: impl Fn(Request<B>) -> F,
     on_panic: impl Fn(&str) -> A,
-) -> Response<Body>
+) -> Response<ResponseBody>
 where
     F: Future<Output = Response<Bytes>>,
     A: Into<Response<Bytes>>,
@@ -78,7 +78,7 @@ where
 }
 
 /// For a client that takes nothing compressed; another one may get the same in another form.
-fn as_it_is(mut response: Response<Full<Bytes>>) -> Response<Body> {
+fn as_it_is(mut response: Response<Full<Bytes>>) -> Response<ResponseBody> {
     if shrinks().should_compress(&response) {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     }
@@ -86,7 +86,7 @@ fn as_it_is(mut response: Response<Full<Bytes>>) -> Response<Body> {
 }
 
 /// Compresses what shrinks, for a client that takes it so.
-async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> Response<Body> {
+async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> Response<ResponseBody> {
     let mut request = Request::new(());
     request.headers_mut().insert(ACCEPT_ENCODING, accepted);
     let mut answered = Some(response);
@@ -147,7 +147,7 @@ mod tests {
         response
     }
 
-    async fn ask(inner: impl Fn() -> Response<Bytes>) -> Response<Body> {
+    async fn ask(inner: impl Fn() -> Response<Bytes>) -> Response<ResponseBody> {
         let mut request = Request::new(());
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         request.headers_mut().insert(X_REQUEST_ID, HeaderValue::from_static("client-7"));

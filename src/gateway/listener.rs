@@ -22,13 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use super::framing::MAX_HEAD;
-use super::seats::{Seat, Seats};
 use super::socket::{Exchange, Socket};
 
 /// What connections may cost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ListenerOptions {
     pub(super) header_read_timeout: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) max_connections: usize,
@@ -39,15 +39,15 @@ pub(super) struct Limits {
 const MAX_READ_AHEAD: usize = 2 * MAX_HEAD;
 
 /// How long to wait when the system cannot give another connection (no file descriptors left).
-const EXHAUSTED: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Pauses shorter than this are not made: the clock of tasks goes by milliseconds.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const MIN_DELAY: Duration = Duration::from_millis(1);
 
 /// Serves until `shutdown`, then drains. An answer comes with how long it is held back.
 pub(super) async fn serve<A, F, B>(
     listener: TcpListener,
-    limits: Limits,
+    options: ListenerOptions,
     shutdown: CancellationToken,
     answer: A,
 ) where
@@ -59,21 +59,21 @@ pub(super) async fn serve<A, F, B>(
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
+        .header_read_timeout(options.header_read_timeout)
         .max_buf_size(MAX_READ_AHEAD)
         // One write for an answer costs less than gathering its parts.
         .writev(false);
     let ends = Ends { closing: CancellationToken::new(), ending: CancellationToken::new() };
-    let mut seats = Seats::new(limits.max_connections);
+    let mut limiter = ConnectionLimiter::new(options.max_connections);
     let connections = TaskTracker::new();
-    while let Some((stream, peer, seat)) = accept(&listener, &mut seats, &shutdown).await {
-        connections.spawn(converse(http.clone(), stream, peer, seat, ends.clone(), answer.clone()));
+    while let Some((stream, peer, permit)) = accept(&listener, &mut limiter, &shutdown).await {
+        connections.spawn(serve_connection(http.clone(), stream, peer, permit, ends.clone(), answer.clone()));
     }
     // New connections are refused from here on, not left waiting for nobody.
     drop(listener);
     ends.closing.cancel();
     connections.close();
-    if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
+    if tokio::time::timeout(options.drain_timeout, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests in flight are cut off");
         ends.ending.cancel();
         connections.wait().await;
@@ -90,11 +90,11 @@ struct Ends {
 }
 
 /// Serves one connection to its end.
-async fn converse<A, F, B>(
+async fn serve_connection<A, F, B>(
     http: http1::Builder,
     stream: TcpStream,
     peer: SocketAddr,
-    seat: Arc<Seat>,
+    permit: Arc<ConnectionPermit>,
     Ends { closing, ending }: Ends,
     answer: A,
 ) where
@@ -106,15 +106,15 @@ async fn converse<A, F, B>(
 {
     let exchange = Arc::new(Exchange::default());
     let service = service_fn(|request: Request<Incoming>| {
-        seat.is_busy();
+        permit.mark_busy();
         exchange.begin(&request.body().size_hint());
         let answer = answer(peer, request);
-        let (seat, closing, exchange) = (&seat, &closing, &exchange);
+        let (permit, closing, exchange) = (&permit, &closing, &exchange);
         async move {
             let (answer, pause) = answer.await;
-            seat.is_idle();
-            if pause >= SHORTEST_PAUSE {
-                held_back(pause, seat, closing).await;
+            permit.mark_idle();
+            if pause >= MIN_DELAY {
+                delay(pause, permit, closing).await;
             }
             exchange.end();
             Ok::<_, Infallible>(answer)
@@ -126,7 +126,7 @@ async fn converse<A, F, B>(
         // Before what is held back because of them, which is then told that it is the last.
         biased;
         () = closing.cancelled() => None,
-        () = seat.is_wanted() => None,
+        () = permit.evicted() => None,
         ended = &mut connection => Some(ended),
     };
     let ended = match ended {
@@ -136,7 +136,7 @@ async fn converse<A, F, B>(
             tokio::select! {
                 ended = &mut connection => ended,
                 () = ending.cancelled() => return,
-                () = seat.is_left() => return,
+                () = permit.eviction_overdue() => return,
             }
         }
     };
@@ -179,41 +179,41 @@ async fn refuse(mut socket: Socket, status: StatusCode) -> std::io::Result<()> {
     socket.shutdown().await
 }
 
-/// Waits, unless the seat is wanted or all is ended. The future is in a box: connections that are
+/// Waits, unless the permit is wanted or all is ended. The future is in a box: connections that are
 /// refused nothing do not need the place.
-fn held_back<'a>(
+fn delay<'a>(
     pause: Duration,
-    seat: &'a Seat,
+    permit: &'a ConnectionPermit,
     closing: &'a CancellationToken,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     Box::pin(async move {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = seat.is_wanted() => {}
+            () = permit.evicted() => {}
             () = closing.cancelled() => {}
         }
     })
 }
 
-/// The next connection with its seat; `None` once it is time to end.
+/// The next connection with its permit; `None` once it is time to end.
 async fn accept(
     listener: &TcpListener,
-    seats: &mut Seats,
+    limiter: &mut ConnectionLimiter,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, Arc<Seat>)> {
+) -> Option<(TcpStream, SocketAddr, Arc<ConnectionPermit>)> {
     let next = async {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     // Answers are written whole; waiting to fill a packet only delays them.
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, peer, seats.take().await?));
+                    return Some((stream, peer, limiter.acquire().await?));
                 }
                 // The one that was to connect has gone again.
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections for the moment");
-                    tokio::time::sleep(EXHAUSTED).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
         }
@@ -248,7 +248,7 @@ mod tests {
         task: JoinHandle<()>,
     }
 
-    async fn server(limits: Limits) -> Server {
+    async fn server(options: ListenerOptions) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -265,11 +265,11 @@ mod tests {
                 (Response::new(Full::new(Bytes::from_static(b"done"))), pause)
             }
         };
-        let task = tokio::spawn(serve(listener, limits, shutdown.clone(), answer));
+        let task = tokio::spawn(serve(listener, options, shutdown.clone(), answer));
         Server { address, shutdown, reached, go_on, task }
     }
 
-    const LIMITS: Limits = Limits {
+    const OPTIONS: ListenerOptions = ListenerOptions {
         header_read_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
         max_connections: 10,
@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_in_flight_is_answered_and_idle_connections_close() {
-        let server = server(LIMITS).await;
+        let server = server(OPTIONS).await;
         let mut idle = ask(server.address, "/").await;
         assert!(read_answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
         let mut unused = TcpStream::connect(server.address).await.unwrap();
@@ -316,8 +316,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_back_goes_out_at_once_when_its_seat_is_wanted_and_at_the_end() {
-        let server = server(Limits { max_connections: 1, ..LIMITS }).await;
+    async fn a_delayed_response_is_sent_at_once_on_eviction_and_at_shutdown() {
+        let server = server(ListenerOptions { max_connections: 1, ..OPTIONS }).await;
         let mut refused = ask(server.address, "/refused").await;
         let mut byte = [0];
         let early = tokio::time::timeout(Duration::from_millis(30), refused.peek(&mut byte)).await;
@@ -340,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn draining_is_bounded() {
-        let server = server(Limits { drain_timeout: Duration::from_millis(20), ..LIMITS }).await;
+        let server = server(ListenerOptions { drain_timeout: Duration::from_millis(20), ..OPTIONS }).await;
         let mut busy = ask(server.address, "/slow").await;
         server.reached.notified().await;
         server.shutdown.cancel();
@@ -350,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn headers_that_do_not_come_close_the_connection() {
-        let server = server(Limits { header_read_timeout: Duration::from_millis(20), ..LIMITS }).await;
+        let server = server(ListenerOptions { header_read_timeout: Duration::from_millis(20), ..OPTIONS }).await;
         let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
         let mut said = String::new();
@@ -360,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_who_asks_is_answered_however_few_connections_there_are() {
-        let server = server(Limits { max_connections: 2, ..LIMITS }).await;
+        let server = server(ListenerOptions { max_connections: 2, ..OPTIONS }).await;
         let clients = (0..60).map(|_| async {
             let mut client = ask(server.address, "/").await;
             read_answer(&mut client).await
@@ -372,7 +372,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_too_many_waits_for_its_turn() {
-        let server = server(Limits { max_connections: 1, ..LIMITS }).await;
+        let server = server(ListenerOptions { max_connections: 1, ..OPTIONS }).await;
         let first = ask(server.address, "/slow").await;
         server.reached.notified().await;
         let mut second = ask(server.address, "/slow").await;

@@ -1,12 +1,13 @@
 //! HTTP in front of all applications.
 //!
-//! `listener.rs` accepts connections and drains them at the end; `socket.rs` and `framing.rs` close
-//! them so that no answer is lost, and refuse what hyper would wait for; `layers.rs` gives every request
-//! its ID, compression and a net for panics, `request_span.rs` the span of what it logs; `selector.rs` reads which application is
-//! meant and what of it; `answer.rs` reads the body, borrows the application from the
-//! [`Supervisor`] and hands the request to its API or its pages. `errors.rs` has the answers that
-//! are the gateway's own, `peer.rs` what is believed of a proxy, `host_view.rs` what pages may see
-//! of the host.
+//! `listener.rs` accepts connections, at most as many as `connection_limiter.rs` allows, and drains them at
+//! the end; `socket.rs` and `framing.rs` close them so that no response is lost, and refuse what hyper
+//! would wait for. `handler.rs` answers each request: `forwarded.rs` reads the client's address, scheme and
+//! host, `router.rs` finds the application and what of it is requested, `validation.rs` refuses what cannot
+//! be passed on, `body.rs` reads the body; then the [`Supervisor`] lends the application, whose API or pages
+//! answer. `layers.rs` adds the request's ID, log span and compression, and turns a panic into a 500.
+//! `errors.rs` has the gateway's own responses, `cors.rs` those to other origins; `host_view.rs` is what pages
+//! see of the host; `cooperative_yield.rs` shares the cores.
 //!
 //! | request | answer |
 //! |---|---|
@@ -28,23 +29,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::supervisor::Supervisor;
 
-mod answer;
 mod body;
+mod connection_limiter;
+mod cooperative_yield;
 mod cors;
-mod host_view;
 mod errors;
+mod forwarded;
 mod framing;
+mod handler;
+mod host_view;
 mod layers;
 mod listener;
-mod pace;
-mod peer;
 mod request_span;
-mod seats;
-mod selector;
+mod router;
 mod socket;
+mod validation;
 
-pub use peer::{InvalidNetwork, Network};
-pub use request_span::OnDemand;
+pub use forwarded::{InvalidNetwork, Network};
+use handler::Handler;
 
 /// How the gateway listens and what it allows.
 #[derive(Debug, Clone)]
@@ -171,22 +173,21 @@ impl Gateway {
     /// bounded, and closes.
     pub async fn run(self, supervisor: Arc<Supervisor>, shutdown: CancellationToken) {
         tracing::info!(address = %self.address, "the gateway answers");
-        let options = self.options;
-        let limits = listener::Limits {
-            header_read_timeout: options.header_read_timeout,
-            drain_timeout: options.drain_timeout,
-            max_connections: options.max_connections,
+        let options = listener::ListenerOptions {
+            header_read_timeout: self.options.header_read_timeout,
+            drain_timeout: self.options.drain_timeout,
+            max_connections: self.options.max_connections,
         };
-        let shared = Arc::new(answer::Shared {
+        let handler = Arc::new(Handler {
             supervisor,
             api_base: self.api_base,
-            trusted_proxies: options.trusted_proxies,
+            trusted_proxies: self.options.trusted_proxies,
         });
-        let answer = move |peer: SocketAddr, request| {
-            let shared = Arc::clone(&shared);
-            async move { answer::answer(shared, peer.ip(), request).await }
+        let handle = move |peer: SocketAddr, request| {
+            let handler = Arc::clone(&handler);
+            async move { handler.handle(peer.ip(), request).await }
         };
-        listener::serve(self.listener, limits, shutdown, answer).await;
+        listener::serve(self.listener, options, shutdown, handle).await;
         tracing::info!("the gateway is closed");
     }
 }

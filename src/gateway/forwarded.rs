@@ -1,16 +1,16 @@
-//! Who is on the other end of a connection, and what is believed of it.
+//! Forwarded headers: the client's address, scheme and host behind trusted proxies.
 //!
-//! `X-Forwarded-Proto` and `X-Forwarded-Host` count only from a configured proxy: from anybody
-//! else they would choose an application, or make a cookie `Secure`, at a stranger's word. Each
-//! proxy adds an entry at the end, in a line of its own or not; the entry that counts is the one that
-//! the outermost of the trusted proxies added, as `X-Forwarded-For` tells.
+//! `X-Forwarded-*` headers count only from a configured proxy: any client could use them to choose an
+//! application or to make a cookie `Secure`. Each proxy adds an entry at the end, in a line of its own or
+//! not; the entry that counts is the one that the outermost trusted proxy added, which `X-Forwarded-For`
+//! tells.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use http::header::{CONTENT_ENCODING, HOST, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, Uri, Version};
+use http::header::{HOST, HeaderName};
+use http::{HeaderMap, Uri};
 
 /// One address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Network {
     prefix: u32,
 }
 
-/// Why a text is no network.
+/// The text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no IP address and no block of addresses such as 10.0.0.0/8")]
 pub struct InvalidNetwork(String);
@@ -61,21 +61,21 @@ impl Network {
     }
 }
 
-/// How the browser reached us, as far as it is believed.
+/// The scheme and the host that the client used, as far as they are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reached<'a> {
-    /// By HTTPS.
+pub(super) struct ClientOrigin<'a> {
+    /// Whether the client used HTTPS.
     pub(super) https: bool,
-    /// The host and port that were asked for.
+    /// The host and port that the client requested.
     pub(super) host: Option<&'a str>,
 }
 
-impl<'a> Reached<'a> {
-    /// Reads the headers of a request from `peer`.
+impl<'a> ClientOrigin<'a> {
+    /// Reads the headers of a request that `peer` sent.
     pub(super) fn read(uri: &'a Uri, headers: &'a HeaderMap, peer: IpAddr, proxies: &[Network]) -> Self {
         // A request line with a whole address counts before `Host` (RFC 9112, 3.2.2).
         let asked = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(headers, &HOST));
-        let trusted = Way::read(headers, peer, proxies).trusted;
+        let trusted = ProxyChain::read(headers, peer, proxies).trusted;
         if trusted == 0 {
             return Self { https: false, host: asked };
         }
@@ -104,38 +104,38 @@ impl<'a> Reached<'a> {
     }
 }
 
-/// The client's address: the connection's, or behind configured proxies the last one that none of
-/// them has (`X-Forwarded-For`).
+/// The client's address: the connection's, or behind trusted proxies the last address in
+/// `X-Forwarded-For` that is not a trusted proxy's.
 pub(super) fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
-    Way::read(headers, peer, proxies).client
+    ProxyChain::read(headers, peer, proxies).client
 }
 
-/// The way that a request came, as far as it is believed.
+/// The trusted proxies that a request came through, and the client before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Way {
+struct ProxyChain {
     client: IpAddr,
-    /// How many trusted proxies passed it on, the last one first.
+    /// The number of trusted proxies, counted from the connection.
     trusted: usize,
 }
 
-impl Way {
+impl ProxyChain {
     /// Follows `X-Forwarded-For` back from the connection, as far as trusted proxies wrote it.
     fn read(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> Self {
         let is_trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
-        let mut way = Self { client: peer, trusted: 0 };
+        let mut chain = Self { client: peer, trusted: 0 };
         if proxies.is_empty() || !is_trusted(peer) {
-            return way;
+            return chain;
         }
-        way.trusted = 1;
+        chain.trusted = 1;
         let added: Vec<&str> = entries(headers, "x-forwarded-for").collect();
         for address in added.iter().rev().map_while(|address| address.parse().ok()) {
-            way.client = address;
+            chain.client = address;
             if !is_trusted(address) {
                 break;
             }
-            way.trusted += 1;
+            chain.trusted += 1;
         }
-        way
+        chain
     }
 }
 
@@ -145,84 +145,11 @@ fn entries<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item
     lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// The entry that the last but so many proxies added. Where some of them added none, the first one
-/// is of a trusted proxy all the same.
+/// The entry that the outermost of `trusted` proxies added. Where some of them added none, the first
+/// entry is still a trusted proxy's.
 fn entry<'a>(headers: &'a HeaderMap, name: &'static str, trusted: usize) -> Option<&'a str> {
     let count = entries(headers, name).count();
     entries(headers, name).nth(count.saturating_sub(trusted))
-}
-
-/// Whether this can be the value of `Host`: a name or an address, and a port (RFC 3986, 3.2.2).
-pub(super) fn is_host(host: &str) -> bool {
-    let (name, port) = match host.rfind(':') {
-        Some(at) if !host.ends_with(']') => (&host[..at], &host[at + 1..]),
-        _ => (host, ""),
-    };
-    if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() != port.is_empty() {
-        return false;
-    }
-    if let Some(literal) = name.strip_prefix('[') {
-        return literal.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
-    }
-    let mut bytes = name.bytes();
-    while let Some(byte) = bytes.next() {
-        let good = match byte {
-            b'%' => [bytes.next(), bytes.next()].iter().all(|b| b.is_some_and(|b| b.is_ascii_hexdigit())),
-            b'-' | b'.' | b'_' | b'~' => true,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => true,
-            _ => byte.is_ascii_alphanumeric(),
-        };
-        if !good {
-            return false;
-        }
-    }
-    true
-}
-
-/// What is wrong with the `Host` of a request (RFC 9112, 3.2), or with the one that was forwarded.
-pub(super) fn check_host(
-    version: Version,
-    headers: &HeaderMap,
-    reached: &Reached<'_>,
-) -> Result<(), &'static str> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version >= Version::HTTP_11 => return Err("the request has no Host header"),
-        (Some(_), Some(_)) => return Err("the request has more than one Host header"),
-        (Some(host), None) if !host.to_str().is_ok_and(is_host) => {
-            return Err("the request's Host header is not a host and a port");
-        }
-        _ => {}
-    }
-    match reached.host {
-        Some(host) if !is_host(host) => Err("the host that was asked for is not a host and a port"),
-        _ => Ok(()),
-    }
-}
-
-/// How a body was changed on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// By whoever passed it on (RFC 9112, 6.1).
-    Transfer,
-    /// By whoever wrote it (RFC 9110, 8.4).
-    Content,
-}
-
-/// The coding of the body that is not known here, if there is one: bodies come whole or in chunks, and
-/// not compressed.
-pub(super) fn unknown_coding(headers: &HeaderMap) -> Option<Coding> {
-    let says = |name: &HeaderName, known: &str| {
-        let mut codings = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?").trim());
-        codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(known)) && codings.next().is_none()
-    };
-    if !says(&TRANSFER_ENCODING, "chunked") {
-        Some(Coding::Transfer)
-    } else if !says(&CONTENT_ENCODING, "identity") {
-        Some(Coding::Content)
-    } else {
-        None
-    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -256,12 +183,12 @@ mod tests {
         }
     }
 
-    fn reached(peer: &str, pairs: &[(&'static str, &'static str)]) -> (bool, Option<String>) {
+    fn origin(peer: &str, pairs: &[(&'static str, &'static str)]) -> (bool, Option<String>) {
         let headers: HeaderMap =
             pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
         let (uri, proxies) = (Uri::from_static("/admin/"), ["10.0.0.0/8".parse().unwrap()]);
-        let reached = Reached::read(&uri, &headers, peer.parse().unwrap(), &proxies);
-        (reached.https, reached.domain().map(Cow::into_owned))
+        let origin = ClientOrigin::read(&uri, &headers, peer.parse().unwrap(), &proxies);
+        (origin.https, origin.domain().map(Cow::into_owned))
     }
 
     #[test]
@@ -271,9 +198,9 @@ mod tests {
             ("x-forwarded-host", "evil.example, CRM.example.com:443"),
             ("x-forwarded-proto", "http, https"),
         ];
-        assert_eq!(reached("10.1.2.3", &sent), (true, Some("crm.example.com".into())));
-        assert_eq!(reached("192.0.2.1", &sent), (false, Some("internal".into())));
-        assert_eq!(reached("10.1.2.3", &[("host", "a.example")]), (false, Some("a.example".into())));
+        assert_eq!(origin("10.1.2.3", &sent), (true, Some("crm.example.com".into())));
+        assert_eq!(origin("192.0.2.1", &sent), (false, Some("internal".into())));
+        assert_eq!(origin("10.1.2.3", &[("host", "a.example")]), (false, Some("a.example".into())));
     }
 
     #[test]
@@ -325,76 +252,10 @@ mod tests {
             for line in hosts {
                 headers.append(name("x-forwarded-host"), HeaderValue::from_static(line));
             }
-            let reached = Reached::read(&uri, &headers, peer, &proxies);
-            assert_eq!((reached.host, reached.https), (Some(host), true), "{forwarded_for} {hosts:?}");
-            let stranger = Reached::read(&uri, &headers, IpAddr::from([192, 0, 2, 1]), &proxies);
+            let origin = ClientOrigin::read(&uri, &headers, peer, &proxies);
+            assert_eq!((origin.host, origin.https), (Some(host), true), "{forwarded_for} {hosts:?}");
+            let stranger = ClientOrigin::read(&uri, &headers, IpAddr::from([192, 0, 2, 1]), &proxies);
             assert_eq!((stranger.host, stranger.https), (Some("asked.example"), false));
-        }
-    }
-
-    #[test]
-    fn a_body_comes_as_it_was_written() {
-        for (name, lines, unknown) in [
-            (TRANSFER_ENCODING, &["chunked"][..], None),
-            (TRANSFER_ENCODING, &["Chunked "], None),
-            (TRANSFER_ENCODING, &["gzip, chunked"], Some(Coding::Transfer)),
-            (TRANSFER_ENCODING, &["chunked", "chunked"], Some(Coding::Transfer)),
-            (TRANSFER_ENCODING, &["chunked, chunked"], Some(Coding::Transfer)),
-            (CONTENT_ENCODING, &["identity"], None),
-            (CONTENT_ENCODING, &["gzip"], Some(Coding::Content)),
-            (CONTENT_ENCODING, &[], None),
-        ] {
-            let headers: HeaderMap =
-                lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
-            assert_eq!(unknown_coding(&headers), unknown, "{name} {lines:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_and_a_port() {
-        for host in
-            ["", "x", "a.example:80", "[::1]", "[::1]:13000", "127.0.0.1:", "a_b.example.", "%41.example"]
-        {
-            assert!(is_host(host), "{host}");
-        }
-        for host in [
-            "a b",
-            "a b/../?x",
-            "a/b",
-            "a?b",
-            "a#b",
-            "user@a",
-            "a:b",
-            "a:99999",
-            "::1",
-            "[::1",
-            "[x]",
-            "a,b",
-            "%4",
-            "%zz",
-            "a\\b",
-            "<a>",
-            "ä",
-        ] {
-            assert!(!is_host(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_request_says_once_which_host_it_is_for() {
-        let uri = Uri::from_static("/");
-        for (version, hosts, good) in [
-            (Version::HTTP_11, &["x"][..], true),
-            (Version::HTTP_11, &[], false),
-            (Version::HTTP_11, &["x", "x"], false),
-            (Version::HTTP_11, &["a b/../?x"], false),
-            (Version::HTTP_10, &[], true),
-            (Version::HTTP_10, &["x", "y"], false),
-        ] {
-            let headers: HeaderMap =
-                hosts.iter().map(|host| (HOST, HeaderValue::from_static(host))).collect();
-            let reached = Reached::read(&uri, &headers, IpAddr::from([127, 0, 0, 1]), &[]);
-            assert_eq!(check_host(version, &headers, &reached).is_ok(), good, "{version:?} {hosts:?}");
         }
     }
 
@@ -407,12 +268,12 @@ mod tests {
             (":80", None),
             ("", None),
         ] {
-            let reached = Reached { https: false, host: Some(host) };
-            assert_eq!(reached.domain().as_deref(), domain, "{host}");
+            let origin = ClientOrigin { https: false, host: Some(host) };
+            assert_eq!(origin.domain().as_deref(), domain, "{host}");
         }
         let uri: Uri = "http://asked.example:80/admin/".parse().unwrap();
         let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("other.example"))]);
-        let reached = Reached::read(&uri, &headers, IpAddr::from([127, 0, 0, 1]), &[]);
-        assert_eq!(reached.domain().as_deref(), Some("asked.example"));
+        let origin = ClientOrigin::read(&uri, &headers, IpAddr::from([127, 0, 0, 1]), &[]);
+        assert_eq!(origin.domain().as_deref(), Some("asked.example"));
     }
 }

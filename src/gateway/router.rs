@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 
-use super::peer::Reached;
+use super::forwarded::ClientOrigin;
 use crate::protocol::AppId;
 
 const X_APP: HeaderName = HeaderName::from_static("x-app");
 
 /// What named the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum NamedBy {
     Path,
     Query,
     Header,
@@ -28,7 +28,7 @@ pub(super) enum Named {
 /// What of the application is asked for. Offsets are into the request's path, so that nothing is
 /// copied before it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Target {
     /// An action of the API, from this offset on.
     Api(usize),
     /// Whether the application runs.
@@ -47,98 +47,98 @@ pub(super) enum Place {
 
 /// A request's application and place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Selected {
+pub(super) struct Route {
     /// The ID, as it was given.
     pub(super) app: Cow<'static, str>,
-    pub(super) named: Named,
-    pub(super) place: Place,
+    pub(super) named_by: NamedBy,
+    pub(super) target: Target,
 }
 
-impl Selected {
+impl Route {
     /// What stands before `/admin` in the addresses of this application's pages. One that was
     /// named by query or header has its pages under its path, where links keep naming it.
     pub(super) fn prefix(&self) -> String {
-        match self.named {
-            Named::Domain | Named::Nothing => String::new(),
-            Named::Path | Named::Query | Named::Header => format!("/apps/{}", self.app),
+        match self.named_by {
+            NamedBy::Domain | NamedBy::Nothing => String::new(),
+            NamedBy::Path | NamedBy::Query | NamedBy::Header => format!("/apps/{}", self.app),
         }
     }
 
     /// Whether this asks for the API.
     pub(super) fn is_api(&self) -> bool {
-        matches!(self.place, Place::Api(_) | Place::Health)
+        matches!(self.target, Target::Api(_) | Target::Health)
     }
 }
 
 /// Reads which application is meant; `by_domain` knows the custom domains.
-pub(super) fn select(
+pub(super) fn route(
     uri: &Uri,
     headers: &HeaderMap,
-    reached: &Reached<'_>,
+    origin: &ClientOrigin<'_>,
     api_base: &str,
     by_domain: impl FnOnce(&str) -> Option<AppId>,
-) -> Selected {
+) -> Route {
     let path = uri.path();
-    let (id, mut place) = place(path, api_base);
+    let (id, mut target) = target(path, api_base);
     let by_query = match uri.query().map_or(Ok(None), app_name) {
         Ok(id) => id,
         Err(Ambiguous) => {
-            place = Place::Ambiguous;
+            target = Target::Ambiguous;
             None
         }
     };
     let by_header = match x_app(headers) {
         Ok(id) => id,
         Err(Ambiguous) => {
-            place = Place::Ambiguous;
+            target = Target::Ambiguous;
             None
         }
     };
-    let (app, named) = if let Some(id) = id {
-        (Cow::Owned(id.to_owned()), Named::Path)
-    } else if place == Place::Asset {
-        (Cow::Borrowed(AppId::MAIN), Named::Nothing)
+    let (app, named_by) = if let Some(id) = id {
+        (Cow::Owned(id.to_owned()), NamedBy::Path)
+    } else if target == Target::Asset {
+        (Cow::Borrowed(AppId::MAIN), NamedBy::Nothing)
     } else if let Some(id) = by_query {
-        (id.into(), Named::Query)
+        (id.into(), NamedBy::Query)
     } else if let Some(id) = by_header {
-        (id.into(), Named::Header)
-    } else if let Some(id) = reached.domain().and_then(|domain| by_domain(&domain)) {
-        (id.as_str().to_owned().into(), Named::Domain)
+        (id.into(), NamedBy::Header)
+    } else if let Some(id) = origin.domain().and_then(|domain| by_domain(&domain)) {
+        (id.as_str().to_owned().into(), NamedBy::Domain)
     } else {
-        (Cow::Borrowed(AppId::MAIN), Named::Nothing)
+        (Cow::Borrowed(AppId::MAIN), NamedBy::Nothing)
     };
-    Selected { app, named, place }
+    Route { app, named_by, target }
 }
 
 /// The ID in the path, if there is one, and what the path asks for.
-fn place<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, Place) {
+fn target<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, Target) {
     if let Some(target) = path.strip_prefix(api_base) {
         let Some(named) = target.strip_prefix("__app/") else { return (None, api(target, path)) };
         let (id, target) = named.split_once('/').unwrap_or((named, ""));
         return (Some(id), api(target, path));
     }
     if path.starts_with(crate::pages::ASSETS) {
-        return (None, Place::Asset);
+        return (None, Target::Asset);
     }
     if let Some(rest) = path.strip_prefix("/apps/").filter(|rest| !rest.is_empty()) {
         let (id, below) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         return (Some(id), page(below, path));
     }
     if matches!(path, "/apps" | "/apps/") {
-        return (None, Place::Start);
+        return (None, Target::Start);
     }
     (None, page(path, path))
 }
 
-fn api(target: &str, path: &str) -> Place {
-    if target == "__health_check" { Place::Health } else { Place::Api(path.len() - target.len()) }
+fn api(target: &str, path: &str) -> Target {
+    if target == "__health_check" { Target::Health } else { Target::Api(path.len() - target.len()) }
 }
 
-fn page(below: &str, path: &str) -> Place {
+fn page(below: &str, path: &str) -> Target {
     match below {
-        "" | "/" | "/admin" => Place::Start,
-        _ if below.starts_with("/admin/") => Place::Page(path.len() - below.len()),
-        _ => Place::Nowhere,
+        "" | "/" | "/admin" => Target::Start,
+        _ if below.starts_with("/admin/") => Target::Page(path.len() - below.len()),
+        _ => Target::Nowhere,
     }
 }
 
@@ -183,20 +183,20 @@ fn x_app(headers: &HeaderMap) -> Result<Option<String>, Ambiguous> {
 mod tests {
     use super::*;
 
-    fn pick(uri: &'static str, app: Option<&'static str>, host: Option<&'static str>) -> Selected {
+    fn pick(uri: &'static str, app: Option<&'static str>, host: Option<&'static str>) -> Route {
         let mut headers = HeaderMap::new();
         if let Some(app) = app {
             headers.insert(X_APP, HeaderValue::from_static(app));
         }
-        let reached = Reached { https: false, host };
-        select(&Uri::from_static(uri), &headers, &reached, "/api/", |domain| {
+        let origin = ClientOrigin { https: false, host };
+        route(&Uri::from_static(uri), &headers, &origin, "/api/", |domain| {
             (domain == "crm.example.com").then(|| AppId::parse("crm").unwrap())
         })
     }
 
     #[test]
     fn the_application_is_chosen_in_order() {
-        use Named::*;
+        use NamedBy::*;
         let domain = Some("CRM.example.com:13000");
         for (uri, header, host, app, named) in [
             ("/api/posts:list", None, None, "main", Nothing),
@@ -218,17 +218,17 @@ mod tests {
             ("/api/posts:list", Some("No Such!"), None, "No Such!", Header),
             ("/api/__app/", None, None, "", Path),
         ] {
-            let selected = pick(uri, header, host);
-            assert_eq!((&*selected.app, selected.named), (app, named), "{uri} {header:?} {host:?}");
+            let route = pick(uri, header, host);
+            assert_eq!((&*route.app, route.named_by), (app, named), "{uri} {header:?} {host:?}");
         }
     }
 
     #[test]
     fn two_applications_at_once_are_ambiguous_and_one_named_twice_is_not() {
-        let place = |uri: &'static str, headers: &[&'static str]| {
+        let target = |uri: &'static str, headers: &[&'static str]| {
             let headers: HeaderMap = headers.iter().map(|id| (X_APP, HeaderValue::from_static(id))).collect();
-            let reached = Reached { https: false, host: None };
-            select(&Uri::from_static(uri), &headers, &reached, "/api/", |_| None).place
+            let origin = ClientOrigin { https: false, host: None };
+            route(&Uri::from_static(uri), &headers, &origin, "/api/", |_| None).target
         };
         for (uri, headers, ambiguous) in [
             ("/api/a:list", &["crm", "hr"][..], true),
@@ -242,39 +242,39 @@ mod tests {
             ("/api/__app/crm/a:list", &["crm", "hr"], true),
             ("/admin/?__appName=crm&__appName=hr", &[], true),
         ] {
-            assert_eq!(place(uri, headers) == Place::Ambiguous, ambiguous, "{uri} {headers:?}");
+            assert_eq!(target(uri, headers) == Target::Ambiguous, ambiguous, "{uri} {headers:?}");
         }
     }
 
     #[test]
     fn the_place_is_what_follows_the_application() {
-        for (uri, place, rest) in [
-            ("/api/posts:list?page=2", Place::Api(5), "posts:list"),
-            ("/api/__app/crm/posts/1/tags:add", Place::Api(15), "posts/1/tags:add"),
-            ("/api/__app/crm", Place::Api(14), ""),
-            ("/api/", Place::Api(5), ""),
-            ("/api/__health_check", Place::Health, ""),
-            ("/api/__app/crm/__health_check", Place::Health, ""),
-            ("/", Place::Start, ""),
-            ("/admin", Place::Start, ""),
-            ("/admin/", Place::Page(0), "/admin/"),
-            ("/admin/sign-in", Place::Page(0), "/admin/sign-in"),
-            ("/apps", Place::Start, ""),
-            ("/apps/", Place::Start, ""),
-            ("/apps/crm", Place::Start, ""),
-            ("/apps/crm/", Place::Start, ""),
-            ("/apps/crm/admin", Place::Start, ""),
-            ("/apps/crm/admin/password", Place::Page(9), "/admin/password"),
-            ("/apps/crm/other", Place::Nowhere, ""),
-            ("/assets/style.css", Place::Asset, ""),
-            ("/favicon.ico", Place::Nowhere, ""),
-            ("/administrator", Place::Nowhere, ""),
-            ("/apis", Place::Nowhere, ""),
-            ("//evil.example/admin/", Place::Nowhere, ""),
+        for (uri, target, rest) in [
+            ("/api/posts:list?page=2", Target::Api(5), "posts:list"),
+            ("/api/__app/crm/posts/1/tags:add", Target::Api(15), "posts/1/tags:add"),
+            ("/api/__app/crm", Target::Api(14), ""),
+            ("/api/", Target::Api(5), ""),
+            ("/api/__health_check", Target::Health, ""),
+            ("/api/__app/crm/__health_check", Target::Health, ""),
+            ("/", Target::Start, ""),
+            ("/admin", Target::Start, ""),
+            ("/admin/", Target::Page(0), "/admin/"),
+            ("/admin/sign-in", Target::Page(0), "/admin/sign-in"),
+            ("/apps", Target::Start, ""),
+            ("/apps/", Target::Start, ""),
+            ("/apps/crm", Target::Start, ""),
+            ("/apps/crm/", Target::Start, ""),
+            ("/apps/crm/admin", Target::Start, ""),
+            ("/apps/crm/admin/password", Target::Page(9), "/admin/password"),
+            ("/apps/crm/other", Target::Nowhere, ""),
+            ("/assets/style.css", Target::Asset, ""),
+            ("/favicon.ico", Target::Nowhere, ""),
+            ("/administrator", Target::Nowhere, ""),
+            ("/apis", Target::Nowhere, ""),
+            ("//evil.example/admin/", Target::Nowhere, ""),
         ] {
-            let selected = pick(uri, None, None);
-            assert_eq!(selected.place, place, "{uri}");
-            if let Place::Api(offset) | Place::Page(offset) = selected.place {
+            let route = pick(uri, None, None);
+            assert_eq!(route.target, target, "{uri}");
+            if let Target::Api(offset) | Target::Page(offset) = route.target {
                 assert_eq!(&Uri::from_static(uri).path()[offset..], rest, "{uri}");
             }
         }

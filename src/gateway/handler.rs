@@ -1,5 +1,5 @@
-//! The way of a request: select the application, let it in as far as its limits allow, read the
-//! body, borrow the application, hand over.
+//! Answers a request: finds the application, admits the request within the application's limits, reads its body,
+//! borrows the application and calls its API or its pages.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,134 +12,135 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::host_view::SupervisorView;
 use super::errors::{self, Methods, Refusal};
-use super::peer::{Network, Reached, check_host, client, unknown_coding};
+use super::forwarded::{ClientOrigin, Network, client};
+use super::host_view::SupervisorView;
 use super::request_span::RequestSpan;
-use super::selector::{Named, Place, Selected, select};
-use super::{body, cors, layers, pace};
+use super::router::{NamedBy, Route, Target, route};
+use super::validation::{check_host, unsupported_coding};
+use super::{body, cooperative_yield, cors, layers};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
 use crate::protocol::{AppId, State};
 use crate::supervisor::{Arrival, SMALL_BODY, Supervisor, Turn, Unavailable, Visit};
 
-/// What all requests share; nothing in it changes.
-pub(super) struct Shared {
+/// Answers requests; shared by all of them.
+pub(super) struct Handler {
     pub(super) supervisor: Arc<Supervisor>,
-    /// With a slash at both ends.
+    /// The path of the API, with a slash at both ends.
     pub(super) api_base: String,
     pub(super) trusted_proxies: Vec<Network>,
 }
 
-/// An application, lent to a request until this is dropped.
-struct Lent {
+/// A request that was admitted, and the application that is lent to it until this is dropped.
+struct Admitted {
     visit: Visit,
     _turn: Turn,
     arrival: Arrival,
-    /// When the request is to be done.
+    /// When the request times out.
     deadline: Instant,
 }
 
-impl Lent {
+impl Admitted {
     fn too_slow(&self, app: &str) -> Refusal {
         Refusal::too_slow(app, Duration::from_millis(self.arrival.limits().request_time_ms))
     }
 }
 
-/// Answers one request; with how long the answer is held back.
-pub(super) async fn answer(
-    shared: Arc<Shared>,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> (Response<layers::Body>, Duration) {
-    pace::rest_if_due();
-    let (uri, headers) = (request.uri(), request.headers());
-    let reached = Reached::read(uri, headers, peer, &shared.trusted_proxies);
-    let selected =
-        select(uri, headers, &reached, &shared.api_base, |domain| shared.supervisor.by_domain(domain));
-    let id = layers::request_id(headers);
-    let span = RequestSpan::new(&request, &id, &selected.app);
-    let html = !selected.is_api() && wants_html(headers);
-    let call = async |request: Request<Incoming>| {
-        let (parts, body) = request.into_parts();
-        let from_script = selected.is_api() && parts.headers.contains_key(ORIGIN);
-        let mut response = match shared.respond(&selected, peer, parts, body).await {
-            Ok(response) => response,
-            Err(refusal) if html => refusal.html(),
-            Err(refusal) => refusal.json(),
-        };
-        if from_script {
-            cors::allow(response.headers_mut());
-        }
-        response
-    };
-    let response = layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await;
-    let pause = match response.status() {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            shared.supervisor.pause(&selected.app)
-        }
-        StatusCode::NOT_FOUND => shared.supervisor.pause_of_unknown(&selected.app),
-        _ => Duration::ZERO,
-    };
-    pace::request_ended();
-    (response, pause)
-}
-
-/// Whether a person is asking.
+/// Whether the client wants a page for people.
 fn wants_html(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/html"))
 }
 
-impl Shared {
+impl Handler {
+    /// Answers one request. Gives the response and how long to delay it.
+    pub(super) async fn handle(
+        &self,
+        peer: IpAddr,
+        request: Request<Incoming>,
+    ) -> (Response<layers::ResponseBody>, Duration) {
+        cooperative_yield::yield_if_due();
+        let (uri, headers) = (request.uri(), request.headers());
+        let origin = ClientOrigin::read(uri, headers, peer, &self.trusted_proxies);
+        let route =
+            route(uri, headers, &origin, &self.api_base, |domain| self.supervisor.by_domain(domain));
+        let id = layers::request_id(headers);
+        let span = RequestSpan::new(&request, &id, &route.app);
+        let html = !route.is_api() && wants_html(headers);
+        let call = async |request: Request<Incoming>| {
+            let (parts, body) = request.into_parts();
+            let from_script = route.is_api() && parts.headers.contains_key(ORIGIN);
+            let mut response = match self.respond(&route, peer, parts, body).await {
+                Ok(response) => response,
+                Err(refusal) if html => refusal.html(),
+                Err(refusal) => refusal.json(),
+            };
+            if from_script {
+                cors::allow(response.headers_mut());
+            }
+            response
+        };
+        let response = layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await;
+        let pause = match response.status() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                self.supervisor.pause(&route.app)
+            }
+            StatusCode::NOT_FOUND => self.supervisor.pause_of_unknown(&route.app),
+            _ => Duration::ZERO,
+        };
+        cooperative_yield::request_ended();
+        (response, pause)
+    }
+
     async fn respond(
         &self,
-        selected: &Selected,
+        route: &Route,
         peer: IpAddr,
         parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
-        let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
-        if let Err(problem) = check_host(parts.version, &parts.headers, &reached) {
+        let origin = ClientOrigin::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
+        if let Err(problem) = check_host(parts.version, &parts.headers, &origin) {
             return Err(Refusal::malformed(problem));
         }
-        if let Some(coding) = unknown_coding(&parts.headers) {
+        if let Some(coding) = unsupported_coding(&parts.headers) {
             return Err(Refusal::coding(coding));
         }
         if !cors::is_answered(&parts.method) {
             return Err(Refusal::method(Methods::Api));
         }
-        match selected.place {
-            Place::Ambiguous => Err(Refusal::malformed(
+        match route.target {
+            Target::Ambiguous => Err(Refusal::malformed(
                 "X-App and __appName may name one application, not two different ones",
             )),
-            Place::Api(_) | Place::Health if parts.method == Method::OPTIONS => {
+            Target::Api(_) | Target::Health if parts.method == Method::OPTIONS => {
                 Ok(cors::options(&parts.headers))
             }
-            Place::Api(offset) => self.api(selected, offset, peer, parts, body).await,
-            Place::Page(_) if leads_elsewhere(selected, &parts.method) => Ok(to_own_pages(selected, &parts)),
-            Place::Page(offset) => Box::pin(self.page(selected, offset, peer, parts, body)).await,
-            Place::Nowhere => Err(Refusal::nowhere()),
-            Place::Health | Place::Start | Place::Asset if !reads(&parts.method) => {
+            Target::Api(offset) => self.api(route, offset, peer, parts, body).await,
+            Target::Page(_) if is_misplaced(route, &parts.method) => Ok(redirect_to_own_path(route, &parts)),
+            Target::Page(offset) => Box::pin(self.page(route, offset, peer, parts, body)).await,
+            Target::Nowhere => Err(Refusal::nowhere()),
+            Target::Health | Target::Start | Target::Asset if !reads(&parts.method) => {
                 Err(Refusal::method(Methods::Reading))
             }
-            Place::Health => self.health(&selected.app),
-            Place::Start => Ok(redirect(&format!("{}/admin/", selected.prefix()))),
-            Place::Asset => Ok(pages::asset(parts.uri.path())),
+            Target::Health => self.health(&route.app),
+            Target::Start => Ok(redirect(&format!("{}/admin/", route.prefix()))),
+            Target::Asset => Ok(pages::asset(parts.uri.path())),
         }
     }
 
-    /// An action of the application's API.
+    /// Calls an action of the application's API.
     async fn api(
         &self,
-        selected: &Selected,
+        route: &Route,
         offset: usize,
         peer: IpAddr,
         mut parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
-        let (lent, body) = self.admit(&selected.app, body).await?;
-        // The API knows the `Authorization` header alone. Without cookies, no other website can
-        // make a browser use it in its user's name.
+        let (admitted, body) = self.admit(&route.app, body).await?;
+        // The API reads the `Authorization` header only. Without cookies, no other website can make a
+        // browser call it as its user.
         parts.headers.remove(COOKIE);
         let client = Some(client(&parts.headers, peer, &self.trusted_proxies));
         let request = ApiRequest {
@@ -150,29 +151,29 @@ impl Shared {
             body,
             client,
         };
-        // What does not come to its end is dropped, and its statement is cancelled with it.
-        let answered = timeout_at(lent.deadline, lent.visit.api(request)).await;
-        answered.map_err(|_| lent.too_slow(&selected.app))
+        // A request that times out is dropped, which cancels its statement.
+        let answered = timeout_at(admitted.deadline, admitted.visit.api(request)).await;
+        answered.map_err(|_| admitted.too_slow(&route.app))
     }
 
-    /// One of the application's pages.
+    /// Answers with one of the application's pages.
     async fn page(
         &self,
-        selected: &Selected,
+        route: &Route,
         offset: usize,
         peer: IpAddr,
         parts: Parts,
         body: Incoming,
     ) -> Result<Response<Bytes>, Refusal> {
-        let (lent, body) = self.admit(&selected.app, body).await?;
-        let reached = Reached::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
-        let host = reached.host.map(str::to_owned);
-        let https = reached.https;
-        let at_home = reached.domain().and_then(|domain| self.supervisor.by_domain(&domain));
-        let prefix = selected.prefix();
+        let (admitted, body) = self.admit(&route.app, body).await?;
+        let origin = ClientOrigin::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
+        let host = origin.host.map(str::to_owned);
+        let https = origin.https;
+        let at_home = origin.domain().and_then(|domain| self.supervisor.by_domain(&domain));
+        let prefix = route.prefix();
         let at_home = match at_home {
-            Some(app) => app.as_str() == selected.app,
-            None => selected.app == AppId::MAIN && !prefix.is_empty(),
+            Some(app) => app.as_str() == route.app,
+            None => route.app == AppId::MAIN && !prefix.is_empty(),
         };
         let view = PageContext {
             prefix: &prefix,
@@ -189,14 +190,14 @@ impl Shared {
             headers: parts.headers,
             body,
         };
-        let answered = timeout_at(lent.deadline, pages::handle(&lent.visit, &view, request)).await;
-        answered.map_err(|_| lent.too_slow(&selected.app))
+        let answered = timeout_at(admitted.deadline, pages::handle(&admitted.visit, &view, request)).await;
+        answered.map_err(|_| admitted.too_slow(&route.app))
     }
 
-    /// Lets a request in: reads its body, waits for its turn, and borrows the application, which is
+    /// Admits a request: reads its body, waits for its turn, and borrows the application, which is
     /// started if a visit may start it.
-    async fn admit(&self, app: &str, body: Incoming) -> Result<(Lent, Bytes), Refusal> {
-        // A small body that nobody reads is thrown away; a long one is the end of its connection.
+    async fn admit(&self, app: &str, body: Incoming) -> Result<(Admitted, Bytes), Refusal> {
+        // A small body that is not read is discarded; a long one closes the connection.
         let long = body.size_hint().upper().is_none_or(|length| length > SMALL_BODY);
         let unread = |refusal: Refusal| if long { refusal.and_close() } else { refusal };
         let arrived = self.supervisor.arrive(app);
@@ -217,10 +218,10 @@ impl Shared {
             Ok(visit) => visit.map_err(|unavailable| Refusal::unavailable(&unavailable))?,
             Err(_) => return Err(Refusal::too_slow(app, time)),
         };
-        Ok((Lent { visit, _turn: turn, arrival, deadline }, body))
+        Ok((Admitted { visit, _turn: turn, arrival, deadline }, body))
     }
 
-    /// `ok` when the application runs. Asking does not start it.
+    /// Answers `ok` when the application is running, and does not start it.
     fn health(&self, app: &str) -> Result<Response<Bytes>, Refusal> {
         let state = AppId::parse(app).ok().and_then(|id| self.supervisor.get(&id).ok()).map(|app| app.state);
         match state {
@@ -235,7 +236,7 @@ impl Shared {
     }
 }
 
-/// The answer to a health check of an application that does not run.
+/// Why an application is not healthy.
 fn not_running(app: &str, state: State) -> Unavailable {
     let message = match state {
         State::NotFound => format!("there is no application \"{app}\""),
@@ -248,22 +249,22 @@ fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Whether the page was asked for by query or header. It is at home under the application's path,
-/// where its links and its cookie are. An ID that cannot exist is not led anywhere.
-fn leads_elsewhere(selected: &Selected, method: &Method) -> bool {
-    matches!(selected.named, Named::Query | Named::Header)
+/// Whether to redirect to the page below the application's own path, where its links and its cookie are: the
+/// request named the application by query or header. An invalid ID is not redirected.
+fn is_misplaced(route: &Route, method: &Method) -> bool {
+    matches!(route.named_by, NamedBy::Query | NamedBy::Header)
         && reads(method)
-        && AppId::parse(&selected.app).is_ok()
+        && AppId::parse(&route.app).is_ok()
 }
 
-fn to_own_pages(selected: &Selected, parts: &Parts) -> Response<Bytes> {
-    redirect(&format!("{}{}", selected.prefix(), parts.uri.path()))
+fn redirect_to_own_path(route: &Route, parts: &Parts) -> Response<Bytes> {
+    redirect(&format!("{}{}", route.prefix(), parts.uri.path()))
 }
 
 fn redirect(address: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::FOUND;
-    // An ID in a header may hold what an address cannot; the main start page is always there.
+    // An ID from a header may have characters that an address cannot; the main start page always exists.
     let address = HeaderValue::from_str(address).unwrap_or(HeaderValue::from_static("/admin/"));
     response.headers_mut().insert(LOCATION, address);
     response
@@ -274,26 +275,26 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    fn selected(app: &'static str, named: Named, place: Place) -> Selected {
-        Selected { app: Cow::Borrowed(app), named, place }
+    fn route_to(app: &'static str, named_by: NamedBy, target: Target) -> Route {
+        Route { app: Cow::Borrowed(app), named_by, target }
     }
 
     #[test]
     fn a_page_named_by_query_or_header_is_at_home_under_its_path() {
-        let page = |app, named| selected(app, named, Place::Page(0));
+        let page = |app, named_by| route_to(app, named_by, Target::Page(0));
         for (app, named, method, elsewhere) in [
-            ("crm", Named::Query, Method::GET, true),
-            ("crm", Named::Header, Method::HEAD, true),
-            ("crm", Named::Query, Method::POST, false),
-            ("crm", Named::Path, Method::GET, false),
-            ("crm", Named::Domain, Method::GET, false),
-            ("main", Named::Nothing, Method::GET, false),
-            ("/evil.example", Named::Query, Method::GET, false),
+            ("crm", NamedBy::Query, Method::GET, true),
+            ("crm", NamedBy::Header, Method::HEAD, true),
+            ("crm", NamedBy::Query, Method::POST, false),
+            ("crm", NamedBy::Path, Method::GET, false),
+            ("crm", NamedBy::Domain, Method::GET, false),
+            ("main", NamedBy::Nothing, Method::GET, false),
+            ("/evil.example", NamedBy::Query, Method::GET, false),
         ] {
-            assert_eq!(leads_elsewhere(&page(app, named), &method), elsewhere, "{app} {named:?} {method}");
+            assert_eq!(is_misplaced(&page(app, named), &method), elsewhere, "{app} {named:?} {method}");
         }
         let (parts, ()) = Request::get("/admin/password?__appName=crm").body(()).unwrap().into_parts();
-        let response = to_own_pages(&page("crm", Named::Query), &parts);
+        let response = redirect_to_own_path(&page("crm", NamedBy::Query), &parts);
         assert_eq!(response.status(), 302);
         assert_eq!(response.headers()[LOCATION], "/apps/crm/admin/password");
     }
