@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nbapps::protocol::DatabaseRequest;
 use nbapps::internals::SecretKey;
+use nbapps::protocol::DatabaseRequest;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 

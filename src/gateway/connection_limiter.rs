@@ -89,7 +89,9 @@ impl ConnectionLimiter {
                 break permit;
             }
             self.evict_idle();
-            if let Ok(permit) = tokio::time::timeout(RETRY_INTERVAL, Arc::clone(&self.permits).acquire_owned()).await {
+            if let Ok(permit) =
+                tokio::time::timeout(RETRY_INTERVAL, Arc::clone(&self.permits).acquire_owned()).await
+            {
                 break permit.ok()?;
             }
         };
@@ -124,7 +126,8 @@ impl ConnectionLimiter {
         idle.select_nth_unstable_by_key(leaving - 1, |(since, _)| *since);
         for (since, connection) in idle.drain(..leaving) {
             // A request may have arrived meanwhile.
-            let evicted = connection.idle_since.compare_exchange(since, EVICTED, Ordering::Relaxed, Ordering::Relaxed);
+            let evicted =
+                connection.idle_since.compare_exchange(since, EVICTED, Ordering::Relaxed, Ordering::Relaxed);
             if evicted.is_ok() {
                 connection.eviction.notify_waiters();
             }
@@ -165,7 +168,10 @@ mod tests {
     async fn who_has_just_come_is_left_the_time_to_ask() {
         let mut limiter = ConnectionLimiter::new(1);
         let connection = limiter.acquire().await.unwrap();
-        assert!(connection.idle_since.load(Ordering::Relaxed) > FIRST_REQUEST_GRACE_MS, "it counts from later on");
+        assert!(
+            connection.idle_since.load(Ordering::Relaxed) > FIRST_REQUEST_GRACE_MS,
+            "it counts from later on"
+        );
         connection.idle_since.store(milliseconds() + 3_600_000, Ordering::Relaxed);
         limiter.evict_idle();
         assert_ne!(connection.idle_since.load(Ordering::Relaxed), EVICTED);

@@ -62,8 +62,7 @@ impl Handler {
         cooperative_yield::yield_if_due();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = ClientOrigin::read(uri, headers, peer, &self.trusted_proxies);
-        let route =
-            route(uri, headers, &origin, &self.api_base, |domain| self.supervisor.by_domain(domain));
+        let route = route(uri, headers, &origin, &self.api_base, |domain| self.supervisor.by_domain(domain));
         let id = layers::request_id(headers);
         let span = RequestSpan::new(&request, &id, &route.app);
         let html = !route.is_api() && wants_html(headers);

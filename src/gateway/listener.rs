@@ -350,7 +350,8 @@ mod tests {
 
     #[tokio::test]
     async fn headers_that_do_not_come_close_the_connection() {
-        let server = server(ListenerOptions { header_read_timeout: Duration::from_millis(20), ..OPTIONS }).await;
+        let server =
+            server(ListenerOptions { header_read_timeout: Duration::from_millis(20), ..OPTIONS }).await;
         let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
         let mut said = String::new();

@@ -49,7 +49,8 @@ pub(super) fn render(
 ) -> Response<Bytes> {
     let id = call.app.name();
     let described = call.view.host_view.describe(id);
-    let (state, engine) = described.as_ref().map_or(("running", ""), |described| (described.state, &described.engine));
+    let (state, engine) =
+        described.as_ref().map_or(("running", ""), |described| (described.state, &described.engine));
     let user = &current.session.user;
     let (search, number) = (call.query("search").unwrap_or_default(), call.query("page"));
     let looks_after_all = call.is_main() && current.session.is_root();

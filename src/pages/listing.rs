@@ -73,7 +73,12 @@ impl std::ops::Deref for Row {
 
 impl<'a> Listing<'a> {
     /// Page `number`, from 1, of those whose ID or name contains `search`.
-    pub(super) fn new(applications: Vec<ListedApplication>, search: &'a str, number: usize, form_token: &'a str) -> Self {
+    pub(super) fn new(
+        applications: Vec<ListedApplication>,
+        search: &'a str,
+        number: usize,
+        form_token: &'a str,
+    ) -> Self {
         let wanted = search.trim().to_lowercase();
         let mut found: Vec<_> = applications
             .into_iter()
@@ -137,8 +142,11 @@ mod tests {
     fn one_searches_by_id_or_name() {
         let mut applications = many(3);
         applications[1].name = "Sales & Büro".into();
-        let found: Vec<_> =
-            Listing::new(applications, " BÜRO ", 1, "").rows.into_iter().map(|row| row.application.id).collect();
+        let found: Vec<_> = Listing::new(applications, " BÜRO ", 1, "")
+            .rows
+            .into_iter()
+            .map(|row| row.application.id)
+            .collect();
         assert_eq!(found, ["app-001"]);
         let list = Listing::new(many(200), "app&0", 1, "");
         assert!(list.rows.is_empty());
@@ -148,7 +156,8 @@ mod tests {
 
     #[test]
     fn each_application_is_visited_under_its_own_path() {
-        let list = Listing::new(vec![application("main", "running"), application("crm", "stopped")], "", 1, "");
+        let list =
+            Listing::new(vec![application("main", "running"), application("crm", "stopped")], "", 1, "");
         assert_eq!([&*list.rows[0].path, &*list.rows[1].path], ["/admin/", "/apps/crm/admin/"]);
     }
 

@@ -116,13 +116,9 @@ fn list(supervisor: &Supervisor, call: &Call<'_>) -> Result<Answer, ApiError> {
     if let Some(filter) = call.param("filter") {
         let filter: Value = serde_json::from_str(filter)
             .map_err(|error| ApiError::bad_request(format!("the filter is not JSON: {error}")))?;
-        let mut kept = Vec::new();
-        for row in found {
-            if fits(&row, &filter)? {
-                kept.push(row);
-            }
-        }
-        found = kept;
+        let filter = call.requester.filter(&filter)?;
+        let matcher = filter.matcher(Registration::collection(), call.requester.clock())?;
+        found.retain(|row| matcher.matches(row));
     }
     for sort in parameters.sort.iter().rev() {
         found.sort_by(|a, b| {
@@ -151,59 +147,6 @@ fn sort_key(value: &Value) -> (u8, i64, String) {
         Value::Null => (2, 0, String::new()),
         other => (1, 0, other.to_string()),
     }
-}
-
-/// Whether a row fits a filter: values by field, or the operators below; anything else is refused.
-fn fits(row: &Map<String, Value>, filter: &Value) -> Result<bool, ApiError> {
-    let Value::Object(conditions) = filter else {
-        return Err(ApiError::bad_request("the filter must be an object"));
-    };
-    for (name, condition) in conditions {
-        let fitting = match (name.as_str(), condition) {
-            ("$and", Value::Array(parts)) => all(row, parts)?,
-            ("$or", Value::Array(parts)) => any(row, parts)?,
-            (field, _) if !Registration::is_column(field) => {
-                return Err(ApiError::bad_request(format!("applications has no field {field} to filter by")));
-            }
-            (field, Value::Object(operators)) => {
-                let mut fitting = true;
-                for (operator, operand) in operators {
-                    fitting &= operate(&row[field], operator, operand)?;
-                }
-                fitting
-            }
-            (field, value) => row[field] == *value,
-        };
-        if !fitting {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn all(row: &Map<String, Value>, parts: &[Value]) -> Result<bool, ApiError> {
-    parts.iter().try_fold(true, |so_far, part| Ok(fits(row, part)? && so_far))
-}
-
-fn any(row: &Map<String, Value>, parts: &[Value]) -> Result<bool, ApiError> {
-    parts.iter().try_fold(false, |so_far, part| Ok(fits(row, part)? || so_far))
-}
-
-fn operate(value: &Value, operator: &str, operand: &Value) -> Result<bool, ApiError> {
-    Ok(match (operator, operand) {
-        ("$eq", _) => value == operand,
-        ("$ne", _) => value != operand,
-        ("$in", Value::Array(values)) => values.contains(value),
-        ("$notIn", Value::Array(values)) => !values.contains(value),
-        ("$includes", Value::String(part)) => {
-            value.as_str().is_some_and(|text| text.to_lowercase().contains(&part.to_lowercase()))
-        }
-        _ => {
-            return Err(ApiError::bad_request(format!(
-                "applications cannot be filtered by {operator} {operand}"
-            )));
-        }
-    })
 }
 
 fn only(mut row: Map<String, Value>, fields: &[String]) -> Map<String, Value> {

@@ -162,6 +162,11 @@ impl Registration {
         }
     }
 
+    /// The collection `applications`.
+    pub(crate) fn collection() -> &'static Collection {
+        &APPLICATIONS
+    }
+
     /// Whether `applications` has this column.
     pub(crate) fn is_column(name: &str) -> bool {
         APPLICATIONS.get(name).is_some()

@@ -140,7 +140,10 @@ impl Requester {
     }
 
     /// Reads a filter with its variables: `{{ $user.id }}`, `{{ $nDate.today }}`.
-    pub(in crate::app) fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
+    ///
+    /// # Errors
+    /// A bad request when it is not a filter.
+    pub fn filter(&self, given: &Value) -> Result<Filter, ApiError> {
         if !has_variables(given) {
             return Ok(Filter::parse(given)?);
         }

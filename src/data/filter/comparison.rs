@@ -31,9 +31,17 @@ pub(in crate::data) fn held<'a>(
     field: &Field,
     given: impl Iterator<Item = &'a Value>,
 ) -> Result<Vec<Expr>, DataError> {
+    among_held(given, |given| value::operand(engine, field, given))
+}
+
+/// The values that a field can hold, each as `operand` makes it.
+fn among_held<'a, T>(
+    given: impl Iterator<Item = &'a Value>,
+    operand: impl Fn(&Value) -> Result<Held<T>, DataError>,
+) -> Result<Vec<T>, DataError> {
     let mut held = Vec::new();
     for given in given {
-        if let Held::This(value) = value::operand(engine, field, given)? {
+        if let Held::This(value) = operand(given)? {
             held.push(value);
         }
     }
@@ -49,17 +57,22 @@ pub(in crate::data) fn in_order(engine: Engine, values: Expr, field: &Field) -> 
 }
 
 /// What a field is compared with.
-enum Operands {
+pub(super) enum Operands<T> {
     /// Nothing at all.
     None,
     /// Null, and no value.
     Null,
     /// Those that the field can hold, of some values; and null, where it is among them.
-    Values { held: Vec<Expr>, with_null: bool },
+    Values { held: Vec<T>, with_null: bool },
 }
 
-impl Operands {
-    fn read(engine: Engine, field: &Field, given: &[Value]) -> Result<Self, DataError> {
+impl<T> Operands<T> {
+    /// Reads the operands, each value as `operand` makes it.
+    pub(super) fn read(
+        field: &Field,
+        given: &[Value],
+        operand: impl Fn(&Value) -> Result<Held<T>, DataError>,
+    ) -> Result<Self, DataError> {
         let with_null = given.iter().any(Value::is_null);
         if with_null && given.iter().all(Value::is_null) {
             return Ok(Self::Null);
@@ -71,8 +84,27 @@ impl Operands {
         if given.len() > MAX_VALUES {
             return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
         }
-        let held = held(engine, field, given.iter().filter(|value| !value.is_null()))?;
+        let held = among_held(given.iter().filter(|value| !value.is_null()), operand)?;
         Ok(Self::Values { held, with_null })
+    }
+}
+
+/// The operands of `$eq`, `$is` and `$in`, which take one value or a list.
+pub(super) fn of_equal(given: &Value, in_list: bool) -> &[Value] {
+    match given {
+        Value::Array(values) => values.as_slice(),
+        // Among nothing is nothing.
+        Value::Null if in_list => &[],
+        other => std::slice::from_ref(other),
+    }
+}
+
+/// The operands of `$ne`, `$not` and `$notIn`, which take one value or a list; and whether a record without a
+/// value has another one, as NocoBase has it unless it uses SQL's own operator.
+pub(super) fn of_different(given: &Value, operator: Operator) -> (&[Value], bool) {
+    match given {
+        Value::Array(values) => (values.as_slice(), operator == Operator::NotIn),
+        other => (std::slice::from_ref(other), matches!(operator, Operator::NotIn | Operator::Ne)),
     }
 }
 
@@ -94,13 +126,9 @@ pub(in crate::data) fn equal(
     given: &Value,
     in_list: bool,
 ) -> Result<Condition, DataError> {
-    let given = match given {
-        Value::Array(values) => values.as_slice(),
-        // Among nothing is nothing.
-        Value::Null if in_list => &[],
-        other => std::slice::from_ref(other),
-    };
-    let (mut values, with_null) = match Operands::read(engine, field, given)? {
+    let operands =
+        Operands::read(field, of_equal(given, in_list), |given| value::operand(engine, field, given))?;
+    let (mut values, with_null) = match operands {
         Operands::None => return Ok(never()),
         Operands::Null => return Ok(Condition::from(column.is_null())),
         Operands::Values { held, with_null } => (held, with_null),
@@ -125,11 +153,9 @@ pub(super) fn different(
     given: &Value,
     operator: Operator,
 ) -> Result<Condition, DataError> {
-    let (given, is_list) = match given {
-        Value::Array(values) => (values.as_slice(), true),
-        other => (std::slice::from_ref(other), false),
-    };
-    let (mut values, with_null) = match Operands::read(engine, field, given)? {
+    let (given, null_differs) = of_different(given, operator);
+    let operands = Operands::read(field, given, |given| value::operand(engine, field, given))?;
+    let (mut values, with_null) = match operands {
         Operands::None => return Ok(Cond::all()),
         Operands::Null => return Ok(Condition::from(column.is_not_null())),
         Operands::Values { held, with_null } => (held, with_null),
@@ -139,9 +165,11 @@ pub(super) fn different(
         1 => column.clone().ne(values.remove(0)),
         _ => column.clone().is_not_in(values),
     };
-    // Whoever has none has another one, but where NocoBase says SQL's own word.
-    let none_fits = !with_null && (operator == Operator::NotIn || operator == Operator::Ne && !is_list);
-    Ok(if none_fits { Cond::any().add(others).add(column.is_null()) } else { Condition::from(others) })
+    Ok(if null_differs && !with_null {
+        Cond::any().add(others).add(column.is_null())
+    } else {
+        Condition::from(others)
+    })
 }
 
 /// The condition that a field is greater or less than a value.

@@ -323,13 +323,19 @@ fn column(qualifier: Option<&str>, field: &Field) -> Expr {
 
 /// The condition that two fields have the same value.
 fn same(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
+    check_same(field, other_field)?;
+    Ok(Condition::from(ExprTrait::eq(column, other)))
+}
+
+/// Whether two fields can be compared with each other.
+pub(super) fn check_same(field: &Field, other_field: &Field) -> Result<(), DataError> {
     comparison::check(field)?;
     let (kind, other_kind) = (field.kind(), other_field.kind());
     let alike = kind.is_text() && other_kind.is_text() || kind.is_whole() && other_kind.is_whole();
     if !alike && kind != other_kind || other_field.is_hidden() {
         return Err(value::invalid(field, format!("{} is of another type", other_field.name())));
     }
-    Ok(Condition::from(ExprTrait::eq(column, other)))
+    Ok(())
 }
 
 fn always() -> Condition {
@@ -341,14 +347,19 @@ pub(in crate::data) fn never() -> Condition {
 }
 
 fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
+    Ok(if asks_for_true(field, given, wanted)? {
+        Condition::from(column.clone().eq(true))
+    } else {
+        Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
+    })
+}
+
+/// Whether `$isTruly` (`wanted`) or `$isFalsy` with this operand asks for what is true.
+pub(super) fn asks_for_true(field: &Field, given: &Value, wanted: bool) -> Result<bool, DataError> {
     if field.kind != FieldType::Boolean {
         return Err(value::invalid(field, "it is neither true nor false"));
     }
     let yes =
         matches!(given, Value::Bool(true)) || given.as_str().is_some_and(|text| matches!(text, "true" | "1"));
-    Ok(if yes == wanted {
-        Condition::from(column.clone().eq(true))
-    } else {
-        Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
-    })
+    Ok(yes == wanted)
 }

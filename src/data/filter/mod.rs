@@ -19,6 +19,7 @@ mod condition;
 mod dates;
 mod extent;
 mod joins;
+mod matching;
 mod moments;
 mod operator;
 mod parse;
@@ -28,6 +29,7 @@ mod variables;
 pub(super) use comparison::{compare, equal, held, in_order};
 pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
+pub use matching::Matcher;
 pub use operator::Operator;
 pub use variables::{UnknownVariable, Variables, asks_for_time, check_variables, has_variables, resolve};
 

@@ -6,11 +6,12 @@
 //! SQLite and no date at all on MariaDB.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, Utc};
-use sea_query::{Cond, Condition, Expr, ExprTrait};
+use sea_query::{Cond, Condition, Expr};
 use serde_json::Value;
 
 use super::dates::{self, DateExpression, InvalidDate};
-use super::{Clock, Operator};
+use super::{Clock, Operator, compare};
+use crate::data::records::number::Held;
 use crate::data::records::value;
 use crate::data::{DataError, Field, FieldType};
 use crate::database;
@@ -23,7 +24,7 @@ const DECIMALS: u16 = 3;
 /// The condition that a field is within what a date operator's value names, before it, after it …
 ///
 /// # Errors
-/// [`DataError::Invalid`] when the field is no date, or the value none that a field could hold.
+/// As [`bounds`].
 pub(super) fn condition(
     column: &Expr,
     field: &Field,
@@ -31,6 +32,21 @@ pub(super) fn condition(
     given: &Value,
     clock: Clock,
 ) -> Result<Condition, DataError> {
+    let bounds = bounds(field, operator, given, clock)?;
+    let new = if operator == Operator::DateNotOn { Cond::any } else { Cond::all };
+    Ok(bounds.into_iter().fold(new(), |all, bound| all.add(bound.expression(column.clone()))))
+}
+
+/// The bounds that a date operator sets: a value keeps to all of them, with `$dateNotOn` to one.
+///
+/// # Errors
+/// [`DataError::Invalid`] when the field is no date, or the value none that a field could hold.
+pub(super) fn bounds(
+    field: &Field,
+    operator: Operator,
+    given: &Value,
+    clock: Clock,
+) -> Result<Vec<Bound>, DataError> {
     if !field.kind().is_date() {
         return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
     }
@@ -51,15 +67,15 @@ pub(super) fn condition(
     if start.year() > *YEARS.end() || last.year() < *YEARS.start() {
         return Err(invalid(InvalidDate::OutOfReach));
     }
-    let from = |at, exclusive: bool| edge(column, field, at, Side::From, exclusive);
-    let until = |at, inclusive: bool| edge(column, field, at, Side::Until, !inclusive);
+    let from = |at, exclusive: bool| Bound::new(field, at, Side::From, exclusive);
+    let until = |at, inclusive: bool| Bound::new(field, at, Side::Until, !inclusive);
     Ok(match operator {
-        Operator::DateNotOn => Cond::any().add(until(start, start_exclusive)).add(from(end, end_inclusive)),
-        Operator::DateBefore => Condition::from(until(start, start_exclusive)),
-        Operator::DateNotBefore => Condition::from(from(start, start_exclusive)),
-        Operator::DateAfter => Condition::from(from(end, end_inclusive)),
-        Operator::DateNotAfter => Condition::from(until(end, end_inclusive)),
-        _ => Cond::all().add(from(start, start_exclusive)).add(until(end, end_inclusive)),
+        Operator::DateNotOn => vec![until(start, start_exclusive), from(end, end_inclusive)],
+        Operator::DateBefore => vec![until(start, start_exclusive)],
+        Operator::DateNotBefore => vec![from(start, start_exclusive)],
+        Operator::DateAfter => vec![from(end, end_inclusive)],
+        Operator::DateNotAfter => vec![until(end, end_inclusive)],
+        _ => vec![from(start, start_exclusive), until(end, end_inclusive)],
     })
 }
 
@@ -95,37 +111,43 @@ fn last_of(day: NaiveDate) -> NaiveDateTime {
     day.and_time(last)
 }
 
-/// The condition that a field is on one side of a moment, as the field keeps moments.
-fn edge(column: &Expr, field: &Field, at: NaiveDateTime, side: Side, exclusive: bool) -> Expr {
-    let (at, exclusive) = within_reach(at, side, exclusive);
-    let column = column.clone();
-    let compare = |column: Expr, value: database::Value, exclusive| {
-        let value = sea_query::Value::from(value);
-        match (side, exclusive) {
-            (Side::From, true) => column.gt(value),
-            (Side::From, false) => column.gte(value),
-            (Side::Until, true) => column.lt(value),
-            (Side::Until, false) => column.lte(value),
-        }
-    };
-    match field.kind() {
-        FieldType::DateOnly => {
-            // Within a day, a date before or after it is before or after the moment too.
-            let midnight = at.time() == NaiveTime::MIN;
-            let exclusive = if midnight { exclusive } else { side == Side::From };
-            compare(column, database::Value::Date(at.date()), exclusive)
-        }
-        FieldType::DateTimeNoTz => compare(column, database::Value::DateTimeNoTz(at), exclusive),
-        FieldType::UnixTimestamp { milliseconds } => {
-            let at = at.and_utc();
-            let (number, exact) = if milliseconds {
-                (at.timestamp_millis(), true)
-            } else {
-                (at.timestamp(), at.timestamp_subsec_millis() == 0)
-            };
-            let exclusive = if exact { exclusive } else { side == Side::From };
-            compare(column, database::Value::Integer(number), exclusive)
-        }
-        _ => compare(column, database::Value::DateTime(at.and_utc()), exclusive),
+/// One end of what a field's values are compared with, as the field keeps moments.
+pub(super) struct Bound {
+    pub(super) value: database::Value,
+    pub(super) operator: Operator,
+}
+
+impl Bound {
+    fn new(field: &Field, at: NaiveDateTime, side: Side, exclusive: bool) -> Self {
+        let (at, exclusive) = within_reach(at, side, exclusive);
+        let (value, exclusive) = match field.kind() {
+            FieldType::DateOnly => {
+                // Within a day, a date before or after it is before or after the moment too.
+                let midnight = at.time() == NaiveTime::MIN;
+                (database::Value::Date(at.date()), if midnight { exclusive } else { side == Side::From })
+            }
+            FieldType::DateTimeNoTz => (database::Value::DateTimeNoTz(at), exclusive),
+            FieldType::UnixTimestamp { milliseconds } => {
+                let at = at.and_utc();
+                let (number, exact) = if milliseconds {
+                    (at.timestamp_millis(), true)
+                } else {
+                    (at.timestamp(), at.timestamp_subsec_millis() == 0)
+                };
+                (database::Value::Integer(number), if exact { exclusive } else { side == Side::From })
+            }
+            _ => (database::Value::DateTime(at.and_utc()), exclusive),
+        };
+        let operator = match (side, exclusive) {
+            (Side::From, true) => Operator::Gt,
+            (Side::From, false) => Operator::Gte,
+            (Side::Until, true) => Operator::Lt,
+            (Side::Until, false) => Operator::Lte,
+        };
+        Self { value, operator }
+    }
+
+    fn expression(self, column: Expr) -> Expr {
+        compare(column, Held::This(Expr::val(sea_query::Value::from(self.value))), self.operator)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::condition::side_by_side;
 use crate::data::records::value;
 use crate::data::text::Text;
-use crate::data::{DataError, Field};
+use crate::data::{DataError, Field, FieldType};
 use crate::database::{Engine, Pattern, Position};
 
 /// What makes a wildcard of `LIKE` an ordinary character; every engine reads it the same.
@@ -27,20 +27,30 @@ pub(super) fn part(
         return Ok(Condition::all().add(null));
     }
     let text = searched(engine, column, field)?;
-    let parts = match given {
-        Value::Array(parts) => parts.iter().collect(),
-        other => vec![other],
-    };
-    let mut conditions = Vec::with_capacity(parts.len());
-    for part in parts {
-        let pattern = Pattern::part(operand(field, part)?.as_str(), position)
-            .map_err(|problem| value::invalid(field, problem))?;
-        conditions.push(fits(engine, text.clone(), &pattern, wanted).into());
-    }
+    let patterns = part_patterns(field, given, position)?;
+    let mut conditions: Vec<Condition> =
+        patterns.iter().map(|pattern| fits(engine, text.clone(), pattern, wanted).into()).collect();
     if conditions.is_empty() && wanted {
         conditions.push(Expr::val(1).eq(0).into());
     }
     Ok(side_by_side(if wanted { Condition::any } else { Condition::all }, conditions))
+}
+
+/// The patterns of texts that have one of `given`, a text or several, at a place.
+pub(super) fn part_patterns(
+    field: &Field,
+    given: &Value,
+    position: Position,
+) -> Result<Vec<Pattern>, DataError> {
+    let parts = match given {
+        Value::Array(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    let pattern = |part| {
+        let text = operand(field, part)?;
+        Pattern::part(text.as_str(), position).map_err(|problem| value::invalid(field, problem))
+    };
+    parts.iter().map(pattern).collect()
 }
 
 /// Texts that fit a pattern with `%` and `_`, where a backslash makes one of them ordinary.
@@ -82,9 +92,12 @@ pub(super) fn like_either_case(
     wanted: bool,
 ) -> Result<Condition, DataError> {
     let text = searched(engine, column, field)?;
-    let pattern =
-        Pattern::like(operand(field, given)?.as_str()).map_err(|problem| value::invalid(field, problem))?;
-    Ok(Condition::all().add(fits(engine, text, &pattern, wanted)))
+    Ok(Condition::all().add(fits(engine, text, &either_case_pattern(field, given)?, wanted)))
+}
+
+/// The pattern of `LIKE`, upper or lower case.
+pub(super) fn either_case_pattern(field: &Field, given: &Value) -> Result<Pattern, DataError> {
+    Pattern::like(operand(field, given)?.as_str()).map_err(|problem| value::invalid(field, problem))
 }
 
 /// Texts that fit a regular expression.
@@ -96,12 +109,17 @@ pub(super) fn matching(
     exact: bool,
     wanted: bool,
 ) -> Result<Condition, DataError> {
+    let pattern = regular_pattern(field, given, exact)?;
+    Ok(Condition::all().add(fits(engine, column, &pattern, wanted)))
+}
+
+/// A regular expression for the texts of a field.
+pub(super) fn regular_pattern(field: &Field, given: &Value, exact: bool) -> Result<Pattern, DataError> {
     if !field.kind().is_text() {
         return Err(value::invalid(field, "it is no text, which could fit a pattern"));
     }
-    let pattern = Pattern::regular(operand(field, given)?.as_str(), exact)
-        .map_err(|problem| value::invalid(field, format!("the pattern cannot be read: {problem}")))?;
-    Ok(Condition::all().add(fits(engine, column, &pattern, wanted)))
+    Pattern::regular(operand(field, given)?.as_str(), exact)
+        .map_err(|problem| value::invalid(field, format!("the pattern cannot be read: {problem}")))
 }
 
 fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
@@ -111,17 +129,20 @@ fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
 
 /// The column as a text; numbers as people write them.
 fn searched(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataError> {
-    let kind = field.kind();
-    if kind.is_text() {
-        Ok(column)
-    } else if kind.is_whole() || matches!(kind, crate::data::FieldType::Decimal { .. }) {
-        Ok(engine.as_text(column))
-    } else {
-        Err(value::invalid(field, "it is no text, in which others could be looked for"))
-    }
+    check_searched(field)?;
+    Ok(if field.kind().is_text() { column } else { engine.as_text(column) })
 }
 
-fn operand(field: &Field, given: &Value) -> Result<Text, DataError> {
+/// Whether texts can be looked for in the field's values.
+pub(super) fn check_searched(field: &Field) -> Result<(), DataError> {
+    let kind = field.kind();
+    if kind.is_text() || kind.is_whole() || matches!(kind, FieldType::Decimal { .. }) {
+        return Ok(());
+    }
+    Err(value::invalid(field, "it is no text, in which others could be looked for"))
+}
+
+pub(super) fn operand(field: &Field, given: &Value) -> Result<Text, DataError> {
     match given {
         Value::String(text) => Text::new(field, text.as_str()),
         Value::Number(number) => Text::new(field, number.to_string()),

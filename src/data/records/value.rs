@@ -32,10 +32,20 @@ pub(in crate::data) fn from_json(field: &Field, given: &Json) -> Result<sea_quer
     to_storage(field, given).map(Into::into)
 }
 
+/// A JSON value that a field is compared with, as an expression of a statement.
+pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> Result<Held<Expr>, DataError> {
+    let held = compared_value(field, given)?;
+    Ok(held.map(|value| match (field.kind, value) {
+        (FieldType::Decimal { precision, scale }, Value::Decimal(number)) => {
+            engine.decimal(number, precision, scale)
+        }
+        (_, value) => Expr::val(sea_query::Value::from(value)),
+    }))
+}
+
 /// A JSON value that a field is compared with: exactly, so that a number has its place among those
 /// that the field holds.
-pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> Result<Held<Expr>, DataError> {
-    let value = |value: Value| Expr::val(sea_query::Value::from(value));
+pub(in crate::data) fn compared_value(field: &Field, given: &Json) -> Result<Held<Value>, DataError> {
     let not_a_number = || expected(field, given, "a number");
     // A text is compared with whatever it looks like, and with a longer one than it could be.
     if field.kind.is_text() || field.kind == FieldType::Password {
@@ -43,7 +53,7 @@ pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> R
             Json::Bool(value) => Text::new(field, value.to_string())?,
             other => text(field, other, None)?,
         };
-        return Ok(Held::This(value(stored_text(text))));
+        return Ok(Held::This(stored_text(text)));
     }
     let held = match field.kind {
         FieldType::Integer => {
@@ -54,15 +64,15 @@ pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> R
         }
         FieldType::UnixTimestamp { .. } => match number::among_whole(given, i64::MIN, i64::MAX) {
             Some(held) => held,
-            None => return to_storage(field, given).map(|stored| Held::This(value(stored))),
+            None => return to_storage(field, given).map(Held::This),
         },
         FieldType::Decimal { precision, scale } => {
             let held = number::among_decimals(given, precision, scale).ok_or_else(not_a_number)?;
-            return Ok(held.map(|number| engine.decimal(number, precision, scale)));
+            return Ok(held.map(Value::Decimal));
         }
-        _ => return signed(field, given).map(|stored| Held::This(value(stored))),
+        _ => return signed(field, given).map(Held::This),
     };
-    Ok(held.map(|number| value(Value::Integer(number))))
+    Ok(held.map(Value::Integer))
 }
 
 /// A JSON value as a field stores it.

@@ -104,6 +104,14 @@ impl Pattern {
         pieces.push(Hir::concat(piece));
         Ok(Self(Form::Pieces(pieces)))
     }
+
+    /// The pattern as a regular expression, for texts that are in no database.
+    ///
+    /// # Errors
+    /// A sentence when it is too large.
+    pub fn compile(&self) -> Result<regex::Regex, String> {
+        regex::Regex::new(&self.written(Engine::Sqlite)).map_err(|_| "the pattern is too large".to_owned())
+    }
 }
 
 fn check_length(text: &str) -> Result<(), String> {
