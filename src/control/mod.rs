@@ -18,7 +18,6 @@ mod listener;
 mod peer;
 mod room;
 
-pub use groups::{UnknownGroup, group_id};
+pub use groups::group_id;
 pub use handlers::{HostFacts, RequestHandler};
-pub use listener::{BindError, ControlSocket};
-pub use peer::Peer;
+pub use listener::ControlSocket;

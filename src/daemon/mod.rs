@@ -20,7 +20,6 @@ use clap::Parser;
 
 use arguments::Arguments;
 pub use configuration::Configuration;
-pub use error::ConfigurationError;
 use error::StartError;
 
 /// Runs the daemon to its end; the program `nbappsd`.

@@ -102,18 +102,6 @@ impl Association {
         Self::new(name, AssociationKind::BelongsTo, target, foreign_key)
     }
 
-    /// One record of `target` refers to it by `foreign_key`.
-    #[must_use]
-    pub fn has_one(name: &str, target: &str, foreign_key: &str) -> Self {
-        Self::new(name, AssociationKind::HasOne, target, foreign_key)
-    }
-
-    /// Records of `target` refer to it by `foreign_key`.
-    #[must_use]
-    pub fn has_many(name: &str, target: &str, foreign_key: &str) -> Self {
-        Self::new(name, AssociationKind::HasMany, target, foreign_key)
-    }
-
     /// Records of `through` refer to both sides, to this by `foreign_key`, to the other by `other_key`.
     #[must_use]
     pub fn belongs_to_many(
@@ -141,13 +129,6 @@ impl Association {
     #[must_use]
     pub fn target_key(mut self, field: &str) -> Self {
         self.target_key = field.into();
-        self
-    }
-
-    /// With another consequence of destroying.
-    #[must_use]
-    pub fn on_delete(mut self, on_delete: OnDelete) -> Self {
-        self.on_delete = on_delete;
         self
     }
 

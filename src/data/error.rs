@@ -44,6 +44,7 @@ pub enum DataError {
 
 impl DataError {
     /// The columns whose values another record has already, when that is the matter.
+    #[cfg(test)]
     #[must_use]
     pub fn unique(&self) -> Option<&[String]> {
         match self {

@@ -244,8 +244,6 @@ impl Field {
         integer => Integer;
         /// A whole number of 64 bits.
         big_int => BigInt;
-        /// A number with a fraction.
-        double => Double;
         /// True or false.
         boolean => Boolean;
         /// A JSON document.

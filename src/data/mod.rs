@@ -38,7 +38,7 @@ pub use catalog::Catalog;
 pub use collection::Collection;
 pub use error::{Cause, DataError};
 pub use field::{Field, FieldType, Generator};
-pub use filter::{Clock, Condition, Filter, Matcher, Operator, UnknownVariable, Variables};
+pub use filter::{Clock, Condition, Filter, Operator, Variables};
 pub use filter::{asks_for_time, check_variables, has_variables, resolve};
 pub use hooks::{Hook, Hooking, Hooks, RecordEvent};
 pub use query::{Asked, Query, Sort, Within};

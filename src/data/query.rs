@@ -129,13 +129,6 @@ impl Query {
         self.hidden = true;
         self
     }
-
-    /// With these associations.
-    #[must_use]
-    pub fn appends(mut self, names: &[&str]) -> Self {
-        self.appends = names.iter().map(|name| (*name).to_owned()).collect();
-        self
-    }
 }
 
 /// How far associations of associations go: what is nested deeper grows beyond all measure.

@@ -122,6 +122,7 @@ impl DataSource {
     }
 
     /// Counts the records that fit.
+    #[cfg(test)]
     pub async fn count(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         self.count_of(collection, &Query::filter(filter.clone())).await
     }

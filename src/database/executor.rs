@@ -37,13 +37,6 @@ pub trait Executor: Send {
         statement: &InsertStatement,
         generated: Option<&str>,
     ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
-
-    /// Inserts several rows; see [`Database::insert_many`].
-    fn insert_many(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> impl Future<Output = Result<Vec<i64>, DatabaseError>> + Send;
 }
 
 impl Executor for &Database {
@@ -74,14 +67,6 @@ impl Executor for &Database {
     ) -> Result<Option<i64>, DatabaseError> {
         Database::insert(self, statement, generated).await
     }
-
-    async fn insert_many(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> Result<Vec<i64>, DatabaseError> {
-        Database::insert_many(self, statement, generated).await
-    }
 }
 
 impl Executor for &mut Transaction {
@@ -111,13 +96,5 @@ impl Executor for &mut Transaction {
         generated: Option<&str>,
     ) -> Result<Option<i64>, DatabaseError> {
         Transaction::insert(self, statement, generated).await
-    }
-
-    async fn insert_many(
-        &mut self,
-        statement: &InsertStatement,
-        generated: Option<&str>,
-    ) -> Result<Vec<i64>, DatabaseError> {
-        Transaction::insert_many(self, statement, generated).await
     }
 }

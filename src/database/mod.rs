@@ -50,7 +50,7 @@ pub use engine::Engine;
 pub use error::DatabaseError;
 pub use executor::Executor;
 pub use location::Location;
-pub use moment::{InvalidFormat, StoredMoment};
+pub use moment::StoredMoment;
 pub use pattern::{Pattern, Position, case_folded};
 pub use refusal::Refusal;
 pub(crate) use resizable_semaphore::{Permit, ResizableSemaphore};

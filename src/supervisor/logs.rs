@@ -161,6 +161,7 @@ impl LogFiles {
     }
 
     /// How many lines were lost since the daemon started.
+    #[cfg(test)]
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)

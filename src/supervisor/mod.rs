@@ -55,9 +55,8 @@ pub use entry::Visit;
 pub use events::Events;
 pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, Turn};
-pub use opening::OpenError;
 pub use operations::Operations;
-pub use secrets::{SecretError, SecretKey};
+pub use secrets::SecretKey;
 pub use starting::Unavailable;
 
 /// What the host's applications are opened with.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::permission::own_scope;
-use super::{Acl, ActionDefinition, ROOT, Role, RoleMode};
+use super::{Acl, ROOT, Role, RoleMode};
 
 /// The actions that permissions can be given for, as `availableActions:list` answers.
 #[must_use]
@@ -142,12 +142,4 @@ fn snippets<'a>(active: &[&'a Role]) -> Vec<&'a str> {
         }
     }
     all
-}
-
-impl Role {
-    /// The configured actions of a collection; `None`: the strategy decides.
-    #[must_use]
-    pub fn configured(&self, collection: &str) -> Option<&[ActionDefinition]> {
-        self.collections.get(collection).map(|configured| &*configured.actions)
-    }
 }

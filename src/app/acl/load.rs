@@ -64,11 +64,8 @@ fn role(mut record: Record, strategy: Option<Json>) -> RoleDefinition {
     let truth = |record: &Record, field: &str| record.get(field) == Some(&Json::Bool(true));
     RoleDefinition {
         name: text(&record, "name"),
-        title: record.get("title").and_then(Json::as_str).map(str::to_owned),
         snippets: texts(record.get("snippets")),
-        default: truth(&record, "default"),
         allow_configure: truth(&record, "allowConfigure"),
-        hidden: truth(&record, "hidden"),
         strategy: strategy.or_else(|| record.remove("strategy")).unwrap_or_default(),
     }
 }

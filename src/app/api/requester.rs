@@ -109,12 +109,6 @@ impl Requester {
         Self { session: None, clock, guard: None, roles: Arc::default(), role: None }
     }
 
-    /// Who asks.
-    #[must_use]
-    pub fn session(&self) -> Option<&Arc<Session>> {
-        self.session.as_ref()
-    }
-
     /// The user's key.
     #[must_use]
     pub fn user_id(&self) -> Option<i64> {
@@ -131,12 +125,6 @@ impl Requester {
     #[must_use]
     pub fn guard(&self) -> Option<Arc<dyn Guard>> {
         self.guard.clone().map(|guard| guard as Arc<dyn Guard>)
-    }
-
-    /// Whether everything is open.
-    #[must_use]
-    pub const fn is_root(&self) -> bool {
-        self.guard.is_none() && self.session.is_some()
     }
 
     /// Reads a filter with its variables: `{{ $user.id }}`, `{{ $nDate.today }}`.

@@ -29,9 +29,8 @@ mod variables;
 pub(super) use comparison::{compare, equal, held, in_order};
 pub(super) use condition::{Compiler, condition, never};
 pub(super) use joins::Joins;
-pub use matching::Matcher;
 pub use operator::Operator;
-pub use variables::{UnknownVariable, Variables, asks_for_time, check_variables, has_variables, resolve};
+pub use variables::{Variables, asks_for_time, check_variables, has_variables, resolve};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -124,11 +123,6 @@ impl Filter {
     /// Those whose field is greater.
     pub fn greater(field: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::on(field, Operator::Gt, value)
-    }
-
-    /// Those whose field is a text that has this one in it, upper or lower case.
-    pub fn includes(field: impl Into<String>, part: impl Into<Value>) -> Self {
-        Self::on(field, Operator::Includes, part)
     }
 
     /// None of them.

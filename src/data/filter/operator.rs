@@ -119,20 +119,3 @@ operators! {
     /// Is from the beginning of one to the end of another.
     DateBetween = "$dateBetween";
 }
-
-impl Operator {
-    /// Whether it compares with dates.
-    #[must_use]
-    pub const fn is_date(self) -> bool {
-        matches!(
-            self,
-            Self::DateOn
-                | Self::DateNotOn
-                | Self::DateBefore
-                | Self::DateNotBefore
-                | Self::DateAfter
-                | Self::DateNotAfter
-                | Self::DateBetween
-        )
-    }
-}

@@ -29,11 +29,6 @@ fn key(scope: &Record) -> &str {
     scope.get("key").and_then(Json::as_str).unwrap_or_default()
 }
 
-/// `rolesResourcesScopes:get`.
-pub async fn get_scope(source: &DataSource, id: i64) -> Result<Option<Json>, StoreError> {
-    Ok(source.find_one(&SCOPES, Query::filter(of_id(id))).await?.map(Json::Object))
-}
-
 /// `rolesResourcesScopes:list`: the scopes that fit, the oldest first.
 pub async fn list_scopes(source: &DataSource, filter: Filter) -> Result<Vec<Json>, StoreError> {
     let found = source.find(&SCOPES, Query::filter(filter).sort(Sort::ascending("id"))).await?;
