@@ -5,7 +5,7 @@ use std::future::Future;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::link::Link;
+use super::client_handle::ClientHandle;
 use crate::protocol::methods::Method;
 use crate::protocol::{RequestId, RpcError};
 
@@ -24,7 +24,7 @@ pub(super) struct Call {
     /// The ID that the client gave the request. The response to a call without one is not sent.
     pub(super) id: Option<RequestId>,
     /// The client that called.
-    pub(super) link: Link,
+    pub(super) client: ClientHandle,
 }
 
 /// A method's result, and what goes on once it is sent.

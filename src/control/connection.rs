@@ -1,11 +1,11 @@
-//! One connection: lines in, answers out, several requests in flight.
+//! Serves one connection: reads requests, several of them in flight, and writes responses.
 //!
-//! Reading and writing are apart. Each request is answered in a task of its own; all lines go out
-//! through one bounded queue, so that a client that does not read slows itself: its queue fills,
-//! its requests stay in flight, and nothing further is read from it.
+//! Each request is handled in a task of its own. All lines go out through one bounded queue, so that a
+//! client that does not read slows only itself: its queue fills, its requests stay in flight, and no
+//! further request is read from it.
 //!
-//! When the client hangs up, lifecycle commands go on to their end (they are operations of the
-//! supervisor); only what merely waits or streams ends with it.
+//! When the client disconnects, lifecycle commands go on (they are operations of the supervisor); waits
+//! and streams end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::client_handle::ClientHandle;
+use super::connection_limit::ConnectionPermit;
 use super::handlers::RequestHandler;
-use super::lines::{LineMemory, LineReader};
-use super::link::Link;
+use super::line_reader::{LineMemory, LineReader};
 use super::peer::Peer;
-use super::room::Guest;
 use crate::protocol::{ErrorKind, Message, Request, Response, RpcError};
 
-/// Requests of one connection that are worked on at a time.
-const IN_FLIGHT: usize = 64;
-/// Lines that wait to be written.
-const QUEUE: usize = 256;
-/// How long a connection that is refused gets to take the refusal.
-const REFUSAL_TIME: Duration = Duration::from_secs(2);
+/// Requests of one connection in flight at a time.
+const MAX_IN_FLIGHT: usize = 64;
+/// Lines of one connection that wait to be written.
+const MAX_QUEUED_LINES: usize = 256;
+/// How long writing the error to a refused connection may take.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What each connection is served with.
+/// What every connection uses.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) handler: Arc<RequestHandler>,
@@ -37,53 +37,62 @@ pub(super) struct Service {
     pub(super) closing: CancellationToken,
 }
 
-/// Tells a connection for which there is no room why.
+/// Refuses a connection with an error.
 pub(super) async fn refuse(mut stream: Stream, error: RpcError) {
     let Ok(line) = Message::line(Response::error(None, error)) else { return };
     let writing = async { stream.write_all(format!("{line}\n").as_bytes()).await };
-    // Whoever has gone, or reads nothing, is not told.
-    let _ = tokio::time::timeout(REFUSAL_TIME, writing).await;
+    // A client that has disconnected, or does not read, misses the error.
+    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, writing).await;
 }
 
-/// Serves a connection to its end.
-pub(super) async fn run(stream: Stream, peer: Peer, admitted: bool, guest: Guest, service: Service) {
+/// Serves a connection until it ends.
+pub(super) async fn run(
+    stream: Stream,
+    peer: Peer,
+    is_authorized: bool,
+    permit: ConnectionPermit,
+    service: Service,
+) {
     let Service { handler, memory, closing } = service;
     let (receiver, sender) = tokio::io::split(stream);
-    let (lines, queue) = mpsc::channel(QUEUE);
-    let link = Link::new(lines, peer, closing.child_token());
-    let writing = tokio::spawn(write(sender, queue, link.gone.clone()));
-    if admitted {
-        let read = read(LineReader::new(receiver, memory), &link, &handler, &guest).await;
+    let (lines, queue) = mpsc::channel(MAX_QUEUED_LINES);
+    let client = ClientHandle::new(lines, peer, closing.child_token());
+    let writing = tokio::spawn(write(sender, queue, client.disconnected.clone()));
+    if is_authorized {
+        let read = read(LineReader::new(receiver, memory), &client, &handler, &permit).await;
         if let Some(error) = read.err() {
-            link.send(Response::error(None, error)).await;
+            client.send(Response::error(None, error)).await;
         }
     } else {
         tracing::warn!(%peer, "refused on the control socket");
-        let error = RpcError::new(ErrorKind::PermissionDenied, format!("{peer} may not command this daemon"))
-            .hint("use the daemon's own user or root, or a member of the group given with --socket-group");
-        link.send(Response::error(None, error)).await;
+        let error = RpcError::new(ErrorKind::PermissionDenied, format!("{peer} is not allowed to use this control socket"))
+            .hint("run the command as the daemon's user, as root, or as a member of the group that --socket-group names");
+        client.send(Response::error(None, error)).await;
     }
-    // What only waits or streams ends here; what was asked for is still answered.
-    link.gone.cancel();
-    guest.requests.close();
-    guest.requests.wait().await;
-    drop(link);
+    // Waits and streams end here; the other requests still get their responses.
+    client.disconnected.cancel();
+    permit.requests.close();
+    permit.requests.wait().await;
+    drop(client);
     let _ = writing.await;
 }
 
-/// Reads requests until the client hangs up, or gives what it is told when that ends early.
+/// Reads requests until the client disconnects.
+///
+/// # Errors
+/// The error to send to the client when reading ends for another reason.
 async fn read(
     mut lines: LineReader<ReadHalf<Stream>>,
-    link: &Link,
+    client: &ClientHandle,
     handler: &Arc<RequestHandler>,
-    guest: &Guest,
+    permit: &ConnectionPermit,
 ) -> Result<(), RpcError> {
-    let room = Arc::new(Semaphore::new(IN_FLIGHT));
-    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    while let Ok(slot) = Arc::clone(&in_flight).acquire_owned().await {
         let line = tokio::select! {
-            line = lines.next(|| !guest.requests.is_empty()) => line,
-            () = link.gone.cancelled() => return Ok(()),
-            () = guest.leave.cancelled() => return Err(left()),
+            line = lines.next(|| !permit.requests.is_empty()) => line,
+            () = client.disconnected.cancelled() => return Ok(()),
+            () = permit.evicted.cancelled() => return Err(evicted()),
         };
         let line = match line {
             Ok(line) => line,
@@ -92,35 +101,39 @@ async fn read(
         if line.bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        guest.touch();
+        permit.mark_active();
         match Request::parse(&line.bytes) {
             Ok(request) => {
-                let (handler, link) = (Arc::clone(handler), link.clone());
-                guest.requests.spawn(async move {
-                    handler.dispatch(request, link).await;
-                    drop((place, line.memory));
+                let (handler, client) = (Arc::clone(handler), client.clone());
+                permit.requests.spawn(async move {
+                    handler.dispatch(request, client).await;
+                    drop((slot, line.memory));
                 });
             }
             Err(refusal) => {
-                link.send(refusal).await;
+                client.send(refusal).await;
             }
         }
     }
     Ok(())
 }
 
-/// What an idle connection is told that makes room for another.
-fn left() -> RpcError {
-    RpcError::new(ErrorKind::TooManyConnections, "this connection was idle and made room for another")
+/// The error for an idle connection that is closed to make room for another.
+fn evicted() -> RpcError {
+    RpcError::new(ErrorKind::TooManyConnections, "this idle connection was closed to make room for another")
         .hint("connect again for the next request, and close connections that are not needed")
 }
 
-/// Writes lines until there are no more senders, or the client is gone.
-async fn write(mut sender: WriteHalf<Stream>, mut queue: mpsc::Receiver<String>, gone: CancellationToken) {
+/// Writes lines until there are no more senders, or the client has disconnected.
+async fn write(
+    mut sender: WriteHalf<Stream>,
+    mut queue: mpsc::Receiver<String>,
+    disconnected: CancellationToken,
+) {
     while let Some(mut line) = queue.recv().await {
         line.push('\n');
         if sender.write_all(line.as_bytes()).await.is_err() {
-            gone.cancel();
+            disconnected.cancel();
             return;
         }
     }

@@ -8,8 +8,8 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::call::{Call, Handle, Reply};
+use super::client_handle::ClientHandle;
 use super::handlers::RequestHandler;
-use super::link::Link;
 use crate::protocol::methods::{self, Method, MethodKind, for_each_method};
 use crate::protocol::{ErrorKind, InvalidAppId, Request, RpcError};
 
@@ -18,15 +18,15 @@ macro_rules! dispatch {
     ($($kind:ident $method:ident $name:literal ($params:ty) -> $result:ty : $summary:literal;)*) => {
         impl RequestHandler {
             /// Runs the handler of the request's method and sends the response.
-            pub(super) async fn dispatch(&self, request: Request, link: Link) {
+            pub(super) async fn dispatch(&self, request: Request, client: ClientHandle) {
                 let Request { id, method, params } = request;
-                tracing::debug!(peer = %link.peer, method, "request");
+                tracing::debug!(peer = %client.peer, method, "request");
                 let params = if params.is_null() { json!({}) } else { params };
-                let call = Call { id, link };
+                let call = Call { id, client };
                 // Each future is boxed: the largest of them is no part of every other.
                 match method.as_str() {
                     $($name => self.run::<methods::$method>(params, call).boxed().await,)*
-                    _ => call.link.respond(call.id, Err(unknown(&method))).await,
+                    _ => call.client.respond(call.id, Err(unknown(&method))).await,
                 }
             }
         }
@@ -45,21 +45,21 @@ impl RequestHandler {
         let logged = (M::KIND == MethodKind::Command)
             .then(|| params.get("id").and_then(Value::as_str).unwrap_or_default().to_owned());
         if let Some(app) = &logged {
-            tracing::info!(peer = %call.link.peer, method = M::NAME, app, "command");
+            tracing::info!(peer = %call.client.peer, method = M::NAME, app, "command");
         }
         let handled = match parse::<M>(params) {
             Ok(params) => self.handle(params, &call).await,
             Err(error) => Err(error),
         };
         if let (Some(app), Err(error)) = (&logged, &handled) {
-            tracing::info!(peer = %call.link.peer, method = M::NAME, app, %error, "command failed");
+            tracing::info!(peer = %call.client.peer, method = M::NAME, app, %error, "command failed");
         }
-        let Call { id, link } = call;
+        let Call { id, client } = call;
         let (result, afterwards) = match handled {
             Ok(Reply { result, afterwards }) => (to_raw_value(&result).map_err(unwritable::<M>), afterwards),
             Err(error) => (Err(error), None),
         };
-        link.respond(id, result).await;
+        client.respond(id, result).await;
         if let Some(afterwards) = afterwards {
             afterwards.await;
         }

@@ -1,4 +1,4 @@
-//! The machine's groups, as far as the control socket needs them.
+//! Looks up groups of this machine, and the groups of a process.
 
 use std::fs;
 use std::io;
@@ -7,18 +7,18 @@ use rustix::fs::Gid;
 
 const GROUPS: &str = "/etc/group";
 
-/// A group that the configuration names does not exist.
+/// A group cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownGroup {
-    /// The list of groups cannot be read.
-    #[error("the group \"{name}\" cannot be looked up in {GROUPS}: {error}")]
+    /// The file of groups cannot be read.
+    #[error("cannot look up the group \"{name}\" in {GROUPS}: {error}")]
     Unreadable {
         /// The group.
         name: String,
         /// What went wrong.
         error: io::Error,
     },
-    /// It is not in the list.
+    /// The file has no such group.
     #[error("there is no group \"{name}\" in {GROUPS}")]
     Missing {
         /// The group.
@@ -26,7 +26,7 @@ pub enum UnknownGroup {
     },
 }
 
-/// The ID of a group given by name or by number.
+/// The ID of a group that is given by name or by number.
 ///
 /// # Errors
 /// When there is no group of that name.
@@ -39,14 +39,14 @@ pub fn group_id(name: &str) -> Result<Gid, UnknownGroup> {
     find(&text, name).ok_or_else(|| UnknownGroup::Missing { name: name.to_owned() })
 }
 
-/// A line is `name:password:number:members` (`group(5)`).
+/// Finds a group in lines of `name:password:number:members` (`group(5)`).
 fn find(text: &str, name: &str) -> Option<Gid> {
     let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok().map(Gid::from_raw)
 }
 
-/// The supplementary groups of a process, which the socket does not tell. Empty when they cannot
-/// be read.
+/// The supplementary groups of a process, which the socket does not report; empty when they cannot be
+/// read.
 pub(super) fn of_process(pid: i32) -> Vec<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();

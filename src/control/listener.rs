@@ -1,8 +1,8 @@
-//! Taking the control socket, accepting on it, and giving it back.
+//! Binds the control socket, accepts connections, and removes the socket at the end.
 //!
-//! A socket's file outlives a daemon that was killed, and binding over it fails; replacing it
-//! without asking would take it from a daemon that lives. So a lock on a file beside it comes
-//! first: whoever holds that owns the socket, and the kernel releases it with the process.
+//! The file of a socket outlives a daemon that was killed, and binding to an existing file fails.
+//! Replacing it unconditionally would take the socket from a running daemon. So the daemon first locks a
+//! file beside the socket, and the kernel releases that lock with the process.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -21,57 +21,57 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Service};
+use super::connection_limit::ConnectionLimit;
 use super::handlers::RequestHandler;
-use super::lines::LineMemory;
+use super::line_reader::LineMemory;
 use super::peer::Peer;
-use super::room::Room;
 use crate::protocol::SocketLock;
 
-/// Who may open the socket: its owner and its group.
-const MODE: u16 = 0o660;
+/// The socket is for its owner and its group.
+const SOCKET_MODE: u16 = 0o660;
 
-/// How long to wait after accepting failed, which it does when descriptors run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait after accepting failed, for instance for want of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long connections get to send their last answers when the daemon ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long connections may take to send their last responses when the daemon ends.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The control socket, taken.
+/// The control socket, bound by this process.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: Listener,
     path: PathBuf,
     group: Option<Gid>,
-    /// Held as long as the socket is ours.
+    /// The lock file, locked as long as the socket is this process's.
     lock: File,
-    room: Arc<Room>,
+    limit: Arc<ConnectionLimit>,
 }
 
-/// Why the control socket cannot be taken.
+/// Why the control socket cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another daemon has it.
+    /// Another daemon uses it.
     #[error("the control socket {} is in use by {}", path.display(), holder(*pid))]
     InUse {
         /// The socket.
         path: PathBuf,
-        /// The process that has it, when it is known.
+        /// The process that uses it, when it is known.
         pid: Option<u32>,
     },
-    /// Something that is no socket is in its place.
+    /// The path exists and is not a socket.
     #[error("{} is not a socket and will not be replaced", path.display())]
     NotASocket {
-        /// What is there.
+        /// The path.
         path: PathBuf,
     },
-    /// A file or directory around it.
-    #[error("the control socket {} cannot be made: {what} {} failed: {error}", socket.display(), path.display())]
+    /// An operation on a file or directory failed.
+    #[error("cannot bind the control socket {}: {what} {} failed: {error}", socket.display(), path.display())]
     File {
         /// The socket.
         socket: PathBuf,
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// What went wrong.
         error: io::Error,
@@ -88,7 +88,7 @@ impl BindError {
     pub fn hint(&self) -> String {
         match self {
             Self::InUse { .. } => {
-                "talk to that daemon with `nbapps daemon status`, or choose another socket with --socket"
+                "look at that daemon with `nbapps daemon status`, or choose another socket with --socket"
             }
             Self::NotASocket { .. } => "move it away, or choose another socket with --socket",
             Self::File { .. } => "choose a socket in a directory that this user may write, with --socket",
@@ -98,12 +98,12 @@ impl BindError {
 }
 
 impl ControlSocket {
-    /// Takes the socket at `path` for this process, in place of one that a dead daemon left. Its
-    /// directory is made when it is missing. Members of `group` may use it. It serves
-    /// `max_connections` at a time, half of them of one user.
+    /// Binds the socket at `path`; replaces one that a dead daemon left, and creates its directory when that
+    /// is missing. Members of `group` may use the socket. It serves `max_connections` at a time, at most half
+    /// of them of one user.
     ///
     /// # Errors
-    /// When a live daemon has it, something else is in its place, or it cannot be made.
+    /// When a running daemon uses the socket, the path is not a socket, or the socket cannot be created.
     pub fn bind(path: &Path, group: Option<Gid>, max_connections: usize) -> Result<Self, BindError> {
         let failed = |what, at: &Path| {
             let (socket, path) = (path.to_owned(), at.to_owned());
@@ -117,29 +117,35 @@ impl ControlSocket {
         let name = path.to_fs_name::<GenericFilePath>().map_err(failed("naming", path))?;
         let listener = ListenerOptions::new()
             .name(name)
-            .mode(MODE.into())
+            .mode(SOCKET_MODE.into())
             .create_tokio()
             .map_err(failed("binding", path))?;
-        // The umask has taken from the mode it was made with.
-        fs::set_permissions(path, fs::Permissions::from_mode(u32::from(MODE)))
+        // The umask applied to the mode at creation.
+        fs::set_permissions(path, fs::Permissions::from_mode(u32::from(SOCKET_MODE)))
             .map_err(failed("giving its mode", path))?;
         if group.is_some() {
             rustix::fs::chown(path, None, group)
                 .map_err(|error| failed("giving its group", path)(error.into()))?;
         }
-        Ok(Self { listener, path: path.to_owned(), group, lock, room: Room::new(max_connections) })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            group,
+            lock,
+            limit: ConnectionLimit::new(max_connections),
+        })
     }
 
-    /// Where it is.
+    /// The path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Answers connections until `closing`; then lets them send their last answers and removes
-    /// the socket's file.
+    /// Serves connections until `closing`; then lets them send their last responses and removes the socket's
+    /// file.
     pub async fn serve(mut self, handler: Arc<RequestHandler>, closing: CancellationToken) {
-        // Who asks while this cannot be written believes for longer that the daemon is starting.
+        // Without this line clients believe for longer that the daemon is starting.
         let _ = write_lock(&mut self.lock, false);
         let connections = TaskTracker::new();
         let service = Service { handler, memory: LineMemory::new(), closing: closing.clone() };
@@ -149,10 +155,10 @@ impl ControlSocket {
                 () = closing.cancelled() => break,
             };
             match accepted.and_then(|stream| self.identify(&stream).map(|(peer, may)| (stream, peer, may))) {
-                Ok((stream, peer, admitted)) => match self.room.enter(peer.user) {
-                    Ok(guest) => {
+                Ok((stream, peer, is_authorized)) => match self.limit.acquire(peer.user) {
+                    Ok(permit) => {
                         let service = service.clone();
-                        connections.spawn(connection::run(stream, peer, admitted, guest, service));
+                        connections.spawn(connection::run(stream, peer, is_authorized, permit, service));
                     }
                     Err(error) => {
                         tracing::warn!(%peer, %error, "refused on the control socket");
@@ -161,15 +167,15 @@ impl ControlSocket {
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the control socket failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
         }
         connections.close();
-        if tokio::time::timeout(FAREWELL, connections.wait()).await.is_err() {
-            tracing::debug!("connections that do not read their answers are cut off");
+        if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+            tracing::debug!("connections that do not read their responses are cut off");
         }
-        // The file goes before the lock, so that nobody removes the next daemon's.
+        // The file goes before the lock: after the lock, the file could be the next daemon's.
         drop(self.listener);
         drop(self.lock);
     }
@@ -177,7 +183,7 @@ impl ControlSocket {
     fn identify(&self, stream: &Stream) -> io::Result<(Peer, bool)> {
         let peer = Peer::new(&stream.peer_creds()?);
         let own = rustix::process::geteuid().as_raw();
-        Ok((peer, peer.is_admitted(own, self.group.map(Gid::as_raw))))
+        Ok((peer, peer.is_authorized(own, self.group.map(Gid::as_raw))))
     }
 }
 
@@ -189,8 +195,8 @@ fn make_directory(directory: &Path, group: Option<Gid>) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the file beside the socket and writes our process ID into it. The file stays when the
-/// daemon ends: removing it would let two daemons lock two files of one name.
+/// Locks the file beside the socket and writes this process's ID into it. The file stays when the daemon
+/// ends: removing it would let two daemons lock two files of the same name.
 fn lock(socket: &Path) -> Result<File, BindError> {
     let path = SocketLock::path(socket);
     let failed = |what| {
@@ -219,7 +225,7 @@ fn lock(socket: &Path) -> Result<File, BindError> {
     Ok(file)
 }
 
-/// Says in the lock's file who holds it, and whether that is starting.
+/// Writes this process's ID to the lock file, and whether the daemon is starting.
 fn write_lock(file: &mut File, starting: bool) -> io::Result<()> {
     let lock = SocketLock { process: std::process::id(), starting };
     file.set_len(0)?;
@@ -227,8 +233,8 @@ fn write_lock(file: &mut File, starting: bool) -> io::Result<()> {
     file.write_all(lock.text().as_bytes())
 }
 
-/// Removes the socket that a dead daemon left. Nobody of ours lives there, because we hold the
-/// lock; but another program could.
+/// Removes the socket that a dead daemon left. No daemon uses it, because this process holds the lock; but
+/// another program could.
 fn remove_dead(path: &Path) -> Result<(), BindError> {
     let failed =
         |what| move |error| BindError::File { socket: path.to_owned(), what, path: path.to_owned(), error };
@@ -257,7 +263,7 @@ mod tests {
         let path = directory.path().join("run/control.sock");
         let socket = ControlSocket::bind(&path, None, 8).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, u32::from(MODE));
+        assert_eq!(mode, u32::from(SOCKET_MODE));
         let error = ControlSocket::bind(&path, None, 8).unwrap_err();
         let BindError::InUse { pid, .. } = &error else { panic!("{error}") };
         assert_eq!(*pid, Some(std::process::id()));

@@ -1,22 +1,22 @@
-//! The control socket from inside: who may connect, reading requests, calling the supervisor,
-//! streaming what follows.
+//! The control socket, served: who may connect, reading requests, handling them, streaming
+//! notifications.
 //!
-//! [`ControlSocket::bind`] takes the socket (`listener.rs`); [`ControlSocket::serve`] accepts, as far
-//! as there is room (`room.rs`), and gives each connection a task (`connection.rs`) that reads lines,
-//! bounded in time and memory (`lines.rs`). `dispatch.rs` finds the handler of each request's method
-//! and sends its result back to the client (`link.rs`); the handlers are [`RequestHandler`]'s
-//! (`handlers/`).
+//! [`ControlSocket::bind`] takes the socket (`listener.rs`). [`ControlSocket::serve`] accepts connections,
+//! at most as many as `connection_limit.rs` allows, and spawns a task for each (`connection.rs`), which
+//! reads lines bounded in time and memory (`line_reader.rs`). `dispatch.rs` finds the handler of each
+//! request's method and sends its result to the client (`client_handle.rs`); the handlers are
+//! [`RequestHandler`]'s (`handlers/`).
 
 mod call;
+mod client_handle;
 mod connection;
+mod connection_limit;
 mod dispatch;
 mod groups;
 mod handlers;
-mod lines;
-mod link;
+mod line_reader;
 mod listener;
 mod peer;
-mod room;
 
 pub use groups::group_id;
 pub use handlers::{HostFacts, RequestHandler};

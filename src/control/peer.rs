@@ -1,4 +1,4 @@
-//! Who is on the other side of a connection, and whether they may command.
+//! The process at the other end of a connection, and whether it may use the control socket.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use interprocess::local_socket::PeerCreds;
 
 use super::groups;
 
-/// The process on the other side, as the kernel knows it.
+/// The process at the other end of a connection, as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its user.
@@ -22,10 +22,10 @@ impl Peer {
         Self { user: credentials.euid(), group: credentials.egid(), pid: credentials.pid() }
     }
 
-    /// Whether it may command: the daemon's own user, root, and the members of the group that the
-    /// configuration names. The socket's mode keeps others out already; that the daemon's primary
-    /// group may open it is no permission, because that can be everybody's group.
-    pub(super) fn is_admitted(&self, own_user: u32, allowed_group: Option<u32>) -> bool {
+    /// Whether it may use the control socket: the daemon's user, root, and members of the group that the
+    /// configuration names may. The socket's mode lets the daemon's primary group connect, too, which is
+    /// not authorized: it can be everybody's group.
+    pub(super) fn is_authorized(&self, own_user: u32, allowed_group: Option<u32>) -> bool {
         let user = self.user.is_some_and(|user| user == own_user || user == 0);
         let member = allowed_group.is_some_and(|allowed| {
             self.group == Some(allowed)
@@ -60,7 +60,7 @@ mod tests {
             (peer(1001, 1001), Some(990), false),
             (Peer { user: None, group: None, pid: None }, Some(990), false),
         ] {
-            assert_eq!(peer.is_admitted(1000, allowed_group), admitted, "{peer:?} {allowed_group:?}");
+            assert_eq!(peer.is_authorized(1000, allowed_group), admitted, "{peer:?} {allowed_group:?}");
         }
     }
 }

@@ -92,7 +92,7 @@ impl Handle<AppWait> for RequestHandler {
     async fn handle(&self, wait: WaitForState, call: &Call) -> Handled<AppWait> {
         tokio::select! {
             reached = self.supervisor.wait(wait) => Ok(reached?.into()),
-            () = call.link.gone.cancelled() => {
+            () = call.client.disconnected.cancelled() => {
                 Err(RpcError::new(ErrorKind::ShuttingDown, "the daemon is ending: the wait was given up"))
             }
         }
@@ -109,14 +109,14 @@ impl Handle<AppVisit> for RequestHandler {
 /// with the command, or when the client has gone.
 fn forward_progress(call: &Call) -> (Stages, JoinHandle<()>) {
     let (stages, mut reported) = mpsc::unbounded_channel::<Stage>();
-    let (request, link) = (call.id.clone(), call.link.clone());
+    let (request, client) = (call.id.clone(), call.client.clone());
     let task = tokio::spawn(async move {
         let Some(request) = request else { return };
         while let Some(stage) = reported.recv().await {
             let Stage { name, done, total, message } = stage;
             let request = request.clone();
             let progress = Progress { request, stage: name.to_owned(), done, total, message };
-            if !link.notify("progress", progress).await {
+            if !client.notify("progress", progress).await {
                 return;
             }
         }

@@ -5,7 +5,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::super::call::{Call, Handle, Handled, Reply};
-use super::super::link::Link;
+use super::super::client_handle::ClientHandle;
 use super::RequestHandler;
 use crate::protocol::methods::{AppLogs, EventsSubscribe};
 use crate::protocol::{ErrorKind, Event, LogLine, ReadLogs, RpcError, SubscribeEvents, Subscribed};
@@ -16,7 +16,7 @@ impl Handle<EventsSubscribe> for RequestHandler {
         let (after, events) = self.supervisor.events().subscribe();
         let ids = subscribe.ids;
         let is_wanted = move |event: &Event| ids.is_empty() || ids.contains(&event.app);
-        Ok(Reply::then(Subscribed { after }, forward(events, "event", is_wanted, call.link.clone())))
+        Ok(Reply::then(Subscribed { after }, forward(events, "event", is_wanted, call.client.clone())))
     }
 }
 
@@ -30,7 +30,7 @@ impl Handle<AppLogs> for RequestHandler {
         }
         let (kept, new) = logs.follow(&app, lines, since, level).await.map_err(unreadable)?;
         let is_wanted = move |line: &LogLine| level.is_none_or(|level| line.level >= level);
-        Ok(Reply::then(kept, forward(new, "log", is_wanted, call.link.clone())))
+        Ok(Reply::then(kept, forward(new, "log", is_wanted, call.client.clone())))
     }
 }
 
@@ -40,16 +40,16 @@ async fn forward<T: Serialize + Clone>(
     mut arriving: Receiver<T>,
     method: &'static str,
     is_wanted: impl Fn(&T) -> bool,
-    link: Link,
+    client: ClientHandle,
 ) {
     loop {
         let arrived = tokio::select! {
             arrived = arriving.recv() => arrived,
-            () = link.gone.cancelled() => return,
+            () = client.disconnected.cancelled() => return,
         };
         match arrived {
             Ok(item) if is_wanted(&item) => {
-                if !link.notify(method, item).await {
+                if !client.notify(method, item).await {
                     return;
                 }
             }

@@ -1,4 +1,4 @@
-//! The way back to a client, for whatever answers it.
+//! A handle to the client of a connection.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,21 +8,21 @@ use tokio_util::sync::CancellationToken;
 use super::peer::Peer;
 use crate::protocol::{Message, Notification, Outcome, RequestId, Response, RpcError};
 
-/// What a request's task has of its connection.
+/// Sends messages to the client. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(super) struct ClientHandle {
     lines: mpsc::Sender<String>,
     pub(super) peer: Peer,
-    /// Cancelled when the client hangs up or the daemon ends.
-    pub(super) gone: CancellationToken,
+    /// Cancelled when the client disconnects or the daemon ends.
+    pub(super) disconnected: CancellationToken,
 }
 
-impl Link {
-    pub(super) fn new(lines: mpsc::Sender<String>, peer: Peer, gone: CancellationToken) -> Self {
-        Self { lines, peer, gone }
+impl ClientHandle {
+    pub(super) fn new(lines: mpsc::Sender<String>, peer: Peer, disconnected: CancellationToken) -> Self {
+        Self { lines, peer, disconnected }
     }
 
-    /// Sends a message; waits while the client does not read. Gives whether it is still there.
+    /// Sends a message; waits while the client does not read. Returns whether the client is still connected.
     pub(super) async fn send(&self, message: impl Serialize) -> bool {
         match Message::line(message) {
             Ok(line) => self.lines.send(line).await.is_ok(),
@@ -33,7 +33,7 @@ impl Link {
         }
     }
 
-    /// Sends news.
+    /// Sends a notification; returns as [`ClientHandle::send`].
     pub(super) async fn notify(&self, method: &str, params: impl Serialize) -> bool {
         let params = serde_json::to_value(params).unwrap_or_default();
         self.send(Notification { method: method.to_owned(), params }).await

@@ -1,4 +1,4 @@
-//! Reading lines, bounded in size, in time and in memory of all connections together.
+//! Reads lines, bounded in size, in time, and in the memory of all connections together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,51 +11,51 @@ use crate::protocol::lines::MAX_LINE;
 use crate::protocol::{ErrorKind, RpcError};
 
 /// How long a line may take from its first byte to its end.
-const LINE_TIME: Duration = Duration::from_secs(30);
+const LINE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection may be without a request.
-const IDLE_TIME: Duration = Duration::from_secs(600);
+/// How long a connection may be idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Bytes that each connection may keep without asking.
-const SMALL: usize = 16 * 1024;
+/// Bytes that each connection may buffer outside of the shared memory.
+const MAX_OWN_BUFFER: usize = 16 * 1024;
 
-/// Bytes of longer lines that are kept at a time, of all connections together.
-const MAX_KEPT: usize = 32 * 1024 * 1024;
+/// Bytes of longer lines that all connections together may buffer.
+const MAX_SHARED_BUFFER: usize = 32 * 1024 * 1024;
 
-/// The memory that long lines share.
+/// The memory that all long lines share.
 #[derive(Debug, Clone)]
 pub(super) struct LineMemory(Arc<Semaphore>);
 
 impl LineMemory {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_KEPT)))
+        Self(Arc::new(Semaphore::new(MAX_SHARED_BUFFER)))
     }
 }
 
-/// A line, and its part of the memory for long lines: to be kept as long as the line is.
+/// A line, with its part of the shared memory, which is given back on drop.
 #[derive(Debug)]
-pub(super) struct ReadLine {
+pub(super) struct RequestLine {
     pub(super) bytes: Vec<u8>,
     pub(super) memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Why no further line is read.
+/// Why reading ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineError {
-    /// Longer than [`MAX_LINE`].
+    /// The line is longer than [`MAX_LINE`].
     TooLong,
-    /// A line was begun and not ended in time.
+    /// A line did not end in time.
     Slow,
-    /// There was no request for long, and none is under way.
+    /// The connection was idle for too long.
     Idle,
-    /// Other connections send so many long lines that there is no memory for this one.
+    /// The shared memory is used up.
     NoMemory,
     /// The connection failed or was closed.
     Closed,
 }
 
 impl LineError {
-    /// What the client is told, where there is somebody to tell.
+    /// The error to send to the client; `None` when it has disconnected.
     pub(super) fn into_refusal(self) -> Option<RpcError> {
         let (kind, sentence, hint) = match self {
             Self::TooLong => (
@@ -65,21 +65,21 @@ impl LineError {
             ),
             Self::Slow => (
                 ErrorKind::Timeout,
-                format!("a line was begun and not ended within {} s", LINE_TIME.as_secs()),
+                format!("a line did not end within {} s of its first byte", LINE_TIMEOUT.as_secs()),
                 "the connection is closed; end each request with a line feed",
             ),
             Self::Idle => (
                 ErrorKind::Timeout,
-                format!("there was no request for {} s", IDLE_TIME.as_secs()),
+                format!("the connection was idle for {} s", IDLE_TIMEOUT.as_secs()),
                 "the connection is closed; connect again for the next request",
             ),
             Self::NoMemory => (
                 ErrorKind::TooManyConnections,
                 format!(
-                    "other connections are sending so many long lines that the {} MiB for them are taken",
-                    MAX_KEPT / 1024 / 1024
+                    "the {} MiB for long lines of all connections are in use",
+                    MAX_SHARED_BUFFER / 1024 / 1024
                 ),
-                "the connection is closed; try again",
+                "the connection is closed; send the request again later",
             ),
             Self::Closed => return None,
         };
@@ -87,28 +87,28 @@ impl LineError {
     }
 }
 
-/// How long a reader waits.
+/// The timeouts of a reader.
 #[derive(Debug, Clone, Copy)]
-struct Times {
+struct Timeouts {
     line: Duration,
     idle: Duration,
 }
 
-/// Reads lines. Nothing is lost when a read is given up.
+/// Reads lines. Cancelling a read loses nothing.
 #[derive(Debug)]
 pub(super) struct LineReader<R> {
     incoming: R,
     memory: LineMemory,
-    times: Times,
-    /// What was read and not yet given.
+    timeouts: Timeouts,
+    /// Bytes that were read and not yet returned.
     buffer: Vec<u8>,
-    /// How much of it holds no line feed, as far as was looked.
+    /// The length of the beginning of the buffer that holds no line feed.
     searched: usize,
-    /// The part of the shared memory that the buffer has.
+    /// The buffer's part of the shared memory.
     held: Option<OwnedSemaphorePermit>,
-    /// When the line was begun whose end has not come.
+    /// When the first byte of an incomplete line arrived.
     begun: Option<Instant>,
-    /// When the last line was given.
+    /// When the last line was returned.
     since: Instant,
 }
 
@@ -117,7 +117,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self {
             incoming,
             memory,
-            times: Times { line: LINE_TIME, idle: IDLE_TIME },
+            timeouts: Timeouts { line: LINE_TIMEOUT, idle: IDLE_TIMEOUT },
             buffer: Vec::new(),
             searched: 0,
             held: None,
@@ -126,16 +126,16 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    /// The next line, without its end. A connection that is busy is not idle.
-    pub(super) async fn next(&mut self, is_busy: impl Fn() -> bool) -> Result<ReadLine, LineError> {
+    /// Reads the next line, without its line feed. A connection for which `is_busy` holds is not idle.
+    pub(super) async fn next(&mut self, is_busy: impl Fn() -> bool) -> Result<RequestLine, LineError> {
         loop {
             if let Some(line) = self.take_line()? {
                 return Ok(line);
             }
             self.make_space()?;
             let deadline = match self.begun {
-                Some(begun) => begun + self.times.line,
-                None => self.since + self.times.idle,
+                Some(begun) => begun + self.timeouts.line,
+                None => self.since + self.timeouts.idle,
             };
             match tokio::time::timeout_at(deadline, self.incoming.read_buf(&mut self.buffer)).await {
                 Ok(Ok(length)) if length > 0 => {
@@ -149,9 +149,9 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    /// Takes a whole line out of the buffer. What follows it gets a buffer of its own, so that a
-    /// long line's memory goes with the line.
-    fn take_line(&mut self) -> Result<Option<ReadLine>, LineError> {
+    /// Takes a complete line out of the buffer. The bytes after it move to a new buffer, so that the memory of
+    /// a long line is freed with the line.
+    fn take_line(&mut self) -> Result<Option<RequestLine>, LineError> {
         let found = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
         let Some(end) = found.map(|offset| self.searched + offset) else {
             self.searched = self.buffer.len();
@@ -166,17 +166,17 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         self.searched = 0;
         self.since = Instant::now();
         self.begun = (!self.buffer.is_empty()).then(Instant::now);
-        Ok(Some(ReadLine { bytes, memory: self.held.take() }))
+        Ok(Some(RequestLine { bytes, memory: self.held.take() }))
     }
 
-    /// Doubles a buffer that is full, out of the shared memory where it is a long line's.
+    /// Doubles a full buffer; the buffer of a long line takes its part of the shared memory.
     fn make_space(&mut self) -> Result<(), LineError> {
         let (length, capacity) = (self.buffer.len(), self.buffer.capacity());
         if length < capacity {
             return Ok(());
         }
         let wanted = (capacity * 2).clamp(4096, MAX_LINE + 1);
-        let shared = wanted.saturating_sub(SMALL);
+        let shared = wanted.saturating_sub(MAX_OWN_BUFFER);
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if let Some(more) = shared.checked_sub(held).filter(|more| *more > 0) {
             let more = u32::try_from(more).map_err(|_| LineError::NoMemory)?;
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    fn text(line: Result<ReadLine, LineError>) -> String {
+    fn text(line: Result<RequestLine, LineError>) -> String {
         String::from_utf8(line.unwrap().bytes).unwrap()
     }
 
@@ -218,8 +218,8 @@ mod tests {
     }
 
     fn hasty(receiver: tokio::io::DuplexStream, line: u64, idle: u64) -> LineReader<tokio::io::DuplexStream> {
-        let times = Times { line: Duration::from_millis(line), idle: Duration::from_millis(idle) };
-        LineReader { times, ..LineReader::new(receiver, LineMemory::new()) }
+        let timeouts = Timeouts { line: Duration::from_millis(line), idle: Duration::from_millis(idle) };
+        LineReader { timeouts, ..LineReader::new(receiver, LineMemory::new()) }
     }
 
     #[tokio::test]
@@ -261,13 +261,13 @@ mod tests {
             }
         };
         assert_eq!(refused, LineError::NoMemory);
-        assert!(kept.len() <= MAX_KEPT / (MAX_LINE - SMALL), "{} at a time", kept.len());
+        assert!(kept.len() <= MAX_SHARED_BUFFER / (MAX_LINE - MAX_OWN_BUFFER), "{} at a time", kept.len());
         let (mut sender, mut lines) = kept.pop().unwrap();
         sender.write_all(b"\n").await.unwrap();
         let line = lines.next(|| false).await.unwrap();
         assert_eq!(line.bytes.len(), MAX_LINE);
         // The memory goes with the lines.
         drop((line, lines, kept));
-        assert_eq!(memory.0.available_permits(), MAX_KEPT);
+        assert_eq!(memory.0.available_permits(), MAX_SHARED_BUFFER);
     }
 }
