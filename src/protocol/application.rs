@@ -1,4 +1,4 @@
-//! Applications: how they are asked for and how they are described.
+//! Applications: the parameters of their methods, and their description.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppId, Limit, LimitChanges, LimitValues, Limits};
 
-/// Where an application stands, in NocoBase's words.
+/// The state of an application, by NocoBase's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Its database is being made.
+    /// Its database is being created.
     Preparing,
-    /// Its tables and root user are being made, or it is starting.
+    /// Its tables and root user are being created, or it is starting.
     Initializing,
-    /// It is complete and not running; the first visit starts it.
+    /// It is ready and not running; the first visit starts it.
     Initialized,
     /// It answers requests.
     Running,
-    /// A command holds it: an upgrade, or a backup's restore.
+    /// A command holds it: an upgrade, or the restore of a backup.
     Commanding,
     /// An operator stopped it; visits do not start it.
     Stopped,
     /// It could not start; `reason` says why.
     Error,
-    /// It does not exist, or not any more.
+    /// It does not exist, or no longer.
     NotFound,
 }
 
@@ -92,7 +92,7 @@ pub enum UpgradePolicy {
     /// They are upgraded at its next start.
     #[default]
     Auto,
-    /// It waits for an operator's command.
+    /// An operator upgrades them.
     Manual,
 }
 
@@ -148,13 +148,13 @@ impl DatabaseMode {
     }
 }
 
-/// Which database a new application asks for. What is not said follows from the mode.
+/// The database for a new application. Fields that are absent follow from the mode.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseRequest {
     /// How it is connected.
     pub mode: DatabaseMode,
-    /// The whole connection as a URL; excludes the single options.
+    /// The connection as a URL; excludes the fields below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// `sqlite`, `postgres`, `mysql` or `mariadb`.
@@ -181,10 +181,10 @@ pub struct DatabaseRequest {
     /// Whether a connection is encrypted: `disable`, `prefer`, `require` or `verify-full`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sslmode: Option<String>,
-    /// Make the database of a connection when it is missing.
+    /// Whether to create the database of a connection when it is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub create_database: bool,
-    /// What the names of its tables begin with.
+    /// The prefix of its tables' names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_prefix: Option<String>,
 }
@@ -214,10 +214,10 @@ pub struct RootUser {
     /// User name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The name that is shown.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
-    /// Password; without one it is generated and shown once.
+    /// Password; generated and shown once when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }
@@ -236,13 +236,13 @@ impl std::fmt::Debug for RootUser {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateApplication {
-    /// The ID; without one, `a_` and eleven random characters.
+    /// The ID; `a_` and eleven random characters when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AppId>,
-    /// The name that people read; without one, the ID.
+    /// The display name; the ID when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When it starts by itself.
+    /// When the daemon starts it by itself.
     pub start_mode: StartMode,
     /// Its database.
     pub database: DatabaseRequest,
@@ -255,22 +255,22 @@ pub struct CreateApplication {
     pub environment: Option<String>,
     /// Its first user.
     pub admin: RootUser,
-    /// The secret its tokens are signed with; without one, it is generated.
+    /// The secret that its tokens are signed with; generated when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt_secret: Option<String>,
     /// Stop an on-visit application after this many seconds without a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
-    /// What it may take of the host, where that is to differ from all others.
+    /// Limits that differ from those of all applications.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
-    /// Is an application of this ID there already, answer with it instead of an error.
+    /// Whether to answer with the application when the ID exists, instead of with an error.
     pub if_not_exists: bool,
-    /// Start it once it is made.
+    /// Whether to start it once it is created.
     pub start: bool,
-    /// Check everything, make nothing, and answer what would be made.
+    /// Whether to check everything, create nothing, and answer what would be created.
     pub dry_run: bool,
-    /// How to wait for the end.
+    /// How to wait for the end of the operation.
     pub wait: Wait,
 }
 
@@ -280,7 +280,7 @@ pub struct CreateApplication {
 pub struct Wait {
     /// Whether to answer only when the operation has ended.
     pub wait: bool,
-    /// How long to wait at most, in milliseconds; the operation goes on after that.
+    /// The longest wait, in milliseconds; the operation goes on after that.
     pub timeout_ms: u64,
 }
 
@@ -290,21 +290,21 @@ impl Default for Wait {
     }
 }
 
-/// An application as it is described everywhere.
+/// The description of an application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Application {
     /// Its ID.
     pub id: AppId,
-    /// The name that people read.
+    /// The display name.
     pub name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// Why it is in `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it starts by itself.
+    /// When the daemon starts it by itself.
     pub start_mode: StartMode,
-    /// Where its pages are.
+    /// The URL of its pages.
     pub url: String,
     /// Host names under which it answers at the root path; the first is NocoBase's `cname`.
     pub domains: Vec<String>,
@@ -317,10 +317,10 @@ pub struct Application {
     /// Seconds without a request after which it stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
-    /// What it may take of the host.
+    /// Its limits.
     #[serde(default)]
     pub limits: Limits,
-    /// Which of the limits were set for it alone.
+    /// The limits that were set for it alone.
     #[serde(default)]
     pub own_limits: Vec<Limit>,
     /// Whether it is protected against deletion.
@@ -332,26 +332,26 @@ pub struct Application {
     pub icon: Option<String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When its entry last changed.
+    /// When its registration last changed.
     pub updated_at: DateTime<Utc>,
     /// Since when it has been running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
     /// Requests in flight now, 0 when it is not running.
     pub requests_in_flight: u64,
-    /// When it was deleted and until when it can be undeleted.
+    /// When it was deleted, and until when it can be undeleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deletion>,
 }
 
-/// Where an application's data is.
+/// The database of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseDescription {
     /// How it is connected.
     pub mode: DatabaseMode,
     /// `sqlite`, `postgres` or `mysql` (MariaDB too).
     pub engine: String,
-    /// What it is: the file's path, or server, database and schema. Never a password.
+    /// The file's path, or server, database and schema. Never a password.
     pub location: String,
     /// The server's host and port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,47 +362,47 @@ pub struct DatabaseDescription {
     /// The schema's name in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// What the names of its tables begin with.
+    /// The prefix of its tables' names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_prefix: Option<String>,
-    /// Bytes of its data; absent where nobody asked (`sizes`) or it cannot be reached.
+    /// The size of its data in bytes; absent unless requested (`sizes`), or when the database cannot be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Connections to the server that it uses now, while it is running.
+    /// The number of connections to the server that it uses now, while it is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<usize>,
-    /// Whether a pooler gives its connections another session of the server for each transaction:
-    /// statements go without names then. Known while it is running.
+    /// Whether a pooler gives its connections another session of the server for each transaction, so that
+    /// statements are not prepared by name. Known while it is running.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_sessions: bool,
 }
 
-/// What is known of a deleted application.
+/// The deletion of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deletion {
     /// When it was deleted.
     pub at: DateTime<Utc>,
-    /// When its data will be removed for good.
+    /// When its data will be removed.
     pub until: DateTime<Utc>,
-    /// Its removal for good has begun and was not finished: it cannot be undeleted any more.
+    /// Whether the removal of its data has begun and has not finished: it can no longer be undeleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub purging: bool,
 }
 
-/// The answer of `app.create`.
+/// The result of `app.create`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
     /// The application.
     pub application: Application,
-    /// Whether this call made it (`false` with `if_not_exists` when it was there, and in a dry run).
+    /// Whether this call created it (`false` in a dry run, and with `if_not_exists` when it existed).
     pub created: bool,
-    /// Its first user, with the password when it was generated: it is never shown again.
+    /// Its first user, with a generated password: it is never shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<CreatedRootUser>,
-    /// The operation, to find it again; none in a dry run.
+    /// The operation's ID; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// In a dry run, what would be made, a sentence each.
+    /// In a dry run, what would be created, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<String>,
 }
@@ -439,19 +439,19 @@ pub struct OneApplication {
 pub struct ChangeState {
     /// The application's ID.
     pub id: AppId,
-    /// How to wait for the end.
+    /// How to wait for the end of the operation.
     #[serde(default)]
     pub wait: Wait,
 }
 
-/// The answer of a lifecycle command: the operation, and the application as it is now.
+/// The result of a lifecycle command: the operation, and the application as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateChanged {
     /// The application.
     pub application: Application,
-    /// Whether anything had to be done; `false` when it was in that state already.
+    /// Whether the state changed; `false` when the application was in that state already.
     pub changed: bool,
-    /// The operation, to find it again.
+    /// The operation's ID.
     pub operation: String,
 }
 
@@ -461,19 +461,19 @@ pub struct StateChanged {
 pub struct DeleteApplication {
     /// The application's ID.
     pub id: AppId,
-    /// Remove the data that the host made, for good. Also removes entries of this ID that were
-    /// deleted before.
+    /// Whether to remove the data that the host created, which cannot be undone. Also removes the data of
+    /// applications of this ID that were deleted before.
     #[serde(default)]
     pub purge: bool,
-    /// With `purge`: remove nothing, and forget the application and what the host made for it.
+    /// With `purge`: whether to keep the data, and only forget the application.
     #[serde(default)]
     pub keep_data: bool,
-    /// How to wait for the end.
+    /// How to wait for the end of the operation.
     #[serde(default)]
     pub wait: Wait,
 }
 
-/// The answer of `app.delete`.
+/// The result of `app.delete`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// The application's ID.
@@ -481,36 +481,36 @@ pub struct Deleted {
     /// Until when it can be undeleted; absent after a purge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// What was removed for good: files, databases, schemas.
+    /// What was removed: files, databases, schemas.
     pub removed: Vec<String>,
     /// What stays, and where.
     pub kept: Vec<String>,
-    /// The operation, to find it again.
+    /// The operation's ID.
     pub operation: String,
 }
 
-/// Parameters of `app.update`. What is absent stays as it is.
+/// Parameters of `app.update`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateApplication {
     /// The application's ID.
     pub id: AppId,
-    /// What changes.
+    /// The settings that change.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
-/// What of an application can be changed.
+/// Settings of an application to change. Fields that are absent do not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Changes {
-    /// The name that people read.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When it starts by itself.
+    /// When the daemon starts it by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_mode: Option<StartMode>,
-    /// All of its domains; an empty list takes them away.
+    /// All of its domains; an empty list removes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domains: Option<Vec<String>>,
     /// What happens when its system tables are older than the host.
@@ -519,7 +519,7 @@ pub struct Changes {
     /// Seconds without a request after which it stops; 0 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_stop_seconds: Option<u64>,
-    /// Limits that change: a value each, or null for that of all applications.
+    /// Limits to change: a value, or null for the limit of all applications.
     #[serde(skip_serializing_if = "LimitChanges::is_empty")]
     pub limits: LimitChanges,
     /// Whether deletion is refused.
@@ -528,7 +528,7 @@ pub struct Changes {
     /// Whether it is pinned in the page's list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
-    /// The name of its icon; an empty text takes it away.
+    /// The name of its icon; an empty text removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
 }
@@ -541,7 +541,7 @@ pub struct WaitForState {
     pub id: AppId,
     /// The state to wait for; `not_found` waits until it is gone.
     pub state: State,
-    /// How long to wait at most, in milliseconds.
+    /// The longest wait, in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -551,18 +551,18 @@ pub struct WaitForState {
 pub struct VisitApplication {
     /// The application's ID.
     pub id: AppId,
-    /// Make a link that signs in, works once, for a minute.
+    /// Whether to make a link that signs in, once and within a minute.
     #[serde(default)]
     pub sign_in: bool,
-    /// Whom to sign in, by user name or e-mail address; without one, the root user.
+    /// The user to sign in, by user name or e-mail address; the root user when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
 }
 
-/// The answer of `app.visit`.
+/// The result of `app.visit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Visit {
-    /// Where to go.
+    /// The address to open.
     pub url: String,
     /// Until when the link signs in.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,10 @@
-//! Errors as they cross the socket: a number, a sentence, and a kind that scripts can rely on.
+//! Errors of the control socket: a code, a sentence, and a kind that scripts can rely on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What went wrong, in a word that stays the same from version to version.
+/// The kind of an error. Its name is the same in every version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -24,21 +24,21 @@ pub enum ErrorKind {
     AppNotFound,
     /// An application of this ID exists already.
     AppExists,
-    /// The text is no application ID.
+    /// The text is not an application ID.
     InvalidId,
-    /// A setting's value cannot be used; the sentence names it.
+    /// The value of a setting is invalid; the message names the setting.
     InvalidSetting,
-    /// The application's state does not allow this now.
+    /// The application's state does not allow this.
     Conflict,
     /// A custom domain belongs to another application.
     DomainTaken,
     /// The application is not running.
     NotRunning,
-    /// The application could not start; the sentence says why.
+    /// The application could not start; the message says why.
     StartFailed,
     /// The database cannot be reached or opened.
     DatabaseUnreachable,
-    /// The database refused or failed the work.
+    /// The database refused a statement, or failed.
     DatabaseFailed,
     /// The database's data was written by a newer host.
     VersionTooNew,
@@ -46,11 +46,11 @@ pub enum ErrorKind {
     EngineUnsupported,
     /// Schema mode needs PostgreSQL.
     SchemaUnsupported,
-    /// A precondition is missing: protection, confirmation, or the main application is meant.
+    /// A precondition is missing: the application is protected or is the main one, or a confirmation is missing.
     Refused,
-    /// This user may not do this.
+    /// The user is not allowed to do this.
     PermissionDenied,
-    /// The time allowed ran out; the operation goes on.
+    /// The wait timed out; the operation goes on.
     Timeout,
     /// The daemon is shutting down.
     ShuttingDown,
@@ -58,9 +58,9 @@ pub enum ErrorKind {
     OperationNotFound,
     /// The disk is full or cannot be written.
     Storage,
-    /// A fault of the daemon itself.
+    /// A bug of the daemon.
     Internal,
-    /// The control socket has as many connections, or takes as many long lines, as it serves at a time.
+    /// The control socket has its maximum of connections or of long lines.
     TooManyConnections,
 }
 
@@ -96,8 +96,8 @@ impl ErrorKind {
         Self::TooManyConnections,
     ];
 
-    /// The JSON-RPC error number: the standard's own where it has one (-32768 to -32000),
-    /// else one of ours from -31000 downward.
+    /// The JSON-RPC error code: the specification's where it has one (-32768 to -32000), else one of this
+    /// protocol from -31000 downward.
     #[must_use]
     pub const fn code(self) -> i64 {
         match self {
@@ -120,36 +120,36 @@ impl ErrorKind {
     }
 }
 
-/// An error as it is answered on the control socket.
+/// An error response of the control socket.
 ///
 /// `message` says what was tried, on what, and what went wrong; the hint says what to do next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcError {
-    /// The number; see [`ErrorKind::code`].
+    /// The JSON-RPC error code; see [`ErrorKind::code`].
     pub code: i64,
     /// One sentence.
     pub message: String,
-    /// The kind, the hint and what else is known.
+    /// The kind, the hint and further facts.
     pub data: ErrorData,
 }
 
-/// What goes with an error's sentence.
+/// What an error says beside its message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
-    /// What went wrong, in a stable word.
+    /// The kind of the error.
     pub kind: ErrorKind,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What a program may want to know: the states or the values involved.
+    /// Facts for programs: the states or the values involved.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "super::value::optional")]
     #[schemars(with = "Option<Value>")]
     pub details: Option<Value>,
 }
 
 impl RpcError {
-    /// An error of `kind` with its sentence.
+    /// An error of `kind` with its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             code: kind.code(),
@@ -158,21 +158,21 @@ impl RpcError {
         }
     }
 
-    /// With what to do next.
+    /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.data.hint = Some(hint.into());
         self
     }
 
-    /// With facts for programs.
+    /// Adds facts for programs.
     #[must_use]
     pub fn details(mut self, details: Value) -> Self {
         self.data.details = Some(details);
         self
     }
 
-    /// The stable word for it.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.data.kind

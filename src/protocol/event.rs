@@ -1,4 +1,4 @@
-//! News: what happened to applications, how far long work has come, and log lines.
+//! Notifications: events of applications, progress of requests, and log lines.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::{AppId, RequestId, State};
 
-/// Something that happened to an application. Sent as the notification `event`.
+/// An event of an application. Sent as the notification `event`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Counts up by one for each event since the daemon started; a gap means events were lost.
+    /// Counts the events since the daemon started; a gap means that events were lost.
     pub number: u64,
     /// When it happened.
     pub at: DateTime<Utc>,
@@ -21,11 +21,11 @@ pub struct Event {
     pub what: Happening,
 }
 
-/// What can happen to an application.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happening {
-    /// It went from one state to another. Coming into being is from `not_found`, going is to it.
+    /// The state changed: from `not_found` on creation, to `not_found` on deletion.
     StateChanged {
         /// The state before.
         from: State,
@@ -49,14 +49,14 @@ pub struct SubscribeEvents {
     pub ids: Vec<AppId>,
 }
 
-/// The answer of `events.subscribe`: from here on, every event is sent.
+/// The result of `events.subscribe`: from here on, every event is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subscribed {
     /// The number of the last event before the first that will be sent.
     pub after: u64,
 }
 
-/// How far a request has come. Sent as the notification `progress`.
+/// The progress of a request. Sent as the notification `progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The request it belongs to.
@@ -65,7 +65,7 @@ pub struct Progress {
     pub stage: String,
     /// Stages or units done.
     pub done: u64,
-    /// How many there are, 0 when unknown.
+    /// The number of all of them, 0 when unknown.
     pub total: u64,
     /// The stage in words, for people.
     pub message: String,
@@ -122,7 +122,7 @@ pub struct ReadLogs {
     pub follow: bool,
 }
 
-/// The answer of `app.logs`.
+/// The result of `app.logs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Logs {
     /// The lines, oldest first.

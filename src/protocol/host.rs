@@ -1,10 +1,10 @@
-//! The host itself: who answers, and since when.
+//! The daemon itself: its version, its process and where it keeps things.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Parameters of a method that needs none.
+/// Parameters of a method that takes none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
@@ -19,18 +19,18 @@ pub struct Hello {
     pub protocol: u32,
 }
 
-/// The answer of `host.hello`.
+/// The result of `host.hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Welcome {
     /// The daemon's name and version.
     pub server: String,
     /// The protocol version it speaks.
     pub protocol: u32,
-    /// Where the main application's pages are.
+    /// The URL of the main application's pages.
     pub main_url: String,
 }
 
-/// The answer of `host.info`.
+/// The result of `host.info`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostInfo {
     /// The daemon's version.
@@ -50,17 +50,17 @@ pub struct HostInfo {
     pub config_file: Option<String>,
     /// The address it listens on for HTTP.
     pub listen: String,
-    /// Where the main application's pages are.
+    /// The URL of the main application's pages.
     pub main_url: String,
     /// The engine of the main application's database.
     pub engine: String,
-    /// Applications registered, the main one not counted.
+    /// The number of registered applications, without the main one.
     pub applications: u64,
-    /// Applications running, the main one not counted.
+    /// The number of running applications, without the main one.
     pub running: u64,
 }
 
-/// The answer of `host.shutdown`: it has been accepted, the connection closes when it is done.
+/// The result of `host.shutdown`: the shutdown has begun, and the connection closes when it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShuttingDown {
     /// The process that is ending.

@@ -1,4 +1,4 @@
-//! An application's ID, checked once where it enters.
+//! The ID of an application, validated once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The ID of an application: 1 to 48 of `a-z 0-9 _ -`, beginning with a letter.
 ///
-/// Cheap to clone. A value of this type was checked; there is no other way to make one.
+/// Cheap to clone. Every value of this type is valid.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9_-]{0,47}$"))]
@@ -24,7 +24,7 @@ impl AppId {
         Self(Self::MAIN.into())
     }
 
-    /// Checks `text` and makes an ID of it.
+    /// Parses and validates an ID.
     pub fn parse(text: &str) -> Result<Self, InvalidAppId> {
         let invalid = |problem| InvalidAppId { text: text.chars().take(64).collect(), problem };
         let Some(first) = text.bytes().next() else { return Err(invalid(Problem::Empty)) };
@@ -40,7 +40,7 @@ impl AppId {
         Ok(Self(text.into()))
     }
 
-    /// A new ID nobody chose: `a_` and eleven random characters.
+    /// A random ID: `a_` and eleven characters.
     #[must_use]
     pub fn random() -> Self {
         const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -62,7 +62,7 @@ impl AppId {
     }
 }
 
-/// Why a text is no application ID.
+/// A text that is not an application ID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not an application ID: {problem}")]
 pub struct InvalidAppId {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{ErrorKind, RpcError};
 
-/// What a request is called by its client; its answer and its progress carry it.
+/// The ID that the client gives a request; the response and `progress` repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum RequestId {
@@ -18,10 +18,10 @@ pub enum RequestId {
     Text(String),
 }
 
-/// A call, with an ID, that is answered.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// What the client calls it. A request without one is a notification and is not answered.
+    /// The ID. A request without one is a notification and gets no response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
     /// The method's name.
@@ -31,10 +31,10 @@ pub struct Request {
     pub params: Value,
 }
 
-/// What comes back for a request; its result is of type `T`, such as text that is JSON already.
+/// The response to a request. `T` is the type of the result, such as text that is JSON already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Response<T = Value> {
-    /// The request's ID; `None` when the line could not be read so far.
+    /// The request's ID; `None` when the line could not be parsed that far.
     pub id: Option<RequestId>,
     /// The result or the error.
     #[serde(flatten)]
@@ -45,18 +45,18 @@ pub struct Response<T = Value> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome<T = Value> {
-    /// What the method gave.
+    /// The result of the method.
     Result(T),
-    /// Why it did not.
+    /// Why the method failed.
     Error(RpcError),
 }
 
-/// News that nobody has to answer: `progress`, `event`, `log`.
+/// A notification of the daemon: `progress`, `event` or `log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Which kind of news.
+    /// The kind of the notification.
     pub method: String,
-    /// The news.
+    /// Its content.
     pub params: Value,
 }
 
@@ -75,19 +75,21 @@ impl<T: Serialize> Message<T> {
     }
 }
 
-/// What a client reads: an answer to one of its requests, or news.
+/// What a client reads: a response to one of its requests, or a notification.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Incoming {
-    /// News; told apart by its `method`.
+    /// A notification: only these have a `method`.
     Notification(Notification),
-    /// An answer.
+    /// A response.
     Response(Response),
 }
 
 impl Request {
-    /// Reads one line as a request. The error is the answer to send, under the ID that could
-    /// still be made out.
+    /// Parses one line as a request.
+    ///
+    /// # Errors
+    /// The response to send, with the request's ID as far as it could be parsed.
     pub fn parse(line: &[u8]) -> Result<Self, Response> {
         let value: Value = serde_json::from_slice(line).map_err(|error| {
             Response::error(
@@ -107,7 +109,7 @@ impl Request {
             )
         };
         let Value::Object(mut fields) = value else {
-            return Err(invalid("it must be an object (batches are not supported: send several lines)"));
+            return Err(invalid("it must be an object; batches are not supported, send several lines"));
         };
         if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
             return Err(invalid("\"jsonrpc\" must be \"2.0\""));
@@ -132,7 +134,7 @@ impl Request {
 }
 
 impl Response {
-    /// An error as an answer.
+    /// A response with an error.
     #[must_use]
     pub fn error(id: Option<RequestId>, error: RpcError) -> Self {
         Self { id, outcome: Outcome::Error(error) }

@@ -1,12 +1,11 @@
-//! What the two sides of the control socket say to each other.
+//! The messages of the control socket.
 //!
 //! JSON-RPC 2.0, one message a line, UTF-8. [`methods`] lists every method with the types of its
-//! parameters and result; the daemon dispatches on them, the client calls through them, and
-//! `rpc.discover` and the page `nbapps-protocol(7)` are generated from them, so that none of the
-//! four can say something else than the others.
+//! parameters and result. The daemon's dispatch, the client's calls, `rpc.discover` and the page
+//! `nbapps-protocol(7)` are all generated from that table.
 //!
-//! This room imports nothing. Its types are also the vocabulary of the supervisor, so that an
-//! application is described once and not translated between rooms.
+//! This room imports no other. The supervisor uses its types, too, so that an application is described
+//! once.
 
 mod application;
 mod error;
@@ -33,10 +32,10 @@ pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, 
 pub use operation::*;
 pub use socket_lock::SocketLock;
 
-/// The version of this protocol. A client of another version is refused by `host.hello`.
+/// The version of this protocol. `host.hello` refuses a client of another version.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The time as it is told and kept: to the millisecond, so that what was kept reads as it was told.
+/// The current time to the millisecond, which is what messages and the registry keep.
 pub(crate) fn now() -> chrono::DateTime<chrono::Utc> {
     use chrono::SubsecRound as _;
     chrono::Utc::now().trunc_subsecs(3)

@@ -1,4 +1,4 @@
-//! Operations: lifecycle commands that go on when their client has gone.
+//! Operations: lifecycle commands, which go on when their client disconnects.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppId, RpcError, Wait};
 
-/// A lifecycle command under way or ended.
+/// A lifecycle command that is running or has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
     /// Its ID.
@@ -36,7 +36,7 @@ pub struct OneOperation {
     pub wait: Wait,
 }
 
-/// The answer of `operation.list`: those under way and the last that ended, oldest first.
+/// The result of `operation.list`: the running operations and the last that ended, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationList {
     /// The operations.

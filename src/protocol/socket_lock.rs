@@ -1,14 +1,14 @@
-//! The file beside a control socket that its daemon locks, and what the daemon says in it.
+//! The lock file beside a control socket, which names the process of its daemon.
 //!
-//! The first line is the daemon's process ID; a second line says `starting` until the daemon
-//! answers. Clients read it to name the process of a daemon that does not answer.
+//! The first line is the daemon's process ID; a second line says `starting` until the daemon answers
+//! requests. Clients read the file to name the process of a daemon that does not answer.
 
 use std::path::{Path, PathBuf};
 
-/// The second line while the daemon does not answer yet.
+/// The second line while the daemon is starting.
 const STARTING: &str = "starting";
 
-/// What the file says.
+/// The content of the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketLock {
     /// The daemon's process ID.
@@ -18,7 +18,7 @@ pub struct SocketLock {
 }
 
 impl SocketLock {
-    /// The file beside this socket.
+    /// The path of the lock file of a socket.
     #[must_use]
     pub fn path(socket: &Path) -> PathBuf {
         let mut path = socket.as_os_str().to_owned();
@@ -26,13 +26,13 @@ impl SocketLock {
         PathBuf::from(path)
     }
 
-    /// What the file beside this socket says; `None` when it cannot be read or says something else.
+    /// Reads the lock file of a socket; `None` when it cannot be read or parsed.
     #[must_use]
     pub fn read(socket: &Path) -> Option<Self> {
         Self::parse(&std::fs::read_to_string(Self::path(socket)).ok()?)
     }
 
-    /// Reads the file's text.
+    /// Parses the content of the file.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
@@ -40,7 +40,7 @@ impl SocketLock {
         Some(Self { process, starting: lines.next() == Some(STARTING) })
     }
 
-    /// The file's text.
+    /// The content of the file.
     #[must_use]
     pub fn text(self) -> String {
         let starting = if self.starting { format!("{STARTING}\n") } else { String::new() };

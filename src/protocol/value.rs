@@ -1,11 +1,11 @@
-//! JSON values for formats other than JSON: the numbers of [`serde_json`] keep their digits in a way
-//! that it alone reads.
+//! Serializes JSON values to formats other than JSON. Numbers of [`serde_json`] keep their digits in a
+//! representation that only `serde_json` reads.
 
 use serde::ser::{Error, SerializeMap as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// A value that is the same in every format.
+/// A JSON value that serializes the same way to every format.
 struct Shown<'a>(&'a Value);
 
 impl Serialize for Shown<'_> {
@@ -15,7 +15,7 @@ impl Serialize for Shown<'_> {
                 (Some(number), ..) => serializer.serialize_i64(number),
                 (_, Some(number), _) => serializer.serialize_u64(number),
                 (_, _, Some(number)) => serializer.serialize_f64(number),
-                _ => Err(S::Error::custom(format!("{number} is no number of 64 bits"))),
+                _ => Err(S::Error::custom(format!("{number} is not a number of 64 bits"))),
             },
             Value::Array(items) => serializer.collect_seq(items.iter().map(Shown)),
             Value::Object(fields) => map(fields, serializer),
@@ -33,7 +33,7 @@ pub(super) fn map<S: Serializer>(fields: &Map<String, Value>, serializer: S) -> 
     map.end()
 }
 
-/// Serializes a value that may be missing.
+/// Serializes an optional value.
 pub(super) fn optional<S: Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(Shown).serialize(serializer)
 }
