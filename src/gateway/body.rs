@@ -1,4 +1,4 @@
-//! Reads a request's body, whole, bounded in size and time, and counted while it is in memory.
+//! Reads the whole body of a request, bounded in size and time, and accounts for its memory.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,24 +10,23 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::supervisor::{Arrival, Refused, SMALL_BODY};
 
-/// After how many bytes others have their turn: a body that comes quickly would keep a core for
-/// milliseconds.
-const AT_ONCE: usize = 128 * 1024;
+/// Bytes after which the task yields: a body that arrives quickly would keep a core for milliseconds.
+const MAX_WITHOUT_YIELD: usize = 128 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body is longer than the {limit} bytes that are allowed")]
     TooLong { limit: u64 },
-    #[error("the body did not come within {limit:?}")]
+    #[error("the body did not arrive within {limit:?}")]
     TooSlow { limit: Duration },
-    #[error("the body could not be read: {0}")]
+    #[error("cannot read the body: {0}")]
     Broken(String),
     #[error(transparent)]
     Refused(#[from] Refused),
 }
 
-/// The whole body. What is announced as too long is refused before a byte of it is read.
+/// Reads the whole body. A body that announces too great a length is refused unread.
 pub(super) async fn read<B>(body: B, arrival: &mut Arrival, deadline: Instant) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
@@ -55,9 +54,9 @@ where
 {
     let announced = body.size_hint().lower();
     let mut body = pin!(body);
-    // Nearly all bodies come in one piece, which is not copied.
+    // Nearly all bodies arrive in one piece, which is not copied.
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
-    let mut at_once = 0;
+    let mut unyielded = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Broken(error.into().to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
@@ -66,30 +65,30 @@ where
             return Err(BodyError::TooLong { limit });
         }
         arrival.hold(length)?;
-        at_once += piece.len();
+        unyielded += piece.len();
         if first.is_empty() && rest.is_empty() {
             first = piece;
             continue;
         }
         if rest.is_empty() {
-            // Counted by now, so that it is there for it.
+            // `hold` has accounted for this memory.
             rest.reserve(usize::try_from(announced.min(limit)).unwrap_or_default());
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&piece);
-        if at_once >= AT_ONCE {
-            rest_after(arrival, std::mem::take(&mut at_once)).await;
+        if unyielded >= MAX_WITHOUT_YIELD {
+            yield_after(arrival, std::mem::take(&mut unyielded)).await;
         }
     }
     let whole = if rest.is_empty() { first } else { rest.freeze() };
-    if whole.len() as u64 > SMALL_BODY && at_once > 0 {
-        rest_after(arrival, at_once).await;
+    if whole.len() as u64 > SMALL_BODY && unyielded > 0 {
+        yield_after(arrival, unyielded).await;
     }
     Ok(whole)
 }
 
-/// Lets others have their turn, and the application's bodies come in at their pace.
-async fn rest_after(arrival: &Arrival, bytes: usize) {
+/// Yields to other tasks, and keeps to the rate at which the application may take in bodies.
+async fn yield_after(arrival: &Arrival, bytes: usize) {
     match arrival.pause_after(bytes) {
         Duration::ZERO => tokio::task::yield_now().await,
         pause => tokio::time::sleep(pause).await,
@@ -148,6 +147,6 @@ mod tests {
     async fn a_body_that_does_not_end_is_given_up() {
         let mut arrival = Arrival::of(Limits { request_time_ms: 5_000, ..Limits::USUAL });
         let error = read(Chunks { left: 1, ends: false }, &mut arrival, Instant::now()).await.unwrap_err();
-        assert_eq!(error.to_string(), "the body did not come within 5s");
+        assert_eq!(error.to_string(), "the body did not arrive within 5s");
     }
 }

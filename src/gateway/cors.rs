@@ -1,8 +1,8 @@
-//! Cross-origin requests to the API, from websites of others.
+//! Cross-origin requests to the API.
 //!
-//! Any origin may call, as NocoBase has it, but never with credentials: the API knows the
-//! `Authorization` header alone, which a script must have a token for, and no cookie. So `*` says
-//! all there is to say, and no cache has to tell origins apart.
+//! Any origin may call, as with NocoBase, but never with credentials: the API reads the `Authorization`
+//! header, for which a script needs a token, and no cookie. So the allowed origin is always `*`, and
+//! caches need not tell origins apart.
 
 use bytes::Bytes;
 use http::header::{
@@ -15,8 +15,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 /// The methods of the API.
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Whether this is one of [`METHODS`]. `TRACE` would show a script what it may not read (RFC 9110,
-/// 9.3.8), and `CONNECT` is for proxies.
+/// Whether the method is one of [`METHODS`]. `TRACE` would show a script headers that it may not read
+/// (RFC 9110, 9.3.8), and `CONNECT` is for proxies.
 pub(super) fn is_answered(method: &Method) -> bool {
     matches!(
         *method,
@@ -30,7 +30,7 @@ pub(super) fn is_answered(method: &Method) -> bool {
     )
 }
 
-/// The answer to `OPTIONS`: a browser's question before a cross-origin request, or anybody's.
+/// The response to `OPTIONS`, which browsers send before a cross-origin request (preflight).
 pub(super) fn options(headers: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -39,7 +39,7 @@ pub(super) fn options(headers: &HeaderMap) -> Response<Bytes> {
     answer.insert(ALLOW, methods.clone());
     if headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-        // `*` would not cover `Authorization`, so the headers asked for are named.
+        // `*` would not cover `Authorization`, so the response names the requested headers.
         if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
@@ -48,7 +48,7 @@ pub(super) fn options(headers: &HeaderMap) -> Response<Bytes> {
     response
 }
 
-/// Lets a script of another origin read the answer.
+/// Lets a script of another origin read the response.
 pub(super) fn allow(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(

@@ -1,8 +1,8 @@
-//! Answers that are the gateway's own: the application is not there, does not run, or the request
+//! The gateway's own error responses: the application does not exist or is not running, or the request
 //! cannot be passed on.
 //!
-//! A program gets NocoBase's `{"error": {status, code, message, maintaining}}`, a person at a
-//! browser a page that says what is the matter and what to do.
+//! A program gets NocoBase's `{"error": {status, code, message, maintaining}}`, a browser a page that says
+//! what is wrong and what to do.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,11 +19,12 @@ use crate::pages::{self, Problem};
 use crate::protocol::State;
 use crate::supervisor::{Refused, Unavailable};
 
-/// When it makes sense to ask again where requests wait, and where one took too long.
-const BUSY_SECONDS: u64 = 1;
-const SLOW_SECONDS: u64 = 5;
+/// Seconds of `Retry-After` when too many requests wait.
+const BUSY_RETRY_AFTER: u64 = 1;
+/// Seconds of `Retry-After` when a request took too long.
+const SLOW_RETRY_AFTER: u64 = 5;
 
-/// Why the gateway answers by itself.
+/// Why the gateway refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -32,17 +33,17 @@ pub(super) struct Refusal {
     /// Whether a command such as an upgrade holds the application.
     maintaining: bool,
     retry_after: Option<u64>,
-    /// Whether its connection is closed.
+    /// Whether the connection is closed.
     closes: bool,
-    /// The methods that the address answers, where the method is what is wrong.
+    /// The methods that the address allows, when the method is not one of them.
     allowed: Option<Methods>,
     heading: &'static str,
     advice: &'static str,
-    /// A command for whoever looks after the host.
+    /// A command for the host's operator.
     command: Option<String>,
 }
 
-/// The methods that an address answers.
+/// The methods that an address allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Methods {
     /// Those that read.
@@ -74,29 +75,29 @@ struct ErrorDetails<'a> {
 }
 
 impl Refusal {
-    /// The application does not answer now.
+    /// The application does not answer requests now.
     pub(super) fn unavailable(unavailable: &Unavailable) -> Self {
         let (code, heading, advice, command): (_, _, _, Option<&str>) = match unavailable.state {
             State::NotFound => (
                 "APP_NOT_FOUND",
                 "There is no such application",
-                "Check the address. Whoever looks after the host sees all applications with:",
+                "Check the address. The host's operator lists all applications with:",
                 Some("list"),
             ),
             State::Stopped => (
                 "APP_STOPPED",
                 "This application is stopped",
-                "A visit does not start it. Whoever looks after the host starts it with:",
+                "A visit does not start it. The host's operator starts it with:",
                 Some("start"),
             ),
             State::Error => (
                 "APP_ERROR",
                 "This application could not start",
-                "Once the cause is gone, whoever looks after the host starts it again with:",
+                "Once the cause is removed, the host's operator starts it again with:",
                 Some("start"),
             ),
             State::Preparing => {
-                ("APP_PREPARING", "This application is being made", "Try again in a moment.", None)
+                ("APP_PREPARING", "This application is being created", "Try again in a moment.", None)
             }
             State::Initializing => {
                 ("APP_STARTING", "This application is starting", "Try again in a moment.", None)
@@ -104,13 +105,13 @@ impl Refusal {
             State::Initialized => (
                 "APP_INITIALIZED",
                 "This application is not running",
-                "Try again in a moment, or have it started with:",
+                "Try again in a moment, or ask the host's operator to start it with:",
                 Some("start"),
             ),
             State::Commanding => (
                 "APP_COMMANDING",
-                "This application is being worked on",
-                "An upgrade or a restore is under way. Try again in a few minutes.",
+                "This application is under maintenance",
+                "An upgrade or a restore is running. Try again in a few minutes.",
                 None,
             ),
             State::Running => {
@@ -145,39 +146,39 @@ impl Refusal {
         }
     }
 
-    /// The body comes in a coding that nobody here reads.
+    /// The body is encoded in a way that the gateway does not decode.
     pub(super) fn coding(coding: Coding) -> Self {
         let (status, code, message) = match coding {
             Coding::Transfer => (
                 StatusCode::NOT_IMPLEMENTED,
                 "NOT_IMPLEMENTED",
-                "Transfer-Encoding may say chunked, once, and nothing else",
+                "the only Transfer-Encoding that is supported is chunked, once",
             ),
             Coding::Content => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "UNSUPPORTED_MEDIA_TYPE",
-                "bodies are read as they are: send yours without Content-Encoding",
+                "compressed bodies are not supported: send the body without Content-Encoding",
             ),
         };
         Self {
             closes: true,
             heading: "This request cannot be read",
-            advice: "Whatever sent it compresses its bodies.",
+            advice: "The client compresses its bodies; turn that off.",
             ..Self::new(status, code, message)
         }
     }
 
-    /// The address does not answer this method.
+    /// The address does not allow this method.
     pub(super) fn method(allowed: Methods) -> Self {
-        let message = format!("this address answers {} only", allowed.names());
+        let message = format!("this address allows {} only", allowed.names());
         Self {
             allowed: Some(allowed),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
         }
     }
 
-    /// The request is not as HTTP or this host asks for. Its connection is closed: who reads it
-    /// otherwise may see another request in what follows.
+    /// The request violates HTTP or a rule of this host. The connection is closed: a proxy that parses the
+    /// request differently could see another request in what follows.
     pub(super) fn malformed(problem: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", problem).and_close()
     }
@@ -193,11 +194,11 @@ impl Refusal {
         Self::new(status, code, error.to_string())
     }
 
-    /// The application's limits do not let it in.
+    /// The application's limits refuse the request.
     pub(super) fn refused(app: &str, refused: &Refused) -> Self {
         let (status, code, heading, wait) = match refused {
             Refused::Rate { wait, .. } => {
-                // Rounded up: who comes back then is let in.
+                // Rounded up: after that time a request is admitted.
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 (StatusCode::TOO_MANY_REQUESTS, "APP_RATE_LIMITED", "Too many requests", seconds)
             }
@@ -205,7 +206,7 @@ impl Refusal {
             | Refused::Bodies { .. }
             | Refused::Queue { .. }
             | Refused::Waited { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "APP_BUSY", "This application is busy", BUSY_SECONDS)
+                (StatusCode::SERVICE_UNAVAILABLE, "APP_BUSY", "This application is busy", BUSY_RETRY_AFTER)
             }
         };
         Self {
@@ -223,12 +224,12 @@ impl Refusal {
         Self {
             advice: "It may be busy. Try again in a moment.",
             heading: "This application is slow",
-            retry_after: Some(SLOW_SECONDS),
+            retry_after: Some(SLOW_RETRY_AFTER),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "APP_TIMEOUT", message)
         }
     }
 
-    /// And says that the connection is closed.
+    /// The same refusal, which also closes the connection.
     pub(super) fn and_close(self) -> Self {
         Self { closes: true, ..self }
     }
@@ -248,7 +249,7 @@ impl Refusal {
         }
     }
 
-    /// For a program.
+    /// The response for a program.
     pub(super) fn json(&self) -> Response<Bytes> {
         let error = ErrorDetails {
             status: self.status.as_u16(),
@@ -273,7 +274,7 @@ impl Refusal {
         response
     }
 
-    /// For a person.
+    /// The response for a browser.
     pub(super) fn html(&self) -> Response<Bytes> {
         self.with_headers(pages::problem(&Problem {
             heading: self.heading,
@@ -287,7 +288,7 @@ impl Refusal {
     }
 }
 
-/// The answer to a request whose handler panicked; the log has the rest under the same request ID.
+/// The response to a request whose handler panicked; the log says more under the same request ID.
 pub(super) fn panicked(request_id: &str, html: bool) -> Response<Bytes> {
     let message =
         format!("The host failed on this request. Its log says why, under the request ID {request_id}.");
@@ -312,7 +313,7 @@ fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Bytes> {
     response
 }
 
-/// A sentence of the log as one of prose.
+/// The sentence with a capital letter at its beginning.
 fn capitalized(sentence: &str) -> Cow<'_, str> {
     let mut characters = sentence.chars();
     match characters.next() {
@@ -374,7 +375,7 @@ mod tests {
         for (state, parts) in [
             (State::Stopped, ["This application is stopped", "nbapps start crm"]),
             (State::NotFound, ["There is no such application", "nbapps list"]),
-            (State::Commanding, ["being worked on", "upgrade"]),
+            (State::Commanding, ["under maintenance", "upgrade"]),
         ] {
             let page = unavailable(state, None).html();
             let text = std::str::from_utf8(page.body()).unwrap();

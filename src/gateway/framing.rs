@@ -1,26 +1,26 @@
-//! Follows the framing of HTTP/1.1 messages (RFC 9112) in the bytes of a connection, far enough to
-//! know where a head ends and how long a chunk says that it is. hyper is what parses and validates.
+//! Tracks the framing of HTTP/1.1 messages (RFC 9112) in the bytes of a connection, far enough to know where
+//! a head ends and how long a chunk claims to be. hyper parses and validates the messages.
 
 use crate::protocol::Limit;
 
-/// The most bytes of a request line and its headers together.
+/// The longest head of a request: its request line and headers together, in bytes.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// The largest chunk that is read: no application may take a longer body.
+/// The largest chunk that is read: no application accepts a longer body.
 const MAX_CHUNK: u64 = *Limit::BodyBytes.range().end();
 
-/// What comes next on a connection.
+/// The part of a message that comes next on a connection.
 #[derive(Debug)]
 pub(super) enum Framing {
     Head(Head),
-    /// A body of which so many bytes are to come.
+    /// A body with this many bytes to come.
     Length(u64),
     Chunked(Chunks),
 }
 
 impl Framing {
-    /// How many of these bytes belong together. What follows is to be looked at only after the
-    /// others were parsed, since they say what it is.
+    /// Counts the bytes that belong to this part. What the bytes after them are is known only once hyper has
+    /// parsed these.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, ChunkTooLarge> {
         let (taken, ends) = match self {
             Self::Head(head) => return Ok(head.take(bytes)),
@@ -38,14 +38,14 @@ impl Framing {
     }
 }
 
-/// The head of a request, as far as it came.
+/// The head of a request, as far as it has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     length: usize,
     line: LineEnd,
 }
 
-/// What the bytes so far end with.
+/// What the head ends with so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     #[default]
@@ -57,13 +57,13 @@ enum LineEnd {
 }
 
 impl Head {
-    /// How many bytes have come.
+    /// The number of bytes that have arrived.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// How many of these bytes belong to it: those up to an empty line, and one more than
-    /// [`MAX_HEAD`] at the most.
+    /// Counts the bytes that belong to the head: those up to an empty line, at most one more than
+    /// [`MAX_HEAD`].
     fn take(&mut self, bytes: &[u8]) -> usize {
         let bytes = &bytes[..bytes.len().min((MAX_HEAD + 1).saturating_sub(self.length))];
         let mut taken = bytes.len();
@@ -92,28 +92,28 @@ impl Head {
     }
 }
 
-/// A chunk says that it is longer than any body may be.
+/// A chunk claims to be longer than any body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a chunk says that it has more than {MAX_CHUNK} bytes, which no body may have")]
+#[error("a chunk claims to have more than {MAX_CHUNK} bytes, which no body may have")]
 pub(super) struct ChunkTooLarge;
 
-/// A body in chunks, as far as it came.
+/// A chunked body, as far as it has arrived.
 #[derive(Debug)]
 pub(super) enum Chunks {
     /// The size of a chunk, in hexadecimal digits.
     Size(u64),
     /// The rest of the line with the size.
     SizeLine(u64),
-    /// The bytes of a chunk, of which so many are to come.
+    /// The data of a chunk, with this many bytes to come.
     Bytes(u64),
-    /// The end of the line after them.
+    /// The line end after the data.
     BytesEnd,
-    /// The trailers, which an empty line ends; whether nothing of the current line has come.
+    /// The trailers, which an empty line ends; whether the current line is empty so far.
     Trailers { line_is_empty: bool },
 }
 
 impl Chunks {
-    /// How many of these bytes belong to the body, and whether it ends with them.
+    /// Counts the bytes that belong to the body, and says whether it ends with them.
     fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), ChunkTooLarge> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {

@@ -1,4 +1,4 @@
-//! What pages may see and change of the host: the supervisor, behind the pages' own contract.
+//! Implements the pages' view of the host with the supervisor.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::pages::{HostView, ListedApplication, StateChange};
 use crate::protocol::{AppId, Application, ChangeState, RpcError, State, Wait};
 use crate::supervisor::Supervisor;
 
-/// How long a button waits; the operation goes on after that.
-const PATIENCE: Wait = Wait { wait: true, timeout_ms: 20_000 };
+/// How long a button waits for its operation, which goes on after that.
+const BUTTON_WAIT: Wait = Wait { wait: true, timeout_ms: 20_000 };
 
-/// The host, as pages see it.
+/// The host as pages see it.
 pub(super) struct SupervisorView<'a>(pub(super) &'a Arc<Supervisor>);
 
 impl HostView for SupervisorView<'_> {
@@ -24,19 +24,19 @@ impl HostView for SupervisorView<'_> {
     fn start<'a>(&'a self, id: &'a str) -> StateChange<'a> {
         Box::pin(async move {
             let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
-            self.0.start(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
+            self.0.start(ChangeState { id, wait: BUTTON_WAIT }).await.map(|_| ()).map_err(sentence)
         })
     }
 
     fn stop<'a>(&'a self, id: &'a str) -> StateChange<'a> {
         Box::pin(async move {
             let id = AppId::parse(id).map_err(RpcError::from).map_err(sentence)?;
-            self.0.stop(ChangeState { id, wait: PATIENCE }).await.map(|_| ()).map_err(sentence)
+            self.0.stop(ChangeState { id, wait: BUTTON_WAIT }).await.map(|_| ()).map_err(sentence)
         })
     }
 }
 
-/// What went wrong and what to do, for the page.
+/// The message of an error, with its hint.
 fn sentence(error: RpcError) -> String {
     match error.data.hint {
         Some(hint) => format!("{} ({hint})", error.message),

@@ -1,5 +1,5 @@
-//! What every request gets, whatever it is for: an ID, the span of its log lines, compression, and a net
-//! that makes a panic this one request's 500.
+//! The layers around every request: an ID, a log span, compression, and a catch for panics, which become a
+//! 500 of the one request.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -21,16 +21,17 @@ use tower_http::compression::{Compression, CompressionBody};
 
 use super::request_span::RequestSpan;
 
-/// The header that names a request, in and out.
+/// The header with the ID of a request, in requests and responses.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Bodies shorter than this gain nothing from compression.
-const WORTH_COMPRESSING: u64 = 1024;
+/// Bodies shorter than this are not worth compressing.
+const MIN_COMPRESSED: u64 = 1024;
 
-/// The body of every answer: as it is, or compressed on its way out.
+/// The body of a response: as it is, or compressed while it is sent.
 pub(super) type ResponseBody = Either<Full<Bytes>, Pin<Box<CompressionBody<Full<Bytes>>>>>;
 
-/// A request's ID: the client's own where it is sane, so that it finds it in our log, else a new one.
+/// The ID of a request: the client's if it is printable and at most 128 bytes long, so that the client finds it
+/// in the log; else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane =
         |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
@@ -40,7 +41,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Answers by `inner`, with everything around it. `on_panic` makes the answer to a panic.
+/// Runs `inner` inside the layers. `on_panic` makes the response to a panic.
 pub(super) async fn layered<B, F, A>(
     request: Request<B>,
     id: HeaderValue,
@@ -64,28 +65,28 @@ where
         };
         let mut response = match accepted {
             Some(accepted) => compressed(response.map(Full::new), accepted).await,
-            None => as_it_is(response.map(Full::new)),
+            None => uncompressed(response.map(Full::new)),
         };
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), micros, "answered");
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, id.clone());
-        // Whatever a user stored and a browser opens is what it says to be, and no page.
+        // A file that a user stored must not become a page in the browser.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     };
     span.instrument(Box::pin(work)).await
 }
 
-/// For a client that takes nothing compressed; another one may get the same in another form.
-fn as_it_is(mut response: Response<Full<Bytes>>) -> Response<ResponseBody> {
-    if shrinks().should_compress(&response) {
+/// The response for a client that accepts no compression; caches must not give it to others.
+fn uncompressed(mut response: Response<Full<Bytes>>) -> Response<ResponseBody> {
+    if pays().should_compress(&response) {
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     }
     response.map(Either::Left)
 }
 
-/// Compresses what shrinks, for a client that takes it so.
+/// Compresses the response if that pays, for a client that accepts compression.
 async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> Response<ResponseBody> {
     let mut request = Request::new(());
     request.headers_mut().insert(ACCEPT_ENCODING, accepted);
@@ -93,15 +94,15 @@ async fn compressed(response: Response<Full<Bytes>>, accepted: HeaderValue) -> R
     let service = service_fn(move |_: Request<()>| {
         std::future::ready(Ok::<_, std::convert::Infallible>(answered.take().unwrap_or_default()))
     });
-    let compression = Compression::new(service).compress_when(shrinks());
+    let compression = Compression::new(service).compress_when(pays());
     match compression.oneshot(request).await {
         Ok(response) => response.map(|body| Either::Right(Box::pin(body))),
         Err(never) => match never {},
     }
 }
 
-/// Runs to the end or to a panic. What the handler held is dropped with it and not looked at again;
-/// what it shares with others is either whole or not poisoned (no locks are held across awaits).
+/// Runs a future to its end or to a panic. What the future owned is dropped; what it shared stays consistent,
+/// because no lock is held across an await.
 async fn caught<F: Future>(work: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -120,13 +121,13 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-/// Whether an answer shrinks.
-fn shrinks() -> impl Predicate {
-    SizeAbove::new(WORTH_COMPRESSING).and(is_text as fn(_, _, &_, &_) -> bool)
+/// Whether compressing a response pays.
+fn pays() -> impl Predicate {
+    SizeAbove::new(MIN_COMPRESSED).and(is_text as fn(_, _, &_, &_) -> bool)
 }
 
-/// Whether an answer is a text. Pages of a signed-in user are left as they are: they hold the token
-/// of their forms beside text from the address, and their compressed length would tell of it.
+/// Whether a response is a text. Pages of a signed-in user are not compressed: they contain the form token
+/// beside text from the address, and their compressed length would reveal the token (BREACH).
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let page = kind.starts_with("text/html");

@@ -1,8 +1,8 @@
-//! Accepts connections, serves HTTP/1.1 on each, and drains them at the end.
+//! Accepts connections, serves HTTP/1.1 on each, and drains them at shutdown.
 //!
-//! Shutdown goes down in two steps: `closing` tells every connection to finish what it is doing
-//! and close (idle ones at once), `ending` drops those that are still busy when the time allowed is
-//! over. A count of tasks, not a sleep, tells when all are gone.
+//! Shutdown has two steps: `graceful` tells every connection to finish its request and close (idle ones close
+//! at once); `forced` drops the connections that are still busy after the drain timeout. A task tracker
+//! tells when all are closed.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,7 +26,7 @@ use super::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use super::framing::MAX_HEAD;
 use super::socket::{Exchange, Socket};
 
-/// What connections may cost.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ListenerOptions {
     pub(super) header_read_timeout: Duration,
@@ -34,17 +34,18 @@ pub(super) struct ListenerOptions {
     pub(super) max_connections: usize,
 }
 
-/// The most bytes that hyper reads ahead: more than a head may have, so that [`Socket`] is what
-/// refuses it.
+/// The most bytes that hyper reads ahead: more than a head may have, so that [`Socket`] refuses a head that
+/// is too long.
 const MAX_READ_AHEAD: usize = 2 * MAX_HEAD;
 
-/// How long to wait when the system cannot give another connection (no file descriptors left).
+/// How long to wait when the system cannot accept another connection, for instance for want of file
+/// descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Pauses shorter than this are not made: the clock of tasks goes by milliseconds.
+/// Delays shorter than this are skipped: timers have a resolution of a millisecond.
 const MIN_DELAY: Duration = Duration::from_millis(1);
 
-/// Serves until `shutdown`, then drains. An answer comes with how long it is held back.
+/// Serves until `shutdown`, then drains. `answer` gives a response and how long to delay it.
 pub(super) async fn serve<A, F, B>(
     listener: TcpListener,
     options: ListenerOptions,
@@ -61,41 +62,48 @@ pub(super) async fn serve<A, F, B>(
     http.timer(TokioTimer::new())
         .header_read_timeout(options.header_read_timeout)
         .max_buf_size(MAX_READ_AHEAD)
-        // One write for an answer costs less than gathering its parts.
+        // Copying a response into one buffer costs less than a vectored write.
         .writev(false);
-    let ends = Ends { closing: CancellationToken::new(), ending: CancellationToken::new() };
+    let signals = Shutdown { graceful: CancellationToken::new(), forced: CancellationToken::new() };
     let mut limiter = ConnectionLimiter::new(options.max_connections);
     let connections = TaskTracker::new();
     while let Some((stream, peer, permit)) = accept(&listener, &mut limiter, &shutdown).await {
-        connections.spawn(serve_connection(http.clone(), stream, peer, permit, ends.clone(), answer.clone()));
+        connections.spawn(serve_connection(
+            http.clone(),
+            stream,
+            peer,
+            permit,
+            signals.clone(),
+            answer.clone(),
+        ));
     }
     // New connections are refused from here on, not left waiting for nobody.
     drop(listener);
-    ends.closing.cancel();
+    signals.graceful.cancel();
     connections.close();
     if tokio::time::timeout(options.drain_timeout, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests in flight are cut off");
-        ends.ending.cancel();
+        signals.forced.cancel();
         connections.wait().await;
     }
 }
 
-/// What ends connections.
+/// The signals that end connections.
 #[derive(Debug, Clone)]
-struct Ends {
-    /// When they have done what they are doing.
-    closing: CancellationToken,
-    /// At once.
-    ending: CancellationToken,
+struct Shutdown {
+    /// Connections close after their current request.
+    graceful: CancellationToken,
+    /// Connections close at once.
+    forced: CancellationToken,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 async fn serve_connection<A, F, B>(
     http: http1::Builder,
     stream: TcpStream,
     peer: SocketAddr,
     permit: Arc<ConnectionPermit>,
-    Ends { closing, ending }: Ends,
+    Shutdown { graceful, forced }: Shutdown,
     answer: A,
 ) where
     A: Fn(SocketAddr, Request<Incoming>) -> F,
@@ -109,12 +117,12 @@ async fn serve_connection<A, F, B>(
         permit.mark_busy();
         exchange.begin(&request.body().size_hint());
         let answer = answer(peer, request);
-        let (permit, closing, exchange) = (&permit, &closing, &exchange);
+        let (permit, graceful, exchange) = (&permit, &graceful, &exchange);
         async move {
             let (answer, pause) = answer.await;
             permit.mark_idle();
             if pause >= MIN_DELAY {
-                delay(pause, permit, closing).await;
+                delay(pause, permit, graceful).await;
             }
             exchange.end();
             Ok::<_, Infallible>(answer)
@@ -123,9 +131,9 @@ async fn serve_connection<A, F, B>(
     let socket = Socket::new(stream, Arc::clone(&exchange));
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
     let ended = tokio::select! {
-        // Before what is held back because of them, which is then told that it is the last.
+        // Checked first, so that a delayed response is sent as the last one of its connection.
         biased;
-        () = closing.cancelled() => None,
+        () = graceful.cancelled() => None,
         () = permit.evicted() => None,
         ended = &mut connection => Some(ended),
     };
@@ -135,7 +143,7 @@ async fn serve_connection<A, F, B>(
             Pin::new(&mut connection).graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => ended,
-                () = ending.cancelled() => return,
+                () = forced.cancelled() => return,
                 () = permit.eviction_overdue() => return,
             }
         }
@@ -145,12 +153,12 @@ async fn serve_connection<A, F, B>(
     let Parts { io, read_buf, .. } = connection.into_parts();
     let socket = io.into_inner();
     if let Some(status) = unanswered(&error, &socket, &read_buf) {
-        // It is short, and waits for its client no longer than a socket does.
+        // The response is short, and the socket bounds the wait for the client.
         let _ = Box::pin(refuse(socket, status)).await;
     }
 }
 
-/// The answer to a head that hyper gives up without one, where any of it has come.
+/// The status for a head, arrived in part, that hyper gives up without a response.
 fn unanswered(error: &hyper::Error, socket: &Socket, head: &[u8]) -> Option<StatusCode> {
     let head = head.trim_ascii_start();
     if head.is_empty() {
@@ -170,7 +178,7 @@ fn unanswered(error: &hyper::Error, socket: &Socket, head: &[u8]) -> Option<Stat
     }
 }
 
-/// Answers with a status alone, as hyper does where it refuses a head, and closes.
+/// Sends a response without a body, as hyper does when it refuses a head, and closes.
 async fn refuse(mut socket: Socket, status: StatusCode) -> std::io::Result<()> {
     let date = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
     let answer =
@@ -179,23 +187,23 @@ async fn refuse(mut socket: Socket, status: StatusCode) -> std::io::Result<()> {
     socket.shutdown().await
 }
 
-/// Waits, unless the permit is wanted or all is ended. The future is in a box: connections that are
-/// refused nothing do not need the place.
+/// Waits for `pause`, or until the connection is evicted or the gateway shuts down. The future is boxed, so
+/// that connections without a delay do not carry its size.
 fn delay<'a>(
     pause: Duration,
     permit: &'a ConnectionPermit,
-    closing: &'a CancellationToken,
+    graceful: &'a CancellationToken,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     Box::pin(async move {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = permit.evicted() => {}
-            () = closing.cancelled() => {}
+            () = graceful.cancelled() => {}
         }
     })
 }
 
-/// The next connection with its permit; `None` once it is time to end.
+/// Accepts the next connection and acquires its permit; `None` at shutdown.
 async fn accept(
     listener: &TcpListener,
     limiter: &mut ConnectionLimiter,
@@ -205,14 +213,14 @@ async fn accept(
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Answers are written whole; waiting to fill a packet only delays them.
+                    // Responses are written whole: waiting to fill a packet would only delay them.
                     let _ = stream.set_nodelay(true);
                     return Some((stream, peer, limiter.acquire().await?));
                 }
-                // The one that was to connect has gone again.
+                // The client has disconnected again.
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections for the moment");
+                    tracing::warn!(%error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
@@ -225,6 +233,7 @@ async fn accept(
     }
 }
 
+/// Whether an error of accepting concerns the one connection only.
 fn is_of_the_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

@@ -1,11 +1,12 @@
-//! HTTP in front of all applications.
+//! The HTTP server in front of all applications.
 //!
 //! `listener.rs` accepts connections, at most as many as `connection_limiter.rs` allows, and drains them at
 //! the end; `socket.rs` and `framing.rs` close them so that no response is lost, and refuse what hyper
 //! would wait for. `handler.rs` answers each request: `forwarded.rs` reads the client's address, scheme and
 //! host, `router.rs` finds the application and what of it is requested, `validation.rs` refuses what cannot
 //! be passed on, `body.rs` reads the body; then the [`Supervisor`] lends the application, whose API or pages
-//! answer. `layers.rs` adds the request's ID, log span and compression, and turns a panic into a 500.
+//! answer. `layers.rs` adds the request's ID, its log span (`request_span.rs`) and compression, and turns a panic into a
+//! 500.
 //! `errors.rs` has the gateway's own responses, `cors.rs` those to other origins; `host_view.rs` is what pages
 //! see of the host; `cooperative_yield.rs` shares the cores.
 //!
@@ -17,7 +18,7 @@
 //! | `/api/…`, `/api/__app/<id>/…` | the application's API |
 //! | `/api/__health_check` | `ok` when the application runs |
 //!
-//! Nothing on the way of a request takes a lock.
+//! No request waits for a lock of the gateway.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,21 +48,22 @@ mod validation;
 
 pub use forwarded::{InvalidNetwork, Network};
 use handler::Handler;
+pub use request_span::OnDemand;
 
-/// How the gateway listens and what it allows.
+/// The settings of the gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
     /// The address to listen on; port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// What every API address begins with (NocoBase's `API_BASE_PATH`).
+    /// The base path of the API (NocoBase's `API_BASE_PATH`).
     pub api_base_path: String,
-    /// Proxies whose `X-Forwarded-*` headers are believed.
+    /// Proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<Network>,
-    /// How long a connection may take to send a request's headers; also how long one may be idle.
+    /// How long a connection may take to send the headers of a request, and how long it may be idle.
     pub header_read_timeout: Duration,
-    /// How long requests in flight may go on once the gateway is told to end.
+    /// How long requests in flight may go on at shutdown.
     pub drain_timeout: Duration,
-    /// Connections at once; of more, the one that has been idle the longest is closed.
+    /// The most connections at a time; for a further one, those that have been idle the longest are closed.
     pub max_connections: usize,
 }
 
@@ -81,30 +83,30 @@ impl Default for GatewayOptions {
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// Another program listens there.
-    #[error("cannot listen for HTTP on {address}: the port is taken by another program")]
+    /// Another program listens on the address.
+    #[error("cannot listen for HTTP on {address}: another program uses the port")]
     PortTaken {
         /// The address.
         address: SocketAddr,
     },
-    /// This user may not listen there.
+    /// The user may not listen on the port.
     #[error("cannot listen for HTTP on {address}: this user may not use that port")]
     PortForbidden {
         /// The address.
         address: SocketAddr,
     },
-    /// The address is none of this machine's, or something else went wrong.
+    /// The address is not one of this machine's, or listening failed otherwise.
     #[error("cannot listen for HTTP on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The API base path would hide the pages or is no path.
-    #[error("the API base path \"{path}\" cannot be used: {problem}")]
+    /// The API base path is not a path, or hides the pages.
+    #[error("invalid API base path \"{path}\": {problem}")]
     ApiBasePath {
-        /// The path, as it was given.
+        /// The path.
         path: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -117,7 +119,7 @@ impl GatewayError {
     pub fn hint(&self) -> String {
         match self {
             Self::PortTaken { address } => format!(
-                "stop what listens there (`ss -ltnp 'sport = :{}'` shows it), or choose another port with --listen",
+                "stop that program (`ss -ltnp 'sport = :{}'` shows it), or choose another port with --listen",
                 address.port()
             ),
             Self::PortForbidden { .. } => {
@@ -141,7 +143,7 @@ impl GatewayError {
     }
 }
 
-/// The gateway, listening; [`run`](Self::run) answers.
+/// The gateway, bound to its address; [`run`](Self::run) answers requests.
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
@@ -157,22 +159,24 @@ impl std::fmt::Debug for Gateway {
 
 impl Gateway {
     /// Listens on the address. Connections wait in the system's queue until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When the API base path is invalid or the address cannot be listened on.
     pub async fn bind(options: GatewayOptions) -> Result<Self, GatewayError> {
         let api_base = api_base(&options.api_base_path)?;
         let (listener, address) = listen(options.listen).await?;
         Ok(Self { listener, address, api_base, options })
     }
 
-    /// The address it listens on, with the port that was taken.
+    /// The address that it listens on, with the actual port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers requests for these applications until `shutdown`, then lets those in flight end,
-    /// bounded, and closes.
+    /// Answers requests until `shutdown`; then lets those in flight end within the drain timeout, and closes.
     pub async fn run(self, supervisor: Arc<Supervisor>, shutdown: CancellationToken) {
-        tracing::info!(address = %self.address, "the gateway answers");
+        tracing::info!(address = %self.address, "the gateway answers requests");
         let options = listener::ListenerOptions {
             header_read_timeout: self.options.header_read_timeout,
             drain_timeout: self.options.drain_timeout,
@@ -192,11 +196,11 @@ impl Gateway {
     }
 }
 
-/// Connections that the system keeps until they are accepted: a crowd that comes at once must not
-/// keep others out. The system may allow less (`net.core.somaxconn`).
+/// Connections that the system queues until they are accepted: many at once must not keep others out. The
+/// system may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
 
-/// Takes the address; with port 0 the system chooses one, hence the address beside the listener.
+/// Binds the address. With port 0 the system chooses the port, hence the address beside the listener.
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
     let failed = |source| GatewayError::listen(address, source);
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
@@ -213,13 +217,13 @@ fn api_base(path: &str) -> Result<String, GatewayError> {
     let invalid = |problem| GatewayError::ApiBasePath { path: path.to_owned(), problem };
     let inner = path.trim_matches('/');
     if inner.is_empty() {
-        return Err(invalid("it must not be the root, where the pages are"));
+        return Err(invalid("it must not be the root path, which the pages have"));
     }
     if !inner.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~')) {
         return Err(invalid("only letters, digits and / - _ . ~ are allowed"));
     }
     if ["admin", "apps", "assets"].contains(&inner.split('/').next().unwrap_or_default()) {
-        return Err(invalid("the pages are there"));
+        return Err(invalid("the pages have this path"));
     }
     Ok(format!("/{inner}/"))
 }
@@ -259,7 +263,7 @@ mod tests {
     fn why_it_cannot_listen_is_said_with_what_to_do() {
         let address = SocketAddr::from(([127, 0, 0, 1], 13000));
         for (kind, says, hint) in [
-            (io::ErrorKind::AddrInUse, "taken by another program", "sport = :13000"),
+            (io::ErrorKind::AddrInUse, "another program uses the port", "sport = :13000"),
             (io::ErrorKind::PermissionDenied, "may not use that port", "below 1024"),
             (io::ErrorKind::AddrNotAvailable, "cannot listen for HTTP on 127.0.0.1:13000", "0.0.0.0"),
         ] {

@@ -14,19 +14,19 @@ use crate::protocol::AppId;
 
 const X_APP: HeaderName = HeaderName::from_static("x-app");
 
-/// What named the application.
+/// The part of the request that names the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NamedBy {
     Path,
     Query,
     Header,
     Domain,
-    /// By nothing: the main one is meant.
+    /// Nothing: the request is for the main application.
     Nothing,
 }
 
-/// What of the application is asked for. Offsets are into the request's path, so that nothing is
-/// copied before it is needed.
+/// What of the application is requested. Offsets are into the request's path, so that nothing is copied before
+/// it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// An action of the API, from this offset on.
@@ -35,28 +35,28 @@ pub(super) enum Target {
     Health,
     /// A page: the path below the application's prefix, from this offset on.
     Page(usize),
-    /// The start page, by an address that is not quite its own.
+    /// The start page, by an address that redirects to it.
     Start,
-    /// An asset of the pages, the same for all.
+    /// An asset of the pages, the same for all applications.
     Asset,
-    /// Nothing is here.
+    /// There is nothing at this address.
     Nowhere,
-    /// Two applications are named where one can be.
+    /// The request names two applications.
     Ambiguous,
 }
 
-/// A request's application and place.
+/// The application and the target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
-    /// The ID, as it was given.
+    /// The ID as the request has it; it may be invalid.
     pub(super) app: Cow<'static, str>,
     pub(super) named_by: NamedBy,
     pub(super) target: Target,
 }
 
 impl Route {
-    /// What stands before `/admin` in the addresses of this application's pages. One that was
-    /// named by query or header has its pages under its path, where links keep naming it.
+    /// The prefix of `/admin` in the addresses of this application's pages. An application that was named by
+    /// query or header has its pages under its path, so that links keep naming it.
     pub(super) fn prefix(&self) -> String {
         match self.named_by {
             NamedBy::Domain | NamedBy::Nothing => String::new(),
@@ -64,13 +64,13 @@ impl Route {
         }
     }
 
-    /// Whether this asks for the API.
+    /// Whether the API is requested.
     pub(super) fn is_api(&self) -> bool {
         matches!(self.target, Target::Api(_) | Target::Health)
     }
 }
 
-/// Reads which application is meant; `by_domain` knows the custom domains.
+/// Finds the application and the target; `by_domain` looks up custom domains.
 pub(super) fn route(
     uri: &Uri,
     headers: &HeaderMap,
@@ -110,7 +110,7 @@ pub(super) fn route(
     Route { app, named_by, target }
 }
 
-/// The ID in the path, if there is one, and what the path asks for.
+/// The ID in the path, if any, and the target.
 fn target<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, Target) {
     if let Some(target) = path.strip_prefix(api_base) {
         let Some(named) = target.strip_prefix("__app/") else { return (None, api(target, path)) };
@@ -142,10 +142,10 @@ fn page(below: &str, path: &str) -> Target {
     }
 }
 
-/// Two different applications are named.
+/// The request names two different applications.
 struct Ambiguous;
 
-/// The one ID among these; an empty one names nothing.
+/// The only ID among these; empty ones are ignored.
 fn one<T: AsRef<str> + Into<String>>(ids: impl Iterator<Item = T>) -> Result<Option<String>, Ambiguous> {
     let mut ids = ids.filter(|id| !id.as_ref().is_empty());
     let Some(first) = ids.next() else { return Ok(None) };
@@ -157,7 +157,7 @@ fn one<T: AsRef<str> + Into<String>>(ids: impl Iterator<Item = T>) -> Result<Opt
 
 /// The query's `__appName`.
 fn app_name(query: &str) -> Result<Option<String>, Ambiguous> {
-    // Most queries have none, and are not decoded to learn that.
+    // Most queries have none, and are not decoded.
     if !query.contains("__appName") {
         return Ok(None);
     }
@@ -165,7 +165,7 @@ fn app_name(query: &str) -> Result<Option<String>, Ambiguous> {
     one(pairs.filter(|(name, _)| name == "__appName").map(|(_, value)| value))
 }
 
-/// The `X-App` header, in one line or several; a proxy may have made a list of them.
+/// The ID in the `X-App` header, in one line or several; a proxy may have joined them into a list.
 fn x_app(headers: &HeaderMap) -> Result<Option<String>, Ambiguous> {
     fn text(line: &HeaderValue) -> Cow<'_, str> {
         String::from_utf8_lossy(line.as_bytes())

@@ -1,10 +1,10 @@
-//! A connection's bytes on their way to hyper: what it is not told by itself, it is told here.
+//! Wraps a TCP connection for hyper, and handles what hyper does not.
 //!
-//! - A client that has closed its side (a half-closed connection) may wait for an answer, or be
-//!   gone. It is taken for gone a while later, and at once where nothing is owed to it.
-//! - A head that is too long and a chunk that no body can have end the reading at once.
-//! - A connection that is closed with bytes unread would be reset, and the answer lost on the way
-//!   (RFC 9112, 9.6): those bytes are read and dropped, bounded.
+//! - A client that has closed its side (a half-closed connection) may wait for a response, or be gone. It
+//!   counts as gone after a while, and at once when no response is due.
+//! - A head that is too long, or a chunk longer than any body, ends the reading at once.
+//! - Closing a connection with unread bytes would reset it, and the client could lose the response
+//!   (RFC 9112, 9.6): those bytes are read and discarded, up to a limit.
 
 use std::io;
 use std::pin::Pin;
@@ -21,37 +21,37 @@ use tokio::time::{Sleep, sleep};
 
 use super::framing::{Chunks, Framing, Head, MAX_HEAD};
 
-/// How long a request goes on whose client has closed its side.
+/// How long a request continues after the client has closed its side.
 const MAX_HALF_CLOSED: Duration = Duration::from_secs(5);
-/// How long a connection is kept for a client that still sends and has not read the answer.
+/// How long a closed connection is kept for a client that still sends.
 const MAX_LINGER: Duration = Duration::from_secs(2);
-/// How much of what such a client sends is taken in; more waits on its side.
+/// The most bytes of such a client that are read and discarded.
 const MAX_DISCARDED: usize = 1024 * 1024;
 
-/// In place of a body's length: it comes in chunks.
+/// In place of a body's length: the body is chunked.
 const CHUNKED: u64 = u64::MAX;
 
-/// The request that a connection is at, known to its socket and to those who answer. Both are polled
-/// by one task, so that no order of memory matters.
+/// The current request of a connection, shared by its socket and its handler. One task polls both, so that
+/// relaxed memory ordering is enough.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
-    /// Counts the requests.
+    /// The number of requests so far.
     requests: AtomicU64,
-    /// The length of the last one's body, or [`CHUNKED`].
+    /// The length of the current request's body, or [`CHUNKED`].
     body: AtomicU64,
-    /// The last one is not answered.
+    /// Whether the response to the current request is due.
     owed: AtomicBool,
 }
 
 impl Exchange {
-    /// A request has come, with a body like this.
+    /// Notes that a request has arrived, with a body of this size.
     pub(super) fn begin(&self, body: &SizeHint) {
         self.body.store(body.exact().unwrap_or(CHUNKED), Ordering::Relaxed);
         self.owed.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Its answer is made.
+    /// Notes that the response is made.
     pub(super) fn end(&self) {
         self.owed.store(false, Ordering::Relaxed);
     }
@@ -65,28 +65,28 @@ impl Exchange {
     }
 }
 
-/// How many of these bytes are passed on now.
+/// Counts the bytes to pass on now.
 fn take(framing: &mut Framing, bytes: &[u8]) -> io::Result<usize> {
     framing.take(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// A connection's socket.
+/// The socket of a connection.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
     exchange: Arc<Exchange>,
-    /// Which request the framing is after.
+    /// The number of the request that the framing follows.
     request: u64,
     framing: Framing,
-    /// What was read and not passed on yet.
+    /// Bytes that were read and not yet passed on.
     kept: BytesMut,
-    /// The client has closed its side.
+    /// Whether the client has closed its side.
     ended: bool,
-    /// A part of an answer is not on its way yet.
+    /// Whether a part of a response is not sent yet.
     unsent: bool,
-    /// This side is closed, and so many bytes were read since.
+    /// The number of bytes discarded since this side was closed; `None` while it is open.
     closed: Option<usize>,
-    /// When waiting for the client is over.
+    /// The end of the wait for the client.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
@@ -110,7 +110,7 @@ impl Socket {
         matches!(&self.framing, Framing::Head(head) if head.length() > MAX_HEAD)
     }
 
-    /// Learns of a request that has come since.
+    /// Follows the framing of a request that has arrived meanwhile.
     fn follow(&mut self) {
         let request = self.exchange.requests.load(Ordering::Relaxed);
         if request != self.request {
@@ -119,7 +119,7 @@ impl Socket {
         }
     }
 
-    /// Says that the client sends no more, unless it may be waiting for an answer.
+    /// Reports the end of the client's bytes, once it cannot be waiting for a response.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let owed = self.exchange.owed.load(Ordering::Relaxed) || self.unsent;
         if !owed || !matches!(self.framing, Framing::Head(_)) {

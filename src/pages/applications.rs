@@ -1,4 +1,4 @@
-//! The buttons of the list of applications.
+//! Handles the buttons of the list of applications.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -10,7 +10,7 @@ use super::listing::Action;
 use super::response::{Problem, no_such_page, problem, see_other};
 use super::{csrf, home, session, sign_in};
 
-/// `POST /admin/applications/<id>/start` and `stop`: for root of the main application.
+/// `POST /admin/applications/<id>/start` and `stop`, for the root user of the main application.
 pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Response<Bytes> {
     let prefix = call.view.prefix;
     if !call.is_main() {
@@ -21,7 +21,7 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
     };
     let sent = match Form::read(&call.request.headers, &call.request.body) {
         Ok(sent) => sent,
-        Err(error) => return error.answer(prefix),
+        Err(error) => return error.into_response(prefix),
     };
     let is_ours = csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host);
     if !is_ours || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
@@ -35,7 +35,7 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
         Action::Start => host.start(id).await,
         Action::Stop => host.stop(id).await,
     };
-    tracing::info!(application = id, ?action, ?changed, user = current.session.user.id, "asked on the page");
+    tracing::info!(application = id, ?action, ?changed, user = current.session.user.id, "button on the page");
     match changed {
         Ok(()) => see_other(
             &call.address(&format!("/admin/?notice={}&application={id}#applications", action.done())),
@@ -47,8 +47,8 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
 fn not_root(prefix: &str) -> Response<Bytes> {
     problem(&Problem {
         prefix,
-        heading: "You may not do this",
-        message: "Only users with the role root of the main application start and stop applications.",
+        heading: "Not allowed",
+        message: "Only users with the role root in the main application can start and stop applications.",
         link: Some((&format!("{prefix}/admin/"), "Go to the start page")),
         ..Problem::new(StatusCode::FORBIDDEN)
     })

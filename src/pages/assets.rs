@@ -1,5 +1,5 @@
-//! Stylesheet and icon, each at an address that carries the hash of its content: a browser keeps
-//! it for a year and still sees a new one at once.
+//! Serves the stylesheet and the icon. Their addresses contain the hash of their content, so that browsers
+//! cache them for a year and still load a new version at once.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTI
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
-/// Where assets are; the same for all applications, so that a browser loads them once.
+/// The path of the assets, the same for all applications, so that a browser loads them once.
 pub const ASSETS: &str = "/assets/";
 
 /// The addresses of the assets.
@@ -20,7 +20,7 @@ pub(super) struct Addresses {
 const STYLESHEET: &[u8] = include_bytes!("assets/style.css");
 const ICON: &[u8] = include_bytes!("assets/icon.svg");
 
-/// Computed once, from what is compiled in.
+/// The addresses, computed once from the embedded files.
 pub(super) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
     stylesheet: address("style", "css", STYLESHEET),
     icon: address("icon", "svg", ICON),
@@ -35,7 +35,7 @@ fn address(name: &str, extension: &str, content: &[u8]) -> String {
     address + "." + extension
 }
 
-/// The asset at `path`; a 404 for those of another version.
+/// Responds with the asset at `path`; with 404 for one of another version.
 #[must_use]
 pub fn asset(path: &str) -> Response<Bytes> {
     let (content, kind) = if path == ADDRESSES.stylesheet {

@@ -13,37 +13,37 @@ use crate::app::auth::SignedIn;
 /// The HTTP request for a page.
 #[derive(Debug)]
 pub struct PageRequest {
-    /// The HTTP method; `HEAD` stays `HEAD`, so that it changes nothing.
+    /// The HTTP method. `HEAD` is not turned into `GET`, so that it changes nothing.
     pub method: Method,
-    /// The path below the prefix, as it was sent: `/admin/sign-in`.
+    /// The path below the prefix, not decoded: `/admin/sign-in`.
     pub path: String,
-    /// The query string, raw; empty when there is none.
+    /// The query string, not decoded; empty when there is none.
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// The visitor's address, where it is known.
+    /// The visitor's IP address, if known.
     pub client: Option<IpAddr>,
 }
 
 /// How the visitor reached the application.
 pub struct PageContext<'a> {
-    /// What stands before `/admin` in every address: `/apps/<id>`, or nothing.
+    /// The prefix of `/admin` in every address: `/apps/<id>`, or nothing.
     pub prefix: &'a str,
-    /// Whether the host that was asked for has this application's pages below `/admin` too, also
-    /// where the request went below `/apps/<id>`.
+    /// Whether the requested host has this application's pages below `/admin`, even if the request went below
+    /// `/apps/<id>`.
     pub at_home: bool,
-    /// Whether the request came by HTTPS, as far as a trusted proxy says so.
+    /// Whether the browser used HTTPS, as a trusted proxy reports.
     pub https: bool,
-    /// The host and port that the browser asked for.
+    /// The host and port that the browser requested.
     pub host: Option<&'a str>,
     /// The host around the application.
     pub host_view: &'a dyn HostView,
 }
 
 impl PageContext<'_> {
-    /// The path that cookies are limited to, so that they reach no other application's pages.
+    /// The path of cookies, so that browsers send them to no other application's pages.
     pub(super) fn cookie_path(&self) -> String {
         match (self.prefix, self.at_home) {
             (_, true) => "/".to_owned(),
@@ -53,14 +53,14 @@ impl PageContext<'_> {
     }
 }
 
-/// One call of one page: what all pages need at hand.
+/// One call of a page: what every page needs.
 pub(super) struct PageCall<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) view: &'a PageContext<'a>,
     pub(super) request: &'a PageRequest,
     /// The application's title.
     pub(super) title: Arc<str>,
-    /// The session's new token, where the one in the cookie has ended.
+    /// The session's new token, when the one in the cookie has expired.
     pub(super) renewed: OnceLock<SignedIn>,
 }
 
@@ -70,12 +70,12 @@ impl PageCall<'_> {
         format!("{}{path}", self.view.prefix)
     }
 
-    /// Whether this is the application whose root looks after the others.
+    /// Whether this is the main application, whose root user manages the others.
     pub(super) fn is_main(&self) -> bool {
         self.app.name() == MAIN
     }
 
-    /// A value of the query string; the first of that name.
+    /// The first value of this name in the query string.
     pub(super) fn query(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.request.query.as_bytes())
             .find(|(key, _)| key == name)

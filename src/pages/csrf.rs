@@ -12,11 +12,11 @@ use super::response::{Problem, problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a form was sent from a page of the same origin, as far as the browser says.
+/// Whether a form was sent from a page of the same origin, according to the browser.
 ///
-/// `Sec-Fetch-Site` decides where it is sent, which is over HTTPS and on localhost; else `Origin`,
-/// which browsers add to every form's POST; else `Referer`. With none of them no browser sent it,
-/// and no cookie was used against its owner's will.
+/// Decides by `Sec-Fetch-Site`, which browsers send over HTTPS and on localhost; else by `Origin`, which they
+/// send with the POST of a form; else by `Referer`. A request with none of them is not from a browser, so
+/// that no cookie was used against its owner's will.
 pub(super) fn is_same_origin(headers: &HeaderMap, https: bool, host: Option<&str>) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin" || site == "none";
@@ -29,8 +29,8 @@ pub(super) fn is_same_origin(headers: &HeaderMap, https: bool, host: Option<&str
     }
 }
 
-/// Whether `source` (an origin or a whole address) is of this host and port. Without a trusted
-/// proxy's word the scheme in front of one is not known, so only HTTPS demands HTTPS.
+/// Whether `source` (an origin or an address) has this host and port. Behind a proxy that is not trusted the
+/// scheme is unknown, so that `https` is required only when the browser is known to use it.
 fn matches_host(source: &str, https: bool, host: &str) -> bool {
     let (authority, port) = if let Some(rest) = source.strip_prefix("https://") {
         (rest, ":443")
@@ -44,7 +44,7 @@ fn matches_host(source: &str, https: bool, host: &str) -> bool {
     !authority.is_empty() && bare(authority) == bare(host)
 }
 
-/// The answer to a form that was not sent from our page, or whose session has changed since.
+/// The response to a form that was not sent from this application's page, or in another session.
 pub(super) fn refused(prefix: &str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
     problem(&Problem {

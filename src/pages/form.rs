@@ -1,4 +1,4 @@
-//! Forms as a browser sends them: `application/x-www-form-urlencoded`, small, each field once.
+//! Parses forms (`application/x-www-form-urlencoded`).
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 
 use super::response::{Problem, problem};
 
-/// The longest form; ours are a few hundred bytes.
-const LONGEST: usize = 64 * 1024;
+/// The longest form, in bytes; the pages' forms have a few hundred.
+const MAX_LENGTH: usize = 64 * 1024;
 
 /// The fields of a form.
 #[derive(Debug)]
@@ -16,38 +16,38 @@ pub(super) struct Form<'a> {
     fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-/// Why a body is no form of ours.
+/// Why a body is not a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormError {
     #[error("The form was not sent as application/x-www-form-urlencoded.")]
     ContentType,
-    #[error("The form is longer than {LONGEST} bytes.")]
+    #[error("The form is longer than {MAX_LENGTH} bytes.")]
     TooLong,
 }
 
 impl<'a> Form<'a> {
-    /// Reads a body as a form.
+    /// Parses a body as a form.
     pub(super) fn read(headers: &HeaderMap, body: &'a [u8]) -> Result<Self, FormError> {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(FormError::ContentType);
         }
-        if body.len() > LONGEST {
+        if body.len() > MAX_LENGTH {
             return Err(FormError::TooLong);
         }
         Ok(Self { fields: form_urlencoded::parse(body).collect() })
     }
 
-    /// A field's text, empty when it is missing. Of two, the first counts.
+    /// The first value of a field; empty when the field is missing.
     pub(super) fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
 impl FormError {
-    /// The page that says so.
-    pub(super) fn answer(self, prefix: &str) -> Response<Bytes> {
+    /// The page that shows the error.
+    pub(super) fn into_response(self, prefix: &str) -> Response<Bytes> {
         let status = match self {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
@@ -81,9 +81,9 @@ mod tests {
         for kind in ["application/json", "text/plain", "multipart/form-data; boundary=x", ""] {
             assert_eq!(Form::read(&headers(kind), b"a=b").unwrap_err(), FormError::ContentType, "{kind}");
         }
-        let long = vec![b'a'; LONGEST + 1];
+        let long = vec![b'a'; MAX_LENGTH + 1];
         let error = Form::read(&headers("application/x-www-form-urlencoded"), &long).unwrap_err();
-        assert_eq!(error.answer("").status(), 413);
-        assert_eq!(FormError::ContentType.answer("").status(), 415);
+        assert_eq!(error.into_response("").status(), 413);
+        assert_eq!(FormError::ContentType.into_response("").status(), 415);
     }
 }

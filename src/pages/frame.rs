@@ -1,25 +1,25 @@
-//! The frame that every page is shown in: `templates/layout.html` with what it needs.
+//! The frame of every page: the data for `templates/layout.html`.
 
 use std::borrow::Cow;
 
 use super::assets::ADDRESSES;
 use crate::app::{SYSTEM_VERSION, auth::User};
 
-/// What the layout shows around a page.
+/// The data that the layout shows around a page.
 pub(super) struct Frame<'a> {
-    /// What the page is, for the browser's tab.
+    /// The title of the page, for the browser's tab.
     pub(super) title: &'a str,
     /// The application's title.
     pub(super) application: &'a str,
-    /// What stands before `/admin` in every link.
+    /// The prefix of `/admin` in every link.
     pub(super) prefix: &'a str,
-    /// The page that is shown, as a path below the prefix; its link is marked.
+    /// The path of the page below the prefix; the navigation marks its link.
     pub(super) current: &'static str,
-    /// Who is signed in.
+    /// The signed-in user.
     pub(super) visitor: Option<Visitor<'a>>,
-    /// What happened just before.
+    /// A message above the page.
     pub(super) notice: Option<Notice<'a>>,
-    /// Seconds after which the browser asks again by itself.
+    /// Seconds after which the browser reloads the page by itself.
     pub(super) refresh: Option<u64>,
     /// The stylesheet's address.
     pub(super) stylesheet: &'static str,
@@ -29,15 +29,15 @@ pub(super) struct Frame<'a> {
     pub(super) version: &'static str,
 }
 
-/// Who is signed in, as the header shows it.
+/// The signed-in user, as the header shows it.
 pub(super) struct Visitor<'a> {
     pub(super) name: Cow<'a, str>,
-    /// For the form that signs out.
+    /// The token of the sign-out form.
     pub(super) form_token: &'a str,
 }
 
 /// A link of the navigation.
-pub(super) struct Link {
+pub(super) struct NavigationLink {
     pub(super) path: &'static str,
     pub(super) text: &'static str,
     pub(super) current: bool,
@@ -50,7 +50,7 @@ pub(super) struct Notice<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// A frame with nobody signed in.
+    /// A frame without a signed-in user.
     pub(super) fn new(application: &'a str, prefix: &'a str, title: &'a str) -> Self {
         Self {
             title,
@@ -66,22 +66,22 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// With who is signed in, on the page at `current`.
+    /// Adds the signed-in user, and marks the page at `current`.
     pub(super) fn signed_in(mut self, user: &'a User, form_token: &'a str, current: &'static str) -> Self {
         self.visitor = Some(Visitor { name: display_name(user), form_token });
         self.current = current;
         self
     }
 
-    /// With a message above the page.
+    /// Adds a message above the page.
     pub(super) fn notice(mut self, notice: Option<Notice<'a>>) -> Self {
         self.notice = notice;
         self
     }
 
-    /// The navigation. Pages to come get their link here.
-    pub(super) fn links(&self) -> [Link; 2] {
-        [("/admin/", "Overview"), ("/admin/password", "Password")].map(|(path, text)| Link {
+    /// The links of the navigation.
+    pub(super) fn links(&self) -> [NavigationLink; 2] {
+        [("/admin/", "Overview"), ("/admin/password", "Password")].map(|(path, text)| NavigationLink {
             path,
             text,
             current: self.current == path,
@@ -90,28 +90,28 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Notice<'a> {
-    /// Something was done.
+    /// A message that something was done.
     pub(super) fn good(text: impl Into<Cow<'a, str>>) -> Self {
         Self { good: true, text: text.into() }
     }
 
-    /// Something went wrong.
+    /// A message that something went wrong.
     pub(super) fn bad(text: impl Into<Cow<'a, str>>) -> Self {
         Self { good: false, text: text.into() }
     }
 
-    /// How it looks.
+    /// The CSS class.
     pub(super) fn class(&self) -> &'static str {
         if self.good { "good" } else { "bad" }
     }
 
-    /// How a screen reader is told.
+    /// The ARIA role, for screen readers.
     pub(super) fn role(&self) -> &'static str {
         if self.good { "status" } else { "alert" }
     }
 }
 
-/// The name that a user goes by.
+/// The display name of a user: the nickname, else the user name, the e-mail address or the ID.
 pub(super) fn display_name(user: &User) -> Cow<'_, str> {
     [&user.nickname, &user.username, &user.email]
         .into_iter()

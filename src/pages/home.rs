@@ -1,4 +1,4 @@
-//! The start page: the application, and for root of the main application the list of all.
+//! The start page: the application, and for the root user of the main application the list of all.
 
 use askama::Template;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use super::call::PageCall;
 use super::frame::{Frame, Notice, display_name};
 use super::listing::{self, Listing};
 use super::response::{page, see_other};
-use super::session::Current;
+use super::session::CurrentSession;
 use super::{session, sign_in};
 
 #[derive(Template)]
@@ -32,7 +32,7 @@ pub(super) async fn show(call: &PageCall<'_>) -> Response<Bytes> {
     render(call, &current, StatusCode::OK, notice)
 }
 
-/// The sign-in page, and after that what was asked for.
+/// The address of the sign-in page, which leads back to the requested page.
 fn to_sign_in(prefix: &str, query: &str) -> String {
     if query.is_empty() {
         return format!("{prefix}/admin/sign-in");
@@ -40,10 +40,10 @@ fn to_sign_in(prefix: &str, query: &str) -> String {
     sign_in::address(prefix, &format!("{prefix}/admin/?{query}"))
 }
 
-/// The page for who is signed in, with a message above it.
+/// Renders the page for the signed-in user, with a message above it.
 pub(super) fn render(
     call: &PageCall<'_>,
-    current: &Current,
+    current: &CurrentSession,
     status: StatusCode,
     notice: Option<Notice<'_>>,
 ) -> Response<Bytes> {
@@ -53,8 +53,8 @@ pub(super) fn render(
         described.as_ref().map_or(("running", ""), |described| (described.state, &described.engine));
     let user = &current.session.user;
     let (search, number) = (call.query("search").unwrap_or_default(), call.query("page"));
-    let looks_after_all = call.is_main() && current.session.is_root();
-    let listing = looks_after_all.then(|| {
+    let manages_all = call.is_main() && current.session.is_root();
+    let listing = manages_all.then(|| {
         let number = number.and_then(|number| number.parse().ok()).unwrap_or(1);
         Listing::new(call.view.host_view.list(), &search, number, &current.form_token)
     });

@@ -4,45 +4,45 @@
 use std::future::Future;
 use std::pin::Pin;
 
-/// The applications of this host, as far as pages show them.
+/// The applications of this host, as far as the pages show them.
 pub trait HostView: Send + Sync {
-    /// All of them, by ID, the main one first.
+    /// All applications, by ID, the main one first.
     fn list(&self) -> Vec<ListedApplication>;
-    /// One of them.
+    /// The application of this ID.
     fn describe(&self, id: &str) -> Option<ListedApplication>;
-    /// Starts one and waits until it runs. The error is a sentence for the operator.
+    /// Starts an application and waits until it is running. The error is a sentence for the operator.
     fn start<'a>(&'a self, id: &'a str) -> StateChange<'a>;
-    /// Stops one and waits until it has stopped. The error is a sentence for the operator.
+    /// Stops an application and waits until it has stopped. The error is a sentence for the operator.
     fn stop<'a>(&'a self, id: &'a str) -> StateChange<'a>;
 }
 
-/// A change of an application's state under way.
+/// A change of an application's state in progress.
 pub type StateChange<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
-/// An application in the [`HostView`].
+/// An application in a [`HostView`].
 #[derive(Debug, Clone)]
 pub struct ListedApplication {
     /// Its ID.
     pub id: String,
-    /// The name that people read.
+    /// The display name.
     pub name: String,
-    /// Where it stands, in the word of the wire: `running`, `stopped`.
+    /// The state, as the protocol names it: `running`, `stopped`.
     pub state: &'static str,
     /// Why it is in `error`.
     pub reason: Option<String>,
-    /// When it starts by itself: `on-visit`, `with-main`.
+    /// The start mode: `on-visit`, `with-main`.
     pub start_mode: &'static str,
     /// The engine of its main data source.
     pub engine: String,
-    /// Whether starting it makes sense now.
+    /// Whether it can be started now.
     pub can_start: bool,
-    /// Whether stopping it makes sense now.
+    /// Whether it can be stopped now.
     pub can_stop: bool,
-    /// Whether a visit would be answered by it.
+    /// Whether it answers visits, or starts with one.
     pub can_visit: bool,
 }
 
-/// The ID of the application whose root looks after the others.
+/// The ID of the main application, whose root user manages the others.
 pub(super) const MAIN: &str = "main";
 
 /// What the tests of several pages use.

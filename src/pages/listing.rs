@@ -1,5 +1,5 @@
-//! The list of all applications on the main application's start page: its rows, what its buttons do, and
-//! what the page says after one.
+//! The list of all applications on the main application's start page: its rows, the actions of its buttons,
+//! and the notices after them.
 
 use super::frame::Notice;
 use super::host_view::{ListedApplication, MAIN};
@@ -7,7 +7,7 @@ use super::host_view::{ListedApplication, MAIN};
 /// Rows on one page of the list.
 const PAGE_SIZE: usize = 50;
 
-/// What a button does to an application.
+/// The action of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Start,
@@ -15,7 +15,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// The action as it stands in an address.
+    /// The action of this name in an address.
     pub(super) fn find(word: &str) -> Option<Self> {
         match word {
             "start" => Some(Self::Start),
@@ -24,7 +24,7 @@ impl Action {
         }
     }
 
-    /// The word for the page that says it was done.
+    /// The name of the notice that the action is done.
     pub(super) fn done(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -33,9 +33,9 @@ impl Action {
     }
 }
 
-/// What the page says after a button, by `?notice=&application=`.
+/// The notice that `?notice=&application=` names.
 pub(super) fn notice(word: &str, id: &str) -> Option<Notice<'static>> {
-    // The ID comes from the address: only what can be one is shown.
+    // The ID comes from the address: only a valid one is shown.
     let shown = id.len() <= 48 && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     match word {
         "started" if shown => Some(Notice::good(format!("{id} is running."))),
@@ -60,7 +60,7 @@ pub(super) struct Listing<'a> {
 /// An application in the list.
 pub(super) struct Row {
     application: ListedApplication,
-    /// Where its own pages are.
+    /// The path of its own pages.
     pub(super) path: String,
 }
 
@@ -72,7 +72,7 @@ impl std::ops::Deref for Row {
 }
 
 impl<'a> Listing<'a> {
-    /// Page `number`, from 1, of those whose ID or name contains `search`.
+    /// Page `number`, from 1, of the applications whose ID or name contains `search`.
     pub(super) fn new(
         applications: Vec<ListedApplication>,
         search: &'a str,

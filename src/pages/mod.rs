@@ -1,18 +1,17 @@
-//! What a browser sees of an application: pages made on the server, usable without JavaScript.
+//! The pages of an application, rendered on the server and usable without JavaScript.
 //!
-//! The gateway hands a request below `<prefix>/admin` to [`handle`], with the application it is for
-//! and a [`PageContext`] that says how the visitor reached it. Every page is an askama template that
-//! fills the frame in `templates/layout.html` (`frame.rs`); `session.rs` keeps who is signed in,
-//! `csrf.rs` refuses forms that another website sent, `redirect.rs` addresses that lead out of the
+//! The gateway passes a request below `<prefix>/admin` to [`handle`], with its application and a
+//! [`PageContext`] that says how the visitor reached it. Every page is an askama template that fills the
+//! frame in `templates/layout.html` (`frame.rs`); `session.rs` keeps the session cookie, `csrf.rs` refuses forms that another website sent, `redirect.rs` addresses that lead out of the
 //! application, and `home.rs`, `applications.rs`, `sign_in.rs` and `password.rs` are the pages with their
-//! forms. What a page must know of the host around its application comes through [`HostView`],
+//! forms. What a page shows of the host around its application comes through [`HostView`],
 //! which the gateway implements, so that this room knows applications and nothing above them.
 //!
 //! | address | what |
 //! |---|---|
 //! | `GET /admin/` | the application, and for root of the main application the list of all |
 //! | `GET`, `POST /admin/sign-in` | the sign-in form |
-//! | `GET /admin/sign-in/ticket/<ticket>` | signs in by a link that works once |
+//! | `GET /admin/sign-in/ticket/<ticket>` | signs in, once for a ticket |
 //! | `POST /admin/sign-out` | ends the session |
 //! | `GET`, `POST /admin/password` | changes the password |
 //! | `POST /admin/applications/<id>/start`, `stop` | main application, root only |
@@ -47,7 +46,7 @@ pub use host_view::{HostView, ListedApplication, StateChange};
 use listing::Action;
 pub use response::{Problem, problem};
 
-/// Answers a request for one of an application's pages.
+/// Answers a request for a page of an application.
 pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest) -> Response<Bytes> {
     let path = request.path.trim_end_matches('/');
     let Some(page) = Page::find(path) else { return response::no_such_page(view.prefix) };
@@ -69,7 +68,7 @@ pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest
     response
 }
 
-/// Which page a path means.
+/// The page that a path names.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Page<'a> {
     Home,
@@ -98,7 +97,7 @@ impl<'a> Page<'a> {
         Action::find(action).map(|action| Self::Application(id, action))
     }
 
-    /// The methods it answers, as the `Allow` header lists them.
+    /// The allowed methods, as the `Allow` header lists them.
     fn methods(self) -> &'static str {
         match self {
             Self::Home | Self::Ticket(_) => "GET, HEAD",

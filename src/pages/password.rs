@@ -1,4 +1,4 @@
-//! Changing one's own password.
+//! The page for changing one's own password.
 
 use askama::Template;
 use bytes::Bytes;
@@ -8,11 +8,11 @@ use super::call::PageCall;
 use super::form::Form;
 use super::frame::{Frame, Notice};
 use super::response::{page, see_other};
-use super::session::Current;
+use super::session::CurrentSession;
 use super::{csrf, session, sign_in};
 
 /// The fewest characters of a new password.
-const SHORTEST: usize = 8;
+const MIN_LENGTH: usize = 8;
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -32,18 +32,18 @@ pub(super) async fn show(call: &PageCall<'_>) -> Response<Bytes> {
 
 fn form(
     call: &PageCall<'_>,
-    current: &Current,
+    current: &CurrentSession,
     status: StatusCode,
     notice: Option<Notice<'_>>,
 ) -> Response<Bytes> {
     let frame = Frame::new(&call.title, call.view.prefix, "Password")
         .signed_in(&current.session.user, &current.form_token, "/admin/password")
         .notice(notice);
-    let template = PasswordPage { frame, form_token: &current.form_token, shortest: SHORTEST };
+    let template = PasswordPage { frame, form_token: &current.form_token, shortest: MIN_LENGTH };
     page(status, call.view.prefix, &template)
 }
 
-/// `POST /admin/password`: all tokens of the user end, so that the next page is the sign-in.
+/// `POST /admin/password`: ends all tokens of the user, so that the sign-in page follows.
 pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     let prefix = call.view.prefix;
     let Some(current) = session::current(call).await else {
@@ -51,7 +51,7 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     };
     let sent = match Form::read(&call.request.headers, &call.request.body) {
         Ok(sent) => sent,
-        Err(error) => return error.answer(prefix),
+        Err(error) => return error.into_response(prefix),
     };
     let here = csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host);
     if !here || !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
@@ -75,13 +75,13 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     response
 }
 
-/// What is wrong with the form before the passwords are checked.
+/// What is wrong with the form, apart from whether the current password is right.
 fn objection(old: &str, new: &str, again: &str) -> Option<&'static str> {
     if old.is_empty() || new.is_empty() {
         Some("Enter the current password and the new one.")
     } else if new != again {
         Some("The two new passwords are not the same.")
-    } else if new.chars().count() < SHORTEST {
+    } else if new.chars().count() < MIN_LENGTH {
         Some("The new password is too short: at least 8 characters.")
     } else if new == old {
         Some("The new password is the current one.")
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_form_carries_the_session_token_and_no_password() {
         let frame = Frame::new("CRM", "/apps/crm", "Password");
-        let text = PasswordPage { frame, form_token: "t0ken", shortest: SHORTEST }.render().unwrap();
+        let text = PasswordPage { frame, form_token: "t0ken", shortest: MIN_LENGTH }.render().unwrap();
         assert!(text.contains(r#"name="form_token" value="t0ken""#));
         assert!(text.contains(r#"minlength="8""#) && text.contains(r#"action="/apps/crm/admin/password""#));
         for input in text.split("<input").skip(1).filter(|input| input.contains(r#"type="password""#)) {

@@ -1,12 +1,12 @@
-//! Open redirects: refuses addresses that would lead out of the application after a sign-in.
+//! Open redirects: refuses addresses outside of the application as the target after a sign-in.
 
-/// The part of `target` that may follow a sign-in: a page of this same application, nothing else.
+/// Returns `target` if it is a page of this application, which may follow a sign-in.
 pub(super) fn own_page<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
     let rest = target.strip_prefix(prefix)?.strip_prefix("/admin")?;
     if !matches!(rest.bytes().next(), None | Some(b'/' | b'?')) {
         return None;
     }
-    // What a browser would read as another host, or as a step upward.
+    // A browser could take these for another host, or for a step upward.
     let path = rest.split('?').next().unwrap_or_default();
     let lower = path.to_ascii_lowercase();
     if !target.bytes().all(|byte| byte.is_ascii_graphic())
@@ -16,8 +16,8 @@ pub(super) fn own_page<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
     {
         return None;
     }
-    let endless = ["/sign-in", "/sign-out"];
-    (!endless.iter().any(|page| lower.starts_with(page))).then_some(target)
+    let loops = ["/sign-in", "/sign-out"];
+    (!loops.iter().any(|page| lower.starts_with(page))).then_some(target)
 }
 
 #[cfg(test)]

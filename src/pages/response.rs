@@ -1,5 +1,5 @@
-//! Answers as pages give them: HTML with its security headers, redirects, and messages that say
-//! what is the matter and what to do.
+//! The responses of pages: HTML with security headers, redirects, and pages that say what is wrong and what to
+//! do.
 
 use askama::Template;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use http::{Response, StatusCode};
 
 use super::frame::Frame;
 
-/// No scripts at all, nothing from elsewhere, in nobody's frame.
+/// Allows no scripts, nothing from other origins, and no framing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
-/// The headers of every page. With `same-origin`, a form's `Origin` is still sent to ourselves
-/// (`no-referrer` would make it `null`), and other websites learn no address.
+/// The security headers of every page. The referrer policy `same-origin` keeps addresses from other websites;
+/// with `no-referrer`, browsers would send `Origin: null` with the pages' own forms.
 const SECURITY: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -25,7 +25,7 @@ const SECURITY: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// An HTML answer. Pages depend on who looks, so no cache keeps one.
+/// An HTML response. Caches must not store it: pages depend on the user.
 pub(super) fn html(status: StatusCode, text: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
@@ -38,7 +38,7 @@ pub(super) fn html(status: StatusCode, text: String) -> Response<Bytes> {
     response
 }
 
-/// A template as an HTML answer.
+/// Renders a template as an HTML response.
 pub(super) fn page<T: Template>(status: StatusCode, prefix: &str, template: &T) -> Response<Bytes> {
     match template.render() {
         Ok(text) => html(status, text),
@@ -46,7 +46,7 @@ pub(super) fn page<T: Template>(status: StatusCode, prefix: &str, template: &T) 
     }
 }
 
-/// Sends the browser on with a `GET` (RFC 9110, 303). `address` is one of our own.
+/// Redirects to an address of this host with `GET` (303, RFC 9110).
 pub(super) fn see_other(address: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -56,29 +56,29 @@ pub(super) fn see_other(address: &str) -> Response<Bytes> {
     response
 }
 
-/// Why a page cannot be shown, for people.
+/// A page that says what is wrong and what to do.
 #[derive(Debug, Clone)]
 pub struct Problem<'a> {
     /// The HTTP status.
     pub status: StatusCode,
-    /// What stands before `/admin` in the links of the frame.
+    /// The prefix of `/admin` in the links of the frame.
     pub prefix: &'a str,
     /// A few words.
     pub heading: &'a str,
-    /// What is the matter.
+    /// What is wrong.
     pub message: &'a str,
     /// What to do.
     pub advice: Option<&'a str>,
-    /// A command that does it.
+    /// A command to run.
     pub command: Option<&'a str>,
-    /// Where to go on: address and text.
+    /// A link to follow: its address and text.
     pub link: Option<(&'a str, &'a str)>,
-    /// Seconds after which asking again makes sense; the page then does so by itself.
+    /// Seconds after which a retry makes sense; the page then reloads by itself.
     pub retry_after: Option<u64>,
 }
 
 impl Problem<'_> {
-    /// A problem of this status, to be filled in.
+    /// A problem of this status, without a message.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -102,15 +102,15 @@ struct MessagePage<'a> {
     message: &'a str,
     advice: Option<&'a str>,
     command: Option<&'a str>,
-    link: Option<Link<'a>>,
+    link: Option<ProblemLink<'a>>,
 }
 
-struct Link<'a> {
+struct ProblemLink<'a> {
     href: &'a str,
     text: &'a str,
 }
 
-/// The page for a problem.
+/// Renders the page of a problem.
 #[must_use]
 pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
     let mut frame = Frame::new("nbapps", problem.prefix, problem.heading);
@@ -121,13 +121,13 @@ pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
         message: problem.message,
         advice: problem.advice,
         command: problem.command,
-        link: problem.link.map(|(href, text)| Link { href, text }),
+        link: problem.link.map(|(href, text)| ProblemLink { href, text }),
     };
     let mut response = match template.render() {
         Ok(text) => html(problem.status, text),
-        // Not through `failed`, which comes back here.
+        // Not by `failed`, which calls this function.
         Err(error) => {
-            tracing::error!(%error, "a message page could not be made");
+            tracing::error!(%error, "cannot render the page of a problem");
             html(problem.status, "<!doctype html><title>Error</title>The host's log says why.".to_owned())
         }
     };
@@ -137,18 +137,18 @@ pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
     response
 }
 
-/// Logs why a page could not be made and answers without details.
+/// Logs why a page could not be rendered, and responds without details.
 pub(super) fn failed(prefix: &str, error: &dyn std::error::Error) -> Response<Bytes> {
-    tracing::error!(error = %error, "a page could not be made");
+    tracing::error!(error = %error, "cannot render a page");
     problem(&Problem {
         prefix,
         heading: "Something went wrong",
-        message: "The page could not be made. The host's log says why.",
+        message: "The host failed to make this page. Its log says why.",
         ..Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
     })
 }
 
-/// There is nothing at this address.
+/// The response when there is no page at the address.
 pub(super) fn no_such_page(prefix: &str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
     problem(&Problem {
@@ -160,13 +160,13 @@ pub(super) fn no_such_page(prefix: &str) -> Response<Bytes> {
     })
 }
 
-/// The page does not answer this method.
+/// The response when the page does not allow the method.
 pub(super) fn wrong_method(prefix: &str, allowed: &'static str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
     let mut response = problem(&Problem {
         prefix,
-        heading: "Not like this",
-        message: "This address is for a form's button, or for reading only.",
+        heading: "Method not allowed",
+        message: "This address does not allow the request's method.",
         link: Some((&home, "Go to the start page")),
         ..Problem::new(StatusCode::METHOD_NOT_ALLOWED)
     });

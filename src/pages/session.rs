@@ -1,7 +1,7 @@
-//! Who is signed in on the pages: a cookie named and scoped by application, holding its token.
+//! The session cookie of the pages, named and scoped by application, which holds the user's token.
 //!
-//! The cookie counts for pages alone. The API reads the `Authorization` header only, so that no
-//! other website can make a browser use it.
+//! Only the pages read the cookie. The API reads the `Authorization` header, so that no other website can
+//! make a browser call it.
 
 use std::sync::Arc;
 
@@ -12,18 +12,17 @@ use http::{HeaderMap, Response};
 use super::call::{PageCall, PageContext};
 use crate::app::auth::{Session, SignedIn};
 
-/// A signed-in visitor, with the token for the forms of this session.
-pub(super) struct Current {
+/// The session of a signed-in user, with the token for its forms.
+pub(super) struct CurrentSession {
     pub(super) session: Arc<Session>,
     pub(super) form_token: String,
 }
 
-/// Cookies of one name that are looked at: of two sessions, one may have been begun below another
-/// path, and have ended.
+/// The most cookies of one name that are tried: an expired session may have left one below another path.
 const MAX_COOKIES: usize = 3;
 
-/// Whose cookie the request carries, if it is still good.
-pub(super) async fn current(call: &PageCall<'_>) -> Option<Current> {
+/// The session of the request's cookie, if it is valid.
+pub(super) async fn current(call: &PageCall<'_>) -> Option<CurrentSession> {
     let name = cookie_name(call.app.name());
     for token in cookies(&call.request.headers, &name).take(MAX_COOKIES) {
         match call.app.auth().authenticate(token).await {
@@ -32,9 +31,9 @@ pub(super) async fn current(call: &PageCall<'_>) -> Option<Current> {
                     call.renewed.get_or_init(|| renewed.clone());
                 }
                 let form_token = call.app.auth().form_token(&session);
-                return Some(Current { session, form_token });
+                return Some(CurrentSession { session, form_token });
             }
-            Err(error) => tracing::debug!(%error, "the session cookie is not good any more"),
+            Err(error) => tracing::debug!(%error, "the session cookie is no longer valid"),
         }
     }
     None
@@ -46,21 +45,20 @@ pub(super) fn begin<B>(response: &mut Response<B>, call: &PageCall<'_>, signed_i
     set(response, &begin_cookie(&name, &signed_in.token, signed_in.expires, Utc::now(), call.view));
 }
 
-/// Adds the cookie of a session whose token was replaced, where nothing was said of it yet.
+/// Adds the cookie of a session whose token was replaced, unless the response sets a cookie already.
 pub(super) fn renew<B>(response: &mut Response<B>, call: &PageCall<'_>) {
     if let Some(renewed) = call.renewed.get().filter(|_| !response.headers().contains_key(SET_COOKIE)) {
         begin(response, call, renewed);
     }
 }
 
-/// Takes the cookie away.
+/// Removes the cookie.
 pub(super) fn end<B>(response: &mut Response<B>, call: &PageCall<'_>) {
     set(response, &end_cookie(&cookie_name(call.app.name()), call.view));
 }
 
 fn set<B>(response: &mut Response<B>, cookie: &str) {
-    // A token is of URL-safe characters and an ID of `a-z0-9_-`: this cannot fail, and without the
-    // cookie nobody is signed in.
+    // Tokens and IDs have no characters that a header cannot hold, so this does not fail.
     if let Ok(value) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(SET_COOKIE, value);
     }
@@ -85,13 +83,13 @@ fn end_cookie(name: &str, view: &PageContext<'_>) -> String {
     format!("{name}=; Max-Age=0{}", attributes(view))
 }
 
-/// `Lax` lets a link from elsewhere open the page signed in; forms from elsewhere come without it.
+/// With `SameSite=Lax`, browsers send the cookie with links from other websites, but not with their forms.
 fn attributes(view: &PageContext<'_>) -> String {
     let secure = if view.https { "; Secure" } else { "" };
     format!("; Path={}; HttpOnly; SameSite=Lax{secure}", view.cookie_path())
 }
 
-/// The values of the cookies of a name, the ones with the longer paths first (RFC 6265, 5.4).
+/// The values of the cookies of a name, those with longer paths first (RFC 6265, 5.4).
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)

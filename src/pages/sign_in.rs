@@ -1,4 +1,4 @@
-//! Signing in and out: the form, the link that works once, and the button in the header.
+//! Signing in and out: the form, sign-in links, and the button in the header.
 
 use askama::Template;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ struct SignInPage<'a> {
     redirect: Option<&'a str>,
 }
 
-/// What the sign-in page can be told to say, by `?notice=`.
+/// The notice that `?notice=` names.
 fn notice(word: &str) -> Option<Notice<'static>> {
     match word {
         "signed-out" => Some(Notice::good("You are signed out.")),
@@ -29,13 +29,13 @@ fn notice(word: &str) -> Option<Notice<'static>> {
     }
 }
 
-/// The address of the sign-in page that leads back to `target`.
+/// The address of the sign-in page, which leads to `target` afterwards.
 pub(super) fn address(prefix: &str, target: &str) -> String {
     let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
     format!("{prefix}/admin/sign-in?redirect={target}")
 }
 
-/// `GET /admin/sign-in`: the form, or on to the pages when signed in.
+/// `GET /admin/sign-in`: shows the form, or redirects when the user is signed in.
 pub(super) async fn show(call: &PageCall<'_>) -> Response<Bytes> {
     let asked = call.query("redirect").unwrap_or_default();
     let redirect = redirect::own_page(call.view.prefix, &asked);
@@ -65,7 +65,7 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     }
     let sent = match Form::read(&call.request.headers, &call.request.body) {
         Ok(sent) => sent,
-        Err(error) => return error.answer(prefix),
+        Err(error) => return error.into_response(prefix),
     };
     let (account, password) = (sent.field("account").trim(), sent.field("password"));
     let redirect = redirect::own_page(prefix, sent.field("redirect"));
@@ -94,18 +94,18 @@ pub(super) async fn submit(call: &PageCall<'_>) -> Response<Bytes> {
     }
 }
 
-/// `POST /admin/sign-out`: the token is refused from now on, everywhere.
+/// `POST /admin/sign-out`: revokes the token.
 pub(super) async fn sign_out(call: &PageCall<'_>) -> Response<Bytes> {
     let prefix = call.view.prefix;
-    // Also without a session: a form from elsewhere comes without the cookie (`SameSite`), and the
-    // answer must not take the cookie away.
+    // Checked even without a session: a form of another website comes without the cookie (`SameSite`), and
+    // the response must not remove it.
     if !csrf::is_same_origin(&call.request.headers, call.view.https, call.view.host) {
         return csrf::refused(prefix);
     }
     if let Some(current) = session::current(call).await {
         let sent = match Form::read(&call.request.headers, &call.request.body) {
             Ok(sent) => sent,
-            Err(error) => return error.answer(prefix),
+            Err(error) => return error.into_response(prefix),
         };
         if !call.app.auth().check_form_token(&current.session, sent.field("form_token")) {
             return csrf::refused(prefix);
@@ -119,9 +119,9 @@ pub(super) async fn sign_out(call: &PageCall<'_>) -> Response<Bytes> {
     response
 }
 
-/// `GET /admin/sign-in/ticket/<ticket>`: signs in by the link that `nbapps visit --sign-in` prints.
+/// `GET /admin/sign-in/ticket/<ticket>`: signs in with the link that `nbapps visit --sign-in` prints.
 ///
-/// `HEAD` must not use the ticket up: some programs look at a link before they open it.
+/// `HEAD` does not use up the ticket: some programs check a link before they open it.
 pub(super) async fn redeem(call: &PageCall<'_>, ticket: &str) -> Response<Bytes> {
     if call.request.method == Method::HEAD {
         return see_other(&call.address("/admin/"));
@@ -144,9 +144,9 @@ pub(super) async fn redeem(call: &PageCall<'_>, ticket: &str) -> Response<Bytes>
 fn used_up(prefix: &str, id: &str) -> Response<Bytes> {
     problem(&Problem {
         prefix,
-        heading: "This sign-in link does not work any more",
-        message: "A sign-in link works once, and for a minute.",
-        advice: Some("Whoever looks after the host gets another one with:"),
+        heading: "This sign-in link is no longer valid",
+        message: "A sign-in link is valid once, for a minute.",
+        advice: Some("The host's operator gets another one with:"),
         command: Some(&format!("nbapps visit {id} --sign-in")),
         link: Some((&format!("{prefix}/admin/sign-in"), "Sign in with a password")),
         ..Problem::new(StatusCode::GONE)
