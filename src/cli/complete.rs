@@ -19,7 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Cli;
-use crate::client::{Line, paths};
+use crate::client::{IncomingLine, paths};
 use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
 use crate::protocol::{
     ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing, PROTOCOL_VERSION,
@@ -177,7 +177,7 @@ fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(lines.as_bytes())?;
     for line in BufReader::new(stream).lines() {
-        if let Some(answer) = serde_json::from_str::<Line>(&line?)?.into_answer_to(2) {
+        if let Some(answer) = serde_json::from_str::<IncomingLine>(&line?)?.into_answer_to(2) {
             return answer.map_err(io::Error::other);
         }
     }

@@ -1,4 +1,4 @@
-//! Where a daemon is: a socket on this machine, or another machine that `ssh` reaches.
+//! The address of a daemon: a socket on this machine, or another machine that `ssh` reaches.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::paths;
 
-/// Where to reach a daemon.
+/// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A control socket on this machine.
@@ -35,15 +35,15 @@ impl fmt::Display for Address {
 impl FromStr for Address {
     type Err = InvalidAddress;
 
-    /// Reads `ssh://[user@]host[:port]`.
+    /// Parses `ssh://[user@]host[:port]`.
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         SshHost::parse(text).map(Self::Ssh).ok_or_else(|| InvalidAddress { text: text.to_owned() })
     }
 }
 
-/// The text names no host.
+/// The text is not the address of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is not a host: it looks like ssh://user@server or ssh://user@server:2222")]
+#[error("\"{text}\" is not a host; give one such as ssh://user@server or ssh://user@server:2222")]
 pub struct InvalidAddress {
     text: String,
 }
@@ -64,7 +64,7 @@ impl SshHost {
             Some((user, server)) => (Some(user), server),
             None => (None, rest),
         };
-        // An IPv6 address stands in brackets, because it has colons of its own.
+        // An IPv6 address is in brackets, because it contains colons.
         let (server, port) = match server.strip_prefix('[') {
             Some(bracketed) => bracketed.split_once(']')?,
             None => server.find(':').map_or((server, ""), |colon| server.split_at(colon)),
@@ -87,10 +87,10 @@ impl SshHost {
         Some(Self { destination, port })
     }
 
-    /// The program whose pipes lead to the daemon there.
+    /// The `ssh` command whose pipes connect to the daemon.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new("ssh");
-        // No terminal there: it would change line feeds.
+        // Without a terminal, which would change line feeds.
         command.arg("-T");
         if let Some(port) = self.port {
             command.args(["-p", &port.to_string()]);

@@ -1,12 +1,12 @@
-//! Starting a daemon where none answers, and waiting until it is ready.
+//! Starts a daemon when none answers, and waits until it is ready.
 //!
-//! The daemon says when it is ready in systemd's way (`sd_notify(3)`): it sends `READY=1` to the
-//! datagram socket that `NOTIFY_SOCKET` names. So there is no guessing how long a start takes, and
-//! a daemon that refuses to start is noticed at once, with its last words.
+//! The daemon reports that it is ready as services of systemd do (`sd_notify(3)`): it sends `READY=1` to the
+//! datagram socket that `NOTIFY_SOCKET` names. So no time has to be guessed, and a daemon that does not
+//! start is noticed at once, with the last lines of its output.
 //!
-//! Commands that come together start one daemon: each takes a lock file, looks again whether
-//! somebody answers, and only then starts one. A daemon that was started in another way meanwhile
-//! holds the data directory's lock; ours refuses, and we use the other.
+//! Several commands at a time start one daemon: each locks a file, checks again whether a daemon answers,
+//! and only then starts one. A daemon that was started in another way meanwhile has locked the data
+//! directory; the new one refuses to start, and the command uses the other.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -22,27 +22,27 @@ use tokio::time::Instant;
 
 use super::{Address, Client, ClientError, paths};
 
-/// How many of a failed daemon's last lines are shown.
-const LAST_LINES: usize = 8;
+/// How many of the last lines of a failed daemon are shown.
+const MAX_LAST_LINES: usize = 8;
 
-/// How long to look for the daemon that kept ours from starting.
-const OTHER_DAEMON: Duration = Duration::from_secs(2);
+/// How long to wait for the daemon that kept the new one from starting.
+const OTHER_DAEMON_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A daemon that can be started.
+/// How to start a daemon.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The program.
     pub program: PathBuf,
-    /// The control socket it will have.
+    /// Its control socket.
     pub socket: PathBuf,
-    /// Its data directory, where its output goes too.
+    /// Its data directory, where its output goes, too.
     pub data_directory: PathBuf,
-    /// What else it is told.
+    /// Its further arguments.
     pub arguments: Vec<OsString>,
-    /// The directory it runs in; the caller's own without one.
+    /// Its working directory; the caller's when absent.
     pub working_directory: Option<PathBuf>,
-    /// How long everything may take: finding out that none answers, waiting for others that start
-    /// one too, and until it is ready.
+    /// How long everything may take: finding that no daemon answers, waiting for other commands that start one,
+    /// and waiting until it is ready.
     pub patience: Duration,
 }
 
@@ -51,58 +51,58 @@ pub struct Launch {
 pub struct StartedDaemon {
     /// Its process ID.
     pub pid: u32,
-    /// Where its output goes.
+    /// The file with its output.
     pub log: PathBuf,
 }
 
 /// Why no daemon could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no such program.
+    /// The program was not found.
     #[error("nbappsd was not found, neither beside {} nor in PATH", beside.display())]
     NoProgram {
-        /// The program it should stand beside.
+        /// The program that it belongs beside.
         beside: PathBuf,
     },
-    /// Something that is needed before the start failed.
-    #[error("a daemon could not be started: {what} {} failed: {error}", path.display())]
+    /// A step before the start failed.
+    #[error("cannot start a daemon: {what} {} failed: {error}", path.display())]
     Prepare {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// What went wrong.
         error: io::Error,
     },
-    /// It ended instead of getting ready.
+    /// The daemon ended before it was ready.
     #[error("the daemon did not start ({status})\n{last_words}")]
     Ended {
-        /// How it ended.
+        /// Its exit status.
         status: std::process::ExitStatus,
-        /// The last lines it wrote.
+        /// The last lines of its output.
         last_words: String,
-        /// Where the whole output is.
+        /// The file with its output.
         log: PathBuf,
     },
-    /// It is running and did not get ready in time.
+    /// The daemon is running and was not ready in time.
     #[error("the daemon (process {pid}) was not ready after {} s", patience.as_secs())]
     NotReady {
         /// Its process ID.
         pid: u32,
-        /// How long was waited.
+        /// How long the command waited.
         patience: Duration,
-        /// Where its output is.
+        /// The file with its output.
         log: PathBuf,
     },
-    /// Another command is starting one, and has not ended in time.
-    #[error("another command holds {} to start a daemon, and still did after {} s", lock.display(), patience.as_secs())]
+    /// Another command is starting a daemon, and has not finished in time.
+    #[error("another command holds {} to start a daemon, and has not released it within {} s", lock.display(), patience.as_secs())]
     Occupied {
         /// The lock file.
         lock: PathBuf,
-        /// How long was waited.
+        /// How long the command waited.
         patience: Duration,
     },
-    /// A daemon answers and cannot be talked to.
+    /// A daemon is running and cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -128,7 +128,7 @@ impl StartError {
     }
 }
 
-/// Finds `nbappsd`: beside the program that is running, else in `PATH`.
+/// Finds `nbappsd`: beside the current program, else in `PATH`.
 ///
 /// # Errors
 /// [`StartError::NoProgram`] when it is in neither place.
@@ -142,7 +142,7 @@ pub fn find_daemon() -> Result<PathBuf, StartError> {
 }
 
 impl Launch {
-    /// The daemon that belongs at the default socket of this user.
+    /// How to start the daemon of this user's default socket.
     ///
     /// # Errors
     /// [`StartError::NoProgram`] when there is no `nbappsd`.
@@ -151,7 +151,7 @@ impl Launch {
         let data_directory = match std::env::var_os("NBAPPS_DATA_DIR").filter(|value| !value.is_empty()) {
             Some(chosen) => {
                 let chosen = PathBuf::from(chosen);
-                // It will not run in the caller's directory, so a relative path must be resolved here.
+                // The daemon has another working directory, so a relative path is resolved here.
                 let chosen = std::path::absolute(&chosen).unwrap_or(chosen);
                 arguments.extend([OsString::from("--data-dir"), chosen.clone().into()]);
                 chosen
@@ -168,11 +168,11 @@ impl Launch {
         })
     }
 
-    /// Connects to the daemon, starting it when none answers. Gives what was started, if anything.
+    /// Connects to the daemon, and starts it when none answers. Returns the daemon that was started, if any.
     ///
     /// # Errors
-    /// [`StartError::Client`] when a daemon is there and cannot be talked to; the others when none
-    /// is there and none could be started.
+    /// [`StartError::Client`] when a daemon is running and cannot be used; the others when none is running and
+    /// none could be started.
     pub async fn connect(&self) -> Result<(Client, Option<StartedDaemon>), StartError> {
         let address = Address::Socket(self.socket.clone());
         let begun = Instant::now();
@@ -194,14 +194,16 @@ impl Launch {
                 Ok((client, Some(StartedDaemon { pid, log })))
             }
             Outcome::TimedOut => Err(StartError::NotReady { pid, patience: self.patience, log }),
-            Outcome::Ended(status) => match other_daemon(&address, remaining().min(OTHER_DAEMON)).await {
-                Some(client) => Ok((client, None)),
-                None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
-            },
+            Outcome::Ended(status) => {
+                match other_daemon(&address, remaining().min(OTHER_DAEMON_TIMEOUT)).await {
+                    Some(client) => Ok((client, None)),
+                    None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
+                }
+            }
         }
     }
 
-    /// Makes the data directory and waits for our turn.
+    /// Creates the data directory and waits for the lock file.
     async fn lock(&self, patience: Duration) -> Result<File, StartError> {
         let directory = self.data_directory.clone();
         let path = directory.join("autostart.lock");
@@ -221,7 +223,7 @@ impl Launch {
             .mode(0o600)
             .open(&path)
             .map_err(failed("opening", &path))?;
-        // The wait itself cannot be taken back; its thread ends with the process.
+        // The wait cannot be cancelled; its thread ends with the process.
         let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
         let Ok(locked) = tokio::time::timeout(patience, locking).await else {
             return Err(StartError::Occupied { lock: path, patience: self.patience });
@@ -229,8 +231,8 @@ impl Launch {
         locked.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed("locking", &path))
     }
 
-    /// Starts the process, in a process group of its own so that the terminal's signals do not
-    /// reach it. Gives where in the log its output begins.
+    /// Starts the process in a process group of its own, so that the terminal's signals do not reach it. Returns
+    /// the offset in the log at which its output begins.
     fn spawn(&self, log: &Path) -> Result<(Child, u32, Readiness, u64), StartError> {
         let failed = |what, path: &Path| {
             let path = path.to_owned();
@@ -260,13 +262,13 @@ impl Launch {
             command.current_dir(directory);
         }
         let child = command.spawn().map_err(failed("running", &self.program))?;
-        // A process that was just spawned and not waited for has an ID.
+        // A process that was not waited for has an ID.
         let pid = child.id().unwrap_or_default();
         Ok((child, pid, readiness, begin))
     }
 }
 
-/// Looks for the daemon that kept ours from starting; it may be starting itself.
+/// Connects to the daemon that kept the new one from starting; it may be starting itself.
 async fn other_daemon(address: &Address, patience: Duration) -> Option<Client> {
     let deadline = Instant::now() + patience;
     loop {
@@ -281,7 +283,7 @@ async fn other_daemon(address: &Address, patience: Duration) -> Option<Client> {
     }
 }
 
-/// How waiting for a daemon ended.
+/// How the wait for a daemon ended.
 #[derive(Debug)]
 enum Outcome {
     Ready,
@@ -289,7 +291,7 @@ enum Outcome {
     TimedOut,
 }
 
-/// The socket a daemon says `READY=1` to, in a directory that only this user can reach.
+/// The socket that a daemon sends `READY=1` to, in a directory that only this user can access.
 #[derive(Debug)]
 struct Readiness {
     directory: PathBuf,
@@ -342,8 +344,7 @@ impl Drop for Readiness {
     }
 }
 
-/// The last lines of what was written to `log` from `begin` on. What was written for people is
-/// preferred to structured log lines.
+/// The last lines of `log` from the offset `begin` on; plain lines rather than structured ones.
 fn last_lines(log: &Path, begin: u64) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
@@ -356,5 +357,5 @@ fn last_lines(log: &Path, begin: u64) -> String {
     let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let plain: Vec<&str> = all.iter().copied().filter(|line| !line.starts_with('{')).collect();
     let lines = if plain.is_empty() { all } else { plain };
-    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    lines[lines.len().saturating_sub(MAX_LAST_LINES)..].join("\n")
 }

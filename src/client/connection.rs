@@ -1,8 +1,8 @@
-//! One connection: a task that writes lines, a task that reads them, and the table of requests in
-//! flight between the two.
+//! A connection: a task that writes lines, a task that reads them, and the table of pending requests between
+//! the two.
 //!
-//! The reader gives each line to the one who waits for it, by the request's ID, so that any
-//! number of requests share a connection and none waits for another.
+//! The reader passes each line to the caller of the request with that ID, so that any number of requests
+//! share a connection and none waits for another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use tokio::task::AbortHandle;
 
 use crate::protocol::{Message, Progress, Request, RequestId, RpcError};
 
-/// The longest answer a client reads, in bytes. Requests are held to
+/// The longest response that a client reads, in bytes. Requests are held to
 /// [`MAX_LINE`](crate::protocol::lines::MAX_LINE); a list of many thousand applications is longer.
-const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+const MAX_RESPONSE: u64 = 256 * 1024 * 1024;
 
-/// What comes back for a request.
+/// A message that belongs to a request.
 #[derive(Debug)]
-pub(super) enum Reply {
-    /// How far it has come; more will follow.
+pub(super) enum RequestUpdate {
+    /// Progress; more messages follow.
     Progress(Progress),
-    /// The end: the result, as it came, or the error.
+    /// The response: the result as JSON text, or the error.
     Answer(Result<Box<RawValue>, RpcError>),
 }
 
-/// A line from the daemon, read only as far as is needed to hand it on: a list of thousands of
-/// applications is read once, by the one who asked for it.
+/// A line from the daemon, parsed only as far as passing it on needs. The caller parses the rest, so that a list
+/// of thousands of applications is parsed once.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Line {
+pub(crate) struct IncomingLine {
     id: Option<RequestId>,
     method: Option<String>,
     params: Option<Box<RawValue>>,
@@ -41,8 +41,8 @@ pub(crate) struct Line {
     error: Option<RpcError>,
 }
 
-impl Line {
-    /// The answer in it, when it is the answer to request `id`.
+impl IncomingLine {
+    /// The outcome of request `id`, if this is the response to it.
     pub(crate) fn into_answer_to(self, id: i64) -> Option<Result<Box<RawValue>, RpcError>> {
         (self.method.is_none() && self.id == Some(RequestId::Number(id))).then(|| self.into_answer())
     }
@@ -50,124 +50,124 @@ impl Line {
     fn into_answer(self) -> Result<Box<RawValue>, RpcError> {
         match self.error {
             Some(error) => Err(error),
-            // A result of null reads as none at all.
+            // A result of null is parsed as absent.
             None => Ok(self.result.unwrap_or_else(|| RawValue::NULL.to_owned())),
         }
     }
 }
 
-/// Why a connection ended.
+/// Why the connection ended.
 #[derive(Debug)]
-enum Lost {
-    /// What went wrong on the way.
+enum Disconnect {
+    /// The connection broke.
     Broken(String),
-    /// The daemon's error about the connection itself, such as that this user may not use it.
+    /// The daemon refused the connection, for instance because the user is not authorized.
     Refused(RpcError),
 }
 
-impl From<&str> for Lost {
+impl From<&str> for Disconnect {
     fn from(why: &str) -> Self {
         Self::Broken(why.to_owned())
     }
 }
 
-/// Who waits for what, and why nobody does any more.
+/// The requests that wait for a response, and why the connection ended.
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingRequests {
     next: i64,
-    /// By request ID. Dropping a sender tells the one who waits that no answer will come.
-    requests: HashMap<i64, mpsc::UnboundedSender<Reply>>,
-    /// By the notification's method.
-    news: HashMap<&'static str, mpsc::UnboundedSender<Box<RawValue>>>,
-    /// Set once, when the connection has ended.
-    lost: Option<Lost>,
+    /// By request ID. Dropping a sender tells its caller that no response will come.
+    requests: HashMap<i64, mpsc::UnboundedSender<RequestUpdate>>,
+    /// By the method of the notification.
+    notifications: HashMap<&'static str, mpsc::UnboundedSender<Box<RawValue>>>,
+    /// Set when the connection has ended.
+    lost: Option<Disconnect>,
 }
 
 /// A connection, open or lost.
 #[derive(Debug)]
 pub(super) struct Connection {
-    waiting: Arc<Mutex<Waiting>>,
+    pending: Arc<Mutex<PendingRequests>>,
     outgoing: mpsc::UnboundedSender<String>,
-    /// Turns true when the connection has ended.
+    /// True once the connection has ended.
     closed: watch::Receiver<bool>,
     reader: AbortHandle,
 }
 
 impl Connection {
-    /// Begins to read and write.
+    /// Starts the tasks that read and write.
     pub(super) fn open(
         incoming: impl AsyncRead + Send + Unpin + 'static,
         outgoing: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let pending = Arc::new(Mutex::new(PendingRequests::default()));
         let (lines, queue) = mpsc::unbounded_channel();
         let (closing, closed) = watch::channel(false);
         tokio::spawn(write(outgoing, queue));
-        let reading = Arc::clone(&waiting);
+        let reading = Arc::clone(&pending);
         let reader = tokio::spawn(async move {
             let why = read(incoming, &reading).await;
-            let mut waiting = reading.lock();
-            waiting.requests.clear();
-            waiting.news.clear();
-            waiting.lost = Some(why);
+            let mut pending = reading.lock();
+            pending.requests.clear();
+            pending.notifications.clear();
+            pending.lost = Some(why);
             closing.send_replace(true);
         });
-        Self { waiting, outgoing: lines, closed, reader: reader.abort_handle() }
+        Self { pending, outgoing: lines, closed, reader: reader.abort_handle() }
     }
 
-    /// Sends a request; its replies come through the channel, which ends early when the
-    /// connection does.
+    /// Sends a request. Its messages arrive through the channel, which closes early when the connection
+    /// ends.
     pub(super) fn send(
         &self,
         method: &str,
         params: Value,
-    ) -> Result<mpsc::UnboundedReceiver<Reply>, serde_json::Error> {
+    ) -> Result<mpsc::UnboundedReceiver<RequestUpdate>, serde_json::Error> {
         let (sender, replies) = mpsc::unbounded_channel();
         let id = {
-            let mut waiting = self.waiting.lock();
-            waiting.next += 1;
-            let id = waiting.next;
-            if waiting.lost.is_none() {
-                waiting.requests.insert(id, sender);
+            let mut pending = self.pending.lock();
+            pending.next += 1;
+            let id = pending.next;
+            if pending.lost.is_none() {
+                pending.requests.insert(id, sender);
             }
             id
         };
         let id = Some(RequestId::Number(id));
         let line = Message::line(Request { id, method: method.to_owned(), params })?;
-        // When the writer has gone, the reader is about to end too, and with it this channel.
+        // When the writer has ended, the reader ends, too, and closes this channel.
         let _ = self.outgoing.send(line);
         Ok(replies)
     }
 
-    /// From now on, the news of this kind.
-    pub(super) fn news(&self, method: &'static str) -> mpsc::UnboundedReceiver<Box<RawValue>> {
-        let (sender, news) = mpsc::unbounded_channel();
-        let mut waiting = self.waiting.lock();
-        if waiting.lost.is_none() {
-            waiting.news.insert(method, sender);
+    /// Receives the notifications of this method from now on.
+    pub(super) fn notifications(&self, method: &'static str) -> mpsc::UnboundedReceiver<Box<RawValue>> {
+        let (sender, notifications) = mpsc::unbounded_channel();
+        let mut pending = self.pending.lock();
+        if pending.lost.is_none() {
+            pending.notifications.insert(method, sender);
         }
-        news
+        notifications
     }
 
-    /// Waits until the other side has closed the connection.
+    /// Waits until the daemon has closed the connection.
     pub(super) async fn closed(&self) {
-        // An error means that the reader has gone, which is the same.
+        // An error means that the reader has ended, which is the same.
         let _ = self.closed.clone().wait_for(|closed| *closed).await;
     }
 
     /// Why the connection ended.
     pub(super) fn why_lost(&self) -> String {
-        match &self.waiting.lock().lost {
-            Some(Lost::Broken(why)) => why.clone(),
-            Some(Lost::Refused(error)) => error.message.clone(),
+        match &self.pending.lock().lost {
+            Some(Disconnect::Broken(why)) => why.clone(),
+            Some(Disconnect::Refused(error)) => error.message.clone(),
             None => "it was closed".to_owned(),
         }
     }
 
     /// The error with which the daemon refused the connection as a whole.
     pub(super) fn refusal(&self) -> Option<RpcError> {
-        match &self.waiting.lock().lost {
-            Some(Lost::Refused(error)) => Some(error.clone()),
+        match &self.pending.lock().lost {
+            Some(Disconnect::Refused(error)) => Some(error.clone()),
             _ => None,
         }
     }
@@ -179,7 +179,7 @@ impl Drop for Connection {
     }
 }
 
-/// Writes what is queued until nobody can queue any more or the other side has gone.
+/// Writes queued lines until the queue is closed or the connection breaks.
 async fn write(mut outgoing: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<String>) {
     while let Some(mut line) = queue.recv().await {
         line.push('\n');
@@ -190,14 +190,14 @@ async fn write(mut outgoing: impl AsyncWrite + Unpin, mut queue: mpsc::Unbounded
     let _ = outgoing.shutdown().await;
 }
 
-/// Reads and hands out lines until there are no more; gives the reason.
-async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Lost {
+/// Reads and delivers lines until the connection ends, and returns why it ended.
+async fn read(incoming: impl AsyncRead + Unpin, pending: &Mutex<PendingRequests>) -> Disconnect {
     let mut incoming = BufReader::with_capacity(64 * 1024, incoming);
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut incoming).take(MAX_ANSWER).read_until(b'\n', &mut line).await {
-            Err(error) => return Lost::Broken(error.to_string()),
+        match (&mut incoming).take(MAX_RESPONSE).read_until(b'\n', &mut line).await {
+            Err(error) => return Disconnect::Broken(error.to_string()),
             Ok(0) => return "the daemon closed it".into(),
             Ok(_) if line.last() == Some(&b'\n') => {}
             Ok(_) => return "it ended in the middle of a line".into(),
@@ -207,40 +207,42 @@ async fn read(incoming: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> Los
         }
         match serde_json::from_slice(&line) {
             Ok(read) => {
-                if let Err(why) = deliver(read, waiting) {
+                if let Err(why) = deliver(read, pending) {
                     return why;
                 }
             }
-            Err(error) => return Lost::Broken(format!("what came is not the control protocol: {error}")),
+            Err(error) => {
+                return Disconnect::Broken(format!("what came is not the control protocol: {error}"));
+            }
         }
     }
 }
 
-/// Gives a line to the one who waits for it. News that nobody waits for is dropped, as is the
-/// answer to a request that was given up. An answer to no request at all ends the connection.
-fn deliver(line: Line, waiting: &Mutex<Waiting>) -> Result<(), Lost> {
+/// Delivers a line to the caller that waits for it. Drops notifications without a receiver and responses to
+/// cancelled requests. A response without an ID ends the connection.
+fn deliver(line: IncomingLine, pending: &Mutex<PendingRequests>) -> Result<(), Disconnect> {
     if let Some(method) = line.method {
         let Some(params) = line.params else { return Ok(()) };
         if method == "progress" {
             if let Ok(progress) = serde_json::from_str::<Progress>(params.get())
                 && let RequestId::Number(id) = progress.request
-                && let Some(request) = waiting.lock().requests.get(&id)
+                && let Some(request) = pending.lock().requests.get(&id)
             {
-                let _ = request.send(Reply::Progress(progress));
+                let _ = request.send(RequestUpdate::Progress(progress));
             }
-        } else if let Some(news) = waiting.lock().news.get(method.as_str()) {
-            let _ = news.send(params);
+        } else if let Some(notifications) = pending.lock().notifications.get(method.as_str()) {
+            let _ = notifications.send(params);
         }
         return Ok(());
     }
     if let Some(RequestId::Number(id)) = line.id {
-        if let Some(request) = waiting.lock().requests.remove(&id) {
-            let _ = request.send(Reply::Answer(line.into_answer()));
+        if let Some(request) = pending.lock().requests.remove(&id) {
+            let _ = request.send(RequestUpdate::Answer(line.into_answer()));
         }
         return Ok(());
     }
     Err(match line.error {
-        Some(error) => Lost::Refused(error),
-        None => "an answer came to no request".into(),
+        Some(error) => Disconnect::Refused(error),
+        None => "a response had no request ID".into(),
     })
 }

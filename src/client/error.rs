@@ -1,32 +1,32 @@
-//! What can go wrong between a client and its daemon.
+//! The errors of a client.
 
 use std::time::Duration;
 
 use crate::protocol::{ErrorKind, RpcError};
 
-/// Why a call did not give its result.
+/// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing answers at the address, or it may not be used.
-    #[error("no daemon can be reached at {address}: {why}")]
+    /// Nothing listens at the address, or the user is not allowed to use it.
+    #[error("cannot reach a daemon at {address}: {why}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The address.
         address: String,
-        /// What the operating system or `ssh` said.
+        /// The error of the operating system or of `ssh`.
         why: String,
-        /// The same as a kind, to tell "nothing there" from "not allowed".
+        /// The kind of that error.
         cause: std::io::ErrorKind,
     },
-    /// A daemon is there and does not answer: its process is stopped, hung, or has too much to do.
+    /// A daemon has the socket and does not answer: its process is stopped, hangs, or is overloaded.
     #[error("the daemon at {address}{} does not answer: waited {} s", process_named(*process), seconds(*waited))]
     Silent {
-        /// Where it was asked.
+        /// The address.
         address: String,
-        /// Its process ID, where that is known.
+        /// Its process ID, if known.
         process: Option<u32>,
-        /// Whether it says that it is starting.
+        /// Whether it is starting.
         starting: bool,
-        /// How long was waited.
+        /// How long the client waited.
         waited: Duration,
     },
     /// The daemon speaks another version of the protocol.
@@ -38,16 +38,16 @@ pub enum ClientError {
     /// The daemon answered with an error.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The connection ended before the answer, or the next news, came. What was asked for may go on.
+    /// The connection ended before the response or the next notification. The operation may go on.
     #[error("the connection to the daemon at {address} ended: {why}")]
     Lost {
-        /// Where it led.
+        /// The address.
         address: String,
-        /// What ended it.
+        /// Why it ended.
         why: String,
     },
-    /// The daemon's answer is not what the method gives.
-    #[error("the daemon's answer to {method} cannot be read: {why}")]
+    /// The response is not a result of the method.
+    #[error("cannot parse the daemon's response to {method}: {why}")]
     Unexpected {
         /// The method.
         method: &'static str,
@@ -70,13 +70,13 @@ impl ClientError {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no socket".to_owned(),
             std::io::ErrorKind::ConnectionRefused => "nothing listens on the socket".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "this user may not use the socket".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "this user is not allowed to use the socket".to_owned(),
             _ => error.to_string(),
         };
         Self::Unreachable { address: address.to_owned(), why, cause: error.kind() }
     }
 
-    /// The daemon's word for it, when it is the daemon's error.
+    /// The kind of the error, if it is the daemon's.
     #[must_use]
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
@@ -86,7 +86,7 @@ impl ClientError {
         }
     }
 
-    /// Whether there is no daemon, as opposed to one that cannot be talked to.
+    /// Whether there is no daemon at the address.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
@@ -105,23 +105,22 @@ impl ClientError {
             }
             Self::Unreachable { .. } => None,
             Self::Silent { starting: true, .. } => {
-                Some("it is starting, and answers once its applications are known".to_owned())
+                Some("it is starting, and answers once it has read its registry".to_owned())
             }
             Self::Silent { process: Some(id), .. } => Some(format!(
                 "look at it with: ps -o pid,stat,etime,args -p {id}; where STAT begins with T it was stopped \
                  and goes on after: kill -CONT {id}"
             )),
-            Self::Silent { process: None, .. } => Some(
-                "see on its machine whether the process nbappsd was stopped or has too much to do".to_owned(),
-            ),
+            Self::Silent { process: None, .. } => {
+                Some("check on its machine whether the process nbappsd is stopped or overloaded".to_owned())
+            }
             Self::ProtocolMismatch { .. } => Some(
                 "use nbapps and nbappsd of the same version, and restart the daemon after an upgrade"
                     .to_owned(),
             ),
             Self::Rpc(error) => error.data.hint.clone(),
             Self::Lost { .. } => Some(
-                "what was begun goes on unless the daemon ended too; look with: nbapps daemon status"
-                    .to_owned(),
+                "operations go on unless the daemon ended, too; check with: nbapps daemon status".to_owned(),
             ),
             Self::Unexpected { .. } => Some("use nbapps and nbappsd of the same version".to_owned()),
         }

@@ -1,8 +1,7 @@
-//! The control socket from outside: a library for the shell command, for tests, and for other
-//! programs.
+//! A client of the control socket, for the command `nbapps`, for tests, and for other programs.
 //!
 //! [`Client::connect`] opens a connection and greets the daemon; [`Client::call`] sends a request
-//! and waits for its answer, any number of them at a time. News that belong to a request
+//! and waits for its answer, any number of them at a time. Notifications that belong to a request
 //! (progress) come through [`Client::call_with_progress`]; streams that go on until the
 //! connection closes take the connection for themselves: [`Client::events`] and
 //! [`Client::follow_logs`]. [`autostart`] starts a daemon where none answers, and [`paths`] knows
@@ -50,36 +49,35 @@ use crate::protocol::{
     ErrorKind, Event, Hello, LogLine, Logs, PROTOCOL_VERSION, Progress, ReadLogs, SubscribeEvents,
     Subscribed, Welcome,
 };
-pub(crate) use connection::Line;
-use connection::{Connection, Reply};
+pub(crate) use connection::IncomingLine;
+use connection::{Connection, RequestUpdate};
 
-/// An open connection to a daemon that has been greeted.
+/// A connection to a daemon that has answered the greeting.
 ///
-/// Dropping it closes the connection. What the daemon was asked to do goes on to its end.
+/// Dropping it closes the connection. Operations of the daemon go on.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
-    /// Where it leads, as error messages name it.
+    /// The address, for error messages.
     address: String,
     welcome: Welcome,
-    /// The program whose pipes are the connection; kept because dropping it would end it.
+    /// The program whose pipes are the connection; dropping it would kill it.
     _pipe: Option<Child>,
 }
 
 impl Client {
-    /// Connects to `address` and greets the daemon. A daemon of this machine has five seconds to
-    /// answer, and half a minute while it is starting; one behind `ssh` is waited for, because
-    /// `ssh` may ask for a password.
+    /// Connects to `address` and greets the daemon. A daemon on this machine has 5 s to answer, or 30 s while
+    /// it is starting. There is no time limit through `ssh`, which may ask for a password.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`] when nothing is there, [`ClientError::Silent`] when a daemon is
-    /// there and does not answer, and [`ClientError::ProtocolMismatch`] when what answers speaks
-    /// another version.
+    /// [`ClientError::Unreachable`] when nothing listens at the address, [`ClientError::Silent`] when the
+    /// daemon does not answer, and [`ClientError::ProtocolMismatch`] when it speaks another version of the
+    /// protocol.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
         Self::connect_within(address, Duration::MAX).await
     }
 
-    /// As [`Client::connect`], within `patience` at most, also through `ssh`.
+    /// Connects as [`Client::connect`] does, within `patience`, also through `ssh`.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -105,9 +103,9 @@ impl Client {
         }
     }
 
-    /// Connects through the standard input and output of a program, such as `ssh` running
-    /// `nbapps daemon dial-stdio` somewhere else. Its standard error stays ours, so that it can
-    /// say what it has to say. `address` is what error messages call the connection.
+    /// Connects through the standard input and output of a program, such as `ssh` that runs
+    /// `nbapps daemon dial-stdio` on another machine. The program inherits standard error. Error messages
+    /// name the connection `address`.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -121,7 +119,7 @@ impl Client {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
                 |error| ClientError::Unreachable {
                     address: address.clone(),
-                    why: format!("{program} could not be run: {error}"),
+                    why: format!("cannot run {program}: {error}"),
                     cause: error.kind(),
                 },
             )?;
@@ -165,7 +163,7 @@ impl Client {
         Ok(client)
     }
 
-    /// What the daemon said to the greeting.
+    /// The daemon's answer to the greeting.
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
@@ -174,13 +172,13 @@ impl Client {
     /// Calls a method and waits for its result.
     ///
     /// # Errors
-    /// [`ClientError::Rpc`] with the daemon's error; [`ClientError::Lost`] when the connection
-    /// ends before the answer; [`ClientError::Unexpected`] when the answer cannot be read.
+    /// [`ClientError::Rpc`] with the daemon's error; [`ClientError::Lost`] when the connection ends before the
+    /// response; [`ClientError::Unexpected`] when the response cannot be parsed.
     pub async fn call<M: Method>(&self, params: M::Params) -> Result<M::Result, ClientError> {
         self.call_with_progress::<M>(params, |_| {}).await
     }
 
-    /// Calls a method, hands on how far it has come, and waits for its result.
+    /// Calls a method, reports its progress, and waits for its result.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -195,9 +193,9 @@ impl Client {
         let mut replies = self.connection.send(M::NAME, params).map_err(unexpected)?;
         while let Some(reply) = replies.recv().await {
             match reply {
-                Reply::Progress(news) => progress(news),
-                Reply::Answer(Err(error)) => return Err(ClientError::Rpc(error)),
-                Reply::Answer(Ok(result)) => {
+                RequestUpdate::Progress(update) => progress(update),
+                RequestUpdate::Answer(Err(error)) => return Err(ClientError::Rpc(error)),
+                RequestUpdate::Answer(Ok(result)) => {
                     return serde_json::from_str(result.get()).map_err(unexpected);
                 }
             }
@@ -205,24 +203,30 @@ impl Client {
         Err(self.lost())
     }
 
-    /// Asks for every event from now on.
+    /// Subscribes to the events from now on.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn events(self, params: SubscribeEvents) -> Result<(Subscribed, News<Event>), ClientError> {
-        let news = self.connection.news("event");
+    pub async fn events(
+        self,
+        params: SubscribeEvents,
+    ) -> Result<(Subscribed, Notifications<Event>), ClientError> {
+        let notifications = self.connection.notifications("event");
         let subscribed = self.call::<EventsSubscribe>(params).await?;
-        Ok((subscribed, News { news, client: self, method: EventsSubscribe::NAME, item: PhantomData }))
+        Ok((
+            subscribed,
+            Notifications { notifications, client: self, method: EventsSubscribe::NAME, item: PhantomData },
+        ))
     }
 
-    /// Reads an application's log, and follows it from there.
+    /// Reads an application's log, and follows it.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn follow_logs(self, params: ReadLogs) -> Result<(Logs, News<LogLine>), ClientError> {
-        let news = self.connection.news("log");
+    pub async fn follow_logs(self, params: ReadLogs) -> Result<(Logs, Notifications<LogLine>), ClientError> {
+        let notifications = self.connection.notifications("log");
         let logs = self.call::<AppLogs>(ReadLogs { follow: true, ..params }).await?;
-        Ok((logs, News { news, client: self, method: AppLogs::NAME, item: PhantomData }))
+        Ok((logs, Notifications { notifications, client: self, method: AppLogs::NAME, item: PhantomData }))
     }
 
     /// Waits until the daemon closes the connection.
@@ -238,27 +242,26 @@ impl Client {
     }
 }
 
-/// News of one kind, one after the other, until the connection ends.
+/// Notifications of one kind, one after the other, until the connection ends.
 ///
-/// It holds its connection alone: the lines on the wire do not say which of several streams they
-/// belong to.
+/// It owns the connection: notifications do not say which of several streams they belong to.
 #[derive(Debug)]
-pub struct News<T> {
-    news: mpsc::UnboundedReceiver<Box<RawValue>>,
+pub struct Notifications<T> {
+    notifications: mpsc::UnboundedReceiver<Box<RawValue>>,
     client: Client,
     method: &'static str,
     item: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned> News<T> {
-    /// The next one.
+impl<T: DeserializeOwned> Notifications<T> {
+    /// Waits for the next notification.
     ///
     /// # Errors
-    /// [`ClientError::Lost`] when the connection has ended; [`ClientError::Unexpected`] when what
-    /// came cannot be read.
+    /// [`ClientError::Lost`] when the connection has ended; [`ClientError::Unexpected`] when the notification
+    /// cannot be parsed.
     pub async fn next(&mut self) -> Result<T, ClientError> {
-        match self.news.recv().await {
-            Some(news) => serde_json::from_str(news.get())
+        match self.notifications.recv().await {
+            Some(params) => serde_json::from_str(params.get())
                 .map_err(|error| ClientError::Unexpected { method: self.method, why: error.to_string() }),
             None => Err(self.client.lost()),
         }

@@ -1,14 +1,14 @@
-//! Where the daemon and its clients meet when nobody says otherwise.
+//! The default paths of the control socket and the data directory.
 //!
-//! Both sides use these functions, so that a command finds the daemon that was started without
-//! options. Root's daemon is the machine's and lives where system services do; another user's is
-//! that user's alone and lives in the directories of the XDG Base Directory Specification.
+//! Daemon and client both use these functions, so that a command finds a daemon that was started without
+//! options. Root's daemon uses the directories of system services, another user's those of the XDG Base
+//! Directory Specification.
 
 use std::env;
 use std::path::PathBuf;
 
-/// The control socket: `/run/nbapps/control.sock` for root; `$XDG_RUNTIME_DIR/nbapps/control.sock`
-/// for a user, or `control.sock` in the data directory where there is no such variable.
+/// The control socket: `/run/nbapps/control.sock` for root; for a user `$XDG_RUNTIME_DIR/nbapps/control.sock`,
+/// or `control.sock` in the data directory when that variable is not set.
 #[must_use]
 pub fn default_socket() -> PathBuf {
     socket(is_root(), |name| env::var_os(name).map(PathBuf::from))
@@ -44,12 +44,12 @@ fn data_directory(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> Pat
     }
     match absolute(&variable, "HOME") {
         Some(home) => home.join(".local/state/nbapps"),
-        // A user without a home: a service account, mostly. Its own number keeps users apart.
+        // A user without a home is mostly a service account. Its ID keeps it apart from others.
         None => env::temp_dir().join(format!("nbapps-{}", rustix::process::geteuid().as_raw())),
     }
 }
 
-/// The specification says to ignore relative paths.
+/// Ignores relative paths, as the specification says.
 fn absolute(variable: impl Fn(&str) -> Option<PathBuf>, name: &str) -> Option<PathBuf> {
     variable(name).filter(|path| path.is_absolute())
 }

@@ -1,4 +1,4 @@
-//! The control socket of a daemon on this machine, and which process is behind it.
+//! Opens the control socket of a daemon on this machine, and finds the process behind it.
 
 use std::io;
 use std::path::Path;
@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 
-use super::{Address, ClientError};
+use super::address::Address;
+use super::error::ClientError;
 use crate::protocol::SocketLock;
 
-/// How long a daemon may take to answer the greeting, which needs no work.
-const GREETING: Duration = Duration::from_secs(5);
+/// How long a daemon may take to answer the greeting.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same for one that is starting: it answers once its applications are known.
-const STARTING: Duration = Duration::from_secs(30);
+/// How long a daemon that is starting may take to answer the greeting: it answers once it has read its
+/// registry.
+const STARTING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait where the queue of connections to be accepted is full.
-const QUEUE_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait when the socket's queue of connections is full.
+const QUEUE_RETRY: Duration = Duration::from_millis(50);
 
-/// Opens a control socket, for who carries the bytes elsewhere. Waits while the socket's queue of
-/// connections is full, which only a daemon that accepts none lets happen.
+/// Opens a control socket without greeting the daemon. Waits while the socket's queue of connections is
+/// full, which happens only when the daemon accepts none.
 ///
 /// # Errors
 /// [`ClientError::Unreachable`] when nothing listens there.
@@ -27,7 +29,7 @@ pub async fn open_socket(path: &Path) -> Result<UnixStream, ClientError> {
     loop {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(QUEUE_PAUSE).await;
+                tokio::time::sleep(QUEUE_RETRY).await;
             }
             other => {
                 return other.map_err(|error| ClientError::unreachable(&path.display().to_string(), error));
@@ -36,12 +38,16 @@ pub async fn open_socket(path: &Path) -> Result<UnixStream, ClientError> {
     }
 }
 
-/// How long the daemon at this socket may take to answer the greeting.
+/// How long the daemon at a socket may take to answer the greeting.
 pub(super) fn greeting_time(socket: &Path) -> Duration {
-    if SocketLock::read(socket).is_some_and(|lock| lock.starting) { STARTING } else { GREETING }
+    if SocketLock::read(socket).is_some_and(|lock| lock.starting) {
+        STARTING_TIMEOUT
+    } else {
+        GREETING_TIMEOUT
+    }
 }
 
-/// What the lock says of the daemon there, when that is on this machine and the lock can be read.
+/// The content of the daemon's lock file; `None` for another machine, or when it cannot be read.
 fn daemon_at(address: &Address) -> Option<SocketLock> {
     match address {
         Address::Socket(path) => SocketLock::read(path),
@@ -49,7 +55,7 @@ fn daemon_at(address: &Address) -> Option<SocketLock> {
     }
 }
 
-/// The error for a daemon at `address` that has not answered for so long.
+/// The error for a daemon at `address` that has not answered within `waited`.
 #[must_use]
 pub fn silent(address: &Address, waited: Duration) -> ClientError {
     let lock = daemon_at(address);

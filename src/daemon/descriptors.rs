@@ -6,7 +6,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::error::StartError;
+use super::error::StartupError;
 
 /// What the daemon needs at least: with fewer it would start, and no application would answer.
 const MIN_LIMIT: usize = 64;
@@ -61,7 +61,7 @@ impl Shares {
     ///
     /// # Errors
     /// Says how many there are, and how many it takes.
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(super) fn check(&self) -> Result<(), StartupError> {
         if self.limit >= MIN_LIMIT {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Shares {
             "this process may have {} open files, which are too few: the daemon needs {MIN_LIMIT} at least",
             self.limit
         );
-        Err(StartError::new(sentence, "raise the limit: ulimit -n 1024, or LimitNOFILE=1024 in its unit"))
+        Err(StartupError::new(sentence, "raise the limit: ulimit -n 1024, or LimitNOFILE=1024 in its unit"))
     }
 
     fn of(limit: usize, max_http: usize) -> Self {

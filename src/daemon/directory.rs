@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::error::StartError;
+use super::error::StartupError;
 
 const LOCK_FILE: &str = "nbappsd.lock";
 
@@ -20,9 +20,9 @@ pub(super) struct DataDirectory {
 
 impl DataDirectory {
     /// Makes the directory where it is missing (for this user alone), and locks it.
-    pub(super) fn take(path: &Path) -> Result<Self, StartError> {
+    pub(super) fn take(path: &Path) -> Result<Self, StartupError> {
         let failed = |error: io::Error| {
-            StartError::new(
+            StartupError::new(
                 format!("the data directory {} cannot be written: {error}", path.display()),
                 "choose one that this user may write with --data-dir, or correct its owner and permissions",
             )
@@ -34,7 +34,7 @@ impl DataDirectory {
                 Some(Ok(_)) if !holder.trim().is_empty() => format!("process {}", holder.trim()),
                 _ => "another process".to_owned(),
             };
-            StartError::new(
+            StartupError::new(
                 format!("the data directory {} is in use by {holder}", path.display()),
                 "talk to that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
             )

@@ -54,12 +54,12 @@ impl ConfigurationError {
 /// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
-pub(super) struct StartError {
+pub(super) struct StartupError {
     pub(super) sentence: String,
     pub(super) hint: Option<String>,
 }
 
-impl StartError {
+impl StartupError {
     pub(super) fn new(sentence: impl ToString, hint: impl Into<String>) -> Self {
         Self { sentence: sentence.to_string(), hint: Some(hint.into()) }
     }

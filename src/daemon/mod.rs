@@ -20,7 +20,7 @@ use clap::Parser;
 
 use arguments::Arguments;
 pub use configuration::Configuration;
-use error::StartError;
+use error::StartupError;
 
 /// Runs the daemon to its end; the program `nbappsd`.
 #[must_use]
@@ -40,12 +40,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), StartError> {
+fn run(arguments: &Arguments) -> Result<(), StartupError> {
     let configuration = Configuration::load(arguments, |name| std::env::var(name).ok())
-        .map_err(|error| StartError::new(&error, error.hint()))?;
+        .map_err(|error| StartupError::new(&error, error.hint()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
-        StartError::new(
+        StartupError::new(
             format!("the threads cannot be started: {error}"),
             "raise the limit of processes (ulimit -u)",
         )

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::configuration::Configuration;
 use super::descriptors::Shares;
 use super::directory::DataDirectory;
-use super::error::StartError;
+use super::error::StartupError;
 use super::{logging, readiness};
 use crate::control::{ControlSocket, HostFacts, RequestHandler, group_id};
 use crate::database::Location;
@@ -24,7 +24,7 @@ use crate::supervisor::logs::LogFiles;
 use crate::supervisor::{Supervisor, SupervisorOptions};
 
 /// Runs the daemon until it is told to end.
-pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> {
+pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError> {
     let started_at = crate::protocol::now();
     let shares = Shares::raise(configuration.gateway.max_connections);
     shares.check()?;
@@ -35,12 +35,12 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     let shutdown = CancellationToken::new();
     watch_signals(shutdown.clone())?;
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
-    let gateway = gateway.map_err(|error| StartError::new(&error, error.hint()))?;
+    let gateway = gateway.map_err(|error| StartupError::new(&error, error.hint()))?;
     let group = configuration.socket_group.as_deref().map(group_id).transpose();
     let group =
-        group.map_err(|error| StartError::new(error, "make the group, or leave --socket-group out"))?;
+        group.map_err(|error| StartupError::new(error, "make the group, or leave --socket-group out"))?;
     let socket = ControlSocket::bind(&configuration.socket, group, shares.control);
-    let socket = socket.map_err(|error| StartError::new(&error, error.hint()))?;
+    let socket = socket.map_err(|error| StartupError::new(&error, error.hint()))?;
 
     let listen = gateway.local_addr();
     let main_url =
@@ -48,7 +48,7 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartError> 
     let opened =
         Box::pin(Supervisor::open(supervisor_options(&configuration, &main_url, logs.clone()))).await;
     let (supervisor, root) =
-        opened.map_err(|error| StartError { sentence: error.sentence, hint: error.hint })?;
+        opened.map_err(|error| StartupError { sentence: error.sentence, hint: error.hint })?;
     if let Some(root) = root {
         show_root(&configuration.data_directory, &root);
     }
@@ -91,13 +91,14 @@ fn within(mut configuration: Configuration, shares: &Shares) -> Configuration {
     configuration
 }
 
-fn open_logs(configuration: &Configuration, most_open: usize) -> Result<Arc<LogFiles>, StartError> {
+fn open_logs(configuration: &Configuration, most_open: usize) -> Result<Arc<LogFiles>, StartupError> {
     let directory = configuration.data_directory.join("logs");
     let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files, most_open);
-    let logs = logs.map_err(|error| StartError::new(error, "check the permissions of the data directory"))?;
+    let logs =
+        logs.map_err(|error| StartupError::new(error, "check the permissions of the data directory"))?;
     let logs = Arc::new(logs);
     logging::begin(&configuration.log_level, configuration.log_format, logs.clone()).map_err(|error| {
-        StartError::new(error, "give --log-level info, or a filter such as nbapps=debug,info")
+        StartupError::new(error, "give --log-level info, or a filter such as nbapps=debug,info")
     })?;
     Ok(logs)
 }
@@ -136,8 +137,9 @@ fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
 }
 
 /// The first SIGTERM or SIGINT ends the daemon in order, the second at once.
-fn watch_signals(shutdown: CancellationToken) -> Result<(), StartError> {
-    let failed = |error| StartError { sentence: format!("signals cannot be received: {error}"), hint: None };
+fn watch_signals(shutdown: CancellationToken) -> Result<(), StartupError> {
+    let failed =
+        |error| StartupError { sentence: format!("signals cannot be received: {error}"), hint: None };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     // Whoever writes past the limit of file sizes is told so by the write: by default the signal would end

@@ -30,11 +30,11 @@ Examples:
   nbapps daemon stop")]
 pub(crate) struct Daemon {
     #[command(subcommand)]
-    command: Command,
+    command: DaemonCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DaemonCommand {
     /// Run the daemon here, in the foreground
     Run {
         /// Options of nbappsd; see: nbappsd --help
@@ -68,7 +68,7 @@ impl Daemon {
     /// Whether it replaces this process instead of talking to a daemon: then no runtime is needed.
     pub(crate) fn run_in_place(self, context: &Context) -> Result<Result<(), Self>, CliError> {
         match self.command {
-            Command::Run { arguments } => replace_process(context, arguments).map(Ok),
+            DaemonCommand::Run { arguments } => replace_process(context, arguments).map(Ok),
             command => Ok(Err(Self { command })),
         }
     }
@@ -76,11 +76,11 @@ impl Daemon {
     /// Does what was asked.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {
-            Command::Run { arguments } => replace_process(context, arguments),
-            Command::Start { timeout, arguments } => start(context, timeout, arguments).await,
-            Command::Stop { timeout } => stop(context, timeout).await,
-            Command::Status => status(context).await,
-            Command::DialStdio => dial::run(context).await,
+            DaemonCommand::Run { arguments } => replace_process(context, arguments),
+            DaemonCommand::Start { timeout, arguments } => start(context, timeout, arguments).await,
+            DaemonCommand::Stop { timeout } => stop(context, timeout).await,
+            DaemonCommand::Status => status(context).await,
+            DaemonCommand::DialStdio => dial::run(context).await,
         }
     }
 }

@@ -20,11 +20,11 @@ Examples:
   nbapps operation wait $(nbapps create crm --no-wait -o json | jq -r .operation)")]
 pub(crate) struct Operation {
     #[command(subcommand)]
-    command: Command,
+    command: OperationCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum OperationCommand {
     /// List the operations under way and the last that ended
     #[command(visible_alias = "ls")]
     List,
@@ -50,14 +50,14 @@ impl Operation {
     /// Prints the operations.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let bounded = match &self.command {
-            Command::Wait { timeout, .. } => Some(context.within(*timeout)),
-            Command::List | Command::Show { .. } => None,
+            OperationCommand::Wait { timeout, .. } => Some(context.within(*timeout)),
+            OperationCommand::List | OperationCommand::Show { .. } => None,
         };
         let context = bounded.as_ref().unwrap_or(context);
         let client = context.connect().await?;
         let console = &context.console;
         match self.command {
-            Command::List => {
+            OperationCommand::List => {
                 let list = context.ask::<OperationListMethod>(&client, Nothing {}).await?.operations;
                 if list.is_empty() && console.is_for_people() {
                     console.note("no operation is under way, and none has ended lately");
@@ -66,12 +66,12 @@ impl Operation {
                 let wide = console.format == Format::Wide;
                 console.list(&list, |operation| operation.id.as_str(), || columns(&list, wide))
             }
-            Command::Show { id } => {
+            OperationCommand::Show { id } => {
                 let request = OneOperation { id, wait: Wait::default() };
                 let shown = context.ask::<OperationGet>(&client, request).await?;
                 console.show(&shown, &shown.id, || details(&shown))
             }
-            Command::Wait { id, timeout } => {
+            OperationCommand::Wait { id, timeout } => {
                 let subject = id.clone();
                 let wait = Wait { wait: true, timeout_ms: values::milliseconds(timeout) };
                 let request = OneOperation { id, wait };
