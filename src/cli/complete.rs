@@ -1,8 +1,8 @@
-//! Tab completion that knows the applications.
+//! Tab completion, with the IDs of applications.
 //!
-//! A shell runs `nbapps` itself to complete a command line; [`answer`] sees that and answers
-//! before anything else starts. Names come from the running daemon within 50 ms or not at all,
-//! and no daemon is ever started for them.
+//! A shell runs `nbapps` itself to complete a command line; [`answer`] recognizes that and answers before
+//! anything else starts. IDs come from the running daemon within 50 ms or not at all, and completion never
+//! starts a daemon.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -26,18 +26,18 @@ use crate::protocol::{
     Request, RequestId, State,
 };
 
-/// The variable by which a shell asks for completion.
+/// The variable that a shell sets to request completion.
 const VARIABLE: &str = "NBAPPS_COMPLETE";
 
-/// How long the daemon has. Who presses Tab does not wait.
+/// How long the daemon may take: nobody waits for the tab key.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Answers a shell that asks for completion, and ends the process. Does nothing otherwise.
+/// Answers a shell that requests completion, and exits. Does nothing otherwise.
 pub(crate) fn answer() {
     CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
 }
 
-/// The script that makes a shell ask.
+/// The script that makes a shell request completion.
 pub(crate) fn registration(shell: &str) -> io::Result<String> {
     let shells = Shells::builtins();
     let shell = shells.completer(shell).ok_or_else(|| io::Error::other(format!("{shell} is not known")))?;
@@ -47,11 +47,11 @@ pub(crate) fn registration(shell: &str) -> io::Result<String> {
     Ok(script.trim().replace(ZSH_REGISTERS, ZSH_REGISTERS_OR_COMPLETES) + "\n")
 }
 
-/// How the script for zsh ends.
+/// The end of the script for zsh.
 const ZSH_REGISTERS: &str = "compdef _clap_dynamic_completer_nbapps nbapps";
 
-/// As a file in `fpath` the script is itself the first completion: registering alone would leave
-/// the first press of the tab key without an answer.
+/// As a file in `fpath`, the script itself runs for the first completion: without this line the first press
+/// of the tab key would only register it.
 const ZSH_REGISTERS_OR_COMPLETES: &str = "\
 if [[ ${funcstack[1]} == _nbapps ]]; then
     compdef _clap_dynamic_completer_nbapps nbapps
@@ -60,7 +60,7 @@ else
     compdef _clap_dynamic_completer_nbapps nbapps
 fi";
 
-/// The limits, each as far as its value.
+/// Completes the names of limits, up to the value.
 pub(crate) fn limits() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let all = Limit::ALL.map(|limit| format!("{}=", limit.name()));
@@ -68,32 +68,32 @@ pub(crate) fn limits() -> ArgValueCompleter {
     })
 }
 
-/// Any application.
+/// Completes all applications.
 pub(crate) fn existing() -> ArgValueCompleter {
     applications(|_, _| true)
 }
 
-/// Those that are not running.
+/// Completes applications that are not running.
 pub(crate) fn startable() -> ArgValueCompleter {
     applications(|_, state| state != State::Running)
 }
 
-/// Those that can be stopped: not the main one, and not those that are.
+/// Completes applications that can be stopped: not the main one, and not stopped ones.
 pub(crate) fn stoppable() -> ArgValueCompleter {
     applications(|id, state| id != "main" && state != State::Stopped)
 }
 
-/// Those that can be deleted.
+/// Completes applications that can be deleted.
 pub(crate) fn deletable() -> ArgValueCompleter {
     applications(|id, _| id != "main")
 }
 
-/// Those that are deleted and can be brought back.
+/// Completes deleted applications that can be undeleted.
 pub(crate) fn deleted() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| candidates(current, true, |_, _| true))
 }
 
-/// Operations under way or ended lately.
+/// Completes running operations and those that ended lately.
 pub(crate) fn operations() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let list = ask::<OperationListMethod>(Nothing {});
@@ -136,8 +136,8 @@ fn begins(text: &str, current: &OsStr) -> bool {
     current.to_str().is_some_and(|current| text.starts_with(current))
 }
 
-/// Asks the daemon that the command line, the environment or the default names. The thread is left
-/// behind when it takes too long; the process ends soon.
+/// Queries the daemon that the command line, the environment or the default names. A thread that takes too long
+/// is left behind: the process ends soon.
 fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
     let socket = socket(std::env::args().collect(), std::env::var_os("NBAPPS_SOCKET").map(PathBuf::from))?;
     let params = serde_json::to_value(params).ok()?;
@@ -146,7 +146,7 @@ fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
     serde_json::from_str(answer.recv_timeout(PATIENCE).ok()?.ok()?.get()).ok()
 }
 
-/// The socket to ask, or none when the daemon is on another machine: that takes too long.
+/// The socket to query; `None` when the daemon is on another machine, which takes too long.
 fn socket(line: Vec<String>, environment: Option<PathBuf>) -> Option<PathBuf> {
     let mut words = line.iter();
     let mut chosen = None;
@@ -162,7 +162,7 @@ fn socket(line: Vec<String>, environment: Option<PathBuf>) -> Option<PathBuf> {
     Some(chosen.or(environment).unwrap_or_else(paths::default_socket))
 }
 
-/// Greets and asks in one go, and reads until the second answer.
+/// Sends the greeting and the request together, and reads until the second response.
 fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result<Box<RawValue>> {
     let hello = Hello { client: "nbapps completion".to_owned(), protocol: PROTOCOL_VERSION };
     let requests = [(HostHello::NAME, serde_json::to_value(hello)?), (method, params)];

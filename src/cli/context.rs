@@ -1,4 +1,4 @@
-//! What every command is given: the global options, the way to the daemon, and the console.
+//! The context of every command: the global options, the connection to the daemon, and the console.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::client::{Address, Client, ClientError, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method};
 use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
 
-/// How long a daemon may take to answer what needs no work.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a daemon may take to answer a request that needs no work.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much longer than the daemon we wait: it is the one that says what timed out.
+/// How much longer than the daemon a command waits: the daemon knows what timed out.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Options of every command.
@@ -53,7 +53,7 @@ pub(crate) struct GlobalOptions {
     pub(crate) quiet: bool,
 }
 
-/// What every command is given. Cheap to clone.
+/// The context of a command. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) options: Arc<GlobalOptions>,
@@ -61,15 +61,15 @@ pub(crate) struct Context {
     bound: Option<Arc<Bound>>,
 }
 
-/// The command's `--timeout`, which holds for the way to the daemon and its work together.
+/// The deadline of `--timeout`, for connecting to the daemon and its work together.
 #[derive(Debug)]
 struct Bound {
     begun: Instant,
     timeout: Duration,
-    /// How long the way to the daemon took, in milliseconds.
+    /// How long connecting to the daemon took, in milliseconds.
     spent_ms: AtomicU64,
-    /// Whether the daemon let a time pass in which it should have said that time is over: then no
-    /// other request is waited for.
+    /// Whether the daemon did not report a timeout by the time it should have: then no other request is waited
+    /// for.
     silent: AtomicBool,
 }
 
@@ -81,7 +81,7 @@ impl Bound {
 
 impl Context {
     pub(crate) fn new(mut options: GlobalOptions) -> Self {
-        // An option that says where the daemon is beats the environment.
+        // An option that names the daemon overrides the environment.
         if options.host.is_none() && options.socket.is_none() {
             options.socket =
                 std::env::var_os("NBAPPS_SOCKET").filter(|path| !path.is_empty()).map(Into::into);
@@ -90,7 +90,7 @@ impl Context {
         Self { options: Arc::new(options), console, bound: None }
     }
 
-    /// Where the daemon is.
+    /// The address of the daemon.
     pub(crate) fn address(&self) -> Address {
         match (&self.options.host, &self.options.socket) {
             (Some(host), _) => host.clone(),
@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    /// Whether a daemon may be started: only the default one, and only if nobody forbids it.
+    /// Whether a daemon may be started: only the default one, and unless that is turned off.
     fn may_start(&self) -> bool {
         let forbidden = matches!(
             std::env::var("NBAPPS_AUTOSTART").as_deref().map(str::trim),
@@ -127,7 +127,7 @@ impl Context {
         self.connect_alone().await.map(Arc::new)
     }
 
-    /// The same for a command that takes so long at most, from now on.
+    /// The context with a deadline, `timeout` from now.
     pub(crate) fn within(&self, timeout: Duration) -> Self {
         let bound = Bound {
             begun: Instant::now(),
@@ -138,13 +138,13 @@ impl Context {
         Self { bound: Some(Arc::new(bound)), ..self.clone() }
     }
 
-    /// How much of the command's time is left.
+    /// The time until the deadline.
     pub(crate) fn remaining(&self) -> Duration {
         self.bound.as_ref().map_or(Duration::MAX, |bound| bound.remaining())
     }
 
-    /// Connects to the daemon, for a stream that takes the connection for itself. Starts a daemon
-    /// where that is allowed, and says so.
+    /// Connects to the daemon, for a stream that owns the connection. Starts a daemon if that is allowed, and
+    /// says so.
     pub(crate) async fn connect_alone(&self) -> Result<Client, CliError> {
         match self.connect_only().await {
             Err(CliError::Client(error)) if error.is_absent() && self.may_start() => {}
@@ -162,13 +162,13 @@ impl Context {
         Ok(client)
     }
 
-    /// Connects to the daemon that is there, and starts none.
+    /// Connects to a running daemon, and starts none.
     pub(crate) async fn connect_only(&self) -> Result<Client, CliError> {
         let connected = Client::connect_within(&self.address(), self.remaining()).await;
         self.connected(connected.map_err(CliError::from))
     }
 
-    /// Notes how long the way to the daemon took, and whether that was the command's whole time.
+    /// Notes how long connecting took, and whether that used up the command's time.
     pub(crate) fn connected<T>(&self, connected: Result<T, CliError>) -> Result<T, CliError> {
         let Some(bound) = &self.bound else { return connected };
         bound.spent_ms.store(milliseconds(bound.begun.elapsed()), Ordering::Relaxed);
@@ -183,17 +183,17 @@ impl Context {
         }
     }
 
-    /// Calls a method that is answered at once.
+    /// Calls a method that answers at once.
     pub(crate) async fn ask<M: Method>(
         &self,
         client: &Client,
         params: M::Params,
     ) -> Result<M::Result, CliError> {
-        let patience = PATIENCE.min(self.remaining().saturating_add(GRACE));
+        let patience = REQUEST_TIMEOUT.min(self.remaining().saturating_add(GRACE));
         within(patience, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
     }
 
-    /// Asks for the applications, all pages of them.
+    /// Lists the applications, all pages.
     pub(crate) async fn list(
         &self,
         client: &Client,
@@ -207,7 +207,7 @@ impl Context {
         .await
     }
 
-    /// Asks for the applications as far as a table shows them, all pages of them.
+    /// Lists the summaries of the applications, all pages.
     pub(crate) async fn summaries(
         &self,
         client: &Client,
@@ -221,7 +221,7 @@ impl Context {
         .await
     }
 
-    /// Calls a method that takes its time, and shows on a terminal how far it has come.
+    /// Calls a method that takes longer, and shows its progress on a terminal.
     pub(crate) async fn work<M: Method>(
         &self,
         client: &Client,
@@ -233,7 +233,7 @@ impl Context {
         let call = client.call_with_progress::<M>(params, |progress| spinner.update(&progress));
         let patience = match wait.wait {
             true => Duration::from_millis(wait.timeout_ms).saturating_sub(self.spent()).saturating_add(GRACE),
-            false => PATIENCE,
+            false => REQUEST_TIMEOUT,
         };
         let unanswered = format!("the daemon did not answer {} for {subject}", M::NAME);
         if self.bound.as_ref().is_some_and(|bound| bound.silent.load(Ordering::Relaxed)) {
@@ -246,14 +246,14 @@ impl Context {
         answered
     }
 
-    /// How much of the command's time the way to the daemon took.
+    /// The part of the command's time that connecting took.
     fn spent(&self) -> Duration {
         let spent = self.bound.as_ref().map(|bound| bound.spent_ms.load(Ordering::Relaxed));
         Duration::from_millis(spent.unwrap_or_default())
     }
 }
 
-/// What is on all pages, each of which names what the next one is behind.
+/// Collects all pages of a list; each page names where the next one begins.
 async fn all_pages<T>(
     mut page: impl AsyncFnMut(Option<AppId>) -> Result<(Vec<T>, Option<AppId>), CliError>,
 ) -> Result<Vec<T>, CliError> {

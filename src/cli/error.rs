@@ -1,4 +1,4 @@
-//! Why a command failed, with which exit code.
+//! The errors of commands, with their exit codes.
 
 use std::io;
 
@@ -10,13 +10,13 @@ use crate::protocol::RpcError;
 /// An error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// The daemon said no, or could not be talked to.
+    /// The daemon answered with an error, or could not be reached.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// No daemon answered and none could be started.
+    /// No daemon answered, and none could be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The command line cannot be used in a way that clap does not see.
+    /// The command line is wrong in a way that clap does not detect.
     #[error("{message}")]
     Usage {
         /// What is wrong.
@@ -27,15 +27,15 @@ pub(crate) enum CliError {
     /// A confirmation is missing.
     #[error("{message}")]
     Refused {
-        /// What was not done.
+        /// What was refused.
         message: String,
         /// What to do.
         hint: Option<String>,
     },
-    /// It did not end in the time allowed.
+    /// The command timed out.
     #[error("{message}")]
     TimedOut {
-        /// What was waited for.
+        /// What timed out.
         message: String,
         /// What to do.
         hint: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) enum CliError {
     /// A file or a terminal failed.
     #[error("{what}: {error}")]
     Io {
-        /// What was tried, on what.
+        /// The operation, and on what.
         what: String,
         /// What went wrong.
         error: io::Error,
@@ -51,23 +51,23 @@ pub(crate) enum CliError {
     /// Standard output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
-    /// Who read our output has gone, and needs no more of it.
+    /// The reader of the output has closed it, and needs no more.
     #[error("the output was closed")]
     ClosedPipe,
-    /// What there is to say has been said, for one application after the other.
+    /// The errors have been printed, one for each application.
     #[error("not everything could be done")]
     Reported(Exit),
 }
 
 impl CliError {
-    /// A wrong usage.
+    /// An error of the command line.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: Some(hint.into()) }
     }
 
-    /// Work of the daemon that was not waited for any longer.
+    /// An operation of the daemon that the command no longer waits for.
     pub(crate) fn timed_out(message: impl Into<String>) -> Self {
-        let hint = Some("see what is under way with: nbapps operation list".to_owned());
+        let hint = Some("list the running operations with: nbapps operation list".to_owned());
         Self::TimedOut { message: message.into(), hint }
     }
 

@@ -1,33 +1,33 @@
-//! The exit codes of `nbapps`. Scripts rely on them: they stay.
+//! The exit codes of `nbapps`. Scripts rely on them: they never change.
 
 use std::process::ExitCode;
 
 use crate::protocol::ErrorKind;
 
-/// How a command ended.
+/// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// What was asked for is done.
+    /// The command succeeded.
     Done = 0,
-    /// It failed.
+    /// The command failed.
     Failed = 1,
-    /// The command line, or a value in it, cannot be used.
+    /// The command line, or a value in it, is invalid.
     Usage = 2,
-    /// No daemon can be talked to.
+    /// No daemon can be reached.
     Unreachable = 3,
-    /// There is no such application or operation.
+    /// The application or operation does not exist.
     NotFound = 4,
-    /// It exists already, or its state is in conflict with the command.
+    /// The application exists already, or its state conflicts with the command.
     Conflict = 5,
-    /// It did not end in time; it goes on.
+    /// The command timed out; the operation goes on.
     TimedOut = 6,
-    /// Refused: a confirmation, a precondition or a permission is missing.
+    /// A confirmation, a precondition or a permission is missing.
     Refused = 7,
 }
 
 impl Exit {
-    /// Every code with its meaning, for help and manual pages.
+    /// All codes with their meanings, for help and manual pages.
     pub(crate) const MEANINGS: &'static str = "  0  done
   1  failed
   2  wrong usage
@@ -37,9 +37,9 @@ impl Exit {
   6  timed out; the operation goes on
   7  refused: confirmation, precondition or permission missing";
 
-    /// How grave it is when several commands end differently: the graver, the less an operator
-    /// could have known before.
-    const fn gravity(self) -> u8 {
+    /// The severity, for several commands that end differently: the higher, the less an operator could have
+    /// expected it.
+    const fn severity(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Usage => 1,
@@ -52,12 +52,12 @@ impl Exit {
         }
     }
 
-    /// The gravest of several.
+    /// The most severe of several codes.
     pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
-        exits.into_iter().max_by_key(|exit| exit.gravity()).unwrap_or(Self::Done)
+        exits.into_iter().max_by_key(|exit| exit.severity()).unwrap_or(Self::Done)
     }
 
-    /// The code for an error the daemon answered with.
+    /// The code for an error of the daemon.
     pub(crate) const fn of_kind(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::InvalidParams

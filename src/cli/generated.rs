@@ -1,8 +1,8 @@
-//! The files at the top level that follow from our types: `completions/` and `man/`.
+//! Generates the files in `completions/` and `man/` from the types of the command line and the protocol.
 //!
-//! The test fails when one of them is stale; `UPDATE_GENERATED=1 cargo test --lib generated`
-//! writes them anew. This is a test so that the generator is not part of the command. It is the
-//! one place of this room that looks at the daemon's command line, for that command's page.
+//! The test fails when a file is stale; `UPDATE_GENERATED=1 cargo test --lib generated` writes it. This is a
+//! test so that the generator is not part of the command. It is the one place in this room that uses the
+//! daemon's command line, for the daemon's page.
 
 mod protocol_page;
 
@@ -16,7 +16,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::{Cli, complete};
 use crate::daemon::arguments::Arguments;
 
-/// The name of the whole, as it stands in the middle of each page's head.
+/// The name of the manual, in the middle of each page's header.
 const MANUAL: &str = "nbapps manual";
 
 /// Every generated file with its content.
@@ -38,7 +38,7 @@ fn source() -> String {
     format!("nbapps {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The pages of a command and of all below it.
+/// The pages of a command and its subcommands.
 fn pages(command: &clap::Command, files: &mut BTreeMap<PathBuf, String>) {
     let man = Man::new(command.clone()).manual(MANUAL).source(source());
     insert(files, &man);
@@ -56,7 +56,7 @@ fn insert(files: &mut BTreeMap<PathBuf, String>, man: &Man) {
     files.insert(Path::new("man").join(man.get_filename()), page);
 }
 
-/// What follows the options are examples and tables, whose lines must not be joined.
+/// Keeps the lines of the examples and tables after the options from being joined.
 fn verbatim_examples(page: &str) -> String {
     match page.split_once(".SH EXTRA\n") {
         None => page.to_owned(),

@@ -1,4 +1,4 @@
-//! Commands on several applications: at the same time, each for itself, and each reported.
+//! Runs a command on several applications concurrently, and reports each result.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,18 +11,17 @@ use super::error::CliError;
 use super::exit::Exit;
 use crate::protocol::AppId;
 
-/// How many are worked on at the same time.
+/// The most applications at a time.
 const AT_ONCE: usize = 16;
 
-/// What came of several applications, in the order they were given.
+/// The results for several applications, in the order of the command line.
 #[derive(Debug)]
 pub(crate) struct Results<T> {
     done: Vec<T>,
     failed: Vec<CliError>,
 }
 
-/// Does `work` for each of `ids`; one that fails does not stop the others. An ID that was given
-/// twice is worked on once.
+/// Runs `work` for each of `ids`. A failure does not stop the others, and duplicate IDs count once.
 pub(crate) async fn each<T, F>(ids: &[AppId], work: impl Fn(AppId) -> F) -> Results<T>
 where
     T: Send + 'static,
@@ -34,7 +33,7 @@ where
     for (position, id) in ids.iter().filter(|id| seen.insert(*id)).enumerate() {
         let (turns, work) = (Arc::clone(&turns), work(id.clone()));
         tasks.spawn(async move {
-            // The semaphore is never closed; without a turn, the work is done all the same.
+            // The semaphore is never closed; without a permit the work would run all the same.
             let _turn = turns.acquire().await;
             (position, work.await)
         });
@@ -64,7 +63,7 @@ where
 }
 
 impl<T> Results<T> {
-    /// Prints what was done with `print`, then each failure, and gives the worst.
+    /// Prints the results with `print`, then each failure, and returns the most severe one.
     pub(crate) fn report(
         mut self,
         context: &Context,
@@ -74,7 +73,7 @@ impl<T> Results<T> {
             print(&self.done)?;
         }
         if self.done.is_empty() && self.failed.len() == 1 {
-            // A single one: its error is the command's.
+            // The error of a single application is the command's.
             return self.failed.pop().map_or(Ok(()), Err);
         }
         for error in &self.failed {

@@ -1,9 +1,8 @@
-//! The operator's side: the command `nbapps`.
+//! The command `nbapps`.
 //!
-//! [`main`] reads the command line, runs the command, and turns its end into an exit code
-//! (`exit.rs`). Each command is a file in `commands/`; what it prints goes through `output/`;
-//! `context.rs` is what every command is given. Nothing is set up that the command does not use:
-//! completion answers before a runtime exists, and one thread is enough for the rest.
+//! [`main`] parses the command line, runs the command, and returns its exit code (`exit.rs`). Each command
+//! is a file in `commands/`, prints through `output/`, and gets a context (`context.rs`). Only what a command
+//! needs is set up: completion answers before a runtime exists, and the others use one thread.
 
 mod commands;
 mod complete;
@@ -30,7 +29,7 @@ use context::{Context, GlobalOptions};
 use error::CliError;
 use exit::Exit;
 
-/// Look after many data applications in one host process
+/// Manage many data applications in one host process
 ///
 /// nbapps talks to the daemon nbappsd over its control socket. With no daemon at the default
 /// socket, it starts one in the background and says so.
@@ -99,15 +98,14 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Runs the command that the process was started with, and gives its exit code.
+/// Runs the command of the process's command line, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output and is no error; where it cannot be printed, there is
-            // nobody to tell.
+            // Help goes to standard output and is not an error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
@@ -125,7 +123,7 @@ pub fn main() -> ExitCode {
     .into()
 }
 
-/// Runs a command, on a runtime only if it talks to a daemon.
+/// Runs a command, on a runtime only if it connects to a daemon.
 fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let command = match command {
         Command::Completions(completions) => return completions.run(context),
@@ -138,9 +136,9 @@ fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::Io { what: "the command could not be set up".to_owned(), error })?;
+        .map_err(|error| CliError::Io { what: "cannot start the runtime".to_owned(), error })?;
     let result = runtime.block_on(Box::pin(dispatch(command, context)));
-    // A read of standard input may be under way and cannot be taken back; it must not hold us.
+    // A read of standard input cannot be cancelled, and must not delay the exit.
     runtime.shutdown_background();
     result
 }

@@ -1,4 +1,4 @@
-//! Values on the command line: how the protocol's words and durations are read and offered.
+//! Parses the values of options: names of the protocol, durations, limits and secrets.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::CliError;
 use crate::protocol::{AppId, Limit, Wait};
 
-/// A parser that offers `words` and reads them as the protocol does.
+/// A parser for `words`, which the protocol parses.
 pub(crate) fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
@@ -32,12 +32,12 @@ pub(crate) const LOG_LEVELS: &[&str] = &["trace", "debug", "info", "warn", "erro
 pub(crate) const STATES: &[&str] =
     &["preparing", "initializing", "initialized", "running", "commanding", "stopped", "error", "not_found"];
 
-/// Reads an application's ID; the error says the rule.
+/// Parses an application's ID; the error states the rule.
 pub(crate) fn app_id(text: &str) -> Result<AppId, String> {
     AppId::parse(text).map_err(|error| format!("{error}; {}", crate::protocol::InvalidAppId::RULE))
 }
 
-/// Reads a duration of whole seconds, at least one.
+/// Parses a duration of at least one second.
 pub(crate) fn idle_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if duration.as_secs() == 0 {
@@ -46,7 +46,7 @@ pub(crate) fn idle_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// A limit and its value; `None` for that of all applications.
+/// A limit and its value; `None` for the limit of all applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenLimit {
     pub(crate) limit: Limit,
@@ -66,7 +66,7 @@ Set a limit, or take it back with NAME=default; may be given several times:
   rate                  requests in a second, or none for as many as come [none]
   database-connections  connections to its database [8; in a file or schema 4]";
 
-/// Reads `in-flight=64`; `default` takes a value back.
+/// Parses `in-flight=64`; the value `default` resets a limit.
 pub(crate) fn limit(text: &str) -> Result<GivenLimit, String> {
     let (name, value) = text.split_once('=').ok_or("give NAME=VALUE, such as in-flight=64")?;
     let limit = Limit::named(name).ok_or_else(|| {
@@ -80,7 +80,7 @@ pub(crate) fn limit(text: &str) -> Result<GivenLimit, String> {
     Ok(GivenLimit { limit, value })
 }
 
-/// Reads a point in time: so long ago (`10m`, `2h 30m`), or a time as in RFC 3339.
+/// Parses a time: a duration before now (`10m`, `2h 30m`), or a time of RFC 3339.
 pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
@@ -92,7 +92,7 @@ pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
         .ok_or_else(|| "give a duration such as 10m, or a time such as 2026-01-31T08:00:00Z".to_owned())
 }
 
-/// Options of commands that wait for an end.
+/// Options of commands that wait for their operation.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct WaitOptions {
     /// Return at once and print the operation's ID
@@ -105,7 +105,7 @@ pub(crate) struct WaitOptions {
 }
 
 impl WaitOptions {
-    /// The same for the protocol.
+    /// The options as parameters of the protocol.
     pub(crate) fn wait(&self) -> Wait {
         Wait { wait: !self.no_wait, timeout_ms: milliseconds(self.timeout) }
     }
@@ -116,19 +116,19 @@ impl WaitOptions {
     }
 }
 
-/// A duration in milliseconds; what is too long for the protocol is as long as it can say.
+/// A duration in milliseconds, at most the longest that the protocol can express.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Reads secrets from files, so that none stands on a command line. `-` is standard input, once.
+/// Reads secrets from files, so that none is on a command line. `-` is standard input, once.
 #[derive(Debug, Default)]
 pub(crate) struct SecretFiles {
     standard_input: Option<&'static str>,
 }
 
 impl SecretFiles {
-    /// The secret in `path`, which `option` named; without the line feed at its end.
+    /// Reads the secret in `path`, the value of `option`, without the line feed at its end.
     pub(crate) fn read(&mut self, option: &'static str, path: &Path) -> Result<String, CliError> {
         let mut text = String::new();
         let read = if path == Path::new("-") {

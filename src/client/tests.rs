@@ -244,10 +244,7 @@ async fn a_program_can_be_the_connection() {
     let mut command = Command::new("sh");
     command.args(["-c", "read line; exit 255"]);
     let error = Client::connect_through(command, "ssh://server").await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "no daemon can be reached at ssh://server: sh ended before a daemon answered"
-    );
+    assert_eq!(error.to_string(), "cannot reach a daemon at ssh://server: sh ended before a daemon answered");
 }
 
 /// A launch of a shell script in the daemon's place.

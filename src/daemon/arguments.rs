@@ -1,4 +1,4 @@
-//! The command line of `nbappsd`. Its manual page is generated from this type too.
+//! The command line of `nbappsd`; its manual page is generated from it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use clap::{Parser, ValueEnum, ValueHint};
 
 /// Run many data applications in one process
 ///
-/// nbappsd is the host: it keeps the applications, answers HTTP requests for them, and is managed
+/// nbappsd is the host: it runs the applications, answers HTTP requests for them, and is managed
 /// with nbapps over its control socket. It stays in the foreground. SIGTERM and SIGINT end it:
 /// requests are drained and applications stopped; a second signal ends it at once.
 ///
-/// Settings come from the configuration file, then the environment, then these options; the later
-/// is the stronger.
+/// Settings come from the configuration file, the environment and these options; the environment overrides the
+/// file, and options override both.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(name = "nbappsd", version, max_term_width = 100, args_override_self = true)]
 #[command(after_help = "\
@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Keep everything here [default: /var/lib/nbapps for root, else ~/.local/state/nbapps]
+    /// The data directory [default: /var/lib/nbapps for root, else ~/.local/state/nbapps]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 
@@ -59,25 +59,25 @@ pub struct Arguments {
     #[arg(long, value_name = "GROUP")]
     pub socket_group: Option<String>,
 
-    /// Listen here for HTTP [default: 127.0.0.1:13000]
+    /// The address to listen on for HTTP [default: 127.0.0.1:13000]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// How much to log: error, warn, info, debug, trace, or a filter such as nbapps=debug,info
+    /// What to log: error, warn, info, debug, trace, or a filter such as nbapps=debug,info
     /// [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 
-    /// How to log; auto is text on a terminal and JSON elsewhere [default: auto]
+    /// The log format; auto is text on a terminal and JSON elsewhere [default: auto]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
 }
 
-/// How the daemon writes its log.
+/// The log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,

@@ -1,6 +1,6 @@
-//! The daemon's configuration: the file, then the environment, then the command line; the later is
-//! the stronger. `settings.rs` reads each of the three into the same type; this puts them together
-//! and fills in what nobody said.
+//! The daemon's configuration, from the file, the environment and the command line. The environment overrides
+//! the file, and the command line overrides both. `settings.rs` parses each of the three into one type; this
+//! module merges them and fills in the defaults.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -15,30 +15,30 @@ use crate::database::{Location, ServerLimits};
 use crate::gateway::GatewayOptions;
 use crate::protocol::{Limit, LimitValues, RootUser};
 
-/// Everything the daemon needs to know to start.
+/// The configuration of the daemon, complete.
 #[derive(Debug, Clone)]
 pub struct Configuration {
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
-    /// Where everything is kept.
+    /// The data directory.
     pub data_directory: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
     /// The group that may use it, by name or number.
     pub socket_group: Option<String>,
-    /// How HTTP is listened to and what is allowed there.
+    /// The settings of the HTTP gateway.
     pub gateway: GatewayOptions,
-    /// Where the gateway is reached from outside; without one, where it listens.
+    /// The URL of the gateway from outside; its own address when absent.
     pub public_url: Option<String>,
     /// The main application's database.
     pub main_location: Location,
-    /// What the names of its tables begin with.
+    /// The prefix of its tables' names.
     pub table_prefix: String,
-    /// What may be asked of database servers.
+    /// The limits for each database server.
     pub server_limits: ServerLimits,
-    /// What each application may take of the host, where it was not given limits of its own.
+    /// The limits of applications that have none of their own.
     pub limits: LimitValues,
-    /// The root user of applications that are not given one.
+    /// The root user of applications that are created without one.
     pub root: RootUser,
     /// How long a deleted application's data is kept.
     pub keep_deleted: Duration,
@@ -46,7 +46,7 @@ pub struct Configuration {
     pub visit_timeout: Duration,
     /// What to log: a level, or a filter.
     pub log_level: String,
-    /// How to write it.
+    /// The log format.
     pub log_format: LogFormat,
     /// How large an application's log file grows before it is rotated, in bytes.
     pub log_file_size: u64,
@@ -55,7 +55,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Reads the file that is meant and the environment, and puts `arguments` on top.
+    /// Reads the configuration file and the environment, and applies `arguments`.
     pub fn load(
         arguments: &Arguments,
         variable: impl Fn(&str) -> Option<String>,
@@ -82,7 +82,7 @@ fn default_file(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
 }
 
 impl Settings {
-    /// Fills in what nobody said.
+    /// Fills in the defaults.
     fn complete(self, file: Option<PathBuf>) -> Result<Configuration, ConfigurationError> {
         let data_directory = absolute(self.data_dir.unwrap_or_else(paths::default_data_directory));
         let listen = self.listen.unwrap_or_else(|| {
@@ -141,19 +141,19 @@ impl Settings {
     }
 }
 
-/// Paths are told to clients and logged: they must mean the same everywhere.
+/// Makes a path absolute, because clients and the log get it.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The main application's database: as its URL says, in a schema where one is named.
+/// The main application's database, by URL and schema.
 fn main_location(
     url: Option<&str>,
     schema: Option<&str>,
     otherwise: PathBuf,
 ) -> Result<Location, ConfigurationError> {
     let location = match url {
-        // The text may hold a password: it is not repeated.
+        // The text may contain a password, so the error does not repeat it.
         Some(url) => Location::parse(url)
             .map_err(|error| ConfigurationError::value("database.url", error.to_string()))?,
         None => Location::Sqlite(otherwise),

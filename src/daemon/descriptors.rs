@@ -1,37 +1,37 @@
-//! How the file descriptors of the process are shared out.
+//! Divides the file descriptors of the process.
 //!
-//! The limit is raised as far as the system allows and read once. The control socket, the main
-//! application and the daemon's own files get theirs first, so that an operator can always look and
-//! stop something; the rest is for the connections of browsers and for databases.
+//! The limit is raised as far as the system allows. The control socket, the main application and the daemon's
+//! own files get their shares first, so that an operator can always use the daemon; the rest is for HTTP
+//! connections and for databases.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::error::StartupError;
 
-/// What the daemon needs at least: with fewer it would start, and no application would answer.
+/// The fewest descriptors that the daemon starts with: with fewer, no application could answer.
 const MIN_LIMIT: usize = 64;
 
-/// Of the daemon itself: standard streams, sockets that listen, locks, the runtime, directories that
-/// are open for a moment.
+/// Descriptors of the daemon itself: standard streams, listening sockets, locks, the runtime, and directories
+/// that are open briefly.
 const OWN: usize = 28;
 
-/// Of the main application: what its connections to a database file have open.
+/// Descriptors of the main application: its connections to a database file.
 const MAIN: usize = 12;
 
-/// Of this many descriptors, one is for the control socket.
+/// One in this many descriptors is for the control socket.
 const CONTROL_PART: usize = 16;
 const MIN_CONTROL: usize = 8;
 const MAX_CONTROL: usize = 512;
 
-/// Of this many, one is for log files.
+/// One in this many is for log files.
 const LOG_PART: usize = 16;
 const MIN_LOGS: usize = 4;
 const MAX_LOGS: usize = 64;
 
-/// Where a system names no limit.
+/// The limit to assume when the system has none.
 const UNLIMITED: usize = 1 << 20;
 
-/// So many descriptors for each.
+/// The shares of the process's file descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
     /// The process's limit.
@@ -40,15 +40,15 @@ pub(super) struct Shares {
     pub(super) control: usize,
     /// Log files.
     pub(super) logs: usize,
-    /// Connections of browsers and other clients of HTTP.
+    /// HTTP connections.
     pub(super) http: usize,
-    /// Database files other than the main application's, and what else comes and goes.
+    /// Databases other than the main application's, and short-lived files.
     pub(super) databases: usize,
 }
 
 impl Shares {
-    /// Raises the limit to what the process may have, and shares it out; at most `max_http`
-    /// descriptors are for HTTP.
+    /// Raises the limit as far as the system allows, and divides it; at most `max_http` descriptors are for
+    /// HTTP.
     pub(super) fn raise(max_http: usize) -> Self {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -57,10 +57,10 @@ impl Shares {
         Self::of(limit, max_http)
     }
 
-    /// Whether the daemon can work with so many.
+    /// Checks that the limit is high enough.
     ///
     /// # Errors
-    /// Says how many there are, and how many it takes.
+    /// Names the limit and the fewest descriptors that the daemon needs.
     pub(super) fn check(&self) -> Result<(), StartupError> {
         if self.limit >= MIN_LIMIT {
             return Ok(());

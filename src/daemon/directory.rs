@@ -1,4 +1,4 @@
-//! The data directory, and that it is one daemon's alone.
+//! The data directory, which the daemon locks for itself.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,17 +9,17 @@ use super::error::StartupError;
 
 const LOCK_FILE: &str = "nbappsd.lock";
 
-/// The data directory, held until this is dropped.
+/// The data directory, locked until this is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
-    /// The directory, which nobody can remove and make anew while it has anything in it.
+    /// The open directory, locked: it cannot be replaced while it has files in it.
     _directory: File,
-    /// The file in it that says whose it is; earlier versions lock that alone.
+    /// The file that names the process; earlier versions lock only this file.
     _lock: File,
 }
 
 impl DataDirectory {
-    /// Makes the directory where it is missing (for this user alone), and locks it.
+    /// Creates the directory if it is missing, for this user only, and locks it.
     pub(super) fn take(path: &Path) -> Result<Self, StartupError> {
         let failed = |error: io::Error| {
             StartupError::new(
@@ -36,12 +36,12 @@ impl DataDirectory {
             };
             StartupError::new(
                 format!("the data directory {} is in use by {holder}", path.display()),
-                "talk to that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
+                "look at that daemon with `nbapps daemon status`, or choose another directory with --data-dir",
             )
         };
         let file = path.join(LOCK_FILE);
         let directory = File::open(path).map_err(failed)?;
-        // Some network file systems lock no directories: there the file must do.
+        // Some network file systems cannot lock directories; then the file's lock must suffice.
         if let Err(TryLockError::WouldBlock) = directory.try_lock() {
             return Err(in_use(File::open(file).ok()));
         }

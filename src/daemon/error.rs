@@ -1,34 +1,34 @@
-//! Why the daemon does not start.
+//! The errors that keep the daemon from starting.
 
 use std::path::PathBuf;
 
-/// Why the configuration cannot be used.
+/// Why the configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
     /// The file cannot be read.
-    #[error("the configuration {} cannot be read: {error}", file.display())]
+    #[error("cannot read the configuration {}: {error}", file.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
         /// What went wrong.
         error: std::io::Error,
     },
-    /// The file says something that cannot be understood.
+    /// The file cannot be parsed.
     #[error("{}:{line}:{column}: {problem}", file.display())]
     Malformed {
-        /// Which file.
+        /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// What is wrong, with the key.
+        /// What is wrong, naming the key.
         problem: String,
     },
-    /// A value that cannot be used.
+    /// A value is invalid.
     #[error("{name}: {problem}")]
     Value {
-        /// The setting, as it is called where it was given.
+        /// The setting, by its name in the file, the environment or the command line.
         name: String,
         /// What is wrong with it.
         problem: String,
@@ -51,7 +51,7 @@ impl ConfigurationError {
     }
 }
 
-/// Why the daemon does not start: what was tried, on what, what went wrong, and what to do.
+/// Why the daemon does not start, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub(super) struct StartupError {

@@ -1,4 +1,4 @@
-//! The limits of all applications, as the file and the environment give them.
+//! Parses the limits of all applications from the file and the environment.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde::de::{Error, MapAccess, Visitor};
 use super::error::ConfigurationError;
 use crate::protocol::{Limit, LimitValues};
 
-/// Reads the table `[limits]`: `in_flight = 64`, `request_time = "30s"`, `body = "10MiB"`.
+/// Parses the table `[limits]`: `in_flight = 64`, `request_time = "30s"`, `body = "10MiB"`.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LimitValues, D::Error> {
     deserializer.deserialize_map(Table)
 }
 
-/// Reads `NBAPPS_LIMIT_IN_FLIGHT` and the like.
+/// Parses variables such as `NBAPPS_LIMIT_IN_FLIGHT`.
 pub(super) fn from_environment(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<LimitValues, ConfigurationError> {
@@ -29,7 +29,7 @@ pub(super) fn from_environment(
     Ok(values)
 }
 
-/// What it is called in the file.
+/// The name of a limit in the file.
 fn key(limit: Limit) -> String {
     limit.name().replace('-', "_")
 }

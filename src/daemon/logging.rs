@@ -1,4 +1,4 @@
-//! Logging: everything to stderr, and what belongs to an application to its own file too.
+//! Logging: everything to standard error, and the lines of an application to its own file, too.
 
 use std::fmt::Debug;
 use std::io::IsTerminal;
@@ -18,10 +18,13 @@ use crate::gateway::OnDemand;
 use crate::protocol::{AppId, LogLevel, LogLine};
 use crate::supervisor::logs::LogFiles;
 
-/// Begins to log. The error is what is wrong with the filter.
+/// Starts logging.
+///
+/// # Errors
+/// What is wrong with the filter.
 pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Result<(), String> {
     let filter = EnvFilter::try_new(level)
-        .map_err(|error| format!("\"{level}\" is no log level or filter: {error}"))?;
+        .map_err(|error| format!("\"{level}\" is not a log level or filter: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let text = match format {
         LogFormat::Text => true,
@@ -41,12 +44,12 @@ pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Res
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let message = panic.payload_as_str().unwrap_or("something that is not a text");
-        tracing::error!(place, "a part of the program broke off: {message}");
+        tracing::error!(place, "a task panicked: {message}");
     }));
     Ok(())
 }
 
-/// Sends what happens inside a span, or in an event, with a field `app` to that application's file.
+/// Writes events with a field `app`, their own or a span's, to that application's file.
 struct ApplicationLogs {
     files: Arc<LogFiles>,
 }
@@ -78,7 +81,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
                 && app.as_ref().is_none_or(|app| *app == of.app)
             {
                 app = Some(of.app.clone());
-                // What the event says itself comes first.
+                // The event's own fields come first.
                 fields.0.extend(of.fields.iter().cloned());
                 break;
             }
@@ -104,13 +107,12 @@ fn level(level: Level) -> LogLevel {
     }
 }
 
-/// Fields in their order, as JSON. Most requests log nothing: no more is made of their fields than
-/// is needed to keep them.
+/// Fields in their order, as JSON. Most requests log nothing, so storing their fields must be cheap.
 #[derive(Default)]
 struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    /// The application named by the field `app`. An ID that is none is left among the fields.
+    /// The application that the field `app` names. An invalid ID stays among the fields.
     fn take_app(&mut self) -> Option<AppId> {
         let at = self.0.iter().position(|(name, _)| *name == "app")?;
         let app = AppId::parse(self.0.get(at)?.1.as_str()?).ok()?;
@@ -118,7 +120,7 @@ impl Fields {
         Some(app)
     }
 
-    /// By name; of several with one name, the first.
+    /// The fields by name; of several with one name, the first.
     fn by_name(self) -> Map<String, Value> {
         let mut map = Map::new();
         for (name, value) in self.0 {
@@ -128,7 +130,7 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        // A log line's own names must not come twice.
+        // Fields must not repeat the names of a log line's own keys.
         let name = match field.name() {
             "at" => "at_",
             "level" => "level_",

@@ -1,6 +1,5 @@
-//! The composition root: it reads the configuration, takes what must be the daemon's alone
-//! (directory, port, socket), builds the rooms below and hands them to each other, and ends them in
-//! the reverse order.
+//! The composition root of the daemon: reads the configuration, takes the resources that one daemon has for
+//! itself (directory, port, socket), starts the rooms below, and stops them in the reverse order.
 
 pub mod arguments;
 mod configuration;
@@ -22,7 +21,7 @@ use arguments::Arguments;
 pub use configuration::Configuration;
 use error::StartupError;
 
-/// Runs the daemon to its end; the program `nbappsd`.
+/// Runs the program `nbappsd`, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -33,7 +32,7 @@ pub fn main() -> ExitCode {
             if let Some(hint) = error.hint {
                 text.push_str(&format!("hint: {hint}\n"));
             }
-            // Nobody left to tell when stderr is closed.
+            // When standard error is closed, nobody can be told.
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::FAILURE
         }
@@ -46,7 +45,7 @@ fn run(arguments: &Arguments) -> Result<(), StartupError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         StartupError::new(
-            format!("the threads cannot be started: {error}"),
+            format!("cannot start the runtime: {error}"),
             "raise the limit of processes (ulimit -u)",
         )
     })?;

@@ -1,4 +1,4 @@
-//! Telling whoever started the daemon how it is doing: systemd, or the command that started it.
+//! Notifies systemd, or the command that started the daemon, of the daemon's state.
 //!
 //! The protocol is sd_notify(3): datagrams of `NAME=value` to the socket in `NOTIFY_SOCKET`.
 
@@ -7,8 +7,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Tells a state such as `READY=1`, if anybody asked to be told.
-pub(super) fn tell(state: &str) {
+/// Sends a state such as `READY=1`, if `NOTIFY_SOCKET` is set.
+pub(super) fn notify(state: &str) {
     let Some(target) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let address = match target.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
@@ -20,10 +20,10 @@ pub(super) fn tell(state: &str) {
     });
     match sent {
         Ok(_) => {}
-        // Who only waited for the start listens no more.
+        // A command that only waited for the start no longer listens.
         Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => {
             tracing::debug!(%error, state, "nobody listens at NOTIFY_SOCKET");
         }
-        Err(error) => tracing::warn!(%error, state, "NOTIFY_SOCKET could not be told"),
+        Err(error) => tracing::warn!(%error, state, "cannot send to NOTIFY_SOCKET"),
     }
 }

@@ -1,4 +1,4 @@
-//! Settings as they are given, by the file, the environment or the command line: each says some.
+//! The settings of one source: the file, the environment or the command line. Each sets some of them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ use crate::database::Engine;
 use crate::gateway::Network;
 use crate::protocol::{LimitValues, RootUser};
 
-/// What one source says. The names are the keys of the file.
+/// The settings of one source. The fields are named as the keys of the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
@@ -32,10 +32,10 @@ pub(super) struct Settings {
     pub(super) root_user: RootUserSettings,
     pub(super) log: LogSettings,
     pub(super) gateway: GatewaySettings,
-    /// `[limits]`: those of every application that has none of its own.
+    /// `[limits]`: the limits of applications that have none of their own.
     #[serde(deserialize_with = "limits::read")]
     pub(super) limits: LimitValues,
-    /// NocoBase's `APP_HOST` and `APP_PORT`, which may be said one without the other.
+    /// NocoBase's `APP_HOST` and `APP_PORT`, either of which may be absent.
     #[serde(skip)]
     pub(super) app_host: Option<IpAddr>,
     #[serde(skip)]
@@ -74,7 +74,7 @@ pub(super) struct LogSettings {
     pub(super) files: Option<usize>,
 }
 
-/// `[gateway]`: what holds for all applications together.
+/// `[gateway]`: the limits of all applications together.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct GatewaySettings {
@@ -84,7 +84,7 @@ pub(super) struct GatewaySettings {
     pub(super) drain_timeout: Option<Span>,
 }
 
-/// A length of time as people write it: `30d`, `1h 30m`, `500ms`.
+/// A duration as people write it: `30d`, `1h 30m`, `500ms`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Span(pub(super) Duration);
@@ -95,7 +95,7 @@ impl TryFrom<String> for Span {
     fn try_from(text: String) -> Result<Self, String> {
         humantime::parse_duration(&text)
             .map(Self)
-            .map_err(|error| format!("\"{text}\" is no length of time such as 30d or 1h 30m: {error}"))
+            .map_err(|error| format!("\"{text}\" is not a duration such as 30d or 1h 30m: {error}"))
     }
 }
 
@@ -113,7 +113,7 @@ impl TryFrom<String> for Proxy {
 }
 
 impl DatabaseSettings {
-    /// These, and where they say nothing, the weaker ones. A schema belongs to its URL.
+    /// Fills in absent settings from `weaker`. A schema belongs to its URL.
     fn over(self, weaker: Self) -> Self {
         let (url, schema) = match self.url {
             Some(url) => (Some(url), self.schema),
@@ -142,7 +142,7 @@ impl From<RootUserSettings> for RootUser {
 }
 
 impl Settings {
-    /// What a TOML file says.
+    /// Parses a TOML file.
     pub(super) fn read(file: &Path) -> Result<Self, ConfigurationError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| ConfigurationError::Unreadable { file: file.to_owned(), error })?;
@@ -157,7 +157,7 @@ impl Settings {
         })
     }
 
-    /// What the environment says, in our variables and in NocoBase's. Ours are the stronger.
+    /// Reads the environment: this program's variables, which override NocoBase's.
     pub(super) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigurationError> {
@@ -181,7 +181,7 @@ impl Settings {
             keep_deleted: span(get, "NBAPPS_KEEP_DELETED")?,
             database: DatabaseSettings {
                 url: database_url(get)?,
-                // Of an engine without schemas it says nothing, as `DB_HOST` does not of SQLite.
+                // Ignored for engines without schemas, as `DB_HOST` is for SQLite.
                 schema: get("DB_SCHEMA").filter(|_| get("DB_DIALECT").as_deref() == Some("postgres")),
                 table_prefix: get("DB_TABLE_PREFIX"),
                 connections: parsed(get, "NBAPPS_DATABASE_CONNECTIONS", "a number from 1 on")?,
@@ -206,7 +206,7 @@ impl Settings {
         })
     }
 
-    /// What the command line says.
+    /// Reads the command line.
     pub(super) fn from_arguments(arguments: &Arguments) -> Self {
         let given = arguments.clone();
         Self {
@@ -219,9 +219,9 @@ impl Settings {
         }
     }
 
-    /// These, and where they say nothing, the weaker ones.
+    /// Fills in absent settings from `weaker`.
     pub(super) fn over(self, weaker: Self) -> Self {
-        // A weaker `listen` must not win over a stronger `APP_PORT`.
+        // A weaker `listen` must not override a stronger `APP_PORT`.
         let weaker_listen = weaker.listen.map(|listen| {
             SocketAddr::new(self.app_host.unwrap_or(listen.ip()), self.app_port.unwrap_or(listen.port()))
         });
@@ -260,7 +260,7 @@ impl Settings {
     }
 }
 
-/// The sentence with the key it is about, which the parser leaves to its picture of the line.
+/// The message with the key that it concerns, which the parser shows only in its excerpt of the line.
 fn problem(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().and_then(|span| {
         let start = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
@@ -317,9 +317,9 @@ fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFor
     }
 }
 
-/// `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` with what belongs to it: `DB_STORAGE` for
-/// SQLite; `DB_HOST`, `DB_PORT`, `DB_DATABASE`, `DB_USER` and `DB_PASSWORD` for a server. They stand
-/// in many an environment beside `DB_DIALECT=sqlite` and mean nothing to it.
+/// The database's URL: `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` with `DB_STORAGE` for SQLite, or with
+/// `DB_HOST`, `DB_PORT`, `DB_DATABASE`, `DB_USER` and `DB_PASSWORD` for a server. The latter are ignored beside
+/// `DB_DIALECT=sqlite`, where they are often set.
 fn database_url(variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigurationError> {
     if let Some(url) = variable("NBAPPS_DATABASE_URL") {
         return Ok(Some(url));

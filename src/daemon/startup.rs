@@ -1,7 +1,7 @@
-//! The order of starting and ending.
+//! Starts and stops the daemon.
 //!
-//! What can be refused comes first and costs nothing: the directory's lock, the port, the socket.
-//! Then the applications are opened, then requests are answered; ending goes the other way.
+//! The steps that can be refused at no cost come first: the directory's lock, the port, the socket. Then the
+//! applications are opened, and then requests are answered. Shutdown goes in the reverse order.
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,7 +23,7 @@ use crate::protocol::CreatedRootUser;
 use crate::supervisor::logs::LogFiles;
 use crate::supervisor::{Supervisor, SupervisorOptions};
 
-/// Runs the daemon until it is told to end.
+/// Runs the daemon until it is shut down.
 pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError> {
     let started_at = crate::protocol::now();
     let shares = Shares::raise(configuration.gateway.max_connections);
@@ -31,14 +31,14 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
     let configuration = within(configuration, &shares);
     let directory = DataDirectory::take(&configuration.data_directory)?;
     let logs = open_logs(&configuration, shares.logs)?;
-    tracing::debug!(?shares, "file descriptors are shared out");
+    tracing::debug!(?shares, "file descriptors are divided");
     let shutdown = CancellationToken::new();
     watch_signals(shutdown.clone())?;
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
     let gateway = gateway.map_err(|error| StartupError::new(&error, error.hint()))?;
     let group = configuration.socket_group.as_deref().map(group_id).transpose();
     let group =
-        group.map_err(|error| StartupError::new(error, "make the group, or leave --socket-group out"))?;
+        group.map_err(|error| StartupError::new(error, "create the group, or leave --socket-group out"))?;
     let socket = ControlSocket::bind(&configuration.socket, group, shares.control);
     let socket = socket.map_err(|error| StartupError::new(&error, error.hint()))?;
 
@@ -66,11 +66,11 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
     });
     let handler = Arc::new(RequestHandler::new(facts, supervisor.clone(), shutdown.clone()));
     let control = tokio::spawn(socket.serve(handler, shutdown.clone()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers");
-    readiness::tell("READY=1");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers requests");
+    readiness::notify("READY=1");
     gateway.run(supervisor.clone(), shutdown).await;
 
-    readiness::tell("STOPPING=1");
+    readiness::notify("STOPPING=1");
     let _ = starting.await;
     supervisor.shutdown().await;
     let _ = control.await;
@@ -80,7 +80,7 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
     Ok(())
 }
 
-/// Keeps HTTP and databases to their shares of file descriptors.
+/// Limits HTTP and databases to their shares of file descriptors.
 fn within(mut configuration: Configuration, shares: &Shares) -> Configuration {
     configuration.gateway.max_connections = shares.http;
     let main = match &configuration.main_location {
@@ -123,7 +123,7 @@ fn supervisor_options(
     }
 }
 
-/// An address that a browser on this machine can open: listening everywhere is no address.
+/// The address for a browser on this machine: loopback when the gateway listens on all addresses.
 fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
     if address.ip().is_unspecified() {
         let loopback: std::net::IpAddr = if address.is_ipv4() {
@@ -136,14 +136,13 @@ fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
     address
 }
 
-/// The first SIGTERM or SIGINT ends the daemon in order, the second at once.
+/// Shuts the daemon down on the first SIGTERM or SIGINT, and exits on the second.
 fn watch_signals(shutdown: CancellationToken) -> Result<(), StartupError> {
-    let failed =
-        |error| StartupError { sentence: format!("signals cannot be received: {error}"), hint: None };
+    let failed = |error| StartupError { sentence: format!("cannot receive signals: {error}"), hint: None };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // Whoever writes past the limit of file sizes is told so by the write: by default the signal would end
-    // the daemon, for the sake of one file. Once it was asked for, it ends nothing, listened to or not.
+    // SIGXFSZ would kill the daemon when one file exceeds the limit of file sizes. With a handler installed, once
+    // and for all, the write fails instead.
     let past_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     drop(signal(past_limit).map_err(failed)?);
     tokio::spawn(async move {
@@ -155,15 +154,15 @@ fn watch_signals(shutdown: CancellationToken) -> Result<(), StartupError> {
             if shutdown.is_cancelled() {
                 std::process::exit(130);
             }
-            tracing::info!(signal = name, "ending: requests are drained and applications stopped");
+            tracing::info!(signal = name, "shutting down: requests are drained and applications stopped");
             shutdown.cancel();
         }
     });
     Ok(())
 }
 
-/// Shows the main application's first user, once. Where nobody reads stderr the password goes into
-/// a file of its own, never into a log.
+/// Prints the main application's first user, once. Without a terminal the password goes into a file of its own,
+/// never into a log.
 fn show_root(data_directory: &Path, root: &CreatedRootUser) {
     let Some(password) = &root.password else { return };
     let CreatedRootUser { email, username, .. } = root;
@@ -185,10 +184,10 @@ fn show_root(data_directory: &Path, root: &CreatedRootUser) {
         .and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
-            tracing::info!(file = %file.display(), "the main application's root password was made: read it there, then remove the file")
+            tracing::info!(file = %file.display(), "the main application's root password was generated: read it in the file, then remove the file")
         }
         Err(error) => {
-            tracing::warn!(%error, "the main application's root password could not be kept: sign in with nbapps visit main --sign-in")
+            tracing::warn!(%error, "cannot write the main application's root password: sign in with nbapps visit main --sign-in")
         }
     }
 }

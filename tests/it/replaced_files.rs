@@ -126,5 +126,5 @@ fn no_right_to_the_socket_is_a_refusal() {
     let ran = environment.run(command);
     fs::remove_file(&program).unwrap();
     assert_eq!(ran.code, 7, "{}", ran.stderr);
-    assert!(ran.stderr.contains("may not use the socket"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not allowed to use the socket"), "{}", ran.stderr);
 }

@@ -1,4 +1,4 @@
-//! `nbapps completions`: what a shell needs to complete command lines.
+//! `nbapps completions`: prints the completion script of a shell.
 
 use clap::{Args, ValueEnum};
 

@@ -1,4 +1,4 @@
-//! `nbapps create`: an application with its database and its first user.
+//! `nbapps create`: creates an application with its database and its first user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "ID", value_parser = values::app_id, conflicts_with = "position")]
     id: Option<AppId>,
 
-    /// The name that people read [default: the ID]
+    /// The display name [default: the ID]
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
 
@@ -67,7 +67,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "POLICY", default_value = "auto", value_parser = values::word::<UpgradePolicy>(UPGRADE_POLICIES))]
     upgrade: UpgradePolicy,
 
-    /// Where it runs; this host knows "local"
+    /// Where it runs; this host supports "local"
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
 
@@ -75,22 +75,22 @@ pub(crate) struct Create {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     jwt_secret_file: Option<PathBuf>,
 
-    /// Succeed when there is an application of this ID already, and leave it as it is
+    /// Succeed when an application of this ID exists, and do not change it
     #[arg(long)]
     if_not_exists: bool,
 
-    /// Start it once it is made
+    /// Start it once it is created
     #[arg(long)]
     start: bool,
 
-    /// Check everything, make nothing, and say what would be made
+    /// Check everything, create nothing, and print what would be created
     #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     wait: WaitOptions,
 
-    // Their headings hold for all options after them, so they are the last.
+    // Their headings apply to all options after them, so they come last.
     #[command(flatten)]
     database: DatabaseOptions,
 
@@ -98,7 +98,7 @@ pub(crate) struct Create {
     admin: AdminOptions,
 }
 
-/// Which database it gets.
+/// The options for its database.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 struct DatabaseOptions {
@@ -106,7 +106,7 @@ struct DatabaseOptions {
     #[arg(long = "db", value_name = "MODE", default_value = "database", value_parser = values::word::<DatabaseMode>(DATABASE_MODES))]
     db: DatabaseMode,
 
-    /// The whole connection as a URL
+    /// The connection as a URL
     #[arg(
         long, value_name = "URL", value_hint = ValueHint::Url,
         env = "NBAPPS_DB_URL", hide_env_values = true,
@@ -150,16 +150,16 @@ struct DatabaseOptions {
     #[arg(long, value_name = "MODE", value_parser = ["disable", "prefer", "require", "verify-full"])]
     db_sslmode: Option<String>,
 
-    /// Make the database of a connection when it is missing
+    /// Create the database of a connection when it is missing
     #[arg(long)]
     create_database: bool,
 
-    /// What the names of its tables begin with
+    /// The prefix of its tables' names
     #[arg(long, value_name = "PREFIX")]
     db_prefix: Option<String>,
 }
 
-/// Who may do everything in it.
+/// The options for its first user.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "First user")]
 struct AdminOptions {
@@ -175,7 +175,7 @@ struct AdminOptions {
     #[arg(long, value_name = "NAME")]
     admin_username: Option<String>,
 
-    /// The name the first user is shown by
+    /// The first user's display name
     #[arg(long, value_name = "NAME")]
     admin_nickname: Option<String>,
 }
@@ -186,7 +186,7 @@ impl Create {
         let password = if self.database.ask_db_password {
             Some(console.ask_secret("Password of the database user: ")?)
         } else {
-            // It may stand in the environment for others than this command's connection.
+            // The variable may be meant for other connections than this command's.
             std::env::var("NBAPPS_DB_PASSWORD").ok().filter(|password| connection && !password.is_empty())
         };
         let mut files = SecretFiles::default();
@@ -229,7 +229,7 @@ impl Create {
         })
     }
 
-    /// Creates it and prints what was made.
+    /// Creates the application and prints the result.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let timeout = self.wait.timeout();
         let request = self.request(&context.console)?;
@@ -253,12 +253,12 @@ impl Create {
     }
 }
 
-/// What an operator does after this.
+/// The hint for the next step.
 fn next_step(created: &Created, waited: bool) -> String {
     let id = &created.application.id;
     match &created.operation {
-        _ if !created.created => format!("it was there already and was left as it is; see: nbapps show {id}"),
-        Some(operation) if !waited => format!("await it with: nbapps operation wait {operation}"),
+        _ if !created.created => format!("it exists already and was not changed; see: nbapps show {id}"),
+        Some(operation) if !waited => format!("wait for it with: nbapps operation wait {operation}"),
         _ if created.application.state == State::Running => {
             format!("open it, signed in, with: nbapps visit {id} --sign-in")
         }

@@ -1,4 +1,4 @@
-//! `nbapps daemon`: the daemon itself.
+//! `nbapps daemon`: runs, starts, stops and describes the daemon.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -17,8 +17,8 @@ use crate::client::{Address, Client, ClientError, paths, silent};
 use crate::protocol::methods::{HostInfoMethod, HostShutdown};
 use crate::protocol::{HostInfo, Nothing};
 
-/// How long the daemon may take to say what it is: that needs no work.
-const STATUS_PATIENCE: Duration = Duration::from_millis(1500);
+/// How long the daemon may take to answer `status`, which needs no work.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Run, start, stop and look at the daemon
 #[derive(Debug, Args)]
@@ -56,8 +56,7 @@ enum DaemonCommand {
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
         timeout: Duration,
     },
-    /// Say what the daemon is and where it keeps things; exits with 3 when none is running, or when
-    /// it does not answer
+    /// Describe the daemon; exits with 3 when none is running, or when it does not answer
     Status,
     /// Connect standard input and output with the control socket
     #[command(hide = true)]
@@ -65,7 +64,7 @@ enum DaemonCommand {
 }
 
 impl Daemon {
-    /// Whether it replaces this process instead of talking to a daemon: then no runtime is needed.
+    /// Runs `daemon run`, which replaces this process and needs no runtime; gives any other command back.
     pub(crate) fn run_in_place(self, context: &Context) -> Result<Result<(), Self>, CliError> {
         match self.command {
             DaemonCommand::Run { arguments } => replace_process(context, arguments).map(Ok),
@@ -73,7 +72,7 @@ impl Daemon {
         }
     }
 
-    /// Does what was asked.
+    /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {
             DaemonCommand::Run { arguments } => replace_process(context, arguments),
@@ -85,7 +84,7 @@ impl Daemon {
     }
 }
 
-/// Becomes `nbappsd`, so that signals and the terminal are its own.
+/// Replaces this process with `nbappsd`, which then gets the signals and the terminal.
 fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), CliError> {
     context.local_socket()?;
     let program = find_daemon()?;
@@ -94,16 +93,16 @@ fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), Cl
         command.arg("--socket").arg(socket);
     }
     let error = command.args(arguments).exec();
-    Err(CliError::Io { what: format!("{} could not be run", program.display()), error })
+    Err(CliError::Io { what: format!("cannot run {}", program.display()), error })
 }
 
-/// Says what the daemon is, or soon that it does not answer.
+/// Describes the daemon, or soon reports that it does not answer.
 async fn status(context: &Context) -> Result<(), CliError> {
     let address = context.address();
     let mut begun = Instant::now();
     let client = match &address {
-        Address::Socket(_) => Client::connect_within(&address, STATUS_PATIENCE).await?,
-        // `ssh` may ask for a password. Whether the daemon answers is found out at the other end.
+        Address::Socket(_) => Client::connect_within(&address, STATUS_TIMEOUT).await?,
+        // `ssh` may ask for a password. The other end checks whether the daemon answers.
         Address::Ssh(_) => {
             let client = Client::connect(&address).await?;
             begun = Instant::now();
@@ -111,7 +110,7 @@ async fn status(context: &Context) -> Result<(), CliError> {
         }
     };
     let info = client.call::<HostInfoMethod>(Nothing {});
-    match tokio::time::timeout_at(begun + STATUS_PATIENCE, info).await {
+    match tokio::time::timeout_at(begun + STATUS_TIMEOUT, info).await {
         Ok(info) => show(context, &info?),
         Err(_) => Err(silent(&address, begun.elapsed()).into()),
     }
@@ -139,7 +138,7 @@ async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -
     show(context, &info)
 }
 
-/// The data directory that the daemon's options name, for its output; else the default one.
+/// The data directory that the daemon's options name, else the default one; the daemon's output goes there.
 fn data_directory(arguments: &[OsString]) -> PathBuf {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -166,7 +165,7 @@ async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
         }
         other => other?,
     };
-    // A daemon in a hurry may be gone before it has answered; that is what was asked for.
+    // The daemon may end before it has answered, which is what the command wants.
     let pid = match context.ask::<HostShutdown>(&client, Nothing {}).await {
         Ok(ending) => ending.pid.to_string(),
         Err(CliError::Client(ClientError::Lost { .. })) => "unknown".to_owned(),

@@ -1,4 +1,4 @@
-//! `nbapps delete`: applications go; their data stays for a while, unless it is purged.
+//! `nbapps delete`: deletes applications. Their data stays for a while unless it is purged.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ pub(crate) struct Delete {
     #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::deletable())]
     ids: Vec<AppId>,
 
-    /// Remove what the host made for it, for good: database, files, and what was deleted before
+    /// Remove what the host created for it: database, files, and what was deleted before; cannot be undone
     #[arg(long)]
     purge: bool,
 
-    /// With --purge: remove nothing, and forget the application and what was made for it
+    /// With --purge: keep the data, and only forget the application
     #[arg(long, requires = "purge")]
     keep_data: bool,
 
@@ -47,7 +47,7 @@ pub(crate) struct Delete {
 }
 
 impl Delete {
-    /// Asks, deletes, and prints what was removed and what stays.
+    /// Asks, deletes, and prints what was removed and what was kept.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let (purge, keep_data) = (self.purge, self.keep_data);
         if !self.yes {
@@ -74,7 +74,7 @@ impl Delete {
     }
 }
 
-/// Has the deletion confirmed, or refuses it.
+/// Asks for a confirmation, or refuses.
 fn confirm(
     ids: &[AppId],
     (purge, keep_data): (bool, bool),

@@ -1,8 +1,8 @@
-//! `nbapps daemon dial-stdio`: the far end of `--host ssh://`.
+//! `nbapps daemon dial-stdio`: the remote end of `--host ssh://`.
 //!
-//! It ends with its input, once what was asked for is answered; when the daemon closes; and when
-//! nobody is left to read its output, as when `ssh` was killed. A daemon that does not answer ends
-//! it too: without that, each command would leave a process here.
+//! It ends after the end of its input, once all requests are answered; when the daemon closes the connection;
+//! and when its output is closed, for instance because `ssh` was killed. It also ends when the daemon does
+//! not answer: otherwise each command would leave a process behind.
 
 use std::io;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::client::{Address, Client, ClientError, open_socket, silent};
 
-/// How long the daemon may take to greet.
-const GREETING: Duration = Duration::from_secs(5);
+/// How long the daemon may take to answer the greeting.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often the daemon is greeted while its answers are waited for after the end of the input.
-const CHECK: Duration = Duration::from_secs(10);
+/// How often the daemon is checked after the end of the input, while its responses are outstanding.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Carries bytes between standard input and output and the control socket.
+/// Copies bytes between standard input and output and the control socket.
 pub(super) async fn run(context: &Context) -> Result<(), CliError> {
     let path = context.local_socket()?;
     let address = Address::Socket(path.clone());
     check(&address).await?;
     let failed = |error| CliError::Io { what: format!("the connection to {address} failed"), error };
     let begun = Instant::now();
-    let opened = tokio::time::timeout(GREETING, open_socket(&path)).await;
+    let opened = tokio::time::timeout(GREETING_TIMEOUT, open_socket(&path)).await;
     let stream = opened.unwrap_or_else(|_| Err(silent(&address, begun.elapsed())))?;
     let (mut from_daemon, mut to_daemon) = stream.into_split();
     let upward = async {
         copy(&mut tokio::io::stdin(), &mut to_daemon).await.map_err(failed)?;
         to_daemon.shutdown().await.map_err(failed)?;
-        // The daemon closes when it has answered: until then, only whether it is alive.
+        // The daemon closes the connection when it has answered; until then, check that it is alive.
         loop {
-            tokio::time::sleep(CHECK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             check(&address).await?;
         }
     };
@@ -52,19 +52,18 @@ pub(super) async fn run(context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Fails when the daemon does not answer, or is gone.
+/// Fails when the daemon does not answer, or has ended.
 async fn check(address: &Address) -> Result<(), ClientError> {
-    Client::connect_within(address, GREETING).await.map(drop)
+    Client::connect_within(address, GREETING_TIMEOUT).await.map(drop)
 }
 
-/// Waits until nobody can read standard output any more: the other end of its pipe or socket was
-/// closed. Forever where it is a file.
+/// Waits until the other end of standard output is closed, a pipe or a socket; forever for a file.
 async fn reader_gone() {
-    // The wait cannot be taken back; its thread ends with the process.
+    // The wait cannot be cancelled; its thread ends with the process.
     let waiting = tokio::task::spawn_blocking(|| {
         loop {
             let stdout = io::stdout();
-            // Errors and hang-ups are told without being asked for.
+            // Errors and hang-ups are always reported.
             let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
             match poll(&mut watched, None) {
                 Err(rustix::io::Errno::INTR) => {}

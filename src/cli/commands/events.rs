@@ -1,4 +1,4 @@
-//! `nbapps events`: what happens to applications, as it happens.
+//! `nbapps events`: prints the events of applications.
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use crate::cli::output::{application, printable};
 use crate::cli::values;
 use crate::protocol::{AppId, Event, Happening, SubscribeEvents};
 
-/// Print what happens to applications, as it happens, until Ctrl-C
+/// Print events of applications as they happen, until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Prints them until the daemon goes or the reader of the output does.
+    /// Prints events until the daemon ends or the output is closed.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect_alone().await?;
         let all = self.ids.is_empty();
@@ -32,7 +32,7 @@ impl Events {
         let mut last = subscribed.after;
         loop {
             let event = events.next().await?;
-            // Numbers count the events of all applications: with a filter, a gap is no loss.
+            // Numbers count the events of all applications: with a filter, a gap is not a loss.
             if all && event.number > last.saturating_add(1) {
                 context.console.note(&format!("{} events were lost here", event.number - last - 1));
             }
@@ -42,7 +42,7 @@ impl Events {
     }
 }
 
-/// An event as people read it.
+/// Formats an event for people.
 fn text(event: &Event) -> String {
     let what = match &event.what {
         Happening::StateChanged { from, to, reason } => {

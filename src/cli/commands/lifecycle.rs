@@ -1,5 +1,4 @@
-//! What start, stop and restart have in common: which applications, how long to wait, and the
-//! printing of what came of it.
+//! The common part of start, stop and restart: the applications, how long to wait, and printing the results.
 
 use std::sync::Arc;
 
@@ -14,22 +13,22 @@ use crate::client::Client;
 use crate::protocol::methods::Method;
 use crate::protocol::{AppId, ChangeState, State, StateChanged};
 
-/// How long and whether to wait, and whether all applications are meant.
+/// The options: whether and how long to wait, and whether to apply the command to all applications.
 #[derive(Debug, Args)]
 pub(super) struct LifecycleOptions {
     #[command(flatten)]
     pub(super) wait: WaitOptions,
 }
 
-/// A lifecycle command in words.
+/// A lifecycle command.
 pub(super) struct Verb {
-    /// What is said of an application to which it was done.
+    /// The new state, for the result of an application.
     pub(super) done: &'static str,
-    /// To which of all applications `--all` applies it.
+    /// The states of applications to which `--all` applies.
     pub(super) applies: fn(State) -> bool,
 }
 
-/// Calls `M` for each application, and prints what came of it.
+/// Calls `M` for each application, and prints the results.
 pub(super) async fn run<M>(
     context: &Context,
     ids: Vec<AppId>,
@@ -64,7 +63,7 @@ where
     })
 }
 
-/// The applications in a matching state, without the main one.
+/// The applications in one of the states, without the main one.
 async fn matching(
     context: &Context,
     client: &Client,

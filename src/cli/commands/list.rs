@@ -1,4 +1,4 @@
-//! `nbapps list`: the applications, or the deleted ones.
+//! `nbapps list`: lists the applications, or the deleted ones.
 
 use clap::Args;
 use serde::Serialize;
@@ -19,16 +19,16 @@ Examples:
   nbapps list -o json | jq -r '.[] | select(.protected | not) | .id'
   nbapps stop $(nbapps list --state running -o name | grep '^test-')")]
 pub(crate) struct List {
-    /// List the deleted ones that can be undeleted, instead
+    /// List deleted applications that can be undeleted
     #[arg(long)]
     deleted: bool,
 
-    /// Only those in this state; may be given several times
+    /// List only applications in this state; may be given several times
     #[arg(long = "state", value_name = "STATE", value_parser = values::word::<State>(STATES))]
     states: Vec<State>,
 }
 
-/// Prints what was found; people are told where that is nothing.
+/// Prints the applications, or a note when there are none.
 fn print<T: Serialize>(
     context: &Context,
     found: &[T],
@@ -45,13 +45,13 @@ fn print<T: Serialize>(
 }
 
 impl List {
-    /// Prints them.
+    /// Prints the list.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let (deleted, format) = (self.deleted, context.console.format);
         let none = match (deleted, self.states.is_empty()) {
-            (true, _) => "no deleted application is kept",
-            (false, false) => "no application is in such a state",
-            (false, true) => "there is no application yet; make one with: nbapps create ID --start",
+            (true, _) => "there are no deleted applications",
+            (false, false) => "no application is in this state",
+            (false, true) => "there are no applications yet; create one with: nbapps create ID --start",
         };
         let client = context.connect().await?;
         if !deleted && matches!(format, Format::Table | Format::Name) {

@@ -1,4 +1,4 @@
-//! `nbapps logs`: what an application's log says.
+//! `nbapps logs`: prints an application's log.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::cli::values::{self, LOG_LEVELS};
 use crate::protocol::methods::AppLogs;
 use crate::protocol::{AppId, LogLevel, LogLine, ReadLogs};
 
-/// How many lines come before the new ones when nobody says.
+/// How many lines precede the new ones by default.
 const LINES_BEFORE_FOLLOWING: u64 = 10;
 
 /// Print an application's log, and follow it
@@ -28,19 +28,19 @@ pub(crate) struct Logs {
     #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
     id: AppId,
 
-    /// Go on printing new lines until Ctrl-C
+    /// Print new lines as they are written, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
 
-    /// Only the last so many lines [default: all that are kept; 10 with --follow]
+    /// Print only this many of the last lines [default: all; 10 with --follow]
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<u64>,
 
-    /// Only lines since then: a duration such as 10m, or a time such as 2026-01-31T08:00:00Z
+    /// Print only lines since this time: 10m ago, or a time such as 2026-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = values::since)]
     since: Option<DateTime<Utc>>,
 
-    /// Only lines this grave or graver
+    /// Print only lines of at least this level
     #[arg(long, value_name = "LEVEL", value_parser = values::word::<LogLevel>(LOG_LEVELS))]
     level: Option<LogLevel>,
 }
@@ -78,7 +78,7 @@ impl Logs {
     }
 }
 
-/// A line as people read it.
+/// Formats a line for people.
 fn text(line: &LogLine) -> String {
     let (word, color) = match line.level {
         LogLevel::Trace => ("TRACE", AnsiColor::BrightBlack),

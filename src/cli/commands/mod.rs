@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments with the help that people read, and what it does.
+//! The commands, one file each: the arguments with their help, and the function that runs the command.
 
 pub(crate) mod completions;
 pub(crate) mod create;

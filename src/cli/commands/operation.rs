@@ -1,4 +1,4 @@
-//! `nbapps operation`: lifecycle commands that go on when their client has gone.
+//! `nbapps operation`: shows lifecycle commands, which go on when their client disconnects.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::cli::{complete, values};
 use crate::protocol::methods::{OperationGet, OperationListMethod, OperationWait};
 use crate::protocol::{Nothing, OneOperation, Operation as Described, Wait};
 
-/// List, show and await operations: creations, starts, stops and deletions under way
+/// List, show and wait for operations: running creations, starts, stops and deletions
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub(crate) struct Operation {
 
 #[derive(Debug, Subcommand)]
 enum OperationCommand {
-    /// List the operations under way and the last that ended
+    /// List the running operations and the last that ended
     #[command(visible_alias = "ls")]
     List,
     /// Show one operation
@@ -60,7 +60,7 @@ impl Operation {
             OperationCommand::List => {
                 let list = context.ask::<OperationListMethod>(&client, Nothing {}).await?.operations;
                 if list.is_empty() && console.is_for_people() {
-                    console.note("no operation is under way, and none has ended lately");
+                    console.note("no operation is running, and none has ended lately");
                     return Ok(());
                 }
                 let wide = console.format == Format::Wide;
@@ -83,10 +83,10 @@ impl Operation {
     }
 }
 
-/// How it stands, in a word.
+/// The outcome of an operation, in a word.
 fn outcome(operation: &Described) -> &'static str {
     match (operation.finished_at, &operation.error) {
-        (None, _) => "under way",
+        (None, _) => "running",
         (Some(_), None) => "done",
         (Some(_), Some(_)) => "failed",
     }

@@ -1,4 +1,4 @@
-//! `nbapps restart`: applications end and begin again.
+//! `nbapps restart`: restarts applications.
 
 use clap::Args;
 
@@ -33,7 +33,7 @@ pub(crate) struct Restart {
 }
 
 impl Restart {
-    /// Restarts them and prints what came of it.
+    /// Restarts the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let verb = Verb { done: "restarted", applies: |state| state == State::Running };
         lifecycle::run::<AppRestart>(context, self.ids, self.all, self.options, verb).await

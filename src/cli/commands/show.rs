@@ -1,4 +1,4 @@
-//! `nbapps show`: one application with all its settings.
+//! `nbapps show`: shows an application with all its settings.
 
 use clap::Args;
 
@@ -23,7 +23,7 @@ pub(crate) struct Show {
 }
 
 impl Show {
-    /// Prints it.
+    /// Prints the application.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;
         let shown = context.ask::<AppGet>(&client, OneApplication { id: self.id }).await?;

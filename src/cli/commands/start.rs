@@ -1,4 +1,4 @@
-//! `nbapps start`: applications begin to answer requests.
+//! `nbapps start`: starts applications.
 
 use clap::Args;
 
@@ -34,7 +34,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Starts them and prints what came of it.
+    /// Starts the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let verb = Verb { done: "started", applies: |state| state != State::Running };
         lifecycle::run::<AppStart>(context, self.ids, self.all, self.options, verb).await

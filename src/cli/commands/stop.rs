@@ -1,4 +1,4 @@
-//! `nbapps stop`: applications end, and visits do not start them.
+//! `nbapps stop`: stops applications; visits do not start them.
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use crate::cli::values;
 use crate::protocol::methods::AppStop;
 use crate::protocol::{AppId, State};
 
-/// Stop applications and hold them against visits
+/// Stop applications; visits do not start them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +34,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Stops them and prints what came of it.
+    /// Stops the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let verb = Verb { done: "stopped", applies: |state| state != State::Stopped };
         lifecycle::run::<AppStop>(context, self.ids, self.all, self.options, verb).await

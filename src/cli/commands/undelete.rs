@@ -1,4 +1,4 @@
-//! `nbapps undelete`: deleted applications come back as they were.
+//! `nbapps undelete`: restores deleted applications.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::cli::values;
 use crate::protocol::methods::AppUndelete;
 use crate::protocol::{AppId, OneApplication};
 
-/// Bring deleted applications back, as they were
+/// Restore deleted applications
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ pub(crate) struct Undelete {
 }
 
 impl Undelete {
-    /// Brings them back and prints them.
+    /// Restores the applications and prints them.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;
         let results = many::each(&self.ids, |id| {

@@ -1,4 +1,4 @@
-//! `nbapps update`: an application's settings.
+//! `nbapps update`: changes an application's settings.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) struct Update {
     #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
     id: AppId,
 
-    /// The name that people read
+    /// The display name
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
 
@@ -36,11 +36,11 @@ pub(crate) struct Update {
     #[arg(long, value_name = "MODE", value_parser = values::word::<StartMode>(START_MODES))]
     start_mode: Option<StartMode>,
 
-    /// Answer at the root path of this host name; those given replace all it had
+    /// Answer at the root path of this host name; replaces all previous host names
     #[arg(long = "domain", value_name = "HOST", value_hint = ValueHint::Hostname, conflicts_with = "no_domains")]
     domains: Vec<String>,
 
-    /// Take all its domains away
+    /// Remove all its domains
     #[arg(long)]
     no_domains: bool,
 
@@ -59,31 +59,31 @@ pub(crate) struct Update {
     #[arg(long, value_name = "DURATION", value_parser = values::idle_duration, conflicts_with = "no_idle_stop")]
     idle_stop: Option<Duration>,
 
-    /// Do not stop it for want of requests
+    /// Never stop it for lack of requests
     #[arg(long)]
     no_idle_stop: bool,
 
-    /// Refuse to delete it until this is taken back
+    /// Protect it against deletion
     #[arg(long, conflicts_with = "no_protect")]
     protect: bool,
 
-    /// Allow to delete it again
+    /// Remove the protection against deletion
     #[arg(long)]
     no_protect: bool,
 
-    /// Pin it in the page's list
+    /// Pin it in the list of the start page
     #[arg(long, conflicts_with = "no_pin")]
     pin: bool,
 
-    /// Take it from the pinned ones
+    /// Unpin it
     #[arg(long)]
     no_pin: bool,
 
-    /// The name of its icon; an empty one takes it away
+    /// The name of its icon; an empty name removes the icon
     #[arg(long, value_name = "ICON")]
     icon: Option<String>,
 
-    /// Replace the secret its tokens are signed with; everybody has to sign in again
+    /// Replace the secret that its tokens are signed with; all users must sign in again
     #[arg(long)]
     rotate_secret: bool,
 }
@@ -107,13 +107,13 @@ impl Update {
         }
     }
 
-    /// Changes it and prints it.
+    /// Changes the application and prints it.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let changes = self.changes();
         let changed = changes != Changes::default();
         if !changed && !self.rotate_secret {
             return Err(CliError::usage(
-                format!("nothing was given to change on {}", self.id),
+                format!("no setting of {} was given to change", self.id),
                 "see what can be changed with: nbapps update --help",
             ));
         }
@@ -128,7 +128,7 @@ impl Update {
             updated = Some(context.ask::<AppRotateSecret>(&client, request).await?);
             context
                 .console
-                .note(&format!("the secret of {} was replaced; everybody has to sign in again", self.id));
+                .note(&format!("the secret of {} was replaced; all users must sign in again", self.id));
         }
         let Some(updated) = updated else { return Ok(()) };
         context.console.show(&updated, updated.id.as_str(), || application::details(&updated))

@@ -1,4 +1,4 @@
-//! `nbapps visit`: an application's pages in the browser.
+//! `nbapps visit`: opens an application's pages in the browser.
 
 use std::io::IsTerminal as _;
 
@@ -31,7 +31,7 @@ pub(crate) struct Visit {
     #[arg(long)]
     print: bool,
 
-    /// Make a link that signs in, works once, for a minute; without USER, as the root user
+    /// Make a link that signs in once, within a minute; as the root user without USER
     #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true)]
     sign_in: Option<Option<String>>,
 }
@@ -47,14 +47,14 @@ impl Visit {
         };
         let visit = context.ask::<AppVisit>(&client, request).await?;
         let console = &context.console;
-        // Data goes out whole; an address alone may go to a browser instead.
+        // Data is always printed; only an address may be opened instead.
         let open = console.is_for_people() && !self.print && context.options.host.is_none() && is_desktop();
         if open && webbrowser::open(&visit.url).is_ok() {
             console.note(&format!("opened {} in the browser", self.id));
             return Ok(());
         }
         if open {
-            console.note("no browser could be opened; this is the address:");
+            console.note("cannot open a browser; the address is:");
         }
         console.show(&visit, self.id.as_str(), || crate::cli::output::printable(&visit.url))?;
         if visit.sign_in_until.is_some() {
@@ -64,7 +64,7 @@ impl Visit {
     }
 }
 
-/// Whether somebody sits before a screen that a browser can be shown on.
+/// Whether the user has a display that a browser can be shown on.
 fn is_desktop() -> bool {
     let display = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     std::io::stdout().is_terminal()

@@ -1,4 +1,4 @@
-//! `nbapps wait`: until applications are in a state.
+//! `nbapps wait`: waits until applications are in a state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Wait {
     #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::existing())]
     ids: Vec<AppId>,
 
-    /// The state to wait for; not_found waits until it is gone
+    /// The state to wait for; not_found waits until it is deleted
     #[arg(long = "for", value_name = "STATE", default_value = "running", value_parser = values::word::<State>(STATES))]
     state: State,
 
@@ -36,7 +36,7 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Waits for all of them and prints them.
+    /// Waits for the applications and prints them.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let context = &context.within(self.timeout);
         let client = context.connect().await?;

@@ -1,4 +1,4 @@
-//! Applications as people read them: in a list, and one with all its settings.
+//! Formats applications for people: tables of many, and one with all its settings.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ pub(crate) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A number of seconds in words.
+/// A duration in words.
 pub(crate) fn seconds(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
-/// A number of bytes in words.
+/// A size in words.
 fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
@@ -31,7 +31,7 @@ fn domains(application: &Application) -> Cell {
     optional((!application.domains.is_empty()).then(|| application.domains.join(", ")))
 }
 
-/// Its limits as they are given to `--limit`: those that were set for it alone, or the others.
+/// The limits as `--limit` takes them: the application's own, or the others.
 fn limits(application: &Application, own: bool) -> Cell {
     let those = Limit::ALL.into_iter().filter(|limit| application.own_limits.contains(limit) == own);
     let words: Vec<String> = those
@@ -44,7 +44,7 @@ fn database(application: &Application) -> String {
     format!("{} ({})", application.database.engine, application.database.mode.as_str())
 }
 
-/// What every table of applications begins with: see [`SUMMARY`].
+/// The first columns of every table of applications: see [`SUMMARY`].
 fn summary(application: &ApplicationSummary) -> Vec<Cell> {
     vec![
         cell(application.id.as_str()),
@@ -55,7 +55,7 @@ fn summary(application: &ApplicationSummary) -> Vec<Cell> {
     ]
 }
 
-/// What stands above a summary.
+/// The headings of the first columns.
 const SUMMARY: [&str; 5] = ["ID", "NAME", "STATE", "START", "URL"];
 
 /// A table of many applications.
@@ -154,7 +154,7 @@ pub(crate) fn details(application: &Application) -> String {
         ]);
     }
     if database.shared_sessions {
-        pairs.push(("Pooler", cell("shares sessions (transaction pooling): statements go without names")));
+        pairs.push(("Pooler", cell("transaction pooling: statements are not prepared by name")));
     }
     if let Some(prefix) = &database.table_prefix {
         pairs.push(("Table prefix", cell(prefix)));
@@ -176,7 +176,7 @@ pub(crate) fn details(application: &Application) -> String {
     listing(pairs)
 }
 
-/// What `create` made, or would make.
+/// The result of `create`, or what it would create.
 pub(crate) fn created(created: &Created, waited: bool) -> String {
     let application = &created.application;
     if !created.plan.is_empty() {
@@ -200,8 +200,8 @@ pub(crate) fn created(created: &Created, waited: bool) -> String {
     listing(pairs)
 }
 
-/// What came of a lifecycle command, a line for each application. `done` says in a word what was
-/// done to those that were not in that state already.
+/// The results of a lifecycle command, a line for each application. `done` names the new state of those that
+/// changed.
 pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> String {
     let rows = changes.iter().map(|change| {
         let application = &change.application;
@@ -215,7 +215,7 @@ pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> Str
     columns(&["ID", "STATE", "RESULT", "URL"], rows)
 }
 
-/// What a deletion removed and what it left.
+/// The result of a deletion: what it removed and what it kept.
 pub(crate) fn deleted(deletions: &[Deleted], waited: bool) -> String {
     let mut pairs = Vec::new();
     for deleted in deletions {

@@ -1,5 +1,5 @@
-//! What people and scripts see. Data goes to standard output in the format that was chosen, all
-//! else to standard error. This is the only place that writes to either.
+//! Prints results and messages. Data goes to standard output in the chosen format, everything else to standard
+//! error. No other module writes to either.
 
 pub(crate) mod application;
 mod progress;
@@ -16,7 +16,7 @@ pub(crate) use progress::Spinner;
 
 use super::error::CliError;
 
-/// How what is listed or shown is printed.
+/// The format of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// Columns for people
@@ -46,16 +46,16 @@ pub(crate) enum Color {
     Never,
 }
 
-/// Standard output and standard error, with the rules for both. Cheap to clone.
+/// Writes to standard output and standard error. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
     pub(crate) format: Format,
     quiet: bool,
-    /// Where spinners are drawn; none where nobody watches.
+    /// Where spinners are drawn; `None` without a terminal.
     spinners: Option<MultiProgress>,
 }
 
-/// Text that is shown to people must not act on their terminal: what is not printable is spelled out.
+/// Escapes characters that are not printable, so that text cannot control the terminal.
 pub(crate) fn printable(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
@@ -69,7 +69,7 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// `text` in a style; the output takes the style away where there is no colour.
+/// `text` in a style, which the output removes where colours are off.
 pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
@@ -91,7 +91,7 @@ impl Console {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
-    /// Prints one thing: as data, by name, or as `text`.
+    /// Prints one item: as data, by name, or as `text`.
     pub(crate) fn show<T: Serialize>(
         &self,
         thing: &T,
@@ -107,7 +107,7 @@ impl Console {
         }
     }
 
-    /// Prints several things: as an array, one a line, by name, or as `text`.
+    /// Prints several items: as an array, one a line, by name, or as `text`.
     pub(crate) fn list<T: Serialize>(
         &self,
         things: &[T],
@@ -132,8 +132,8 @@ impl Console {
         }
     }
 
-    /// Prints one thing of a stream, at once. JSON is one object a line here, since a stream has
-    /// no end; YAML is one document each.
+    /// Prints an item of a stream at once. A stream has no end, so JSON is one object a line, and YAML one
+    /// document for each item.
     pub(crate) fn item<T: Serialize>(
         &self,
         thing: &T,
@@ -148,7 +148,7 @@ impl Console {
         }
     }
 
-    /// Prints text for people to standard output; colours are taken away where they do not belong.
+    /// Prints text for people to standard output, without colours where they are off.
     pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
         written(write_block(&mut anstream::stdout().lock(), text))
     }
@@ -158,14 +158,14 @@ impl Console {
         written(write_block(&mut io::stdout().lock(), text))
     }
 
-    /// Says something that is good to know.
+    /// Prints a note.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.say(AnsiColor::Cyan, "note", text);
         }
     }
 
-    /// Says what went wrong, and what to do next.
+    /// Prints an error and its hint.
     pub(crate) fn error(&self, error: &CliError) {
         self.say(AnsiColor::Red, "error", &error.to_string());
         if let Some(hint) = error.hint() {
@@ -175,10 +175,10 @@ impl Console {
 
     fn say(&self, color: AnsiColor, word: &str, text: &str) {
         let style = Style::new().bold().fg_color(Some(color.into()));
-        // An error that quotes a log has several lines; each is made harmless for itself.
+        // An error that quotes a log has several lines, each of which is escaped.
         let lines: Vec<String> = text.lines().map(printable).collect();
         let said = || {
-            // Where standard error is closed too, there is nobody left to tell.
+            // When standard error is closed, nobody can be told.
             let _ = writeln!(anstream::stderr().lock(), "{style}{word}:{style:#} {}", lines.join("\n"));
         };
         match &self.spinners {
@@ -187,9 +187,9 @@ impl Console {
         }
     }
 
-    /// Asks on the terminal and gives the answer, without spaces around it.
+    /// Asks on the terminal and returns the trimmed answer.
     pub(crate) fn prompt(&self, question: &str) -> Result<String, CliError> {
-        let failed = |error| CliError::Io { what: "the answer could not be read".to_owned(), error };
+        let failed = |error| CliError::Io { what: "cannot read the answer".to_owned(), error };
         let mut stderr = anstream::stderr().lock();
         write!(stderr, "{} ", printable(question)).and_then(|()| stderr.flush()).map_err(failed)?;
         let mut answer = String::new();
@@ -197,23 +197,23 @@ impl Console {
         Ok(answer.trim().to_owned())
     }
 
-    /// Asks for a secret on the terminal, which does not show it.
+    /// Asks for a secret on the terminal, without showing it.
     pub(crate) fn ask_secret(&self, question: &str) -> Result<String, CliError> {
         if !somebody_is_there() {
             let hint = "give the secret in a file, or in the environment";
             return Err(CliError::usage("there is no terminal to ask at".to_owned(), hint));
         }
         rpassword::prompt_password(printable(question))
-            .map_err(|error| CliError::Io { what: "the answer could not be read".to_owned(), error })
+            .map_err(|error| CliError::Io { what: "cannot read the answer".to_owned(), error })
     }
 
-    /// A spinner for long work on `subject`; it appears with the first progress.
+    /// A spinner for work on `subject`, which appears with the first progress.
     pub(crate) fn spinner(&self, subject: &str) -> Spinner {
         Spinner::new(self.spinners.clone(), subject)
     }
 }
 
-/// Whether there is somebody to ask.
+/// Whether there is a terminal to ask on.
 pub(crate) fn somebody_is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -229,7 +229,7 @@ fn write_block(to: &mut impl io::Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
-/// A reader that has gone away needs no more output, which is no failure.
+/// A reader that has closed the output needs no more of it, which is not a failure.
 fn written(result: io::Result<()>) -> Result<(), CliError> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::ClosedPipe,

@@ -7,10 +7,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::printable;
 use crate::protocol::Progress;
 
-/// One line that says how far work on one application has come. Gone when it is dropped.
+/// One line with the progress of an application, which disappears on drop.
 #[derive(Debug)]
 pub(crate) struct Spinner {
-    /// Where to draw; none where nobody watches.
+    /// Where to draw; `None` without a terminal.
     spinners: Option<MultiProgress>,
     subject: String,
     bar: Option<ProgressBar>,
@@ -47,7 +47,7 @@ impl Drop for Spinner {
     }
 }
 
-/// A stage in words, with its number when that is known.
+/// The message of a stage, with its number if known.
 fn line(progress: &Progress) -> String {
     let message = printable(&progress.message);
     match progress.total {

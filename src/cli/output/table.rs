@@ -1,4 +1,4 @@
-//! Columns without lines around them, and listings of names and values.
+//! Tables without borders, and listings of names and values.
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
@@ -27,7 +27,7 @@ pub(crate) fn state(state: State) -> Cell {
     }
 }
 
-/// Rows under a heading. Nothing is cut or wrapped: scripts and terminals both get whole values.
+/// Rows under headings. Values are neither cut nor wrapped, so that scripts get them whole.
 pub(crate) fn columns(heading: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
     let mut table = bare();
     table.set_header(heading.iter().map(|text| Cell::new(text).add_attribute(Attribute::Bold)));
@@ -48,7 +48,7 @@ fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    // The console takes colours away where they do not belong, so that there is one rule for all.
+    // The console removes colours where they are off.
     table.enforce_styling();
     table.style_text_only();
     table
