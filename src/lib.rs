@@ -1,47 +1,49 @@
 //! nbapps: one host daemon, many independent data applications.
 //!
-//! The rooms, and what happens in each. Imports run downward only; [`protocol`] is the vocabulary
-//! that the rooms around the control socket share, and imports nothing.
+//! # The rooms
 //!
-//! | room | what happens there | may import |
+//! Each module at the top level is a room. Imports run downward only. Two rooms are public, for programs that
+//! manage a daemon: [`client`] and [`protocol`]. The two programs of this package call [`cli_main`] and
+//! [`daemon_main`].
+//!
+//! | room | its job | may import |
 //! |---|---|---|
-//! | `bin/` | `main`: parse, call `cli` or `daemon`, turn the result into an exit code | cli, daemon |
-//! | `cli` | the operator's side: commands, their help, what they print | client, protocol |
-//! | `daemon` | the composition root: configuration, start-up order, signals, logging | all below |
-//! | [`client`] | the socket from outside, as a library | protocol |
-//! | `control` | the socket from inside: accept, dispatch, stream | supervisor, protocol |
-//! | `gateway` | HTTP in front of all applications | supervisor, pages, app, protocol |
-//! | `pages` | what a browser sees | app |
-//! | `supervisor` | applications as a whole: registry, states, making and dropping | app, data, database, protocol |
-//! | `app` | one application while it runs: API, sign-in, roles, collections, settings | data |
+//! | `bin/` | `main` of the two programs | cli, daemon |
+//! | `cli` | the command `nbapps`: its subcommands, their help, their output | client, protocol |
+//! | `daemon` | the composition root: configuration, startup, shutdown, logging | all below |
+//! | [`client`] | a client of the control socket | protocol |
+//! | `control` | the control socket: accepts connections, dispatches requests, streams notifications | supervisor, protocol |
+//! | `gateway` | the HTTP server in front of all applications | supervisor, pages, app, protocol |
+//! | `pages` | the HTML pages of an application | app |
+//! | `supervisor` | applications as a whole: registry, states, creation and deletion | app, data, database, protocol |
+//! | `app` | a running application: API, sign-in, roles, collections, settings | data |
 //! | `data` | the data model: collections, fields, associations, filters, records | database |
 //! | `database` | the database engines behind one type | - |
-//! | [`protocol`] | requests, answers, events and errors of the control socket | - |
+//! | [`protocol`] | the messages of the control socket | - |
 //!
-//! # The way of a command
+//! # The path of a command
 //!
-//! `nbapps create --id crm --start`: `bin/nbapps.rs` hands the arguments to `cli::main`, which
-//! parses them in `cli/commands/create.rs` and builds a [`protocol::CreateApplication`].
-//! [`client::Client`] connects (starting a daemon where none answers) and sends it as one line.
-//! In the daemon, `control/connection.rs` reads the line, `control/dispatch.rs` finds the handler
-//! of the method, and that calls `supervisor::Supervisor::create`. That checks everything, writes the row of the
-//! registry (`supervisor/registry.rs`), has `supervisor/provision.rs` make the database through
-//! `database::Database` and `app::install` the system tables and the root user, moves the
-//! state along (`supervisor/lifecycle.rs`), and starts it. Each stage goes back as a `progress`
-//! line; the answer is rendered by `cli/output/`.
+//! `nbapps create crm --start`: `bin/nbapps.rs` calls [`cli_main`], which parses the command line in
+//! `cli/commands/create.rs` and builds a [`protocol::CreateApplication`]. [`client::Client`] connects
+//! (starting a daemon when none answers) and sends it as one line. In the daemon, `control/connection.rs`
+//! reads the line and `control/dispatch.rs` finds the handler of the method (`control/handlers/`), which
+//! calls `Supervisor::create`. That validates everything, writes the row of the registry
+//! (`supervisor/registry.rs`), has `supervisor/provision.rs` create the database through
+//! `database::Database` and `app::install` the system tables and the root user, changes the state
+//! (`supervisor/lifecycle.rs`), and starts the application. Each stage goes to the client as `progress`;
+//! `cli/output/` prints the result.
 //!
-//! # The way of a request
+//! # The path of a request
 //!
-//! `GET /api/__app/crm/posts:list`: `gateway/listener.rs` accepts, `gateway/selector.rs` reads
-//! which application is meant, `supervisor::Supervisor::visit` gives it (starting it on the
-//! first visit), and `app::App::api` finds the action (`app/router.rs`, `app/resources/`), checks the
-//! token (`app/auth/`) and what its roles open (`app/acl/`), and reads what is asked for
-//! (`app/api/records/`). `data` makes a statement of it (`data/filter/`, `data/records/`), keeping
-//! to what the roles open, and runs it on `database`; the answer goes back through the gateway's
-//! layers.
+//! `GET /api/__app/crm/posts:list`: `gateway/listener.rs` accepts the connection, `gateway/router.rs` finds
+//! the application that the request names, `Supervisor::visit` lends it (and starts it on the first visit),
+//! and `App::api` finds the action (`app/router.rs`, `app/resources/`), checks the token (`app/auth/`) and
+//! the permissions of its roles (`app/acl/`), and reads the records (`app/api/records/`). `data` builds a
+//! statement (`data/filter/`, `data/records/`) that is limited to what the roles allow, and runs it on
+//! `database`; the response goes back through the gateway's layers.
 
-// What a room offers to other rooms is `pub`, what it keeps to itself is not; that `pub` goes no
-// further than the crate is said here.
+// Inside the rooms, `pub` marks what a room offers to others. The rooms themselves are private, so that the
+// compiler finds what nothing uses.
 #![allow(unreachable_pub)]
 
 mod app;
@@ -59,8 +61,8 @@ mod supervisor;
 pub use cli::main as cli_main;
 pub use daemon::main as daemon_main;
 
-/// What this project's own tests and benchmarks need to look into the databases of a daemon. It changes without
-/// notice; programs use [`client`] and [`protocol`].
+/// The databases, for this project's tests and benchmarks, which look at what a daemon has stored. Not part of
+/// the public interface: other programs use [`client`] and [`protocol`].
 #[doc(hidden)]
 pub mod internals {
     pub use crate::database::{Database, DatabaseError, Engine, Location, Value};

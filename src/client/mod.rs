@@ -1,11 +1,9 @@
 //! A client of the control socket, for the command `nbapps`, for tests, and for other programs.
 //!
-//! [`Client::connect`] opens a connection and greets the daemon; [`Client::call`] sends a request
-//! and waits for its answer, any number of them at a time. Notifications that belong to a request
-//! (progress) come through [`Client::call_with_progress`]; streams that go on until the
-//! connection closes take the connection for themselves: [`Client::events`] and
-//! [`Client::follow_logs`]. [`autostart`] starts a daemon where none answers, and [`paths`] knows
-//! where the daemon and its clients meet.
+//! [`Client::connect`] opens a connection and greets the daemon. [`Client::call`] sends a request and waits
+//! for its result; any number of calls share a connection. [`Client::call_with_progress`] reports the
+//! progress of a call. [`Client::events`] and [`Client::follow_logs`] turn the connection into a stream of
+//! notifications. [`autostart`] starts a daemon when none answers, and [`paths`] has the default paths.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nbapps::client::ClientError> {
@@ -242,7 +240,7 @@ impl Client {
     }
 }
 
-/// Notifications of one kind, one after the other, until the connection ends.
+/// A stream of notifications of one kind, which ends with the connection.
 ///
 /// It owns the connection: notifications do not say which of several streams they belong to.
 #[derive(Debug)]
