@@ -56,6 +56,8 @@ mod database;
 mod gateway;
 mod pages;
 pub mod protocol;
+#[cfg(test)]
+mod rooms;
 mod supervisor;
 
 pub use cli::main as cli_main;
