@@ -71,19 +71,19 @@ pub struct Progress {
     pub message: String,
 }
 
-/// How grave a log line is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Only of use to find a fault in the host.
+    /// Details for finding a bug in the host.
     Trace,
     /// Details.
     Debug,
-    /// What happens as it should.
+    /// Normal events.
     Info,
-    /// What should be looked at.
+    /// Events that an operator should look at.
     Warn,
-    /// What failed.
+    /// Failures.
     Error,
 }
 
@@ -92,11 +92,11 @@ pub enum LogLevel {
 pub struct LogLine {
     /// When it was written.
     pub at: DateTime<Utc>,
-    /// How grave it is.
+    /// Its level.
     pub level: LogLevel,
-    /// What it says.
+    /// Its message.
     pub message: String,
-    /// What else is known, by name.
+    /// Its fields.
     #[serde(flatten, serialize_with = "super::value::map")]
     #[schemars(with = "Map<String, Value>")]
     pub fields: Map<String, Value>,
@@ -108,16 +108,16 @@ pub struct LogLine {
 pub struct ReadLogs {
     /// The application's ID.
     pub id: AppId,
-    /// How many of the last lines; all that are kept without it.
+    /// The number of last lines; all that are kept when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
     /// Only lines from this time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
-    /// Only lines this grave or graver.
+    /// Only lines of at least this level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<LogLevel>,
-    /// Go on sending new lines as `log` notifications until the connection closes.
+    /// Whether to send new lines as `log` notifications until the connection closes.
     #[serde(default)]
     pub follow: bool,
 }

@@ -1,4 +1,4 @@
-//! What one application may take of the host that it shares with the others.
+//! The limits of applications on shared resources of the host.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,39 +7,39 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One of the limits that every application has. The unit is in its name.
+/// A limit of an application. The unit is in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// Requests that it works on at a time.
+    /// Requests in flight at a time.
     InFlight,
-    /// Requests that wait until it can work on them; one more is refused.
+    /// Requests that wait; a further one is refused.
     Queue,
-    /// How long they wait.
+    /// How long a request may wait.
     QueueTimeMs,
-    /// How long a request may take, from its headers to the answer. Then its work is ended.
+    /// How long a request may take, from its headers to the response. Then it is cancelled.
     RequestTimeMs,
     /// How long a statement may take in its database. Then it is cancelled.
     StatementTimeMs,
     /// The longest body of a request.
     BodyBytes,
-    /// Connections with a request for it, from the headers to the answer, also those whose body is
-    /// still on its way.
+    /// Connections with a request for it, from the headers to the response, including those whose body is
+    /// still arriving.
     Connections,
-    /// Requests in a second; 0 for as many as come.
+    /// Requests a second; 0 for no limit.
     RequestsPerSecond,
-    /// Connections to its database at a time; on SQLite, those that read.
+    /// Connections to its database at a time; on SQLite, the reading ones.
     DatabaseConnections,
 }
 
-/// The limits of an application, all of them.
+/// All limits of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
-    /// Requests that it works on at a time.
+    /// Requests in flight at a time.
     pub in_flight: u32,
-    /// Requests that wait until it can work on them.
+    /// Requests that wait.
     pub queue: u32,
-    /// How long they wait, in milliseconds.
+    /// How long a request may wait, in milliseconds.
     pub queue_time_ms: u64,
     /// How long a request may take, in milliseconds.
     pub request_time_ms: u64,
@@ -49,39 +49,39 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Connections with a request for it.
     pub connections: u32,
-    /// Requests in a second; 0 for as many as come.
+    /// Requests a second; 0 for no limit.
     pub requests_per_second: u32,
     /// Connections to its database at a time.
     pub database_connections: u32,
 }
 
-/// Limits that were set, each with its value.
+/// Values of some limits.
 pub type LimitValues = BTreeMap<Limit, u64>;
 
-/// Limits that change: each gets a value, or is as for all applications again.
+/// Changes of some limits: a value, or none for the limit of all applications.
 pub type LimitChanges = BTreeMap<Limit, Option<u64>>;
 
-/// A value that a limit cannot have.
+/// An invalid value of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the limit {} cannot be {given}: give {expected}", limit.name())]
 pub struct InvalidLimit {
-    /// Which one.
+    /// The limit.
     pub limit: Limit,
-    /// What it was to be.
+    /// The invalid value.
     pub given: String,
-    /// What it can be.
+    /// The valid values, in words.
     pub expected: String,
 }
 
 const KIB: u64 = 1024;
-/// How a size may end, and what that stands for.
+/// The units of sizes, in bytes.
 const UNITS: [(&str, u64); 4] = [("GiB", KIB * KIB * KIB), ("MiB", KIB * KIB), ("KiB", KIB), ("B", 1)];
 const DAY_MS: u64 = 24 * 3600 * 1000;
-/// A rate without a limit, in words.
+/// The word for no limit of the rate.
 const NONE: &str = "none";
 
 impl Limit {
-    /// Every limit, in the order in which they are shown.
+    /// All limits, in the order of listings.
     pub const ALL: [Self; 9] = [
         Self::InFlight,
         Self::Queue,
@@ -116,7 +116,7 @@ impl Limit {
         Self::ALL.into_iter().find(|limit| limit.name() == name)
     }
 
-    /// The values that it can have.
+    /// The valid values.
     #[must_use]
     pub const fn range(self) -> RangeInclusive<u64> {
         match self {
@@ -128,12 +128,18 @@ impl Limit {
         }
     }
 
-    /// Whether it can have this value.
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// [`InvalidLimit`] when it is out of range.
     pub fn check(self, value: u64) -> Result<u64, InvalidLimit> {
         if self.range().contains(&value) { Ok(value) } else { Err(self.invalid(self.written(value))) }
     }
 
-    /// Reads a value as people write it: `64`, `30s`, `10MiB`, and for the rate `none`.
+    /// Parses a value: `64`, `30s`, `10MiB`, and for the rate `none`.
+    ///
+    /// # Errors
+    /// [`InvalidLimit`] when it cannot be parsed or is out of range.
     pub fn parse(self, text: &str) -> Result<u64, InvalidLimit> {
         let text = text.trim();
         let value = match self {
@@ -150,13 +156,13 @@ impl Limit {
         value.filter(|value| self.range().contains(value)).ok_or_else(|| self.invalid(format!("\"{text}\"")))
     }
 
-    /// A value as [`Limit::parse`] reads it.
+    /// Formats a value as [`Limit::parse`] parses it.
     #[must_use]
     pub fn written(self, value: u64) -> String {
         match self {
             Self::RequestsPerSecond if value == 0 => NONE.to_owned(),
             Self::QueueTimeMs | Self::RequestTimeMs | Self::StatementTimeMs => {
-                // Without its spaces it is one word on a command line.
+                // Without spaces, so that it is one word on a command line.
                 humantime::format_duration(Duration::from_millis(value)).to_string().replace(' ', "")
             }
             Self::BodyBytes => {
@@ -174,7 +180,7 @@ impl Limit {
         let expected = match self {
             Self::RequestsPerSecond => format!("requests in a second, from 1 to {to}, or {NONE}"),
             Self::QueueTimeMs | Self::RequestTimeMs | Self::StatementTimeMs => {
-                format!("a length of time from {from} to {to}, such as 30s")
+                format!("a duration from {from} to {to}, such as 30s")
             }
             Self::BodyBytes => format!("a size from {from} to {to}, such as 10MiB"),
             _ => format!("a number from {from} to {to}"),
@@ -183,7 +189,7 @@ impl Limit {
     }
 }
 
-/// Reads `10MiB`, `512KiB`, `1000B` or `1000`.
+/// Parses `10MiB`, `512KiB`, `1000B` or `1000`.
 fn bytes(text: &str) -> Option<u64> {
     let (number, size) = UNITS
         .iter()
@@ -193,7 +199,7 @@ fn bytes(text: &str) -> Option<u64> {
 }
 
 impl Limits {
-    /// What holds where nobody said anything else.
+    /// The default limits.
     pub const USUAL: Self = Self {
         in_flight: 64,
         queue: 256,
@@ -206,7 +212,7 @@ impl Limits {
         database_connections: 8,
     };
 
-    /// One of them.
+    /// The value of a limit.
     #[must_use]
     pub const fn of(&self, limit: Limit) -> u64 {
         match limit {
@@ -222,7 +228,7 @@ impl Limits {
         }
     }
 
-    /// The same with other values for some; one that cannot be is left as it was.
+    /// The limits with some values replaced; invalid values are ignored.
     #[must_use]
     pub fn with(mut self, values: &LimitValues) -> Self {
         for (&limit, &value) in values {
@@ -305,7 +311,7 @@ mod tests {
         let said = Limit::RequestTimeMs.parse("soon").unwrap_err().to_string();
         assert_eq!(
             said,
-            "the limit request-time cannot be \"soon\": give a length of time from 1ms to 1day, such as 30s"
+            "the limit request-time cannot be \"soon\": give a duration from 1ms to 1day, such as 30s"
         );
         let said = Limit::InFlight.check(0).unwrap_err().to_string();
         assert_eq!(said, "the limit in-flight cannot be 0: give a number from 1 to 1000000");

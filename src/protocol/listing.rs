@@ -1,4 +1,4 @@
-//! Many applications: whole, or as far as a table shows them.
+//! Lists of applications: with all their settings, or summaries.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,30 +9,29 @@ use super::{AppId, Application, StartMode, State};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListApplications {
-    /// List the deleted ones that can be undeleted, instead.
+    /// Whether to list deleted applications that can be undeleted, instead.
     pub deleted: bool,
-    /// Only those in one of these states; empty for all.
+    /// Only applications in one of these states; empty for all.
     pub states: Vec<State>,
-    /// Ask their databases for the size of their data.
+    /// Whether to query the databases for the size of their data.
     pub sizes: bool,
-    /// Only those behind this one: the `next` of the page before.
+    /// Only applications after this one: the `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AppId>,
 }
 
-/// The answer of `app.list`: by ID, the main application first. A page holds as many as fit a
-/// line well.
+/// The result of `app.list`: a page of applications by ID, the main one first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationList {
     /// The applications.
     pub applications: Vec<Application>,
-    /// There are more: ask again with `after` set to this.
+    /// When there are more: the `after` of the next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<AppId>,
 }
 
 impl ApplicationList {
-    /// How many applications a page holds at most.
+    /// The most applications on a page.
     pub const PAGE: usize = 4000;
 }
 
@@ -40,25 +39,25 @@ impl ApplicationList {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListSummaries {
-    /// Only those in one of these states; empty for all.
+    /// Only applications in one of these states; empty for all.
     pub states: Vec<State>,
-    /// Only those behind this one: the `next` of the page before.
+    /// Only applications after this one: the `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AppId>,
 }
 
-/// An application as far as a table of many shows it.
+/// The summary of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationSummary {
     /// Its ID.
     pub id: AppId,
-    /// Its name, for people.
+    /// Its display name.
     pub name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When it starts by itself.
+    /// When the daemon starts it by itself.
     pub start_mode: StartMode,
-    /// Where its pages are.
+    /// The URL of its pages.
     pub url: String,
 }
 
@@ -70,18 +69,17 @@ impl From<&Application> for ApplicationSummary {
     }
 }
 
-/// The answer of `app.summaries`: by ID, the main application first. A page holds as many as fit a
-/// line well.
+/// The result of `app.summaries`: a page of summaries by ID, the main application first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationSummaries {
     /// The applications.
     pub applications: Vec<ApplicationSummary>,
-    /// There are more: ask again with `after` set to this.
+    /// When there are more: the `after` of the next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<AppId>,
 }
 
 impl ApplicationSummaries {
-    /// How many applications a page holds at most.
+    /// The most applications on a page.
     pub const PAGE: usize = 20_000;
 }
