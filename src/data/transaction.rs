@@ -283,16 +283,6 @@ impl Transaction {
         records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
     }
 
-    /// Makes a record; see [`DataSource::create`](super::DataSource::create).
-    pub(super) async fn create(
-        &mut self,
-        collection: &Collection,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Record, DataError> {
-        Writer::new(self, options).create(collection, Cow::Owned(values)).await
-    }
-
     /// Makes a record that belongs to another one; see
     /// [`DataSource::create_associated`](super::DataSource::create_associated).
     pub(super) async fn create_associated(
