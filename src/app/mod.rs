@@ -98,12 +98,6 @@ impl App {
         Ok(Arc::new(Self { state, resources, plugins }))
     }
 
-    /// Its state.
-    #[must_use]
-    pub fn state(&self) -> &Arc<State> {
-        &self.state
-    }
-
     /// Its ID.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::acl::policy::Policy;
@@ -15,8 +14,7 @@ use super::caches::{Cache, Caches};
 use super::collections;
 use super::error::AppError;
 use super::settings::Settings;
-use super::system::SYSTEM_SETTINGS;
-use crate::data::{Catalog, DataError, DataSource, Filter, Record};
+use crate::data::{Catalog, DataError, DataSource};
 
 /// What an application is while it runs.
 pub struct State {
@@ -128,13 +126,6 @@ impl State {
     pub fn language(&self) -> Arc<str> {
         let settings = self.caches.settings.last();
         settings.map_or_else(|| "en-US".into(), |settings| Arc::clone(&settings.language))
-    }
-
-    /// Changes the title in its settings.
-    pub async fn set_title(&self, title: &str) -> Result<(), AppError> {
-        let changes = Record::from_iter([("title".to_owned(), Value::from(title))]);
-        self.source.system().update(&SYSTEM_SETTINGS, &Filter::All, changes).await?;
-        self.reload_settings().await
     }
 
     /// Its main data source.

@@ -22,7 +22,9 @@ async fn installing_makes_all_of_it_once(engine: TestEngine) {
     let app = place.open().await.unwrap();
     assert_eq!(&*app.title(), "Sales");
     assert_eq!(app.name(), "crm");
-    app.state().set_title("New").await.unwrap();
+    let changes = Record::from_iter([("title".to_owned(), "New".into())]);
+    app.source().system().update(&system::SYSTEM_SETTINGS, &Filter::All, changes).await.unwrap();
+    app.state.reload_settings().await.unwrap();
     assert_eq!(&*app.title(), "New");
     assert_eq!(&*place.open().await.unwrap().title(), "New");
 }

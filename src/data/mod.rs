@@ -48,7 +48,6 @@ pub use source::DataSource;
 pub(crate) use text::has_nul;
 pub use transaction::Transaction;
 pub use unattended::to_its_end;
-pub use views::{GuardedRecords, SystemRecords};
 
 /// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
 pub type Record = Map<String, Value>;

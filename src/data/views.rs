@@ -216,11 +216,6 @@ impl GuardedRecords<'_, &DataSource> {
 }
 
 impl GuardedRecords<'_, &mut Transaction> {
-    /// Creates a record with what is nested in it; see [`GuardedRecords::create`].
-    pub async fn create(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        self.on.create(collection, values, self.options).await
-    }
-
     /// Creates a record that belongs to another one.
     pub async fn create_associated(
         self,

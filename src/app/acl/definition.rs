@@ -10,18 +10,12 @@ pub const ROOT: &str = "root";
 pub struct RoleDefinition {
     /// Its name, which is its key.
     pub name: String,
-    /// What people call it.
-    pub title: Option<String>,
     /// What it may do with every collection: `{"actions": ["view", "update:own"]}`, or null.
     pub strategy: Json,
     /// Which parts of the management it opens: `pm.users`, `ui.*`, `!pm.*`.
     pub snippets: Vec<String>,
-    /// Whether new users get it.
-    pub default: bool,
     /// Whether it may change pages.
     pub allow_configure: bool,
-    /// Whether lists of roles leave it out.
-    pub hidden: bool,
 }
 
 /// A role's permissions on one collection, as they are stored in `dataSourcesRolesResources`.

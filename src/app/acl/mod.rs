@@ -30,12 +30,12 @@ use std::sync::Arc;
 pub use access_cache::{AccessCache, AccessContext, Decisions, LatestAccess};
 pub use active::{ActiveRoles, ChooseError, HeldRole, RoleMode, UNION_ROLE, choose};
 pub use definition::{ActionDefinition, ROOT, ResourceDefinition, RoleDefinition};
-pub use describe::{action_alias, available_actions};
+pub use describe::available_actions;
 pub use grants::links;
 pub use invariants::{
     InvariantError, check_role_destroy, check_role_given, check_role_taken, check_role_update,
 };
-pub use invariants::{check_scope_change, check_user_change, check_user_destroy};
+pub use invariants::{check_user_change, check_user_destroy};
 pub use load::MAIN_DATA_SOURCE;
 pub use permission::{AssociationPermission, Permission};
 
@@ -86,11 +86,6 @@ impl Acl {
     #[must_use]
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.get(name)
-    }
-
-    /// All roles, in no order.
-    pub fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.roles.values()
     }
 
     /// What these roles may do with this action on this resource, together; `None`: nothing, the
@@ -230,12 +225,6 @@ impl Role {
             collections: HashMap::new(),
             definition,
         }
-    }
-
-    /// What it was made from.
-    #[must_use]
-    pub fn definition(&self) -> &RoleDefinition {
-        &self.definition
     }
 
     fn permission(&self, reach: Reach, resource: &str, action: &str) -> Option<&Permission> {

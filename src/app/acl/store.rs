@@ -14,9 +14,9 @@ mod tests;
 
 pub use error::StoreError;
 pub use resources::{
-    CollectionTitle, Located, collection_destroyed, create_resource, destroy_resources, field_created,
-    field_destroyed, get_resource, list_resources, replace_resources, role_collections, update_resource,
+    CollectionTitle, Located, collection_destroyed, create_resource, destroy_resources, field_destroyed,
+    get_resource, list_resources, role_collections, update_resource,
 };
 pub use roles::{role_destroyed, role_saved, set_default_role, set_role_mode, update_strategy};
-pub use scopes::{create_scope, destroy_scope, get_scope, list_scopes, update_scope};
+pub use scopes::{create_scope, destroy_scope, list_scopes, update_scope};
 pub use strategies::get_strategy;

@@ -40,7 +40,7 @@ pub async fn remove_traces(transaction: &mut Transaction, id: i64) -> Result<(),
 
 impl Auth {
     /// Hashes a new password for `users.password`, if it can be one. Whoever stores it for a user
-    /// who is there already sets `passwordChangeTz` beside it, and calls [`Auth::end_sessions`].
+    /// who is there already sets `passwordChangeTz` beside it, which ends the user's sessions.
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
         self.rules().check_password(&password)?;
         password::hash(&self.cpu_queue, password).await
@@ -127,15 +127,6 @@ impl Auth {
             }
         };
         self.source.transact(work).await
-    }
-
-    /// Ends all sessions of a user, but not the API keys: its password was set by somebody else.
-    /// The new password's `passwordChangeTz` is what refuses the tokens; this keeps them from being
-    /// replaced.
-    pub async fn end_sessions(&self, id: i64) -> Result<(), AuthError> {
-        self.sessions.forget(id);
-        self.source.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
-        Ok(())
     }
 }
 

@@ -367,7 +367,7 @@ async fn what_ended_a_session_keeps_its_token_from_being_replaced(engine: TestEn
 
     let kept = sign_in("n3w").await;
     auth.sessions.forget(1);
-    place.source.destroy(&ISSUED_TOKENS, &Filter::eq("userId", 1)).await.unwrap();
+    place.source.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", 1)).await.unwrap();
     let claims = auth.keys.load().check(&kept).unwrap();
     let known = auth.renewals.renew(&place.source, &claims, DAY, Utc::now()).await;
     assert!(matches!(known, Err(AuthError::RenewFailed)));

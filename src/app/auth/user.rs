@@ -45,16 +45,6 @@ impl std::fmt::Debug for Derived {
 }
 
 impl User {
-    /// The name that people are shown: nickname, user name or e-mail address.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        [&self.nickname, &self.username, &self.email]
-            .into_iter()
-            .filter_map(Option::as_deref)
-            .find(|name| !name.is_empty())
-            .unwrap_or("?")
-    }
-
     /// What filters mean by `{{ $user.… }}`: the user, with its roles.
     #[must_use]
     pub fn variables(&self) -> &Record {

@@ -32,9 +32,8 @@ mod version;
 
 use std::sync::{Arc, LazyLock};
 
-pub use super::caches::Cache;
 pub use applications::applications;
-pub use descriptor::{Access, Action, EventHandler, Records, Resource, Run};
+pub use descriptor::{Access, Action, Records, Resource};
 pub use registry::Registry;
 
 use crate::data::Collection;

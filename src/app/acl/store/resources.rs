@@ -326,25 +326,6 @@ pub async fn collection_destroyed(
     Ok(())
 }
 
-/// Adds a new field to every configured action of its collection, as in NocoBase. A list that means
-/// all fields stays empty, or it would come to mean this one.
-pub async fn field_created(
-    transaction: &mut Transaction,
-    data_source: &str,
-    collection: &str,
-    field: &str,
-) -> Result<(), StoreError> {
-    change_fields(transaction, data_source, collection, |action, fields| {
-        let means_all = fields.is_empty() && action != "view";
-        if means_all || fields.iter().any(|name| name == field) {
-            return false;
-        }
-        fields.push(field.into());
-        true
-    })
-    .await
-}
-
 /// Removes a field that was removed from every action. An action that lists nothing else is removed
 /// with it, because an empty list may mean all fields.
 pub async fn field_destroyed(
