@@ -94,7 +94,7 @@ async fn behind(mode: &str) {
     for id in ["crm", "hr"] {
         use_it(&daemon, id).await;
         let shown = environment.nbapps(&["show", id]).ok().stdout;
-        assert_eq!(shown.contains("statements go without names"), mode == "transaction", "{shown}");
+        assert_eq!(shown.contains("statements are not prepared by name"), mode == "transaction", "{shown}");
         daemon.call("app.delete", json!({"id": id, "purge": true}));
     }
 }
