@@ -1,7 +1,6 @@
-//! The API of signing in, keys, settings and plugins, as tables of requests and answers.
+//! The API of signing in, keys and settings, as tables of requests and answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -10,17 +9,16 @@ use serde_json::{Value, json};
 
 use super::tests::{missing, send, sign_in};
 use super::*;
-use crate::app::plugin::{Plugin, PluginFuture};
 use crate::app::system::{AUTHENTICATORS, ROLES_USERS, SYSTEM_SETTINGS, USERS};
 use crate::app::test_place::{PASSWORD, Place};
-use crate::app::{App, AppOptions, State, auth::Credentials};
-use crate::data::{Filter, Query, Record};
+use crate::app::{App, auth::Credentials};
+use crate::data::{Filter, Record};
 use crate::test_servers::{TestEngine, on_every_engine};
 
 /// A request, who sends it (`""`: nobody), its body, and the status and content of the answer.
-type Case<'a> = (&'a str, &'a str, Value, u16, Value);
+pub(super) type Case<'a> = (&'a str, &'a str, Value, u16, Value);
 
-async fn run(app: &Arc<App>, cases: &[Case<'_>]) {
+pub(super) async fn run(app: &Arc<App>, cases: &[Case<'_>]) {
     for (line, token, body, status, expected) in cases {
         let (got, answer) = send(app, line, token, &body.to_string()).await;
         assert_eq!(got, *status, "{line} {body}: {answer}");
@@ -28,15 +26,15 @@ async fn run(app: &Arc<App>, cases: &[Case<'_>]) {
     }
 }
 
-fn error(code: &str) -> Value {
+pub(super) fn error(code: &str) -> Value {
     json!({"errors": [{"message": "<text>", "code": code}]})
 }
-fn refusal() -> Value {
+pub(super) fn refusal() -> Value {
     json!({"errors": [{"message": "<text>"}]})
 }
 
 /// Makes a user with roles; gives a token.
-async fn somebody(app: &Arc<App>, name: &str, roles: &[&str]) -> String {
+pub(super) async fn somebody(app: &Arc<App>, name: &str, roles: &[&str]) -> String {
     let hash = app.auth().hash_password("secret-1".into()).await.unwrap();
     let user = json!({"username": name, "email": format!("{name}@example.com"), "password": hash});
     let user = app.source().system().insert(&USERS, user.as_object().cloned().unwrap()).await.unwrap();
@@ -491,106 +489,6 @@ async fn data_sources_are_told_without_what_they_are_reached_with(engine: TestEn
         ],
     )
     .await;
-}
-
-/// A plugin that works while it is enabled, and can refuse to be.
-#[derive(Default)]
-struct Counting {
-    works: AtomicBool,
-    refuses: AtomicBool,
-}
-
-impl Plugin for Counting {
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-
-    fn title(&self) -> &'static str {
-        "Counting"
-    }
-
-    fn description(&self) -> &'static str {
-        "Counts."
-    }
-
-    fn enable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
-        let refuses = self.refuses.load(Ordering::SeqCst);
-        self.works.store(!refuses, Ordering::SeqCst);
-        let done = if refuses { Err("there is nothing to count".to_owned()) } else { Ok(()) };
-        Box::pin(std::future::ready(done))
-    }
-
-    fn disable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
-        self.works.store(false, Ordering::SeqCst);
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-async fn open_with(place: &Place, plugin: &Arc<Counting>) -> Arc<App> {
-    let plugins: Vec<Arc<dyn Plugin>> = vec![Arc::clone(plugin) as _];
-    let (name, jwt_secret, source) = ("crm".into(), b"secret".to_vec(), place.source.clone());
-    App::open(AppOptions { name, jwt_secret, source, resources: vec![], plugins }).await.unwrap()
-}
-
-#[apply(on_every_engine)]
-#[tokio::test]
-async fn plugins_are_enabled_by_application_and_begin_with_it(engine: TestEngine) {
-    let place = Place::installed(engine).await;
-    let plugin = Arc::new(Counting::default());
-    let works = || plugin.works.load(Ordering::SeqCst);
-    let app = open_with(&place, &plugin).await;
-    let (root, member) = (sign_in(&app).await, somebody(&app, "ann", &["member"]).await);
-    let (root, member) = (root.as_str(), member.as_str());
-    let described = |enabled: bool| {
-        json!({"name": "counting", "packageName": "@nocobase/plugin-counting", "displayName": "Counting",
-            "enabled": enabled, "builtIn": true})
-    };
-    let enable = "POST pm:enable?filterByTk=counting";
-    plugin.refuses.store(true, Ordering::SeqCst);
-    run(
-        &app,
-        &[
-            ("GET pm:list", "", json!({}), 401, error("EMPTY_TOKEN")),
-            ("GET pm:list", member, json!({}), 403, refusal()),
-            (enable, member, json!({}), 403, refusal()),
-            ("GET pm:list", root, json!({}), 200, json!({"data": [described(false)]})),
-            ("GET pm:listEnabled", "", json!({}), 200, json!({"data": []})),
-            (enable, root, json!({}), 400, refusal()),
-            ("POST pm:enable", root, json!({}), 400, refusal()),
-            ("POST pm:enable?filterByTk=nosuch", root, json!({}), 404, refusal()),
-            ("GET pm:get?filterByTk=nosuch", root, json!({}), 404, refusal()),
-        ],
-    )
-    .await;
-    assert!(!works());
-    plugin.refuses.store(false, Ordering::SeqCst);
-    run(
-        &app,
-        &[
-            (enable, root, json!({}), 200, json!({"data": "counting"})),
-            (enable, root, json!({}), 200, json!({"data": "counting"})),
-            (
-                "GET pm:get?filterByTk=@nocobase/plugin-counting",
-                root,
-                json!({}),
-                200,
-                json!({"data": described(true)}),
-            ),
-            ("GET pm:listEnabled", "", json!({}), 200, json!({"data": [{"name": "counting"}]})),
-        ],
-    )
-    .await;
-    assert!(works());
-
-    plugin.works.store(false, Ordering::SeqCst);
-    let app = open_with(&place, &plugin).await;
-    assert!(works(), "it begins with the application");
-    run(&app, &[("POST pm:disable?filterByTk[]=counting", root, json!({}), 200, json!({}))]).await;
-    assert!(!works());
-    open_with(&place, &plugin).await;
-    assert!(!works());
-    let rows = place.source.find(&crate::app::system::APPLICATION_PLUGINS, Query::default()).await.unwrap();
-    assert_eq!((rows.len(), &rows[0]["enabled"]), (1, &json!(false)));
 }
 
 #[apply(on_every_engine)]

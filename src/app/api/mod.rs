@@ -18,6 +18,8 @@ mod locale_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
+mod plugin_tests;
+#[cfg(test)]
 mod properties;
 pub(super) mod query_string;
 mod record_set;
