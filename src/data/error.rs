@@ -1,5 +1,6 @@
 //! What the data model refuses, and what the database below it failed.
 
+use super::{Collection, Field};
 use crate::database::DatabaseError;
 
 /// Why records could not be read or written.
@@ -40,6 +41,16 @@ pub enum DataError {
         /// The type's name.
         expected: &'static str,
     },
+}
+
+/// A value that does not fit its field.
+pub(super) fn invalid(field: &Field, problem: impl Into<String>) -> DataError {
+    DataError::Invalid { field: field.name().to_owned(), problem: problem.into() }
+}
+
+/// A stored value that is not what its field's type says.
+pub(super) fn unreadable(collection: &Collection, field: &str, expected: &'static str) -> DataError {
+    DataError::Unreadable { collection: collection.name().to_owned(), field: field.to_owned(), expected }
 }
 
 impl DataError {

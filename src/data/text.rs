@@ -6,7 +6,7 @@
 
 use serde_json::Value as Json;
 
-use super::records::value::invalid;
+use super::error::invalid;
 use super::{DataError, Field};
 
 /// What is said of a text that has one.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
 
 use super::crash::crash_point;
-use super::description::time_delta;
+use super::description::{time_delta, unfinished};
 use super::entry::Entry;
 use super::failure::Failure;
 use super::operations::Outcome;
@@ -291,11 +291,6 @@ impl Supervisor {
         registration.give_domains();
         Ok((registration, rest))
     }
-}
-
-/// What is said of one whose removal for good broke off.
-pub(super) fn unfinished(id: &AppId) -> String {
-    format!("its removal for good has begun and is not finished; nbapps delete {id} --purge goes on with it")
 }
 
 /// What can be done about data that cannot be removed.

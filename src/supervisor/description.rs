@@ -181,7 +181,7 @@ impl Supervisor {
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
-        let begun = deleted.purging.then(|| super::deletion::unfinished(&registration.id));
+        let begun = deleted.purging.then(|| unfinished(&registration.id));
         let standing = Standing {
             reason: registration.damage.reason_of_deleted(&registration.id).or(begun),
             ..Standing::now(State::NotFound)
@@ -227,6 +227,11 @@ impl Supervisor {
         let main = &self.options.main_url;
         if id.is_main() { format!("{main}/admin/") } else { format!("{main}/apps/{id}/admin/") }
     }
+}
+
+/// What is said of one whose removal for good broke off.
+pub(super) fn unfinished(id: &AppId) -> String {
+    format!("its removal for good has begun and is not finished; nbapps delete {id} --purge goes on with it")
 }
 
 pub(crate) fn time_delta(duration: Duration) -> TimeDelta {

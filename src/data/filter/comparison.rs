@@ -9,7 +9,7 @@ use sea_query::{Cond, Condition, Expr, ExprTrait};
 use serde_json::Value;
 
 use super::Operator;
-use super::condition::never;
+use super::junction::never;
 use crate::data::records::number::Held;
 use crate::data::records::value;
 use crate::data::{DataError, Engine, Field, FieldType};

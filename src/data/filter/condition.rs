@@ -7,28 +7,13 @@ use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
 use super::comparison;
+use super::junction::{never, side_by_side};
 use super::{Clock, Filter, Joins, Operator, moments, text};
 use crate::data::access::{Access, Action, Guard};
 use crate::data::records::value;
 use crate::data::text::check_document;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
 use crate::database::{Namespace, Position};
-
-/// Parts of a condition that stand side by side.
-const WIDEST: usize = 64;
-
-/// Conditions of which all, or any, are to hold. Each further one in a row is one level deeper: SQLite
-/// goes down 1000, and who writes the statement has a stack to go down on.
-pub(super) fn side_by_side(new: fn() -> Condition, mut parts: Vec<Condition>) -> Condition {
-    while parts.len() > WIDEST {
-        let mut rest = parts.into_iter().peekable();
-        parts = Vec::new();
-        while rest.peek().is_some() {
-            parts.push(rest.by_ref().take(WIDEST).fold(new(), Condition::add));
-        }
-    }
-    parts.into_iter().fold(new(), Condition::add)
-}
 
 /// Finds the column that a path leads to.
 type FindColumn<'a, 'f> = dyn FnMut(&str) -> Result<(Expr, &'f Field), DataError> + 'a;
@@ -340,10 +325,6 @@ pub(super) fn check_same(field: &Field, other_field: &Field) -> Result<(), DataE
 
 fn always() -> Condition {
     Condition::from(Expr::val(1).eq(1))
-}
-
-pub(in crate::data) fn never() -> Condition {
-    Condition::from(Expr::val(1).eq(0))
 }
 
 fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {

@@ -19,6 +19,7 @@ mod condition;
 mod dates;
 mod extent;
 mod joins;
+mod junction;
 mod matching;
 mod moments;
 mod operator;
@@ -27,8 +28,9 @@ mod text;
 mod variables;
 
 pub(super) use comparison::{compare, equal, held, in_order};
-pub(super) use condition::{Compiler, condition, never};
+pub(super) use condition::{Compiler, condition};
 pub(super) use joins::Joins;
+pub(super) use junction::never;
 pub use operator::Operator;
 pub use variables::{Variables, asks_for_time, check_variables, has_variables, resolve};
 

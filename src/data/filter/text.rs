@@ -3,7 +3,7 @@
 use sea_query::{Condition, Expr, ExprTrait, LikeExpr};
 use serde_json::Value;
 
-use super::condition::side_by_side;
+use super::junction::side_by_side;
 use crate::data::records::value;
 use crate::data::text::Text;
 use crate::data::{DataError, Field, FieldType};

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::value::invalid;
+use crate::data::error::invalid;
 use crate::data::{DataError, Field};
 
 /// Levels of lists and objects within each other, in one value: MariaDB reads no deeper document.

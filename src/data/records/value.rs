@@ -15,17 +15,10 @@ use serde_json::value::RawValue;
 use super::depth;
 use super::moment;
 use super::number::{self, Held, SAFE_INTEGER};
+pub(in crate::data) use crate::data::error::{invalid, unreadable};
 use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Value};
-
-pub(in crate::data) fn invalid(field: &Field, problem: impl Into<String>) -> DataError {
-    DataError::Invalid { field: field.name().to_owned(), problem: problem.into() }
-}
-
-pub(in crate::data) fn unreadable(collection: &Collection, field: &str, expected: &'static str) -> DataError {
-    DataError::Unreadable { collection: collection.name().to_owned(), field: field.to_owned(), expected }
-}
 
 /// A JSON value as the query builder binds it.
 pub(in crate::data) fn from_json(field: &Field, given: &Json) -> Result<sea_query::Value, DataError> {

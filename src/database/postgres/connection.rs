@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Error, RowStream};
 
 use super::counts::{self, Counts};
 use super::dial::{self, Dialled, Driver, dial, find_sessions};
-use super::error;
+use super::error::{self, Failure};
 use super::plans::{self, Planning};
 use super::sessions::{Shared, texts};
 use super::statements::{Prepared, Statements};
@@ -155,27 +155,6 @@ fn received(columns: &mut Option<Arc<[Box<str>]>>, row: &tokio_postgres::Row) ->
         values.push(row.try_get::<_, Received>(at)?.0);
     }
     Ok(Row::new(columns, values))
-}
-
-/// Why there is no connection.
-pub(in crate::database) enum Failure {
-    /// This machine lacks something.
-    Machine(String),
-    /// Nothing answers there.
-    Unreachable(std::io::Error),
-    Driver(Error),
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Unreachable(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Driver(error)
-    }
 }
 
 impl Connection for PostgresConnection {

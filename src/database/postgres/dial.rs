@@ -9,7 +9,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connection::Failure;
+use super::error::Failure;
 use super::sessions::{self, Ends};
 use super::tls;
 use crate::database::Sessions;

@@ -10,6 +10,27 @@ use super::quoted;
 use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
+/// Why there is no connection.
+pub(in crate::database) enum Failure {
+    /// This machine lacks something.
+    Machine(String),
+    /// Nothing answers there.
+    Unreachable(std::io::Error),
+    Driver(Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
 /// What went wrong with a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let Some(said) = error.as_db_error() else { return without_answer(at, error) };

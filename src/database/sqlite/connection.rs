@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{CachedStatement as Prepared, Connection, OpenFlags, ToSql};
 
+use super::file_names::{INDEX, LOG, beside};
 use super::{error, functions, keys, progress_handler};
 use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
@@ -163,17 +164,6 @@ pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, Dat
     // The mark goes last: a crash half way through is taken up again by the same test.
     remove_files(mark)?;
     Ok(removed)
-}
-
-/// What the name of a database's write-ahead log ends with, and that of the log's index.
-pub(super) const LOG: &str = "-wal";
-pub(super) const INDEX: &str = "-shm";
-
-/// The file beside a database whose name ends so.
-pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    PathBuf::from(name)
 }
 
 /// The files of a database: itself, its log and the log's index.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 use rustix::process::{Resource, getrlimit};
 
-use super::connection;
+use super::file_names::{LOG, beside};
 use crate::database::descriptors::none_is_left;
 use crate::database::{DatabaseError, Refusal};
 
@@ -118,8 +118,8 @@ fn is_of_tables(message: &str) -> bool {
 /// it: SQLite does not keep the system's reason.
 fn reached_limit(path: &Path) -> Option<u64> {
     let limit = getrlimit(Resource::Fsize).current?;
-    let bytes = |end| std::fs::metadata(connection::beside(path, end)).map_or(0, |file| file.len());
-    (bytes("").max(bytes(connection::LOG)).saturating_add(ONE_WRITE) >= limit).then_some(limit)
+    let bytes = |end| std::fs::metadata(beside(path, end)).map_or(0, |file| file.len());
+    (bytes("").max(bytes(LOG)).saturating_add(ONE_WRITE) >= limit).then_some(limit)
 }
 
 /// The file cannot be opened because the process has too many open.

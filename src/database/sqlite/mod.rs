@@ -12,6 +12,7 @@ mod cancel;
 mod connection;
 mod counts;
 mod error;
+mod file_names;
 pub(super) mod functions;
 mod group_commit;
 mod inline_read;

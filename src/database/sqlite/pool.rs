@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::connection::{self, Identity, Role};
 use super::counts::{Counts, Ticket};
 use super::error;
+use super::file_names::{INDEX, LOG, beside};
 use crate::database::blocking_pool::{self, Owner};
 use crate::database::descriptors::{self, Share};
 use crate::database::{DatabaseError, Rendered};
@@ -173,11 +174,11 @@ impl Pool {
     fn check_log(&self) -> Result<(), DatabaseError> {
         let log = self.log.lock();
         let Some([known, _]) = log.files else { return Ok(()) };
-        self.check_part(connection::LOG, known)
+        self.check_part(LOG, known)
     }
 
     fn check_part(&self, end: &str, known: Identity) -> Result<(), DatabaseError> {
-        let file = connection::beside(&self.path, end);
+        let file = beside(&self.path, end);
         match connection::identity(&file) {
             Ok(now) if now == known => Ok(()),
             Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(file)),
@@ -189,7 +190,7 @@ impl Pool {
     fn check_index(&self) -> Result<(), DatabaseError> {
         let log = self.log.lock();
         let Some([_, known]) = log.files else { return Ok(()) };
-        self.check_part(connection::INDEX, known)
+        self.check_part(INDEX, known)
     }
 
     fn lose(&self, file: PathBuf) -> DatabaseError {
@@ -203,8 +204,8 @@ impl Pool {
         let mut log = self.log.lock();
         log.connections += 1;
         if role == Role::Writer && log.files.is_none() {
-            let identity = |end| connection::identity(&connection::beside(&self.path, end)).ok();
-            log.files = identity(connection::LOG).zip(identity(connection::INDEX)).map(<[_; 2]>::from);
+            let identity = |end| connection::identity(&beside(&self.path, end)).ok();
+            log.files = identity(LOG).zip(identity(INDEX)).map(<[_; 2]>::from);
         }
         Held { connection: Some(connection), _share: share, log: Arc::clone(&self.log) }
     }
