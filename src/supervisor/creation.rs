@@ -23,19 +23,19 @@ use crate::protocol::{
     AppId, CreateApplication, Created, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
 };
 
+use super::boot::{DATABASE_PASSWORD, JWT_SECRET, new_jwt_secret};
 use super::connection::{self, Wanted};
-use super::crash::crash_point;
 use super::damage::{self, Damage};
 use super::domains;
 use super::entry::Entry;
+use super::failpoint::crash_point;
 use super::failure::Failure;
-use super::lifecycle::Standing;
-use super::opening::{DATABASE_PASSWORD, JWT_SECRET, new_jwt_secret};
 use super::operations::Outcome;
-use super::provision::Provision;
 use super::registry::Registration;
 use super::root_account::RootAccount;
-use super::{Stage, Stages, Supervisor, survey};
+use super::state_machine::Standing;
+use super::storage::Provision;
+use super::{Stage, Stages, Supervisor, preflight};
 
 /// What a creation over HTTP says beside what the socket knows.
 #[derive(Debug, Clone, Default)]
@@ -321,7 +321,7 @@ impl Supervisor {
         registration: &Registration,
         source: &DataSource,
     ) -> Result<(), RpcError> {
-        survey::check_unused(source.database(), &entry.id).await?;
+        preflight::check_unused(source.database(), &entry.id).await?;
         let claimed = self.claim(registration).await?;
         entry.registration.store(Arc::new(claimed));
         crash_point("create.claimed");

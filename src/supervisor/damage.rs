@@ -14,8 +14,8 @@ use crate::data::{DataError, Record, has_nul};
 use crate::protocol::{AppId, DatabaseMode, Limit, State};
 
 use super::domains;
-use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
+use super::storage::Provision;
 
 /// How far a clock may have been put back before two moments contradict each other.
 const DOUBT: TimeDelta = TimeDelta::days(1);

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
 
-use super::crash::crash_point;
 use super::description::{time_delta, unfinished};
 use super::entry::Entry;
+use super::failpoint::crash_point;
 use super::failure::Failure;
 use super::operations::Outcome;
-use super::provision::Removed;
 use super::registry::{DeletedRegistration, Registration};
+use super::storage::Removed;
 use super::{Stage, Stages, Supervisor};
 
 impl Supervisor {

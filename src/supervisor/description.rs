@@ -13,11 +13,11 @@ use crate::protocol::{
 };
 
 use super::Supervisor;
+use super::boot::DATABASE_PASSWORD;
 use super::entry::Entry;
-use super::lifecycle::Standing;
-use super::opening::DATABASE_PASSWORD;
-use super::provision::Provision;
 use super::registry::{DeletedRegistration, Registration};
+use super::state_machine::Standing;
+use super::storage::Provision;
 
 /// Where an application is in a list: by ID, the main one first.
 fn place(id: &AppId) -> (bool, &AppId) {

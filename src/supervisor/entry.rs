@@ -14,9 +14,9 @@ use crate::database::Location;
 use crate::protocol::{AppId, Happening, Limits, State};
 
 use super::events::Events;
-use super::lifecycle::{Standing, may_go};
 use super::limits::Admission;
 use super::registry::Registration;
+use super::state_machine::{Standing, may_go};
 
 /// A registered application.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use crate::data::DataError;
 use crate::database::{DatabaseError, Location};
 use crate::protocol::{ErrorKind, RpcError};
 
-use super::provision::ProvisionError;
 use super::registry::RegistryError;
+use super::storage::ProvisionError;
 
 /// What to do where the process has too many open files.
 const RAISE_DESCRIPTORS: &str = "raise the daemon's limit of open files, LimitNOFILE= in its systemd unit or \

@@ -11,9 +11,9 @@ use std::path::Path;
 use crate::database::Location;
 
 use super::SupervisorOptions;
-use super::opening::OpenError;
-use super::provision::HOST_FILE;
+use super::boot::OpenError;
 use super::secrets::KEY_FILE;
+use super::storage::HOST_FILE;
 
 /// The mark of a first start that has not come to its end.
 const MARK: &str = "first-start";

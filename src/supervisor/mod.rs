@@ -1,15 +1,15 @@
 //! Applications as a whole: what is registered, where each stands, and every command on them.
 //!
 //! [`Supervisor`] holds an entry for each registered application (`entry.rs`): its row of the
-//! registry (`registry.rs`), its state (`lifecycle.rs`), and the running application while it
+//! registry (`registry.rs`), its state (`state_machine.rs`), and the running application while it
 //! runs. Commands change an entry one at a time: `creation.rs` and `deletion.rs` are sagas that a
-//! crash cannot leave half done, `starting.rs` starts, stops and lends applications to requests,
+//! crash cannot leave half done, `lifecycle.rs` starts, stops and lends applications to requests,
 //! `settings.rs` changes what is registered, `limits.rs` keeps to what each may take of the host. Each runs as an operation (`operations.rs`), so that
 //! it goes on when its client has gone. `applications.rs` offers the same commands over HTTP.
 
 mod applications;
+mod boot;
 mod connection;
-mod crash;
 mod creation;
 mod damage;
 mod deletion;
@@ -17,14 +17,14 @@ mod description;
 mod domains;
 mod entry;
 mod events;
+mod failpoint;
 mod failure;
 mod first_start;
 mod lifecycle;
 mod limits;
 pub mod logs;
-mod opening;
 mod operations;
-mod provision;
+mod preflight;
 mod registry;
 mod reserve;
 mod root_account;
@@ -32,8 +32,8 @@ mod secrets;
 mod settings;
 mod sharing;
 mod sizes;
-mod starting;
-mod survey;
+mod state_machine;
+mod storage;
 mod sweep;
 
 use std::path::PathBuf;
@@ -47,17 +47,17 @@ use crate::database::{Engine, Location};
 use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
 
 use entry::Entry;
-use lifecycle::Standing;
-use provision::Premises;
 use registry::{Registration, Registry};
+use state_machine::Standing;
+use storage::Premises;
 
 pub use entry::Visit;
 pub use events::Events;
+pub use lifecycle::Unavailable;
 pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, Turn};
 pub use operations::Operations;
 pub use secrets::SecretKey;
-pub use starting::Unavailable;
 
 /// What the host's applications are opened with.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use crate::protocol::{
 };
 
 use super::damage::{self, Damage, Row};
-use super::provision::Provision;
 use super::reserve::Reserve;
+use super::storage::Provision;
 
 static APPLICATIONS: LazyLock<Collection> = LazyLock::new(|| {
     Collection::new("applications")

@@ -13,13 +13,13 @@ use crate::protocol::{
 };
 
 use super::Supervisor;
+use super::boot::{JWT_SECRET, new_jwt_secret};
 use super::damage::Damage;
 use super::domains;
 use super::entry::Entry;
 use super::failure::Failure;
-use super::opening::{JWT_SECRET, new_jwt_secret};
+use super::lifecycle::Unavailable;
 use super::registry::Registration;
-use super::starting::Unavailable;
 
 impl Supervisor {
     /// Changes settings; they hold at once.

@@ -10,8 +10,8 @@ use std::fmt;
 use crate::protocol::{AppId, RpcError};
 
 use super::Supervisor;
-use super::provision::{Places, Shared};
 use super::registry::{DeletedRegistration, Registration};
+use super::storage::{Places, Shared};
 
 /// Whoever claims something, as sentences call it.
 #[derive(Debug)]

@@ -21,11 +21,11 @@ use super::failure::Failure;
 use super::first_start::FirstStart;
 use super::limits::Pace;
 use super::operations::Operations;
-use super::provision::Premises;
 use super::registry::{Inventory, Registration, Registry};
 use super::reserve::Reserve;
 use super::root_account::RootAccount;
 use super::secrets::{KEY_FILE, SecretError, SecretKey};
+use super::storage::Premises;
 use super::{Supervisor, SupervisorOptions};
 
 /// What a JWT secret is called where it is sealed.
@@ -234,7 +234,7 @@ async fn open_main_database(
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| {
             let error =
-                super::provision::ProvisionError::File { path: directory.to_owned(), doing: "made", error };
+                super::storage::ProvisionError::File { path: directory.to_owned(), doing: "made", error };
             error.while_doing("opening the main application's database")
         })?;
     }

@@ -19,8 +19,8 @@ use crate::database::{Database, DatabaseError, Location};
 use crate::protocol::{AppId, DatabaseMode};
 
 use super::connection::{Connection, Wanted};
-use super::crash::crash_point;
 use super::damage::is_list_of_texts;
+use super::failpoint::crash_point;
 
 const MARK: &str = ".nbapps";
 const DATABASE_FILE: &str = "database.sqlite";
