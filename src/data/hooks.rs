@@ -38,7 +38,7 @@ pub trait Hook: Send + Sync {
     /// Whether it is told of this collection at all.
     fn concerns(&self, collection: &str) -> bool;
 
-    /// Does what belongs to an event. Does nothing where it is not implemented.
+    /// Handles an event. The default handles none.
     fn on<'a>(
         &'a self,
         _transaction: &'a mut Transaction,

@@ -73,12 +73,12 @@ impl Step {
                 transaction.create_index(&collection, &was).await
             }
             Self::Inserted(collection, row) => {
-                transaction.destroy(&collection, &keyed(&collection, &[row])?).await.map(drop)
+                transaction.system().destroy(&collection, &keyed(&collection, &[row])?).await.map(drop)
             }
             Self::Changed(collection, rows) => {
                 for row in rows {
                     let one = keyed(&collection, std::slice::from_ref(&row))?;
-                    transaction.update(&collection, &one, row).await?;
+                    transaction.system().update(&collection, &one, row).await?;
                 }
                 Ok(())
             }
@@ -86,7 +86,7 @@ impl Step {
                 for row in rows {
                     let one = keyed(&collection, std::slice::from_ref(&row))?;
                     if transaction.count(&collection, &one).await? == 0 {
-                        transaction.insert(&collection, row).await?;
+                        transaction.system().insert(&collection, row).await?;
                     }
                 }
                 Ok(())

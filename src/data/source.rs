@@ -11,9 +11,10 @@ use tokio::sync::MutexGuard;
 use super::finding::Finding;
 use super::places::Places;
 use super::records::{self, Aggregation, Writer, Written};
+use super::views::{GuardedRecords, SystemRecords};
 use super::{
     Association, Catalog, Cause, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
-    WriteOptions, table, to_its_end,
+    table, to_its_end,
 };
 use crate::database::{Database, DatabaseError, Engine, Tries};
 
@@ -142,35 +143,6 @@ impl DataSource {
         records::aggregate(&mut &self.database, &self.catalog.load(), collection, query, wanted).await
     }
 
-    /// Writes one of the host's own records, and gives it as it is stored: with defaults, times and
-    /// its key, and without hidden fields. No hook is asked; they hear of it.
-    pub(super) async fn insert(&self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        let (database, own) = (self.database.clone(), collection.clone());
-        self.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
-    }
-
-    /// Changes those of the host's own records that fit; gives their number. No hook is asked.
-    pub(super) async fn update(
-        &self,
-        collection: &Collection,
-        filter: &Filter,
-        changes: Record,
-    ) -> Result<u64, DataError> {
-        let (database, catalog) = (self.database.clone(), self.catalog.load_full());
-        let (own, filter) = (collection.clone(), filter.clone());
-        let work =
-            async move { records::raw::update(&mut &database, &catalog, &own, &filter, &changes).await };
-        self.told(collection, work).await
-    }
-
-    /// Removes those of the host's own records that fit; gives their number. No hook is asked.
-    pub(super) async fn destroy(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
-        let (database, catalog) = (self.database.clone(), self.catalog.load_full());
-        let (own, filter) = (collection.clone(), filter.clone());
-        let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
-        self.told(collection, work).await
-    }
-
     /// Writes to a collection. The hooks that it concerns are told that its records are changed, or may
     /// be: of a change that failed it is not always known.
     async fn told<T: Send + 'static>(
@@ -200,259 +172,6 @@ impl DataSource {
     async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
         let (inner, catalog) = (self.database.begin_within(wait).await?, self.catalog.load_full());
         Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.places.clone()))
-    }
-
-    /// Makes a record with what is nested in it, and gives it with what was made with it.
-    pub(super) async fn create(
-        &self,
-        collection: &Collection,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Record, DataError> {
-        if records::alone::is_alone(collection, &self.hooks, &values) {
-            return records::alone::create(&mut &self.database, collection, values, options).await;
-        }
-        let values = &values;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).create(collection, Cow::Borrowed(values)).await
-            }
-        })
-        .await
-    }
-
-    /// Makes several records, all or none.
-    pub(super) async fn create_many(
-        &self,
-        collection: &Collection,
-        all: Vec<Record>,
-        options: &WriteOptions,
-    ) -> Result<Vec<Record>, DataError> {
-        let _batch = self.finding.batch(collection, &all).await;
-        let all = &all;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                let mut made = Vec::with_capacity(all.len());
-                for values in all {
-                    let mut writer = Writer::new(transaction, options);
-                    made.push(writer.create(collection, Cow::Borrowed(values)).await?);
-                }
-                Ok(made)
-            }
-        })
-        .await
-    }
-
-    /// Changes the records that fit, with what is nested in them; gives them as they are then.
-    pub(super) async fn change(
-        &self,
-        collection: &Collection,
-        filter: Filter,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Vec<Record>, DataError> {
-        if records::alone::is_alone(collection, &self.hooks, &values) {
-            let catalog = self.catalog.load_full();
-            let executor = &mut &self.database;
-            let changed =
-                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
-            if let Some(changed) = changed {
-                return Ok(changed);
-            }
-        }
-        let (filter, values) = (&filter, &values);
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                let mut writer = Writer::new(transaction, options);
-                writer.update(collection, filter.clone(), Cow::Borrowed(values)).await
-            }
-        })
-        .await
-    }
-
-    /// The same of those alone that belong to another record.
-    pub(super) async fn change_associated(
-        &self,
-        target: &Collection,
-        belonging: Filter,
-        filter: Filter,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Vec<Record>, DataError> {
-        let (belonging, filter, values) = (&belonging, &filter, &values);
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .update_among(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Removes the records that fit, and does what was decided with those that refer to them; gives
-    /// their number.
-    pub(super) async fn remove(
-        &self,
-        collection: &Collection,
-        filter: Filter,
-        options: &WriteOptions,
-    ) -> Result<u64, DataError> {
-        let _turn = self.ring_turn(collection).await;
-        let filter = &filter;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).destroy(collection, filter.clone()).await
-            }
-        })
-        .await
-    }
-
-    /// The first record with the same values in some fields, or a new one.
-    pub(super) async fn first_or_create(
-        &self,
-        collection: &Collection,
-        keys: &[String],
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Record, DataError> {
-        let values = &values;
-        self.find_or_make(collection, &sought(keys, values), || {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).first_or_create(collection, keys, values).await
-            }
-        })
-        .await
-    }
-
-    /// Changes the first record with the same values in some fields (the records that were changed),
-    /// or makes one (the record).
-    pub(super) async fn update_or_create(
-        &self,
-        collection: &Collection,
-        keys: &[String],
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Result<Vec<Record>, Record>, DataError> {
-        let values = &values;
-        self.find_or_make(collection, &sought(keys, values), || {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).update_or_create(collection, keys, values).await
-            }
-        })
-        .await
-    }
-
-    /// Moves a record within an order.
-    pub(super) async fn move_record(
-        &self,
-        collection: &Collection,
-        change: &Move,
-        options: &WriteOptions,
-    ) -> Result<(), DataError> {
-        let _turn = self.places.turn(&table::name(collection, self.database.namespace())).await;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).move_record(collection, change).await
-            }
-        })
-        .await
-    }
-
-    /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
-    /// end.
-    pub(super) async fn associate(
-        &self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-        replace: bool,
-        options: &WriteOptions,
-    ) -> Result<(), DataError> {
-        let others = &others;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .associate(collection, association, key, others.clone(), replace)
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Ends links of a record, by its key, with others by theirs.
-    pub(super) async fn dissociate(
-        &self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-        options: &WriteOptions,
-    ) -> Result<(), DataError> {
-        let others = &others;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .dissociate(collection, association, key, others.clone())
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Ends the links that there are and makes those that there are not.
-    pub(super) async fn toggle(
-        &self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-        options: &WriteOptions,
-    ) -> Result<(), DataError> {
-        let others = &others;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).toggle(collection, association, key, others.clone()).await
-            }
-        })
-        .await
-    }
-
-    /// Makes a record that belongs to another one.
-    pub(super) async fn create_associated(
-        &self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Record, DataError> {
-        let values = &values;
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .create_associated(collection, association, key, Cow::Borrowed(values))
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Removes records that belong to another one, of those that fit; gives their number.
-    pub(super) async fn remove_associated(
-        &self,
-        target: &Collection,
-        belonging: Filter,
-        filter: Filter,
-        options: &WriteOptions,
-    ) -> Result<u64, DataError> {
-        let _turn = self.ring_turn(target).await;
-        let (belonging, filter) = (&belonging, &filter);
-        self.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .destroy_associated(target, belonging.clone(), filter.clone())
-                    .await
-            }
-        })
-        .await
     }
 
     /// Waits for the turn to remove records of a collection, where that leads round in a ring: such removals
@@ -551,6 +270,280 @@ impl DataSource {
             transaction.commit().await?;
         }
         Ok(done)
+    }
+}
+
+impl SystemRecords<&DataSource> {
+    /// Writes a record, and gives it as it is stored: with defaults, times and its key, and without
+    /// hidden fields.
+    pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        let (database, own) = (self.0.database.clone(), collection.clone());
+        self.0.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
+    }
+
+    /// Changes the records that fit; gives their number.
+    pub async fn update(
+        self,
+        collection: &Collection,
+        filter: &Filter,
+        changes: Record,
+    ) -> Result<u64, DataError> {
+        let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
+        let (own, filter) = (collection.clone(), filter.clone());
+        let work =
+            async move { records::raw::update(&mut &database, &catalog, &own, &filter, &changes).await };
+        self.0.told(collection, work).await
+    }
+
+    /// Removes the records that fit; gives their number.
+    pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
+        let (own, filter) = (collection.clone(), filter.clone());
+        let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
+        self.0.told(collection, work).await
+    }
+}
+
+impl GuardedRecords<'_, &DataSource> {
+    /// Creates a record with what is nested in it, and gives it with what was created with it.
+    pub async fn create(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        let Self { on, options } = self;
+        if records::alone::is_alone(collection, &on.hooks, &values) {
+            return records::alone::create(&mut &on.database, collection, values, options).await;
+        }
+        let values = &values;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).create(collection, Cow::Borrowed(values)).await
+            }
+        })
+        .await
+    }
+
+    /// Creates several records, all or none.
+    pub async fn create_many(
+        self,
+        collection: &Collection,
+        all: Vec<Record>,
+    ) -> Result<Vec<Record>, DataError> {
+        let Self { on, options } = self;
+        let _batch = on.finding.batch(collection, &all).await;
+        let all = &all;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                let mut made = Vec::with_capacity(all.len());
+                for values in all {
+                    let mut writer = Writer::new(transaction, options);
+                    made.push(writer.create(collection, Cow::Borrowed(values)).await?);
+                }
+                Ok(made)
+            }
+        })
+        .await
+    }
+
+    /// Changes the records that fit, with what is nested in them; gives them as they are then.
+    pub async fn change(
+        self,
+        collection: &Collection,
+        filter: Filter,
+        values: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        let Self { on, options } = self;
+        if records::alone::is_alone(collection, &on.hooks, &values) {
+            let catalog = on.catalog.load_full();
+            let executor = &mut &on.database;
+            let changed =
+                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
+            if let Some(changed) = changed {
+                return Ok(changed);
+            }
+        }
+        let (filter, values) = (&filter, &values);
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                let mut writer = Writer::new(transaction, options);
+                writer.update(collection, filter.clone(), Cow::Borrowed(values)).await
+            }
+        })
+        .await
+    }
+
+    /// Changes those that belong to another record, of the records that fit.
+    pub async fn change_associated(
+        self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+        values: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        let Self { on, options } = self;
+        let (belonging, filter, values) = (&belonging, &filter, &values);
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .update_among(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
+                    .await
+            }
+        })
+        .await
+    }
+
+    /// Removes the records that fit, and does what was decided with those that refer to them; gives
+    /// their number.
+    pub async fn remove(self, collection: &Collection, filter: Filter) -> Result<u64, DataError> {
+        let Self { on, options } = self;
+        let _turn = on.ring_turn(collection).await;
+        let filter = &filter;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).destroy(collection, filter.clone()).await
+            }
+        })
+        .await
+    }
+
+    /// Removes those that belong to another record, of the records that fit; gives their number.
+    pub async fn remove_associated(
+        self,
+        target: &Collection,
+        belonging: Filter,
+        filter: Filter,
+    ) -> Result<u64, DataError> {
+        let Self { on, options } = self;
+        let _turn = on.ring_turn(target).await;
+        let (belonging, filter) = (&belonging, &filter);
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .destroy_associated(target, belonging.clone(), filter.clone())
+                    .await
+            }
+        })
+        .await
+    }
+
+    /// Finds the first record with the same values in some fields, or creates one.
+    pub async fn first_or_create(
+        self,
+        collection: &Collection,
+        keys: &[String],
+        values: Record,
+    ) -> Result<Record, DataError> {
+        let Self { on, options } = self;
+        let values = &values;
+        on.find_or_make(collection, &sought(keys, values), || {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).first_or_create(collection, keys, values).await
+            }
+        })
+        .await
+    }
+
+    /// Changes the first record with the same values in some fields (the records that were changed), or
+    /// creates one (the record).
+    pub async fn update_or_create(
+        self,
+        collection: &Collection,
+        keys: &[String],
+        values: Record,
+    ) -> Result<Result<Vec<Record>, Record>, DataError> {
+        let Self { on, options } = self;
+        let values = &values;
+        on.find_or_make(collection, &sought(keys, values), || {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).update_or_create(collection, keys, values).await
+            }
+        })
+        .await
+    }
+
+    /// Moves a record within an order.
+    pub async fn move_record(self, collection: &Collection, change: &Move) -> Result<(), DataError> {
+        let Self { on, options } = self;
+        let _turn = on.places.turn(&table::name(collection, on.database.namespace())).await;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).move_record(collection, change).await
+            }
+        })
+        .await
+    }
+
+    /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
+    /// end.
+    pub async fn associate(
+        self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+        replace: bool,
+    ) -> Result<(), DataError> {
+        let Self { on, options } = self;
+        let others = &others;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .associate(collection, association, key, others.clone(), replace)
+                    .await
+            }
+        })
+        .await
+    }
+
+    /// Ends links of a record, by its key, with others by theirs.
+    pub async fn dissociate(
+        self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+    ) -> Result<(), DataError> {
+        let Self { on, options } = self;
+        let others = &others;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .dissociate(collection, association, key, others.clone())
+                    .await
+            }
+        })
+        .await
+    }
+
+    /// Ends the links that there are, and creates those that there are not.
+    pub async fn toggle(
+        self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        others: Vec<Json>,
+    ) -> Result<(), DataError> {
+        let Self { on, options } = self;
+        let others = &others;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options).toggle(collection, association, key, others.clone()).await
+            }
+        })
+        .await
+    }
+
+    /// Creates a record that belongs to another one.
+    pub async fn create_associated(
+        self,
+        (collection, association): (&Collection, &Association),
+        key: &Json,
+        values: Record,
+    ) -> Result<Record, DataError> {
+        let Self { on, options } = self;
+        let values = &values;
+        on.transact(|| {
+            async move |transaction: &mut Transaction| {
+                Writer::new(transaction, options)
+                    .create_associated(collection, association, key, Cow::Borrowed(values))
+                    .await
+            }
+        })
+        .await
     }
 }
 

@@ -52,9 +52,9 @@ async fn texts_are_found_by_any_part_in_any_case_and_told_apart_exactly() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for title in ["Größe", "größe", "grosse", "100%_!", "Émile 😀", "a", "a ", "A", "\\b"] {
-            source.insert(&kinds, object(json!({"title": title}))).await.unwrap();
+            source.system().insert(&kinds, object(json!({"title": title}))).await.unwrap();
         }
-        source.insert(&kinds, object(json!({}))).await.unwrap();
+        source.system().insert(&kinds, object(json!({}))).await.unwrap();
         let find = async |filter: Filter| -> Vec<i64> {
             let rows = source.find(&kinds, Query::filter(filter).sort(Sort::ascending("id"))).await;
             rows.unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect()
@@ -96,7 +96,7 @@ async fn a_record_comes_back_as_it_went_in() {
             "extra": {"a": [1, {"b": null}], "c": "é"}, "at": "2024-02-29T23:59:59.123Z",
             "code": "6f1c7e5e-9d0c-4b27-8f0a-0f8f6c0f9a11",
         });
-        let stored = source.insert(&kinds, object(given.clone())).await.unwrap();
+        let stored = source.system().insert(&kinds, object(given.clone())).await.unwrap();
         assert_eq!(stored["id"], 1);
         for (name, value) in object(given) {
             assert_eq!(stored[&name], value, "{name}");
@@ -106,7 +106,7 @@ async fn a_record_comes_back_as_it_went_in() {
         assert!(stored["createdAt"].as_str().unwrap().ends_with('Z'));
         assert_eq!(stored["createdAt"].as_str().unwrap().len(), "2024-02-29T23:59:59.123Z".len());
 
-        let plain = source.insert(&kinds, Record::new()).await.unwrap();
+        let plain = source.system().insert(&kinds, Record::new()).await.unwrap();
         assert_eq!(
             [&plain["id"], &plain["views"], &plain["live"], &plain["extra"], &plain["title"]],
             [&json!(2), &json!(7), &json!(false), &json!({}), &json!(null)]
@@ -139,7 +139,7 @@ async fn values_are_converted_or_refused_by_their_type() {
             ("extra", json!([1, 2, 3]), json!([1, 2, 3])),
             ("extra", json!("text"), json!("text")),
         ] {
-            let stored = source.insert(&kinds, object(json!({field: given}))).await.unwrap();
+            let stored = source.system().insert(&kinds, object(json!({field: given}))).await.unwrap();
             let id = Filter::eq("id", stored["id"].clone());
             assert_eq!(stored[field], expected, "{field} {given}");
             let read = source.find_one(&kinds, Query::filter(id)).await.unwrap().unwrap();
@@ -159,13 +159,13 @@ async fn values_are_converted_or_refused_by_their_type() {
             ("at", json!("yesterday")),
             ("code", json!("not-a-uuid")),
         ] {
-            let refused = source.insert(&kinds, object(json!({field: given}))).await.unwrap_err();
+            let refused = source.system().insert(&kinds, object(json!({field: given}))).await.unwrap_err();
             assert!(
                 matches!(&refused, DataError::Invalid { field: said, .. } if said == field),
                 "{refused:?}"
             );
         }
-        let unknown = source.insert(&kinds, object(json!({"nosuch": 1}))).await.unwrap_err();
+        let unknown = source.system().insert(&kinds, object(json!({"nosuch": 1}))).await.unwrap_err();
         assert!(matches!(unknown, DataError::UnknownField { .. }));
     })
     .await;
@@ -175,13 +175,14 @@ async fn values_are_converted_or_refused_by_their_type() {
 async fn a_hidden_field_is_given_only_when_it_is_named_and_never_in_a_refusal() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
-        let stored = source.insert(&kinds, object(json!({"password": "hush"}))).await.unwrap();
+        let stored = source.system().insert(&kinds, object(json!({"password": "hush"}))).await.unwrap();
         assert!(!stored.contains_key("password"));
         let read = source.find_one(&kinds, Query::default()).await.unwrap().unwrap();
         assert!(!read.contains_key("password"));
         let named = source.find_one(&kinds, Query::default().fields(&["password"])).await.unwrap().unwrap();
         assert_eq!(Value::Object(named), json!({"password": "hush"}));
-        let refused = source.insert(&kinds, object(json!({"password": ["hush"]}))).await.unwrap_err();
+        let refused =
+            source.system().insert(&kinds, object(json!({"password": ["hush"]}))).await.unwrap_err();
         assert!(!refused.to_string().contains("hush"), "{refused}");
     })
     .await;
@@ -191,13 +192,13 @@ async fn a_hidden_field_is_given_only_when_it_is_named_and_never_in_a_refusal() 
 async fn unique_fields_are_unique_and_say_which() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
-        source.insert(&kinds, object(json!({"title": "a"}))).await.unwrap();
-        let taken = source.insert(&kinds, object(json!({"title": "a"}))).await.unwrap_err();
+        source.system().insert(&kinds, object(json!({"title": "a"}))).await.unwrap();
+        let taken = source.system().insert(&kinds, object(json!({"title": "a"}))).await.unwrap_err();
         assert_eq!(taken.unique(), Some(&["title".to_owned()][..]));
         // Any number have none; and making the table again changes nothing.
         source.create_table(&kinds).await.unwrap();
         for _ in 0..2 {
-            source.insert(&kinds, Record::new()).await.unwrap();
+            source.system().insert(&kinds, Record::new()).await.unwrap();
         }
         assert_eq!(source.count(&kinds, &Filter::All).await, Ok(3));
     })
@@ -209,7 +210,7 @@ async fn filters_say_which_records_are_meant() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for (views, live) in [(json!(1), true), (json!(2), false), (json!(3), true), (json!(null), false)] {
-            source.insert(&kinds, object(json!({"views": views, "live": live}))).await.unwrap();
+            source.system().insert(&kinds, object(json!({"views": views, "live": live}))).await.unwrap();
         }
         let views = |value: Value| Filter::eq("views", value);
         let cases: Vec<(Filter, Vec<u64>)> = vec![
@@ -274,7 +275,7 @@ async fn sorting_puts_what_has_no_value_last_and_pages_follow() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for views in [json!(2), json!(null), json!(1), json!(2)] {
-            source.insert(&kinds, object(json!({"views": views}))).await.unwrap();
+            source.system().insert(&kinds, object(json!({"views": views}))).await.unwrap();
         }
         let order = async |query: Query| -> Vec<u64> {
             let found = source.find(&kinds, query).await.unwrap();
@@ -296,19 +297,19 @@ async fn updates_touch_what_fits_and_its_time() {
     everywhere(&kinds, async |source| {
         for _ in 0..2 {
             let past = json!({"updatedAt": "2020-01-01T00:00:00.000Z", "extra": {"a": 1}});
-            source.insert(&kinds, object(past)).await.unwrap();
+            source.system().insert(&kinds, object(past)).await.unwrap();
         }
         let second = Filter::eq("id", 2);
         let changes = object(json!({"title": "new", "extra": null}));
-        assert_eq!(source.update(&kinds, &second, changes).await, Ok(1));
+        assert_eq!(source.system().update(&kinds, &second, changes).await, Ok(1));
         let found = source.find(&kinds, Query::default().sort(Sort::ascending("id"))).await.unwrap();
         assert_eq!(found[0]["title"], json!(null));
         assert_eq!(found[0]["updatedAt"], "2020-01-01T00:00:00.000Z");
         assert_eq!(found[1]["title"], "new");
         assert_eq!(found[1]["extra"], json!(null));
         assert_ne!(found[1]["updatedAt"], "2020-01-01T00:00:00.000Z");
-        assert_eq!(source.destroy(&kinds, &second).await, Ok(1));
-        assert_eq!(source.destroy(&kinds, &second).await, Ok(0));
+        assert_eq!(source.system().destroy(&kinds, &second).await, Ok(1));
+        assert_eq!(source.system().destroy(&kinds, &second).await, Ok(0));
         assert_eq!(source.count(&kinds, &Filter::All).await, Ok(1));
     })
     .await;
@@ -324,14 +325,14 @@ async fn a_transaction_has_the_same_operations_and_can_be_given_up() {
         let link = |role: &str| object(json!({"role": role, "user": 1}));
         let mut transaction = source.begin().await.unwrap();
         assert!(transaction.has_table(&links).await.unwrap());
-        transaction.insert(&links, link("a")).await.unwrap();
+        transaction.system().insert(&links, link("a")).await.unwrap();
         assert_eq!(transaction.count(&links, &Filter::All).await, Ok(1));
         drop(transaction);
         let mut transaction = source.begin().await.unwrap();
-        transaction.insert(&links, link("b")).await.unwrap();
+        transaction.system().insert(&links, link("b")).await.unwrap();
         transaction.commit().await.unwrap();
         let mut transaction = source.begin().await.unwrap();
-        let twice = transaction.insert(&links, link("b")).await.unwrap_err();
+        let twice = transaction.system().insert(&links, link("b")).await.unwrap_err();
         assert_eq!(twice.unique(), Some(&["role".to_owned(), "user".to_owned()][..]));
         assert!(transaction.commit().await.is_err());
         let found = source.find(&links, Query::default().fields(&["role"])).await.unwrap();
@@ -351,7 +352,7 @@ async fn records_are_written_as_they_are_read() {
             json!({"title": null, "price": 7, "live": true, "extra": {"a": [1, null]}, "at": "2024-05-06T07:08:09.100Z"}),
             json!({"code": "6f0c1a9e-7a3e-4c55-9d43-1e1f6f3a1b2c", "password": "secret", "views": null}),
         ] {
-            source.insert(&kinds, object(values)).await.unwrap();
+            source.system().insert(&kinds, object(values)).await.unwrap();
         }
         for query in [
             Query::default(),
@@ -420,19 +421,20 @@ async fn one_statement_changes_what_a_transaction_changes() {
         .into_iter()
         .enumerate()
         {
-            source.destroy(&kinds, &Filter::All).await.unwrap();
+            source.system().destroy(&kinds, &Filter::All).await.unwrap();
             let mut ids = Vec::new();
             for views in [1, 2, 8, 1, 2, 8] {
-                let made = source.create(&kinds, object(json!({"views": views})), &plain);
+                let made = source.records(&plain).create(&kinds, object(json!({"views": views})));
                 ids.push(made.await.unwrap()["id"].clone());
             }
             let guard: Arc<dyn Guard> = Arc::new(Opening { view, update });
             let options = WriteOptions { guard: Some(guard), ..WriteOptions::default() };
             let (alone, together) =
                 (Filter::one_of("id", ids[..3].to_vec()), Filter::one_of("id", ids[3..].to_vec()));
-            let first = source.change(&kinds, alone.clone(), object(changes.clone()), &options).await;
+            let first = source.records(&options).change(&kinds, alone.clone(), object(changes.clone())).await;
             let mut transaction = source.begin().await.unwrap();
-            let second = transaction.change(&kinds, together.clone(), object(changes), &options).await;
+            let second =
+                transaction.records(&options).change(&kinds, together.clone(), object(changes)).await;
             if second.is_ok() {
                 transaction.commit().await.unwrap();
             }
@@ -477,7 +479,7 @@ async fn a_commit_that_nobody_waits_for_is_made_and_told() {
         let told = Arc::new(Told::default());
         let source = source.with(Arc::default(), Hooks::new(vec![Arc::clone(&told) as Arc<dyn Hook>]));
         let mut transaction = source.begin().await.unwrap();
-        transaction.insert(&kinds, object(json!({"views": 1}))).await.unwrap();
+        transaction.system().insert(&kinds, object(json!({"views": 1}))).await.unwrap();
         let published = Arc::new(Catalog::new([kinds.clone()]));
         let (publishing, new) = (source.clone(), Arc::clone(&published));
         let mut commit = Box::pin(transaction.commit_and(move || publishing.set_catalog(new)));
@@ -503,16 +505,16 @@ async fn any_number_of_records_with_a_key_of_several_fields_is_changed_and_remov
         let mut transaction = source.begin().await.unwrap();
         for number in 0..2500 {
             let seat = object(json!({"row": number % 7, "number": number, "sort": number}));
-            transaction.insert(&seats, seat).await.unwrap();
+            transaction.system().insert(&seats, seat).await.unwrap();
         }
         transaction.commit().await.unwrap();
         let options = WriteOptions::default();
         let taken = object(json!({"who": "ann"}));
-        let changed = source.change(&seats, Filter::All, taken, &options).await.unwrap();
+        let changed = source.records(&options).change(&seats, Filter::All, taken).await.unwrap();
         assert_eq!(changed.len(), 2500);
         let ann = Filter::eq("who", "ann");
         assert_eq!(source.count_of(&seats, &Query::filter(ann.clone())).await.unwrap(), 2500);
-        assert_eq!(source.remove(&seats, ann, &options).await.unwrap(), 2500);
+        assert_eq!(source.records(&options).remove(&seats, ann).await.unwrap(), 2500);
     })
     .await;
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::journal::{Journal, Step};
 use super::places::{Order, OrderName, Places};
 use super::records::{self, Writer};
+use super::views::{GuardedRecords, SystemRecords};
 use super::{
-    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, WriteOptions, table,
-    to_its_end,
+    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, table, to_its_end,
 };
 use crate::database;
 
@@ -244,68 +244,6 @@ impl Transaction {
         records::count(&mut &mut self.inner, &self.catalog, collection, &query).await
     }
 
-    /// Writes a new record; see [`DataSource::insert`](super::DataSource::insert).
-    pub(super) async fn insert(
-        &mut self,
-        collection: &Collection,
-        values: Record,
-    ) -> Result<Record, DataError> {
-        self.note(collection.name());
-        let row = records::raw::insert(&mut &mut self.inner, collection, values).await?;
-        self.journal.note(|| Step::Inserted(collection.clone(), row.clone()));
-        Ok(row)
-    }
-
-    /// Changes the records that fit; see [`DataSource::update`](super::DataSource::update).
-    pub(super) async fn update(
-        &mut self,
-        collection: &Collection,
-        filter: &Filter,
-        changes: Record,
-    ) -> Result<u64, DataError> {
-        self.note(collection.name());
-        if let Some(rows) = self.before(collection, filter).await? {
-            self.journal.note(|| Step::Changed(collection.clone(), rows));
-        }
-        records::raw::update(&mut &mut self.inner, &self.catalog, collection, filter, &changes).await
-    }
-
-    /// Removes the records that fit; see [`DataSource::destroy`](super::DataSource::destroy).
-    pub(super) async fn destroy(
-        &mut self,
-        collection: &Collection,
-        filter: &Filter,
-    ) -> Result<u64, DataError> {
-        self.note(collection.name());
-        if let Some(rows) = self.before(collection, filter).await? {
-            self.journal.note(|| Step::Removed(collection.clone(), rows));
-        }
-        records::raw::destroy(&mut &mut self.inner, &self.catalog, collection, filter).await
-    }
-
-    /// Makes a record that belongs to another one; see
-    /// [`DataSource::create_associated`](super::DataSource::create_associated).
-    pub(super) async fn create_associated(
-        &mut self,
-        (collection, association): (&Collection, &Association),
-        key: &serde_json::Value,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Record, DataError> {
-        Writer::new(self, options).create_associated(collection, association, key, Cow::Owned(values)).await
-    }
-
-    /// Changes records; see [`DataSource::change`](super::DataSource::change).
-    pub(super) async fn change(
-        &mut self,
-        collection: &Collection,
-        filter: Filter,
-        values: Record,
-        options: &WriteOptions,
-    ) -> Result<Vec<Record>, DataError> {
-        Writer::new(self, options).update(collection, filter, Cow::Owned(values)).await
-    }
-
     /// Makes everything it did last: when this returns, it survives a power failure.
     pub async fn commit(self) -> Result<(), DataError> {
         self.commit_and(|| {}).await
@@ -326,5 +264,63 @@ impl Transaction {
             Ok(done?)
         })
         .await
+    }
+}
+
+impl SystemRecords<&mut Transaction> {
+    /// Writes a record, and gives it as it is stored: with defaults, times and its key, and without
+    /// hidden fields.
+    pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
+        self.0.note(collection.name());
+        let row = records::raw::insert(&mut &mut self.0.inner, collection, values).await?;
+        self.0.journal.note(|| Step::Inserted(collection.clone(), row.clone()));
+        Ok(row)
+    }
+
+    /// Changes the records that fit; gives their number.
+    pub async fn update(
+        self,
+        collection: &Collection,
+        filter: &Filter,
+        changes: Record,
+    ) -> Result<u64, DataError> {
+        self.0.note(collection.name());
+        if let Some(rows) = self.0.before(collection, filter).await? {
+            self.0.journal.note(|| Step::Changed(collection.clone(), rows));
+        }
+        records::raw::update(&mut &mut self.0.inner, &self.0.catalog, collection, filter, &changes).await
+    }
+
+    /// Removes the records that fit; gives their number.
+    pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+        self.0.note(collection.name());
+        if let Some(rows) = self.0.before(collection, filter).await? {
+            self.0.journal.note(|| Step::Removed(collection.clone(), rows));
+        }
+        records::raw::destroy(&mut &mut self.0.inner, &self.0.catalog, collection, filter).await
+    }
+}
+
+impl GuardedRecords<'_, &mut Transaction> {
+    /// Creates a record that belongs to another one.
+    pub async fn create_associated(
+        self,
+        (collection, association): (&Collection, &Association),
+        key: &serde_json::Value,
+        values: Record,
+    ) -> Result<Record, DataError> {
+        let Self { on, options } = self;
+        Writer::new(on, options).create_associated(collection, association, key, Cow::Owned(values)).await
+    }
+
+    /// Changes the records that fit, with what is nested in them; gives them as they are then.
+    pub async fn change(
+        self,
+        collection: &Collection,
+        filter: Filter,
+        values: Record,
+    ) -> Result<Vec<Record>, DataError> {
+        let Self { on, options } = self;
+        Writer::new(on, options).update(collection, filter, Cow::Owned(values)).await
     }
 }

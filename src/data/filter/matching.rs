@@ -445,7 +445,7 @@ mod tests {
             let source = DataSource::new(Database::create(&at).await.unwrap());
             source.create_table(&collection).await.unwrap();
             for record in &records {
-                source.insert(&collection, record.clone()).await.unwrap();
+                source.system().insert(&collection, record.clone()).await.unwrap();
             }
             for given in [combined(), comparisons(), patterns(), dates(), refused()].concat() {
                 let Ok(filter) = Filter::parse(&given) else { continue };
