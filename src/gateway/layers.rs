@@ -75,7 +75,7 @@ where
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     };
-    span.instrument(Box::pin(work)).await
+    span.instrument(pin!(work)).await
 }
 
 /// The response for a client that accepts no compression; caches must not give it to others.

@@ -49,7 +49,7 @@ impl RequestSpan {
     }
 
     /// Runs `work` inside the span.
-    pub(super) const fn instrument<F: Future>(self, work: Pin<Box<F>>) -> Instrumented<F> {
+    pub(super) const fn instrument<F: Future + Unpin>(self, work: F) -> Instrumented<F> {
         Instrumented { span: Some(self), work }
     }
 }
@@ -79,10 +79,10 @@ fn without_ticket(path: &str) -> &str {
 pub(super) struct Instrumented<F> {
     /// `None` only while it is polled.
     span: Option<RequestSpan>,
-    work: Pin<Box<F>>,
+    work: F,
 }
 
-impl<F: Future> Future for Instrumented<F> {
+impl<F: Future + Unpin> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -91,7 +91,7 @@ impl<F: Future> Future for Instrumented<F> {
             enter(span);
         }
         let mut entered = Entered { outer: CURRENT.replace(span) };
-        let polled = self.work.as_mut().poll(context);
+        let polled = Pin::new(&mut self.work).poll(context);
         self.span = entered.leave();
         polled
     }
