@@ -10,25 +10,13 @@ use serde_json::{Value, json};
 use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};
 use crate::servers::{self, OwnServer, TestEngine};
 
-/// A service beside the host's own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Service {
-    Postgres,
-    Mariadb,
-    Sqlite,
-}
+/// The engines of services beside the host's own.
+const SERVICES: [TestEngine; 3] = [TestEngine::Postgres, TestEngine::Mariadb, TestEngine::Sqlite];
 
-const SERVICES: [Service; 3] = [Service::Postgres, Service::Mariadb, Service::Sqlite];
-
-impl Service {
-    /// The URL of a database on it, which does not exist.
-    fn url(self, environment: &TestEnvironment) -> String {
-        match self {
-            Self::Postgres => servers::postgres(&servers::fresh_name()),
-            Self::Mariadb => servers::mariadb(&servers::fresh_name()),
-            Self::Sqlite => format!("sqlite:{}", environment.path("elsewhere.sqlite").display()),
-        }
-    }
+/// The URL of a database on a service, which does not exist.
+fn url_on(service: TestEngine, environment: &TestEnvironment) -> String {
+    let file = || format!("sqlite:{}", environment.path("elsewhere.sqlite").display());
+    service.fresh_database().unwrap_or_else(file)
 }
 
 async fn exists(url: &str) -> bool {
@@ -95,7 +83,7 @@ async fn in_mariadb(url: &str, sql: &str) {
 async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_application() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
-        let url = service.url(&environment);
+        let url = url_on(service, &environment);
         let daemon = environment.daemon();
         assert_eq!(daemon.refusal("app.create", create(&url)), "database_unreachable", "{service:?}");
         assert!(!exists(&url).await, "{service:?}");
@@ -123,7 +111,7 @@ async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_applic
 async fn a_database_that_was_there_stays_and_the_answer_says_so() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
-        let url = service.url(&environment);
+        let url = url_on(service, &environment);
         make(&url, &[]).await;
         let daemon = environment.daemon();
         daemon.call("app.create", create(&url));
@@ -140,7 +128,7 @@ async fn a_database_that_was_there_stays_and_the_answer_says_so() {
 async fn what_holds_somebodys_tables_is_refused_but_for_others_prefixes() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
-        let url = service.url(&environment);
+        let url = url_on(service, &environment);
         make(&url, &["ledger", "users"]).await;
         let daemon = environment.daemon();
         assert_eq!(daemon.refusal("app.create", create(&url)), "conflict", "{service:?}");
@@ -159,7 +147,7 @@ async fn what_holds_somebodys_tables_is_refused_but_for_others_prefixes() {
 async fn two_applications_never_share_a_database() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
-        let url = service.url(&environment);
+        let url = url_on(service, &environment);
         let daemon = environment.daemon();
         daemon.call("app.create", create_missing(&url));
         let another = |mut params: Value| {
@@ -197,7 +185,7 @@ async fn a_creation_that_was_cut_short_leaves_what_it_found() {
             ("create.installed", true),
         ] {
             let environment = TestEnvironment::new();
-            let url = service.url(&environment);
+            let url = url_on(service, &environment);
             if !made {
                 make(&url, &[]).await;
             }
@@ -219,12 +207,12 @@ async fn a_creation_that_was_cut_short_leaves_what_it_found() {
 async fn the_command_line_and_the_http_api_connect_too() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
-    for service in [Service::Postgres, Service::Mariadb] {
-        let url = service.url(&environment);
+    for service in [TestEngine::Postgres, TestEngine::Mariadb] {
+        let url = url_on(service, &environment);
         let at = Location::parse(&url).unwrap();
         let at = at.server_database().unwrap();
         let port = at.server.port.to_string();
-        let dialect = if service == Service::Postgres { "postgres" } else { "mariadb" };
+        let dialect = if service == TestEngine::Postgres { "postgres" } else { "mariadb" };
         std::fs::write(environment.path("password"), "secret\n").unwrap();
         let password = environment.path("password").display().to_string();
         let ran = environment.nbapps(&[
@@ -285,7 +273,7 @@ async fn the_command_line_and_the_http_api_connect_too() {
 async fn a_password_can_be_given_at_the_terminal() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
-    let url = Service::Postgres.url(&environment).replace(":secret@", "@");
+    let url = url_on(TestEngine::Postgres, &environment).replace(":secret@", "@");
     let nbapps = env!("CARGO_BIN_EXE_nbapps");
     let create =
         format!("{nbapps} create crm --db connection --db-url {url} --ask-db-password --create-database");
@@ -480,8 +468,8 @@ async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
             daemon.call("app.delete", json!({"id": "crm", "purge": true}));
         }
     }
-    for service in [Service::Postgres, Service::Mariadb] {
-        let url = format!("{}?sslmode=require", service.url(&environment));
+    for service in [TestEngine::Postgres, TestEngine::Mariadb] {
+        let url = format!("{}?sslmode=require", url_on(service, &environment));
         let refused = daemon.connect().call("app.create", create_missing(&url)).unwrap_err();
         assert!(refused["message"].as_str().unwrap().contains("TLS"), "{refused}");
     }
