@@ -1,5 +1,5 @@
-//! Doing again what others made impossible: the losers of a deadlock, and those whose snapshot was
-//! overtaken, have done nothing and may try once more.
+//! Retries work that a conflict with others made fail: after a deadlock or a serialization failure nothing
+//! was done, and another attempt may succeed.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use rand::Rng;
 
 use super::DatabaseError;
 
-/// How often something is done at the most, beside the tries that give up early.
+/// The limit on attempts, besides the brief ones.
 const MAX_TRIES: u32 = 12;
-/// How many tries give up early where they wait for others: PostgreSQL takes a second to find out that
-/// they wait for each other. Those after them wait as long as a statement may take.
+/// Attempts whose waits for locks are brief, since PostgreSQL takes a second to find a deadlock. Later ones
+/// wait for locks until the statement's timeout.
 const BRIEF_TRIES: u32 = 4;
-/// How long the first of these waits at least, and less than twice that; each after it twice as long.
+/// The lock timeout of the first brief attempt: at least this, less than twice this. It doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// How long the second try waits at the most; each after it, twice as long as the one before.
+/// The limit on the pause before the second attempt. It doubles each time, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
-/// How long any try waits at the most.
+/// The limit on any pause.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
-/// The tries of one piece of work.
+/// The attempts at one piece of work.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
     failed: u32,
 }
 
 impl Tries {
-    /// How long the next try waits for what others hold; `None` for as long as a statement may take.
-    /// Drawn anew, so that of two who wait for each other one gives up first.
+    /// The lock timeout of the next attempt; `None` for the statement's own. Random, so that one of two
+    /// deadlocked transactions gives up first.
     pub(crate) fn lock_wait(&self) -> Option<Duration> {
         let wait = (self.failed < BRIEF_TRIES).then(|| FIRST_WAIT * (1 << self.failed))?;
         Some(rand::rng().random_range(wait..wait * 2))
     }
 
-    /// After a failure: whether it is to be done again. Waits before it says so, for a time that is
-    /// drawn anew, so that those who were in each other's way do not meet again.
+    /// After an attempt: whether to make another. If so, first pauses for a random time, so that those in
+    /// conflict do not meet again.
     pub(crate) async fn again(&mut self, error: Option<&DatabaseError>) -> bool {
         let Some(DatabaseError::Conflict(_)) = error else { return false };
         self.failed += 1;
@@ -46,7 +46,7 @@ impl Tries {
     }
 }
 
-/// How long is waited after so many failures.
+/// A random pause after so many failures.
 fn pause(failed: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(MAX_PAUSE);
     rand::rng().random_range(Duration::ZERO..=longest)

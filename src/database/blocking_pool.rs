@@ -1,12 +1,12 @@
-//! The threads on which embedded engines do their work.
+//! The thread pool on which SQLite does its work.
 //!
-//! SQLite blocks its caller: on the disk, and on `fsync`. All databases of the process share this
-//! one small set of threads, so that a thousand applications cost no more threads than one. A job
-//! must never wait for another job: whose turn it is, is settled among the async callers before.
+//! SQLite blocks its caller, on the disk and on `fsync`. All databases of the process share this one small
+//! pool, so that a thousand applications need no more threads than one. A job must never wait for another
+//! job: callers settle their order before they submit.
 //!
-//! Nobody's slow statements hold up the others. A database has at most its [`share`] of jobs in
-//! line and under way, the rest of its own waits behind them; and where all threads are busy for
-//! longer than a moment, with work of however many databases, another thread is started.
+//! Slow statements of one database do not delay others. A database has at most its [`share`] of jobs queued
+//! or running; the rest wait in a queue of its own. If no thread has begun a job for [`STUCK`] while jobs are
+//! ready, another thread is started.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
@@ -18,50 +18,50 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads at the most, however many are stuck.
+/// The limit on threads, however many are blocked.
 const MAX_THREADS: usize = 64;
-/// How long work waits while every thread is busy, before there is another thread.
+/// How long jobs wait while every thread is busy, before another thread is started.
 const STUCK: Duration = Duration::from_millis(5);
-/// How long a thread that was started for that stays without work.
+/// How long such a thread stays without work.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Whose work it is: that of one open database.
+/// Whose job it is: one open database's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Owner(u64);
 
 impl Owner {
-    /// Work that is none of an open database: making and removing files.
+    /// The owner of jobs outside an open database: creating and removing files.
     pub(super) const NOBODY: Self = Self(0);
 
-    /// An owner like no other.
+    /// Returns a new, distinct owner.
     pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// What is to be done.
+/// The queued jobs and the state of the threads.
 struct Jobs {
-    /// In the order in which they are done.
+    /// In the order in which they run.
     ready: VecDeque<(Owner, Job)>,
-    /// Of whoever has any.
+    /// By owner; only owners with jobs have an entry.
     lines: HashMap<Owner, Line>,
-    /// Jobs that one owner may have ready and under way.
+    /// The limit on one owner's jobs that are ready or running.
     share: usize,
     threads: usize,
     idle: usize,
-    /// Counts the jobs that were begun.
+    /// Counts the jobs begun so far.
     begun: u64,
-    /// Somebody looks whether a thread is missing.
+    /// Whether the watchdog is checking for blocked threads.
     watched: bool,
 }
 
-/// What one owner has.
+/// The jobs of one owner.
 #[derive(Default)]
 struct Line {
-    /// Ready or under way.
+    /// The number of ready and running jobs.
     active: usize,
-    /// More than its share.
+    /// Jobs beyond the owner's share, not ready yet.
     held: VecDeque<Job>,
 }
 
@@ -69,7 +69,7 @@ struct Queue {
     jobs: Mutex<Jobs>,
     arrived: Condvar,
     stuck: Condvar,
-    /// Where no thread could be started, the caller does its work itself: slow, but it works.
+    /// Whether no thread could be started: callers run their jobs themselves, slowly.
     threadless: AtomicBool,
 }
 
@@ -84,24 +84,24 @@ static QUEUE: LazyLock<&'static Queue> = LazyLock::new(|| {
     }));
     let started = (0..wanted).filter(|_| start(queue, true)).count();
     if started < wanted {
-        tracing::error!(started, wanted, "not all threads for database work could be started");
+        tracing::error!(started, wanted, "some threads for database work could not be started");
     }
     queue.threadless.store(started == 0, Ordering::Relaxed);
     let watch = std::thread::Builder::new().name("database-watch".into()).stack_size(256 * 1024);
     if let Err(error) = watch.spawn(move || watch_over(queue)) {
-        tracing::error!(%error, "slow statements may hold up others: no thread to look after them");
+        tracing::error!(%error, "the watchdog of the database threads could not be started; slow statements may delay others");
     }
     queue
 });
 
-/// The processor's cores that this process may use.
+/// The number of cores that this process may use.
 pub(super) fn cores() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
     *CORES
 }
 
-/// Of so many threads, those that one database may keep busy: some are always left to others.
+/// How many of the pool's threads one database may occupy; some are always left for others.
 fn share(threads: usize) -> usize {
     threads - (threads / 4).max(1).min(threads - 1)
 }
@@ -119,7 +119,7 @@ impl Jobs {
         }
     }
 
-    /// Takes a job in; whether it can be done now.
+    /// Adds a job. Returns whether it is ready to run.
     fn add(&mut self, owner: Owner, job: Job) -> bool {
         if owner != Owner::NOBODY {
             let line = self.lines.entry(owner).or_default();
@@ -139,7 +139,7 @@ impl Jobs {
         Some(next)
     }
 
-    /// A job has ended. Whether another one can be done that could not before.
+    /// Notes that a job has ended. Returns whether that made a deferred job ready.
     fn done(&mut self, owner: Owner) -> bool {
         let Some(line) = self.lines.get_mut(&owner) else { return false };
         if let Some(job) = line.held.pop_front() {
@@ -154,7 +154,7 @@ impl Jobs {
     }
 }
 
-/// Starts a thread; one that does not stay ends when it has had no work for a while.
+/// Starts a thread; unless it `stays`, it ends after [`IDLE`] without work.
 fn start(queue: &'static Queue, stays: bool) -> bool {
     let number = {
         let mut jobs = queue.jobs.lock();
@@ -189,17 +189,17 @@ fn work(queue: &'static Queue, stays: bool) {
             continue;
         };
         drop(jobs);
-        // A panic is the fault of one job; its caller sees that no answer comes.
+        // A panic is the fault of one job; its caller sees that no result comes.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
         jobs = queue.jobs.lock();
-        // This thread takes one; another one may be needed for what was ready before.
+        // This thread takes one job; jobs that were ready before may need another thread.
         if jobs.done(owner) && jobs.ready.len() > 1 && jobs.idle > 0 {
             queue.arrived.notify_one();
         }
     }
 }
 
-/// Starts a thread when work is ready and none of the threads has begun anything for a moment.
+/// Starts a thread if jobs are ready and no thread has begun one for [`STUCK`].
 fn watch_over(queue: &'static Queue) {
     let mut jobs = queue.jobs.lock();
     loop {
@@ -220,7 +220,7 @@ fn watch_over(queue: &'static Queue) {
     }
 }
 
-/// Has `job` done by one of the threads, and does not wait for it.
+/// Runs `job` on one of the threads without waiting for it.
 pub(super) fn submit(owner: Owner, job: impl FnOnce() + Send + 'static) {
     if QUEUE.threadless.load(Ordering::Relaxed) {
         return job();
@@ -229,7 +229,7 @@ pub(super) fn submit(owner: Owner, job: impl FnOnce() + Send + 'static) {
     if !jobs.add(owner, Box::new(job)) {
         return;
     }
-    // Those that are idle may have been called for what was ready before.
+    // The idle threads may have been woken for jobs that were ready before.
     let stuck = jobs.idle < jobs.ready.len() && !std::mem::replace(&mut jobs.watched, true);
     drop(jobs);
     QUEUE.arrived.notify_one();
@@ -238,8 +238,8 @@ pub(super) fn submit(owner: Owner, job: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Has `job` done by one of the threads; `None` when it panicked. The job runs to its end when the
-/// caller goes away; its result is dropped then.
+/// Runs `job` on one of the threads; `None` if it panicked. The job runs to its end even if the caller is
+/// dropped; its result is dropped then.
 pub(super) async fn run<T: Send + 'static>(
     owner: Owner,
     job: impl FnOnce() -> T + Send + 'static,

@@ -1,31 +1,31 @@
-//! Formats of dates and times in moment.js's tokens (<https://momentjs.com/docs/#/displaying/format/>),
-//! as charts are grouped by them.
+//! Date formats in moment.js's tokens (<https://momentjs.com/docs/#/displaying/format/>), by which charts are
+//! grouped.
 
 use chrono::{Datelike, NaiveDateTime, Timelike};
 
-/// A format that cannot be used: a token that is not known, or one that what is stored lacks.
+/// A format that cannot be used: it has an unknown token, or one that does not apply to the stored type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the format {format} cannot be used: {problem}")]
 pub struct InvalidFormat {
-    /// The format, as far as it is worth showing.
+    /// The beginning of the format.
     format: String,
     /// What is wrong with it.
     problem: String,
 }
 
-/// Characters that a format has at most.
+/// The limit on a format's length, in characters.
 const LONGEST: usize = 200;
 
 /// One piece of a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// What stands there as it is.
+    /// Literal text.
     Literal(String),
     /// A part of the date or time.
     Part(Part),
 }
 
-/// A part of a date or time, as wide as it always is.
+/// A part of a date or time, with a fixed width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// `YYYY`
@@ -44,7 +44,7 @@ pub(super) enum Part {
     Quarter,
     /// `WW`: the week of ISO 8601
     Week,
-    /// `GGGG`: the year that the week belongs to
+    /// `GGGG`: the ISO 8601 year of the week
     WeekYear,
 }
 
@@ -61,14 +61,13 @@ impl Part {
         ("GGGG", Self::WeekYear),
     ];
 
-    /// Whether a time of day has it.
+    /// Whether it applies to a time of day.
     pub(super) const fn is_of_time(self) -> bool {
         matches!(self, Self::Hour | Self::Minute | Self::Second)
     }
 }
 
-/// Reads a format. Letters are tokens, but for those between `[` and `]`; all else stands for
-/// itself.
+/// Parses a format. Letters are tokens, except between `[` and `]`; other characters stand for themselves.
 pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     let invalid = |problem: String| InvalidFormat { format: format.chars().take(40).collect(), problem };
     if format.is_empty() || format.len() > LONGEST {
@@ -81,18 +80,18 @@ pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
             let end = rest.find(|letter| letter != first).unwrap_or(rest.len());
             let (token, after) = rest.split_at(end);
             let part = Part::ALL.iter().find(|(name, _)| *name == token);
-            let (_, part) = part.ok_or_else(|| invalid(format!("the token {token} is not known")))?;
+            let (_, part) = part.ok_or_else(|| invalid(format!("the token {token} is not supported")))?;
             pieces.push(Piece::Part(*part));
             rest = after;
             continue;
         }
         let (literal, after) = if first == '[' {
-            rest[1..].split_once(']').ok_or_else(|| invalid("a [ is never closed".to_owned()))?
+            rest[1..].split_once(']').ok_or_else(|| invalid("a [ is not closed".to_owned()))?
         } else {
             rest.split_at(first.len_utf8())
         };
         if literal.contains('\0') {
-            return Err(invalid("it holds the character U+0000".to_owned()));
+            return Err(invalid("it contains the character U+0000".to_owned()));
         }
         match pieces.last_mut() {
             Some(Piece::Literal(before)) => before.push_str(literal),
@@ -103,7 +102,7 @@ pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     Ok(pieces)
 }
 
-/// Reads a format for times of day, which have no date.
+/// Parses a format for times of day, which have no date.
 pub(super) fn parse_for_time(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     let pieces = parse(format)?;
     if pieces.iter().any(|piece| matches!(piece, Piece::Part(part) if !part.is_of_time())) {
@@ -113,7 +112,7 @@ pub(super) fn parse_for_time(format: &str) -> Result<Vec<Piece>, InvalidFormat> 
     Ok(pieces)
 }
 
-/// Writes a date and time in a format.
+/// Formats a date and time.
 pub(super) fn write(at: NaiveDateTime, pieces: &[Piece]) -> String {
     let mut text = String::new();
     for piece in pieces {
@@ -135,7 +134,7 @@ pub(super) fn write(at: NaiveDateTime, pieces: &[Piece]) -> String {
     text
 }
 
-/// A year with four digits at least, behind its sign.
+/// Formats a year with at least four digits, after its sign.
 fn year(year: i32) -> String {
     format!("{}{:04}", if year < 0 { "-" } else { "" }, year.unsigned_abs())
 }

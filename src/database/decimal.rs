@@ -1,5 +1,5 @@
-//! Exact numbers as texts: how they are written for every engine, and their order, which SQLite
-//! does not know by itself.
+//! Exact numbers as texts: how they are rendered for every engine, and how they are ordered for SQLite, which
+//! has no such type.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -8,27 +8,27 @@ use bigdecimal::{BigDecimal, ToPrimitive, Zero};
 
 use super::Value;
 
-/// Digits before or after the point beyond which a number is written with an exponent: no column
-/// holds more, and a few characters must not become a gigabyte.
+/// The digits before or after the point beyond which a number is written with an exponent. No column holds
+/// more, and a short literal must not expand to a gigabyte.
 const LONGEST: i64 = 2000;
 
-/// Whether a number is of a size that is ever stored.
+/// Whether a column can hold a number of this size.
 pub(super) fn is_storable(value: &BigDecimal) -> bool {
     (-LONGEST..=LONGEST).contains(&value.fractional_digit_count())
 }
 
-/// The number as engines read it, with all its decimals: `-12.50`.
+/// Formats a number as engines read it, with all its decimals: `-12.50`.
 pub(super) fn text(value: &BigDecimal) -> String {
     if is_storable(value) { value.to_plain_string() } else { value.to_scientific_notation() }
 }
 
-/// The number that a text is, when it is one of a size that is ever stored.
+/// Parses a number of a size that a column can hold.
 pub(super) fn parse(text: &str) -> Option<BigDecimal> {
     BigDecimal::from_str(text.trim()).ok().filter(is_storable)
 }
 
-/// A number without an exponent as a whole number of its last decimal, and how many decimals it has;
-/// `None` for what is none, or has more digits than such a number.
+/// Splits a number without an exponent into an integer and its scale (`12.50` into 1250 and 2); `None` if it
+/// is not such a number or overflows.
 pub(super) fn units(text: &str) -> Option<(i128, u32)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let mut units: i128 = whole.parse().ok()?;
@@ -40,17 +40,17 @@ pub(super) fn units(text: &str) -> Option<(i128, u32)> {
     Some((units, u32::try_from(fraction.len()).ok()?))
 }
 
-/// Decimals of an average of exact numbers.
+/// The scale of an average of exact numbers.
 pub(super) const AVERAGE_DECIMALS: u8 = 16;
 
-/// With so many decimals come sums of whole numbers, which servers widen to exact numbers: more
-/// than any column has there, and none of them says anything.
+/// The scale that marks a sum of whole numbers, which servers widen to exact numbers. No column has so many
+/// decimals, and all of them are zero.
 pub(super) const COUNTED_ON_POSTGRES: u16 = 383;
-/// The same; MySQL has no more than 30, and who gives a column as many as this reads whole numbers
-/// where there is no fraction.
+/// The same on MySQL, which has at most 30 decimals. In a column with this scale, values without a fraction
+/// are read as whole numbers.
 pub(super) const COUNTED_ON_MYSQL: u16 = 29;
 
-/// An exact number, or the whole number it is when it has the decimals of a sum of whole numbers.
+/// Returns an exact number, or a whole number if `decimals` marks it as the sum of whole numbers.
 pub(super) fn as_counted(value: BigDecimal, decimals: u16) -> Value {
     if value.fractional_digit_count() != i64::from(decimals) {
         return Value::Decimal(value);
@@ -65,7 +65,7 @@ pub(super) fn as_counted(value: BigDecimal, decimals: u16) -> Value {
     }
 }
 
-/// The order of two texts as numbers; what is none comes after all that are, by its characters.
+/// Compares two texts as numbers. What is not a number comes after all numbers, ordered by its characters.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     if let (Some(left), Some(right)) = (Plain::read(left), Plain::read(right)) {
         return left.cmp(&right);
@@ -78,7 +78,7 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// A number without an exponent, and without the zeros that say nothing.
+/// A number without an exponent and without insignificant zeros.
 #[derive(PartialEq, Eq)]
 struct Plain<'a> {
     negative: bool,
@@ -98,7 +98,7 @@ impl<'a> Plain<'a> {
             return None;
         }
         let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-        // There is one zero.
+        // Zero has no sign.
         Some(Self { negative: negative && !(whole.is_empty() && fraction.is_empty()), whole, fraction })
     }
 

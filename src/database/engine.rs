@@ -1,8 +1,8 @@
-//! The database engines there are.
+//! The supported engines, and what each of them can do.
 
 use sea_query::{ColumnType, Expr, ExprTrait, Query, SelectStatement, StringLen};
 
-/// SQLite's name for the order of exact numbers, which every connection is taught.
+/// The SQLite collation that orders exact numbers; each connection defines it.
 pub(super) const DECIMAL_COLLATION: &str = "decimal";
 
 /// A database engine.
@@ -17,7 +17,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// NocoBase's word for it (`DB_DIALECT`): `sqlite`, `postgres`, `mysql`.
+    /// NocoBase's name for the engine (`DB_DIALECT`): `sqlite`, `postgres`, `mysql`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Engine {
         }
     }
 
-    /// The engine of this name: NocoBase's words, and `postgresql`.
+    /// Parses a name: NocoBase's, or `postgresql` or `mariadb`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -38,28 +38,28 @@ impl Engine {
         }
     }
 
-    /// Whether a database of it holds schemas, each with tables of its own.
+    /// Whether a database holds schemas, each with tables of its own.
     #[must_use]
     pub const fn has_schemas(self) -> bool {
         matches!(self, Self::Postgres)
     }
 
-    /// Whether a transaction that is rolled back takes back what it did to tables.
+    /// Whether DDL is transactional: a rollback undoes it.
     #[must_use]
     pub const fn undoes_definitions(self) -> bool {
-        // Both MySQL and MariaDB commit before and after it.
+        // MySQL and MariaDB commit implicitly before and after DDL.
         matches!(self, Self::Sqlite | Self::Postgres)
     }
 
-    /// Whether a statement that changes rows can give them as they are then.
+    /// Whether an `UPDATE` can return the rows it changed.
     #[must_use]
     pub const fn returns_changes(self) -> bool {
         // Neither MySQL nor MariaDB has `UPDATE ... RETURNING`.
         matches!(self, Self::Sqlite | Self::Postgres)
     }
 
-    /// Its names for the row of a table that has no key, none of them where a column has the same. In
-    /// one state of the table no two rows have the same; PostgreSQL's changes with the row.
+    /// The engine's implicit row identifiers, for tables without a key; a column of the same name hides one.
+    /// They are unique within one state of the table; PostgreSQL's changes with each update of the row.
     #[must_use]
     pub const fn row_names(self) -> &'static [&'static str] {
         match self {
@@ -69,20 +69,20 @@ impl Engine {
         }
     }
 
-    /// The column type for what the builder's type stands for, where the builder's own would not
-    /// hold all of it or not compare it as what it is. A `DateTime` is one without a time zone; a
-    /// `Decimal` must say its digits and decimals, of which every engine has 65 and 30 at most.
+    /// Returns the column type for one of the query builder's types, replacing those that would truncate
+    /// values or compare them wrongly. `DateTime` has no time zone. `Decimal` must have a precision and a
+    /// scale, at most 65 and 30, which every engine takes.
     #[must_use]
     pub fn column_type(self, general: ColumnType) -> ColumnType {
         match (self, general) {
-            // A `timestamp` has whole seconds and ends in 2038, a `text` 64 KiB.
+            // `timestamp` has whole seconds and ends in 2038; `text` ends at 64 KiB.
             (Self::Mysql, ColumnType::TimestampWithTimeZone) => ColumnType::custom("datetime(3)"),
             (Self::Mysql, ColumnType::DateTime) => ColumnType::custom("datetime(3)"),
             (Self::Mysql, ColumnType::Time) => ColumnType::custom("time(3)"),
             (Self::Mysql, ColumnType::Text) => ColumnType::custom("longtext"),
             (Self::Mysql, ColumnType::Blob) => ColumnType::custom("longblob"),
             (Self::Mysql, ColumnType::Uuid) => ColumnType::custom("char(36)"),
-            // Texts are sorted alike in every database: see [`Engine::in_text_order`].
+            // The order of texts must not depend on the database: see [`Engine::in_text_order`].
             (Self::Postgres, ColumnType::String(length)) => {
                 let length = match length {
                     StringLen::N(length) => format!("({length})"),
@@ -91,9 +91,9 @@ impl Engine {
                 ColumnType::custom(format!("varchar{length} COLLATE \"C\""))
             }
             (Self::Postgres, ColumnType::Text) => ColumnType::custom("text COLLATE \"C\""),
-            // What compares and looks into JSON needs the second.
+            // Comparisons and containment operators need `jsonb`.
             (Self::Postgres, ColumnType::Json) => ColumnType::JsonBinary,
-            // SQLite's numbers are binary: exact ones are texts that are compared as numbers.
+            // SQLite has binary floating-point numbers only: exact ones are texts that compare as numbers.
             (Self::Sqlite, ColumnType::Decimal(digits)) => {
                 let digits =
                     digits.map_or_else(String::new, |(all, decimals)| format!("({all}, {decimals})"));
@@ -103,8 +103,8 @@ impl Engine {
         }
     }
 
-    /// The statement that sees to it that a column which counts by itself goes on behind a key that
-    /// a row brought with it; run twice, it does no more. `None` where the engine does so anyway.
+    /// Returns the statement that moves a generated column's sequence past an explicitly given key;
+    /// idempotent. `None` if the engine does so by itself.
     #[must_use]
     pub fn count_on(
         self,
@@ -128,7 +128,7 @@ impl Engine {
         Some(Query::select().expr(set).and_where(Expr::val(key).gt(last)).to_owned())
     }
 
-    /// The port its servers listen on; 0 for SQLite, which has none.
+    /// The default port of its servers; 0 for SQLite, which has none.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {

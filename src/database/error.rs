@@ -1,88 +1,87 @@
-//! What a database refuses or fails, whatever its engine.
+//! The errors of every engine.
 
 use super::Refusal;
 
-/// What a database refused or failed.
+/// Why a statement or a connection failed.
 ///
-/// The sentences name the database (for SQLite its file), so that they can be shown as they are
-/// to an operator. They are not for the users of an application.
+/// The messages name the database (for SQLite its file) and are for operators, as they are. They are not for
+/// the users of an application.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
-    /// There is none.
+    /// The database does not exist.
     #[error("{0}")]
     Missing(String),
-    /// Its server has no connection left.
+    /// The server has no connection left.
     #[error("{0}")]
     Full(String),
-    /// The engine takes no such name for a database or a schema.
+    /// The engine does not allow this name for a database or a schema.
     #[error("{0}")]
     InvalidName(String),
-    /// Its server cannot be reached, or lets the host not in.
+    /// The server cannot be reached, or does not admit the host.
     #[error("{0}")]
     Unreachable(String),
-    /// Its file cannot be opened: a permission, or the disk that it is on.
+    /// The file cannot be opened, for want of a permission or because of its disk.
     #[error("{0}")]
     Unopened(String),
-    /// The process has as many files and connections open as it may.
+    /// The process has reached its limit on open files and connections.
     #[error("{0}")]
     NoDescriptors(String),
-    /// Every connection that the host may have to it was in use for too long.
+    /// Every connection of the pool was in use for too long.
     #[error("{0}")]
     Occupied(String),
-    /// A database was to be made where there is one already.
+    /// The database to be created exists already.
     #[error("{0}")]
     Exists(String),
-    /// Two rows with the same value in a unique column, or the same values in unique columns.
+    /// A unique constraint was violated.
     #[error("another row has the same {}", columns.join(", "))]
     Unique {
-        /// The columns, empty where the engine does not name them.
+        /// The columns of the constraint; empty if the engine does not name them.
         columns: Vec<String>,
     },
-    /// A row refers to one that does not exist, or one that is referred to was to be removed.
+    /// A foreign key was violated: a row refers to a missing one, or a referenced row was to be deleted.
     #[error("{}", foreign_key(columns))]
     ForeignKey {
-        /// The columns of the reference, empty where the engine does not name them, as SQLite.
+        /// The columns of the key; empty if the engine does not name them, as SQLite.
         columns: Vec<String>,
     },
-    /// A column that must have a value was given none.
+    /// A required column has no value.
     #[error("{column} must have a value")]
     NotNull {
         /// The column.
         column: String,
     },
-    /// What was asked for is more, or something else, than the engine takes.
+    /// The engine does not take what was asked for.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The disk is full, cannot be written or failed.
+    /// The disk is full, not writable or failed.
     #[error("{0}")]
     Storage(String),
-    /// A file has come to the size that the process may give one.
+    /// A file has reached the process's limit on file sizes.
     #[error("{0}")]
     FileLimit(String),
-    /// What is there is no database, or a damaged one.
+    /// The file is not a database, or is damaged.
     #[error("{0}")]
     Corrupt(String),
-    /// The user that the host connects as may not do it.
+    /// The database user lacks a privilege.
     #[error("{0}")]
     Denied(String),
-    /// Another process held it for too long.
+    /// Another process held a lock for too long.
     #[error("{0}")]
     Busy(String),
-    /// Others changed the same at the same time (a deadlock, a serialization failure), so that the
-    /// engine undid the transaction: done again, it may succeed.
+    /// A conflict with concurrent transactions (a deadlock, a serialization failure) made the engine roll
+    /// back the transaction; a retry may succeed.
     #[error("{0}")]
     Conflict(String),
-    /// A table or a column is not, or not any more, what the statement takes it for: what is known of
-    /// the tables is out of date.
+    /// A table or a column is not as the statement expects: the known definitions are outdated.
     #[error("{0}")]
     Outdated(String),
-    /// A statement took longer than it may, and was cancelled.
+    /// A statement exceeded its timeout and was cancelled.
     #[error("{0}")]
     TooSlow(String),
-    /// A text can be read in more ways than the engine may try, or the pattern is too much for it.
+    /// A pattern takes too much backtracking or memory.
     #[error("{0}")]
     Pattern(String),
-    /// It was closed here.
+    /// The database was closed in this process.
     #[error("the database {0} is closed")]
     Closed(String),
     /// Anything else.
@@ -91,7 +90,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// The error for what could not be opened for want of a file descriptor.
+    /// Returns the error for a file or connection that failed to open for want of a file descriptor.
     pub(super) fn no_descriptors(what: impl std::fmt::Display) -> Self {
         Self::NoDescriptors(format!("{what}: too many open files; {}", super::descriptors::limit()))
     }

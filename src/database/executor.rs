@@ -1,10 +1,10 @@
-//! What runs statements.
+//! [`Executor`]: runs statements on a database, or within a transaction.
 
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 
 use super::{Change, Database, DatabaseError, Namespace, Row, Transaction, counted};
 
-/// Where statements go: a [`Database`], each in a transaction of its own, or a [`Transaction`].
+/// Runs statements: a [`Database`] runs each in a transaction of its own, a [`Transaction`] within itself.
 pub trait Executor: Send {
     /// Where its tables are.
     fn namespace(&self) -> Namespace<'_>;
@@ -15,17 +15,17 @@ pub trait Executor: Send {
         statement: &SelectStatement,
     ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
 
-    /// Reads the one number that a statement counts; see [`Database::count`].
+    /// Reads the single number that a counting statement returns; see [`Database::count`].
     fn count(
         &mut self,
         statement: &SelectStatement,
     ) -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 
-    /// Changes something; see [`Database::execute`].
+    /// Runs a statement that changes something; see [`Database::execute`].
     fn execute(&mut self, statement: &impl Change)
     -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 
-    /// Changes rows and reads what they are then; see [`Database::change`].
+    /// Updates rows and returns them as they are then; see [`Database::change`].
     fn change(
         &mut self,
         statement: &UpdateStatement,

@@ -1,5 +1,5 @@
-//! What engines say in words of their own, as parts of statements: exact sums, numbers as texts, and
-//! JSON arrays; dates by their parts are in `moment.rs`. Whatever the engine, the value is the same.
+//! Expressions whose syntax differs between engines: exact sums, numbers as texts, pattern matching, JSON
+//! arrays. The value is the same on every engine. Formatted dates are in `moment.rs`.
 
 use std::collections::BTreeSet;
 
@@ -13,29 +13,28 @@ use super::pattern::{Effort, Pattern};
 use super::statement::COUNTS_STEPS;
 use super::{Engine, decimal, sqlite};
 
-/// Steps that MariaDB takes at most to see whether a text fits a pattern, and as many more for each of
-/// its characters: some milliseconds.
+/// The limit on the steps MariaDB takes to match a text against a pattern, plus so many for each character:
+/// some milliseconds.
 const MAX_STEPS: u64 = 250_000;
 const STEPS_PER_CHARACTER: u64 = 16;
-/// How a number begins that is too large for any server: a statement that comes to it fails, and the
-/// server's sentence has these words in it.
+/// The beginning of an expression that overflows on every server: a statement that evaluates it fails, and
+/// the server's message quotes it.
 pub(super) const OUT_OF_STEPS: &str = "exp(1139 + char_length(";
 
 impl Engine {
-    /// An exact number, as a column of so many digits, of them so many behind the point, is compared
-    /// with it; the number is one that such a column holds.
+    /// Returns an exact number for comparison with a column of this precision and scale, which must be able
+    /// to hold it.
     #[must_use]
     pub fn decimal(self, value: BigDecimal, precision: u32, scale: u32) -> Expr {
         let value = Expr::val(value);
         match self {
             Self::Sqlite | Self::Postgres => value,
-            // A text to it, with which it would compare as with a double.
+            // A bound decimal is a text to MySQL, which would compare it as a double.
             Self::Mysql => self.written(&format!("CAST($1 AS decimal({precision}, {scale}))"), &[value]),
         }
     }
 
-    /// An exact number that is not a column's but found by an expression, so that it is compared and
-    /// sorted by as the number that it is.
+    /// Makes an expression with an exact result compare and sort as a number; columns do so by themselves.
     #[must_use]
     pub fn in_decimal_order(self, found: Expr) -> Expr {
         match self {
@@ -44,8 +43,8 @@ impl Engine {
         }
     }
 
-    /// A text, so that it is sorted by and compared with others character by character, whatever the
-    /// database's locale. Indexes of the columns that [`Engine::column_type`] makes serve that.
+    /// Makes a text compare and sort by code point, whatever the database's locale. The indexes of columns
+    /// with types from [`Engine::column_type`] serve this order.
     #[must_use]
     pub fn in_text_order(self, text: Expr) -> Expr {
         match self {
@@ -54,14 +53,13 @@ impl Engine {
         }
     }
 
-    /// The sum of a column, `NULL` where there is nothing to sum. With `decimal`, of a column of
-    /// exact numbers: a `Value::Decimal` (a text on SQLite) with the column's decimals. Without, a
-    /// `Value::Integer` for whole numbers, and a `Value::Real` for those with a fraction. A sum of
-    /// whole numbers beyond 64 bits is a `Value::Decimal` on servers, and fails on SQLite. A sum beyond
-    /// all doubles fails, as an average does.
+    /// Returns the sum of a column; `NULL` without rows. With `decimal`, for columns of exact numbers: a
+    /// `Value::Decimal` (a text on SQLite) with the column's scale. Without: a `Value::Integer` for whole
+    /// numbers, a `Value::Real` for others. A sum of whole numbers beyond 64 bits is a `Value::Decimal` on
+    /// servers and fails on SQLite. A sum or average beyond the range of doubles fails.
     ///
-    /// To be selected, compared and sorted by as it is; what is calculated from it further, or made
-    /// a text, shows the decimals by which it is told from others.
+    /// Select it, compare it or sort by it as it is. Servers mark sums of whole numbers by their scale, which
+    /// shows in arithmetic and in conversions to text.
     #[must_use]
     pub fn sum(self, column: Expr, decimal: bool) -> Expr {
         match (self, decimal) {
@@ -73,8 +71,8 @@ impl Engine {
                 self.written(&format!("{}(sum($1))", sqlite::functions::IN_RANGE), &[column])
             }
             (Self::Postgres | Self::Mysql, true) => self.written("sum($1)", &[column]),
-            // A sum of 64-bit numbers is widened to an exact one. It is told from others by its
-            // decimals when it is read; sums of doubles stay what they are.
+            // Servers widen a sum of 64-bit integers to an exact number. The scale marks it for the reader;
+            // sums of doubles stay doubles.
             (Self::Postgres, false) => {
                 self.written(&format!("(sum($1) + 0e-{COUNTED_ON_POSTGRES})"), &[column])
             }
@@ -85,9 +83,9 @@ impl Engine {
         }
     }
 
-    /// The average of a column, `NULL` where there is nothing. With `decimal`, of exact numbers: a
-    /// `Value::Decimal` (a text on SQLite) with 16 decimals, half of the last rounded away from
-    /// zero. Without, a `Value::Real`.
+    /// Returns the average of a column; `NULL` without rows. With `decimal`, for exact numbers: a
+    /// `Value::Decimal` (a text on SQLite) with 16 decimals, rounded half away from zero. Without: a
+    /// `Value::Real`.
     #[must_use]
     pub fn average(self, column: Expr, decimal: bool) -> Expr {
         match (self, decimal) {
@@ -98,7 +96,7 @@ impl Engine {
             (Self::Sqlite, false) => {
                 self.written(&format!("{}(avg($1))", sqlite::functions::IN_RANGE), &[column])
             }
-            // Servers divide with as many decimals as they see fit, but with those of the dividend.
+            // Servers choose the scale of a quotient, but never less than the dividend's.
             (Self::Postgres, true) => {
                 self.written(&format!("round((sum($1) + 0e-30) / count($1), {AVERAGE_DECIMALS})"), &[column])
             }
@@ -110,13 +108,13 @@ impl Engine {
                 )
             }
             (Self::Postgres, false) => self.written("avg(CAST($1 AS float8))", &[column]),
-            // An average that is beyond all doubles fails where something is added to it.
+            // MySQL returns an infinite average; adding to it raises the range error.
             (Self::Mysql, false) => self.written("(avg(($1) + 0e0) + 0e0)", &[column]),
         }
     }
 
-    /// The value as a text. Whole and exact numbers look the same on every engine, and so do others
-    /// from 0.0001 to below 10^15 in size; beyond that MySQL writes exponents in its own way.
+    /// Converts a value to a text. Whole and exact numbers look the same on every engine, and so do doubles
+    /// from 0.0001 to below 10^15 in magnitude; beyond, MySQL formats exponents differently.
     #[must_use]
     pub fn as_text(self, column: Expr) -> Expr {
         match self {
@@ -126,9 +124,9 @@ impl Engine {
         }
     }
 
-    /// Whether a text fits a pattern; with the same answer whatever the database's locale. `NULL`
-    /// stays `NULL`. On MySQL and MariaDB a statement fails with [`DatabaseError::Pattern`] when
-    /// there are too many ways to read a text, or all texts together take too long.
+    /// Returns whether a text matches a pattern, independently of the database's locale; `NULL` for `NULL`.
+    /// On MySQL and MariaDB the statement fails with [`DatabaseError::Pattern`] if a text takes too much
+    /// backtracking, or all texts together take too long.
     ///
     /// [`DatabaseError::Pattern`]: super::DatabaseError::Pattern
     #[must_use]
@@ -148,16 +146,15 @@ impl Engine {
         }
     }
 
-    /// The server's library counts its steps (all of them, where it does not take repetitions for
-    /// possessive that look so), and takes a text that needs more than it may as one that
-    /// does not fit. So the pattern is put in one that fits every text: at its first character
-    /// if the text fits, else behind its last. What fits nowhere took too many steps, and fails the
-    /// statement. MySQL, which has other words for the bound, fails by itself.
+    /// Matches within MariaDB's limit on steps, which treats an exhausted limit as "no match" (and counts
+    /// every step only with automatic possessification off). The pattern is therefore wrapped in one that
+    /// matches every text: at position 1 if the text fits, else at its end. A text that matches nowhere has
+    /// exhausted the limit, and fails the statement. MySQL, which has no such syntax, fails by itself.
     fn matches_within_bounds(self, column: Expr, words: &str, anchored: bool, weight: u64) -> Expr {
         let (steps, more) = (MAX_STEPS / weight, STEPS_PER_CHARACTER / weight);
         let before = if anchored { "" } else { "(?s:.*?)" };
         let total = format!(r"\A(?={before}(?:{words}))|\z");
-        // What stands in a comment is for one of the two servers, and holds no places.
+        // Each comment is executed by one of the two servers only. Comments hold no placeholders.
         let template = format!(
             "($4 CASE WHEN $1 IS NULL THEN NULL WHEN char_length($1) = 0 THEN $1 REGEXP $2 ELSE \
              CASE regexp_instr($1, concat(\
@@ -168,9 +165,9 @@ impl Engine {
         self.written(&template, &[column, Expr::val(words), Expr::val(total), Expr::val(COUNTS_STEPS)])
     }
 
-    /// Whether a column's JSON array has one of the values (texts, numbers, `true`, `false`,
-    /// `null`) as an element. Texts are compared letter by letter, and no text is a number. Never
-    /// `NULL`: what is no array, or is not there, has none.
+    /// Returns whether a column's JSON array contains any of the values (texts, numbers, `true`, `false`,
+    /// `null`). Texts compare by code point, and a text never equals a number. Never `NULL`: anything but an
+    /// array contains nothing.
     #[must_use]
     pub fn array_has_any(self, column: Expr, values: &[Json]) -> Expr {
         let wanted = Expr::val(Json::Array(values.to_vec()));
@@ -189,8 +186,8 @@ impl Engine {
         }
     }
 
-    /// Whether a column's JSON array has these values as elements and no others, in any order and
-    /// however often; compared as by [`Engine::array_has_any`]. Never `NULL`.
+    /// Returns whether a column's JSON array and these values are equal as sets; elements compare as in
+    /// [`Engine::array_has_any`]. Never `NULL`.
     #[must_use]
     pub fn array_equals(self, column: Expr, values: &[Json]) -> Expr {
         let wanted = Expr::val(Json::Array(values.to_vec()));
@@ -211,7 +208,7 @@ impl Engine {
         }
     }
 
-    /// Its JSON functions compare numbers as doubles: what they find is looked at again, digit by digit.
+    /// MySQL's JSON functions compare numbers as doubles: candidates are compared again by their digits.
     fn has_any_on_mysql(self, column: Expr, values: &[Json]) -> Expr {
         let (numbers, others): (Vec<Json>, Vec<Json>) =
             values.iter().cloned().partition(|value| value.is_number());
@@ -254,7 +251,7 @@ impl Engine {
         )
     }
 
-    /// How many elements a column's JSON array has; 0 for what is none, or is not there.
+    /// Returns the length of a column's JSON array; 0 for anything but an array.
     #[must_use]
     pub fn array_length(self, column: Expr) -> Expr {
         match self {
@@ -270,12 +267,12 @@ impl Engine {
         }
     }
 
-    /// An expression with others in the places `$1`, `$2` and so on, each as often as it is named.
+    /// Substitutes `parts` for `$1`, `$2` and so on in a template; each may occur several times.
     pub(super) fn written(self, template: &str, parts: &[Expr]) -> Expr {
         if self == Self::Postgres {
             return Expr::cust_with_exprs(template.to_owned(), parts.to_vec());
         }
-        // The others' places have no numbers.
+        // The placeholders of the other engines are not numbered.
         let mut pieces = template.split('$');
         let mut words = pieces.next().unwrap_or_default().to_owned();
         let mut placed = Vec::new();
@@ -298,13 +295,13 @@ const HELD_ON_POSTGRES: &str = "jsonb_array_elements(CASE WHEN jsonb_typeof(($1)
 /// The elements of the array that a column holds, each as JSON.
 const HELD_ON_MYSQL: &str = "json_table($1, $3 COLUMNS (value JSON PATH $4)) AS held";
 
-/// The digits of an element that is a number, without the zeros that say nothing.
+/// The digits of a numeric element, without trailing zeros of the fraction.
 const DIGITS_ON_MYSQL: &str = "(CASE WHEN held.value LIKE '%.%' \
                                THEN trim(TRAILING '.' FROM trim(TRAILING '0' FROM held.value)) \
                                ELSE held.value END)";
 
-/// The digits of numbers, each once: their places behind the parts of an expression, to which they are
-/// added, and how many there are.
+/// Appends the distinct digits of `numbers` to the parts of an expression. Returns their placeholders, and
+/// how many there are.
 fn listed_digits(numbers: &[Json], parts: &mut Vec<Expr>) -> (String, usize) {
     let digits = |number: &Json| {
         let text = number.to_string();
@@ -318,8 +315,8 @@ fn listed_digits(numbers: &[Json], parts: &mut Vec<Expr>) -> (String, usize) {
     (places.join(", "), count)
 }
 
-/// A text that is a part of the statement: PostgreSQL groups by what is the same before anything is
-/// bound.
+/// Returns a text as a literal of the statement: PostgreSQL compares `GROUP BY` expressions before it binds
+/// values.
 pub(super) fn constant(text: &str) -> Expr {
     Expr::Constant(text.into())
 }

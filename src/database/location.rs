@@ -1,10 +1,10 @@
-//! Where a database is.
+//! Locations of databases: parsing and formatting their URLs, comparing them, deriving new ones.
 
 use std::path::{Path, PathBuf};
 
 use super::{DatabaseError, Engine, InvalidUrl, ServerDatabase, mysql, postgres};
 
-/// Where a database is. Its `Display` is what people are shown and never has a password.
+/// The location of a database. Its `Display` is for people and never shows a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A SQLite file.
@@ -16,7 +16,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// The engine it is for.
+    /// The engine.
     #[must_use]
     pub const fn engine(&self) -> Engine {
         match self {
@@ -27,7 +27,7 @@ impl Location {
     }
 }
 
-/// A file by its own name, or by that of its directory where there is no such file yet.
+/// Resolves links in a file's path, or in its directory's if there is no such file yet.
 fn resolved(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| {
         let directory = path.parent().and_then(|directory| std::fs::canonicalize(directory).ok());
@@ -48,11 +48,11 @@ impl std::fmt::Display for Location {
 }
 
 impl Location {
-    /// Reads `sqlite:FILE`, `postgres://user:password@host:port/name?sslmode=require`, or the same
-    /// with `mysql://` or `mariadb://`. A relative file is in the current directory.
+    /// Parses `sqlite:FILE`, `postgres://user:password@host:port/name?sslmode=require`, or the latter with
+    /// `mysql://` or `mariadb://`. A relative file is in the current directory.
     ///
     /// # Errors
-    /// When it is none of these; the sentence never has the text, which may hold a password.
+    /// When it is none of these. The message never quotes the text, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let on_server = |engine| {
             ServerDatabase::parse(engine, url).map_err(|error| {
@@ -100,7 +100,7 @@ impl Location {
         }
     }
 
-    /// As [`Location::parse`] reads it, without the password and the schema.
+    /// The URL that [`Location::parse`] reads, without the password and the schema.
     #[must_use]
     pub fn url(&self) -> String {
         match self {
@@ -109,7 +109,7 @@ impl Location {
         }
     }
 
-    /// The same place, reached with another password; SQLite has none.
+    /// Returns the same location with another password; SQLite has none.
     #[must_use]
     pub fn with_password(self, password: Option<String>) -> Self {
         let with = |mut at: ServerDatabase| {
@@ -123,7 +123,7 @@ impl Location {
         }
     }
 
-    /// The same place by its own name: a file without links and `..` on the way to it.
+    /// Returns the same location with its canonical name: a file's path without links and `..`.
     #[must_use]
     pub fn resolved(self) -> Self {
         match self {
@@ -132,7 +132,7 @@ impl Location {
         }
     }
 
-    /// Whether both are the same place, as far as their names tell.
+    /// Whether both locations are the same database, as far as their names tell.
     #[must_use]
     pub fn same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -146,7 +146,7 @@ impl Location {
         }
     }
 
-    /// A name of the place: those that are the same place have the same, as far as their names tell.
+    /// An identifier of the database: equal for equal locations, as far as their names tell.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
@@ -158,10 +158,10 @@ impl Location {
         }
     }
 
-    /// Whether its engine takes such names, before anything is asked of a server.
+    /// Checks that the engine allows the names, without asking a server.
     ///
     /// # Errors
-    /// [`DatabaseError::InvalidName`], which says what a name may be.
+    /// [`DatabaseError::InvalidName`], which says what is allowed.
     pub fn check_names(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -170,7 +170,7 @@ impl Location {
         }
     }
 
-    /// The directory that must be there before the database can be made; none for a server.
+    /// The directory that must exist before the database can be created; `None` on a server.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         match self {
@@ -179,8 +179,8 @@ impl Location {
         }
     }
 
-    /// The name for a database beside this one that holds `what`, led by this one's own, so that
-    /// two hosts on one server keep out of each other's way; `None` for SQLite, which has no server.
+    /// Returns the name for another database on this one's server that holds `what`. It begins with this
+    /// one's name, so that two hosts on one server do not collide; `None` for SQLite, which has no server.
     #[must_use]
     pub fn name_beside(&self, what: &str) -> Option<String> {
         match self {
@@ -189,7 +189,7 @@ impl Location {
         }
     }
 
-    /// A schema of this name in this database; `None` for an engine that has none.
+    /// Returns a schema of this name in this database; `None` if the engine has no schemas.
     #[must_use]
     pub fn within(&self, schema: &str) -> Option<Self> {
         match self {
@@ -198,7 +198,7 @@ impl Location {
         }
     }
 
-    /// The database that a schema is in; `None` for what is no schema.
+    /// Returns the database that a schema is in; `None` if this is not a schema.
     #[must_use]
     pub fn around(&self) -> Option<Self> {
         match self {
@@ -207,7 +207,7 @@ impl Location {
         }
     }
 
-    /// A database of this name on the same server; `None` for SQLite, which has no server.
+    /// Returns a database of this name on the same server; `None` for SQLite, which has no server.
     #[must_use]
     pub fn beside(&self, name: &str) -> Option<Self> {
         match self {

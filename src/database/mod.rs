@@ -1,16 +1,14 @@
 //! The database engines behind one type.
 //!
-//! [`Database`] is an open database of any engine: statements come in as trees of the query
-//! builder and are put into the engine's words here ([`Statement`]); rows go out as [`Row`]s of
-//! [`Value`]s. Above this room there is no SQL text, no engine's own type and no question which
-//! engine it is: what engines can only say in words of their own, sums of exact numbers, lists in
-//! JSON, dates by their parts, are expressions that [`Engine`] gives (`expression.rs`, `moment.rs`).
+//! [`Database`] is an open database of any engine. Statements come in as trees of the query builder and are
+//! rendered to the engine's SQL here ([`Statement`]); rows go out as [`Row`]s of [`Value`]s. The rooms above
+//! see no SQL text and no type of an engine. Where engines differ in syntax (sums of exact numbers, arrays in
+//! JSON, formatted dates), [`Engine`] returns the expression (`expression.rs`, `moment.rs`).
 //!
-//! An engine is a folder here with a type of its own, and a variant in `Database` and
-//! `Transaction`. SQLite does what is more than a moment's work on the threads of `blocking_pool.rs`, which
-//! all databases share.
-//! What engines with servers have in common is in `server/`: lending connections, statements,
-//! transactions; such an engine adds its connection and how databases are made and removed.
+//! Each engine is a folder with a type of its own, and a variant in `Database` and `Transaction`. SQLite runs
+//! its blocking work on the threads of `blocking_pool.rs`, which all databases share. `server/` holds what
+//! engines with servers have in common: the connection pool, statements, transactions. Such an engine adds
+//! its connection, and how databases are created and dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,19 +58,19 @@ pub use statement::{Change, Rendered, Statement};
 pub use transaction::Transaction;
 pub use value::{Row, Value};
 
-/// Where a statement's tables are: what it must say to mean those of one application.
+/// Where the tables of one application are, as its statements must name them.
 #[derive(Debug, Clone, Copy)]
 pub struct Namespace<'a> {
     /// The engine.
     pub engine: Engine,
-    /// The schema that the tables are in, where statements must name it.
+    /// The schema of the tables, if statements must name it.
     pub schema: Option<&'a str>,
-    /// What the tables' names begin with; mostly nothing.
+    /// The prefix of the tables' names; mostly empty.
     pub table_prefix: &'a str,
 }
 
-/// An open database. Cheap to clone; all clones share its connections, which are opened when they
-/// are needed and closed when they have been idle for a while.
+/// An open database. Cheap to clone; all clones share its connections, which are opened on demand and closed
+/// after a while of idleness.
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: EngineDatabase,
@@ -87,8 +85,8 @@ enum EngineDatabase {
 }
 
 impl Database {
-    /// Makes a new, empty database and opens it; [`DatabaseError::Exists`] when there is one
-    /// already. The directory of a SQLite file must exist.
+    /// Creates an empty database and opens it; fails with [`DatabaseError::Exists`] if there is one already.
+    /// The directory of a SQLite file must exist.
     pub async fn create(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::create(path).await.map(Self::sqlite),
@@ -97,7 +95,7 @@ impl Database {
         }
     }
 
-    /// Opens a database that exists; [`DatabaseError::Missing`] when there is none.
+    /// Opens an existing database; fails with [`DatabaseError::Missing`] if there is none.
     pub async fn open(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
@@ -106,9 +104,9 @@ impl Database {
         }
     }
 
-    /// Opens a database that may be missing. A server is asked for it first where it can be asked without
-    /// connecting to the database: a pooler holds the connections to one that was missing back for a while,
-    /// also when it has been made since.
+    /// Opens a database that may be missing. Asks the server first whether it exists, if that takes no
+    /// connection to the database itself: after a failed connection to a missing database, a pooler delays
+    /// further ones for a while, even once the database has been created.
     pub async fn open_if_present(at: &Location) -> Result<Self, DatabaseError> {
         match at {
             Location::Postgres(at) => postgres::Postgres::open_if_present(at).await.map(Self::postgres),
@@ -116,7 +114,7 @@ impl Database {
         }
     }
 
-    /// Opens a database, making an empty one where there is none.
+    /// Opens a database; creates an empty one if there is none.
     pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
         match Self::open(at).await {
             Err(DatabaseError::Missing(_)) => {}
@@ -129,9 +127,9 @@ impl Database {
         Self::create(at).await
     }
 
-    /// As [`Database::create`], for an owner that [`Database::remove_owned`] knows it by. On a
-    /// server the database carries the owner's mark; a SQLite file has a second name with the owner's in
-    /// it, until [`Database::settle_owned`].
+    /// Creates a database as [`Database::create`] does, marked with its owner, so that
+    /// [`Database::remove_owned`] recognizes it. On a server the mark is a comment; a SQLite file
+    /// has a hard link that names the owner, until [`Database::settle_owned`].
     pub async fn create_owned(at: &Location, owner: &str) -> Result<Self, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::create_owned(path, owner).await.map(Self::sqlite),
@@ -140,7 +138,7 @@ impl Database {
         }
     }
 
-    /// Of a SQLite file that was made for this owner: it is not told from others any more, and is used.
+    /// Removes the owner's mark from a SQLite file, which is in use from here on. Does nothing on servers.
     pub async fn settle_owned(at: &Location, owner: &str) -> Result<(), DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::settle_owned(path, owner).await,
@@ -148,7 +146,7 @@ impl Database {
         }
     }
 
-    /// Whether it was made for an owner, whoever that is; no SQLite file says so.
+    /// Whether the database carries any owner's mark. Always `false` for a SQLite file.
     pub async fn is_owned(&self) -> Result<bool, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(_) => Ok(false),
@@ -157,8 +155,9 @@ impl Database {
         }
     }
 
-    /// As [`Database::remove`], when it was made for this owner, as far as making it came; one of
-    /// somebody else is left alone, and so is a SQLite file that was settled.
+    /// Removes a database as [`Database::remove`] does, or what an interrupted creation left of it, if it
+    /// carries this owner's mark. Leaves alone the databases of others, and SQLite files whose mark was
+    /// removed.
     pub async fn remove_owned(at: &Location, owner: &str) -> Result<Vec<String>, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::remove_owned(path, owner).await,
@@ -167,10 +166,10 @@ impl Database {
         }
     }
 
-    /// Removes what was made for owners whose names begin with `owners`, who are not `known`, and has
-    /// nothing in it: what crashes left behind. Databases of the server and, where the place has schemas,
-    /// schemas of its database are looked through; a SQLite file is its directory's. Gives what was
-    /// removed.
+    /// Removes empty databases that crashes left behind: those marked with an owner whose name begins with
+    /// `owners` and which is not `known`. Looks through the databases of the server and, on PostgreSQL,
+    /// through the schemas of the location's database; SQLite files are left to whoever owns their directory.
+    /// Returns what was removed.
     pub async fn sweep(
         at: &Location,
         owners: &str,
@@ -187,8 +186,8 @@ impl Database {
         }
     }
 
-    /// Why not every text can be kept in it, and the SQL that makes one in which it can; `None` where it
-    /// can. In MySQL and MariaDB that is for the tables to say, and those made here can.
+    /// Why the database cannot hold every text, and the SQL that creates one which can; `None` if it can. In
+    /// MySQL and MariaDB each table has an encoding of its own, and those created here hold every text.
     pub async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => Ok(None),
@@ -196,8 +195,8 @@ impl Database {
         }
     }
 
-    /// Removes a database for good, with everything in it. It must not be open. Gives what was
-    /// removed, which is nothing where there was none.
+    /// Drops a database with everything in it. It must not be open. Returns what was removed: nothing if
+    /// there was no such database.
     pub async fn remove(at: &Location) -> Result<Vec<String>, DatabaseError> {
         match at {
             Location::Sqlite(path) => sqlite::Sqlite::remove(path).await,
@@ -222,7 +221,7 @@ impl Database {
         Self { engine, table_prefix: Arc::from("") }
     }
 
-    /// The same database, for the tables whose names begin with this.
+    /// Returns the same database for the tables with this prefix.
     #[must_use]
     pub fn with_table_prefix(self, prefix: &str) -> Self {
         Self { table_prefix: prefix.into(), ..self }
@@ -258,7 +257,7 @@ impl Database {
         Namespace { engine: self.engine(), schema, table_prefix: &self.table_prefix }
     }
 
-    /// Connections in use now; `None` for SQLite, which has no server.
+    /// The number of connections in use; `None` for SQLite, which has no server.
     #[must_use]
     pub fn connections(&self) -> Option<usize> {
         match &self.engine {
@@ -268,8 +267,8 @@ impl Database {
         }
     }
 
-    /// Whether each connection has a process of the server for itself; `None` for engines without
-    /// poolers of their language, and before the first connection.
+    /// Whether each connection has a server process to itself, as without a pooler in transaction mode;
+    /// `None` for engines other than PostgreSQL, and before the first connection.
     #[must_use]
     pub fn sessions(&self) -> Option<Sessions> {
         match &self.engine {
@@ -278,8 +277,8 @@ impl Database {
         }
     }
 
-    /// How many connections it may have at a time (on SQLite: that read), and how long a statement
-    /// may take; from now on.
+    /// Sets the limit on concurrent connections (on SQLite: on those that read) and the timeout of a
+    /// statement, from now on.
     pub fn set_limits(&self, connections: u32, statement_time: Duration) {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.set_limits(connections, statement_time),
@@ -288,8 +287,8 @@ impl Database {
         }
     }
 
-    /// Closes connections that nobody uses and that cost memory here; they are opened again when they
-    /// are needed. Those to servers are left to their time.
+    /// Closes idle connections that cost memory in this process; they are reopened on demand. Connections to
+    /// servers stay until their idle timeout.
     pub async fn rest(&self) {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.rest().await,
@@ -297,7 +296,7 @@ impl Database {
         }
     }
 
-    /// Bytes on disk.
+    /// The size on disk, in bytes.
     pub async fn size(&self) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.size().await,
@@ -317,9 +316,9 @@ impl Database {
         }
     }
 
-    /// Reads the one number that a statement counts; [`DatabaseError::Failed`] where it gives no number.
-    /// SQLite and PostgreSQL do not count again as long as nobody has committed anything since; servers
-    /// count once for all who wait for the same.
+    /// Reads the single number that a counting statement returns; fails with [`DatabaseError::Failed`] if it
+    /// returns none. SQLite and PostgreSQL reuse a count until somebody commits; on servers, concurrent equal
+    /// counts run once.
     pub async fn count(&self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.count(statement.render(Engine::Sqlite)).await,
@@ -330,8 +329,8 @@ impl Database {
         }
     }
 
-    /// Reads rows one after the other, however many they are. A connection is held until the last
-    /// was read, or until the rows are dropped.
+    /// Reads rows one by one, however many there are. Holds a connection until the last row is read or the
+    /// rows are dropped.
     pub fn stream(&self, statement: &SelectStatement) -> Rows {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.stream(statement.render(Engine::Sqlite)),
@@ -342,8 +341,8 @@ impl Database {
         }
     }
 
-    /// Changes something, in a transaction of its own that is on the disk when this returns.
-    /// Gives the number of rows that changed (0 for a change of the schema).
+    /// Runs a statement in a transaction of its own, which is on the disk when this returns. Returns the
+    /// number of rows that changed (0 for DDL).
     pub async fn execute(&self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
@@ -354,8 +353,8 @@ impl Database {
         }
     }
 
-    /// Changes rows, in a transaction of its own that is on the disk when this returns, and gives what
-    /// the statement says to return of each. Only where [`Engine::returns_changes`].
+    /// Updates rows in a transaction of its own, which is on the disk when this returns. Returns what the
+    /// statement's `RETURNING` names. Only where [`Engine::returns_changes`].
     pub async fn change(&self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.change(statement.render(Engine::Sqlite)).await,
@@ -366,8 +365,8 @@ impl Database {
         }
     }
 
-    /// Inserts one row, and gives the value that the engine made for the column `generated`. A value
-    /// is never made twice: what a refused or undone insertion was given is used up.
+    /// Inserts one row and returns the value that the engine generated for the column `generated`. Generated
+    /// values are never reused: those of failed or rolled back insertions are lost.
     pub async fn insert(
         &self,
         statement: &InsertStatement,
@@ -386,10 +385,9 @@ impl Database {
         }
     }
 
-    /// Inserts several rows, and gives the values that the engine made for the column `generated`,
-    /// in the order of the rows; nothing where none is named. The statement must be of rows that
-    /// are all inserted (`VALUES`, without `ON CONFLICT`), none of which gives that column a value,
-    /// and may bind 32,766 values at most.
+    /// Inserts several rows and returns the values that the engine generated for the column `generated`, in
+    /// the order of the rows; empty without such a column. The statement must insert each of its rows
+    /// (`VALUES` without `ON CONFLICT`), give that column no value, and bind at most 32,766 values.
     pub async fn insert_many(
         &self,
         statement: &InsertStatement,
@@ -403,7 +401,7 @@ impl Database {
         }
     }
 
-    /// The names of a table's columns in their order; none when there is no such table.
+    /// The names of a table's columns in order; empty if there is no such table.
     pub async fn columns_of(&self, table: &str) -> Result<Vec<String>, DatabaseError> {
         let rows = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(sqlite::columns_of(table)).await?,
@@ -415,7 +413,7 @@ impl Database {
         Ok(names(rows))
     }
 
-    /// Whether it has a table of this name.
+    /// Whether the database has a table of this name.
     pub async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => Ok(!sqlite.query(sqlite::table_named(name)).await?.is_empty()),
@@ -430,7 +428,7 @@ impl Database {
         }
     }
 
-    /// The names of all tables, without their prefix; tables without it are nobody's concern here.
+    /// The names of all tables with the prefix, without it.
     pub async fn table_names(&self) -> Result<Vec<String>, DatabaseError> {
         let rows = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.query(sqlite::table_names()).await?,
@@ -443,29 +441,29 @@ impl Database {
         Ok(names(rows).into_iter().filter_map(without_prefix).collect())
     }
 
-    /// Begins a transaction that may write; it waits for the one before it. Dropped without
-    /// [`Transaction::commit`], it is rolled back.
+    /// Begins a transaction that may write. On SQLite it waits for the one before it. Dropping it without
+    /// [`Transaction::commit`] rolls it back.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         self.begin_within(None).await
     }
 
-    /// The same; where PostgreSQL lets a statement of it wait for a row or a key that others hold for
-    /// longer than `wait`, that statement fails with [`DatabaseError::Conflict`]. For what is done again
-    /// then: those who wait for each other are found sooner than by the server.
+    /// Begins a transaction as [`Database::begin`] does. On PostgreSQL, a statement that waits longer than
+    /// `wait` for a lock on a row or a key fails with [`DatabaseError::Conflict`]. For work that is retried
+    /// then: this finds deadlocks sooner than the server does.
     pub(crate) async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DatabaseError> {
         let engine = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => EngineTransaction::Sqlite(sqlite.begin().await?),
             EngineDatabase::Postgres(postgres) => {
                 EngineTransaction::Postgres(postgres.handle().begin(wait).await?)
             }
-            // It finds them at once.
+            // These servers find deadlocks at once.
             EngineDatabase::Mysql(mysql) => EngineTransaction::Mysql(mysql.handle().begin(None).await?),
         };
         Ok(Transaction::new(engine, Arc::clone(&self.table_prefix)))
     }
 
-    /// Lets running statements and transactions end, then closes every connection. What is asked
-    /// of it from now on is answered with [`DatabaseError::Closed`].
+    /// Waits for running statements and transactions, then closes every connection. Later calls fail with
+    /// [`DatabaseError::Closed`].
     pub async fn close(&self) {
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.close().await,
@@ -475,15 +473,15 @@ impl Database {
     }
 }
 
-/// The one number of an answer.
+/// Returns the single number of a count's result.
 fn counted(rows: Vec<Row>) -> Result<u64, DatabaseError> {
     match rows.first().and_then(|row| row.value(0)) {
         Some(Value::Integer(count)) if *count >= 0 => Ok(count.unsigned_abs()),
-        other => Err(DatabaseError::Failed(format!("the answer to a count is no number but {other:?}"))),
+        other => Err(DatabaseError::Failed(format!("a count returned {other:?} instead of a number"))),
     }
 }
 
-/// The texts that rows begin with.
+/// Returns the texts in the first column.
 fn names(rows: Vec<Row>) -> Vec<String> {
     let names = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
         Some(Value::Text(name)) => Some(name),

@@ -1,9 +1,9 @@
-//! Dates and times by their parts, in each engine's words.
+//! Formats dates and times in each engine's SQL.
 //!
-//! Engines do not know all years: PostgreSQL calls the year before 0001 again 0001, before Christ, and
-//! MySQL and MariaDB calculate with none before it and none after 9999, where a zone leads to. The
-//! calendar repeats itself every 400 years, with its weeks: near both its ends, dates are looked at 400
-//! years later or earlier, and their years are counted back.
+//! Engines do not cover all years: PostgreSQL counts the year before 0001 as 0001 BC, and MySQL and MariaDB
+//! calculate neither before 0001 nor after 9999, where a time zone's offset may lead. The calendar repeats
+//! every 400 years, including its weeks: dates near either end are shifted by 400 years into the range, and
+//! the years in the result are shifted back.
 
 use std::borrow::Cow;
 
@@ -14,21 +14,21 @@ use super::date_format::{self, Part, Piece};
 use super::expression::constant;
 use super::{Engine, sqlite};
 
-/// From here on until [`LATE`], engines know all dates, also a day earlier or later.
+/// From here until [`LATE`], engines handle all dates, also a day earlier or later.
 const EARLY: &str = "TIMESTAMP '0002-01-01 00:00:00'";
 const LATE: &str = "TIMESTAMP '9999-01-01 00:00:00'";
-/// What seconds are counted from.
+/// The epoch of Unix time.
 const EPOCH: &str = "TIMESTAMP '1970-01-01 00:00:00'";
-/// The two in seconds since then.
+/// [`EARLY`] and [`LATE`] as Unix time.
 const EARLY_SECONDS: i64 = -62_104_060_800;
 const LATE_SECONDS: i64 = 253_370_764_800;
-/// The seconds after which the calendar repeats itself.
+/// The length of the calendar's cycle of 400 years.
 const CYCLE_SECONDS: i64 = 146_097 * 86_400;
 
 /// How a date or time is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredMoment {
-    /// A moment, as `Value::DateTime`.
+    /// A point in time, as `Value::DateTime`.
     Moment,
     /// A date and time without a zone.
     NoTz,
@@ -43,7 +43,7 @@ pub enum StoredMoment {
 }
 
 impl StoredMoment {
-    /// Whether it is the same moment everywhere, and so another time of day elsewhere.
+    /// Whether it is a point in time, whose time of day depends on the offset.
     const fn is_shifted(self) -> bool {
         matches!(self, Self::Moment | Self::UnixSeconds | Self::UnixMilliseconds)
     }
@@ -61,17 +61,16 @@ impl StoredMoment {
 }
 
 impl Engine {
-    /// A date or time as a text, by a format of moment.js's tokens `YYYY`, `MM`, `DD`, `HH`, `mm`,
-    /// `ss`, `Q`, `GGGG`, `WW`; letters between `[` and `]`, and all other characters, stand for
-    /// themselves. Moments are shown as at `offset_minutes` east of UTC; what is without a zone as
-    /// it is. `NULL` stays `NULL`. The same arguments give the same words, so that it can be
-    /// selected and grouped by.
+    /// Formats a date or time as a text, by moment.js's tokens `YYYY`, `MM`, `DD`, `HH`, `mm`, `ss`, `Q`,
+    /// `GGGG`, `WW`; letters between `[` and `]`, and all other characters, stand for themselves. Points in
+    /// time are shown at `offset_minutes` east of UTC, others as they are. `NULL` stays `NULL`. Equal
+    /// arguments give equal SQL, so that a statement can select the expression and group by it.
     ///
-    /// Years have four digits, more from 10000 on, and a `-` before them where they are before 0000, as
-    /// moment.js has it: `9999-12-31T23:00:00Z` is in 10000 one hour further east.
+    /// As in moment.js, years have at least four digits, and a `-` before year 0000: `9999-12-31T23:00:00Z`
+    /// is in 10000 one hour further east.
     ///
     /// # Errors
-    /// When the format has another token, or one of a date for [`StoredMoment::Time`].
+    /// When the format has an unknown token, or a token of a date for [`StoredMoment::Time`].
     pub fn format_moment(
         self,
         column: Expr,
@@ -127,8 +126,8 @@ impl Engine {
         )
     }
 
-    /// The text of a date near the calendar's end: what it is 400 years later, where `is_early` holds, or
-    /// else earlier, with its years counted back.
+    /// Formats a date near either end of the calendar: `moved` is the date 400 years later if `is_early`,
+    /// else earlier; the years are shifted back.
     fn formatted_at_an_end(
         self,
         is_early: &Expr,
@@ -164,7 +163,7 @@ impl Engine {
             )
         });
         let parts: Vec<Expr> = parts.collect();
-        // On PostgreSQL, `concat` takes what is nothing for an empty text.
+        // PostgreSQL's `concat` treats `NULL` as an empty text.
         let nothing = if self == Self::Postgres { "CASE WHEN $1 IS NOT NULL THEN $2 END" } else { "$2" };
         self.written(nothing, &[moved.clone(), Func::cust("concat").args(parts).into()])
     }
@@ -173,7 +172,7 @@ impl Engine {
         let function = if stored == StoredMoment::Time { "time_format" } else { "date_format" };
         let formatted =
             |format: &str| self.written(&format!("{function}($1, $2)"), &[at.clone(), constant(format)]);
-        // It has no token for the quarter.
+        // `date_format` has no token for the quarter.
         let mut parts = Vec::new();
         let mut format = String::new();
         for piece in pieces {
@@ -195,18 +194,18 @@ impl Engine {
     }
 }
 
-/// How dates near the calendar's ends are found.
+/// The SQL that handles dates near the ends of the calendar.
 struct End {
-    /// Whether a date is near neither.
+    /// Whether the date is near neither end.
     is_inside: String,
-    /// Whether it is near the beginning, and not near the end.
+    /// Whether the date is near the beginning rather than the end.
     is_early: String,
     /// The date 400 years later, or earlier.
     moved: String,
 }
 
-/// What is near the ends of the calendar, with the column as `$1`, and the minutes that it is moved by as
-/// `$2`; `None` where there is no date.
+/// Returns the SQL for dates near the ends of the calendar, with the column as `$1` and the offset in minutes
+/// as `$2`; `None` for times of day.
 fn end_on_mysql(stored: StoredMoment) -> Option<End> {
     let seconds = match stored {
         StoredMoment::Time => return None,
@@ -258,7 +257,7 @@ fn at_on_mysql(stored: StoredMoment) -> Cow<'static, str> {
     format!("timestampadd(MINUTE, $2, timestampadd(SECOND, {seconds}, {EPOCH}))").into()
 }
 
-/// The format in PostgreSQL's words, what stands for itself between quotes.
+/// Translates a format for `to_char`, with literals in quotes.
 fn for_to_char(pieces: &[Piece]) -> String {
     let mut format = String::new();
     for piece in pieces {
@@ -291,7 +290,7 @@ const fn for_date_format(part: Part) -> &'static str {
         Part::Hour => "%H",
         Part::Minute => "%i",
         Part::Second => "%s",
-        // Written by a function of its own.
+        // Formatted by a function of its own.
         Part::Quarter => "",
         Part::Week => "%v",
         Part::WeekYear => "%x",

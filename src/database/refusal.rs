@@ -1,89 +1,89 @@
-//! What an engine refuses because of what was asked for: somebody who asks for something else, or for
-//! less, succeeds. The sentences are for the users of an application; they show no SQL.
+//! What an engine refuses because of the request itself: with other or fewer values it would succeed. The
+//! messages are for the users of an application; they show no SQL.
 
 /// Why an engine refused a statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A text is longer than its column takes.
+    /// A text exceeds its column's length.
     #[error("{}: the value is longer than the field takes", named(column))]
     TooLong {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A number or a date is beyond what its column, or a sum, takes.
+    /// A number or a date is out of the range of its column, or a sum overflows.
     #[error("{}: the value is out of the range of its type", named(column))]
     OutOfRange {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A value is none of its type.
-    #[error("{}: the value is none of the field's type", named(column))]
+    /// A value does not have its column's type.
+    #[error("{}: the value is not of the field's type", named(column))]
     Malformed {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A text has a character that the database cannot hold.
+    /// A text has a character that the database's encoding lacks.
     #[error("{}: the text has a character that the database cannot hold", named(column))]
     Character {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A rule of a table does not hold for a value.
+    /// A check constraint does not hold.
     #[error("{rule}: the value breaks a rule of the table")]
     Rule {
-        /// The rule's name, which is mostly a column's.
+        /// The constraint's name, which is mostly a column's.
         rule: String,
     },
-    /// Values of two types were compared.
+    /// A comparison has operands of different types.
     #[error("values of these types are never the same: compare fields and values of one type")]
     Incomparable,
-    /// A regular expression that the engine does not take.
-    #[error("the pattern is no regular expression that the database takes")]
+    /// The engine does not take the regular expression.
+    #[error("the pattern is not a regular expression that the database supports")]
     Pattern,
-    /// The largest key is given, so that none comes after it.
+    /// The largest key is in use, and no larger one can be generated.
     #[error(
-        "{}: the largest key is used, and there is none behind it: give the record a key of its own",
+        "{}: the largest possible key is in use, and none can follow it: give the record a key of its own",
         named(column)
     )]
     NoKeyLeft {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A table has as many columns as it can have.
-    #[error("the table has as many columns as it can have, where columns that were removed may count too")]
+    /// The table has reached the engine's limit on columns.
+    #[error("the table has as many columns as it can have; removed columns may count too")]
     Columns,
-    /// A row, or what a table says of it, is longer than a row can be.
+    /// A row, or a table's definition of one, exceeds the engine's limit on row sizes.
     #[error(
         "a record of these fields is longer than a row of the table can be: keep long values in fields of type text or json, or in another collection"
     )]
     Row,
-    /// A value is longer than an index takes.
-    #[error("{}: the value is longer than an index of the database takes", named(column))]
+    /// A value exceeds the engine's limit on index entries.
+    #[error("{}: the value is longer than an index entry can be", named(column))]
     IndexEntry {
-        /// The column, where the engine names it.
+        /// The column, if the engine names it.
         column: Option<String>,
     },
-    /// A table has as many indexes, or an index as many columns, as it can have.
+    /// The table has reached the engine's limit on indexes, or an index its limit on columns.
     #[error("the table has as many indexes, or its key as many fields, as it can have")]
     Indexes,
-    /// There is a table, a column or an index of this name, which was just made.
+    /// The table, column or index to be created exists already.
     #[error("there is a {what} of this name already")]
     Taken {
-        /// What there is.
+        /// The kind of object.
         what: &'static str,
     },
-    /// The engine takes no such name for a table or a column.
-    #[error("the database takes no such name for a collection or a field")]
+    /// The engine does not allow this name for a table or a column.
+    #[error("the database does not allow this name for a collection or a field")]
     Name,
-    /// A statement looks at more tables, has more conditions or is more deeply nested than can be.
+    /// The statement exceeds the engine's limit on tables, conditions or nesting.
     #[error(
-        "the request is too complex for the database: it looks at too many associations, fields or conditions at once"
+        "the request is too complex for the database: it uses too many associations, fields or conditions at once"
     )]
     Complex,
-    /// A statement has more values than can be.
+    /// The statement exceeds the engine's limit on bound values.
     #[error("the request has more values than a statement can have: ask for fewer at once")]
     Values,
-    /// A statement or a value has more bytes than can be.
+    /// A statement or a value exceeds the engine's limit on bytes.
     #[error("a value of the request is longer than the database takes")]
     Bytes,
 }

@@ -1,24 +1,24 @@
-//! A semaphore whose number of permits can change while some of them are taken.
+//! A semaphore whose number of permits can change while some are in use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-/// Permits, given in the order of arrival. Taking one that is free takes no lock.
+/// Hands out permits in the order of arrival. Acquiring a free one takes no lock.
 #[derive(Debug)]
 pub(crate) struct ResizableSemaphore {
     free: Arc<Semaphore>,
     size: AtomicU32,
-    /// Permits that are to go, and are still taken.
+    /// Permits to be removed that are still in use.
     owed: AtomicU32,
     closing: AtomicBool,
 }
 
-/// A permit, given back when this is dropped.
+/// A permit, given back on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    /// `None` only while this is dropped.
+    /// `None` only during drop.
     permit: Option<OwnedSemaphorePermit>,
     semaphore: Arc<ResizableSemaphore>,
 }
@@ -33,7 +33,7 @@ impl ResizableSemaphore {
         }
     }
 
-    /// Changes their number; who has one keeps it.
+    /// Changes the number of permits; those in use stay valid.
     pub(crate) fn resize(&self, size: u32) {
         let before = self.size.swap(size, Ordering::SeqCst);
         if self.closing.load(Ordering::SeqCst) {
@@ -54,12 +54,12 @@ impl ResizableSemaphore {
         self.free.add_permits((more - kept) as usize);
     }
 
-    /// A permit, if one is free and nobody waits for it.
+    /// Acquires a permit if one is free and nobody waits.
     pub(crate) fn try_take(self: &Arc<Self>) -> Result<Permit, TryAcquireError> {
         Arc::clone(&self.free).try_acquire_owned().map(|permit| self.lend(permit))
     }
 
-    /// Waits for a permit; fails once they are closed.
+    /// Waits for a permit; fails once the semaphore is closed.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Permit, AcquireError> {
         Arc::clone(&self.free).acquire_owned().await.map(|permit| self.lend(permit))
     }
@@ -68,7 +68,7 @@ impl ResizableSemaphore {
         Permit { permit: Some(permit), semaphore: Arc::clone(self) }
     }
 
-    /// Waits until all were given back. Whoever asks from now on waits for ever, or until
+    /// Waits until all permits are given back, and keeps them. Later callers wait forever, or until
     /// [`ResizableSemaphore::refuse`].
     pub(crate) async fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
@@ -78,18 +78,18 @@ impl ResizableSemaphore {
         }
     }
 
-    /// Gives no more; those who wait are told.
+    /// Hands out no more permits; waiters fail.
     pub(crate) fn refuse(&self) {
         self.free.close();
     }
 
-    /// Takes one of the permits that are to go off the debt.
+    /// Counts one permit as removed, if any is to be removed.
     fn pay(&self) -> bool {
         self.owed.load(Ordering::SeqCst) > 0
             && self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |owed| owed.checked_sub(1)).is_ok()
     }
 
-    /// Lets those go that are to go and are free.
+    /// Removes free permits, as many as are to be removed.
     fn settle(&self) {
         while self.pay() {
             if self.free.forget_permits(1) == 0 {
@@ -107,7 +107,7 @@ impl Drop for Permit {
             return permit.forget();
         }
         drop(permit);
-        // The number may have been lowered just now.
+        // The number may have been lowered meanwhile.
         self.semaphore.settle();
     }
 }

@@ -1,16 +1,16 @@
-//! Rows on their way from a database, a few at a time.
+//! Streams rows from a database to their reader, a few at a time.
 
 use tokio::sync::mpsc;
 
 use super::{DatabaseError, Row};
 
-/// Rows that are under way at a time: their reader, not the memory, decides how fast they come.
+/// The rows buffered at a time: the reader sets the pace, and memory stays bounded.
 const UNDER_WAY: usize = 64;
 
-/// Where an engine puts rows; closed when nobody reads them any more.
+/// The engine's end of the stream; closed once the reader is gone.
 pub(super) type RowSender = mpsc::Sender<Result<Row, DatabaseError>>;
 
-/// Rows as they are read. Dropped before the end, the statement is given up.
+/// A stream of rows. Dropping it before the end cancels the statement.
 #[derive(Debug)]
 pub struct Rows {
     received: mpsc::Receiver<Result<Row, DatabaseError>>,
@@ -22,7 +22,7 @@ impl Rows {
         (sender, Self { received })
     }
 
-    /// The next row; `None` after the last. After an error there is nothing more.
+    /// Receives the next row; `None` after the last. Nothing follows an error.
     pub async fn next(&mut self) -> Option<Result<Row, DatabaseError>> {
         self.received.recv().await
     }

@@ -1,6 +1,6 @@
-//! The savepoints of a transaction, the same on every engine.
+//! The savepoints of a transaction, which are alike on every engine.
 
-/// Which are set, and whether something failed since the last one.
+/// The savepoints that are set, and whether a statement has failed since the last one.
 #[derive(Debug, Default)]
 pub(super) struct Savepoints {
     depth: u32,
@@ -8,13 +8,13 @@ pub(super) struct Savepoints {
 }
 
 impl Savepoints {
-    /// The statement that sets the next one.
+    /// Returns the statement that sets the next savepoint.
     pub(super) fn set(&self) -> String {
         format!("SAVEPOINT s{}", self.depth + 1)
     }
 
-    /// The statements that give up the last one, keeping (`true`) or undoing what came after it;
-    /// `None` when none is set.
+    /// Returns the statements that release the last savepoint, keeping (`true`) or rolling back what came
+    /// after it; `None` if none is set.
     pub(super) fn end(&self, keep: bool) -> Option<Vec<String>> {
         let name = (self.depth > 0).then(|| format!("s{}", self.depth))?;
         let release = format!("RELEASE SAVEPOINT {name}");
@@ -30,12 +30,12 @@ impl Savepoints {
         self.failed = false;
     }
 
-    /// Whether statements are refused until it is gone back to the last one.
+    /// Whether statements are refused until the transaction is rolled back to the last savepoint.
     pub(super) fn is_failed(&self) -> bool {
         self.failed
     }
 
-    /// A statement failed; whether it can be gone back.
+    /// Notes that a statement failed. Returns whether a rollback to a savepoint is possible.
     pub(super) fn fail(&mut self) -> bool {
         self.failed = self.depth > 0;
         self.failed

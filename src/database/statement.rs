@@ -1,5 +1,5 @@
-//! From a statement as a tree to an engine's own SQL. The only place where SQL text comes to be,
-//! but for what an engine says to itself.
+//! Renders statements from the query builder's trees to an engine's SQL. No other file turns a request into
+//! SQL text; engines write only their own housekeeping statements.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -13,56 +13,56 @@ use sea_query::{
 use super::Engine;
 use super::statement_cache::MAX_VALUES;
 
-/// SQL of one engine with the values it binds.
+/// SQL of one engine, with the values it binds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Rendered {
     /// The text.
     pub(super) sql: String,
-    /// What is bound, in order.
+    /// The bound values, in order.
     pub(super) values: Vec<sea_query::Value>,
-    /// Whether it is asked again and again, so that preparing it once pays.
+    /// Whether the statement recurs, so that preparing it once pays.
     pub(super) repeated: bool,
-    /// Whether what it makes may be there already.
+    /// Whether the statement says `IF NOT EXISTS`.
     pub(super) if_missing: bool,
-    /// The column whose value the engine makes and is asked for.
+    /// The column whose generated value the caller asks for.
     pub(super) generated: Option<Box<str>>,
-    /// Whether it inserts several rows.
+    /// Whether the statement inserts several rows.
     pub(super) many: bool,
-    /// Whether it looks for a pattern of which the server counts the steps, one text after the other: all
-    /// texts together are to be bounded, too.
+    /// Whether the statement matches a pattern under MariaDB's limit on steps for each text, so that the time
+    /// for all texts needs a limit, too.
     pub(super) counts_steps: bool,
-    /// Where the text names each value, in bytes, if it asks PostgreSQL for some of the rows and binds
-    /// no more than is kept of a statement; else nothing.
+    /// The byte offset of each placeholder, if the statement asks PostgreSQL for a page of rows and binds no
+    /// more values than a cached statement may; else empty.
     pub(super) places: Vec<usize>,
 }
 
-/// Marks a statement in which it stands as [`Rendered::counts_steps`]. Nothing is written in its place, and
-/// nothing bound.
+/// A marker that sets [`Rendered::counts_steps`] of the statement it is in. It renders to nothing and is not
+/// bound.
 pub(super) const COUNTS_STEPS: sea_query::Value = sea_query::Value::TinyUnsigned(None);
 
 #[cfg(test)]
 impl Rendered {
-    /// A text that binds nothing, as if it were asked again and again.
+    /// Creates a statement that binds nothing and is prepared.
     pub(super) fn of(sql: &str) -> Self {
         Self { sql: sql.to_owned(), repeated: true, ..Self::default() }
     }
 }
 
 const IF_MISSING: &str = " IF NOT EXISTS ";
-/// What stands before the number of rows.
+/// What precedes the number of rows.
 const LIMIT: &str = " LIMIT ";
 
 impl Rendered {
-    /// A hash of the text, by which statements are told apart as long as this process runs.
+    /// A hash of the text, unique enough within this process.
     pub(super) fn hash(&self) -> u64 {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         HASHER.hash_one(&self.sql)
     }
 
-    /// An insertion of one row that gives what the engine makes for the column `generated`.
+    /// Renders an insertion of one row that returns the value generated for the column `generated`.
     pub(super) fn insertion(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
         let rendered = match generated {
-            // The others say it beside the answer.
+            // Other engines report it beside the result.
             Some(column) if engine == Engine::Postgres => {
                 statement.clone().returning_col(column.to_owned()).render(engine)
             }
@@ -71,11 +71,11 @@ impl Rendered {
         Self { generated: generated.map(Into::into), ..rendered }
     }
 
-    /// An insertion of several rows that gives what the engine makes for the column `generated`
-    /// of each.
+    /// Renders an insertion of several rows that returns the value generated for the column `generated` of
+    /// each.
     pub(super) fn insertions(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
         let rendered = match generated {
-            // MySQL cannot say it, and MariaDB says it in its own way.
+            // MySQL has no `RETURNING`, and MariaDB reports the values in its own way.
             Some(column) if engine != Engine::Mysql => {
                 statement.clone().returning_col(column.to_owned()).render(engine)
             }
@@ -85,13 +85,13 @@ impl Rendered {
     }
 }
 
-/// Writes a statement's text, and keeps what it binds.
+/// Collects a statement's text and its bound values.
 struct Writer {
     engine: Engine,
     sql: String,
     values: Vec<sea_query::Value>,
     places: Vec<usize>,
-    /// Whether it says how many rows are wanted, and that it is more than one.
+    /// Whether the statement has a limit of more than one row.
     limited: bool,
     counts_steps: bool,
 }
@@ -102,7 +102,7 @@ impl Writer {
         Self { engine, sql, values: Vec::new(), places: Vec::new(), limited: false, counts_steps: false }
     }
 
-    /// Names a value for PostgreSQL, as `kind` where it is not to be of what it is compared with.
+    /// Writes PostgreSQL's next placeholder, cast to `kind` if it must not take the type of its context.
     fn number(&mut self, kind: Option<&str>) {
         let number = self.values.len() + 1;
         self.sql.push_str(if kind.is_some() { "CAST(" } else { "" });
@@ -129,7 +129,7 @@ impl std::fmt::Write for Writer {
         Ok(())
     }
 
-    // As names are quoted, which is one character after the other.
+    // The query builder quotes names character by character.
     fn write_char(&mut self, character: char) -> std::fmt::Result {
         self.sql.push(character);
         Ok(())
@@ -149,7 +149,7 @@ impl SqlWriter for Writer {
                 self.counts_steps = true;
                 return;
             }
-            // Bound as what it is compared with, which a column of integers would not hold.
+            // Without the cast it would take the type of a column of integers, which cannot hold it.
             (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => self.number(Some("numeric")),
             (Engine::Postgres, sea_query::Value::Double(Some(value)))
                 if value.fract() != 0.0 || value.abs() >= BEYOND_INTEGERS =>
@@ -162,14 +162,14 @@ impl SqlWriter for Writer {
             (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows))) if self.sql.ends_with(LIMIT) => {
                 self.limited |= *rows > 1;
                 if self.values.is_empty() {
-                    // Where nothing else is bound, there is one plan at once.
+                    // A statement without bound values has a single plan from the start.
                     self.sql.push_str(&rows.to_string());
                     return;
                 }
                 self.number(None);
             }
             (Engine::Postgres, _) => self.number(None),
-            // It is bound as a text, which is compared with numbers as an inexact one.
+            // MySQL binds decimals as texts, which compare with numbers as doubles.
             (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {
                 let decimals = value.fractional_digit_count().clamp(0, MYSQL_DECIMALS);
                 self.sql.push_str(&format!("CAST(? AS decimal(65, {decimals}))"));
@@ -184,24 +184,24 @@ impl SqlWriter for Writer {
     }
 }
 
-/// From here on, no number is one that a column of integers could hold.
+/// From this magnitude on, a number does not fit a column of integers.
 const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
-/// Decimals of an exact number in MySQL at most.
+/// The largest scale of MySQL's exact numbers.
 const MYSQL_DECIMALS: i64 = 30;
 
 mod sealed {
-    /// Keeps the list of statements closed.
+    /// Keeps others from implementing `Statement`.
     pub trait Sealed {}
 }
 
-/// A statement that a database runs.
+/// A statement that a database can run.
 pub trait Statement: sealed::Sealed + Sync {
-    /// Writes it in the words of an engine.
+    /// Renders the statement to an engine's SQL.
     fn render(&self, engine: Engine) -> Rendered;
 }
 
-/// A statement that changes something: all but [`SelectStatement`].
+/// A statement that changes something: any but [`SelectStatement`].
 pub trait Change: Statement {}
 
 macro_rules! data_statements {
@@ -243,7 +243,7 @@ impl sealed::Sealed for IndexCreateStatement {}
 impl Statement for IndexCreateStatement {
     fn render(&self, engine: Engine) -> Rendered {
         let postgres = self.build(PostgresQueryBuilder);
-        // MySQL cannot say it of an index: there it is known from what PostgreSQL is told.
+        // MySQL has no `IF NOT EXISTS` for indexes: PostgreSQL's text says whether it was asked for.
         let if_missing = postgres.contains(IF_MISSING);
         let sql = match engine {
             Engine::Sqlite => self.build(SqliteQueryBuilder),

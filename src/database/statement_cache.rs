@@ -1,22 +1,21 @@
-//! What is known about statements, kept as long as it is worth it.
+//! A bounded LRU cache keyed by statement, for counts, plans and the like.
 
 use lru::LruCache;
 use sea_query::Value;
 
 use super::Rendered;
 
-/// Statements of which something is kept, where no other number is said: counts may be another for
-/// each user in a role with a scope.
+/// The default capacity. Statements are many: a role's scope may make a count differ for each user.
 const MAX_STATEMENTS: usize = 128;
-/// Of a statement that binds more values, or has more bytes with them, nothing is kept.
+/// Statements with more values, or with more bytes including their values, are not cached.
 pub(super) const MAX_VALUES: usize = 16;
 const MAX_LENGTH: usize = 4096;
 
-/// What is known about statements. Of more than it holds, what was not asked for the longest goes.
+/// A cache keyed by statement. At capacity, it evicts the least recently used entry.
 #[derive(Debug)]
 pub(super) struct StatementCache<T> {
     most: usize,
-    /// Without a bound of its own, which would be reserved at once; nothing where nothing is kept.
+    /// `None` while empty. Unbounded, because a bounded `LruCache` reserves its capacity at once.
     entries: Option<LruCache<Rendered, T>>,
 }
 
@@ -27,22 +26,22 @@ impl<T> Default for StatementCache<T> {
 }
 
 impl<T> StatementCache<T> {
-    /// What is known of no more statements than this.
+    /// Creates a cache for this many statements.
     pub(super) const fn at_most(most: usize) -> Self {
         Self { most, entries: None }
     }
 
-    /// What is known about a statement, without asking for it.
+    /// Returns a statement's entry without marking it as used.
     pub(super) fn peek(&self, statement: &Rendered) -> Option<&T> {
         self.entries.as_ref().filter(|_| is_worth_it(statement))?.peek(statement)
     }
 
-    /// What is known about a statement.
+    /// Returns a statement's entry and marks it as used.
     pub(super) fn get(&mut self, statement: &Rendered) -> Option<&mut T> {
         self.entries.as_mut().filter(|_| is_worth_it(statement))?.get_mut(statement)
     }
 
-    /// Keeps this about a statement, in place of what is known.
+    /// Stores an entry for a statement, replacing the one before.
     pub(super) fn keep(&mut self, statement: &Rendered, value: T) {
         if !is_worth_it(statement) {
             return;
@@ -54,15 +53,14 @@ impl<T> StatementCache<T> {
         }
     }
 
-    /// Forgets what is known about a statement.
+    /// Removes a statement's entry.
     pub(super) fn forget(&mut self, statement: &Rendered) {
         if let Some(entries) = self.entries.as_mut().filter(|_| is_worth_it(statement)) {
             entries.pop(statement);
         }
     }
 
-    /// Forgets what is over, beginning with what was not asked for the longest, up to the first that
-    /// is not.
+    /// Removes expired entries from the least recently used on, up to the first that is not expired.
     pub(super) fn forget_unused(&mut self, is_over: impl Fn(&T) -> bool) {
         let Some(entries) = &mut self.entries else { return };
         while entries.peek_lru().is_some_and(|(_, value)| is_over(value)) {
@@ -70,19 +68,18 @@ impl<T> StatementCache<T> {
         }
     }
 
-    /// Forgets everything, and gives the memory back.
+    /// Removes all entries and releases the memory.
     pub(super) fn clear(&mut self) {
         self.entries = None;
     }
 }
 
-/// Whether something is kept of a statement. Comparing it with others takes no longer than looking
-/// at its bytes.
+/// Whether a statement is cached. The limits keep comparing keys as cheap as reading their bytes.
 fn is_worth_it(statement: &Rendered) -> bool {
     statement.values.len() <= MAX_VALUES && length(statement) <= MAX_LENGTH
 }
 
-/// The bytes of a statement's text, and of the texts and long numbers that it binds; JSON is too long.
+/// The bytes of a statement's text and of the values it binds; JSON counts as too long.
 fn length(statement: &Rendered) -> usize {
     let bound = statement.values.iter().map(|value| match value {
         Value::String(Some(text)) => text.len(),

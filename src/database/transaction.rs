@@ -8,12 +8,11 @@ use super::{
     Change, DatabaseError, Engine, Namespace, Rendered, Row, Statement, mysql, names, postgres, sqlite,
 };
 
-/// A transaction. Its statements see what it wrote; nobody else does before the commit. A statement
-/// that fails ends it: everything is rolled back, and what comes after is refused. After a savepoint
-/// it can be gone back to that instead.
+/// A transaction. Its statements see its own changes; others see them after the commit. A statement that
+/// fails ends the transaction: everything is rolled back, and later statements fail. After a savepoint, the
+/// transaction can be rolled back to that instead.
 ///
-/// On MySQL and MariaDB a change of the schema commits what came before it, so that changes of the
-/// schema stand at the beginning.
+/// On MySQL and MariaDB, DDL commits what came before it; it belongs at the beginning of a transaction.
 #[derive(Debug)]
 pub struct Transaction {
     engine: EngineTransaction,
@@ -54,7 +53,7 @@ impl Transaction {
         }
     }
 
-    /// Changes something; see [`Database::execute`].
+    /// Runs a statement that changes something; see [`Database::execute`].
     pub async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.execute(statement.render(Engine::Sqlite)).await,
@@ -65,7 +64,7 @@ impl Transaction {
         }
     }
 
-    /// Changes rows and reads what they are then; see [`Database::change`].
+    /// Updates rows and returns them as they are then; see [`Database::change`].
     pub async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
@@ -109,7 +108,7 @@ impl Transaction {
         }
     }
 
-    /// The names of a table's columns in their order; none when there is no such table.
+    /// The names of a table's columns in order; empty if there is no such table.
     pub async fn columns_of(&mut self, table: &str) -> Result<Vec<String>, DatabaseError> {
         let rows = match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(sqlite::columns_of(table)).await?,
@@ -146,7 +145,7 @@ impl Transaction {
         Ok(!found.is_empty())
     }
 
-    /// Sets a savepoint; they may be nested. On MySQL and MariaDB a change of the schema ends them.
+    /// Sets a savepoint. Savepoints nest. On MySQL and MariaDB, DDL releases them.
     pub async fn savepoint(&mut self) -> Result<(), DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.savepoint().await,
@@ -155,12 +154,12 @@ impl Transaction {
         }
     }
 
-    /// Gives up the last savepoint and keeps what was done since.
+    /// Releases the last savepoint and keeps what was done since.
     pub async fn release_savepoint(&mut self) -> Result<(), DatabaseError> {
         self.end_savepoint(true).await
     }
 
-    /// Undoes what was done since the last savepoint, also after a failure, and gives it up.
+    /// Rolls back to the last savepoint, also after a failed statement, and releases it.
     pub async fn roll_back_to_savepoint(&mut self) -> Result<(), DatabaseError> {
         self.end_savepoint(false).await
     }
@@ -173,7 +172,7 @@ impl Transaction {
         }
     }
 
-    /// Makes everything it did last: when this returns, it survives a power failure.
+    /// Commits. When this returns, the changes survive a power failure.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.commit().await,

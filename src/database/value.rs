@@ -1,23 +1,22 @@
-//! Values and rows as they come from any engine.
+//! Values and rows, as every engine returns them.
 
 use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-/// One value. An engine without a type of its own for it stores the nearest and gives that back;
-/// who reads knows the field's type:
+/// One value. An engine without a type for it stores the nearest one and returns that; the reader knows the
+/// field's type:
 ///
-/// - SQLite has a number for a `Bool`, and a text for `Decimal` (`-12.50`), `DateTime`
-///   (`2024-05-06T07:08:09.000Z`), `DateTimeNoTz` (`2024-05-06 07:08:09.000`), `Date`
-///   (`2024-05-06`), `Time` (`07:08:09.000`), `Json` and `Uuid`. Those of moments, dates and times
-///   always have this width, so that their order is that of what they stand for.
-/// - MySQL and MariaDB have a number for a `Bool`, a text for a `Uuid`, and one type for `DateTime`
-///   and `DateTimeNoTz`: what comes back is a `DateTime` that is to be read without its zone.
-///   MariaDB gives a text for `Json`.
+/// - SQLite returns a number for a `Bool`, and a text for `Decimal` (`-12.50`), `DateTime`
+///   (`2024-05-06T07:08:09.000Z`), `DateTimeNoTz` (`2024-05-06 07:08:09.000`), `Date` (`2024-05-06`), `Time`
+///   (`07:08:09.000`), `Json` and `Uuid`. Dates and times have a fixed width, so that they sort as texts.
+/// - MySQL and MariaDB return a number for a `Bool` and a text for a `Uuid`. `DateTime` and `DateTimeNoTz`
+///   share a type and come back as a `DateTime`; for the latter, ignore its zone. MariaDB returns a text for
+///   `Json`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// No value.
+    /// SQL's `NULL`.
     Null,
     /// True or false.
     Bool(bool),
@@ -25,15 +24,15 @@ pub enum Value {
     Integer(i64),
     /// A number with a fraction.
     Real(f64),
-    /// An exact number, with as many decimals as its column has.
+    /// An exact number, with its column's scale.
     Decimal(BigDecimal),
     /// A text.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// A moment; engines keep milliseconds at least.
+    /// A point in time, at least to the millisecond.
     DateTime(DateTime<Utc>),
-    /// A date and time of day that are nobody's moment: in no time zone.
+    /// A date and time of day without a time zone.
     DateTimeNoTz(NaiveDateTime),
     /// A date.
     Date(NaiveDate),
@@ -48,7 +47,7 @@ pub enum Value {
 impl From<Value> for sea_query::Value {
     fn from(value: Value) -> Self {
         match value {
-            // A typeless null: every engine takes it for any column.
+            // An untyped null: every engine takes it for any column.
             Value::Null => Self::String(None),
             Value::Bool(value) => Self::Bool(Some(value)),
             Value::Integer(value) => Self::BigInt(Some(value)),
@@ -66,7 +65,7 @@ impl From<Value> for sea_query::Value {
     }
 }
 
-/// One row of an answer.
+/// One row of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     columns: Arc<[Box<str>]>,
@@ -84,7 +83,7 @@ impl Row {
         &self.columns
     }
 
-    /// The value at a place, from 0, `None` where there are fewer.
+    /// The value at an index, from 0; `None` beyond the last.
     #[must_use]
     pub fn value(&self, at: usize) -> Option<&Value> {
         self.values.get(at)
@@ -96,7 +95,7 @@ impl Row {
         self.values
     }
 
-    /// The value of a column, `None` where the answer has no such column.
+    /// The value of a column; `None` if the result has no such column.
     #[must_use]
     pub fn get(&self, column: &str) -> Option<&Value> {
         let at = self.columns.iter().position(|name| &**name == column)?;
