@@ -1,10 +1,9 @@
-//! Whose turn it is to have a connection.
+//! Settles who may have a connection.
 //!
-//! A connection to a database passes three gates: of all who are in that database, of all whom the
-//! server knows as the same user, and of all on the server. Each lets a number through at a time, in
-//! order of arrival. Whoever has none yet may take what is free; who has one already, and wants more
-//! beside it, takes those from half of the places: however busy some applications are, places are
-//! left for those that want but one.
+//! A connection passes three gates: the database's, the user's and the server's. Each admits a limited
+//! number, in order of arrival. An application's first connection may be any free one; further connections
+//! come out of half of the slots only. However busy some applications are, slots are left for those that need
+//! only one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,19 +12,19 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::database::{Permit, ResizableSemaphore};
 
-/// Connections before it is known how many the server allows.
+/// The size of a gate before the server's limits are known.
 const AT_FIRST: u32 = 2;
 
-/// Lets a number of connections be in use at a time.
+/// Limits the number of connections in use.
 pub(super) struct Gate {
     places: Arc<Semaphore>,
-    /// Of these, the ones that may be somebody's second, third and so on.
+    /// The permits for an application's second connection and beyond.
     further: Arc<Semaphore>,
-    /// 0 while it is not known.
+    /// 0 while the size is unknown.
     size: AtomicU32,
 }
 
-/// How many of a gate's places may be somebody's further ones.
+/// How many of a gate's slots may hold further connections.
 fn further(size: u32) -> u32 {
     (size / 2).min(size.saturating_sub(2))
 }
@@ -39,7 +38,7 @@ impl Gate {
         }
     }
 
-    /// For a server that was not asked yet how many it allows.
+    /// Creates the gate for a server whose limits are unknown.
     pub(super) fn of_unknown_size() -> Self {
         Self { size: AtomicU32::new(0), ..Self::of_size(AT_FIRST) }
     }
@@ -48,7 +47,7 @@ impl Gate {
         self.size.load(Ordering::Relaxed) != 0
     }
 
-    /// Says the size of a gate that has none.
+    /// Sets the size, once it is known.
     pub(super) fn set_size(&self, size: u32) {
         if size >= AT_FIRST {
             self.places.add_permits((size - AT_FIRST) as usize);
@@ -59,22 +58,22 @@ impl Gate {
         self.size.store(size, Ordering::Relaxed);
     }
 
-    /// Permits that nobody has.
+    /// The number of free slots.
     pub(super) fn free(&self) -> usize {
         self.places.available_permits()
     }
 }
 
-/// The connections that one application has at a time: it slows itself, not its neighbours.
+/// The limit on one application's connections: its load slows down itself, not its neighbours.
 pub(super) struct Turns {
     all: Arc<ResizableSemaphore>,
     first: Arc<Semaphore>,
     gates: [Arc<Gate>; 3],
-    /// Each turn has one of these; who still waits has none.
+    /// Counts the permits: each holds a clone, waiters do not.
     taken: Arc<()>,
 }
 
-/// A turn, given back when it is dropped.
+/// The right to one connection, given back on drop.
 pub(super) struct Turn {
     _own: Permit,
     _rank: Rank,
@@ -94,12 +93,12 @@ impl Turns {
         Self { all, first: Arc::new(Semaphore::new(1)), gates, taken: Arc::new(()) }
     }
 
-    /// Turns that somebody has.
+    /// The number of permits in use.
     pub(super) fn taken(&self) -> usize {
         Arc::strong_count(&self.taken) - 1
     }
 
-    /// Waits for a turn; fails once they are closed.
+    /// Waits for a permit; fails once this is closed.
     pub(super) async fn take(&self) -> Result<Turn, AcquireError> {
         let own = self.all.take().await?;
         let rank = tokio::select! {
@@ -123,13 +122,13 @@ impl Turns {
         ])
     }
 
-    /// Waits until all turns were given back, and gives no more.
+    /// Waits until all permits are given back, and hands out no more.
     pub(super) async fn close(&self) {
         self.all.close().await;
         self.all.refuse();
     }
 
-    /// From now on there are so many.
+    /// Changes the number of permits, from now on.
     pub(super) fn resize(&self, most: u32) {
         self.all.resize(most.max(1));
     }
@@ -143,7 +142,7 @@ mod tests {
     fn places_are_left_for_those_who_have_none() {
         for (size, more) in [(1, 0), (2, 0), (3, 1), (4, 2), (6, 3), (16, 8), (64, 32)] {
             assert_eq!(further(size), more, "{size}");
-            // One who takes all that is let leaves a place to another.
+            // An application that takes all it may leaves a slot to another.
             assert!(size == 1 || 1 + more < size, "{size}");
         }
     }

@@ -1,4 +1,4 @@
-//! An open database on a server.
+//! The handle of an open database on a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,9 @@ use super::transaction::Transaction;
 use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
 use crate::database::{DatabaseError, Rendered, Row, Rows, Tries, counted};
 
-/// Connections that one application has at a time, until somebody says another number.
+/// The default limit on one application's connections.
 const TURNS: u32 = 8;
-/// The same for one in a schema: it is one of many in its database.
+/// The default limit for one in a schema, which shares its database with others.
 const TURNS_IN_SCHEMA: u32 = 4;
 
 /// An open database on a server. Cheap to clone.
@@ -27,7 +27,7 @@ pub(in crate::database) struct Handle<C: Connection> {
 
 struct Shared<C: Connection> {
     place: Arc<Place>,
-    /// Given back when this is closed.
+    /// `None` once the handle is closed.
     budget: Mutex<Option<Arc<Budget<C>>>>,
     turns: Turns,
     pipeline: Pipeline<C>,
@@ -47,7 +47,7 @@ impl<C: Connection> std::fmt::Debug for Handle<C> {
 }
 
 impl<C: Connection> Handle<C> {
-    /// The way there, before it is known where it leads: nothing is connected yet.
+    /// Creates a handle without connecting.
     pub(in crate::database) fn new(at: &ServerDatabase) -> Self {
         let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { TURNS };
         let around = Arc::new(ServerDatabase { schema: None, ..at.clone() });
@@ -68,24 +68,24 @@ impl<C: Connection> Handle<C> {
         &self.shared.place.at
     }
 
-    /// Connections in use now.
+    /// The number of connections in use.
     pub(in crate::database) fn in_use(&self) -> usize {
         self.shared.turns.taken()
     }
 
-    /// How many connections it has at a time, and how long a statement may take; from now on.
+    /// Sets the limit on connections and the statement timeout, from now on.
     pub(in crate::database) fn set_limits(&self, connections: u32, statement_time: Duration) {
         self.shared.turns.resize(connections);
         let time = u64::try_from(statement_time.as_millis()).unwrap_or(u64::MAX);
         self.shared.place.statement_ms.store(time, Ordering::Relaxed);
     }
 
-    /// Runs a statement that gives rows, to its end once.
+    /// Runs a statement that returns rows exactly once.
     pub(in crate::database) async fn query(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.run(statement, async |on: &mut C, statement| on.query(statement).await).await
     }
 
-    /// Reads the number that a statement counts, once for all who wait for it.
+    /// Reads the number that a statement counts, once for all concurrent callers.
     pub(in crate::database) async fn count(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
         self.shared.counts.count(statement, || self.count_alone(statement)).await
     }
@@ -112,8 +112,7 @@ impl<C: Connection> Handle<C> {
         self.run(statement, async |on: &mut C, statement| on.insert_many(statement).await).await
     }
 
-    /// Runs a statement in a transaction of its own, and again where others made that impossible: then
-    /// it has done nothing.
+    /// Runs a statement in a transaction of its own. Retries it after a conflict, which has undone it.
     async fn run<T>(
         &self,
         statement: &Rendered,
@@ -138,14 +137,14 @@ impl<C: Connection> Handle<C> {
                 read = reading => if let Err(error) = read {
                     let _ = sender.send(Err(error)).await;
                 },
-                // Given up: the lease goes in the middle of its statement.
+                // Dropping the lease in the middle of its statement cancels it.
                 () = sender.closed() => {}
             }
         });
         rows
     }
 
-    /// Runs SQL that cannot be in a transaction or is several statements, and binds nothing.
+    /// Runs SQL that binds nothing: several statements, or one that cannot be in a transaction.
     pub(in crate::database) async fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
         self.lease().await?.batch(sql).await
     }
@@ -157,13 +156,13 @@ impl<C: Connection> Handle<C> {
         Transaction::begin(self.lease().await?, Arc::clone(&self.shared.place), wait).await
     }
 
-    /// Connects, which shows whether the database is there and whether we may.
+    /// Connects, which shows whether the database exists and admits the user.
     pub(in crate::database) async fn connect(&self) -> Result<(), DatabaseError> {
         self.lease().await.map(drop)
     }
 
-    /// Lets what is under way end. The connections of a whole database close; those that schemas
-    /// share close when they have been idle for a while.
+    /// Waits for what is in flight. Closes the idle connections of a whole database; those of a schema's are
+    /// shared, and close at their idle timeout.
     pub(in crate::database) async fn close(&self) {
         let shared = &self.shared;
         shared.turns.close().await;
@@ -191,7 +190,7 @@ impl<C: Connection> Handle<C> {
 }
 
 impl<C: Pipelining> Handle<C> {
-    /// Reads rows. The statement may be run twice, and must then do no more than once.
+    /// Reads rows. The statement may run twice, so it must not change anything.
     pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         let pipeline = &self.shared.pipeline;
         let mut alone = None;
@@ -217,7 +216,7 @@ impl<C: Pipelining> Handle<C> {
         self.read_alone(statement, alone).await
     }
 
-    /// Reads rows on a connection that nobody else has meanwhile: on this one, where there is one.
+    /// Reads rows on a connection of its own: `first`, if given.
     async fn read_alone(
         &self,
         statement: &Rendered,

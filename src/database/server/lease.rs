@@ -1,5 +1,5 @@
-//! A connection, lent for a while. One that is given back in the middle of a statement is thrown
-//! away, and the server is told to stop working on it.
+//! A leased connection. If a lease is dropped in the middle of a statement, the connection is discarded and
+//! the server is told to cancel the statement.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered};
 
-/// A connection that is given back when this is dropped.
+/// A connection that goes back to the pool on drop.
 pub(super) struct Lease<C: Connection> {
     lent: Option<C>,
     budget: Arc<Budget<C>>,
     place: Arc<Place>,
-    /// A statement was begun and has not come to its end.
+    /// Whether a statement has begun and not ended.
     under_way: bool,
-    /// After the connection, so that who waits for a turn finds it free.
+    /// Dropped after the connection went back, so that the next waiter finds it idle.
     _turn: Turn,
 }
 
@@ -39,27 +39,27 @@ impl<C: Connection> Lease<C> {
         Box::pin(run).await
     }
 
-    /// The connection, for what several do on it at a time.
+    /// The connection, for several concurrent reads.
     pub(super) fn shared(&self) -> Option<&C> {
         self.lent.as_ref()
     }
 
-    /// The server went away: all that is unused is closed.
+    /// Closes the idle connections, after the server went away.
     pub(super) fn forget_others(&self) {
         self.budget.forget_all();
     }
 
-    /// Something is under way on it whose answer nobody waits for: nobody else gets it.
+    /// Marks the connection as having a statement in flight that nobody waits for, so that it is discarded.
     pub(super) fn give_up(&mut self) {
         self.under_way = true;
     }
 
-    /// Whether the connection is still there: an error may have taken it away.
+    /// Whether the connection still exists: a fatal error discards it.
     pub(super) fn is_connected(&self) -> bool {
         self.lent.is_some()
     }
 
-    /// Reads rows and passes them on, until nobody reads them any more.
+    /// Reads rows and passes them on, until the reader is gone.
     pub(super) async fn stream(
         &mut self,
         statement: &Rendered,
@@ -69,8 +69,8 @@ impl<C: Connection> Lease<C> {
         Box::pin(self.run(STREAM_TIMEOUT, Some(statement), work)).await
     }
 
-    /// Begins or ends a transaction. Where that fails, nobody knows in what state the connection
-    /// is: it is thrown away, which rolls back.
+    /// Begins or ends a transaction. If that fails, the state of the connection is unknown: it is discarded,
+    /// which rolls back.
     pub(super) async fn control(&mut self, sql: &str) -> Result<(), DatabaseError> {
         let timeout = limits().statement_timeout;
         let work = async |connection: &mut C| connection.batch(sql).await;
@@ -81,14 +81,14 @@ impl<C: Connection> Lease<C> {
         done
     }
 
-    /// Runs SQL that binds nothing and gives nothing, and may take its time.
+    /// Runs SQL that binds nothing, returns nothing and may take long.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
         let statement = Rendered { sql: sql.to_owned(), ..Rendered::default() };
         let work = async |connection: &mut C| connection.batch(sql).await;
         Box::pin(self.run(CHANGE_TIMEOUT, Some(&statement), work)).await
     }
 
-    /// Does something with the connection, to its end or not at all.
+    /// Runs `work` on the connection, either to its end or not at all.
     async fn run<T>(
         &mut self,
         timeout: std::time::Duration,
@@ -99,7 +99,7 @@ impl<C: Connection> Lease<C> {
         let Some(connection) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
         self.under_way = true;
         let Ok(done) = tokio::time::timeout(timeout, work(connection)).await else {
-            // What is under way is thrown away with the connection.
+            // The statement in flight is cancelled with the connection.
             let late = DatabaseError::TooSlow(format!("{at} did not answer within {timeout:?}"));
             self.throw_away();
             return Err(late);

@@ -1,17 +1,17 @@
-//! What may be asked of servers, for the whole process.
+//! The limits on the use of servers, for the whole process.
 
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
-/// What may be asked of servers.
+/// The limits on the use of servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Connections to one server at the most; `None` for what it allows, less a reserve, at most 64.
+    /// The limit on connections to one server; `None` for what it allows, less a reserve, at most 64.
     pub connections: Option<u32>,
-    /// How long a server may take to answer a statement.
+    /// The timeout of a statement.
     pub statement_timeout: Duration,
-    /// How long a connection stays open unused.
+    /// The idle timeout of a connection.
     pub idle_timeout: Duration,
 }
 
@@ -31,8 +31,7 @@ impl Default for ServerLimits {
 
 static LIMITS: RwLock<ServerLimits> = RwLock::new(ServerLimits::USUAL);
 
-/// Sets what this process may ask of servers; the number of connections, of those that nobody has
-/// asked yet.
+/// Sets the limits for this process. The number of connections applies to servers not yet connected to.
 pub fn set_limits(limits: ServerLimits) {
     *LIMITS.write() = limits;
 }

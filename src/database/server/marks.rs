@@ -1,15 +1,15 @@
-//! The marks by which what was made for an owner is told from what others made.
+//! Owner marks: what was created for an owner carries one, so that nothing of others is ever removed.
 //!
-//! Databases and schemas carry a mark as their comment; where a server has no comments, a table has it.
+//! The mark of a database or a schema is its comment; on servers without such comments, it is in a table.
 
 use crate::database::{Row, Value};
 
-/// The mark of what was made for this owner, or for all whose names begin so.
+/// The mark for this owner, or the prefix of the marks for owners whose names begin so.
 pub(in crate::database) fn mark(owner: &str) -> String {
     format!("made by nbapps, key {owner}")
 }
 
-/// Each name with its owner, of rows that have a `name` and, as `comment`, a mark.
+/// Returns each name with its owner, from rows with a `name` and a mark as `comment`.
 pub(in crate::database) fn marked_rows(rows: &[Row]) -> impl Iterator<Item = (&str, &str)> {
     rows.iter().map(|row| {
         let [name, comment] = ["name", "comment"].map(|column| match row.get(column) {

@@ -1,7 +1,7 @@
-//! A database on a server: where the server is, as whom it is asked, and for which database; and
-//! what engines with servers have in common: lending connections within a budget (`pool.rs`),
-//! statements and transactions on them, short reads side by side (`pipeline.rs`), counts for all who wait
-//! for them (`single_flight.rs`). An engine adds its [`Connection`].
+//! Databases on servers: where they are, and what engines with servers have in common. That is the connection
+//! pool (`pool.rs`), statements and transactions on leased connections, pipelined short reads (`pipeline.rs`)
+//! and counts that run once for all who wait for them (`single_flight.rs`). An engine adds its
+//! [`Connection`].
 
 mod connection;
 mod fairness;
@@ -30,31 +30,31 @@ pub(super) use marks::{mark, marked_rows};
 pub(super) use pool::{Allowance, Servers};
 pub(super) use transaction::Transaction;
 
-/// How long connecting to a server may take.
+/// The timeout for connecting to a server.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is waited for, or a lock of others on what is to be changed.
+/// The timeout for acquiring a connection, and for waiting on a lock that others hold.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to change a schema, or make or remove a database.
+/// The timeout for DDL, and for creating or dropping a database.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long reading may take whose pace the reader sets.
+/// The timeout for streaming rows, whose pace the reader sets.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether the connection to a server is encrypted; the words are PostgreSQL's `sslmode`.
+/// Whether connections to a server are encrypted; PostgreSQL's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Tls {
     /// Never.
     Disable,
-    /// When the server can; whose certificate it shows is not looked at.
+    /// If the server supports it; the certificate is not verified.
     #[default]
     Prefer,
-    /// Always; whose certificate it shows is not looked at.
+    /// Always; the certificate is not verified.
     Require,
-    /// Always, and the certificate must be good and of this host.
+    /// Always; the certificate must be valid and name the host.
     VerifyFull,
 }
 
 impl Tls {
-    /// Reads a mode by its name, PostgreSQL's or MySQL's.
+    /// Parses a mode by PostgreSQL's or MySQL's name for it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match &*text.to_ascii_lowercase() {
@@ -66,7 +66,7 @@ impl Tls {
         })
     }
 
-    /// PostgreSQL's name for it.
+    /// PostgreSQL's name for the mode.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,27 +78,27 @@ impl Tls {
     }
 }
 
-/// Whether a connection to a server has a process of it for itself.
+/// Whether a connection has a server session of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
-    /// From beginning to end, so that what one statement leaves there the next one finds.
+    /// It has: session state lasts from one statement to the next.
     Own,
-    /// For each transaction another one: there is a pooler in between that shares them.
+    /// It has not: a pooler assigns a session to each transaction.
     Shared,
 }
 
-/// A database server, and as whom it is asked.
+/// A database server, and the user to connect as.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// Its name or address; with a slash at the beginning, the directory of its Unix socket.
+    /// The server's name or address; if it begins with a slash, the directory of its Unix socket.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
     /// The user.
     pub user: String,
-    /// The user's password; none where the server asks for none.
+    /// The user's password; `None` if the server asks for none.
     pub password: Option<String>,
-    /// Whether the connection is encrypted.
+    /// Whether connections are encrypted.
     pub tls: Tls,
 }
 
@@ -107,26 +107,26 @@ pub struct Server {
 pub struct ServerDatabase {
     /// The server.
     pub server: Server,
-    /// The database's name there.
+    /// The database's name.
     pub name: String,
-    /// The schema that all tables are in; without one, the first of the user's search path.
+    /// The schema of all tables; `None` for the first of the user's search path.
     pub schema: Option<String>,
 }
 
-/// A text that is no database on a server. What it says never has the text: it may hold a password.
+/// Why a text is not the URL of a database. The message never quotes the text, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidUrl(pub(super) String);
 
 impl ServerDatabase {
-    /// Reads `postgres://user:password@host:port/name?sslmode=require`, of this engine's scheme.
-    /// `host=/directory` in the query means a Unix socket.
+    /// Parses `postgres://user:password@host:port/name?sslmode=require`, or the same with the scheme of
+    /// another engine. `host=/directory` in the query names a Unix socket.
     ///
     /// # Errors
-    /// When a part is missing or cannot be read.
+    /// When a part is missing or malformed.
     pub fn parse(engine: Engine, text: &str) -> Result<Self, InvalidUrl> {
         let invalid = |problem: &str| InvalidUrl(problem.to_owned());
-        let url = Url::parse(text).map_err(|error| InvalidUrl(format!("it is no URL: {error}")))?;
+        let url = Url::parse(text).map_err(|error| InvalidUrl(format!("it is not a URL: {error}")))?;
         let decode = |part: &str| {
             let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
             decoded.map(|text| text.into_owned()).map_err(|_| invalid("it is not UTF-8"))
@@ -146,7 +146,7 @@ impl ServerDatabase {
                         invalid("sslmode is one of disable, prefer, require and verify-full")
                     })?;
                 }
-                other => return Err(InvalidUrl(format!("it has a part \"{other}\" that is not known"))),
+                other => return Err(InvalidUrl(format!("it has the unknown parameter \"{other}\""))),
             }
         }
         let name = decode(url.path().trim_start_matches('/'))?;
@@ -158,14 +158,14 @@ impl ServerDatabase {
         Ok(Self { server, name, schema: None })
     }
 
-    /// As [`ServerDatabase::parse`] reads it, without the password and the schema.
+    /// The URL that [`ServerDatabase::parse`] reads, without the password and the schema.
     pub(super) fn url(&self, engine: Engine) -> String {
         let encode = |text: &str| percent_encoding::utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let server = &self.server;
         let (host, socket) = if server.host.starts_with('/') {
             (String::new(), format!("&host={}", encode(&server.host)))
         } else {
-            // An address of IPv6 stands in brackets, which are no part of it.
+            // An IPv6 address is in brackets, which are not part of it.
             let six = server.host.contains(':');
             (if six { format!("[{}]", server.host) } else { server.host.clone() }, String::new())
         };
@@ -180,31 +180,31 @@ impl ServerDatabase {
         )
     }
 
-    /// Whether both are the same place, as far as their names tell: the user does not matter.
+    /// Whether both are the same database, as far as their names tell; the user does not matter.
     pub(super) fn same_place(&self, other: &Self) -> bool {
         self.place() == other.place()
     }
 
-    /// Machine, port, database and schema.
+    /// The machine, port, database and schema.
     pub(super) fn place(&self) -> (String, u16, &str, &str) {
-        // Where no schema is named, tables are in PostgreSQL's `public`; MySQL names none.
+        // The default schema is PostgreSQL's `public`; MySQL has none.
         let schema = self.schema.as_deref().unwrap_or("public");
         (self.server.machine(), self.server.port, &self.name, schema)
     }
 
-    /// Another database on the same server.
+    /// Returns another database on the same server.
     pub(super) fn beside(&self, name: &str) -> Self {
         Self { server: self.server.clone(), name: name.to_owned(), schema: None }
     }
 
-    /// A schema in the same database.
+    /// Returns a schema in the same database.
     pub(super) fn within(&self, schema: &str) -> Self {
         Self { schema: Some(schema.to_owned()), ..self.clone() }
     }
 }
 
 impl Server {
-    /// The machine, by one name where it has several: this one is `localhost`, also by its socket.
+    /// The machine's name; `localhost` for every name and socket of this machine.
     pub(super) fn machine(&self) -> String {
         let name = self.host.trim_end_matches('.').to_ascii_lowercase();
         let address: Option<std::net::IpAddr> = name.parse().ok();

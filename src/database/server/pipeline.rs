@@ -1,11 +1,10 @@
-//! Short reads side by side on one connection. The server reads the next statement when it has
-//! answered one, without anybody waiting for the other side in between: several requests cost it and
-//! us little more than one does.
+//! Pipelines short reads: several on one connection, without waiting for a response before the next request.
+//! Together they cost the server and this process little more than one read does.
 //!
-//! What takes longer has a connection of its own, since whoever is behind it would wait. A statement
-//! is read among others once it has been short several times in a row (`short_statements.rs`). A read that does
-//! not get its answer soon, whatever the reason, is asked again on a connection of its own, and
-//! nobody joins those that it was with.
+//! Long reads get a connection of their own, since those behind them would wait. A statement is pipelined
+//! once it has been short several times in a row (`short_statements.rs`). If a pipelined read gets no
+//! response soon, for whatever reason, it is retried on a connection of its own, and its pipe takes no
+//! further reads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,50 +17,50 @@ use super::short_statements::ShortStatements;
 use super::{Connection, Pipelining};
 use crate::database::{Rendered, Row};
 
-/// Reads that wait for their answers on one connection at a time. More would be a little more in a
-/// second, and all of them would wait where the server's process waits for a core.
+/// The limit on reads in flight on one connection. More would gain little throughput, and all of them would
+/// wait whenever the server's process waits for a core.
 const DEPTH: u32 = 4;
-/// Reads on one connection until others get their turn.
+/// The limit on reads on one connection before it goes back to the pool.
 const READS: u32 = 64;
-/// A statement that takes longer than the way to the server and back and this is not short.
+/// A statement is short if it takes no longer than the round trip and this.
 const MOMENT: Duration = Duration::from_millis(1);
-/// How long nothing may have been answered for others to join.
+/// A pipe takes no reads if nothing was answered for this long.
 const STALLED: Duration = Duration::from_millis(2);
-/// How long an answer is waited for among others.
+/// The timeout of a pipelined read.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Where the server is far away, both are longer by so many times the way there and back.
+/// Both grow by so many round trips, for distant servers.
 const ROUND_TRIPS: u32 = 4;
-/// It is not known how far away the server is.
+/// In place of a round trip that is not known.
 const UNKNOWN: u32 = u32::MAX;
 
 /// The short reads of one application.
 pub(super) struct Pipeline<C: Connection> {
     short: ShortStatements,
-    /// The least time that one answer took, in microseconds: the way to the server and back.
+    /// The shortest response time so far, in microseconds: an estimate of the round trip.
     round_trip: AtomicU32,
-    /// What others join, as long as somebody reads on it.
+    /// The pipe that reads join, as long as any is on it.
     current: Mutex<Weak<Pipe<C>>>,
 }
 
-/// A connection on which several read.
+/// A connection that several reads share.
 struct Pipe<C: Connection> {
     lease: Lease<C>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Reads so far.
+    /// The number of reads so far.
     reads: u32,
-    /// Those without an answer.
+    /// The number of reads in flight.
     waiting: u32,
-    /// When the last was answered, or the first begun.
+    /// When the last response arrived, or the first read began.
     moved: Instant,
-    /// Somebody did not get an answer: nobody joins any more.
+    /// Whether a read got no response: no further reads are taken.
     given_up: bool,
 }
 
-/// A place among those who read on a connection. Dropped without an answer, its statement is under
-/// way still, and the connection is thrown away when all others have theirs.
+/// A read's place on a pipe. Dropping it without a response leaves the statement in flight: the connection is
+/// discarded once all other reads have ended.
 pub(super) struct Seat<C: Connection> {
     pipe: Arc<Pipe<C>>,
     begun: Instant,
@@ -77,18 +76,18 @@ impl<C: Connection> Pipeline<C> {
         }
     }
 
-    /// Whether a statement can be read among others.
+    /// Whether a statement can be pipelined.
     pub(super) fn suits(&self, statement: &Rendered) -> bool {
         self.round_trip.load(Ordering::Relaxed) != UNKNOWN && self.short.is_short(statement)
     }
 
-    /// A place among those who read already, where there is one.
+    /// Joins the current pipe, if there is one with room.
     pub(super) fn join(&self) -> Option<Seat<C>> {
         let pipe = self.current.lock().upgrade()?;
         pipe.seat(STALLED + self.round_trip() * ROUND_TRIPS)
     }
 
-    /// A place on a connection that others join from now on.
+    /// Starts a pipe on a connection, which later reads join.
     pub(super) fn begin(&self, lease: Lease<C>) -> Seat<C> {
         let begun = Instant::now();
         let state = State { reads: 1, waiting: 1, moved: begun, given_up: false };
@@ -97,8 +96,7 @@ impl<C: Connection> Pipeline<C> {
         Seat { pipe, begun, answered: false }
     }
 
-    /// Reads rows, within `time` at the most; `None` where that fails or takes too long: it is to be
-    /// asked again.
+    /// Reads rows within `time`; `None` if that fails or takes too long, and the caller is to retry.
     pub(super) async fn read(
         &self,
         mut seat: Seat<C>,
@@ -126,7 +124,7 @@ impl<C: Connection> Pipeline<C> {
             }
             Err(error) => {
                 if connection.is_broken(&error) {
-                    // Nobody on it gets an answer any more.
+                    // No read on this connection gets a response any more.
                     seat.pipe.lease.forget_others();
                 } else {
                     seat.was_answered();
@@ -136,7 +134,7 @@ impl<C: Connection> Pipeline<C> {
         }
     }
 
-    /// Remembers how long the answer to a statement took that had a connection of its own.
+    /// Records how long a statement took on a connection of its own.
     pub(super) fn took_alone(&self, statement: &Rendered, took: Duration) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(UNKNOWN);
         self.round_trip.fetch_min(micros, Ordering::Relaxed);
@@ -153,7 +151,7 @@ impl<C: Connection> Pipeline<C> {
 }
 
 impl<C: Connection> Pipe<C> {
-    /// A place, unless too many have one, or nothing is answered any more.
+    /// Joins the pipe, unless it is full or stalled.
     fn seat(self: Arc<Self>, stalled: Duration) -> Option<Seat<C>> {
         let begun = Instant::now();
         let mut state = self.state.lock();
@@ -175,7 +173,7 @@ impl<C: Connection> Pipe<C> {
 }
 
 impl<C: Connection> Seat<C> {
-    /// Notes that the server answered; gives the time that it took, from when those before had theirs.
+    /// Records the response; returns the time it took since the one before it.
     fn was_answered(&mut self) -> Duration {
         self.answered = true;
         let now = Instant::now();

@@ -1,7 +1,7 @@
-//! The connections to a server, lent to whoever needs one for a statement or a transaction.
+//! The connection pool of a server. Connections are leased for a statement or a transaction.
 //!
-//! A server has one budget for all of its databases: a connection in use holds a part of it, and
-//! idle ones fill at most what is left. Who may have one is settled before (`fairness.rs`).
+//! All databases of a server share one budget: connections in use count against it, and idle ones use at most
+//! the rest. Who may lease a connection is settled before (`fairness.rs`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,23 +17,23 @@ use super::{CONNECT_TIMEOUT, Connection, Server, ServerDatabase};
 use crate::database::DatabaseError;
 use crate::database::descriptors::most_on_server;
 
-/// Connections to one server at the most, whatever it allows.
+/// The limit on connections to one server, whatever it allows.
 const MOST: u32 = 64;
-/// Connections to one of its databases at the most, however many schemas are in it.
+/// The limit on connections to one database, however many schemas are in it.
 const MOST_IN_DATABASE: u32 = 16;
-/// Of what the server allows, one in this many is left to others, and at least [`LEAST_RESERVE`].
+/// One in this many of the connections that the server allows is left to others, at least [`LEAST_RESERVE`].
 const RESERVE: u32 = 10;
 const LEAST_RESERVE: u32 = 3;
-/// In how many rounds an idle connection's time is over.
+/// How often idle connections are checked within their timeout.
 const ROUNDS: u32 = 6;
-/// How long a server that is full is asked again, and how often.
+/// How long connecting is retried while the server has no connection left, and at which interval.
 const FULL: Duration = Duration::from_secs(3);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
-/// How long connections that are being closed are waited for by whoever needs their places.
+/// How long to wait for connections that are being closed before their slots are used.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// One server, however it is reached; in a process with several runtimes, one for each of them,
-/// since a connection ends with the runtime that drives it.
+/// Identifies a server, by whichever of its names. A process with several async runtimes has a pool for each
+/// of them, since a connection ends with the runtime that drives it.
 #[derive(PartialEq, Eq)]
 struct Key {
     machine: String,
@@ -41,7 +41,7 @@ struct Key {
     runtime: tokio::runtime::Id,
 }
 
-/// The servers of an engine that somebody here uses.
+/// The pools of an engine's servers that are in use.
 pub(in crate::database) struct Servers<C: 'static>(Mutex<Vec<(Key, Weak<Budget<C>>)>>);
 
 impl<C: Connection> Servers<C> {
@@ -49,7 +49,7 @@ impl<C: Connection> Servers<C> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// The budget of a server; nothing is connected yet.
+    /// Returns the pool of a server, without connecting.
     pub(super) fn budget(&self, server: &Server) -> Arc<Budget<C>> {
         let runtime = tokio::runtime::Handle::current().id();
         let key = Key { machine: server.machine(), port: server.port, runtime };
@@ -67,7 +67,7 @@ impl<C: Connection> Servers<C> {
     }
 }
 
-/// Closes what nobody has used for a while, as long as somebody has the server.
+/// Closes connections at their idle timeout, as long as the pool exists.
 async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
     loop {
         let timeout = limits().idle_timeout;
@@ -77,17 +77,17 @@ async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
     }
 }
 
-/// Whose connection it is: what speaks of a place names its schema, what connects does not.
+/// Whose connection it is. Errors name the schema; connections are per database.
 pub(super) struct Place {
     pub(super) at: ServerDatabase,
-    /// The database that it is in: connections are for databases, not for schemas.
+    /// The database without the schema, which connections belong to.
     pub(super) around: Arc<ServerDatabase>,
-    /// How long a statement may take, in milliseconds; 0 for what holds for all servers.
+    /// The statement timeout in milliseconds; 0 for that of all servers.
     pub(super) statement_ms: AtomicU64,
 }
 
 impl Place {
-    /// How long a statement may take.
+    /// The statement timeout.
     pub(super) fn statement_time(&self) -> Duration {
         match self.statement_ms.load(Ordering::Relaxed) {
             0 => limits().statement_timeout,
@@ -99,34 +99,34 @@ impl Place {
 /// How many connections a server allows.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::database) struct Allowance {
-    /// To all who are no superusers.
+    /// To all users who are not superusers.
     pub server: u32,
-    /// To this user, where that is limited.
+    /// To this user, if that is limited.
     pub user: Option<u32>,
 }
 
-/// The connections to one server.
+/// The connection pool of one server.
 pub(super) struct Budget<C> {
     all: Arc<Gate>,
-    /// Of each user, by name: a server may allow one less than the others.
+    /// By user name: a server may allow one user less than the others.
     users: Mutex<Vec<(String, Arc<Gate>)>>,
-    /// Those that nobody uses, the longest unused first.
+    /// The idle connections, the least recently used first.
     idle: Mutex<VecDeque<Idle<C>>>,
-    /// Of each database.
+    /// By database.
     databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Gate>)>>,
-    /// Taken by whoever asks the server for its limit.
+    /// Held while the server is asked for its limits.
     asking: tokio::sync::Mutex<()>,
     closing: Arc<Closing>,
 }
 
-/// Connections that are being closed: the server counts them until it has let them go.
+/// Connections that are being closed: the server counts them until it has released them.
 #[derive(Default)]
 struct Closing {
     count: AtomicUsize,
     ended: Notify,
 }
 
-/// One of them, until this is dropped.
+/// One connection being closed, until drop.
 struct Closed(Arc<Closing>);
 
 impl Drop for Closed {
@@ -154,8 +154,7 @@ impl<C: Connection> Budget<C> {
         }
     }
 
-    /// What a connection to a database has to pass: the gates of all who are in it, of all that the
-    /// server knows as its user, and of all.
+    /// The gates that a connection to a database has to pass: the database's, the user's and the server's.
     pub(super) fn gates(&self, at: &Arc<ServerDatabase>) -> [Arc<Gate>; 3] {
         [self.database(at), self.user(&at.server.user), Arc::clone(&self.all)]
     }
@@ -183,7 +182,7 @@ impl<C: Connection> Budget<C> {
         gate
     }
 
-    /// Lends a connection to a database, to somebody who has passed its gates.
+    /// Leases a connection to a database, to a caller that has passed its gates.
     pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<C, DatabaseError> {
         while let Some(mut idle) = self.take_idle(at) {
             if idle.connection.is_usable(idle.since.elapsed()).await {
@@ -205,17 +204,17 @@ impl<C: Connection> Budget<C> {
         Ok(connection)
     }
 
-    /// Takes a connection back that can be lent again.
+    /// Takes back a connection that can be leased again.
     pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, connection: C) {
         self.idle.lock().push_back(Idle { at: Arc::clone(at), connection, since: Instant::now() });
     }
 
-    /// Closes what is unused of a database.
+    /// Closes a database's idle connections.
     pub(super) fn forget(&self, at: &ServerDatabase) {
         self.retain_idle(|idle| *idle.at != *at);
     }
 
-    /// Closes all that is unused: the server went away, and these went with it.
+    /// Closes all idle connections: the server went away, and these with it.
     pub(super) fn forget_all(&self) {
         self.retain_idle(|_| false);
     }
@@ -234,9 +233,9 @@ impl<C: Connection> Budget<C> {
         self.close(closed);
     }
 
-    /// Closes connections beside what goes on; they count until the server has let them go.
+    /// Closes connections in the background; they count until the server has released them.
     fn close(&self, connections: Vec<Idle<C>>) {
-        // Without a runtime they end with the process.
+        // Without a runtime, they end with the process.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         for idle in connections {
             self.closing.count.fetch_add(1, Ordering::SeqCst);
@@ -248,7 +247,7 @@ impl<C: Connection> Budget<C> {
         }
     }
 
-    /// Waits until those that are being closed leave a place to whoever has passed the gates.
+    /// Waits until the connections being closed leave a slot for a caller that has passed the gates.
     async fn room(&self) {
         let made = async {
             loop {
@@ -262,32 +261,33 @@ impl<C: Connection> Budget<C> {
                 ended.await;
             }
         };
-        // Else the server says that it is full, and is asked again.
+        // If that takes too long, the server reports that it is full, and connecting is retried.
         let _ = tokio::time::timeout(CLOSING, made).await;
     }
 
     fn take_idle(&self, at: &ServerDatabase) -> Option<Idle<C>> {
         let mut idle = self.idle.lock();
-        // The last used is the likeliest to be alive.
+        // The most recently used is the likeliest to be alive.
         let place = idle.iter().rposition(|idle| *idle.at == *at)?;
         idle.remove(place)
     }
 
-    /// A connection of another database that has come over to this one, where there is no room for one
-    /// more: the server counts one that is closed until it has let it go, and does not say when.
+    /// Switches an idle connection of another database to this one if the limits leave no room for another.
+    /// Closing it instead would not help: the server counts a connection until it has released it, and does
+    /// not say when.
     async fn moved(&self, at: &ServerDatabase, user: &Gate) -> Option<C> {
         let mut idle = self.take_movable(at, user)?;
         let moved = tokio::time::timeout(CONNECT_TIMEOUT, idle.connection.move_to(at)).await;
         if let Ok(Ok(())) = moved {
             return Some(idle.connection);
         }
-        // Connecting says what is wrong, where it is more than this connection.
+        // Connecting anew reports what is wrong, if it is more than this connection.
         self.close(vec![idle]);
         None
     }
 
-    /// The longest unused of those that can go over to a database, where there is no room for one more
-    /// within the server's and the user's limits.
+    /// Takes the least recently used idle connection that can switch to a database, if the server's and the
+    /// user's limits leave no room for another.
     fn take_movable(&self, at: &ServerDatabase, user: &Gate) -> Option<Idle<C>> {
         if !C::MOVES {
             return None;
@@ -308,7 +308,7 @@ impl<C: Connection> Budget<C> {
         idle.remove(place)
     }
 
-    /// Closes the longest unused until one more can be opened within the server's and the user's
+    /// Closes the least recently used connections until another fits within the server's and the user's
     /// limits.
     fn make_room(&self, user: &str, gate: &Gate) {
         let mut closed = Vec::new();
@@ -338,7 +338,7 @@ impl<C: Connection> Budget<C> {
                     )));
                 }
             };
-            // Others have taken them: what is unused here makes room, or one of them may end.
+            // Others use them up: closing an idle one makes room, or somebody else's may end.
             if !matches!(failed, DatabaseError::Full(_)) || began.elapsed() > FULL {
                 return Err(failed);
             }
@@ -363,14 +363,14 @@ impl<C: Connection> Budget<C> {
         if !self.all.is_sized() {
             self.all.set_size(all);
         }
-        // One stays with whoever else is this user.
+        // One is left to whoever else is this user.
         user.set_size(allowed.user.map_or(all, |most| most.saturating_sub(1).clamp(1, all)));
-        tracing::debug!(server = %at.server, ?allowed, budget = all, "the server's connections are counted");
+        tracing::debug!(server = %at.server, ?allowed, budget = all, "the server told its connection limits");
         Ok(())
     }
 }
 
-/// The budget of a server that allows so many connections.
+/// The budget for a server that allows this many connections.
 fn size(allowed: u32, configured: Option<u32>) -> u32 {
     let reserve = (allowed / RESERVE).max(LEAST_RESERVE);
     allowed.saturating_sub(reserve).min(configured.unwrap_or(MOST)).max(1)

@@ -1,32 +1,32 @@
-//! Which statements are short, as far as it was seen.
+//! Remembers which statements were short.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::database::Rendered;
 
-/// So many times in a row a statement was short to be known as short: with some values it may not be.
+/// A statement counts as short after so many short runs in a row: it may depend on the values.
 const TIMES: u64 = 3;
-/// Statements that are remembered, of each database.
+/// The number of statements remembered for each database.
 const STATEMENTS: usize = 32;
-/// What is remembered of a statement: its hash, and how often in a row it was short.
+/// An entry: the statement's hash, and the number of short runs in a row.
 const HASH: u64 = !COUNT;
 const COUNT: u64 = 0xf;
 
-/// The statements of a database that were short again and again.
+/// The statements of a database that were short repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct ShortStatements {
     known: [AtomicU64; STATEMENTS],
 }
 
 impl ShortStatements {
-    /// Whether it comes again and again, and has been short.
+    /// Whether the statement recurs and has been short.
     pub(super) fn is_short(&self, statement: &Rendered) -> bool {
         let (place, hash) = self.place(statement);
         let known = place.load(Ordering::Relaxed);
         statement.repeated && known & HASH == hash && known & COUNT >= TIMES
     }
 
-    /// Remembers whether it was short this time.
+    /// Records whether a run was short.
     pub(super) fn remember(&self, statement: &Rendered, was_short: bool) {
         let (place, hash) = self.place(statement);
         let known = place.load(Ordering::Relaxed);
@@ -36,7 +36,7 @@ impl ShortStatements {
             (true, true) => hash | (count + 1),
             (true, false) => 0,
             (false, true) if count <= 1 => hash | 1,
-            // Both come: whoever comes more often has the place in the end.
+            // Two statements share the entry: the more frequent one gets it in the end.
             (false, true) => (known & HASH) | (count - 1),
             (false, false) => return,
         };

@@ -1,9 +1,8 @@
-//! Counts that are waited for at the same time are made once (single flight).
+//! Runs equal concurrent counts once (single flight).
 //!
-//! How many records there are is asked with every page, and a server counts by looking at all of
-//! them. So what a statement counts is counted by one connection at a time. Who asks meanwhile waits
-//! for the next round and has its count in common with all who wait: it begins after each of them has
-//! asked, and sees whatever was acknowledged by then.
+//! Every page of records asks for the total, and a server counts by visiting all of them. So one connection
+//! at a time runs a given count. Callers that arrive meanwhile share the next round: it begins after each of
+//! them arrived, and therefore sees whatever was acknowledged by then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,33 +13,33 @@ use tokio::sync::OnceCell;
 
 use crate::database::{DatabaseError, Rendered};
 
-/// How long a round waits for the one before. Beside a count that takes longer, another one begins.
+/// How long a round waits for the one before it. If that takes longer, both run side by side.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 type Answer = Result<u64, DatabaseError>;
 type Round = Arc<OnceCell<Answer>>;
 
-/// The counts of a database that are under way or waited for.
+/// A database's counts in flight, and those waiting.
 #[derive(Debug)]
 pub(super) struct SingleFlight {
     lines: Mutex<Vec<Arc<Line>>>,
     patience: Duration,
 }
 
-/// Those who ask what one statement counts.
+/// The callers of one statement.
 #[derive(Debug)]
 struct Line {
     hash: u64,
     statement: Rendered,
-    /// How many they are; changed by whoever has the lock of all lines.
+    /// The number of callers; changed only under the lock of the whole list.
     waiting: AtomicUsize,
-    /// Whoever counts has it.
+    /// Held by the caller that counts.
     turn: tokio::sync::Mutex<()>,
-    /// The round that has not begun.
+    /// The round that has not begun yet.
     next: Mutex<Option<Round>>,
 }
 
-/// A place in a line, until this is dropped.
+/// Registers a caller, until drop.
 struct Waiting<'a> {
     counting: &'a SingleFlight,
     line: Arc<Line>,
@@ -53,7 +52,8 @@ impl Default for SingleFlight {
 }
 
 impl SingleFlight {
-    /// What a statement counts: as `count` says, or another one that began after this was called.
+    /// Returns what a statement counts: by running `count`, or from another caller's run that began after
+    /// this call.
     pub(super) async fn count<F>(&self, statement: &Rendered, count: impl Fn() -> F) -> Answer
     where
         F: Future<Output = Answer>,
@@ -62,7 +62,7 @@ impl SingleFlight {
         let line = &waiting.line;
         let round = Arc::clone(line.next.lock().get_or_insert_default());
         let own = AtomicBool::new(false);
-        // Where whoever counts goes away, the next one does it.
+        // If the caller that counts is dropped, the next one takes over.
         let answer = round.get_or_init(|| async {
             let _turn = tokio::time::timeout(self.patience, line.turn.lock()).await;
             line.begin(&round);
@@ -70,7 +70,7 @@ impl SingleFlight {
             count().await
         });
         match answer.await {
-            // It may have been that one connection.
+            // The cause may be the connection of the caller that counted.
             Err(DatabaseError::Unreachable(_)) if !own.load(Ordering::Relaxed) => count().await,
             answer => answer.clone(),
         }
@@ -97,7 +97,7 @@ impl SingleFlight {
 }
 
 impl Line {
-    /// Who asks from now on waits for another round than this one.
+    /// Makes later callers wait for another round than this one.
     fn begin(&self, round: &Round) {
         self.next.lock().take_if(|next| Arc::ptr_eq(next, round));
     }
@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts itself, and nothing until it is let.
+    /// A count whose result is its own number; each run waits for a permit.
     struct Slow {
         counts: SingleFlight,
         begun: AtomicU64,
@@ -141,11 +141,11 @@ mod tests {
         async fn number(&self) -> Answer {
             let number = self.begun.fetch_add(1, Ordering::SeqCst);
             self.may.acquire().await.unwrap().forget();
-            // The first is cut off.
+            // The first run loses its connection.
             (number > 0).then_some(number).ok_or(DatabaseError::Unreachable("gone".to_owned()))
         }
 
-        /// Asks so many times; all wait when this returns.
+        /// Starts so many callers; all of them wait when this returns.
         async fn ask(self: &Arc<Self>, times: usize) -> JoinSet<Answer> {
             self.ask_for(&all(), times).await
         }
@@ -220,7 +220,7 @@ mod tests {
     async fn who_was_cut_off_by_anothers_connection_asks_by_itself() {
         let slow = Slow::new(Duration::MAX);
         let cut_off = slow.ask(1).await;
-        // Both of one round.
+        // Both are in one round.
         slow.counts.lines.lock()[0]
             .next
             .lock()

@@ -1,4 +1,4 @@
-//! A transaction on a server: one connection, held from `BEGIN` to `COMMIT`.
+//! A transaction on a server, which holds one connection from `BEGIN` to `COMMIT`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::pool::Place;
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Rendered, Row, Tries};
 
-/// A transaction. Dropped without a commit, it is rolled back.
+/// A transaction. Dropping it without a commit rolls it back.
 pub(in crate::database) struct Transaction<C: Connection> {
-    /// `None` once it has ended: by a commit, by a statement that failed, or by one that was given
-    /// up in the middle.
+    /// `None` once the transaction has ended: by a commit, a failed statement, or a statement dropped in the
+    /// middle.
     held: Option<Lease<C>>,
     place: Arc<Place>,
     savepoints: Savepoints,
-    /// It gives up waiting for others early, to be done again.
+    /// Whether it has a short lock timeout, after which it is retried.
     is_brief: bool,
 }
 
@@ -27,7 +27,7 @@ impl<C: Connection> std::fmt::Debug for Transaction<C> {
 }
 
 impl<C: Connection> Transaction<C> {
-    /// Begins one; where `wait` says so, one that waits for others no longer than that.
+    /// Begins a transaction, with the lock timeout `wait` if given.
     pub(super) async fn begin(
         mut held: Lease<C>,
         place: Arc<Place>,
@@ -55,8 +55,8 @@ impl<C: Connection> Transaction<C> {
         self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
     }
 
-    /// Changes the schema, which commits what came before. Where others made it impossible, it alone is
-    /// done again: what was committed cannot be undone.
+    /// Runs DDL, which commits what came before it. After a conflict, the DDL alone is retried, since what
+    /// was committed cannot be undone.
     async fn change_schema(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
         let mut tries = Tries::default();
@@ -123,7 +123,7 @@ impl<C: Connection> Transaction<C> {
         Ok(())
     }
 
-    /// Sets or ends savepoints; when even that fails, the transaction has ended.
+    /// Sets or ends savepoints; a failure ends the transaction.
     async fn control(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
         let mut held = self.held.take().ok_or_else(|| self.ended())?;
         for statement in statements {
@@ -136,13 +136,13 @@ impl<C: Connection> Transaction<C> {
         Ok(())
     }
 
-    /// Runs a statement; a failure ends the transaction, as PostgreSQL itself has it.
+    /// Runs a statement; a failure ends the transaction, as in PostgreSQL itself.
     async fn run<T>(
         &mut self,
         statement: &Rendered,
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        // Given up in the middle, the lease goes with the future, and the connection with it.
+        // If this is dropped in the middle, the lease is dropped with it, and the connection discarded.
         if self.savepoints.is_failed() {
             return Err(self.ended());
         }
@@ -154,11 +154,11 @@ impl<C: Connection> Transaction<C> {
             }
             Err(error) => {
                 let error = match error {
-                    // Perhaps they wait for each other: it is done again, as if that were known.
+                    // Possibly a deadlock: the whole transaction is retried, as after one.
                     DatabaseError::Busy(reason) if self.is_brief => DatabaseError::Conflict(reason),
                     error => error,
                 };
-                // Of a conflict's loser the whole transaction is undone, whatever was saved.
+                // A conflict has rolled back the whole transaction, including its savepoints.
                 let is_over = matches!(error, DatabaseError::Conflict(_)) || !held.is_connected();
                 if !is_over && self.savepoints.fail() {
                     self.held = Some(held);
@@ -183,7 +183,7 @@ impl<C: Connection> Transaction<C> {
 }
 
 async fn roll_back<C: Connection>(mut held: Lease<C>) {
-    // Where this fails the connection is broken, and the server has rolled back by itself.
+    // If this fails, the connection is broken and the server rolls back by itself.
     let _ = held.control("ROLLBACK").await;
 }
 
