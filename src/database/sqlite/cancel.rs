@@ -1,4 +1,4 @@
-//! Ends work of a connection that nobody waits for any more, as servers are told to.
+//! Cancels work on a connection that nobody waits for any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,33 +9,33 @@ use rusqlite::{Connection, InterruptHandle};
 
 use super::progress_handler;
 
-/// What both sides know of a piece of work.
+/// The state that both sides share.
 #[derive(Default)]
 struct Shared {
-    /// Nobody waits for it any more. SQLite is told when it asks: what it has not begun yet cannot be
-    /// interrupted.
+    /// Whether nobody waits any more. The progress handler reads it, since a statement that has not begun
+    /// cannot be interrupted.
     given_up: Arc<AtomicBool>,
-    /// What interrupts it while a thread is at it: before and after, the connection is somebody else's.
+    /// Interrupts the work while it runs; `None` before and after, when the connection is somebody else's.
     under_way: Mutex<Option<InterruptHandle>>,
 }
 
-/// The worker's side.
+/// The side that does the work.
 pub(super) struct Work {
     shared: Arc<Shared>,
     limit: Option<Duration>,
 }
 
-/// The side of whoever waits; dropped, the work is given up.
+/// The side that waits; dropping it cancels the work.
 pub(super) struct Waiting(Arc<Shared>);
 
-/// Both sides of a piece of work that has not begun, and may take so long once it has.
+/// Returns both sides of work that has not begun, with its timeout.
 pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
     let shared = Arc::<Shared>::default();
     (Work { shared: Arc::clone(&shared), limit }, Waiting(shared))
 }
 
 impl Work {
-    /// Does it with a connection, until it ends or is interrupted; `None` when it was given up before.
+    /// Runs `work` to its end or its interruption; `None` if it was cancelled before.
     pub(super) fn run<T>(
         &self,
         connection: &mut Connection,
@@ -44,7 +44,7 @@ impl Work {
         self.run_within(self.limit, connection, work)
     }
 
-    /// The same for so long at most. What was undone then can be done again.
+    /// Runs `work` for at most this long. Work that was interrupted can be run again.
     pub(super) fn run_briefly<T>(
         &self,
         most: Duration,
@@ -69,7 +69,7 @@ impl Work {
             }
             *under_way = Some(connection.get_interrupt_handle());
         }
-        // Also when the work panics: what comes after on this connection must not be interrupted.
+        // Also if the work panics: what follows on this connection must not be interrupted.
         let _ended = Ended(under_way);
         let _running = progress_handler::begin(limit, given_up);
         Some(work(connection))
@@ -87,7 +87,7 @@ impl Drop for Ended<'_> {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Shared { given_up, under_way } = &*self.0;
-        // Under the lock, so that it cannot meet the work after this one.
+        // Under the lock, so that it cannot interrupt the work after this one.
         let under_way = under_way.lock();
         given_up.store(true, Ordering::Relaxed);
         if let Some(handle) = &*under_way {

@@ -1,5 +1,5 @@
-//! One connection to a SQLite file: how it is opened, and what is done with it. All of this blocks
-//! and runs on a worker.
+//! One connection to a SQLite file: opening it and running statements on it, and the file's creation and
+//! removal. All of this blocks and runs on a thread of the blocking pool.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,39 +18,39 @@ use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The one that writes.
+    /// The single connection that writes.
     Writer,
-    /// One of those that read.
+    /// A connection that reads.
     Reader,
 }
 
-/// Statements each connection keeps prepared.
+/// The size of a connection's cache of prepared statements.
 const PREPARED: usize = 32;
 
-/// For every connection. `synchronous=FULL`: in WAL mode, what was acknowledged survives a power
-/// failure. The cache, in KiB, is filled only by what is read, and goes with the idle connection.
-/// `LIKE` tells upper from lower case, as it does on the servers.
+/// The settings of every connection. With `synchronous=FULL` in WAL mode, acknowledged commits survive a
+/// power failure. The page cache, in KiB, grows only with what is read. `LIKE` is case-sensitive, as on the
+/// servers.
 const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; \
                         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; \
                         PRAGMA case_sensitive_like = ON;";
-/// For the one that writes: a log that grew large under load is cut back.
+/// The settings of the writer: a log that grew large under load is truncated.
 const WRITER_SETTINGS: &str = "PRAGMA journal_size_limit = 8388608;";
-/// For those that read: a mistake must not write beside the one connection that may.
+/// The settings of readers: a bug must not write past the single writer.
 const READER_SETTINGS: &str = "PRAGMA query_only = ON;";
 
-/// How dates and times are written: each always as wide.
+/// The formats of dates and times, each with a fixed width.
 const NO_TZ: &str = "%Y-%m-%d %H:%M:%S%.3f";
 const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%H:%M:%S%.3f";
 
-/// Which file it is, whatever its name: its device and its number there.
+/// A file's identity, whatever its name: device and inode.
 pub(super) type Identity = (u64, u64);
 
-/// Descriptors that a connection has open: the file, its log, and the log's index, which all
-/// connections to a file share.
+/// The descriptors of a connection: the file, its log, and the log's index, which all connections to a file
+/// share.
 pub(super) const DESCRIPTORS: usize = 3;
 
-/// Which file has this name now.
+/// The identity of the file at this path.
 pub(super) fn identity(path: &Path) -> Result<Identity, DatabaseError> {
     let metadata = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
     Ok((metadata.dev(), metadata.ino()))
@@ -58,8 +58,8 @@ pub(super) fn identity(path: &Path) -> Result<Identity, DatabaseError> {
 
 /// Opens a connection; the file must exist.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError> {
-    // SQLite says no more than "unable to open": the reason is the operating system's. The file must
-    // not be opened to find out: closing it again would end SQLite's locks on it.
+    // SQLite only says "unable to open"; the system knows the reason. The file must not be opened to find
+    // out: closing it would release SQLite's locks on it.
     rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|reason| unopened(path, &reason.into()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
@@ -72,10 +72,10 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError>
 
 fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(PREPARED);
-    // Else a statement is planned anew for each value that is bound to it. The price: what `LIKE` is
-    // given is not looked up in an index.
+    // Otherwise a statement is planned again for each bound value. The price: `LIKE` with a bound pattern
+    // uses no index.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // Else the name of a column that is not there is taken for a text, and read as one.
+    // Otherwise an unknown column in double quotes is read as a text.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.execute_batch(SETTINGS)?;
     functions::register(connection)?;
@@ -85,29 +85,28 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
             connection.execute_batch(WRITER_SETTINGS)?;
             let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
             if mode != "wal" {
-                // Some network file systems: it works there, but readers wait for the writer.
+                // Some network file systems. It works there, but readers wait for the writer.
                 tracing::warn!(file = %path.display(), mode, "this file system allows no write-ahead log");
             }
-            // In a file that was made just now, the log is made by the first who reads.
+            // In a new file, the first read creates the log.
             check(connection)
         }
     }
 }
 
-/// Whether the file is a database at all: SQLite looks at it only when it has to.
+/// Checks that the file is a database: SQLite reads it only when it has to.
 pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
 }
 
-/// A number that changes when anybody else has committed something; `None` where SQLite cannot say it
-/// at once.
+/// A number that changes when another connection commits; `None` if SQLite cannot tell at once.
 pub(super) fn data_version(connection: &Connection) -> Option<i64> {
     let _running = progress_handler::begin_briefly();
     let mut prepared = connection.prepare_cached("PRAGMA data_version").ok()?;
     prepared.query_row([], |row| row.get(0)).ok()
 }
 
-/// Makes an empty file that nobody else may read; there must be none.
+/// Creates an empty file that only its owner may read; there must be none.
 pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -115,7 +114,7 @@ pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let shown = path.display();
     let made = options.open(path).and_then(|file| file.sync_all()).and_then(|()| match path.parent() {
-        // Without this the name of the file may be lost with the power.
+        // Otherwise a power failure may lose the file's directory entry.
         #[cfg(unix)]
         Some(folder) => std::fs::File::open(folder)?.sync_all(),
         _ => Ok(()),
@@ -135,13 +134,13 @@ pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
     })
 }
 
-/// Makes an empty file with two names, the second of which marks it; there must be none of either. On a
-/// file system where a file has but one name, it has that.
+/// Creates an empty file with two hard links, the second of which is the owner's mark; neither must exist. On
+/// a file system without hard links, creates only the first.
 pub(super) fn create_marked(path: &Path, mark: &Path) -> Result<(), DatabaseError> {
     create_file(mark)?;
     let linked = std::fs::hard_link(mark, path);
     let Err(reason) = linked else { return Ok(()) };
-    // Whatever comes of this: it is empty, and its name says whose it was.
+    // Whatever follows: the file is empty, and its name tells whose it was.
     let _ = std::fs::remove_file(mark);
     match reason.kind() {
         ErrorKind::AlreadyExists => Err(DatabaseError::Exists(format!(
@@ -152,7 +151,7 @@ pub(super) fn create_marked(path: &Path, mark: &Path) -> Result<(), DatabaseErro
     }
 }
 
-/// Removes a database that has a second name, which marks it, and that name.
+/// Removes a database whose file is also linked as `mark`, and that link.
 pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, DatabaseError> {
     use std::os::unix::fs::MetadataExt as _;
     let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
@@ -161,17 +160,17 @@ pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, Dat
     if marked.is_some() && marked == file(path) {
         removed = remove_files(path)?;
     }
-    // The mark goes last: a crash half way through is taken up again by the same test.
+    // The mark goes last, so that an interrupted removal is recognized and resumed.
     remove_files(mark)?;
     Ok(removed)
 }
 
-/// The files of a database: itself, its log and the log's index.
+/// The files of a database: the log's index, the log, and itself.
 fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
     [INDEX, LOG, ""].into_iter().map(|end| beside(path, end))
 }
 
-/// Removes the files of a database and gives their paths.
+/// Removes the files of a database and returns their paths.
 pub(super) fn remove_files(path: &Path) -> Result<Vec<String>, DatabaseError> {
     let mut removed = Vec::new();
     for file in files(path) {
@@ -186,7 +185,7 @@ pub(super) fn remove_files(path: &Path) -> Result<Vec<String>, DatabaseError> {
     Ok(removed)
 }
 
-/// Bytes of the database and its log.
+/// The size of the database and its log, in bytes.
 pub(super) fn size(path: &Path) -> Result<u64, DatabaseError> {
     let main = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
     let rest = files(path).filter(|file| file != path).filter_map(|file| std::fs::metadata(file).ok());
@@ -203,7 +202,7 @@ fn unopened(path: &Path, reason: &std::io::Error) -> DatabaseError {
     }
 }
 
-/// Begins a transaction as its writer at once, so that it cannot fail later because another wrote.
+/// Begins a transaction with the write lock, so that it cannot fail later because of another writer.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
 }
@@ -212,12 +211,12 @@ pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("COMMIT")?.execute([]).map(drop)
 }
 
-/// Rolls back; whether that succeeded.
+/// Rolls back. Returns whether that succeeded.
 pub(super) fn roll_back(connection: &Connection) -> bool {
     undo(connection, "ROLLBACK").is_ok()
 }
 
-/// Runs what undoes changes, but leaves the keys used up that were generated for them.
+/// Runs `sql`, which rolls back, but keeps the generated keys used up.
 pub(super) fn undo(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     let counts = keys::counts(connection);
     connection.execute_batch(sql)?;
@@ -230,7 +229,7 @@ pub(super) fn query(connection: &Connection, statement: &Rendered) -> rusqlite::
     all(&mut connection.prepare_cached(&statement.sql)?, statement)
 }
 
-/// Reads all rows by a prepared statement.
+/// Reads all rows of a prepared statement.
 pub(super) fn all(prepared: &mut Prepared<'_>, statement: &Rendered) -> rusqlite::Result<Vec<Row>> {
     let mut all = Vec::new();
     rows(prepared, statement, |row| {
@@ -240,7 +239,7 @@ pub(super) fn all(prepared: &mut Prepared<'_>, statement: &Rendered) -> rusqlite
     Ok(all)
 }
 
-/// Reads rows as long as they are wanted.
+/// Reads rows until `wanted` returns `false`.
 pub(super) fn read(
     connection: &Connection,
     statement: &Rendered,
@@ -268,21 +267,21 @@ fn rows(
     Ok(())
 }
 
-/// Changes something and gives the number of rows.
+/// Runs a statement that changes something and returns the number of rows.
 pub(super) fn execute(connection: &Connection, statement: &Rendered) -> rusqlite::Result<u64> {
     let changed = if statement.repeated {
         let changed =
             connection.prepare_cached(&statement.sql).and_then(|mut one| one.execute(bound(statement)));
         changed.map_err(|failed| count_failed(connection, statement, failed))?
     } else {
-        // What `execute` gives here is a number left from the statement before.
+        // For DDL, `execute` returns the number of the statement before.
         connection.prepare(&statement.sql)?.execute(bound(statement))?;
         0
     };
     Ok(changed as u64)
 }
 
-/// Inserts a row and gives its generated key.
+/// Inserts a row and returns its generated key.
 pub(super) fn insert(
     connection: &Connection,
     statement: &Rendered,
@@ -292,7 +291,7 @@ pub(super) fn insert(
     Ok(generated.then(|| connection.last_insert_rowid()))
 }
 
-/// Inserts rows and gives what the statement says to return of each.
+/// Inserts rows and returns the first column that the statement returns for each.
 pub(super) fn insert_many(connection: &Connection, statement: &Rendered) -> rusqlite::Result<Vec<i64>> {
     let inserted = connection.prepare_cached(&statement.sql).and_then(|mut prepared| {
         let mut rows = prepared.query(bound(statement))?;
@@ -305,7 +304,7 @@ pub(super) fn insert_many(connection: &Connection, statement: &Rendered) -> rusq
     inserted.map_err(|failed| count_failed(connection, statement, failed))
 }
 
-/// Uses up the keys of an insertion that a constraint refused.
+/// Uses up the keys of an insertion that violated a constraint.
 fn count_failed(connection: &Connection, statement: &Rendered, failed: rusqlite::Error) -> rusqlite::Error {
     if failed.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
         keys::use_up(connection, statement);
@@ -361,7 +360,7 @@ impl ToSql for Bound<'_> {
                 value.as_ref().map_or_else(null, |bytes| ToSqlOutput::Borrowed(ValueRef::Blob(bytes)))
             }
             Given::Json(value) => value.as_ref().map_or_else(null, |json| text(json.to_string())),
-            // Always the same width and zone: then the order of the texts is that of the moments.
+            // Always the same width and zone, so that the texts sort as the moments do.
             Given::ChronoDateTimeUtc(value) => {
                 value.map_or_else(null, |at| text(at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
             }
@@ -374,7 +373,7 @@ impl ToSql for Bound<'_> {
             }
             Given::BigDecimal(Some(value)) => text(decimal::text(value)),
             Given::Uuid(value) => value.map_or_else(null, |uuid| text(uuid.hyphenated().to_string())),
-            other => return Err(refused(format!("SQLite is not given values like {other:?}"))),
+            other => return Err(refused(format!("SQLite stores no values like {other:?}"))),
         })
     }
 }

@@ -1,11 +1,10 @@
-//! Counts that are known. How many records there are is asked with every page, and SQLite counts by
-//! looking at all of them; as long as nothing in the database changes, the answer stays.
+//! Caches counts. Every page of records asks for the total, and SQLite counts by visiting all of them; the
+//! result holds as long as nothing in the database changes.
 //!
-//! Whether something changed, SQLite tells each connection, also of what other processes wrote
-//! (`PRAGMA data_version`): whether anybody committed since this connection looked last. So every
-//! count has a ticket, drawn before it was made, and every connection knows the ticket that was next
-//! when it last found a change, or looked for the first time. To a connection that finds nothing new,
-//! what has that ticket or a later one is as if it were counted now.
+//! SQLite tells each connection whether anybody, including other processes, has committed since that
+//! connection last looked (`PRAGMA data_version`). So each count gets a ticket, drawn before it begins, and
+//! each connection remembers the ticket that was next when it last found a change, or first looked. As long
+//! as the connection finds no change, counts with that ticket or a later one are up to date.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,11 +13,11 @@ use parking_lot::Mutex;
 use crate::database::Rendered;
 use crate::database::statement_cache::StatementCache;
 
-/// A place in the order in which counts are begun.
+/// A position in the order in which counts begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
-/// The counts that are known of a database.
+/// The cached counts of a database.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     next: AtomicU64,
@@ -32,7 +31,7 @@ struct Known {
 }
 
 impl Counts {
-    /// Draws a ticket: something is counted now.
+    /// Draws a ticket for a count that begins now.
     pub(super) fn draw(&self) -> Ticket {
         Ticket(self.next.fetch_add(1, Ordering::SeqCst))
     }
@@ -42,18 +41,18 @@ impl Counts {
         Ticket(self.next.load(Ordering::SeqCst))
     }
 
-    /// Whether something is known of what a statement counts.
+    /// Whether the cache has a count for a statement, up to date or not.
     pub(super) fn has(&self, statement: &Rendered) -> bool {
         self.known.lock().peek(statement).is_some()
     }
 
-    /// What a statement counts, as far as that is known with this ticket or a later one.
+    /// Returns a statement's count if its ticket is `since` or later.
     pub(super) fn get(&self, statement: &Rendered, since: Ticket) -> Option<u64> {
         let known = self.known.lock().get(statement).copied();
         known.filter(|known| known.ticket >= since).map(|known| known.count)
     }
 
-    /// Keeps what a statement has counted.
+    /// Stores a statement's count, unless a later one is there.
     pub(super) fn keep(&self, statement: &Rendered, count: u64, ticket: Ticket) {
         let mut known = self.known.lock();
         if known.peek(statement).is_none_or(|known| known.ticket < ticket) {
@@ -61,7 +60,7 @@ impl Counts {
         }
     }
 
-    /// Gives the memory back.
+    /// Removes all counts and releases the memory.
     pub(super) fn clear(&self) {
         self.known.lock().clear();
     }

@@ -1,4 +1,4 @@
-//! SQLite's result codes as the errors of this room (<https://www.sqlite.org/rescode.html>).
+//! Translates SQLite's result codes (<https://www.sqlite.org/rescode.html>) to [`DatabaseError`]s.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use super::file_names::{LOG, beside};
 use crate::database::descriptors::none_is_left;
 use crate::database::{DatabaseError, Refusal};
 
-/// How a failure is told in which the largest key of a table is used; SQLite has no sentence for it.
+/// The message for a table whose largest key is in use; SQLite has none.
 pub(super) const NO_KEY_LEFT: &str = "no key is left";
 
-/// How a number is refused that is beyond its type.
+/// The message for a number beyond the range of its type.
 pub(super) const OUT_OF_RANGE: &str = "the number is out of range";
 
-/// Bytes that SQLite writes at once at the most: a page of 64 KiB with its header in the log.
+/// The most bytes that SQLite writes at once: a page of 64 KiB with its header in the log.
 const ONE_WRITE: u64 = 65_536 + 24;
 
-/// What went wrong with a statement on an open database.
+/// Translates the error of a statement on an open database.
 pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
     let shown = path.display();
     let (code, message) = match &error {
         Error::SqliteFailure(code, message) => (code, message),
         Error::ToSqlConversionFailure(reason) => {
-            tracing::debug!(%reason, "a value is none that SQLite is given");
+            tracing::debug!(%reason, "SQLite does not store such a value");
             return Refusal::Malformed { column: None }.into();
         }
         _ => return DatabaseError::Failed(format!("{shown}: {error}")),
@@ -37,15 +37,15 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             DatabaseError::Busy(format!("{shown} is held by another process: {error}"))
         }
-        // Nobody is told of those that were interrupted because nobody waits for them.
+        // Only timeouts are seen: nobody receives the errors of cancelled statements.
         ErrorCode::OperationInterrupted => DatabaseError::TooSlow(format!(
-            "a statement in {shown} took longer than it may, and was cancelled"
+            "a statement in {shown} exceeded its time limit and was cancelled"
         )),
         ErrorCode::ReadOnly => DatabaseError::Storage(format!("cannot write {shown}: it is read-only")),
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if none_is_left() => no_descriptors(path),
         ErrorCode::SystemIoFailure | ErrorCode::DiskFull if let Some(limit) = reached_limit(path) => {
             DatabaseError::FileLimit(format!(
-                "cannot write {shown}: its files have come to the {limit} bytes that this process may give one"
+                "cannot write {shown}: its file has reached this process's limit of {limit} bytes"
             ))
         }
         ErrorCode::DiskFull => DatabaseError::Storage(format!("cannot write {shown}: the disk is full")),
@@ -66,8 +66,8 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
     }
 }
 
-/// What SQLite refuses by a limit (<https://www.sqlite.org/limits.html>) or because of a value: it
-/// says so in its sentence alone.
+/// Translates what SQLite refuses because of a limit (<https://www.sqlite.org/limits.html>) or a value. Only
+/// the message tells them apart.
 fn refusal(message: &str) -> Option<Refusal> {
     let has = |part: &str| message.contains(part);
     Some(if message.starts_with("too many columns in result set") || has("too many columns in set list") {
@@ -107,22 +107,22 @@ fn refusal(message: &str) -> Option<Refusal> {
     })
 }
 
-/// Whether a statement names a table or a column that is not there; SQLite has no code for it.
+/// Whether a statement names an unknown table or column; SQLite has no code for that.
 fn is_of_tables(message: &str) -> bool {
     message.starts_with("no such table: ")
         || message.starts_with("no such column: ")
         || (message.starts_with("table ") && message.contains(" has no column named "))
 }
 
-/// The size that no file of this process may pass (`ulimit -f`), where a file of the database has come to
-/// it: SQLite does not keep the system's reason.
+/// Returns the process's limit on file sizes (`ulimit -f`) if a file of the database has reached it: SQLite
+/// does not report the system's reason.
 fn reached_limit(path: &Path) -> Option<u64> {
     let limit = getrlimit(Resource::Fsize).current?;
     let bytes = |end| std::fs::metadata(beside(path, end)).map_or(0, |file| file.len());
     (bytes("").max(bytes(LOG)).saturating_add(ONE_WRITE) >= limit).then_some(limit)
 }
 
-/// The file cannot be opened because the process has too many open.
+/// The error for a file that cannot be opened because the process has too many open.
 pub(super) fn no_descriptors(path: &Path) -> DatabaseError {
     DatabaseError::no_descriptors(format_args!("cannot open the database {}", path.display()))
 }
@@ -138,7 +138,7 @@ fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => DatabaseError::ForeignKey { columns: Vec::new() },
         ffi::SQLITE_CONSTRAINT_CHECK => {
             let rule = message.split_once(": ").map_or(message, |(_, rule)| rule);
-            // The one rule that tables are made with: a key counts to 32 bits. It is named by its column.
+            // Tables have a single kind of rule: a key that is limited to 32 bits. It has its column's name.
             Refusal::NoKeyLeft { column: Some(rule.to_owned()) }.into()
         }
         ffi::SQLITE_CONSTRAINT_DATATYPE => Refusal::Malformed { column: None }.into(),
@@ -146,15 +146,15 @@ fn constraint(path: &Path, extended: i32, message: &str) -> DatabaseError {
     }
 }
 
-/// The columns in `UNIQUE constraint failed: users.email, users.name`.
+/// Parses the columns in `UNIQUE constraint failed: users.email, users.name`.
 fn columns(message: &str) -> Vec<String> {
     let Some((_, list)) = message.split_once(": ") else { return Vec::new() };
     list.split(", ").filter_map(|one| Some(one.split_once('.')?.1.to_owned())).collect()
 }
 
-/// A worker's job panicked: a fault of this program.
+/// The error for a job that panicked.
 pub(super) fn panicked(path: &Path) -> DatabaseError {
-    DatabaseError::Failed(format!("work on {} broke off by a fault of this program", path.display()))
+    DatabaseError::Failed(format!("work on {} panicked: this is a bug in nbapps", path.display()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The names of the files that a database consists of.
+//! The names of the files of a database.
 
 use std::path::{Path, PathBuf};
 
-/// What the name of a database's write-ahead log ends with, and that of the log's index.
+/// The suffixes of the write-ahead log and of its index.
 pub(super) const LOG: &str = "-wal";
 pub(super) const INDEX: &str = "-shm";
 
-/// The file beside a database whose name ends so.
+/// The path of a database's file with this suffix.
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);

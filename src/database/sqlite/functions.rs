@@ -1,5 +1,5 @@
-//! What SQLite is taught on every connection: patterns, exact numbers, JSON arrays, and dates by
-//! their parts.
+//! The functions and the collation that every SQLite connection defines: pattern matching, exact numbers,
+//! JSON arrays and formatted dates.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ pub(in crate::database) const SAME_SET: &str = "json_same_set";
 pub(in crate::database) const MATCHES: &str = "text_matches";
 pub(in crate::database) const FORMAT_MOMENT: &str = "format_moment";
 
-/// Teaches a connection all of it.
+/// Defines all of them on a connection.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -48,7 +48,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function(FORMAT_MOMENT, 4, flags, |call| format_moment(call))
 }
 
-/// Whether a text fits a pattern, which is read once for a statement.
+/// Whether a text matches a pattern, which is compiled once per statement.
 fn matches(call: &Context<'_>) -> rusqlite::Result<Option<bool>> {
     let pattern =
         call.get_or_create_aux(1, |pattern| -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
@@ -57,19 +57,19 @@ fn matches(call: &Context<'_>) -> rusqlite::Result<Option<bool>> {
     Ok(call.get_raw(0).as_str_or_null()?.map(|text| pattern.is_match(text)))
 }
 
-/// Exact sums and averages.
+/// The aggregate for exact sums and averages.
 struct Sum {
     average: bool,
 }
 
-/// What was summed up so far.
+/// The running sum.
 #[derive(Default)]
 struct Summed {
     count: i64,
-    /// In units of the last of `decimals`: numbers of one column have as many decimals.
+    /// The sum in units of the last of `decimals`: numbers of one column have the same scale.
     units: i128,
     decimals: u32,
-    /// What that has no place for.
+    /// The sum of the numbers that do not fit `units`.
     rest: BigDecimal,
 }
 
@@ -79,7 +79,7 @@ impl Summed {
         self.rest += number;
     }
 
-    /// Adds units of so many decimals; whether there was a place for them.
+    /// Adds units of this scale. Returns whether they fit.
     fn add_units(&mut self, units: i128, decimals: u32) -> bool {
         if self.units == 0 {
             self.decimals = decimals;
@@ -140,7 +140,7 @@ impl Aggregate<Summed, Option<String>> for Sum {
     }
 }
 
-/// A value, unless it is a number that none of its type is: a sum of doubles may grow beyond all of them.
+/// Passes a value through, but fails for a number that is not finite: a sum of doubles may overflow.
 fn in_range(value: rusqlite::types::Value) -> rusqlite::Result<rusqlite::types::Value> {
     match value {
         rusqlite::types::Value::Real(number) if !number.is_finite() => {
@@ -150,7 +150,7 @@ fn in_range(value: rusqlite::types::Value) -> rusqlite::Result<rusqlite::types::
     }
 }
 
-/// A value as PostgreSQL writes it.
+/// Formats a value as PostgreSQL does.
 fn as_text(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Null => None,
@@ -172,15 +172,14 @@ fn real_as_text(number: f64) -> String {
     }
 }
 
-/// Compares the array that the first argument holds with that of the second; what is none is
-/// nothing's equal.
+/// Compares the array of the first argument with that of the second; `false` unless the first is an array.
 fn compare_arrays(
     call: &Context<'_>,
     compare: impl FnOnce(&[Json], &[Json]) -> bool,
 ) -> rusqlite::Result<bool> {
     let ValueRef::Text(held) = call.get_raw(0) else { return Ok(false) };
     let Ok(Json::Array(held)) = serde_json::from_slice(held) else { return Ok(false) };
-    // The same for every row: read once.
+    // Constant within a statement: parsed once.
     let wanted = call.get_or_create_aux(1, |wanted| -> Result<_, serde_json::Error> {
         serde_json::from_str::<Vec<Json>>(wanted.as_str().unwrap_or("[]"))
     })?;
@@ -191,7 +190,7 @@ fn has(array: &[Json], wanted: &Json) -> bool {
     array.iter().any(|one| same(one, wanted))
 }
 
-/// Whether both are the same, 1 and 1.0 for instance.
+/// Whether both are equal; 1 equals 1.0.
 fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => {

@@ -1,10 +1,10 @@
-//! Statements that write, made durable together.
+//! Commits waiting statements together.
 //!
-//! What makes a write slow is waiting for the disk. Statements that come while another one is being
-//! made durable wait for their turn together, and share the next wait: they are done one after the
-//! other in one transaction, and nobody is told of any before all of them are on the disk. Each
-//! stands for itself all the same: one that fails undoes only itself, and where the transaction is
-//! undone as a whole (a full disk, a statement that takes long), each is done again alone.
+//! A write is slow because it waits for the disk. Statements that arrive while another one is being committed
+//! wait together and share the next commit: they run one after the other in a single transaction, and all
+//! callers are answered once it is on the disk. Each statement stays independent: one that fails undoes only
+//! itself, and if the whole transaction is rolled back (a full disk, a long statement), each runs again
+//! alone.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::pool::{Lease, Pool};
 use super::{cancel, error};
 use crate::database::DatabaseError;
 
-/// Statements that share a wait for the disk.
+/// The limit on statements in one commit.
 const TOGETHER: usize = 64;
-/// How long statements are taken in before those that were done are made durable, and how long the
-/// writing connection is kept from whoever waits to begin a transaction.
+/// How long statements are added before the commit, and how long the group may keep the writing connection
+/// from a caller that waits to begin a transaction.
 const LONGEST: Duration = Duration::from_millis(5);
-/// How long one statement may keep the others waiting; one that takes longer is done alone.
+/// How long one statement may delay the others; a longer one runs alone.
 const BRIEF: Duration = Duration::from_millis(20);
 
-/// The statements of one database that wait to be done.
+/// The waiting statements of one database.
 #[derive(Default)]
 pub(super) struct GroupCommit {
     waiting: Mutex<VecDeque<Box<dyn Member>>>,
@@ -39,24 +39,24 @@ impl std::fmt::Debug for GroupCommit {
     }
 }
 
-/// A statement with whoever waits for it.
+/// A statement and its caller.
 trait Member: Send {
-    /// Does it, and keeps what comes of it.
+    /// Runs the statement and keeps its result.
     fn run(&mut self, connection: &mut Connection);
-    /// The same, unless it takes too long for others to wait for.
+    /// Runs the statement, unless it takes too long for others to wait.
     fn run_briefly(&mut self, connection: &mut Connection);
-    /// Whether it took too long.
+    /// Whether the statement took too long.
     fn was_interrupted(&self) -> bool;
-    /// Tells what came of it, which is durable or has failed.
+    /// Sends the result, which is committed or an error, to the caller.
     fn tell(self: Box<Self>, pool: &Pool);
-    /// Tells that it could not be done.
+    /// Sends an error to the caller, since the statement could not run.
     fn refuse(self: Box<Self>, error: DatabaseError);
 }
 
 struct Write<T, W> {
     job: cancel::Work,
     work: W,
-    /// `None` as long as it was not done, or when nobody waits for it any more.
+    /// `None` until the statement has run, or if its caller is gone.
     done: Option<rusqlite::Result<T>>,
     waits: oneshot::Sender<Result<T, DatabaseError>>,
 }
@@ -79,7 +79,7 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
 
     fn tell(self: Box<Self>, pool: &Pool) {
         let done = self.done.map(|done| done.map_err(|failed| error::describe(pool.path(), failed)));
-        // Who waited may have gone.
+        // The caller may be gone.
         let _ = self.waits.send(done.unwrap_or_else(|| Err(pool.closed())));
     }
 
@@ -88,11 +88,11 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
     }
 }
 
-/// What a statement gave, later.
+/// Receives the result of a statement.
 pub(super) type Told<T> = oneshot::Receiver<Result<T, DatabaseError>>;
 
 impl GroupCommit {
-    /// Puts a statement in line. It is done by whoever has the turn to write next.
+    /// Adds a statement. The next holder of the write permit runs it.
     pub(super) fn add<T: Send + 'static>(
         &self,
         job: cancel::Work,
@@ -111,7 +111,7 @@ impl GroupCommit {
         self.waiting.lock().is_empty()
     }
 
-    /// Does what waits, group by group, for a while. The caller has the turn to write.
+    /// Runs waiting statements group by group, for a while. The caller has the write permit.
     pub(super) fn work(&self, pool: &Arc<Pool>) {
         let begun = Instant::now();
         while let Some(first) = self.next() {
@@ -127,7 +127,7 @@ impl GroupCommit {
 
     fn group(&self, mut first: Box<dyn Member>, connection: &mut Connection, pool: &Pool) {
         if self.is_empty() {
-            // It is a transaction by itself.
+            // A single statement commits by itself.
             first.run(connection);
             return first.tell(pool);
         }
@@ -137,7 +137,7 @@ impl GroupCommit {
         let begun = Instant::now();
         let mut members = Vec::new();
         let mut next = Some(first);
-        // SQLite ends the transaction by itself where it cannot undo one statement alone.
+        // SQLite rolls back the transaction if it cannot undo a single statement.
         while let Some(mut member) = next.take() {
             member.run_briefly(connection);
             members.push(member);
@@ -187,7 +187,7 @@ mod tests {
         Box::pin(async move { sqlite.insert(Rendered::of(&sql), true).await })
     }
 
-    /// Has all of them wait while somebody else writes, so that they are done together.
+    /// Makes all of them wait for another transaction, so that they run as one group.
     async fn together(
         sqlite: &Sqlite,
         mut writes: Vec<Pin<Box<dyn Future<Output = Written> + Send>>>,
@@ -224,7 +224,7 @@ mod tests {
     async fn one_that_takes_long_is_done_alone_and_costs_the_others_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
-        // So much that a loaded machine ends the long one in time, and none the endless one.
+        // Long enough for the long statement on a loaded machine; the endless one exceeds it.
         sqlite.set_limits(4, Duration::from_secs(3));
         let endless =
             "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)";

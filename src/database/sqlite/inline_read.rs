@@ -1,9 +1,9 @@
-//! Reading without a detour: a statement that is a moment's work is done by whoever asks, because
-//! handing it to another thread and back takes longer than that.
+//! Runs short reads on the caller's thread, because a handover to another thread and back takes longer than
+//! they do.
 //!
-//! What a moment's work is shows when it is tried. A statement that turns out to take longer is broken
-//! off and done by the workers (`blocking_pool.rs`), from then on at once, for a while. How long it takes
-//! there is remembered too: those that keep a core busy take turns (`mod.rs`).
+//! Whether a statement is short shows when it is tried. A statement that takes longer is interrupted and run
+//! on the blocking pool (`blocking_pool.rs`), and goes there at once for a while. Its CPU time there is
+//! recorded too: statements that keep a core busy need a permit of their own (`mod.rs`).
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,62 +15,62 @@ use super::connection;
 use super::progress_handler::{self, MOMENT};
 use crate::database::{Rendered, Row};
 
-/// So many times in a row it has to take longer: once, the processor may have been somebody else's.
+/// A statement is long after so many long runs in a row; a single one may have been preempted.
 const TIMES: u64 = 3;
-/// It takes longer, but as often in a row again a worker was soon done with it.
+/// A statement is long but not expensive after as many more cheap runs in a row on the blocking pool.
 const MODERATE: u64 = TIMES + TIMES;
-/// A statement that takes more of the processor keeps a core busy. Meanwhile somebody else's writing
-/// waits for its part of the disk: what serves that in the kernel waits for a core too.
+/// The CPU time from which a statement counts as expensive. Meanwhile somebody else's commit, which needs the
+/// kernel, waits for a core too.
 const BUSY: Duration = Duration::from_millis(20);
-/// For how many seconds a statement that took longer is not tried again.
+/// For how many seconds a long statement is not tried on the caller's thread.
 const REMEMBERED: u64 = 30;
-/// Statements that are remembered, of each database.
+/// The number of statements remembered for each database.
 const STATEMENTS: usize = 16;
-/// What is remembered of a statement: its hash, how often in a row it took longer (and a worker was
-/// soon done with it), and until when.
+/// An entry: the statement's hash, the number of long runs in a row (and of cheap ones on the blocking pool),
+/// and until when it counts.
 const HASH: u64 = 0xffff_fff0_0000_0000;
 const TIME: u64 = 0x0000_0001_0000_0000;
 const COUNT: u64 = 0x0000_000f_0000_0000;
 const UNTIL: u64 = 0x0000_0000_ffff_ffff;
 
-/// Which statements of a database take longer than a moment.
+/// Remembers which statements of a database are long.
 #[derive(Debug, Default)]
 pub(super) struct InlineReads {
     long: [AtomicU64; STATEMENTS],
 }
 
 impl InlineReads {
-    /// Whether this is a statement that comes again and again, and nobody knows that it takes longer.
+    /// Whether the statement recurs and is not known to be long.
     pub(super) fn is_brief(&self, statement: &Rendered) -> bool {
         let (times, until) = self.known(statement);
         statement.repeated && !(times >= TIMES && until >= seconds())
     }
 
-    /// Whether a worker is busy with it for long, as far as is known.
+    /// Whether the statement is known to be long, and not known to be cheap.
     pub(super) fn is_heavy(&self, statement: &Rendered) -> bool {
         statement.repeated && (TIMES..MODERATE).contains(&self.known(statement).0)
     }
 
-    /// Remembers how much of the processor a worker took for a statement that takes longer than a
-    /// moment; `done` unless it failed or was broken off.
+    /// Records the CPU time of a long statement on the blocking pool; `done` unless it failed or was
+    /// interrupted.
     pub(super) fn took(&self, statement: &Rendered, took: Duration, done: bool) {
         let (times, until) = self.known(statement);
         if took >= BUSY {
-            // With other values it may be brief again.
+            // With other values it may be short again.
             self.set(statement, (times + 1).min(TIMES), until.max(seconds() + REMEMBERED));
         } else if done && (TIMES..MODERATE).contains(&times) {
             self.set(statement, times + 1, until);
         }
     }
 
-    /// Reads all rows; `None` when that takes longer.
+    /// Reads all rows; `None` if that takes too long.
     pub(super) fn read(
         &self,
         connection: &Connection,
         statement: &Rendered,
     ) -> Option<rusqlite::Result<Vec<Row>>> {
         let _running = progress_handler::begin_briefly();
-        // Once for each connection, and no measure of what comes again and again.
+        // Preparing happens once for each connection, and does not count.
         let mut prepared = match connection.prepare_cached(&statement.sql) {
             Ok(prepared) => prepared,
             Err(failed) => return (!is_over(&failed)).then_some(Err(failed)),
@@ -78,7 +78,7 @@ impl InlineReads {
         let begun = Instant::now();
         let read = connection::all(&mut prepared, statement);
         let over = read.as_ref().err().is_some_and(is_over);
-        // Also where SQLite did not ask: it counts a table and waits for the disk without that.
+        // Also if the progress handler did not run, as for some counts and for waits on the disk.
         self.remember(statement, over || begun.elapsed() > 2 * MOMENT);
         (!over).then_some(read)
     }
@@ -92,7 +92,7 @@ impl InlineReads {
         }
     }
 
-    /// How often in a row a statement took longer, and until when that counts.
+    /// The number of long runs in a row, and until when it counts.
     fn known(&self, statement: &Rendered) -> (u64, u64) {
         let (place, hash) = self.place(statement);
         let known = place.load(Ordering::Relaxed);
@@ -111,14 +111,13 @@ impl InlineReads {
     }
 }
 
-/// Whether it failed because it may not take longer.
+/// Whether the statement was interrupted or met a lock.
 fn is_over(failed: &rusqlite::Error) -> bool {
     let code = failed.sqlite_error_code();
     matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
 }
 
-/// How much of the processor this thread has had: not the time in which it waited for a core, for the
-/// disk or for a lock.
+/// The CPU time of this thread, without its waits for a core, the disk or a lock.
 pub(super) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -1,16 +1,16 @@
-//! No key is generated twice. Servers count up outside of transactions: what a failed or undone
-//! insertion was given is used up. SQLite counts in a table of its own (`sqlite_sequence`), which it
-//! undoes with everything else; here the counts are raised again.
+//! Keeps generated keys from being used twice. Servers generate keys outside of transactions, so that those
+//! of failed or rolled back insertions are used up. SQLite keeps its sequences in a table (`sqlite_sequence`)
+//! and rolls them back with everything else; this file moves them forward again.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
 use super::error;
 use crate::database::Rendered;
 
-/// The last number that each table was given, by the table's name.
+/// The last key that was generated for each table, by the table's name.
 pub(super) type Counts = Vec<(String, i64)>;
 
-/// The counts of all tables; none before the first table that counts.
+/// Reads the sequences of all tables; empty before the first table that has one.
 pub(super) fn counts(connection: &Connection) -> Counts {
     let read = || {
         let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
@@ -19,7 +19,7 @@ pub(super) fn counts(connection: &Connection) -> Counts {
     read().unwrap_or_default()
 }
 
-/// After something was undone: no table counts from less than it did before.
+/// After a rollback, moves every sequence to at least its value before.
 pub(super) fn keep(connection: &Connection, before: &Counts) {
     if before.is_empty() {
         return;
@@ -38,13 +38,13 @@ fn raise(connection: &Connection, table: &str, count: i64) -> rusqlite::Result<(
     if connection.prepare_cached(sql)?.execute(params![table, count])? > 0 {
         return Ok(());
     }
-    // It was never given one that lasted. Where the table was undone as well, there is nothing.
+    // No committed row had a generated key. If the table was rolled back as well, there is nothing to do.
     let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT name, ?2 FROM sqlite_master \
                WHERE type = 'table' AND name = ?1";
     connection.prepare_cached(sql)?.execute(params![table, count]).map(drop)
 }
 
-/// After an insertion failed: uses up a number for each of its rows.
+/// After a failed insertion, uses up a key for each of its rows.
 pub(super) fn use_up(connection: &Connection, statement: &Rendered) {
     let Some(insertion) = Insertion::read(&statement.sql) else { return };
     let rows = match insertion.columns.len() {
@@ -57,8 +57,8 @@ pub(super) fn use_up(connection: &Connection, statement: &Rendered) {
     }
 }
 
-/// What SQLite means by a disk that is full, where the largest key of a table is used and the next one
-/// was to be made.
+/// Translates an error: SQLite reports a full disk when a table's largest key is in use and the next one is
+/// to be generated.
 pub(super) fn without_key_left(
     connection: &Connection,
     statement: &Rendered,
@@ -76,7 +76,7 @@ pub(super) fn without_key_left(
     }
 }
 
-/// Where an insertion's rows go.
+/// The target of an insertion.
 #[derive(Debug, PartialEq, Eq)]
 struct Insertion {
     table: String,
@@ -84,7 +84,7 @@ struct Insertion {
 }
 
 impl Insertion {
-    /// From how the query builder begins: `INSERT INTO "table" ("column", "column")`.
+    /// Parses the beginning of the query builder's text: `INSERT INTO "table" ("column", "column")`.
     fn read(sql: &str) -> Option<Self> {
         let (table, mut rest) = identifier(sql.strip_prefix("INSERT INTO ")?)?;
         let mut columns = Vec::new();
@@ -114,7 +114,7 @@ impl Insertion {
     }
 }
 
-/// The quoted identifier that a text begins with, and what comes after it.
+/// Parses a quoted identifier; returns it and the text after it.
 fn identifier(text: &str) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut rest = text.strip_prefix('"')?;

@@ -1,12 +1,11 @@
 //! SQLite: one file, one connection that writes and a few that read.
 //!
-//! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Whose
-//! turn it is, is settled among the async callers by semaphores, so that no thread ever waits for
-//! a lock. Whoever has the turn to read does what is a moment's work itself (`inline_read.rs`); what
-//! keeps a core busy has turns of its own besides, fewer than there are cores. Whoever has the turn
-//! to write has all statements done that wait for it, with one wait for the disk (`group_commit.rs`).
-//! Connections are opened when they are needed, parked between statements (`pool.rs`) and closed
-//! when idle, so that an application nobody uses costs no connection at all.
+//! SQLite lets one connection write at a time and, in WAL mode, any number read beside it. Semaphores settle
+//! the order among the async callers, so that no thread ever waits for a lock. A caller with a read permit
+//! runs a short statement itself (`inline_read.rs`); statements that keep a core busy need another permit
+//! besides, of which there are fewer than cores. A caller with the write permit runs all waiting statements
+//! with a single wait for the disk (`group_commit.rs`). Connections are opened on demand, kept idle between
+//! statements (`pool.rs`) and closed after a while, so that an unused application costs no connection.
 
 mod cancel;
 mod connection;
@@ -37,7 +36,7 @@ use pool::{Lease, Pool};
 
 pub(super) use transaction::Transaction;
 
-/// Connections of one database that read at the same time, until somebody says another number.
+/// The default limit on a database's concurrent readers.
 const READERS: u32 = 4;
 
 /// An open SQLite database.
@@ -49,18 +48,18 @@ pub(super) struct Sqlite {
 #[derive(Debug)]
 struct Shared {
     pool: Arc<Pool>,
-    /// One place: the turn to write.
+    /// One permit: that to write.
     write_turn: Arc<ResizableSemaphore>,
-    /// A place for each connection that reads.
+    /// A permit for each connection that reads.
     read_turns: Arc<ResizableSemaphore>,
-    /// A place for each of those that may keep a core busy.
+    /// A permit for each statement that may keep a core busy.
     heavy_turns: Arc<ResizableSemaphore>,
-    /// Statements that wait for the turn to write.
+    /// The statements that wait for the write permit.
     group_commit: GroupCommit,
     inline_read: InlineReads,
 }
 
-/// The question for all tables but SQLite's own.
+/// Selects the names of all tables but SQLite's own.
 pub(super) fn table_names() -> Rendered {
     Query::select()
         .column("name")
@@ -72,7 +71,7 @@ pub(super) fn table_names() -> Rendered {
         .render(Engine::Sqlite)
 }
 
-/// The question whether a table exists: upper and lower case are the same to it.
+/// Selects the table of this name, ignoring case.
 pub(super) fn table_named(name: &str) -> Rendered {
     Query::select()
         .column("name")
@@ -83,7 +82,7 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .render(Engine::Sqlite)
 }
 
-/// The question whether a table has an index.
+/// Selects a table's index of this name.
 pub(super) fn index_named(table: &str, name: &str) -> Rendered {
     Query::select()
         .column("name")
@@ -95,7 +94,7 @@ pub(super) fn index_named(table: &str, name: &str) -> Rendered {
         .render(Engine::Sqlite)
 }
 
-/// The question for the columns of a table.
+/// Selects the names of a table's columns.
 pub(super) fn columns_of(table: &str) -> Rendered {
     Query::select()
         .column("name")
@@ -112,14 +111,14 @@ impl Sqlite {
         match Self::open_at(path.clone(), Role::Writer).await {
             Ok(sqlite) => Ok(sqlite),
             Err(error) => {
-                // The file is ours and empty: nobody else could have made one in between.
+                // The file is ours and empty: nobody else could have created one in between.
                 on_worker(&path, connection::remove_files).await.ok();
                 Err(error)
             }
         }
     }
 
-    /// As [`Self::create`]; the file has a second name, by which it is known as its owner's.
+    /// Creates a database as [`Self::create`] does; a second hard link to its file names the owner.
     pub(super) async fn create_owned(path: &Path, owner: &str) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
         let mark = marked(&path, owner);
@@ -131,14 +130,14 @@ impl Sqlite {
         opened
     }
 
-    /// Takes the second name away from what [`Self::create_owned`] made.
+    /// Removes the second link of a file from [`Self::create_owned`].
     pub(super) async fn settle_owned(path: &Path, owner: &str) -> Result<(), DatabaseError> {
         let path = absolute(path)?;
         let mark = marked(&path, owner);
         on_worker(&path, move |_| connection::remove_files(&mark)).await.map(drop)
     }
 
-    /// Removes what [`Self::create_owned`] made for this owner, as far as it came.
+    /// Removes what [`Self::create_owned`] created for this owner, even if it was interrupted.
     pub(super) async fn remove_owned(path: &Path, owner: &str) -> Result<Vec<String>, DatabaseError> {
         let path = absolute(path)?;
         let mark = marked(&path, owner);
@@ -146,7 +145,7 @@ impl Sqlite {
     }
 
     pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
-        // One that reads is enough to see what it is: most applications that start are only read.
+        // A reader is enough to recognize the file: most applications that start are only read.
         Self::open_at(absolute(path)?, Role::Reader).await
     }
 
@@ -161,7 +160,7 @@ impl Sqlite {
                 inline_read: InlineReads::default(),
             }),
         };
-        // The first connection shows whether this is a database at all.
+        // The first connection shows whether the file is a database at all.
         let turn = sqlite.turn(first).await?;
         sqlite.run(turn, first, None, |connection| connection::check(connection)).await?;
         Ok(sqlite)
@@ -185,10 +184,10 @@ impl Sqlite {
         self.query_in_turn(heavy, statement).await
     }
 
-    /// Waits for a turn of those statements that keep a core busy, where this is one.
+    /// Waits for a permit to keep a core busy, if the statement needs one.
     async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Permit>, DatabaseError> {
         let inline_read = &self.shared.inline_read;
-        // Without a turn to read, which what is brief has more use for meanwhile.
+        // Before the read permit, which short statements can use meanwhile.
         match !inline_read.is_brief(statement) && inline_read.is_heavy(statement) {
             true => self.turn_of(&self.shared.heavy_turns).await.map(Some),
             false => Ok(None),
@@ -205,11 +204,11 @@ impl Sqlite {
         if inline_read.is_brief(&statement) {
             if let Some(rows) = self.query_in_place(&statement).await {
                 drop(turn);
-                // So much work was done without waiting for anything that others may be waiting for it.
+                // Yields, after so much work without waiting for anything.
                 tokio::task::coop::consume_budget().await;
                 return rows;
             }
-            // It may be heavy, or the processor was somebody else's.
+            // It may be expensive, or this thread was preempted.
             heavy = heavy.or_else(|| heavy_turns.try_take().ok());
             if heavy.is_none() && inline_read.is_heavy(&statement) {
                 drop(turn);
@@ -220,7 +219,7 @@ impl Sqlite {
         let time = self.time_for(&statement);
         let shared = Arc::clone(&self.shared);
         let read = move |connection: &mut Connection| {
-            // Until it is done, also when nobody waits for it any more.
+            // Held until the statement ends, even if nobody waits for it any more.
             let _heavy = heavy;
             let before = inline_read::processor_time();
             let read = connection::query(connection, &statement);
@@ -231,13 +230,13 @@ impl Sqlite {
         self.run(turn, Role::Reader, time, read).await
     }
 
-    /// Reads the number that a statement counts. What is known is not counted again.
+    /// Reads the number that a statement counts, from the cache if that is up to date.
     pub(super) async fn count(&self, statement: Rendered) -> Result<u64, DatabaseError> {
         if let Some(count) = self.known_count(&statement).await? {
             return Ok(count);
         }
         let heavy = self.heavy_turn(&statement).await?;
-        // While this one waited, another one may have counted the same.
+        // Another caller may have counted the same meanwhile.
         if heavy.is_some()
             && let Some(count) = self.known_count(&statement).await?
         {
@@ -250,7 +249,7 @@ impl Sqlite {
         Ok(count)
     }
 
-    /// What a statement counts, where that is known and nobody has committed anything since.
+    /// Returns a cached count if nobody has committed anything since.
     async fn known_count(&self, statement: &Rendered) -> Result<Option<u64>, DatabaseError> {
         let pool = &self.shared.pool;
         if !pool.counts().has(statement) {
@@ -268,8 +267,7 @@ impl Sqlite {
         Ok(known)
     }
 
-    /// Reads without another thread; `None` when that takes longer than a moment. The caller has the
-    /// turn for it.
+    /// Reads on the caller's thread; `None` if that takes too long. The caller has the read permit.
     async fn query_in_place(&self, statement: &Rendered) -> Option<Result<Vec<Row>, DatabaseError>> {
         let shared = &self.shared;
         let mut lease = match Lease::take_parked(&shared.pool, Role::Reader) {
@@ -287,7 +285,7 @@ impl Sqlite {
         Some(read.map_err(|failed| error::describe(self.path(), failed)))
     }
 
-    /// On a thread of its own: whoever reads slowly must not hold up those that share the workers.
+    /// Reads on a thread of its own: a slow reader must not occupy a thread of the blocking pool.
     pub(super) fn stream(&self, statement: Rendered) -> Rows {
         let (sender, rows) = Rows::channel();
         let sqlite = self.clone();
@@ -300,7 +298,7 @@ impl Sqlite {
             let (job, _waiting) = cancel::work(None);
             let rows = sender.clone();
             let reading = tokio::task::spawn_blocking(move || {
-                // Declared before the lease, so that it is given back after it.
+                // Declared before the lease, so that it is dropped after it.
                 let _turn = turn;
                 let read = Lease::take(&pool, Role::Reader).and_then(|mut lease| {
                     let pass_on = |row| rows.blocking_send(Ok(row)).is_ok();
@@ -315,21 +313,21 @@ impl Sqlite {
             });
             tokio::select! {
                 _ = reading => {}
-                // Given up, maybe before the first row was found.
+                // The reader is gone, maybe before the first row was found.
                 () = sender.closed() => {}
             }
         });
         rows
     }
 
-    /// Read to the last row, which is when SQLite has committed it.
+    /// Updates rows and reads them to the last, which is when SQLite has committed.
     pub(super) async fn change(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.write(statement, connection::query).await
     }
 
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
         if !statement.repeated {
-            // A change of the schema stands alone.
+            // DDL is not grouped with other statements.
             let turn = self.turn(Role::Writer).await?;
             let work = move |connection: &mut Connection| connection::execute(connection, &statement);
             return self.run(turn, Role::Writer, None, work).await;
@@ -352,7 +350,7 @@ impl Sqlite {
         self.write(statement, connection::insert_many).await
     }
 
-    /// Has a statement that writes done, with those that wait beside it.
+    /// Runs a statement that writes, in one commit with others that wait.
     async fn write<T: Send + 'static>(
         &self,
         statement: Rendered,
@@ -362,7 +360,7 @@ impl Sqlite {
         let (job, _waiting) = cancel::work(self.time_for(&statement));
         let mut told = shared.group_commit.add(job, move |connection| work(connection, &statement));
         let told = loop {
-            // Whoever has the turn does what waits, this statement or those before it.
+            // Whoever gets the permit runs the waiting statements: this one, or those before it.
             let turn = tokio::select! {
                 biased;
                 told = &mut told => break told,
@@ -391,9 +389,9 @@ impl Sqlite {
     pub(super) async fn close(&self) {
         let pool = &self.shared.pool;
         pool.close();
-        // Having every turn means that nobody works with a connection any more.
+        // With every permit taken back, nobody uses a connection any more.
         let Shared { heavy_turns, write_turn, read_turns, .. } = &*self.shared;
-        // Who has the first waits for one of the last.
+        // In this order: holders of the first kind wait for the last.
         for turns in [heavy_turns, write_turn, read_turns] {
             turns.close().await;
             turns.refuse();
@@ -401,13 +399,13 @@ impl Sqlite {
         self.rest().await;
     }
 
-    /// Closes the connections that nobody uses.
+    /// Closes the idle connections.
     pub(super) async fn rest(&self) {
         let pool = Arc::clone(&self.shared.pool);
         blocking_pool::run(Owner::NOBODY, move || pool.clear()).await;
     }
 
-    /// How many connections read at a time, and how long a statement may take; from now on.
+    /// Sets the limit on concurrent readers and the statement timeout, from now on.
     pub(super) fn set_limits(&self, readers: u32, statement_time: Duration) {
         self.shared.read_turns.resize(std::cmp::max(readers, 1));
         self.shared.heavy_turns.resize(heavy(readers));
@@ -432,8 +430,8 @@ impl Sqlite {
         Ok(turn)
     }
 
-    /// Has `work` done with a connection, in a turn. When the caller goes away, it is interrupted,
-    /// which undoes it; the turn is kept until then.
+    /// Runs `work` on a connection. If the caller is dropped, it is interrupted, which rolls it back; the
+    /// permit is held until then.
     async fn run<T: Send + 'static>(
         &self,
         turn: Permit,
@@ -444,7 +442,7 @@ impl Sqlite {
         let pool = Arc::clone(&self.shared.pool);
         let (job, _waiting) = cancel::work(time);
         blocking_pool::run(self.shared.pool.owner(), move || {
-            // Declared before the lease, so that it is given back after it.
+            // Declared before the lease, so that it is dropped after it.
             let _turn = turn;
             let mut lease = Lease::take(&pool, role)?;
             let done = job.run(lease.connection(), work).ok_or_else(|| pool.closed())?;
@@ -455,21 +453,21 @@ impl Sqlite {
     }
 }
 
-/// Of so many connections that read, those that may keep a core busy: one core is left to others, and
-/// one connection to what is brief.
+/// How many of the readers may keep a core busy: one core is left to others, and one connection to short
+/// statements.
 fn heavy(readers: u32) -> u32 {
     let cores = u32::try_from(blocking_pool::cores()).unwrap_or(u32::MAX);
     std::cmp::max(std::cmp::min(cores, readers).saturating_sub(1), 1)
 }
 
-/// SQLite is given absolute paths only: a relative one could be read as a URI (`file:...`).
+/// SQLite gets absolute paths only: it could parse a relative one as a URI (`file:...`).
 fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
     std::path::absolute(path).map_err(|reason| {
         DatabaseError::Unreachable(format!("cannot use {} as a database: {reason}", path.display()))
     })
 }
 
-/// The second name of a file that was made for an owner.
+/// The second link of a file that was created for an owner.
 fn marked(path: &Path, owner: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".nbapps-{owner}"));

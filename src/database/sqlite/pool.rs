@@ -1,4 +1,4 @@
-//! Where connections wait between statements, and are closed when they have waited too long.
+//! The connection pool of a database: keeps connections between statements and closes idle ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,50 +16,50 @@ use crate::database::blocking_pool::{self, Owner};
 use crate::database::descriptors::{self, Share};
 use crate::database::{DatabaseError, Rendered};
 
-/// A connection that was not used for this long is closed, and its memory given back.
+/// The idle timeout, after which a connection is closed to free its memory.
 const IDLE: Duration = Duration::from_secs(20);
 /// How often idle connections are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// How long descriptors are waited for where all are in use, and how often they are looked for.
+/// How long to wait for descriptors when all are in use, and how often to retry.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Bytes that have a page of the allocator to themselves.
+/// An allocation of this size, in bytes, gets an allocator page of its own.
 const PAGE: usize = 1024 * 1024;
 
-/// The connections of one database that nobody uses now.
+/// The connections of one database.
 #[derive(Debug)]
 pub(super) struct Pool {
     path: PathBuf,
     places: Mutex<Places>,
-    /// Whose the work with its connections is.
+    /// The owner of jobs on these connections.
     owner: Owner,
-    /// How long a statement may take, in milliseconds; 0 for as long as it does.
+    /// The statement timeout in milliseconds; 0 for none.
     statement_ms: AtomicU64,
-    /// What was counted; nothing while no connection is parked for long.
+    /// The cached counts; cleared once no reader is idle any more.
     counts: Counts,
-    /// Which file it was when the first connection was opened.
+    /// The file's identity when the first connection was opened.
     identity: OnceLock<Identity>,
     log: Arc<Mutex<Log>>,
 }
 
-/// The write-ahead log that all connections have open. It is made for the first of them, and goes with the
-/// last; in between, its name must stay its own.
+/// The write-ahead log, shared by all connections. SQLite creates it for the first of them and removes it
+/// with the last; in between, its name must keep referring to the same file.
 #[derive(Debug, Default)]
 struct Log {
-    /// Connections that are open. They are closed under this lock, so that the log is there while there
+    /// The number of open connections. They are closed under this lock, so that the log exists while there
     /// are any.
     connections: usize,
-    /// The log and its index; `None` until the connection that writes has opened it, or where the file
-    /// system allows none.
+    /// The log and its index; `None` until the writer has opened them, or if the file system supports no
+    /// write-ahead log.
     files: Option<[Identity; 2]>,
 }
 
 /// An open connection, with its descriptors.
 #[derive(Debug)]
 struct Held {
-    /// `None` only while this is dropped.
+    /// `None` only during drop.
     connection: Option<Connection>,
     _share: Share,
     log: Arc<Mutex<Log>>,
@@ -83,7 +83,7 @@ struct Places {
     /// Whether the sweeper knows of this database.
     watched: bool,
     closed: bool,
-    /// The file that was removed or replaced by another: what would be written is lost.
+    /// The file that was removed or replaced: what is written to it would be lost.
     lost: Option<PathBuf>,
 }
 
@@ -94,11 +94,11 @@ struct Parked {
     seen: Option<Seen>,
 }
 
-/// What a connection saw when it looked for changes.
+/// The state of the database when a connection last looked for changes.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     version: i64,
-    /// The count that was next when it last found a change: what was counted since is up to date.
+    /// The next ticket when the connection last found a change: later counts are up to date.
     since: Ticket,
 }
 
@@ -127,7 +127,7 @@ impl Pool {
         self.statement_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long this statement may take. A change of the schema takes the time that it needs.
+    /// The timeout of this statement. DDL has none.
     pub(super) fn time_for(&self, statement: &Rendered) -> Option<Duration> {
         let time = self.statement_ms.load(Ordering::Relaxed);
         (statement.repeated && time > 0).then(|| Duration::from_millis(time))
@@ -137,12 +137,12 @@ impl Pool {
         &self.path
     }
 
-    /// From now on nothing is parked, and nobody is given a turn.
+    /// Closes the pool: no connection is kept and none is leased from now on.
     pub(super) fn close(&self) {
         self.places.lock().closed = true;
     }
 
-    /// Fails when nobody may work with its connections any more.
+    /// Fails if the pool is closed or the file was lost.
     pub(super) fn check_open(&self) -> Result<(), DatabaseError> {
         let places = self.places.lock();
         match &places.lost {
@@ -152,12 +152,12 @@ impl Pool {
         }
     }
 
-    /// Looks whether the file is still the one that was opened, and remembers when it is not: whoever
-    /// has the old one open writes into what nobody will find again.
+    /// Checks that the path still refers to the file that was opened, and remembers if not: connections would
+    /// write to a file that nobody can find again.
     fn check_file(&self) -> Result<(), DatabaseError> {
         let now = connection::identity(&self.path);
         let Some(known) = self.identity.get() else {
-            // Of two that open the first connection, both see the same file.
+            // Concurrent first connections see the same file.
             return now.map(|now| {
                 let _ = self.identity.set(now);
             });
@@ -165,12 +165,12 @@ impl Pool {
         match now {
             Ok(now) if now == *known => self.check_log(),
             Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(self.path.clone())),
-            // A directory that cannot be searched for a while: the file may be there.
+            // The directory cannot be searched for a while; the file may still exist.
             Err(_) => Ok(()),
         }
     }
 
-    /// The same for the log: what is in one without a name is gone with the last who has it open.
+    /// Checks the log likewise: an unlinked log vanishes with the last connection that has it open.
     fn check_log(&self) -> Result<(), DatabaseError> {
         let log = self.log.lock();
         let Some([known, _]) = log.files else { return Ok(()) };
@@ -186,7 +186,7 @@ impl Pool {
         }
     }
 
-    /// Looks at the log's index, too, which nothing that was written depends on.
+    /// Checks the log's index likewise; no written data depends on it.
     fn check_index(&self) -> Result<(), DatabaseError> {
         let log = self.log.lock();
         let Some([_, known]) = log.files else { return Ok(()) };
@@ -199,7 +199,7 @@ impl Pool {
         error
     }
 
-    /// Counts a connection that was opened; that of the writer has opened the log.
+    /// Registers a new connection. The writer's has opened the log.
     fn hold(&self, connection: Connection, share: Share, role: Role) -> Held {
         let mut log = self.log.lock();
         log.connections += 1;
@@ -214,7 +214,7 @@ impl Pool {
         DatabaseError::Closed(self.path.display().to_string())
     }
 
-    /// Closes what is parked.
+    /// Closes the idle connections.
     pub(super) fn clear(&self) {
         drop(self.empty());
     }
@@ -244,8 +244,7 @@ impl Pool {
         }
     }
 
-    /// When the connection that is parked for longest was parked; `None` where none may be closed for
-    /// the sake of others.
+    /// Since when the longest idle connection is idle; `None` if none may be evicted.
     fn longest_unused(&self) -> Option<Instant> {
         if descriptors::is_reserved(&self.path) {
             return None;
@@ -254,12 +253,13 @@ impl Pool {
         places.writer.iter().chain(&places.readers).map(|parked| parked.since).min()
     }
 
-    /// Closes connections that were parked before `limit`; whether others are still parked.
+    /// Closes connections that have been idle since `limit` or earlier. Returns whether others are still
+    /// idle.
     fn sweep(&self, limit: Instant) -> bool {
         let mut old = Vec::new();
         let mut places = self.places.lock();
         old.extend(places.writer.take_if(|parked| parked.since <= limit));
-        // The one used last is at the end, and is used first: those at the front are superfluous.
+        // Readers are reused from the end, so that those at the front are superfluous.
         let fresh = places.readers.partition_point(|parked| parked.since <= limit);
         old.extend(places.readers.drain(..fresh));
         places.readers.shrink_to_fit();
@@ -277,7 +277,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let connections = self.empty();
-        // The last connection of a database writes its log back when it is closed.
+        // Closing the last connection of a database checkpoints its log.
         if connections.0.is_some() || !connections.1.is_empty() {
             blocking_pool::submit(Owner::NOBODY, move || drop(connections));
         }
@@ -291,21 +291,21 @@ fn lost(file: &Path) -> DatabaseError {
     ))
 }
 
-/// A connection in use; it is parked again when this is dropped.
+/// A connection in use; it goes back to the pool on drop.
 #[derive(Debug)]
 pub(super) struct Lease {
     pool: Arc<Pool>,
     role: Role,
-    /// `None` only while this is dropped.
+    /// `None` only during drop.
     connection: Option<Held>,
     seen: Option<Seen>,
 }
 
 impl Lease {
-    /// Takes the connection that was parked last, or opens one. The caller has the turn for it.
+    /// Leases the most recently used connection, or opens one. The caller has the permit for it.
     pub(super) fn take(pool: &Arc<Pool>, role: Role) -> Result<Self, DatabaseError> {
         let parked = Self::take_parked(pool, role);
-        // Beside a write, and opening a connection, it costs nothing to look.
+        // Beside a write or the opening of a connection, the check costs nothing.
         if parked.is_none() || role == Role::Writer {
             pool.check_file()?;
         }
@@ -319,7 +319,7 @@ impl Lease {
         }
     }
 
-    /// Takes the connection that was parked last, if there is one.
+    /// Leases the most recently used idle connection, if there is one.
     pub(super) fn take_parked(pool: &Arc<Pool>, role: Role) -> Option<Self> {
         let mut places = pool.places.lock();
         let parked = match role {
@@ -334,13 +334,13 @@ impl Lease {
         Self { pool: Arc::clone(pool), role, connection: Some(connection), seen }
     }
 
-    /// Looks whether anybody has committed something, and gives the first ticket of those counts that
-    /// are up to date; `None` where SQLite cannot say it at once.
+    /// Asks SQLite whether anybody has committed. Returns the first ticket of the counts that are up to date;
+    /// `None` if SQLite cannot tell at once.
     pub(super) fn look_for_changes(&mut self) -> Option<Ticket> {
         let version = connection::data_version(self.connection());
         let unchanged = self.seen.filter(|seen| Some(seen.version) == version);
-        // One that looks for the first time does not know what it has missed. The ticket is that of
-        // after the look.
+        // On its first look, a connection does not know what it has missed. The ticket is that of after the
+        // look.
         self.seen =
             unchanged.or_else(|| version.map(|version| Seen { version, since: self.pool.counts.next() }));
         self.seen.map(|seen| seen.since)
@@ -361,8 +361,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(held) = self.connection.take() else { return };
-        // What was begun and not committed is undone. A connection that cannot even do that, or
-        // whose user panicked, is not used again.
+        // Rolls back what was not committed. A connection that fails at that, or whose user panicked, is not
+        // reused.
         let is_clean =
             |connection: &Connection| connection.is_autocommit() || connection::roll_back(connection);
         if held.connection.as_ref().is_some_and(is_clean) && !std::thread::panicking() {
@@ -371,7 +371,7 @@ impl Drop for Lease {
     }
 }
 
-/// Looks for idle connections of all databases, on one thread that sleeps while there are none.
+/// Closes idle connections of all databases, on one thread that sleeps while there are none.
 struct Sweeper {
     watched: Mutex<Vec<Weak<Pool>>>,
     arrived: Condvar,
@@ -387,9 +387,8 @@ static SWEEPER: LazyLock<&'static Sweeper> = LazyLock::new(|| {
     sweeper
 });
 
-/// Has the allocator give memory back to the system that was freed in the sweep before. mimalloc does
-/// that a second later at the earliest, and then when a page of its own is freed next: where nobody
-/// works, that is never.
+/// Makes the allocator return the memory that the last sweep freed. mimalloc does so at the earliest a second
+/// after, when another page of its own is freed: without activity, never.
 fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE)));
 }
@@ -400,9 +399,8 @@ impl Sweeper {
         self.arrived.notify_one();
     }
 
-    /// Descriptors for a connection to this file. Where none are left, connections are closed that
-    /// nobody uses, of whichever database, the longest unused first; where all are in use, one is
-    /// waited for.
+    /// Takes the descriptors for a connection to this file. If none are left, evicts idle connections of any
+    /// database, the longest idle first; if all are in use, waits for one.
     fn share(&self, path: &Path) -> Result<Share, DatabaseError> {
         let begun = Instant::now();
         loop {
@@ -419,7 +417,7 @@ impl Sweeper {
         }
     }
 
-    /// Closes the connections of the database that nobody has used for longest; whether there is one.
+    /// Closes the connections of the database that has been idle the longest. Returns whether there was one.
     fn close_longest_unused(&self) -> bool {
         let watched: Vec<_> = self.watched.lock().iter().filter_map(Weak::upgrade).collect();
         let unused = watched.iter().filter_map(|pool| Some((pool.longest_unused()?, pool)));
@@ -432,7 +430,7 @@ impl Sweeper {
         let mut freed = false;
         loop {
             let mut watched = self.watched.lock();
-            // Once more after the last of them: see `give_back`.
+            // One more round after the last of them: see `give_back`.
             if watched.is_empty() && !freed {
                 self.arrived.wait(&mut watched);
             }
@@ -441,7 +439,7 @@ impl Sweeper {
             give_back();
             let mut all = std::mem::take(&mut *self.watched.lock());
             let before = all.len();
-            // Who only reads does not look; nobody needs to be told: the next one who asks is.
+            // Readers do not check the files. The result is remembered for the next caller.
             for pool in all.iter().filter_map(Weak::upgrade) {
                 let _ = pool.check_file().and_then(|()| pool.check_index());
             }
@@ -489,8 +487,8 @@ mod tests {
         let pool = Arc::new(Pool::new(path));
         let on = |role, sql: &str| Lease::take(&pool, role).unwrap().connection().execute_batch(sql).unwrap();
         on(Role::Writer, "CREATE TABLE t (a)");
-        // Every sweep closes all connections, the last of them writing the log back and removing
-        // it, while others are being opened.
+        // Every sweep closes all connections, the last of which checkpoints and removes the log, while others
+        // are being opened.
         std::thread::scope(|scope| {
             let work = [(Role::Writer, "INSERT INTO t VALUES (1)"), (Role::Reader, "SELECT * FROM t")];
             let working = work.map(|(role, sql)| {

@@ -1,8 +1,7 @@
-//! Looks after a statement while it runs: ends it when its time is over, and lets others have the
-//! processor meanwhile.
+//! Watches running statements: interrupts them at their timeout, and yields the core meanwhile.
 //!
-//! SQLite asks every few thousand steps whether it is to go on. Statements that are done before
-//! that, nearly all, pay for one look at the clock when they begin.
+//! SQLite calls the progress handler every few thousand steps. Nearly all statements end before that, and pay
+//! for one look at the clock when they begin.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// After how many steps SQLite asks: a fraction of a millisecond.
+/// The number of steps between two calls: a fraction of a millisecond.
 const STEPS: i32 = 2_000;
-/// A statement that takes longer is nothing for whoever has other requests to answer.
+/// The time limit of a statement on a thread that has other requests to answer.
 pub(super) const MOMENT: Duration = Duration::from_micros(500);
-/// A statement that has run for so long gives the processor up whenever it is asked, to whoever
-/// needs it: a short one that comes meanwhile does not wait for the end of a time slice.
+/// A statement that has run for this long yields the core at each call, so that short ones do not wait for
+/// the end of a time slice.
 const SHORT: Duration = Duration::from_millis(2);
-/// How long a lock of another process is waited for; within this one, none is ever waited for.
+/// The timeout for a lock of another process; within this process nobody waits for locks.
 const BUSY: Duration = Duration::from_secs(5);
-/// How often it is tried meanwhile.
+/// The interval at which the lock is retried.
 const TRY: Duration = Duration::from_millis(5);
 
 struct Run {
     began: Instant,
     limit: Option<Duration>,
-    /// Whether it may wait for another process.
+    /// Whether it may wait for another process's lock.
     waits: bool,
     /// Whether nobody waits for it any more.
     given_up: Option<Arc<AtomicBool>>,
@@ -36,17 +35,17 @@ thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
-/// The time in which a statement runs on this thread; it ends when this is dropped.
+/// Marks a statement as running on this thread, until drop.
 pub(super) struct Running(());
 
-/// A statement begins on this thread, and may take so long.
+/// Notes that a statement with this timeout begins on this thread.
 pub(super) fn begin(limit: Option<Duration>, given_up: &Arc<AtomicBool>) -> Running {
     let given_up = Some(Arc::clone(given_up));
     RUN.set(Some(Run { began: Instant::now(), limit, waits: true, given_up }));
     Running(())
 }
 
-/// The same where nothing is waited for, and that is over in a moment.
+/// Notes that a statement begins on this thread that must be short and not wait for locks.
 pub(super) fn begin_briefly() -> Running {
     RUN.set(Some(Run { began: Instant::now(), limit: Some(MOMENT), waits: false, given_up: None }));
     Running(())
@@ -58,13 +57,13 @@ impl Drop for Running {
     }
 }
 
-/// Has SQLite ask.
+/// Installs the handlers on a connection.
 pub(super) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(waits))?;
     connection.progress_handler(STEPS, Some(is_over))
 }
 
-/// Whether the statement on this thread is to end now.
+/// Whether to interrupt the statement on this thread.
 fn is_over() -> bool {
     RUN.with_borrow(|run| {
         let Some(run) = run else { return false };
@@ -77,7 +76,7 @@ fn is_over() -> bool {
     })
 }
 
-/// Whether another process's lock is to be waited for, after so many tries. Waits a little.
+/// The busy handler: whether to retry, after so many tries. Sleeps before that.
 fn waits(tries: i32) -> bool {
     let waited = TRY * u32::try_from(tries).unwrap_or(0);
     if waited >= BUSY || RUN.with_borrow(|run| run.as_ref().is_some_and(|run| !run.waits)) {

@@ -1,4 +1,4 @@
-//! A transaction: the writing connection, held from `BEGIN` to `COMMIT`.
+//! A transaction, which holds the writing connection from `BEGIN` to `COMMIT`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use super::{cancel, error};
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Permit, Rendered, Row, blocking_pool};
 
-/// A transaction. Dropped without a commit, it is rolled back on a worker.
+/// A transaction. Dropping it without a commit rolls it back on a thread of the blocking pool.
 #[derive(Debug)]
 pub(in crate::database) struct Transaction {
-    /// `None` when a statement was given up in the middle (its future was dropped): then the
-    /// worker rolls back, because nobody knows any more what was done.
+    /// `None` once the transaction has ended, or if a statement's future was dropped: the thread that runs
+    /// the statement rolls back then, because the outcome is unknown.
     held: Option<Held>,
     pool: Arc<Pool>,
     savepoints: Savepoints,
 }
 
-/// The order matters: the connection is rolled back and parked before the turn goes on.
+/// Fields drop in this order: the connection is rolled back and goes back to the pool before the permit.
 #[derive(Debug)]
 struct Held {
     lease: Lease,
@@ -124,7 +124,7 @@ impl Transaction {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
         let (job, _waiting) = cancel::work(time);
         let done = blocking_pool::run(self.pool.owner(), move || {
-            // SQLite ends a transaction by itself on some errors, a full disk for one.
+            // SQLite itself rolls back on some errors, such as a full disk.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
             }
@@ -139,7 +139,7 @@ impl Transaction {
                 self.held = Some(held);
                 Ok(done)
             }
-            // On every engine a failure ends the transaction: servers have it so.
+            // A failure ends the transaction on every engine, as it does on servers.
             Some(Err(error)) if self.savepoints.fail() => {
                 self.held = Some(held);
                 Err(error)
