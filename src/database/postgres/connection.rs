@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL, with the statements that it has prepared.
+//! A connection to PostgreSQL, with its prepared statements.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -25,21 +25,21 @@ use crate::database::server::{
 };
 use crate::database::{DatabaseError, Rendered, Row, Sessions, Value};
 
-/// How often the server is asked to stop working. A request hits what it is at just then: of what
-/// arrives a moment later, and of what is in line, it knows nothing.
+/// How often a cancellation is sent. Each affects only the statement that runs at that moment: it misses
+/// those that arrive later or are queued.
 const CANCELS: u32 = 12;
-/// How long it has for what it is at before it is asked; then twice as long each time.
+/// The pause before the first cancellation; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
-/// What the server calls the zone that moments are written in.
+/// The server's names for UTC.
 const UTC: [&str; 4] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT"];
 
 /// A connection to a database.
 pub(in crate::database) struct PostgresConnection {
     client: Client,
-    /// The other end, over TCP.
+    /// The peer's address, over TCP.
     peer: Option<SocketAddr>,
-    /// Ends with the client, when what is under way has been answered.
+    /// Ends after the client is dropped and everything in flight was answered.
     driver: Driver,
     shared: Arc<Shared>,
     sessions: Sessions,
@@ -47,13 +47,13 @@ pub(in crate::database) struct PostgresConnection {
     counts: Box<Counts>,
 }
 
-/// Columns' names, where they are known beforehand, and the rows as they come.
+/// The columns' names, if known beforehand, and a stream of rows.
 type Sent = (Option<Arc<[Box<str>]>>, RowStream);
 
 impl PostgresConnection {
-    /// Prepares a statement, unless that was done and what it binds is what the server expects: else a
-    /// column may be of another type by now, and what is written for the old one would be changed on its
-    /// way.
+    /// Prepares a statement, unless it is prepared and the bound values have the types that the server
+    /// expects. Otherwise a column's type may have changed, and values encoded for the old type could be
+    /// converted.
     async fn prepare(&self, statement: &Rendered) -> Result<Prepared, Error> {
         let changes = self.shared.changes();
         let known = {
@@ -75,7 +75,7 @@ impl PostgresConnection {
         Ok(Prepared { statement, columns })
     }
 
-    /// The same statement with a plan for what it binds, if it is worth one.
+    /// Returns the statement prepared with a plan for its values, if it qualifies.
     async fn planned(&self, statement: &Rendered) -> Result<Option<Prepared>, Error> {
         if statement.places.is_empty() {
             return Ok(None);
@@ -100,7 +100,7 @@ impl PostgresConnection {
         }
     }
 
-    /// Sends a statement; gives its columns and the rows as they come.
+    /// Sends a statement; returns its columns and a stream of rows.
     async fn send(&self, statement: &Rendered) -> Result<Sent, Error> {
         if self.sessions == Sessions::Shared {
             let values = statement.values.iter().map(|value| (Written(value), Type::UNKNOWN));
@@ -108,9 +108,9 @@ impl PostgresConnection {
         }
         match self.send_prepared(statement).await {
             Err(error) if is_outdated(&error) => {
-                // It was not run. Others on the same table are outdated too.
+                // The statement was not run. Others that use the same table are outdated, too.
                 self.shared.note_change();
-                // In a transaction the first failure has ended it, and is the one to be told.
+                // In a transaction the first failure has ended it, and is the one to report.
                 let Ok(prepared) = self.prepare(statement).await else { return Err(error) };
                 let values = statement.values.iter().map(Parameter);
                 let rows = self.client.query_raw(&prepared.statement, values).await.map_err(|_| error)?;
@@ -130,8 +130,8 @@ impl PostgresConnection {
     }
 }
 
-/// Whether a prepared statement is not what it was: a table was changed since ("cached plan must not
-/// change result type"), or somebody has closed it.
+/// Whether a prepared statement is invalid: a table has changed ("cached plan must not change result type"),
+/// or somebody has closed the statement.
 fn is_outdated(error: &Error) -> bool {
     error.as_db_error().is_some_and(|said| match *said.code() {
         SqlState::FEATURE_NOT_SUPPORTED => said.routine() == Some("RevalidateCachedQuery"),
@@ -140,13 +140,12 @@ fn is_outdated(error: &Error) -> bool {
     })
 }
 
-/// The same change of a schema, which gives up when others hold what it changes for too long. It
-/// stands before all who come later, and they would wait with it.
+/// Wraps DDL in a lock timeout: all later statements on the table queue behind DDL that waits for a lock.
 pub(super) fn within_patience(sql: &str) -> String {
     format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
 }
 
-/// A row; the names of its columns are read from the first one where they are not known.
+/// Converts a row. Reads the columns' names from it if they are not known.
 fn received(columns: &mut Option<Arc<[Box<str>]>>, row: &tokio_postgres::Row) -> Result<Row, Error> {
     let named = || row.columns().iter().map(|column| column.name().into()).collect();
     let columns = Arc::clone(columns.get_or_insert_with(named));
@@ -164,8 +163,8 @@ impl Connection for PostgresConnection {
     const CHANGES_COMMIT: bool = false;
 
     fn begin_within(wait: Duration) -> Cow<'static, str> {
-        // Whether there is a deadlock it looks only after `deadlock_timeout`, a second, which only
-        // superusers set.
+        // The server looks for deadlocks only after `deadlock_timeout`, a second, which only superusers may
+        // change.
         format!("BEGIN; SET LOCAL lock_timeout = '{}ms'", wait.as_millis().max(1)).into()
     }
 
@@ -185,7 +184,7 @@ impl Connection for PostgresConnection {
                 found
             }
         };
-        // A pooler refuses what it does not know when a connection is made, and not afterwards.
+        // As a startup parameter, a pooler could refuse it.
         if !zone.is_some_and(|zone| UTC.contains(&&*zone)) {
             client.batch_execute("SET TimeZone = 'UTC'").await?;
         }
@@ -201,7 +200,7 @@ impl Connection for PostgresConnection {
     }
 
     async fn allowance(&mut self) -> Result<Allowance, Failure> {
-        // Slots for superusers are nobody else's; a role without a limit of its own says -1.
+        // Slots for superusers do not count; -1 means a role without a limit, and does not parse.
         let question = "SELECT current_setting('max_connections')::int \
              - current_setting('superuser_reserved_connections')::int \
              - coalesce(current_setting('reserved_connections', true)::int, 0), \
@@ -212,7 +211,7 @@ impl Connection for PostgresConnection {
     }
 
     async fn is_usable(&mut self, _idle: Duration) -> bool {
-        // The driving task sees at once when the other side closes it.
+        // The driver task notices at once when the server closes the connection.
         !self.client.is_closed()
     }
 
@@ -244,7 +243,7 @@ impl Connection for PostgresConnection {
     }
 
     fn is_broken(&self, failure: &Failure) -> bool {
-        // The server says that it ends the connection before it does.
+        // The server announces that it ends the connection.
         let ends = matches!(failure, Failure::Driver(error) if error
             .as_db_error()
             .and_then(DbError::parsed_severity)
@@ -283,7 +282,7 @@ impl Connection for PostgresConnection {
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
         if !statement.repeated {
             self.client.batch_execute(&within_patience(&statement.sql)).await?;
-            // What is made was not there when anything was prepared.
+            // Newly created objects were in no prepared statement.
             if !statement.sql.starts_with("CREATE ") {
                 self.shared.note_change();
             }
@@ -296,7 +295,7 @@ impl Connection for PostgresConnection {
     }
 
     async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Failure> {
-        // The statement says `RETURNING` where something is generated.
+        // The statement has `RETURNING` if a column is generated.
         let row = self.query(statement).await?.into_iter().next();
         Ok(match row.and_then(|row| row.into_values().into_iter().next()) {
             Some(Value::Integer(made)) => Some(made),
@@ -319,7 +318,7 @@ impl Connection for PostgresConnection {
 
     async fn close(self) {
         drop(self.client);
-        // It ends when the server has been told.
+        // The driver ends once the server has been told.
         let _ = tokio::time::timeout(CONNECT_TIMEOUT, self.driver).await;
     }
 
@@ -337,7 +336,7 @@ impl Connection for PostgresConnection {
                 let _ = tokio::time::timeout(CONNECT_TIMEOUT, dial::cancel(&cancel, &at, peer)).await;
                 pause *= 2;
             }
-            // At worst the server works on in vain.
+            // At worst the server finishes the statement in vain.
             driver.abort();
         });
     }
@@ -345,7 +344,7 @@ impl Connection for PostgresConnection {
 
 impl Pipelining for PostgresConnection {
     fn is_pipelining(&self) -> bool {
-        // A pooler that shares takes the process away with the first answer.
+        // A pooler in transaction mode takes the session away after the first response.
         self.sessions == Sessions::Own
     }
 

@@ -1,51 +1,50 @@
-//! Counts that a connection knows. How many records there are is asked with every page, and PostgreSQL
-//! counts by looking at all of them; as long as nothing is committed, the answer stays.
+//! Caches counts on a connection. Every page of records asks for the total, and PostgreSQL counts by visiting
+//! all of them; the result holds as long as nobody commits.
 //!
-//! What a statement sees, its snapshot says: which transactions are at an end. Two statements with the
-//! same snapshot see the same rows. So a count is asked with the snapshot of the last one, and the
-//! server counts only where its own is another. Anybody's commit on the server makes it another.
+//! A statement's snapshot tells which transactions it sees: two statements with the same snapshot see the
+//! same rows. So a count is sent with the snapshot of the last result, and the server counts only if its
+//! current snapshot differs. Any commit on the server makes it differ.
 //!
-//! Counts are kept for each connection and dropped with it, and a snapshot is of one start of the
-//! server: after a crash, and where another server takes over, numbers of transactions are used again.
-//! Rows of foreign tables are in no snapshot.
+//! The cache belongs to a connection and is dropped with it. A snapshot includes the server's start time:
+//! after a crash or a failover, transaction numbers are used again. Foreign tables are in no snapshot.
 
 use sea_query::Value as Bound;
 
 use crate::database::statement_cache::StatementCache;
 use crate::database::{Rendered, Row, Value};
 
-/// The question for [`Counts::learn`]: the server's version, and how it stores tables.
+/// The query for [`Counts::learn`]: the server's version, and its table access method.
 pub(super) const VERSION_QUESTION: &str =
     "SELECT version(), current_setting('default_table_access_method', true)";
-/// Since this version of the server, snapshots can be compared.
+/// The first version with comparable snapshots.
 const FIRST_VERSION: u32 = 13;
-/// How tables are stored whose rows belong to transactions of the server.
+/// The access method whose rows are subject to snapshots.
 const ACCESS_METHOD: &str = "heap";
-/// A longer snapshot is not kept: where so many write, the next one is another.
+/// The limit on a snapshot's length. With so many concurrent writers, the next one differs anyway.
 const LONGEST_SNAPSHOT: usize = 512;
 
-/// The counts that are known on a connection.
+/// The cached counts of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Whether the server's snapshots say what a statement sees; `None` until it was asked.
+    /// Whether the server's snapshots determine what a statement sees; `None` until it was asked.
     comparable: Option<bool>,
     known: StatementCache<Known>,
 }
 
 #[derive(Debug)]
 struct Known {
-    /// With the start of the server.
+    /// Including the server's start time.
     snapshot: String,
     count: i64,
 }
 
 impl Counts {
-    /// Whether it is known what the server can do.
+    /// Whether the server's abilities are known.
     pub(super) const fn has_learned(&self) -> bool {
         self.comparable.is_some()
     }
 
-    /// Learns it from what the server says of itself. Others that speak its language have other
+    /// Derives the server's abilities from its version. Other servers with PostgreSQL's protocol have other
     /// snapshots, or none.
     pub(super) fn learn(&mut self, version: &str, access_method: Option<&str>) {
         let mut words = version.split(' ');
@@ -56,13 +55,13 @@ impl Counts {
         self.comparable = Some(is_postgres && is_recent && access_method == Some(ACCESS_METHOD));
     }
 
-    /// The question that has the server count only where the last count no longer holds; `None` where it
-    /// cannot be asked.
+    /// Returns a statement that counts only if the cached count is outdated; `None` if the server does not
+    /// support it.
     pub(super) fn unless_known(&mut self, statement: &Rendered) -> Option<Rendered> {
         if self.comparable != Some(true) {
             return None;
         }
-        // On a standby other transactions may have ended, whatever its snapshot says.
+        // On a standby, transactions may end without a change of the snapshot.
         let sql = format!(
             "SELECT CASE WHEN now.snapshot = ${} AND NOT pg_is_in_recovery() THEN NULL ELSE ({}) END, \
              now.snapshot FROM (SELECT concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) AS snapshot) \
@@ -76,7 +75,7 @@ impl Counts {
         Some(Rendered { sql, values, repeated: true, ..Rendered::default() })
     }
 
-    /// The answer to a count, from the one to [`Counts::unless_known`].
+    /// Returns the result of a count, given the rows of [`Counts::unless_known`], and stores it.
     pub(super) fn answered(&mut self, statement: &Rendered, rows: Vec<Row>) -> Vec<Row> {
         let Some(row) = rows.first() else { return rows };
         let (count, Some(Value::Text(snapshot))) = (row.value(0), row.value(1)) else { return rows };

@@ -1,4 +1,4 @@
-//! Connecting to PostgreSQL, and asking it to stop.
+//! Connects to PostgreSQL, and sends cancellations.
 
 use std::net::SocketAddr;
 
@@ -15,20 +15,21 @@ use super::tls;
 use crate::database::Sessions;
 use crate::database::server::{ServerDatabase, Tls};
 
-/// What drives a connection.
+/// The task that drives a connection.
 pub(super) type Driver = JoinHandle<Result<(), Error>>;
 
-/// A connection that was made.
+/// A new connection.
 pub(super) struct Dialled {
     pub(super) client: Client,
     pub(super) driver: Driver,
-    /// Its ends, over TCP.
+    /// Its addresses, over TCP.
     pub(super) ends: Option<Ends>,
-    /// The time zone that it is in, as the other side says.
+    /// The session's time zone, as the server reports it.
     pub(super) zone: Option<String>,
 }
 
-/// How to connect: with what every pooler knows, since one that does not know a parameter refuses.
+/// The configuration of a connection. It has only parameters that every pooler knows, since poolers refuse
+/// others.
 fn config(at: &ServerDatabase) -> tokio_postgres::Config {
     let server = &at.server;
     let mut config = tokio_postgres::Config::new();
@@ -49,7 +50,7 @@ fn config(at: &ServerDatabase) -> tokio_postgres::Config {
     config
 }
 
-/// Connects.
+/// Connects to the database's server.
 pub(super) async fn dial(at: &ServerDatabase) -> Result<Dialled, Failure> {
     let server = &at.server;
     let connector = tls::connector(server.tls).map_err(Failure::Machine)?;
@@ -57,7 +58,7 @@ pub(super) async fn dial(at: &ServerDatabase) -> Result<Dialled, Failure> {
     if server.host.starts_with('/') {
         let (client, connection) = config.connect(connector).await?;
         let zone = connection.parameter("TimeZone").map(str::to_owned);
-        // What goes wrong in it, the client says.
+        // The client reports the driver's errors.
         return Ok(Dialled { client, driver: tokio::spawn(connection), ends: None, zone });
     }
     let stream = TcpStream::connect((&*server.host, server.port)).await?;
@@ -76,7 +77,7 @@ fn encryption(mut connector: MakeRustlsConnect, host: &str) -> Result<Encryption
         .map_err(|error| Failure::Machine(error.to_string()))
 }
 
-/// Finds out whether a connection has a process of the server for itself.
+/// Finds out whether a connection has a session of its own.
 pub(super) async fn find_sessions(at: &ServerDatabase, client: &Client, ends: Option<Ends>) -> Sessions {
     if let Some(ends) = ends
         && sessions::is_straight(client, ends).await
@@ -84,11 +85,11 @@ pub(super) async fn find_sessions(at: &ServerDatabase, client: &Client, ends: Op
         return Sessions::Own;
     }
     let found = sessions::by_turns(client, async { dial(at).await.ok().map(|other| other.client) }).await;
-    tracing::debug!(database = %at, ?found, "it was found out whether sessions are shared");
+    tracing::debug!(database = %at, ?found, "checked whether sessions are shared");
     found
 }
 
-/// Asks the server to stop working on what a connection is at.
+/// Asks the server to cancel the statement that a connection runs.
 pub(super) async fn cancel(
     token: &CancelToken,
     at: &ServerDatabase,

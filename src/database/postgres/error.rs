@@ -1,5 +1,5 @@
-//! PostgreSQL's error codes as the errors of this room
-//! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+//! Translates PostgreSQL's error codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>) to
+//! [`DatabaseError`]s.
 
 use std::error::Error as _;
 
@@ -10,11 +10,11 @@ use super::quoted;
 use crate::database::descriptors::are_used_up;
 use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
-/// Why there is no connection.
+/// Why a connection or a statement failed.
 pub(in crate::database) enum Failure {
     /// This machine lacks something.
     Machine(String),
-    /// Nothing answers there.
+    /// Nothing answers at the address.
     Unreachable(std::io::Error),
     Driver(Error),
 }
@@ -31,7 +31,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What went wrong with a connection or a statement.
+/// Translates the error of a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let Some(said) = error.as_db_error() else { return without_answer(at, error) };
     let (message, sentence) = (said.message(), sentence(said));
@@ -45,7 +45,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
             "cannot create the database {at}: there is one of this name already"
         )),
         _ if is_missing(said) => DatabaseError::Missing(format!("there is no database {at}")),
-        // The server's rules leave this database out for this user; others may be open.
+        // `pg_hba.conf` excludes this user from this database, but maybe not from others.
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION if message.starts_with("no pg_hba.conf entry") => {
             DatabaseError::Denied(format!(
                 "PostgreSQL at {} does not let the user {} into {}: {sentence}",
@@ -79,13 +79,13 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_TABLE => {
             DatabaseError::Outdated(format!("{at}: {sentence}"))
         }
-        // A table was removed, or made anew, between two steps of one statement.
+        // A table was dropped or replaced between two steps of one statement.
         SqlState::INTERNAL_ERROR if is_of_a_table_gone(message) => {
             DatabaseError::Conflict(format!("{at}: {sentence}"))
         }
         SqlState::INVALID_REGULAR_EXPRESSION => DatabaseError::Pattern(format!("{at}: {message}")),
         SqlState::INSUFFICIENT_PRIVILEGE => denied(at, &sentence, right(at, message)),
-        // The user may not look into the schema that its tables would be in.
+        // The user has no access to the schema of its tables.
         SqlState::INVALID_SCHEMA_NAME if message.starts_with("no schema has been selected") => {
             denied(at, &sentence, right(at, "permission denied for schema public"))
         }
@@ -96,8 +96,9 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     }
 }
 
-/// What PostgreSQL refuses by a limit (<https://www.postgresql.org/docs/current/limits.html>) or because
-/// of a value: classes 22, 23, 42 and 54. `named` is the column or the constraint that it names.
+/// Translates what PostgreSQL refuses because of a limit
+/// (<https://www.postgresql.org/docs/current/limits.html>) or a value: classes 22, 23, 42 and 54. `named` is
+/// the column or the constraint that it names.
 fn refusal(code: &str, message: &str, named: Option<&str>) -> Option<Refusal> {
     let column = named.map(str::to_owned);
     Some(match code {
@@ -106,11 +107,11 @@ fn refusal(code: &str, message: &str, named: Option<&str>) -> Option<Refusal> {
         "22021" | "22P05" => Refusal::Character { column },
         "22019" | "22025" | "2201B" | "22P06" => Refusal::Pattern,
         "2200H" => Refusal::NoKeyLeft { column },
-        // Nobody who asks gives a divisor: that is a fault of a statement.
+        // Users give no divisors: this is a bug in a statement.
         "22012" => return None,
         _ if code.starts_with("22") => Refusal::Malformed { column },
         "23514" | "23P01" | "23001" | "23000" => Refusal::Rule { rule: column.unwrap_or_default() },
-        // Nothing compares, or converts, values of these types.
+        // There is no operator or conversion for these types.
         "42883" | "42804" | "42846" | "42P18" | "42P22" | "42P21" => Refusal::Incomparable,
         "42701" if message.contains("system column") => Refusal::Name,
         "42701" => Refusal::Taken { what: "field" },
@@ -127,13 +128,13 @@ fn refusal(code: &str, message: &str, named: Option<&str>) -> Option<Refusal> {
         }
         "54001" | "54023" => Refusal::Complex,
         "54000" => Refusal::Bytes,
-        // The server asks itself for more memory than it ever takes at once: a value is too long.
+        // A value exceeds the largest allocation that the server makes.
         "XX000" if message.contains("invalid memory alloc request size") => Refusal::Bytes,
         _ => return None,
     })
 }
 
-/// What went wrong where the server said nothing: it could not be reached, or the connection broke.
+/// Translates an error without a response: the server is unreachable, or the connection broke.
 fn without_answer(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     if is_of_a_value(error) {
@@ -147,7 +148,7 @@ fn without_answer(at: &ServerDatabase, error: &Error) -> DatabaseError {
     DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
 }
 
-/// Whether there is no such database; PgBouncer says it with the code of a protocol violation.
+/// Whether the database does not exist; PgBouncer reports it as a protocol violation.
 fn is_missing(said: &DbError) -> bool {
     let is_passed_on = || {
         let message = said.message();
@@ -160,7 +161,7 @@ fn is_missing(said: &DbError) -> bool {
     }
 }
 
-/// All that the server says: the sentence, and its own detail and hint.
+/// Joins the server's message, its detail and its hint.
 fn sentence(said: &DbError) -> String {
     let mut sentence = said.message().to_owned();
     for (what, more) in [("detail", said.detail()), ("hint", said.hint())] {
@@ -171,14 +172,14 @@ fn sentence(said: &DbError) -> String {
     sentence
 }
 
-/// Whether the driver could not write or read a value: nothing is wrong with the connection. It says
-/// so in its sentence alone.
+/// Whether the driver failed to encode or decode a value, which leaves the connection intact. Only the
+/// message tells.
 fn is_of_a_value(error: &Error) -> bool {
     let said = error.to_string();
     said.starts_with("error serializing parameter") || said.starts_with("error deserializing column")
 }
 
-/// Whether the server lost a table, a column or an index from under a statement.
+/// Whether a table, a column or an index was dropped during the statement.
 fn is_of_a_table_gone(message: &str) -> bool {
     ["could not open relation with OID", "cache lookup failed for", "tuple concurrently"]
         .iter()
@@ -190,8 +191,8 @@ fn denied(at: &ServerDatabase, sentence: &str, right: Option<String>) -> Databas
     DatabaseError::Denied(format!("the user {} may not do that in {at}: {sentence}{right}", at.server.user))
 }
 
-/// What gives the right that "permission denied for schema public" or "must be owner of table posts"
-/// speaks of.
+/// Returns the SQL that grants what "permission denied for schema public" or "must be owner of table posts"
+/// lacks.
 fn right(at: &ServerDatabase, message: &str) -> Option<String> {
     if let Some(what) = message.strip_prefix("must be owner of ") {
         let (kind, name) = what.rsplit_once(' ')?;
@@ -213,7 +214,7 @@ fn right(at: &ServerDatabase, message: &str) -> Option<String> {
     Some(format!("GRANT {rights} ON {kind} {name} TO {role}"))
 }
 
-/// The columns in `Key (email, name)=(a, b) already exists.`, or `… is not present in table "users".`
+/// Parses the columns in `Key (email, name)=(a, b) already exists.` or `… is not present in table "users".`
 fn key_columns(said: &DbError) -> Vec<String> {
     let columns = said.detail().and_then(|detail| detail.strip_prefix("Key (")?.split_once(")=("));
     columns.map(|(columns, _)| columns.split(", ").map(unquote).collect()).unwrap_or_default()

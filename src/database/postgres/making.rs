@@ -1,8 +1,8 @@
-//! Making databases on the server and removing them, for owners who are told apart by a mark.
+//! Creates and drops databases on a server, each marked with its owner.
 //!
-//! A database is made under a name that has its owner's in it (`nbapps-<owner>`), gets the owner's mark as
-//! its comment, and is renamed last: at every moment it can be told from everybody else's. What a crash
-//! leaves under such a name never held anything.
+//! A database is created under a name that contains its owner (`nbapps-<owner>`), gets the owner's mark as
+//! its comment, and is renamed last: it is distinguishable from everybody else's at every moment. What a
+//! crash leaves under such a name never held any data.
 
 use std::time::Duration;
 
@@ -13,17 +13,16 @@ use super::{Postgres, comment_of, literal, quoted, schema};
 use crate::database::server::{ServerDatabase, mark, marked_rows};
 use crate::database::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 
-/// Databases to be in while another is made or removed, the usual one first.
+/// Databases to connect to while another is created or dropped, the usual one first.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
-/// What the name of a database begins with while it is being made.
+/// The prefix of a database's name while it is being created.
 const UNFINISHED: &str = "nbapps-";
-/// How long a session that has lost its client is waited for, once it was told to end, and how often
-/// it is looked for.
+/// The timeout for a terminated session without a client to end, and the interval at which it is checked.
 const DEAD_SESSION: Duration = Duration::from_secs(30);
 const DEAD_SESSION_PAUSE: Duration = Duration::from_millis(50);
 
 impl Postgres {
-    /// Makes the database and opens it; the user must have the right `CREATEDB`.
+    /// Creates the database and opens it; the user needs the privilege `CREATEDB`.
     pub(in crate::database) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
         if let Some(schema) = &at.schema {
             return Self::create_schema(at, schema, None).await;
@@ -35,7 +34,7 @@ impl Postgres {
         Self::open(at).await
     }
 
-    /// Makes the database as one that `owner` owns.
+    /// Creates the database with its owner's mark, and opens it.
     pub(in crate::database) async fn create_owned(
         at: &ServerDatabase,
         owner: &str,
@@ -50,7 +49,8 @@ impl Postgres {
         Self::open(at).await
     }
 
-    /// Opens the database, if any other one that the user may be in says that it is there.
+    /// Opens the database, unless another database of the server that the user may connect to says that it
+    /// does not exist.
     pub(in crate::database) async fn open_if_present(at: &ServerDatabase) -> Result<Self, DatabaseError> {
         let whole = at.beside(&at.name);
         if let Ok(Some(other)) = usual_maintenance(&whole, &mut Vec::new()).await {
@@ -78,7 +78,7 @@ impl Postgres {
         made.map_err(|failed| refused_creation(at, failed))
     }
 
-    /// Removes the database; connections that others still have to it are ended.
+    /// Drops the database and terminates its other sessions.
     pub(in crate::database) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
         if let Some(schema) = &at.schema {
             return Self::remove_schema(at, schema, |_| true).await;
@@ -89,8 +89,8 @@ impl Postgres {
         removed
     }
 
-    /// Removes what [`Self::create_owned`] made for this owner, as far as it came. A session that is still
-    /// at it, whose client has gone, is ended first.
+    /// Removes what [`Self::create_owned`] created for this owner, even if it was interrupted. First
+    /// terminates a session that is still creating it for a client that is gone.
     pub(in crate::database) async fn remove_owned(
         at: &ServerDatabase,
         owner: &str,
@@ -116,9 +116,8 @@ impl Postgres {
         Ok(removed)
     }
 
-    /// Removes what was made on the server for owners whose names begin so, who are not `known`, and has
-    /// nothing in it: databases whose making broke off, and empty schemas of this database. Gives what was
-    /// removed.
+    /// Removes databases that interrupted creations left behind: those of owners whose names begin with
+    /// `owners` and who are not `known`, if nothing is in them. Returns what was removed.
     pub(in crate::database) async fn sweep(
         at: &ServerDatabase,
         owners: &str,
@@ -149,7 +148,7 @@ impl Postgres {
         for (name, owner) in marked_rows(&rows) {
             let place = at.beside(name);
             if !known(owner) && is_empty(&place).await? {
-                // Without force: whoever is in it has a reason to be.
+                // Without force: whoever is connected to it has a reason.
                 self.run_alone(&format!("DROP DATABASE IF EXISTS {}", quoted(name)?)).await?;
                 removed.push(format!("database {place}"));
             }
@@ -157,7 +156,7 @@ impl Postgres {
         Ok(removed)
     }
 
-    /// As [`Self::sweep`], for the schemas of a database.
+    /// Removes the schemas of a database as [`Self::sweep`] does databases.
     pub(in crate::database) async fn sweep_schemas(
         at: &ServerDatabase,
         owners: &str,
@@ -181,7 +180,7 @@ impl Postgres {
             if known(owner) {
                 continue;
             }
-            // The server refuses where anything is in it.
+            // `RESTRICT` fails if anything is in the schema.
             if self.run_alone(&format!("DROP SCHEMA {} RESTRICT", quoted(name)?)).await.is_ok() {
                 removed.push(at.within(name).to_string());
             }
@@ -189,7 +188,7 @@ impl Postgres {
         Ok(removed)
     }
 
-    /// Ends the sessions whose statement has this in it, and waits until they are no more.
+    /// Terminates the sessions whose statement contains the owner's name, and waits until they have ended.
     async fn end_sessions(&self, owner: &str) -> Result<(), DatabaseError> {
         let begun = Instant::now();
         loop {
@@ -199,8 +198,8 @@ impl Postgres {
             }
             if begun.elapsed() > DEAD_SESSION {
                 return Err(DatabaseError::Busy(format!(
-                    "{}: a session that a crash of this host left behind is still making {}{owner}, and does \
-                     not end",
+                    "{}: a session that this host left behind in a crash is still creating {}{owner}, and \
+                     does not end",
                     self.at().server,
                     UNFINISHED,
                 )));
@@ -209,13 +208,13 @@ impl Postgres {
         }
     }
 
-    /// Makes a database; a failure speaks of the one that is `meant`. It is made from the template that
-    /// nobody changes and nobody is in, and holds every text, compared by its characters as on the other
-    /// engines.
+    /// Creates the database `at`; errors name the one that is `meant`. Its template is `template0`, which
+    /// nobody changes or connects to, and its encoding and collation hold every text and compare by code
+    /// point, as on the other engines.
     async fn make(&self, at: &ServerDatabase, meant: &ServerDatabase) -> Result<(), DatabaseError> {
         let rows = self.handle.query(&template()).await?;
         let template = rows.first();
-        // What tells letters from others, and their cases: as the server was set up, if that is for UTF-8.
+        // The character classification is the server's, if that is for UTF-8.
         let character_type = match template.and_then(|row| text(row, "encoding")) {
             Some("UTF8") => template.and_then(|row| text(row, "ctype")).unwrap_or("C"),
             _ => "C",
@@ -230,7 +229,7 @@ impl Postgres {
         self.run_alone(&sql).await.map_err(|failed| refused_creation(meant, failed))
     }
 
-    /// Removes a database if there is one, and has this comment where one is said.
+    /// Drops a database if it exists and has the `wanted` comment, if one is given.
     async fn remove_where(
         &self,
         at: &ServerDatabase,
@@ -249,8 +248,8 @@ impl Postgres {
     }
 }
 
-/// Any database but this one that the user may be in: the usual ones, that of the user's own name, or
-/// whichever this one knows of.
+/// Connects to any other database that the user may connect to: a usual one, one with the user's name, or one
+/// that this database lists.
 async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
     let mut refused = Vec::new();
     if let Some(found) = usual_maintenance(at, &mut refused).await? {
@@ -260,7 +259,7 @@ async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
         return Ok(found);
     }
     Err(DatabaseError::Denied(format!(
-        "the user {} may connect to no database on {} from which others could be made and removed; tried {}; \
+        "the user {} may connect to no database on {} from which to create and drop others; tried {}; \
          an administrator allows it with: GRANT CONNECT ON DATABASE postgres TO {}",
         at.server.user,
         at.server,
@@ -269,7 +268,8 @@ async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
     )))
 }
 
-/// One of the databases that most servers have, other than this one; `refused` are those that it is not.
+/// Connects to one of the databases that most servers have, other than this one; adds those that refuse to
+/// `refused`.
 async fn usual_maintenance(
     at: &ServerDatabase,
     refused: &mut Vec<String>,
@@ -281,7 +281,7 @@ async fn usual_maintenance(
     first_open(at, names, refused).await
 }
 
-/// The first of these databases on the same server that the user may be in.
+/// Connects to the first of these databases that admits the user.
 async fn first_open(
     at: &ServerDatabase,
     names: Vec<String>,
@@ -296,7 +296,7 @@ async fn first_open(
     Ok(None)
 }
 
-/// Databases on the same server that the user may connect to, as far as this one can be asked.
+/// The databases on the same server that the user may connect to, as far as this one can be asked.
 async fn neighbours(at: &ServerDatabase) -> Vec<String> {
     let Ok(itself) = Postgres::open(&at.beside(&at.name)).await else { return Vec::new() };
     let open = "datallowconn AND datname <> current_database() AND has_database_privilege(oid, 'CONNECT')";
@@ -310,11 +310,11 @@ async fn neighbours(at: &ServerDatabase) -> Vec<String> {
     texts(&rows, "name")
 }
 
-/// Whether a database has nothing in it that anybody put there.
+/// Whether a database holds nothing that a user created.
 async fn is_empty(at: &ServerDatabase) -> Result<bool, DatabaseError> {
     let database = match Postgres::open(at).await {
         Ok(database) => database,
-        // Then nobody can say so.
+        // Nobody can tell.
         Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -343,13 +343,12 @@ fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError
     }
 }
 
-/// The name of a database while it is being made for this owner.
+/// The name of a database while it is being created for this owner.
 fn unfinished(owner: &str) -> String {
     format!("{UNFINISHED}{owner}")
 }
 
-/// The question how the template is encoded, and whether the server tells providers of locales apart (it
-/// does since version 15).
+/// Selects the template's encoding, and whether the server has locale providers (since version 15).
 fn template() -> Rendered {
     let providers = "CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'yes' ELSE 'no' END";
     Query::select()
@@ -362,8 +361,8 @@ fn template() -> Rendered {
         .render(Engine::Postgres)
 }
 
-/// Tells the sessions of the same user to end whose statement has this in it. Others' statements are not
-/// shown, and none that nobody is at is ended.
+/// Terminates the sessions of the same user whose statement contains this text. The statements of other users
+/// are not visible, and idle sessions are left alone.
 fn end_sessions_at(owner: &str) -> Rendered {
     let theirs = "pid <> pg_backend_pid() AND usename = current_user AND state <> 'idle' AND position($1 in query) > 0";
     Query::select()

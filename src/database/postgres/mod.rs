@@ -1,5 +1,5 @@
-//! PostgreSQL. What a statement binds takes the types the server expects (`value.rs`), and what it
-//! answers is told apart by its code (`error.rs`).
+//! PostgreSQL. Values take the types that the server expects (`value.rs`); errors are told apart by their
+//! codes (`error.rs`).
 
 mod connection;
 mod counts;
@@ -29,11 +29,11 @@ pub(super) type Transaction = server::Transaction<PostgresConnection>;
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
     handle: Handle<PostgresConnection>,
-    /// What is known of the database as long as it is open, also while nothing is connected.
+    /// What is known of the database while it is open, even without a connection.
     shared: Arc<Shared>,
 }
 
-/// The question for all tables of a schema; without one, of that which new tables go to.
+/// Selects the names of all tables in a schema; without one, in the user's current schema.
 pub(super) fn table_names(schema: Option<&str>) -> Rendered {
     let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
     let mut question = Query::select();
@@ -41,7 +41,7 @@ pub(super) fn table_names(schema: Option<&str>) -> Rendered {
     question.order_by("tablename", Order::Asc).to_owned().render(Engine::Postgres)
 }
 
-/// The question whether a table exists in a schema; without one, in that which new tables go to.
+/// Selects the table of this name in a schema; without one, in the user's current schema.
 pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
     let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
     Query::select()
@@ -53,7 +53,7 @@ pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
         .render(Engine::Postgres)
 }
 
-/// The question whether a table in a schema has an index; without one, in that which new tables go to.
+/// Selects a table's index of this name in a schema; without one, in the user's current schema.
 pub(super) fn index_named(schema: Option<&str>, table: &str, name: &str) -> Rendered {
     let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
     Query::select()
@@ -66,7 +66,7 @@ pub(super) fn index_named(schema: Option<&str>, table: &str, name: &str) -> Rend
         .render(Engine::Postgres)
 }
 
-/// The question for the columns of a table in a schema; without one, in that which new tables go to.
+/// Selects the names of a table's columns in a schema; without one, in the user's current schema.
 pub(super) fn columns_of(schema: Option<&str>, table: &str) -> Rendered {
     let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
     Query::select()
@@ -89,18 +89,17 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The way there, before it is known where it leads.
+    /// Creates a handle without connecting.
     fn to(at: &ServerDatabase) -> Self {
         Self { handle: Handle::new(at), shared: Shared::of(at) }
     }
 
-    /// Whether each connection has a process of the server for itself; `None` before the first one.
+    /// Whether connections have sessions of their own; `None` before the first connection.
     pub(super) fn sessions(&self) -> Option<Sessions> {
         self.shared.sessions()
     }
 
-    /// The answer to a question for something of a name and its comment: `None` where there is no
-    /// such thing, an empty one where it has none.
+    /// Runs a query for an object's comment: `None` if there is no such object, empty if it has no comment.
     async fn comment(&self, question: &Rendered) -> Result<Option<String>, DatabaseError> {
         let row = self.handle.query(question).await?.into_iter().next();
         Ok(row.map(|row| match row.get("comment") {
@@ -109,7 +108,7 @@ impl Postgres {
         }))
     }
 
-    /// Whether it carries somebody's mark.
+    /// Whether the database or schema carries any owner's mark.
     pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
         let question = match &self.at().schema {
             Some(schema) => schema::comment_of(schema),
@@ -122,7 +121,7 @@ impl Postgres {
         self.at().schema.as_deref()
     }
 
-    /// What statements, transactions and closing go through.
+    /// The handle for statements, transactions and closing.
     pub(super) fn handle(&self) -> &Handle<PostgresConnection> {
         &self.handle
     }
@@ -140,17 +139,17 @@ impl Postgres {
         let rows = self.handle.query(&statement.render(Engine::Postgres)).await?;
         match rows.first().and_then(|row| row.get("size")) {
             Some(Value::Integer(bytes)) => Ok(u64::try_from(*bytes).unwrap_or(0)),
-            _ => Err(DatabaseError::Failed(format!("{} does not say how large it is", self.at()))),
+            _ => Err(DatabaseError::Failed(format!("{} did not report its size", self.at()))),
         }
     }
 
-    /// Why it cannot hold every text, with the SQL that makes one that can; `None` where it can.
+    /// Why the database cannot hold every text, with the SQL that creates one that can; `None` if it can.
     pub(super) async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
         let encoding = Expr::cust("current_setting('server_encoding')");
         let question = Query::select().expr_as(encoding, "encoding").to_owned();
         let rows = self.handle.query(&question.render(Engine::Postgres)).await?;
         let Some(Value::Text(encoding)) = rows.first().and_then(|row| row.get("encoding")) else {
-            return Err(DatabaseError::Failed(format!("{} does not say how it is encoded", self.at())));
+            return Err(DatabaseError::Failed(format!("{} did not report its encoding", self.at())));
         };
         if encoding == "UTF8" {
             return Ok(None);
@@ -162,13 +161,13 @@ impl Postgres {
         )))
     }
 
-    /// A statement that cannot be in a transaction and binds nothing.
+    /// Runs a statement that cannot be in a transaction and binds nothing.
     async fn run_alone(&self, sql: &str) -> Result<(), DatabaseError> {
         self.handle.batch(sql).await
     }
 }
 
-/// The question for a database of this name, and its comment.
+/// Selects the database of this name, with its comment.
 fn comment_of(name: &str) -> Rendered {
     let comment = Expr::cust("shobj_description(oid, 'pg_database')");
     let mut question = Query::select();
@@ -176,15 +175,15 @@ fn comment_of(name: &str) -> Rendered {
     question.render(Engine::Postgres)
 }
 
-/// Whether the database and the schema have names that the server takes as they are.
+/// Checks that the server allows the names of the database and the schema.
 pub(super) fn check_names(at: &ServerDatabase) -> Result<(), DatabaseError> {
     quoted(&at.name)?;
     at.schema.as_deref().map_or(Ok(()), |schema| quoted(schema).map(drop))
 }
 
-/// A name as the server reads it whatever is in it.
+/// Quotes an identifier.
 fn quoted(name: &str) -> Result<String, DatabaseError> {
-    // PostgreSQL cuts longer names off without a word, and two would be one.
+    // PostgreSQL silently truncates longer names, so that two could become one.
     const LONGEST: usize = 63;
     if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
         return Err(DatabaseError::InvalidName(format!(
@@ -195,7 +194,7 @@ fn quoted(name: &str) -> Result<String, DatabaseError> {
     Ok(format!("\"{}\"", name.replace('"', "\"\"")))
 }
 
-/// A text as the server reads it whatever is in it (`standard_conforming_strings` is on since 9.1).
+/// Quotes a string literal (`standard_conforming_strings` is on since 9.1).
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,10 +1,10 @@
-//! Plans of pages. How the first twenty of the rows that fit are found best, depends on how many fit:
-//! PostgreSQL plans a statement that binds what they are chosen by anew each time, and takes about a
-//! quarter of the time of reading a page for that.
+//! Caches plans of pages. The best plan for the first twenty matching rows depends on how many match, so
+//! PostgreSQL plans such a statement again for each set of bound values, which takes about a quarter of the
+//! time of reading a page.
 //!
-//! So what a connection is asked again and again with the same values is prepared once more with these
-//! written in, and has one plan for some time. That is for whole numbers alone (keys, and numbers of
-//! rows): whatever they are, no text of anybody's comes into a statement.
+//! Therefore a statement that recurs with the same values on a connection is prepared once more with these
+//! values as literals, and keeps that plan for some time. This is limited to whole numbers (keys, and numbers
+//! of rows), so that no user's text ever becomes part of a statement.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -15,31 +15,31 @@ use tokio_postgres::types::Type;
 use crate::database::Rendered;
 use crate::database::statement_cache::StatementCache;
 
-/// Plans that a connection keeps. Each costs the server some 35 KB.
+/// The limit on plans for each connection. Each costs the server some 35 KB.
 const PLANS: usize = 32;
-/// So many times something is asked, in the time that a plan is used, before it is worth one.
+/// A statement gets a plan after recurring this often within [`FRESH`].
 const TIMES: u32 = 5;
-/// How long a plan is used. The server makes another one when it has looked at a table again, which
-/// takes a minute or more; meanwhile the table may have become much larger.
+/// How long a plan is used. The server itself plans again only after it has analyzed a table, which takes a
+/// minute or more; meanwhile the table may have grown a lot.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The plans that a connection has made; `P` is a prepared statement.
+/// The cached plans of a connection; `P` is a prepared statement.
 #[derive(Debug)]
 pub(super) struct Plans<P> {
-    /// How often something was asked that has no plan, since when.
+    /// How often a statement without a plan has recurred, and since when.
     asked: StatementCache<(u32, Instant)>,
-    /// Since when; `None` where nothing can be written in.
+    /// The plans and when they were made; `None` if the statement cannot have one.
     made: StatementCache<(Option<P>, Instant)>,
 }
 
-/// How a statement is run.
+/// How to run a statement.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Planning<P> {
-    /// As it is.
+    /// With bound values.
     EachTime,
-    /// It is worth a plan, which is to be made and kept. Nobody else is told so meanwhile.
+    /// With a plan that the caller is to make and store. No other caller is told so meanwhile.
     Worth,
-    /// By this plan.
+    /// With this plan.
     Made(P),
 }
 
@@ -50,7 +50,7 @@ impl<P> Default for Plans<P> {
 }
 
 impl<P: Clone> Plans<P> {
-    /// Says how a statement is run that is asked now.
+    /// Decides how to run a statement now.
     pub(super) fn ask(&mut self, statement: &Rendered) -> Planning<P> {
         if !can_be_written(statement) {
             return Planning::EachTime;
@@ -74,13 +74,13 @@ impl<P: Clone> Plans<P> {
         Planning::EachTime
     }
 
-    /// Keeps a plan that was made now, or that there can be none.
+    /// Stores a plan, or that there can be none.
     pub(super) fn keep(&mut self, statement: &Rendered, plan: Option<P>) {
         self.made.forget_unused(|(_, made)| made.elapsed() >= FRESH);
         self.made.keep(statement, (plan, Instant::now()));
     }
 
-    /// Drops all plans.
+    /// Removes all plans.
     pub(super) fn clear(&mut self) {
         self.made.clear();
     }
@@ -90,8 +90,7 @@ fn can_be_written(statement: &Rendered) -> bool {
     !statement.places.is_empty() && statement.values.iter().all(|value| whole(value).is_some())
 }
 
-/// A statement with what it binds written in; `None` where it is not all whole numbers to the server
-/// (`kinds`).
+/// Renders a statement with its values as literals; `None` unless the server expects whole numbers (`kinds`).
 pub(super) fn written(statement: &Rendered, kinds: &[Type]) -> Option<String> {
     let Rendered { sql, values, places, .. } = statement;
     if kinds.len() != values.len() || places.len() != values.len() {
@@ -104,7 +103,7 @@ pub(super) fn written(statement: &Rendered, kinds: &[Type]) -> Option<String> {
         let name = format!("${}", at + 1);
         sql.get(place..)?.strip_prefix(&name)?;
         text.push_str(sql.get(rest..place)?);
-        // In quotes it has no type of its own, like what is bound.
+        // A quoted literal has no type of its own, like a bound value.
         let _ = write!(text, "'{value}'");
         rest = place + name.len();
     }

@@ -1,5 +1,5 @@
-//! A schema that stands for a database: its tables are its own, its connections those of the
-//! database around it.
+//! Schemas in place of databases: a schema has tables of its own, and shares the connections of the database
+//! that it is in.
 
 use sea_query::{Expr, ExprTrait, Query};
 
@@ -10,8 +10,8 @@ use crate::database::server::mark;
 use crate::database::{DatabaseError, Engine, Rendered, Statement};
 
 impl Postgres {
-    /// Makes the schema, marked as its owner's, and opens it; the user must have the right `CREATE`
-    /// in the database.
+    /// Creates the schema, with its owner's mark, and opens it; the user needs the privilege `CREATE` on the
+    /// database.
     pub(super) async fn create_schema(
         at: &ServerDatabase,
         schema: &str,
@@ -21,7 +21,7 @@ impl Postgres {
         let postgres = Self::to(at);
         let mut make = format!("CREATE SCHEMA {name}");
         if let Some(owner) = owner {
-            // Both in one message are one transaction.
+            // Both in one message are a single transaction.
             make.push_str(&format!("; COMMENT ON SCHEMA {name} IS {}", literal(&mark(owner))));
         }
         match postgres.run_alone(&make).await {
@@ -46,13 +46,13 @@ impl Postgres {
         }
     }
 
-    /// Nothing, when the schema is there.
+    /// Fails if the schema does not exist.
     pub(super) async fn require_schema(&self, schema: &str) -> Result<(), DatabaseError> {
         let missing = || DatabaseError::Missing(format!("there is no {}", self.at()));
         self.comment(&comment_of(schema)).await?.map(drop).ok_or_else(missing)
     }
 
-    /// Removes the schema with everything in it, if there is one and its comment fits.
+    /// Drops the schema with everything in it, if it exists and `fits` accepts its comment.
     pub(super) async fn remove_schema(
         at: &ServerDatabase,
         schema: &str,
@@ -75,7 +75,7 @@ impl Postgres {
     }
 }
 
-/// The question for a schema of this name, and its comment.
+/// Selects the schema of this name, with its comment.
 pub(super) fn comment_of(schema: &str) -> Rendered {
     let comment = Expr::cust("obj_description(oid, 'pg_namespace')");
     let mut question = Query::select();
@@ -83,7 +83,7 @@ pub(super) fn comment_of(schema: &str) -> Rendered {
     question.render(Engine::Postgres)
 }
 
-/// The question for the schemas whose comment begins so.
+/// Selects the schemas whose comment begins with this.
 pub(super) fn marked(beginning: &str) -> Rendered {
     let comment = "obj_description(oid, 'pg_namespace')";
     let mut question = Query::select();
@@ -95,8 +95,8 @@ pub(super) fn marked(beginning: &str) -> Rendered {
     question.render(Engine::Postgres)
 }
 
-/// Ends the connections whose transactions hold something in a schema, as `DROP DATABASE` does by
-/// force with all that are in the database.
+/// Terminates the sessions whose transactions hold a lock in a schema, as `DROP DATABASE ... WITH (FORCE)`
+/// does with all sessions in the database.
 fn end_transactions_in(schema: &str) -> Rendered {
     let ended = "pg_terminate_backend(pid) FROM (SELECT DISTINCT l.pid FROM pg_locks l \
                  JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -105,7 +105,7 @@ fn end_transactions_in(schema: &str) -> Rendered {
     Query::select().expr(Expr::cust_with_values(ended, [schema])).to_owned().render(Engine::Postgres)
 }
 
-/// Bytes of everything in a schema.
+/// The size of everything in a schema, in bytes.
 pub(super) fn size_of(schema: &str) -> Expr {
     let sum = "(SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c \
                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname = $1)";

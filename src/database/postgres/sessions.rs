@@ -1,14 +1,13 @@
-//! Whether a connection has a process of the server for itself, or a pooler (PgBouncer and what is like
-//! it) gives it another one for each transaction: then what one statement leaves in its session, a
-//! prepared statement for one, the next may not find there, or find what others left.
+//! Finds out whether a connection has a server session of its own, or a pooler (such as PgBouncer) assigns
+//! another session to each transaction. In the latter case session state is unreliable: a prepared statement,
+//! for example, may be gone at the next statement, or be somebody else's.
 //!
-//! A connection whose two ends are the same here and at the server leads straight there. Of others it is
-//! tried: two connections take turns with their transactions, so that a pooler that shares processes
-//! among them must change those that they have.
+//! A connection is direct if the server sees the same two addresses as this process. Otherwise two
+//! connections alternate their transactions, so that a pooler that shares sessions is forced to swap them.
 //!
-//! Where processes are shared, statements go without names, also where the pooler keeps names apart
-//! (`max_prepared_statements`): each process learns there in its own time what types a table's columns
-//! have, and a value that is written in one type could be read in another.
+//! With shared sessions, statements are unnamed, even if the pooler tracks prepared statements
+//! (`max_prepared_statements`): each session learns of changed column types in its own time, so that a value
+//! could be written as one type and read as another.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -21,33 +20,33 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage};
 use crate::database::Sessions;
 use crate::database::server::ServerDatabase;
 
-/// How long it may take to find out. Where a pooler has no second process to give, nothing comes.
+/// The timeout of the check. It is reached if a pooler has no second session to assign.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often two connections take turns.
+/// The number of alternations.
 const ROUNDS: u32 = 4;
 
-/// The two ends of a connection over TCP, as they are here.
+/// The two addresses of a TCP connection, as this process sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ends {
     pub(super) here: SocketAddr,
     pub(super) there: SocketAddr,
 }
 
-/// What all connections to one database have in common, as long as it is open here.
+/// The state that all connections to one database share while it is open.
 #[derive(Debug, Default)]
 pub(in crate::database) struct Shared {
-    /// 0 until it was found out.
+    /// 0 while unknown.
     sessions: AtomicU8,
-    /// Counts the changes of tables that were made here.
+    /// Counts the schema changes made here.
     changes: AtomicU64,
 }
 
-/// One database, by its server, its name and its user: a pooler may treat each in its own way.
+/// One database, by server, name and user: a pooler may treat each differently.
 #[derive(PartialEq, Eq)]
 struct Key(String, u16, String, String);
 
 impl Shared {
-    /// Of a database; the schema does not matter.
+    /// Returns the shared state of a database; the schema does not matter.
     pub(super) fn of(at: &ServerDatabase) -> Arc<Self> {
         static KNOWN: Mutex<Vec<(Key, Weak<Shared>)>> = Mutex::new(Vec::new());
         let server = &at.server;
@@ -79,8 +78,8 @@ impl Shared {
         self.sessions.store(number, Ordering::Relaxed);
     }
 
-    /// A number that is another one after each change of a table: what was prepared before it may be
-    /// of columns that are not there any more, or of another type.
+    /// A number that grows with each schema change. Statements prepared before may refer to columns that are
+    /// gone or have another type.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
@@ -90,7 +89,7 @@ impl Shared {
     }
 }
 
-/// The rows that a statement without a name gives, as texts.
+/// Runs an unnamed statement and returns its rows as texts.
 pub(super) async fn texts(client: &Client, sql: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
     let answers = client.simple_query(sql).await?;
     let rows = answers.into_iter().filter_map(|answer| match answer {
@@ -102,11 +101,11 @@ pub(super) async fn texts(client: &Client, sql: &str) -> Result<Vec<Vec<Option<S
     Ok(rows.collect())
 }
 
-/// Whether a connection leads to the server itself: both sides see the same ends of it.
+/// Whether a connection is direct: both sides see the same addresses.
 pub(super) async fn is_straight(client: &Client, ends: Ends) -> bool {
     let question = "SELECT host(inet_client_addr()), inet_client_port(), host(inet_server_addr()), \
                     inet_server_port()";
-    // What speaks PostgreSQL's language without being it may not know the question.
+    // Other servers with PostgreSQL's protocol may not know these functions.
     let Ok(rows) = texts(client, question).await else { return false };
     let Some([Some(client), Some(client_port), Some(server), Some(server_port)]) =
         rows.first().map(Vec::as_slice)
@@ -121,8 +120,8 @@ fn is_end(end: SocketAddr, address: &str, port: &str) -> bool {
     address == Ok(end.ip().to_canonical()) && port.parse() == Ok(end.port())
 }
 
-/// Finds out by a second connection to the same database; [`Sessions::Shared`], which is always right,
-/// where there is none, or that does not succeed in time.
+/// Checks with a second connection to the same database. If there is none, or the check fails or times out,
+/// the answer is [`Sessions::Shared`], which is always safe.
 pub(super) async fn by_turns(one: &Client, other: impl Future<Output = Option<Client>>) -> Sessions {
     let keeps = async { keeps_its_process(one, &other.await?).await.ok() };
     match tokio::time::timeout(PATIENCE, keeps).await {
@@ -131,7 +130,7 @@ pub(super) async fn by_turns(one: &Client, other: impl Future<Output = Option<Cl
     }
 }
 
-/// Whether the first connection has the same process of the server all the time, and the second never.
+/// Whether the first connection keeps its session throughout, and the second never gets that one.
 async fn keeps_its_process(one: &Client, other: &Client) -> Result<bool, Error> {
     let process = async |client: &Client| texts(client, "SELECT pg_backend_pid()").await;
     let own = process(one).await?;
@@ -140,7 +139,7 @@ async fn keeps_its_process(one: &Client, other: &Client) -> Result<bool, Error> 
         let is_kept = process(other).await? != own;
         one.batch_execute("BEGIN").await?;
         let is_kept = is_kept && process(one).await? == own;
-        // Which of the two becomes free first decides which one is given next, the first or the last.
+        // The session released first or last is reassigned next, depending on the pooler: tries both orders.
         let order = if round % 2 == 0 { [one, other] } else { [other, one] };
         for client in order {
             client.batch_execute("COMMIT").await?;

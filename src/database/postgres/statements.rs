@@ -1,4 +1,4 @@
-//! The statements that a connection has prepared.
+//! The cache of prepared statements of a connection.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use tokio_postgres::Statement;
 
 use super::plans::Plans;
 
-/// Statements that a connection keeps prepared. Each costs the server some 20 KB, and the
-/// thousand schemas of a database have statements of their own.
+/// The limit on prepared statements for each connection. Each costs the server some 20 KB, and a
+/// database may hold a thousand schemas with statements of their own.
 const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
 
-/// The statements that a connection has prepared.
+/// The prepared statements of a connection.
 pub(super) struct Statements {
-    /// By their texts.
+    /// By SQL text.
     pub(super) prepared: LruCache<Box<str>, Prepared>,
-    /// Those with what they bind written in.
+    /// Statements with their values as literals.
     pub(super) plans: Plans<Prepared>,
-    /// How many changes of tables there were when they were prepared.
+    /// The number of schema changes when they were prepared.
     changes: u64,
 }
 
-/// A statement that the server knows, with the names of what it gives.
+/// A prepared statement, with the names of its columns.
 #[derive(Clone)]
 pub(super) struct Prepared {
     pub(super) statement: Statement,
@@ -33,7 +33,7 @@ impl Statements {
         Self { prepared: LruCache::new(PREPARED), plans: Plans::default(), changes: 0 }
     }
 
-    /// Drops what was prepared before the last of these changes of tables.
+    /// Drops the statements that were prepared before the last of these schema changes.
     pub(super) fn keep_since(&mut self, changes: u64) {
         if self.changes != changes {
             self.clear();
@@ -41,8 +41,8 @@ impl Statements {
         }
     }
 
-    /// Keeps a statement, unless a table was changed since it was begun to be prepared. What falls out
-    /// is closed on the server.
+    /// Stores a statement, unless the schema has changed since its preparation began. Evicted statements are
+    /// closed on the server.
     pub(super) fn keep(&mut self, sql: &str, prepared: &Prepared, changes: u64) {
         if self.changes == changes {
             self.prepared.put(sql.into(), prepared.clone());

@@ -1,4 +1,4 @@
-//! Encryption to PostgreSQL by rustls, as far as `sslmode` asks for it.
+//! TLS to PostgreSQL by rustls, according to `sslmode`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,12 +14,12 @@ use crate::database::Tls;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 
-/// Anybody's certificate: encryption without knowing to whom, as `prefer` and `require` are defined.
+/// Accepts any certificate, as `prefer` and `require` are defined.
 static UNVERIFIED: LazyLock<Result<ClientConfig, String>> = LazyLock::new(|| {
     Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth())
 });
 
-/// A certificate of this host that an authority of this machine's list has signed.
+/// Requires a certificate for the host, signed by an authority that this machine trusts.
 static VERIFIED: LazyLock<Result<ClientConfig, String>> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -34,7 +34,7 @@ fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
     builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())
 }
 
-/// The connector for a mode; the error says what this machine lacks.
+/// Returns the connector for a mode; the error says what this machine lacks.
 pub(super) fn connector(tls: Tls) -> Result<MakeRustlsConnect, String> {
     let config = match tls {
         Tls::VerifyFull => &*VERIFIED,

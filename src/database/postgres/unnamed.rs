@@ -1,5 +1,5 @@
-//! Values as texts, for statements that have no name: what type each of them is, the server finds out
-//! by itself, as it does with what stands between quotes.
+//! Values as texts, for unnamed statements: the server infers the type of each, as it does for a quoted
+//! literal.
 
 use bytes::{BufMut, BytesMut};
 use sea_query::Value as Bound;
@@ -9,7 +9,7 @@ use crate::database::decimal;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A value of a statement as a text, of a type that the server chooses.
+/// A bound value as a text, whose type the server infers.
 #[derive(Debug)]
 pub(super) struct Written<'a>(pub(super) &'a Bound);
 
@@ -31,13 +31,12 @@ impl ToSql for Written<'_> {
     to_sql_checked!();
 }
 
-/// The text that the server reads as this value, whatever type it expects; `None` for a null.
+/// Formats a value so that the server can read it as any suitable type; `None` for a null.
 fn text(value: &Bound) -> Option<String> {
-    // As the server writes them, whatever its `DateStyle` is; the first years have four digits, and
-    // later ones no sign.
+    // The server's own format, whatever its `DateStyle`: early years have four digits, and late ones no sign.
     let moment = |text: String| text.trim_start_matches('+').to_owned();
     match value {
-        // So it is a truth value to the server, and a number.
+        // Readable as a boolean and as a number.
         Bound::Bool(value) => value.map(|value| u8::from(value).to_string()),
         Bound::TinyInt(value) => value.map(|value| value.to_string()),
         Bound::SmallInt(value) => value.map(|value| value.to_string()),
@@ -63,7 +62,7 @@ fn text(value: &Bound) -> Option<String> {
         Bound::ChronoTime(value) => value.map(|value| value.format("%H:%M:%S%.f").to_string()),
         Bound::BigDecimal(value) => value.as_ref().map(|value| decimal::text(value)),
         Bound::Uuid(value) => value.map(|value| value.to_string()),
-        // What nobody binds here; a null of any type.
+        // Types that are never bound; a null of any type.
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
-//! Values to and from PostgreSQL's binary form. What is bound takes the type that the server gave
-//! the parameter, so that a number fits a column of any size.
+//! Converts values to and from PostgreSQL's binary format. A value takes the type that the server expects, so
+//! that a number fits a column of any size.
 
 use bigdecimal::{BigDecimal, ToPrimitive};
 use bytes::{BufMut, BytesMut};
@@ -9,12 +9,12 @@ use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use crate::database::{Value, decimal};
 
-/// The sign of a number below zero in the binary form.
+/// The sign word of a negative number in the binary format.
 const NEGATIVE: u16 = 0x4000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A value of a statement, on its way to the server.
+/// A bound value, on its way to the server.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Bound);
 
@@ -42,7 +42,7 @@ impl ToSql for Parameter<'_> {
             Bound::ChronoTime(Some(value)) => time(*value, kind, out),
             Bound::BigDecimal(Some(value)) => exact(value, kind, out),
             Bound::Uuid(Some(value)) => value.to_sql(kind, out),
-            // What nobody binds here; a null of any type.
+            // Types that are never bound; a null of any type.
             _ => Ok(IsNull::Yes),
         }
     }
@@ -54,7 +54,7 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
-/// Whether what is bound is of the types that the server expects. A null is of any type.
+/// Whether the values have the types that the server expects. A null has any type.
 pub(super) fn suit(values: &[Bound], kinds: &[Type]) -> bool {
     values.len() == kinds.len() && values.iter().zip(kinds).all(|(value, kind)| suits(value, kind))
 }
@@ -120,7 +120,7 @@ fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> 
         Type::FLOAT8 => value.to_sql(kind, out),
         #[expect(clippy::cast_possible_truncation, reason = "that is what such a column holds")]
         Type::FLOAT4 => (value as f32).to_sql(kind, out),
-        // As it is written: 0.1 is meant to be a tenth.
+        // By its shortest decimal form: 0.1 means a tenth.
         Type::NUMERIC => text(&value.to_string(), kind, out),
         _ => text(&value.to_string(), kind, out),
     }
@@ -175,7 +175,7 @@ fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure>
         Type::JSON | Type::JSONB => serde_json::from_str::<serde_json::Value>(value)?.to_sql(kind, out),
         Type::INT8 | Type::INT4 | Type::INT2 => whole(value.parse()?, kind, out),
         Type::FLOAT8 | Type::FLOAT4 => real(value.parse()?, kind, out),
-        Type::NUMERIC => exact(&decimal::parse(value).ok_or("it is no number")?, kind, out),
+        Type::NUMERIC => exact(&decimal::parse(value).ok_or("it is not a number")?, kind, out),
         Type::DATE => value.parse::<NaiveDate>()?.to_sql(kind, out),
         Type::TIME => value.parse::<NaiveTime>()?.to_sql(kind, out),
         _ => {
@@ -185,7 +185,7 @@ fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure>
     }
 }
 
-/// A value of a row, of whatever type the server says.
+/// A value of a row, of whatever type the server reports.
 pub(super) struct Received(pub(super) Value);
 
 impl<'a> FromSql<'a> for Received {
@@ -199,14 +199,14 @@ impl<'a> FromSql<'a> for Received {
             Type::FLOAT4 => Value::Real(f32::from_sql(kind, raw)?.into()),
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Value::Bytes(raw.to_vec()),
-            // What the calendar does not have, as `infinity`, does not keep the rest from being read.
+            // A value outside the calendar, such as `infinity`, must not fail the whole row.
             Type::TIMESTAMPTZ => DateTime::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::DateTime),
             Type::TIMESTAMP => {
                 NaiveDateTime::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::DateTimeNoTz)
             }
             Type::DATE => NaiveDate::from_sql(kind, raw).map_or_else(|_| beyond(raw), Value::Date),
             Type::TIME => Value::Time(NaiveTime::from_sql(kind, raw)?),
-            // The server takes documents of any depth.
+            // The server allows documents of any depth.
             Type::JSON | Type::JSONB => match serde_json::Value::from_sql(kind, raw) {
                 Ok(document) => Value::Json(document),
                 Err(_) => Value::Text(String::from_utf8_lossy(raw).into_owned()),
@@ -226,8 +226,8 @@ impl<'a> FromSql<'a> for Received {
     }
 }
 
-/// A date or a moment that cannot be told, in the server's word where it has one: the greatest and the
-/// least number stand for it.
+/// Converts a date or a moment outside the calendar to a text. The greatest and the least number are the
+/// server's `infinity` and `-infinity`.
 fn beyond(raw: &[u8]) -> Value {
     let word = match raw {
         [0x7f, rest @ ..] if rest.iter().all(|byte| *byte == 0xff) => "infinity",
@@ -237,7 +237,7 @@ fn beyond(raw: &[u8]) -> Value {
     Value::Text(word.to_owned())
 }
 
-/// An exact number; what is none (`NaN`) is a text, and a sum of whole numbers a whole number.
+/// Converts a numeric value: `NaN` to a text, the sum of whole numbers to a whole number.
 fn received_numeric(raw: &[u8]) -> Result<Value, Failure> {
     let text = numeric(raw)?;
     Ok(match decimal::parse(&text) {
@@ -246,14 +246,14 @@ fn received_numeric(raw: &[u8]) -> Result<Value, Failure> {
     })
 }
 
-/// Writes the binary form of a number, given as digits with at most one point.
+/// Writes the binary format of a number, given as digits with at most one point.
 fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), Failure> {
     const MOST_DECIMALS: usize = 0x3FFF;
     let (sign, digits) = text.strip_prefix('-').map_or((0, text), |digits| (NEGATIVE, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let decimals = u16::try_from(fraction.len().min(MOST_DECIMALS))?;
     let whole = whole.trim_start_matches('0');
-    // The point stands between two groups of four digits.
+    // The point is between two groups of four digits.
     let mut grouped = "0".repeat(whole.len().next_multiple_of(4) - whole.len()) + whole;
     let before = grouped.len() / 4;
     grouped.push_str(fraction);
@@ -272,13 +272,13 @@ fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An exact decimal as a text. The binary form: four 16-bit words (how many digits follow, the
-/// first one's weight, the sign, how many decimals are shown), then digits to the base of 10,000.
-/// Source: `src/backend/utils/adt/numeric.c` (`numeric_send`).
+/// Formats a numeric value as a text. Its binary format has four 16-bit words (the number of digits, the
+/// weight of the first, the sign, the number of decimals), then the digits in base 10,000. Source:
+/// `src/backend/utils/adt/numeric.c` (`numeric_send`).
 fn numeric(raw: &[u8]) -> Result<String, Failure> {
     let words: Vec<u16> = raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
     let [count, weight, sign, decimals, digits @ ..] = words.as_slice() else {
-        return Err("a numeric value is cut off".into());
+        return Err("a numeric value is truncated".into());
     };
     match *sign {
         0 | NEGATIVE => {}
@@ -287,7 +287,7 @@ fn numeric(raw: &[u8]) -> Result<String, Failure> {
         _ => return Ok("-Infinity".to_owned()),
     }
     if digits.len() != usize::from(*count) {
-        return Err("a numeric value is cut off".into());
+            return Err("a numeric value is truncated".into());
     }
     let (weight, decimals) = (i32::from(weight.cast_signed()), usize::from(*decimals));
     let digit = |place: i32| {
