@@ -12,18 +12,18 @@ use crate::database::rows::RowSender;
 use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
 
-/// Statements that a connection keeps prepared.
+/// The limit on prepared statements for each connection.
 const PREPARED: usize = 128;
-/// A connection that was not used for so long is asked whether it still leads to the server: unlike
-/// PostgreSQL's, nobody watches it meanwhile.
+/// A connection that was idle for longer is pinged before its use: unlike PostgreSQL's, it has no task that
+/// notices when the server closes it.
 const WATCHED_FOR: Duration = Duration::from_millis(500);
-/// How long the answer to that may take.
+/// The timeout of the ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the server takes at most to let a connection go that was closed, also when it is busy.
+/// The time that a server takes at most to release a closed connection, even under load.
 const LETTING_GO: Duration = Duration::from_millis(100);
-/// What makes every server behave alike, whatever it is configured to: moments in UTC, nothing cut
-/// to fit a column, quotes as in the statements' own dialect, a key of 0 like others, what others commit
-/// is seen, and a change of a table that others hold gives up in the same time as on PostgreSQL.
+/// The session settings that make all servers behave alike, whatever their configuration: times in UTC, no
+/// truncation to a column's size, standard quotes, a key of 0 like any other, and a lock timeout for DDL as
+/// on PostgreSQL. See also [`CHARSET`] and [`ISOLATION`].
 const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,\
                        NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
                        NO_AUTO_VALUE_ON_ZERO', \
@@ -31,18 +31,18 @@ const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_
 const CHARSET: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// What bounds a statement that looks for a pattern of which the server counts the steps, text by text:
-/// all texts together must not take longer. MySQL bounds only what reads; that suffices, since records are
-/// read by the same condition before they are changed or removed.
+/// The time limit of a statement that matches a pattern under MariaDB's limit on steps, which applies to each
+/// text but not to all of them together. MySQL limits only reads; that suffices, since records are read by
+/// the same condition before they are changed or deleted.
 const BEGIN_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = 3 */ \
                             /*!80000 SESSION max_execution_time = 3000 */";
 const END_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = DEFAULT */ \
                           /*!80000 SESSION max_execution_time = DEFAULT */";
 
-/// How the query builder begins to make a table.
+/// How the query builder's `CREATE TABLE` begins.
 const CREATE_TABLE: &str = "CREATE TABLE ";
 
-/// The certificate authorities of this machine's list.
+/// The certificate authorities that this machine trusts.
 static AUTHORITIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let known = rustls_native_certs::load_native_certs().certs.into_iter();
     let usable = known.filter(|authority| RootCertStore::empty().add(authority.clone()).is_ok());
@@ -52,24 +52,24 @@ static AUTHORITIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 /// A connection to a database.
 pub(in crate::database) struct MysqlConnection {
     connection: Conn,
-    /// How new tables compare texts, once it was asked for.
+    /// The collation of new tables, once it was asked for.
     collation: Option<String>,
-    /// How it tells the keys it generates, once it was asked for.
+    /// How the server reports generated keys, once it was asked for.
     generation: Option<Generation>,
 }
 
-/// How a server tells the keys that it generates for several rows.
+/// How a server reports the keys that it generates for several rows.
 #[derive(Debug, Clone, Copy)]
 enum Generation {
-    /// MariaDB since 10.5: it returns each.
+    /// By `RETURNING`: MariaDB since 10.5.
     Returned,
-    /// MySQL: it tells the first. Those of an insertion whose rows are counted beforehand follow it
-    /// in steps of so much, whatever `innodb_autoinc_lock_mode` is
+    /// By the first key: MySQL. If the number of rows is known beforehand, the others follow it in steps of
+    /// this size, whatever `innodb_autoinc_lock_mode` is
     /// (<https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html>).
     Consecutive(u64),
 }
 
-/// How to connect; `name` leaves the database open where it is `None`.
+/// The options of a connection to the database `name`, or to none.
 fn options(at: &ServerDatabase, name: Option<&str>, ssl: Option<SslOpts>) -> Opts {
     let server = &at.server;
     let builder = OptsBuilder::default()
@@ -107,7 +107,7 @@ fn encrypted(tls: Tls) -> Option<SslOpts> {
 }
 
 impl MysqlConnection {
-    /// Connects to the database, or to none with `name` left out.
+    /// Connects to the database `name`, or to none.
     async fn connect_to(at: &ServerDatabase, name: Option<&str>) -> Result<Self, Error> {
         let first = Conn::new(options(at, name, encrypted(at.server.tls))).await;
         let connection = match first {
@@ -123,15 +123,15 @@ impl MysqlConnection {
         Params::from(statement.values.iter().map(value::parameter).collect::<Vec<_>>())
     }
 
-    /// The collation that compares texts as they are, character by character and with the spaces at
-    /// their ends: MariaDB and MySQL each have a name of their own for it.
+    /// The collation that compares texts by code point, including trailing spaces. MariaDB and MySQL have
+    /// different names for it.
     async fn collation(&mut self) -> Result<String, Error> {
         if let Some(collation) = &self.collation {
             return Ok(collation.clone());
         }
         let question = "SELECT collation_name FROM information_schema.collations \
                         WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
-        // What is older than both ends texts where their last spaces begin.
+        // Older servers ignore trailing spaces.
         let found: Option<String> = self.connection.query_first(question).await?;
         Ok(self.collation.insert(found.unwrap_or_else(|| "utf8mb4_bin".to_owned())).clone())
     }
@@ -155,7 +155,7 @@ impl MysqlConnection {
         self.end(is_bounded, done).await
     }
 
-    /// Bounds the statement that comes next, if it is a search that may take too long; says whether.
+    /// Sets the time limit for the next statement, if it needs one. Returns whether it did.
     async fn begin(&mut self, statement: &Rendered) -> Result<bool, Error> {
         if statement.counts_steps {
             self.connection.query_drop(BEGIN_SEARCH).await?;
@@ -163,7 +163,7 @@ impl MysqlConnection {
         Ok(statement.counts_steps)
     }
 
-    /// Undoes what [`Self::begin`] did, whatever came of the statement.
+    /// Resets the time limit, whatever the statement's outcome.
     async fn end<T>(&mut self, is_bounded: bool, done: Result<T, Error>) -> Result<T, Error> {
         if is_bounded {
             match &done {
@@ -182,7 +182,7 @@ impl MysqlConnection {
         Ok(rows.into_iter().map(|row| received(&names, &columns, row)).collect())
     }
 
-    /// Reads rows and passes them on, until nobody reads them any more.
+    /// Reads rows and passes them on, until the reader is gone.
     async fn send(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
         let mut result = self.connection.exec_iter(&*statement.sql, Self::parameters(statement)).await?;
         let columns = result.columns().unwrap_or_default();
@@ -218,7 +218,7 @@ impl Connection for MysqlConnection {
     }
 
     async fn connect(at: &ServerDatabase) -> Result<Self, Error> {
-        // An empty name is the server itself, for making and removing databases.
+        // An empty name is the server itself, from which databases are created and dropped.
         Self::connect_to(at, Some(&*at.name).filter(|name| !name.is_empty())).await
     }
 
@@ -247,7 +247,7 @@ impl Connection for MysqlConnection {
 
     async fn explain(&mut self, at: &ServerDatabase, error: Error, statement: &Rendered) -> DatabaseError {
         if error::is_missing_table(&error) {
-            // A database that was removed while it was open only has no tables.
+            // A database that was dropped while it was open only appears to have no tables.
             let question = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
             let found = self.connection.exec_first::<u8, _, _>(question, (&at.name,)).await;
             return match found {
@@ -266,7 +266,7 @@ impl Connection for MysqlConnection {
             return error::denied(at, &said.message, account.as_deref());
         }
         let Some(key) = error::violated_key(&error) else { return error::describe(at, &error) };
-        // The server names the key; its columns are asked for.
+        // The error names the key; the server is asked for its columns.
         let table = error::table_of(&statement.sql).unwrap_or_default();
         let question = "SELECT column_name FROM information_schema.statistics WHERE table_schema = database() \
                         AND table_name = ? AND index_name = ? ORDER BY seq_in_index";
@@ -276,7 +276,7 @@ impl Connection for MysqlConnection {
 
     fn is_broken(&self, error: &Error) -> bool {
         match error {
-            // The server is stopping, or has killed the connection.
+            // The server is shutting down, or has killed the connection.
             Error::Server(said) => matches!(said.code, 1053 | 1077 | 1079 | 1317 | 1927 | 3169 | 4031),
             other => other.is_fatal(),
         }
@@ -301,7 +301,7 @@ impl Connection for MysqlConnection {
         }
         let mut sql = statement.sql.clone();
         if sql.starts_with(CREATE_TABLE) {
-            // Whatever its database was made with.
+            // Regardless of the database's defaults.
             sql.push_str(&format!(" DEFAULT CHARACTER SET utf8mb4 COLLATE {}", self.collation().await?));
         }
         match self.connection.query_drop(sql).await {
@@ -340,7 +340,7 @@ impl Connection for MysqlConnection {
 
     async fn close(self) {
         let _ = tokio::time::timeout(PING_TIMEOUT, self.connection.disconnect()).await;
-        // The server does not say when it counts the connection no more.
+        // The server does not tell when it has released the connection.
         tokio::time::sleep(LETTING_GO).await;
     }
 
@@ -349,7 +349,7 @@ impl Connection for MysqlConnection {
         drop(self.connection);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // At worst the server works on in vain.
+                // At worst the server finishes the statement in vain.
                 if let Ok(mut other) = Self::connect_to(&at, None).await {
                     let _ = other.batch(&format!("KILL {id}")).await;
                     let _ = other.connection.disconnect().await;

@@ -1,5 +1,5 @@
-//! The error numbers of MySQL and MariaDB as the errors of this room
-//! (<https://mariadb.com/kb/en/mariadb-error-code-reference/>).
+//! Translates the error numbers of MySQL and MariaDB
+//! (<https://mariadb.com/kb/en/mariadb-error-code-reference/>) to [`DatabaseError`]s.
 
 use mysql_async::{Error, IoError, ServerError};
 
@@ -7,14 +7,14 @@ use crate::database::descriptors::are_used_up;
 use crate::database::expression::OUT_OF_STEPS;
 use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
-/// An index of this name is there already.
+/// An index of this name exists already.
 pub(super) const DUPLICATE_KEY_NAME: u16 = 1061;
 const DUPLICATE_ENTRY: u16 = 1062;
 
-/// A statement took longer than it may: MariaDB and MySQL have a number each.
+/// A statement exceeded its time limit: MariaDB's number and MySQL's.
 const STATEMENT_TIMEOUT: [u16; 2] = [1969, 3024];
 
-/// What went wrong with a connection or a statement.
+/// Translates the error of a connection or a statement.
 pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     let unreachable = |reason: String| {
         DatabaseError::Unreachable(format!("cannot reach MySQL or MariaDB for {at}: {reason}"))
@@ -27,7 +27,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
         Error::Io(IoError::Io(error)) => unreachable(error.to_string()),
         Error::Io(IoError::Tls(error)) => unreachable(format!("the encrypted connection failed: {error}")),
         Error::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
-            unreachable("it does not offer TLS, which sslmode asks for".to_owned())
+            unreachable("it does not offer TLS, which sslmode requires".to_owned())
         }
         other => unreachable(other.to_string()),
     }
@@ -45,7 +45,7 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         1007 => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
         )),
-        // 1046: it was removed while it was open.
+        // 1046: it was dropped while it was open.
         1008 | 1046 | 1049 => missing(at),
         1045 | 1698 | 1251 | 1130 | 1862 => DatabaseError::Unreachable(format!(
             "the server {server} refuses the user {}: {message}",
@@ -60,7 +60,7 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
         1 | 3 | 20 | 1004 | 1021 | 1026 | 1030 | 1041 | 1114 => {
             DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
         }
-        // Whatever it was doing, the system or the storage engine says that nothing more fits.
+        // Whatever the error, the system or the storage engine reports a full disk.
         _ if [": 28 ", ": 30 ", ": 122 ", ": 135 "].iter().any(|number| {
             message.contains(&format!("rrcode{number}")) || message.contains(&format!("rrno{number}"))
         }) =>
@@ -68,20 +68,20 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
             DatabaseError::Storage(format!("the server cannot write {at}: {message}"))
         }
         1194 | 1195 | 1034 | 1035 => DatabaseError::Corrupt(format!("{at} is damaged: {message}")),
-        // MySQL has words of its own for a pattern that takes too long.
+        // MySQL has errors of its own for patterns that take too long.
         1139 | 3698 | 3699 => DatabaseError::Pattern(format!("{at}: {message}")),
         1690 if message.contains(OUT_OF_STEPS) => DatabaseError::Pattern(format!("{at}: {message}")),
         code if STATEMENT_TIMEOUT.contains(&code) => DatabaseError::TooSlow(format!("{at}: {message}")),
         1205 | 1317 => DatabaseError::Busy(format!("{at}: {message}")),
-        // A deadlock; a row, or a table's definition, that others changed under the transaction; a
-        // prepared statement that the server could not prepare again.
+        // A deadlock; a row or a table's definition that others changed during the transaction; a prepared
+        // statement that the server could not prepare again.
         1213 | 1020 | 1412 | 1615 => DatabaseError::Conflict(format!("{at}: {message}")),
-        // No such column, no such table.
+        // Unknown column, unknown table.
         1054 | 1146 => DatabaseError::Outdated(format!("{at}: {message}")),
-        // Also where there is no such database: who may not use it is not told.
-        // The server names the account that it matched, and the database.
+        // Also if there is no such database, unless the user has a privilege on it.
+        // The message names the account that matched, and the database.
         1044 => denied(at, message, account_in(message).as_deref()),
-        // It names the client's host, which need not be the account's.
+        // The message names the client's host, which may differ from the account's.
         1142 | 1143 => denied(at, message, None),
         1227 | 1370 | 1410 => {
             DatabaseError::Denied(format!("the user {} may not do that in {at}: {message}", server.user))
@@ -90,20 +90,20 @@ fn said_by_server(at: &ServerDatabase, said: &ServerError) -> DatabaseError {
     }
 }
 
-/// What MySQL and MariaDB refuse by a limit or because of a value.
+/// Translates what MySQL and MariaDB refuse because of a limit or a value.
 fn refusal(code: u16, message: &str) -> Option<Refusal> {
     let column = || named(message);
     Some(match code {
         1406 | 1074 => Refusal::TooLong { column: column() },
         1264 | 1441 | 1916 => Refusal::OutOfRange { column: column() },
         1690 if !message.contains(OUT_OF_STEPS) => Refusal::OutOfRange { column: column() },
-        // What a column's character set lacks is told apart from what is no value of its type.
+        // A character that the column's encoding lacks, as opposed to a value of another type.
         1366 if message.starts_with("Incorrect string value") => Refusal::Character { column: column() },
         1300 | 1977 | 3854 => Refusal::Character { column: column() },
         1265 | 1292 | 1366 | 1367 | 1411 | 1365 | 1425 | 1426 | 1427 | 1917 | 1918 => {
             Refusal::Malformed { column: column() }
         }
-        // Documents that are none, or that are too deep.
+        // Malformed documents, or too deeply nested ones.
         3140 | 3141 | 3143 | 3144 | 3156 | 3157 | 4036..=4044 => Refusal::Malformed { column: column() },
         3819 | 4025 => Refusal::Rule { rule: rule(message) },
         1267 | 1270 | 1271 | 4078 => Refusal::Incomparable,
@@ -126,7 +126,7 @@ fn refusal(code: u16, message: &str) -> Option<Refusal> {
     })
 }
 
-/// The column in `… for column 'title' at row 1`, or ``… for column `crm`.`posts`.`title` at row 1``.
+/// Parses the column in `… for column 'title' at row 1`, or ``… for column `crm`.`posts`.`title` at row 1``.
 fn named(message: &str) -> Option<String> {
     let (_, rest) = message.split_once(" column ")?;
     let path = rest.split_once(" at row ").map_or(rest, |(path, _)| path);
@@ -135,8 +135,8 @@ fn named(message: &str) -> Option<String> {
     (!name.is_empty() && !name.contains(' ')).then(|| name.to_owned())
 }
 
-/// The rule in ``CONSTRAINT `posts.body` failed for `crm`.`posts` ``, which is a column's for what
-/// MariaDB checks of every document.
+/// Parses the constraint in ``CONSTRAINT `posts.body` failed for `crm`.`posts` ``. MariaDB names those that
+/// check JSON documents after their column.
 fn rule(message: &str) -> String {
     let rule = between(message, '`').or_else(|| between(message, '\'')).unwrap_or_default();
     rule.rsplit_once('.').map_or(rule.as_str(), |(_, column)| column).to_owned()
@@ -159,13 +159,13 @@ pub(super) fn is_missing_table(error: &Error) -> bool {
     matches!(error, Error::Server(said) if said.code == 1146)
 }
 
-/// Whether the server says that the user lacks a right to the database or a table.
+/// Whether the user lacks a privilege on the database or a table.
 pub(super) fn is_denied(error: &Error) -> bool {
     matches!(error, Error::Server(said) if matches!(said.code, 1044 | 1142 | 1143))
 }
 
-/// The user has no right to the database or to something in it: what the server said, and what gives
-/// the right, where the account is known: `name@host`, as `CURRENT_USER()` has it.
+/// The error for a missing privilege: the server's message, and the SQL that grants it if the account is
+/// known (`name@host`, as from `CURRENT_USER()`).
 pub(super) fn denied(at: &ServerDatabase, message: &str, account: Option<&str>) -> DatabaseError {
     let database = Some(at.name.clone()).filter(|name| !name.is_empty()).or_else(|| database_in(message));
     let place = match &database {
@@ -179,7 +179,7 @@ pub(super) fn denied(at: &ServerDatabase, message: &str, account: Option<&str>) 
     DatabaseError::Denied(format!("{sentence}{advice}"))
 }
 
-/// What gives an account every right to a database.
+/// The SQL that grants an account every privilege on a database.
 fn grant(database: &str, account: &str) -> String {
     let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
@@ -187,13 +187,14 @@ fn grant(database: &str, account: &str) -> String {
     format!("GRANT ALL PRIVILEGES ON `{database}`.* TO {}@{}", quoted(user), quoted(host))
 }
 
-/// The account in `Access denied for user 'app'@'%' to database 'crm'`, as `app@%`.
+/// Parses the account in `Access denied for user 'app'@'%' to database 'crm'`: `app@%`.
 fn account_in(message: &str) -> Option<String> {
     let (before, after) = message.split_once("'@'")?;
     Some(format!("{}@{}", before.split_once('\'')?.1, after.split_once('\'')?.0))
 }
 
-/// The database in the same, or in ``… command denied to user 'app'@'::1' for table `crm`.`posts` ``.
+/// Parses the database in the same message, or in ``… command denied to user 'app'@'::1' for table
+/// `crm`.`posts` ``.
 fn database_in(message: &str) -> Option<String> {
     if let Some((_, rest)) = message.rsplit_once(" to database '") {
         return Some(rest.trim_end_matches('\'').to_owned());
@@ -202,18 +203,18 @@ fn database_in(message: &str) -> Option<String> {
     Some(rest.split_once("`.`")?.0.replace("``", "`"))
 }
 
-/// The key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
+/// Parses the key in `Duplicate entry 'x' for key 'name'`; MySQL 8 writes `table.name`.
 pub(super) fn violated_key(error: &Error) -> Option<String> {
     let Error::Server(said) = error else { return None };
     if said.code != DUPLICATE_ENTRY {
         return None;
     }
-    // The entry may hold anything; the key is what the sentence ends with.
+    // The entry may contain anything; the key is at the end of the message.
     let (_, key) = said.message.strip_suffix('\'')?.rsplit_once(" for key '")?;
     Some(key.rsplit_once('.').map_or(key, |(_, key)| key).to_owned())
 }
 
-/// The table that a statement of the query builder changes: the first name in it that ends a path.
+/// The table that a statement of the query builder changes: the first name in it, without its qualifier.
 pub(super) fn table_of(sql: &str) -> Option<String> {
     let mut rest = &sql[sql.find('`')?..];
     loop {
@@ -236,7 +237,7 @@ pub(super) fn table_of(sql: &str) -> Option<String> {
     }
 }
 
-/// The columns in ``… FOREIGN KEY (`a`, `b`) REFERENCES …``.
+/// Parses the columns in ``… FOREIGN KEY (`a`, `b`) REFERENCES …``.
 fn referring_columns(message: &str) -> Vec<String> {
     let Some((_, rest)) = message.split_once(" FOREIGN KEY (") else { return Vec::new() };
     let columns = rest.split_once(") REFERENCES").map_or("", |(columns, _)| columns);
@@ -281,7 +282,7 @@ mod tests {
         for name in ["", "crm_x"] {
             assert!(said(&at(name), 1044, message).contains(grant), "{name}");
         }
-        // The client's host is not the account's: it has to be asked for.
+        // The client's host may differ from the account's, which has to be asked for.
         let message = "CREATE command denied to user 'app'@'127.0.0.1' for table `crm`.`posts`";
         assert!(!said(&at(""), 1142, message).contains("GRANT"));
         let asked = denied(&at(""), message, Some("app@%")).to_string();

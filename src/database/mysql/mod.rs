@@ -1,5 +1,6 @@
-//! MySQL and MariaDB. A database carries its owner's mark as its comment, where the server has such (MariaDB
-//! since 10.5): from the first moment on. It is also the comment of an empty table in it, for the others.
+//! MySQL and MariaDB. A database carries its owner's mark as its comment from the first moment on, if the
+//! server supports that (MariaDB since 10.5). For other servers, an empty table in it carries the mark as
+//! well.
 
 mod connection;
 mod error;
@@ -17,10 +18,9 @@ use connection::MysqlConnection;
 
 pub(super) type Transaction = on_servers::Transaction<MysqlConnection>;
 
-/// The table whose comment says whom the database was made for.
+/// The table whose comment is the owner's mark.
 const MARK_TABLE: &str = "_nbapps";
-/// How long a session that has lost its client is waited for, once it was told to end, and how often
-/// it is looked for.
+/// The timeout for a killed session without a client to end, and the interval at which it is checked.
 const DEAD_SESSION: Duration = Duration::from_secs(30);
 const DEAD_SESSION_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,7 +30,7 @@ pub(super) struct Mysql {
     handle: Handle<MysqlConnection>,
 }
 
-/// The question for all tables but that of the mark.
+/// Selects the names of all tables but that of the mark.
 pub(super) fn table_names() -> Rendered {
     Query::select()
         .expr_as(Expr::col("table_name"), "name")
@@ -42,7 +42,7 @@ pub(super) fn table_names() -> Rendered {
         .render(Engine::Mysql)
 }
 
-/// The question whether a table exists.
+/// Selects the table of this name.
 pub(super) fn table_named(name: &str) -> Rendered {
     Query::select()
         .expr_as(Expr::val(1), "one")
@@ -53,7 +53,7 @@ pub(super) fn table_named(name: &str) -> Rendered {
         .render(Engine::Mysql)
 }
 
-/// The question whether a table has an index.
+/// Selects a table's index of this name.
 pub(super) fn index_named(table: &str, name: &str) -> Rendered {
     Query::select()
         .expr_as(Expr::val(1), "one")
@@ -65,7 +65,7 @@ pub(super) fn index_named(table: &str, name: &str) -> Rendered {
         .render(Engine::Mysql)
 }
 
-/// The question for the columns of a table.
+/// Selects the names of a table's columns.
 pub(super) fn columns_of(table: &str) -> Rendered {
     Query::select()
         .expr_as(Expr::col("column_name"), "name")
@@ -78,7 +78,7 @@ pub(super) fn columns_of(table: &str) -> Rendered {
 }
 
 impl Mysql {
-    /// Makes the database and opens it.
+    /// Creates the database and opens it.
     pub(super) async fn create(at: &ServerDatabase) -> Result<Self, DatabaseError> {
         let server = server(at)?;
         let made = server.make(at, None).await;
@@ -87,7 +87,7 @@ impl Mysql {
         Self::open(at).await
     }
 
-    /// Makes the database as one that `owner` owns.
+    /// Creates the database with its owner's mark, and opens it.
     pub(super) async fn create_owned(at: &ServerDatabase, owner: &str) -> Result<Self, DatabaseError> {
         let server = server(at)?;
         let made = server.make_owned(at, owner).await;
@@ -106,7 +106,7 @@ impl Mysql {
         );
         let marked = self.handle.batch(&mark).await;
         if marked.is_err() {
-            // It was made just now, and nobody knows of it.
+            // It was created just now, and nobody knows of it.
             self.drop_database(&name).await?;
         }
         marked
@@ -119,7 +119,7 @@ impl Mysql {
         Ok(mysql)
     }
 
-    /// Removes the database; connections that others still have to it are ended.
+    /// Drops the database and kills its other sessions.
     pub(super) async fn remove(at: &ServerDatabase) -> Result<Vec<String>, DatabaseError> {
         let server = server(at)?;
         let removed = server.remove_by_name(at).await;
@@ -135,7 +135,7 @@ impl Mysql {
         Ok(vec![format!("database {at}")])
     }
 
-    /// Removes what [`Self::create_owned`] made for this owner.
+    /// Removes what [`Self::create_owned`] created for this owner.
     pub(super) async fn remove_owned(at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
         let server = server(at)?;
         let removed = server.remove_all_of(at, owner).await;
@@ -152,8 +152,8 @@ impl Mysql {
         Ok(vec![format!("database {at}")])
     }
 
-    /// Removes what was made on the server for owners whose names begin so, who are not `known`, and has
-    /// nothing in it. Gives what was removed.
+    /// Removes the empty databases of owners whose names begin with `owners` and who are not `known`. Returns
+    /// what was removed.
     pub(super) async fn sweep(
         at: &ServerDatabase,
         owners: &str,
@@ -186,7 +186,7 @@ impl Mysql {
         Ok(removed)
     }
 
-    /// Ends the sessions whose statement has this in it, and waits until they are no more.
+    /// Kills the sessions whose statement contains the owner's name, and waits until they have ended.
     async fn end_sessions(&self, owner: &str) -> Result<(), DatabaseError> {
         let begun = Instant::now();
         loop {
@@ -197,7 +197,7 @@ impl Mysql {
             }
             if begun.elapsed() > DEAD_SESSION {
                 return Err(DatabaseError::Busy(format!(
-                    "{}: a session that a crash of this host left behind is still making a database for \
+                    "{}: a session that this host left behind in a crash is still creating a database for \
                      {owner}, and does not end",
                     self.at().server,
                 )));
@@ -210,14 +210,14 @@ impl Mysql {
         }
     }
 
-    /// Whether databases have comments here: in MariaDB since 10.5.
+    /// Whether databases can have comments: in MariaDB since 10.5.
     async fn has_comments(&self) -> Result<bool, DatabaseError> {
         let question = Query::select().expr_as(Expr::cust("version()"), "version").to_owned();
         let rows = self.handle.query(&question.render(Engine::Mysql)).await?;
         let Some(Value::Text(version)) = rows.first().and_then(|row| row.get("version")) else {
             return Ok(false);
         };
-        // Some say first what they were once taken for.
+        // Some servers prefix their version with one that old replicas accept.
         let mut numbers =
             version.trim_start_matches("5.5.5-").split('.').map(|number| number.parse::<u32>().ok());
         let number = (numbers.next().flatten(), numbers.next().flatten());
@@ -240,12 +240,12 @@ impl Mysql {
         })
     }
 
-    /// Removes a database, by force: whoever has it open would keep it for as long as a transaction.
+    /// Drops a database after killing its sessions, whose transactions would delay that.
     async fn drop_by_force(&self, name: &str) -> Result<(), DatabaseError> {
         let holds = |row: &Row| matches!(row.get("db"), Some(Value::Text(db)) if db == name);
         for row in self.handle.query(&shown("SHOW PROCESSLIST".to_owned())).await?.into_iter().filter(holds) {
             if let Some(Value::Integer(id)) = row.get("Id") {
-                // It may have ended by itself, or be one that this user may not end.
+                // It may have ended by itself, or this user may not kill it.
                 let _ = self.handle.batch(&format!("KILL {id}")).await;
             }
         }
@@ -282,7 +282,7 @@ impl Mysql {
             {
                 None => return Ok(None),
                 Some(Some(Value::Text(comment))) if !comment.is_empty() => return Ok(Some(comment.clone())),
-                // It was made before databases had comments.
+                // It was created before databases had comments.
                 Some(_) => {}
             }
         }
@@ -300,12 +300,12 @@ impl Mysql {
         Ok(made.map(|(_, comment)| comment.trim_end_matches('\'').replace("''", "'")))
     }
 
-    /// Whether it carries somebody's mark.
+    /// Whether the database carries any owner's mark.
     pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
         Ok(self.mark_of(&self.at().name).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
     }
 
-    /// What statements, transactions and closing go through.
+    /// The handle for statements, transactions and closing.
     pub(super) fn handle(&self) -> &Handle<MysqlConnection> {
         &self.handle
     }
@@ -329,18 +329,19 @@ impl Mysql {
     }
 }
 
-/// A question that the server answers without a temporary table, also when its disk is full.
+/// A statement that is not prepared, so that the server answers it without a temporary table, even with a
+/// full disk.
 fn shown(sql: String) -> Rendered {
     Rendered { sql, ..Rendered::default() }
 }
 
-/// The server, in none of its databases.
+/// Returns a handle to the server without a database.
 fn server(at: &ServerDatabase) -> Result<Mysql, DatabaseError> {
     quoted(&at.name)?;
     Ok(Mysql { handle: Handle::new(&at.beside("")) })
 }
 
-/// The sessions whose statement has this in it.
+/// The sessions whose statement contains the owner's name.
 fn sessions_at(owner: &str, all: &[Row]) -> Vec<i64> {
     let at_work = |row: &&Row| matches!(row.get("Info"), Some(Value::Text(said)) if said.contains(owner));
     let ids = all.iter().filter(at_work).filter_map(|row| match row.get("Id") {
@@ -350,7 +351,7 @@ fn sessions_at(owner: &str, all: &[Row]) -> Vec<i64> {
     ids.collect()
 }
 
-/// The question for the databases whose comment begins so.
+/// Selects the databases whose comment begins with this.
 fn databases_marked(beginning: &str) -> Rendered {
     let fits = Expr::cust_with_values("LOCATE(?, schema_comment) = 1", [beginning]);
     let mut question = Query::select();
@@ -362,7 +363,7 @@ fn databases_marked(beginning: &str) -> Rendered {
     question.render(Engine::Mysql)
 }
 
-/// The question for anything in a database but the mark.
+/// Selects anything in a database but the mark.
 fn things_in(database: &str) -> Rendered {
     let tables = "SELECT 1 AS one FROM information_schema.tables WHERE table_schema = ? AND table_name <> ?";
     let routines = "SELECT 1 FROM information_schema.routines WHERE routine_schema = ?";
@@ -375,12 +376,12 @@ fn things_in(database: &str) -> Rendered {
     }
 }
 
-/// Whether the database has a name that the server takes as it is.
+/// Checks that the server allows the database's name.
 pub(super) fn check_names(at: &ServerDatabase) -> Result<(), DatabaseError> {
     quoted(&at.name).map(drop)
 }
 
-/// A name as the server reads it whatever is in it.
+/// Quotes an identifier.
 fn quoted(name: &str) -> Result<String, DatabaseError> {
     const LONGEST: usize = 64;
     let fits = (1..=LONGEST).contains(&name.chars().count())
@@ -389,7 +390,7 @@ fn quoted(name: &str) -> Result<String, DatabaseError> {
     if !fits {
         return Err(DatabaseError::InvalidName(format!(
             "\"{}\" cannot be a name in MySQL or MariaDB: it takes 1 to {LONGEST} characters of the Basic \
-             Multilingual Plane, the last of them no space",
+             Multilingual Plane, and must not end with a space",
             name.escape_default()
         )));
     }

@@ -1,4 +1,4 @@
-//! Values to and from the protocol of MySQL and MariaDB.
+//! Converts values to and from the protocol of MySQL and MariaDB.
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use mysql_async::Value as Wire;
@@ -7,10 +7,10 @@ use sea_query::Value as Bound;
 
 use crate::database::{Value, decimal};
 
-/// The character set that stands for bytes.
+/// The character set of binary data.
 const BINARY: u16 = 63;
 
-/// A value of a statement, on its way to the server.
+/// Converts a bound value for the server.
 pub(super) fn parameter(value: &Bound) -> Wire {
     match value {
         Bound::Bool(Some(value)) => Wire::Int((*value).into()),
@@ -34,7 +34,7 @@ pub(super) fn parameter(value: &Bound) -> Wire {
         Bound::ChronoTime(Some(value)) => time(*value),
         Bound::BigDecimal(Some(value)) => Wire::Bytes(decimal::text(value).into_bytes()),
         Bound::Uuid(Some(value)) => Wire::Bytes(value.hyphenated().to_string().into_bytes()),
-        // What nobody binds here; a null of any type.
+        // Types that are never bound; a null of any type.
         _ => Wire::NULL,
     }
 }
@@ -53,12 +53,12 @@ fn time(at: NaiveTime) -> Wire {
     Wire::Time(false, 0, at.hour() as u8, at.minute() as u8, at.second() as u8, micros)
 }
 
-/// A value of a row, of whatever type its column says.
+/// Converts a value of a row, by its column's type.
 pub(super) fn received(value: Wire, column: &mysql_async::Column) -> Value {
     match value {
         Wire::NULL => Value::Null,
         Wire::Int(value) => Value::Integer(value),
-        // A number beyond 64 bits with a sign: as exact as it can be.
+        // An unsigned number beyond the signed range: a text keeps it exact.
         Wire::UInt(value) => {
             i64::try_from(value).map_or_else(|_| Value::Text(value.to_string()), Value::Integer)
         }
@@ -76,7 +76,7 @@ pub(super) fn received(value: Wire, column: &mysql_async::Column) -> Value {
         Wire::Time(negative, days, hours, minutes, seconds, micros) => {
             let hours = days * 24 + u32::from(hours);
             let of_day = NaiveTime::from_hms_micro_opt(hours, minutes.into(), seconds.into(), micros);
-            // A column may also hold a span of time, which is no time of day.
+            // The type also holds durations, which are not times of day.
             of_day.filter(|_| !negative).map_or_else(
                 || {
                     let sign = if negative { "-" } else { "" };
