@@ -1,28 +1,26 @@
-//! How much work an engine has that tries all ways to read a text, one after the other, as MySQL and
-//! MariaDB do.
+//! Estimates how much a backtracking engine, such as MySQL's and MariaDB's, has to do to match a pattern.
 //!
-//! What is counted is an upper bound: every choice in a pattern multiplies the ways to read what
-//! follows it.
+//! The estimate is an upper bound: every choice in a pattern multiplies the ways to match what follows it.
 
 use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
 use super::{Form, Pattern};
 
-/// Steps at one place of a text that are few.
+/// The limit on steps at one position of a text for which the effort counts as bounded.
 const MAX_STEPS_AT_A_PLACE: u64 = 1000;
-/// Steps for each character of a text that is read from its beginning alone, where they are few.
+/// The limit on steps for each character if the pattern is anchored at the beginning.
 const MAX_STEPS_FOR_A_CHARACTER: u64 = 16;
-/// Characters that are compared in one step of the library's, where they are few.
+/// The characters compared in one step of the library for which the step counts as usual.
 const CHARACTERS_OF_A_STEP: u64 = 64;
 
-/// What there is to know of a pattern beside its words.
+/// What it takes to match a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum Effort {
-    /// It takes the engine time in proportion to the text.
+    /// Time proportional to the text.
     Bounded,
-    /// It may take an engine that tries all ways to read a text more than anybody can wait for.
+    /// Possibly far too long, on an engine that backtracks.
     Unbounded {
-        /// Whether it begins at the text's beginning.
+        /// Whether the pattern is anchored at the text's beginning.
         anchored: bool,
         /// How much longer than usual a step takes.
         weight: u64,
@@ -30,11 +28,11 @@ pub(in crate::database) enum Effort {
 }
 
 impl Pattern {
-    /// How much work it may be.
+    /// Estimates the effort.
     pub(in crate::database) fn effort(&self) -> Effort {
         let expression = match &self.0 {
             Form::Expression(expression) => expression,
-            // Each piece is looked for once: where it is first found is as good a place as any.
+            // Each piece is searched for once: its first match is as good as any.
             Form::Pieces(_) => return Effort::Bounded,
         };
         let anchored = expression.properties().look_set_prefix().contains(Look::Start);
@@ -60,7 +58,7 @@ struct Growth {
 impl Growth {
     const ONE: Self = Self { times: 1, power: 0 };
     const NONE: Self = Self { times: 0, power: 0 };
-    /// It grows faster than any power.
+    /// Exponential growth.
     const ENDLESS: Self = Self { times: u64::MAX, power: u32::MAX };
 
     fn plus(self, other: Self) -> Self {
@@ -76,12 +74,12 @@ impl Growth {
     }
 }
 
-/// What it is to try a pattern at one place of a text.
+/// The effort of matching a pattern at one position of a text.
 #[derive(Debug, Clone, Copy)]
 struct Work {
-    /// The ways in which it may fit there.
+    /// The number of ways in which it may match there.
     ways: Growth,
-    /// The steps that it takes to try all of them.
+    /// The number of steps to try all of them.
     steps: Growth,
 }
 
@@ -108,7 +106,7 @@ impl Work {
         }
     }
 
-    /// What follows is tried once for each way.
+    /// Concatenates: what follows is tried once for each way.
     fn then(self, next: Self) -> Self {
         Self { ways: self.ways.times(next.ways), steps: self.steps.plus(self.ways.times(next.steps)) }
     }
@@ -135,7 +133,7 @@ impl Work {
     }
 }
 
-/// Characters that are compared at most before there is another choice: the library counts its choices.
+/// The most characters compared without a choice in between: the library counts only choices as steps.
 fn straight(pattern: &Hir) -> u64 {
     match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,

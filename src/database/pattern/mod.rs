@@ -1,11 +1,10 @@
-//! Patterns that a text fits or does not, with the same answer on every engine and whatever locale
-//! its database has.
+//! Patterns that match texts alike on every engine, whatever the database's locale.
 //!
-//! Nothing here is left to what an engine knows of letters: `lower()` of PostgreSQL knows those of the
-//! database's locale, and no two engines' are of one version of Unicode. Where upper and lower case are
-//! the same, each letter becomes a class of all that Unicode's simple case folding makes equal:
-//! `[ÀàBb]`. `reader.rs` reads what people write, `simple.rs` says it in fewer ways, `writer.rs` writes
-//! it in an engine's words, and `effort.rs` says how much work it may be.
+//! Nothing is left to an engine's knowledge of letters: PostgreSQL's `lower()` depends on the database's
+//! locale, and each engine has another version of Unicode. To ignore case, each letter becomes a class of all
+//! that Unicode's simple case folding equates: `[ÀàBb]`. `reader.rs` parses what users write, `simple.rs`
+//! simplifies it, `writer.rs` renders it in an engine's syntax, and `effort.rs` estimates the cost of
+//! backtracking.
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look};
@@ -19,13 +18,12 @@ mod writer;
 
 pub(super) use effort::Effort;
 
-/// Characters of a text that is looked for at most: MariaDB takes patterns of 64 KiB.
+/// The limit on the characters of a searched text: MariaDB limits patterns to 64 KiB.
 const MAX_SEARCHED: usize = 1000;
-/// What a pattern may take in memory when it is ready to be used, in bytes: what is small when
-/// written may be large when it is read.
+/// The limit on a compiled pattern's memory, in bytes: a short pattern may compile to a large one.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Where in a text another one is looked for.
+/// Where a text is searched for within another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// Anywhere.
@@ -36,24 +34,23 @@ pub enum Position {
     End,
 }
 
-/// What a text fits or does not.
+/// A pattern that matches texts.
 #[derive(Debug, Clone)]
 pub struct Pattern(Form);
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// An expression that fits a part of the text.
+    /// An expression that matches a part of the text.
     Expression(Hir),
-    /// Pieces that come one after the other, with anything between them: the first at the text's
-    /// beginning, the last at its end.
+    /// Pieces in order with anything between them: the first at the text's beginning, the last at its end.
     Pieces(Vec<Hir>),
 }
 
 impl Pattern {
-    /// A regular expression; with `exact`, upper and lower case are told apart.
+    /// Parses a regular expression; with `exact`, case matters.
     ///
     /// # Errors
-    /// A sentence that says what of it is not read the same by all engines, or is too much.
+    /// What in the pattern is ambiguous between engines, or too large.
     pub fn regular(given: &str, exact: bool) -> Result<Self, String> {
         let words = reader::read(given)?;
         let mut parser = ParserBuilder::new().case_insensitive(!exact).build();
@@ -66,10 +63,10 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// A text within another one, upper or lower case.
+    /// Returns the pattern that searches for a text, ignoring case.
     ///
     /// # Errors
-    /// A sentence when it is too long.
+    /// When the text is too long.
     pub fn part(text: &str, position: Position) -> Result<Self, String> {
         check_length(text)?;
         let mut parts: Vec<Hir> = text.chars().map(either_case).collect();
@@ -81,11 +78,11 @@ impl Pattern {
         Ok(Self(Form::Expression(Hir::concat(parts))))
     }
 
-    /// A pattern of `LIKE`, upper or lower case: `%` is any text, `_` any character, and a backslash
-    /// before one of them makes it an ordinary one.
+    /// Parses a `LIKE` pattern, which ignores case: `%` matches any text, `_` any character, and a backslash
+    /// before one of them makes it literal.
     ///
     /// # Errors
-    /// A sentence when it is too long.
+    /// When the pattern is too long.
     pub fn like(given: &str) -> Result<Self, String> {
         check_length(given)?;
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
@@ -105,10 +102,10 @@ impl Pattern {
         Ok(Self(Form::Pieces(pieces)))
     }
 
-    /// The pattern as a regular expression, for texts that are in no database.
+    /// Compiles the pattern to a regular expression, for texts outside a database.
     ///
     /// # Errors
-    /// A sentence when it is too large.
+    /// When the pattern is too large.
     pub fn compile(&self) -> Result<regex::Regex, String> {
         regex::Regex::new(&self.written(Engine::Sqlite)).map_err(|_| "the pattern is too large".to_owned())
     }
@@ -117,30 +114,30 @@ impl Pattern {
 fn check_length(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length > MAX_SEARCHED {
-        return Err(format!("it has {length} characters, at most {MAX_SEARCHED} can be looked for"));
+        return Err(format!("it has {length} characters, but at most {MAX_SEARCHED} can be searched for"));
     }
     Ok(())
 }
 
-/// A character, upper or lower case.
+/// A character in either case.
 fn either_case(character: char) -> Hir {
     Hir::class(Class::Unicode(cases(character)))
 }
 
-/// All characters that Unicode's simple case folding takes for the same.
+/// All characters that Unicode's simple case folding equates with this one.
 fn cases(character: char) -> ClassUnicode {
     let mut class = ClassUnicode::new([ClassUnicodeRange::new(character, character)]);
     class.case_fold_simple();
     class
 }
 
-/// A text with one character in the place of all that are the same but for their case. Two texts have the
-/// same form if each fits the other as a [`Pattern`] of the whole text.
+/// Folds the case of a text: two texts have the same folded form if each matches the other as a whole,
+/// ignoring case.
 #[must_use]
 pub fn case_folded(text: &str) -> String {
     let folded = |character: char| match character {
         character if character.is_ascii() => character.to_ascii_lowercase(),
-        // Of some letters, an ASCII one is the same.
+        // Some letters fold to an ASCII one.
         character => {
             cases(character).ranges().first().map_or(character, |first| first.start().to_ascii_lowercase())
         }
@@ -212,7 +209,7 @@ mod tests {
             ("(ab|cd){3}", "(?:ab|cd){3}", true),
             ("^(a|aa)+$", "^(?:a|aa)+$", false),
             ("xa*b*x", "xa*b*x", false),
-            // Whatever is repeated at either end of a part.
+            // Repetitions at either end of a partial match.
             ("(a|a)*$", "$", true),
             (r"\w*\w*[0-9]", "[0-9]", true),
             ("a+b+", "ab", true),

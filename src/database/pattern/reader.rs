@@ -1,21 +1,20 @@
-//! Regular expressions as people write them.
+//! Parses regular expressions as users write them.
 //!
-//! What engines have in common is read here: characters, `.`, classes, groups, `|`, `^`, `$` and
-//! repetitions. What they read differently, or not at all (references to groups, looking ahead,
-//! boundaries of words), is refused.
+//! The syntax is what the engines have in common: characters, `.`, classes, groups, `|`, `^`, `$` and
+//! repetitions. What they treat differently or lack (backreferences, lookahead, word boundaries) is refused.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Characters of a pattern at most.
+/// The limit on a pattern's length, in characters.
 const MAX_LENGTH: usize = 500;
-/// Repetitions that can be counted: more are too many for PostgreSQL.
+/// The limit on counted repetitions, which is PostgreSQL's.
 pub(super) const MAX_TIMES: u32 = 255;
 
-/// Reads a pattern, and gives it in the words that `regex-syntax` reads.
+/// Translates a pattern to the syntax of `regex-syntax`.
 ///
 /// # Errors
-/// A sentence that says what of it cannot be read.
+/// What in the pattern is invalid.
 pub(super) fn read(given: &str) -> Result<String, String> {
     if given.chars().count() > MAX_LENGTH {
         return Err(format!("a pattern has at most {MAX_LENGTH} characters"));
@@ -44,14 +43,14 @@ impl Reader<'_> {
         match next {
             '(' => {
                 if self.rest.next_if_eq(&'?').is_some() && self.rest.next_if_eq(&':').is_none() {
-                    return Err("of groups that begin with (? only (?: is known".to_owned());
+                    return Err("of groups that begin with (? only (?: is supported".to_owned());
                 }
                 self.out.push_str("(?:");
                 self.depth += 1;
                 self.repeatable = false;
             }
             ')' => {
-                self.depth = self.depth.checked_sub(1).ok_or("a group is closed that was not opened")?;
+                self.depth = self.depth.checked_sub(1).ok_or("a group is closed that is not open")?;
                 self.out.push(')');
                 self.repeatable = true;
             }
@@ -96,7 +95,7 @@ impl Reader<'_> {
         if !self.repeatable {
             return Err(format!("{times} repeats nothing"));
         }
-        // As few or as many as can be: whether it fits is the same.
+        // Greedy or not: whether it matches is the same.
         self.rest.next_if_eq(&'?');
         self.out.push_str(times);
         self.repeatable = false;
@@ -116,12 +115,12 @@ impl Reader<'_> {
             'n' => Escaped::Character('\n'),
             't' => Escaped::Character('\t'),
             'r' => Escaped::Character('\r'),
-            other if other.is_alphanumeric() => return Err(format!("\\{other} is not known")),
+            other if other.is_alphanumeric() => return Err(format!("\\{other} is not supported")),
             other => Escaped::Character(other),
         })
     }
 
-    /// What is between brackets, behind the first of them.
+    /// Parses the rest of a class, after its opening bracket.
     fn class(&mut self) -> Result<(), String> {
         let mut class = String::from("[");
         if self.rest.next_if_eq(&'^').is_some() {
@@ -133,14 +132,16 @@ impl Reader<'_> {
             let from = match next {
                 ']' => break,
                 '[' if self.rest.peek().is_some_and(|next| matches!(next, ':' | '.' | '=')) => {
-                    return Err("classes by name are not known".to_owned());
+                    return Err("named classes are not supported".to_owned());
                 }
                 '\\' => match self.escaped()? {
                     Escaped::Class(inner, false) => {
                         class.push_str(inner);
                         continue;
                     }
-                    Escaped::Class(_, true) => return Err("a class has no \\D, \\W or \\S in it".to_owned()),
+                    Escaped::Class(_, true) => {
+                        return Err("a class cannot contain \\D, \\W or \\S".to_owned());
+                    }
                     Escaped::Character(character) => character,
                 },
                 other => other,
@@ -152,12 +153,12 @@ impl Reader<'_> {
                 let to = match self.rest.next().ok_or("a class is not closed")? {
                     '\\' => match self.escaped()? {
                         Escaped::Character(character) => character,
-                        Escaped::Class(..) => return Err("a range ends with a character".to_owned()),
+                        Escaped::Class(..) => return Err("a range must end with a character".to_owned()),
                     },
                     other => other,
                 };
                 if to < from {
-                    return Err(format!("{from}-{to} is no range"));
+                    return Err(format!("{from}-{to} is not a range"));
                 }
                 class.push('-');
                 class.push_str(&escape(to));
@@ -174,12 +175,12 @@ impl Reader<'_> {
 
 /// What follows a backslash.
 enum Escaped {
-    /// A class, and whether all others are meant.
+    /// A class, and whether it is negated.
     Class(&'static str, bool),
     Character(char),
 }
 
-/// A character that stands for itself.
+/// Escapes a literal character.
 pub(super) fn escape(character: char) -> String {
     if character.is_ascii_punctuation() && !matches!(character, '<' | '>' | '_') {
         format!("\\{character}")
@@ -191,13 +192,13 @@ pub(super) fn escape(character: char) -> String {
 fn repetition(times: &str) -> Result<String, String> {
     let number = |text: &str| match text.parse::<u32>() {
         Ok(number) if number <= MAX_TIMES && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
-        _ => Err(format!("{{{times}}} is no repetition: at most {{{MAX_TIMES}}}")),
+        _ => Err(format!("{{{times}}} is not a repetition of at most {MAX_TIMES}")),
     };
     Ok(match times.split_once(',') {
         None => format!("{{{}}}", number(times)?),
         Some((from, "")) => format!("{{{},}}", number(from)?),
         Some((from, to)) if number(from)? <= number(to)? => format!("{{{},{}}}", number(from)?, number(to)?),
-        Some(_) => return Err(format!("{{{times}}} is no repetition")),
+        Some(_) => return Err(format!("{{{times}}} is not a repetition")),
     })
 }
 

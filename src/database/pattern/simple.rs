@@ -1,7 +1,7 @@
-//! The same pattern, said so that a text can be read in fewer ways.
+//! Simplifies a pattern, so that fewer ways to match a text have to be tried.
 //!
-//! MySQL and MariaDB try all ways to read a text, one after the other. Of `(a|a)*` and `(a+)*` there
-//! are more than anybody can wait for; `a*` means the same and has one.
+//! MySQL and MariaDB backtrack. For `(a|a)*` and `(a+)*` the number of ways to match grows exponentially; the
+//! equivalent `a*` has one.
 
 use std::collections::VecDeque;
 
@@ -9,11 +9,11 @@ use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 use super::reader::MAX_TIMES;
 
-/// Says a pattern in fewer ways.
+/// Simplifies a pattern.
 pub(super) fn simple(pattern: &Hir) -> Hir {
     match pattern.kind() {
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => pattern.clone(),
-        // Nobody asks what a group held.
+        // Nobody asks for captures.
         HirKind::Capture(group) => simple(&group.sub),
         HirKind::Repetition(repeated) => repeat(repeated.min, repeated.max, &simple(&repeated.sub)),
         HirKind::Concat(parts) => in_line(parts.iter().map(simple)),
@@ -21,8 +21,8 @@ pub(super) fn simple(pattern: &Hir) -> Hir {
     }
 }
 
-/// A pattern that fits parts of the same texts: nobody asks how long the part is, so that what it begins
-/// and ends with is not repeated more often than it must be.
+/// Shortens a pattern that is searched for within a text: the length of the match does not matter, so that
+/// repetitions at either end need only their minimum.
 pub(super) fn shortest(pattern: &Hir) -> Hir {
     trimmed(&trimmed(pattern, End::First), End::Last)
 }
@@ -70,7 +70,7 @@ fn one_of(branches: impl Iterator<Item = Hir>) -> Hir {
     Hir::alternation(distinct)
 }
 
-/// One after the other, with `a*a*` as `a*`.
+/// Concatenates parts, and merges repetitions: `a*a*` becomes `a*`.
 fn in_line(parts: impl Iterator<Item = Hir>) -> Hir {
     let mut line: Vec<Hir> = Vec::new();
     for part in parts {
@@ -85,7 +85,7 @@ fn in_line(parts: impl Iterator<Item = Hir>) -> Hir {
     Hir::concat(line)
 }
 
-/// Two repetitions of the same as one.
+/// Merges two adjacent repetitions of the same.
 fn together(first: &Hir, second: &Hir) -> Option<Hir> {
     let (HirKind::Repetition(first), HirKind::Repetition(second)) = (first.kind(), second.kind()) else {
         return None;
@@ -96,11 +96,11 @@ fn together(first: &Hir, second: &Hir) -> Option<Hir> {
     (first.sub == second.sub && countable).then(|| repetition(min, max, (*first.sub).clone()))
 }
 
-/// A pattern that was made simple before, so many times.
+/// Repeats a simplified pattern.
 fn repeat(min: u32, max: Option<u32>, pattern: &Hir) -> Hir {
     match pattern.kind() {
         HirKind::Empty => Hir::empty(),
-        // (a+)*, (a?){3}: as often as it takes is as often as it takes.
+        // (a+)*, (a?){3}: the inner repetition adds nothing.
         HirKind::Repetition(inner) if inner.min <= 1 && matches!(inner.max, None | Some(1)) => {
             let all = if inner.max.is_none() { None } else { max };
             repetition(min * inner.min, all, (*inner.sub).clone())
@@ -110,7 +110,7 @@ fn repeat(min: u32, max: Option<u32>, pattern: &Hir) -> Hir {
     }
 }
 
-/// One of the branches, again and again: (a*|b)+ as (a|b)*.
+/// Repeats an alternation: (a*|b)+ becomes (a|b)*.
 fn any_of(mut min: u32, branches: &[Hir]) -> Hir {
     let mut bare = Vec::with_capacity(branches.len());
     for branch in branches {

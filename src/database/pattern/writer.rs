@@ -1,4 +1,4 @@
-//! A pattern in an engine's words.
+//! Renders a pattern in an engine's syntax.
 
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Look, Repetition};
 
@@ -7,7 +7,7 @@ use super::{Form, Pattern};
 use crate::database::Engine;
 
 impl Pattern {
-    /// Writes it in the words of an engine.
+    /// Renders the pattern for an engine.
     pub(in crate::database) fn written(&self, engine: Engine) -> String {
         let mut writer = Writer { engine, out: String::new() };
         match &self.0 {
@@ -65,7 +65,7 @@ impl Writer {
     }
 
     fn look(&mut self, look: Look) {
-        // On MySQL and MariaDB `$` is before the last line's end too.
+        // On MySQL and MariaDB, `$` also matches before a final line break.
         let end = if self.engine == Engine::Mysql { r"\z" } else { "$" };
         self.out.push_str(if look == Look::Start { "^" } else { end });
     }
@@ -97,7 +97,7 @@ impl Writer {
             [all] if (all.start(), all.end()) == ('\0', char::MAX) => return self.any(),
             _ => {}
         }
-        // No text has U+0000: what has it in it was said by what is not in it.
+        // No text contains U+0000: a class that includes it was written as a negated one.
         let mut negated = class.clone();
         let is_negated = class.ranges().first().is_some_and(|first| first.start() == '\0');
         if is_negated {
@@ -114,9 +114,9 @@ impl Writer {
         self.out.push(']');
     }
 
-    /// Any character, the end of a line too.
+    /// Matches any character, including a line break.
     fn any(&mut self) {
-        // Of a class in a group, MySQL and MariaDB would remember each repetition.
+        // MySQL and MariaDB would remember each repetition of a class in a group.
         self.out.push_str(if self.engine == Engine::Postgres { "." } else { r"[\s\S]" });
     }
 
@@ -127,7 +127,7 @@ impl Writer {
             let is_empty = matches!(piece.kind(), HirKind::Empty);
             match at {
                 0 => self.expression(piece),
-                // Whatever follows the piece before is anything.
+                // Anything may follow the piece before.
                 _ if at == last && is_empty => return,
                 _ if at == last => {
                     self.any();
@@ -135,7 +135,7 @@ impl Writer {
                     self.expression(piece);
                 }
                 _ if is_empty => {}
-                // What was found first is not given up again, where an engine would look further.
+                // Atomic, so that an engine that backtracks keeps the first match.
                 _ if self.engine == Engine::Mysql => {
                     self.out.push_str("(?>");
                     self.any();
