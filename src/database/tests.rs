@@ -1,4 +1,4 @@
-//! What every engine must do, tried on each; and what is SQLite's own.
+//! What every engine must do, tested on each of them; and what only SQLite does.
 
 use sea_query::{ColumnDef, ColumnType, Expr, ExprTrait, Order, Query, Table, TableCreateStatement};
 
@@ -20,7 +20,7 @@ struct Place {
     folder: tempfile::TempDir,
 }
 
-/// Where a test on every engine has its database: one after the other.
+/// Runs a test on every engine, one after the other, with the location of a new database.
 pub(crate) async fn everywhere(test: impl AsyncFn(Location)) {
     let place = Place::new();
     test(place.at("a.sqlite")).await;
@@ -30,7 +30,7 @@ pub(crate) async fn everywhere(test: impl AsyncFn(Location)) {
     test(Location::Mysql(ServerDatabase::parse(Engine::Mysql, &url).unwrap())).await;
 }
 
-/// A schema that does not exist, in a database that does.
+/// Runs a test with a schema that does not exist, in a database that does.
 pub(crate) async fn in_schema(test: impl AsyncFn(Location)) {
     let database = Location::Postgres(server_database(&crate::test_servers::fresh_name()));
     let around = Database::create(&database).await.unwrap();
@@ -182,7 +182,7 @@ async fn references_hold_and_their_violations_are_named() {
         database.insert(&comment, None).await.unwrap();
         let removed = database.execute(&Query::delete().from_table("posts").to_owned()).await;
         let Err(DatabaseError::ForeignKey { columns }) = removed else { panic!("{removed:?}") };
-        // PostgreSQL names the key that is referred to.
+        // PostgreSQL names the referenced key.
         let named = if at.engine() == Engine::Postgres { vec!["id".to_owned()] } else { named };
         assert_eq!(columns, named);
     })
@@ -293,7 +293,7 @@ async fn a_failure_after_a_savepoint_undoes_no_more_than_that() {
         transaction.release_savepoint().await.unwrap();
         transaction.commit().await.unwrap();
         assert_eq!(read(&database).await, ["one", "two", "four"]);
-        // What failed and was not undone is not kept by a commit.
+        // A commit does not keep what a failed statement left without a rollback to the savepoint.
         let mut transaction = database.begin().await.unwrap();
         transaction.savepoint().await.unwrap();
         transaction.insert(&insert("five"), None).await.unwrap();
@@ -321,7 +321,7 @@ async fn rows_are_read_one_after_the_other_and_given_up_at_any_time() {
             count += 1;
         }
         assert_eq!(count, 2000);
-        // More than there are connections: what is given up is given back.
+        // More than there are connections: dropping the rows frees the connection.
         for _ in 0..40 {
             let mut rows = database.stream(&titles());
             assert!(rows.next().await.unwrap().is_ok());
@@ -343,14 +343,14 @@ async fn a_transaction_given_up_in_the_middle_of_a_statement_is_rolled_back() {
         {
             let statement = insert("lost");
             let mut doing = std::pin::pin!(transaction.insert(&statement, None));
-            // Once, so that the work is handed over; then it is forgotten.
+            // Polled once, so that the work is handed over; then dropped.
             let _ = futures_poll_once(doing.as_mut()).await;
         }
         let late = transaction.insert(&insert("late"), None).await;
         drop(transaction);
         database.insert(&insert("next"), None).await.unwrap();
         match late {
-            // The worker was faster than the one poll: then nothing was given up.
+            // The thread was faster than the single poll: nothing was cancelled.
             Ok(_) => assert_eq!(read(&database).await, ["next"]),
             Err(error) => {
                 assert!(error.to_string().contains("rolled back"), "{error}");
@@ -413,7 +413,7 @@ async fn closing_lets_a_transaction_end_and_refuses_what_comes_after() {
     closing.await.unwrap();
     assert!(matches!(database.query(&titles()).await, Err(DatabaseError::Closed(_))));
     assert!(matches!(database.begin().await, Err(DatabaseError::Closed(_))));
-    // The log went back into the file: nothing else is left beside it.
+    // The log was checkpointed: no other file is left.
     assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
     let again = Database::open(&place.at("a.sqlite")).await.unwrap();
     assert_eq!(read(&again).await, ["in time"]);
@@ -452,7 +452,7 @@ async fn only_the_owners_database_is_removed() {
         Database::create_owned(&at, "ours").await.unwrap().close().await;
         assert!(matches!(Database::create_owned(&at, "theirs").await, Err(DatabaseError::Exists(_))));
         assert_eq!(Database::remove_owned(&at, "theirs").await, Ok(vec![]));
-        // A connection that somebody left open does not keep it.
+        // A connection that somebody left open does not prevent it.
         let open = Database::open(&at).await.unwrap();
         assert_eq!(Database::remove_owned(&at, "ours").await.unwrap().len(), 1);
         assert_eq!(Database::remove_owned(&at, "ours").await, Ok(vec![]));

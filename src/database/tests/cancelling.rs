@@ -1,4 +1,4 @@
-//! Work that nobody waits for any more.
+//! Statements whose caller is gone are cancelled.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use sea_query::{Expr, Query, SelectStatement};
 use super::{Place, insert, read, titles, with_table};
 use crate::database::Database;
 
-/// Reads for as long as it is let, and gives nothing.
+/// A query that never ends.
 fn endless() -> SelectStatement {
     let counting = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c)";
     Query::select().expr_as(Expr::cust(counting), "n").to_owned()
 }
 
-/// Begins some work, and goes away in the middle of it.
+/// Starts some work, and drops it in the middle.
 async fn give_up<T>(work: impl Future<Output = T>) {
     assert!(tokio::time::timeout(Duration::from_millis(50), work).await.is_err());
 }
 
-/// Whether both its readers and its writer are free again.
+/// Checks that both the readers and the writer are free again.
 async fn assert_usable(database: &Database) {
     let usable = async {
         let before = read(database).await.len();
@@ -38,7 +38,7 @@ async fn what_nobody_waits_for_ends_on_sqlite_too() {
     let place = Place::new();
     let database = with_table(&place).await;
     let endless = endless();
-    // As many as there are threads for it, and more.
+    // More than there are threads.
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let (database, endless) = (database.clone(), endless.clone());

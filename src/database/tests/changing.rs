@@ -1,11 +1,11 @@
-//! Tables that change while statements on them are prepared.
+//! Tables change while statements on them are prepared.
 
 use super::*;
 
 #[tokio::test]
 async fn statements_go_on_when_their_tables_have_changed() {
     everywhere(async |at| {
-        // SQLite changes no column's type.
+        // SQLite cannot change a column's type.
         if at.engine() == Engine::Sqlite {
             return;
         }
@@ -24,7 +24,7 @@ async fn statements_go_on_when_their_tables_have_changed() {
             transaction.commit().await.unwrap();
         }
         let mut column = ColumnDef::new("title");
-        // A key on MySQL cannot be on a text of any length.
+        // MySQL needs a length for a text in a key.
         if at.engine() == Engine::Mysql {
             column.string_len(300)
         } else {

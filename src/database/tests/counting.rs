@@ -1,4 +1,4 @@
-//! How many rows there are, as one who asks must be told.
+//! Counts include everything that was acknowledged before the call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,11 +43,11 @@ async fn nobody_counts_less_than_was_acknowledged() {
 
 #[tokio::test]
 async fn postgres_does_not_count_again_until_anybody_commits() {
-    // Of its own: whoever commits on a server, commits on this one.
+    // A server of its own: any commit on a server invalidates the count.
     let server = OwnServer::postgres(12);
     let database = Database::create(&Location::parse(&server.url("counted")).unwrap()).await.unwrap();
     database.execute(&table()).await.unwrap();
-    // Another one, each time it is counted.
+    // Another number each time it runs.
     let number = Query::select().expr(Expr::cust("floor(random() * 1e15)::bigint")).to_owned();
     let known = async || {
         // The server itself commits now and then.
@@ -64,7 +64,7 @@ async fn postgres_does_not_count_again_until_anybody_commits() {
     other.insert(&insert("other"), None).await.unwrap();
     let first = known().await;
     other.commit().await.unwrap();
-    // What is known is a connection's: theirs, which have counted nothing, are kept away.
+    // Counts are cached for each connection: this keeps busy the one that has not counted.
     let of_other = database.begin().await.unwrap();
     let second = known().await;
     assert_ne!(first, second);

@@ -1,4 +1,4 @@
-//! Exact numbers, dates and what is made of them, the same on every engine.
+//! Exact numbers, dates and expressions on them give the same results on every engine.
 
 use bigdecimal::BigDecimal;
 use chrono::{NaiveDate, NaiveTime};
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::StoredMoment::{Date, Moment, NoTz, Time, UnixMilliseconds, UnixSeconds};
 use super::*;
 
-/// A value as whoever knows the field's type reads it.
+/// Reads a value of an exact number, which is a text on SQLite.
 fn as_decimal(value: &Value) -> BigDecimal {
     match value {
         Value::Text(text) => text.parse().unwrap(),
@@ -31,7 +31,7 @@ async fn one(database: &Database, expression: SimpleExpr, table: &'static str) -
     rows[0][0].clone()
 }
 
-/// A table `numbers` with a column of each kind, the columns' rows one after the other.
+/// Creates a table `numbers` with a column of each kind, and inserts these rows.
 async fn numbers(at: &Location, rows: &[(i64, f64, &str)]) -> Database {
     let database = Database::create(at).await.unwrap();
     let exact = database.engine().column_type(ColumnType::Decimal(Some((20, 2))));
@@ -106,10 +106,10 @@ async fn a_value_that_fits_no_column_is_no_lost_connection() {
             (Engine::Postgres, answer) => {
                 assert!(matches!(&answer, Err(DatabaseError::Refused(_))), "{answer:?}");
             }
-            // The others find nothing.
+            // The other engines find nothing.
             (_, answer) => assert_eq!(answer, Ok(vec![])),
         }
-        // A number that no engine holds is refused, not written out.
+        // A number that no engine can hold is refused instead of being expanded.
         let endless = Value::Decimal(decimal("1e999999999"));
         let row = Query::insert()
             .into_table("numbers")
@@ -234,7 +234,7 @@ async fn numbers_look_the_same_as_texts() {
     .await;
 }
 
-/// A table `lists` with a column of JSON.
+/// Creates a table `lists` with a JSON column.
 async fn lists(at: &Location) -> Database {
     let database = Database::create(at).await.unwrap();
     let kind = database.engine().column_type(ColumnType::Json);
@@ -327,7 +327,7 @@ async fn arrays_are_compared_as_sets_and_counted() {
     .await;
 }
 
-/// A table `days` with a column for each way of storing dates.
+/// Creates a table `days` with a column for each way of storing dates.
 async fn days(at: &Location, moments: &[Option<&str>]) -> Database {
     let database = Database::create(at).await.unwrap();
     let engine = database.engine();
@@ -499,7 +499,7 @@ async fn dates_are_grouped_by_their_parts() {
             let mut expected: Vec<_> = texts.map(|text| Value::Text(text.into())).into();
             expected.insert(1, Value::Null);
             if texts[0] == texts[1] {
-                // One group, known by its greatest.
+                // One group, represented by its maximum.
                 expected.remove(0);
             }
             let shown: Vec<_> = rows.into_iter().map(|row| row[0].clone()).collect();

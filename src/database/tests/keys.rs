@@ -1,4 +1,4 @@
-//! Keys that the engine makes, for one row and for several; and what a table's columns are.
+//! Generated keys, for one row and for several; and the columns of a table.
 
 use super::*;
 
@@ -26,17 +26,17 @@ async fn a_key_of_a_refused_row_is_used_up() {
         }
         assert!(database.insert(&insert("one"), None).await.is_err());
         assert_eq!(next_key(&database, "five").await, 5);
-        // A row that brings its own key uses up none.
+        // A row with an explicit key uses up none.
         let mut own = Query::insert();
         own.into_table("posts").columns(["id", "title"]).values_panic([5.into(), "own".into()]);
         assert!(database.insert(&own, None).await.is_err());
         assert_eq!(next_key(&database, "six").await, 6);
-        // Nor does a statement that is refused for itself.
+        // Nor does an invalid statement.
         let mut wrong = Query::insert();
         wrong.into_table("posts").columns(["nosuch"]).values_panic([5.into()]);
         assert!(database.insert(&wrong, None).await.is_err());
         assert_eq!(next_key(&database, "seven").await, 7);
-        // One that leaves out what is there already tried.
+        // A row that is skipped as a duplicate has tried one.
         let skipped = sea_query::OnConflict::column("title").do_nothing_on(["title"]).to_owned();
         database.execute(insert("one").on_conflict(skipped)).await.unwrap();
         assert_eq!(next_key(&database, "nine").await, 9);
@@ -52,7 +52,7 @@ async fn a_key_of_a_row_that_lacks_a_value_is_used_up() {
         empty.into_table("posts").columns(["title"]).values_panic([Expr::val(Option::<String>::None)]);
         let refused = database.insert(&empty, Some("id")).await;
         assert!(matches!(refused, Err(DatabaseError::NotNull { .. })), "{refused:?}");
-        // MySQL and MariaDB look at the values before they count.
+        // MySQL and MariaDB check the values before they generate a key.
         let next = if at.engine() == Engine::Mysql { 1 } else { 2 };
         assert_eq!(next_key(&database, "next").await, next);
     })
@@ -91,7 +91,7 @@ async fn keys_of_what_was_rolled_back_are_used_up() {
         assert_eq!(given_up.insert(&insert("a"), Some("id")).await, Ok(Some(1)));
         assert_eq!(given_up.insert(&insert("b"), Some("id")).await, Ok(Some(2)));
         drop(given_up);
-        // Where it is rolled back beside, the next waits for nothing but what it must.
+        // Concurrently with the rollback, the next key waits only as long as it must.
         let mut failed = database.begin().await.unwrap();
         assert_eq!(failed.insert(&insert("c"), Some("id")).await, Ok(Some(3)));
         assert!(failed.insert(&insert("c"), Some("id")).await.is_err());
@@ -117,7 +117,7 @@ async fn keys_of_what_was_rolled_back_are_used_up() {
 async fn a_table_that_was_rolled_back_leaves_nothing() {
     everywhere(async |at| {
         if at.engine() == Engine::Mysql {
-            // There it is not rolled back.
+            // DDL is not rolled back there.
             return;
         }
         let database = Database::create(&at).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rows and keys that others hold.
+//! Locks on rows and keys that others hold.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use super::*;
 #[tokio::test]
 async fn what_is_done_again_gives_up_early_what_others_hold() {
     everywhere(async |at| {
-        // The others find those who wait for each other at once.
+        // The other engines find deadlocks at once.
         if at.engine() != Engine::Postgres {
             return;
         }
         let database = table_at(&at).await;
         let mut holder = database.begin().await.unwrap();
         holder.insert(&insert("held"), None).await.unwrap();
-        // Nobody waits for the other here: a server that looked for a deadlock would find none.
+        // This is no deadlock: a server that looked for one would find none.
         let mut brief = database.begin_within(Some(Duration::from_millis(50))).await.unwrap();
         let failed = brief.insert(&insert("held"), None).await;
         assert!(matches!(failed, Err(DatabaseError::Conflict(_))), "{failed:?}");
         holder.commit().await.unwrap();
-        // Nothing of it stays on the connection.
+        // The timeout does not stay on the connection.
         let mut patient = database.begin().await.unwrap();
         let wait = Query::select().expr(sea_query::Expr::cust("current_setting('lock_timeout')")).to_owned();
         let rows = patient.query(&wait).await.unwrap();

@@ -1,8 +1,8 @@
-//! Patterns: the same answer everywhere, or none where there are too many ways to read a text.
+//! Patterns match alike on every engine, or fail if they take too much backtracking.
 
 use super::*;
 
-/// The numbers of the rows that fit a pattern.
+/// The ids of the rows that match a pattern, or of those that do not.
 async fn fitting(database: &Database, pattern: &Pattern, wanted: bool) -> Result<Vec<i64>, DatabaseError> {
     let fits = database.engine().matches(Expr::col("text"), pattern);
     let question = Query::select()
@@ -43,7 +43,7 @@ async fn a_pattern_is_followed_or_given_up_and_never_answered_wrongly() {
     everywhere(async |at| {
         let rows: Vec<_> = (0..8).map(|count| Some("a".repeat(40) + &"b".repeat(count))).collect();
         let database = texts(&at, &[rows, vec![None, Some(String::new())]].concat()).await;
-        // The last of each says whether it may be given up, on the engine that tries all ways.
+        // The last of each: whether a backtracking engine may fail.
         for (pattern, expected, is_hard) in [
             ("^(a|aa)+$", vec![0], true),
             ("^(a|aa|ab)*c$", vec![], true),
@@ -94,7 +94,7 @@ async fn a_long_text_is_read_to_its_end() {
 async fn long_texts_are_read_in_bounded_time_or_not_at_all() {
     everywhere(async |at| {
         let database = texts(&at, &vec![Some("a".repeat(8000)); 30]).await;
-        // The last says whether the engine that tries all ways gives it up.
+        // The last of each: whether a backtracking engine fails.
         for (pattern, fits, is_hard) in [
             (r"\w*\w*\d", false, false),
             (r"\w*\d", false, false),
@@ -141,14 +141,14 @@ async fn long_texts_are_read_in_bounded_time_or_not_at_all() {
 #[tokio::test]
 async fn many_texts_are_read_in_bounded_time_or_not_at_all() {
     everywhere(async |at| {
-        // A minute's work for an engine that tries all ways, though no text is much of it.
+        // A minute's work for a backtracking engine, although no single text is.
         let database = texts(&at, &vec![Some("a".repeat(650)); 6000]).await;
         let pattern = Pattern::regular("a[a-c]*!", true).unwrap();
         match fitting(&database, &pattern, true).await {
             Err(DatabaseError::Pattern(_)) if at.engine() == Engine::Mysql => {}
             answer => assert_eq!((answer, at.engine() == Engine::Mysql), (Ok(Vec::new()), false)),
         }
-        // So is a stream, and what an aggregation or a count looks through.
+        // The same holds for a stream, an aggregation and a count.
         let fits = database.engine().matches(Expr::col("text"), &pattern);
         let some = Query::select().column("id").from("texts").and_where(fits.clone()).to_owned();
         let mut rows = database.stream(&some);
@@ -161,7 +161,7 @@ async fn many_texts_are_read_in_bounded_time_or_not_at_all() {
             Err(DatabaseError::Pattern(_)) if at.engine() == Engine::Mysql => {}
             count => assert_eq!((count, at.engine() == Engine::Mysql), (Ok(0), false)),
         }
-        // Fewer are read to their end, by the same connection, which then takes its time again.
+        // Fewer texts are searched to the end, on the same connection, which then has no time limit.
         let mut transaction = database.begin().await.unwrap();
         let fits = database.engine().matches(Expr::col("text"), &pattern);
         let few = Query::select()

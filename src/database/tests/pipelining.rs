@@ -1,4 +1,4 @@
-//! Short reads that share a connection, and those among them that turn out to be long.
+//! Short reads share a connection, also with reads that turn out to be long.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use sea_query::{Expr, Query, SelectStatement};
 use super::*;
 use crate::test_servers::OwnServer;
 
-/// Statements with a number in them, which are short where it is 1.
+/// Expressions with a parameter, which are short if it is 1.
 const ITSELF: &str = "$1::bigint";
 const QUOTIENT: &str = "1 / $1::bigint";
 const SLEEP: &str = "length(pg_sleep($1::bigint - 1)::text)::bigint";
 const COUNT: &str = "(SELECT count(*) FROM generate_series(1, $1::bigint))";
 
-/// So many reads share one connection.
+/// How many reads share one connection.
 const SHARING: i64 = 4;
 
 async fn fresh() -> Database {
     let database = Database::create(&Location::Postgres(server_database(&crate::test_servers::fresh_name())))
         .await
         .unwrap();
-    // They are known as short from now on.
+    // They are known to be short from now on.
     for statement in [ITSELF, QUOTIENT, SLEEP, COUNT] {
         for _ in 0..20 {
             number(&database, statement, 1).await.unwrap();
@@ -41,7 +41,7 @@ async fn number(database: &Database, expression: &'static str, with: i64) -> Res
     }
 }
 
-/// Begins to read so many numbers at once.
+/// Starts this many reads at once.
 fn begin(database: &Database, count: i64) -> tokio::task::JoinSet<Result<i64, DatabaseError>> {
     let mut reads = tokio::task::JoinSet::new();
     for at in 0..count {

@@ -1,4 +1,4 @@
-//! Pages that PostgreSQL does not plan anew each time, as one who reads them must not notice.
+//! PostgreSQL reuses the plans of pages, without a difference in the results.
 
 use sea_query::{ColumnDef, Expr, ExprTrait, Order, Query, SelectStatement, Table};
 
@@ -98,14 +98,14 @@ async fn postgres_plans_again_where_a_table_is_another() {
     change(ColumnDef::new("title").text()).await;
     assert_eq!(ids(&database, &page(1, 2)).await, [1]);
 
-    // What was changed here is prepared anew, also in a transaction.
+    // After a change made here, statements are prepared again, also in a transaction.
     planned().await;
     change(ColumnDef::new("title").string_len(200)).await;
     let mut transaction = database.begin().await.unwrap();
     assert_eq!(transaction.query(&page(1, 2)).await.unwrap().len(), 1);
     drop(transaction);
 
-    // What somebody else changed shows when it is too late for the transaction, but not for the next one.
+    // A change made by others fails the transaction, but not the next one.
     planned().await;
     let at = database.location().server_database().unwrap().clone();
     let (other, connection) =

@@ -1,4 +1,4 @@
-//! Removing a database while others still have it open.
+//! Dropping a database while others still have it open.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ async fn a_removal_does_not_wait_for_transactions_of_others() {
             return;
         }
         let database = Database::create_owned(&at, "ours").await.unwrap();
-        // Statements name the schema that they mean.
+        // Statements name their schema.
         let (mut posts, mut titles) = (table(), titles());
         if let Some(schema) = database.namespace().schema {
             let place = (sea_query::Alias::new(schema), sea_query::Alias::new("posts"));

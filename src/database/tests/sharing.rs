@@ -1,4 +1,4 @@
-//! The connections of a server, shared by those who need them.
+//! Applications share the connections of a server.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn at(url: &str) -> Location {
     Location::parse(url).unwrap()
 }
 
-/// A statement that takes its time.
+/// A statement that takes some seconds.
 fn slow(engine: Engine) -> SelectStatement {
     let sleep = if engine == Engine::Postgres { "pg_sleep(4)::text" } else { "SLEEP(4)" };
     Query::select().expr_as(Expr::cust(sleep), "slept").to_owned()
@@ -21,7 +21,7 @@ fn one() -> SelectStatement {
     Query::select().expr(Expr::val(1)).to_owned()
 }
 
-/// Asks each of them for much at once; gives when all of that waits or runs.
+/// Sends many statements to each of them; returns once all of these wait or run.
 async fn keep_busy(busy: &[Database]) -> tokio::task::JoinSet<Result<usize, DatabaseError>> {
     let mut work = tokio::task::JoinSet::new();
     for database in busy {
