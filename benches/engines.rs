@@ -134,7 +134,7 @@ async fn measure(directory: &Path) -> Vec<Row> {
             empty(&Location::parse(&sqlite(&format!("empty-{round}.sqlite"))).unwrap()).await,
             on_sqlite.create(format!("d{round}"), mode(DatabaseMode::Database)).await,
             on_sqlite.create(format!("c{round}"), connection(sqlite(&format!("c{round}.sqlite")))).await,
-            empty(&around.within(&format!("empty_{round}")).unwrap()).await,
+            empty(&around.with_schema(&format!("empty_{round}")).unwrap()).await,
             on_postgres.create(format!("s{round}"), mode(DatabaseMode::Schema)).await,
             empty(&Location::parse(&servers::postgres(&format!("empty_{round}"))).unwrap()).await,
             on_postgres.create(format!("d{round}"), mode(DatabaseMode::Database)).await,

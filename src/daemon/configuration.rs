@@ -159,7 +159,7 @@ fn main_location(
         None => Location::Sqlite(otherwise),
     };
     let Some(schema) = schema else { return Ok(location) };
-    location.within(schema).ok_or_else(|| {
+    location.with_schema(schema).ok_or_else(|| {
         let engine = location.engine().as_str();
         ConfigurationError::value(
             "database.schema",

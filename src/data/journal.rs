@@ -99,7 +99,7 @@ impl Transaction {
     /// Keeps what it does from now on where the engine does not take it back by itself, so that
     /// [`Self::abandon`] can.
     pub fn keep_journal(&mut self) {
-        if !self.inner.namespace().engine.undoes_definitions() {
+        if !self.inner.namespace().engine.has_transactional_ddl() {
             self.journal.keep();
         }
     }

@@ -16,7 +16,7 @@ use super::{
     Association, Catalog, Cause, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
     table, to_its_end,
 };
-use crate::database::{Database, DatabaseError, Engine, Tries};
+use crate::database::{Database, DatabaseError, Engine, Retry};
 
 /// A database with what is known of its collections. Cheap to clone; all clones know the same.
 #[derive(Debug, Clone)]
@@ -165,12 +165,12 @@ impl DataSource {
     /// Begins a transaction that may write; it waits for the one before it. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DataError> {
-        self.begin_within(None).await
+        self.begin_with_lock_timeout(None).await
     }
 
     /// The same, for what is done again where others hold for longer than `wait` what it waits for.
-    async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
-        let (inner, catalog) = (self.database.begin_within(wait).await?, self.catalog.load_full());
+    async fn begin_with_lock_timeout(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
+        let (inner, catalog) = (self.database.begin_with_lock_timeout(wait).await?, self.catalog.load_full());
         Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.places.clone()))
     }
 
@@ -227,14 +227,14 @@ impl DataSource {
         E: From<DataError> + Cause,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let (mut tries, mut turn) = (Tries::default(), None);
+        let (mut retry, mut turn) = (Retry::default(), None);
         loop {
             // In a box: what is done may be much, and is held by all that wait for it.
-            let error = match Box::pin(self.once(work(), redefines, tries.lock_wait())).await {
+            let error = match Box::pin(self.once(work(), redefines, retry.lock_timeout())).await {
                 Err(error) => error,
                 done => return done,
             };
-            if !tries.again(error.cause()).await {
+            if !retry.should_retry(error.cause()).await {
                 return Err(error);
             }
             if turn.is_none() {
@@ -250,7 +250,7 @@ impl DataSource {
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
         // Changes of definitions say themselves how long they wait.
-        let mut transaction = self.begin_within(wait.filter(|_| !redefines)).await?;
+        let mut transaction = self.begin_with_lock_timeout(wait.filter(|_| !redefines)).await?;
         if redefines {
             transaction.keep_journal();
         }

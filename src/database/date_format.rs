@@ -14,7 +14,7 @@ pub struct InvalidFormat {
 }
 
 /// The limit on a format's length, in characters.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// One piece of a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +70,8 @@ impl Part {
 /// Parses a format. Letters are tokens, except between `[` and `]`; other characters stand for themselves.
 pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     let invalid = |problem: String| InvalidFormat { format: format.chars().take(40).collect(), problem };
-    if format.is_empty() || format.len() > LONGEST {
-        return Err(invalid(format!("it must have 1 to {LONGEST} characters")));
+    if format.is_empty() || format.len() > MAX_LENGTH {
+        return Err(invalid(format!("it must have 1 to {MAX_LENGTH} characters")));
     }
     let mut pieces = Vec::new();
     let mut rest = format;
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_tokens_and_literals() {
+    fn formats_consist_of_tokens_and_literals() {
         let at = chrono::NaiveDate::from_ymd_opt(2021, 1, 2).unwrap().and_hms_opt(3, 4, 5).unwrap();
         for (format, written) in [
             ("YYYY-MM-DD HH:mm:ss", "2021-01-02 03:04:05"),

@@ -10,11 +10,11 @@ use super::Value;
 
 /// The digits before or after the point beyond which a number is written with an exponent. No column holds
 /// more, and a short literal must not expand to a gigabyte.
-const LONGEST: i64 = 2000;
+const MAX_DIGITS: i64 = 2000;
 
 /// Whether a column can hold a number of this size.
 pub(super) fn is_storable(value: &BigDecimal) -> bool {
-    (-LONGEST..=LONGEST).contains(&value.fractional_digit_count())
+    (-MAX_DIGITS..=MAX_DIGITS).contains(&value.fractional_digit_count())
 }
 
 /// Formats a number as engines read it, with all its decimals: `-12.50`.
@@ -41,17 +41,17 @@ pub(super) fn units(text: &str) -> Option<(i128, u32)> {
 }
 
 /// The scale of an average of exact numbers.
-pub(super) const AVERAGE_DECIMALS: u8 = 16;
+pub(super) const AVERAGE_SCALE: u8 = 16;
 
 /// The scale that marks a sum of whole numbers, which servers widen to exact numbers. No column has so many
 /// decimals, and all of them are zero.
-pub(super) const COUNTED_ON_POSTGRES: u16 = 383;
+pub(super) const INTEGER_SUM_SCALE_ON_POSTGRES: u16 = 383;
 /// The same on MySQL, which has at most 30 decimals. In a column with this scale, values without a fraction
 /// are read as whole numbers.
-pub(super) const COUNTED_ON_MYSQL: u16 = 29;
+pub(super) const INTEGER_SUM_SCALE_ON_MYSQL: u16 = 29;
 
 /// Returns an exact number, or a whole number if `decimals` marks it as the sum of whole numbers.
-pub(super) fn as_counted(value: BigDecimal, decimals: u16) -> Value {
+pub(super) fn unmark_integer_sum(value: BigDecimal, decimals: u16) -> Value {
     if value.fractional_digit_count() != i64::from(decimals) {
         return Value::Decimal(value);
     }
@@ -67,7 +67,7 @@ pub(super) fn as_counted(value: BigDecimal, decimals: u16) -> Value {
 
 /// Compares two texts as numbers. What is not a number comes after all numbers, ordered by its characters.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
-    if let (Some(left), Some(right)) = (Plain::read(left), Plain::read(right)) {
+    if let (Some(left), Some(right)) = (PlainNumber::read(left), PlainNumber::read(right)) {
         return left.cmp(&right);
     }
     match (parse(left), parse(right)) {
@@ -80,13 +80,13 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
 
 /// A number without an exponent and without insignificant zeros.
 #[derive(PartialEq, Eq)]
-struct Plain<'a> {
+struct PlainNumber<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
 }
 
-impl<'a> Plain<'a> {
+impl<'a> PlainNumber<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_is_that_of_the_numbers() {
+    fn texts_compare_as_numbers() {
         let ascending = ["-100", "-20.5", "-20.05", "-0.01", "0", "0.009", "0.01", "2", "10", "1e3", "1001"];
         for (at, left) in ascending.iter().enumerate() {
             for (beside, right) in ascending.iter().enumerate() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_those_of_the_last_decimal() {
+    fn numbers_split_into_units_and_scale() {
         for (text, units_and_decimals) in [
             ("12.50", Some((1250, 2))),
             ("-0.05", Some((-5, 2))),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_written_with_its_decimals_and_never_endlessly() {
+    fn numbers_keep_their_scale_and_a_bounded_length() {
         for (given, written) in [("12.50", "12.50"), ("-0.001", "-0.001"), ("1e3", "1000")] {
             assert_eq!(text(&BigDecimal::from_str(given).unwrap()), written);
         }

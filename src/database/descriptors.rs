@@ -18,48 +18,48 @@ static BUDGET: OnceLock<Budget> = OnceLock::new();
 /// The descriptors that databases may use.
 #[derive(Debug)]
 struct Budget {
-    most: usize,
+    max: usize,
     /// The file that is exempt from the budget.
     reserved: Option<PathBuf>,
 }
 
 /// Sets, once for the process, how many descriptors SQLite databases may use; the file at `reserved` does not
 /// count. Without a budget, only the system's limit applies.
-pub fn set_descriptor_budget(most: usize, reserved: Option<&Path>) {
+pub fn set_descriptor_budget(max: usize, reserved: Option<&Path>) {
     let reserved = reserved.map(Path::to_owned);
-    let _ = BUDGET.set(Budget { most, reserved });
+    let _ = BUDGET.set(Budget { max, reserved });
 }
 
 /// The descriptors of one connection, given back on drop.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct DescriptorPermit {
     count: usize,
 }
 
-impl Share {
+impl DescriptorPermit {
     /// Takes `count` descriptors for a connection to this file; `None` if the budget is exhausted.
-    pub(super) fn take(path: &Path, count: usize) -> Option<Self> {
+    pub(super) fn acquire(path: &Path, count: usize) -> Option<Self> {
         let Some(budget) = BUDGET.get().filter(|budget| budget.reserved.as_deref() != Some(path)) else {
             return Some(Self { count: 0 });
         };
         let taken = USED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            Some(used + count).filter(|used| *used <= budget.most)
+            Some(used + count).filter(|used| *used <= budget.max)
         });
         // Created only if the descriptors were taken: dropping it gives them back.
         taken.ok().map(|_| Self { count })
     }
 }
 
-impl Drop for Share {
+impl Drop for DescriptorPermit {
     fn drop(&mut self) {
         USED.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
 /// The limit on connections to one server, which leaves descriptors for other servers and for files.
-pub(super) fn most_on_server() -> u32 {
-    let most = BUDGET.get().map_or(u32::MAX, |budget| u32::try_from(budget.most / 3).unwrap_or(u32::MAX));
-    most.max(2)
+pub(super) fn max_server_connections() -> u32 {
+    let limit = BUDGET.get().map_or(u32::MAX, |budget| u32::try_from(budget.max / 3).unwrap_or(u32::MAX));
+    limit.max(2)
 }
 
 /// Whether this file is exempt from the budget.
@@ -68,15 +68,15 @@ pub(super) fn is_reserved(path: &Path) -> bool {
 }
 
 /// Whether the process or the system has no file descriptor left, according to an error.
-pub(crate) fn are_used_up(error: &io::Error) -> bool {
+pub(crate) fn is_descriptor_shortage(error: &io::Error) -> bool {
     const NFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
     const MFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
     matches!(error.raw_os_error(), Some(NFILE | MFILE))
 }
 
 /// Whether no file descriptor is left now; for when the original error is lost.
-pub(super) fn none_is_left() -> bool {
-    std::fs::File::open("/dev/null").is_err_and(|error| are_used_up(&error))
+pub(super) fn no_descriptor_left() -> bool {
+    std::fs::File::open("/dev/null").is_err_and(|error| is_descriptor_shortage(&error))
 }
 
 /// Describes the process's limit.

@@ -46,14 +46,14 @@ impl Engine {
 
     /// Whether DDL is transactional: a rollback undoes it.
     #[must_use]
-    pub const fn undoes_definitions(self) -> bool {
+    pub const fn has_transactional_ddl(self) -> bool {
         // MySQL and MariaDB commit implicitly before and after DDL.
         matches!(self, Self::Sqlite | Self::Postgres)
     }
 
     /// Whether an `UPDATE` can return the rows it changed.
     #[must_use]
-    pub const fn returns_changes(self) -> bool {
+    pub const fn has_update_returning(self) -> bool {
         // Neither MySQL nor MariaDB has `UPDATE ... RETURNING`.
         matches!(self, Self::Sqlite | Self::Postgres)
     }
@@ -61,7 +61,7 @@ impl Engine {
     /// The engine's implicit row identifiers, for tables without a key; a column of the same name hides one.
     /// They are unique within one state of the table; PostgreSQL's changes with each update of the row.
     #[must_use]
-    pub const fn row_names(self) -> &'static [&'static str] {
+    pub const fn row_identifiers(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &["rowid", "_rowid_", "oid"],
             Self::Postgres => &["ctid"],
@@ -106,7 +106,7 @@ impl Engine {
     /// Returns the statement that moves a generated column's sequence past an explicitly given key;
     /// idempotent. `None` if the engine does so by itself.
     #[must_use]
-    pub fn count_on(
+    pub fn advance_sequence(
         self,
         schema: Option<&str>,
         table: &str,

@@ -2,6 +2,9 @@
 
 use super::Refusal;
 
+/// An error of any type, as drivers and SQLite functions pass it.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a statement or a connection failed.
 ///
 /// The messages name the database (for SQLite its file) and are for operators, as they are. They are not for

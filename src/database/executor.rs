@@ -2,7 +2,7 @@
 
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 
-use super::{Change, Database, DatabaseError, Namespace, Row, Transaction, counted};
+use super::{Change, Database, DatabaseError, Namespace, Row, Transaction, single_count};
 
 /// Runs statements: a [`Database`] runs each in a transaction of its own, a [`Transaction`] within itself.
 pub trait Executor: Send {
@@ -25,8 +25,8 @@ pub trait Executor: Send {
     fn execute(&mut self, statement: &impl Change)
     -> impl Future<Output = Result<u64, DatabaseError>> + Send;
 
-    /// Updates rows and returns them as they are then; see [`Database::change`].
-    fn change(
+    /// Updates rows and returns them as they are then; see [`Database::update_returning`].
+    fn update_returning(
         &mut self,
         statement: &UpdateStatement,
     ) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
@@ -56,8 +56,8 @@ impl Executor for &Database {
         Database::execute(self, statement).await
     }
 
-    async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
-        Database::change(self, statement).await
+    async fn update_returning(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        Database::update_returning(self, statement).await
     }
 
     async fn insert(
@@ -79,15 +79,15 @@ impl Executor for &mut Transaction {
     }
 
     async fn count(&mut self, statement: &SelectStatement) -> Result<u64, DatabaseError> {
-        counted(Transaction::query(self, statement).await?)
+        single_count(Transaction::query(self, statement).await?)
     }
 
     async fn execute(&mut self, statement: &impl Change) -> Result<u64, DatabaseError> {
         Transaction::execute(self, statement).await
     }
 
-    async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
-        Transaction::change(self, statement).await
+    async fn update_returning(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+        Transaction::update_returning(self, statement).await
     }
 
     async fn insert(

@@ -7,10 +7,10 @@ use bigdecimal::BigDecimal;
 use sea_query::Expr;
 use serde_json::Value as Json;
 
-use super::decimal::{AVERAGE_DECIMALS, COUNTED_ON_MYSQL, COUNTED_ON_POSTGRES};
+use super::decimal::{AVERAGE_SCALE, INTEGER_SUM_SCALE_ON_MYSQL, INTEGER_SUM_SCALE_ON_POSTGRES};
 use super::engine::DECIMAL_COLLATION;
 use super::pattern::{Effort, Pattern};
-use super::statement::COUNTS_STEPS;
+use super::statement::STEP_LIMIT_MARKER;
 use super::{Engine, decimal, sqlite};
 
 /// The limit on the steps MariaDB takes to match a text against a pattern, plus so many for each character:
@@ -30,7 +30,7 @@ impl Engine {
         match self {
             Self::Sqlite | Self::Postgres => value,
             // A bound decimal is a text to MySQL, which would compare it as a double.
-            Self::Mysql => self.written(&format!("CAST($1 AS decimal({precision}, {scale}))"), &[value]),
+            Self::Mysql => self.substitute(&format!("CAST($1 AS decimal({precision}, {scale}))"), &[value]),
         }
     }
 
@@ -38,7 +38,7 @@ impl Engine {
     #[must_use]
     pub fn in_decimal_order(self, found: Expr) -> Expr {
         match self {
-            Self::Sqlite => self.written(&format!("($1) COLLATE {DECIMAL_COLLATION}"), &[found]),
+            Self::Sqlite => self.substitute(&format!("($1) COLLATE {DECIMAL_COLLATION}"), &[found]),
             Self::Postgres | Self::Mysql => found,
         }
     }
@@ -48,7 +48,7 @@ impl Engine {
     #[must_use]
     pub fn in_text_order(self, text: Expr) -> Expr {
         match self {
-            Self::Postgres => self.written("CAST($1 AS text) COLLATE \"C\"", &[text]),
+            Self::Postgres => self.substitute("CAST($1 AS text) COLLATE \"C\"", &[text]),
             Self::Sqlite | Self::Mysql => text,
         }
     }
@@ -63,22 +63,22 @@ impl Engine {
     #[must_use]
     pub fn sum(self, column: Expr, decimal: bool) -> Expr {
         match (self, decimal) {
-            (Self::Sqlite, true) => self.written(
+            (Self::Sqlite, true) => self.substitute(
                 &format!("{}($1) COLLATE {DECIMAL_COLLATION}", sqlite::functions::DECIMAL_SUM),
                 &[column],
             ),
             (Self::Sqlite, false) => {
-                self.written(&format!("{}(sum($1))", sqlite::functions::IN_RANGE), &[column])
+                self.substitute(&format!("{}(sum($1))", sqlite::functions::IN_RANGE), &[column])
             }
-            (Self::Postgres | Self::Mysql, true) => self.written("sum($1)", &[column]),
+            (Self::Postgres | Self::Mysql, true) => self.substitute("sum($1)", &[column]),
             // Servers widen a sum of 64-bit integers to an exact number. The scale marks it for the reader;
             // sums of doubles stay doubles.
             (Self::Postgres, false) => {
-                self.written(&format!("(sum($1) + 0e-{COUNTED_ON_POSTGRES})"), &[column])
+                self.substitute(&format!("(sum($1) + 0e-{INTEGER_SUM_SCALE_ON_POSTGRES})"), &[column])
             }
             (Self::Mysql, false) => {
-                let zero = "0".repeat(COUNTED_ON_MYSQL.into());
-                self.written(&format!("(sum($1) + 0.{zero})"), &[column])
+                let zero = "0".repeat(INTEGER_SUM_SCALE_ON_MYSQL.into());
+                self.substitute(&format!("(sum($1) + 0.{zero})"), &[column])
             }
         }
     }
@@ -89,27 +89,27 @@ impl Engine {
     #[must_use]
     pub fn average(self, column: Expr, decimal: bool) -> Expr {
         match (self, decimal) {
-            (Self::Sqlite, true) => self.written(
+            (Self::Sqlite, true) => self.substitute(
                 &format!("{}($1) COLLATE {DECIMAL_COLLATION}", sqlite::functions::DECIMAL_AVERAGE),
                 &[column],
             ),
             (Self::Sqlite, false) => {
-                self.written(&format!("{}(avg($1))", sqlite::functions::IN_RANGE), &[column])
+                self.substitute(&format!("{}(avg($1))", sqlite::functions::IN_RANGE), &[column])
             }
             // Servers choose the scale of a quotient, but never less than the dividend's.
             (Self::Postgres, true) => {
-                self.written(&format!("round((sum($1) + 0e-30) / count($1), {AVERAGE_DECIMALS})"), &[column])
+                self.substitute(&format!("round((sum($1) + 0e-30) / count($1), {AVERAGE_SCALE})"), &[column])
             }
             (Self::Mysql, true) => {
                 let zero = "0".repeat(26);
-                self.written(
-                    &format!("round((sum($1) + 0.{zero}) / nullif(count($1), 0), {AVERAGE_DECIMALS})"),
+                self.substitute(
+                    &format!("round((sum($1) + 0.{zero}) / nullif(count($1), 0), {AVERAGE_SCALE})"),
                     &[column],
                 )
             }
-            (Self::Postgres, false) => self.written("avg(CAST($1 AS float8))", &[column]),
+            (Self::Postgres, false) => self.substitute("avg(CAST($1 AS float8))", &[column]),
             // MySQL returns an infinite average; adding to it raises the range error.
-            (Self::Mysql, false) => self.written("(avg(($1) + 0e0) + 0e0)", &[column]),
+            (Self::Mysql, false) => self.substitute("(avg(($1) + 0e0) + 0e0)", &[column]),
         }
     }
 
@@ -118,9 +118,9 @@ impl Engine {
     #[must_use]
     pub fn as_text(self, column: Expr) -> Expr {
         match self {
-            Self::Sqlite => self.written(&format!("{}($1)", sqlite::functions::AS_TEXT), &[column]),
-            Self::Postgres => self.written("CAST($1 AS text)", &[column]),
-            Self::Mysql => self.written("CAST($1 AS char)", &[column]),
+            Self::Sqlite => self.substitute(&format!("{}($1)", sqlite::functions::AS_TEXT), &[column]),
+            Self::Postgres => self.substitute("CAST($1 AS text)", &[column]),
+            Self::Mysql => self.substitute("CAST($1 AS char)", &[column]),
         }
     }
 
@@ -131,14 +131,13 @@ impl Engine {
     /// [`DatabaseError::Pattern`]: super::DatabaseError::Pattern
     #[must_use]
     pub fn matches(self, column: Expr, pattern: &Pattern) -> Expr {
-        let words = pattern.written(self);
+        let words = pattern.render(self);
         match self {
-            Self::Sqlite => {
-                self.written(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, Expr::val(words)])
-            }
-            Self::Postgres => self.written("($1 ~ $2)", &[self.in_text_order(column), Expr::val(words)]),
+            Self::Sqlite => self
+                .substitute(&format!("{}($1, $2)", sqlite::functions::MATCHES), &[column, Expr::val(words)]),
+            Self::Postgres => self.substitute("($1 ~ $2)", &[self.in_text_order(column), Expr::val(words)]),
             Self::Mysql => match pattern.effort() {
-                Effort::Bounded => self.written("($1 REGEXP $2)", &[column, Expr::val(words)]),
+                Effort::Bounded => self.substitute("($1 REGEXP $2)", &[column, Expr::val(words)]),
                 Effort::Unbounded { anchored, weight } => {
                     self.matches_within_bounds(column, &words, anchored, weight)
                 }
@@ -162,7 +161,10 @@ impl Engine {
              /*!80000 left( */ $1 /*!80000 , 0) */ /*M!100000 ), ')' */, $3)) \
              WHEN 1 THEN 1 WHEN 0 THEN {OUT_OF_STEPS}$1)) ELSE 0 END END)"
         );
-        self.written(&template, &[column, Expr::val(words), Expr::val(total), Expr::val(COUNTS_STEPS)])
+        self.substitute(
+            &template,
+            &[column, Expr::val(words), Expr::val(total), Expr::val(STEP_LIMIT_MARKER)],
+        )
     }
 
     /// Returns whether a column's JSON array contains any of the values (texts, numbers, `true`, `false`,
@@ -173,11 +175,11 @@ impl Engine {
         let wanted = Expr::val(Json::Array(values.to_vec()));
         match self {
             Self::Sqlite => {
-                self.written(&format!("{}($1, $2)", sqlite::functions::HAS_ANY), &[column, wanted])
+                self.substitute(&format!("{}($1, $2)", sqlite::functions::HAS_ANY), &[column, wanted])
             }
-            Self::Postgres => self.written(
+            Self::Postgres => self.substitute(
                 &format!(
-                    "EXISTS (SELECT 1 FROM {HELD_ON_POSTGRES} AS held(value) \
+                    "EXISTS (SELECT 1 FROM {ELEMENTS_ON_POSTGRES} AS held(value) \
                      WHERE held.value IN (SELECT jsonb_array_elements($2::jsonb)))"
                 ),
                 &[column, wanted],
@@ -193,13 +195,13 @@ impl Engine {
         let wanted = Expr::val(Json::Array(values.to_vec()));
         match self {
             Self::Sqlite => {
-                self.written(&format!("{}($1, $2)", sqlite::functions::SAME_SET), &[column, wanted])
+                self.substitute(&format!("{}($1, $2)", sqlite::functions::SAME_SET), &[column, wanted])
             }
-            Self::Postgres => self.written(
+            Self::Postgres => self.substitute(
                 &format!(
                     "(CASE WHEN jsonb_typeof(($1)::jsonb) = 'array' THEN \
-                     NOT EXISTS (SELECT {HELD_ON_POSTGRES} EXCEPT SELECT jsonb_array_elements($2::jsonb)) AND \
-                     NOT EXISTS (SELECT jsonb_array_elements($2::jsonb) EXCEPT SELECT {HELD_ON_POSTGRES}) \
+                     NOT EXISTS (SELECT {ELEMENTS_ON_POSTGRES} EXCEPT SELECT jsonb_array_elements($2::jsonb)) AND \
+                     NOT EXISTS (SELECT jsonb_array_elements($2::jsonb) EXCEPT SELECT {ELEMENTS_ON_POSTGRES}) \
                      ELSE false END)"
                 ),
                 &[column, wanted],
@@ -214,18 +216,18 @@ impl Engine {
             values.iter().cloned().partition(|value| value.is_number());
         let wanted = Expr::val(Json::Array(values.to_vec()));
         if numbers.is_empty() {
-            return self.written(
+            return self.substitute(
                 "(CASE WHEN json_type($1) = 'ARRAY' THEN json_overlaps($1, $2) ELSE 0 END)",
                 &[column, wanted],
             );
         }
         let others = Expr::val(Json::Array(others));
-        let mut parts = vec![column, wanted, constant("$[*]"), constant("$"), others];
+        let mut parts = vec![column, wanted, literal("$[*]"), literal("$"), others];
         let (listed, _) = listed_digits(&numbers, &mut parts);
-        self.written(
+        self.substitute(
             &format!(
                 "(CASE WHEN json_type($1) = 'ARRAY' THEN json_overlaps($1, $2) AND (json_overlaps($1, $5) OR EXISTS \
-                 (SELECT 1 FROM {HELD_ON_MYSQL} WHERE {DIGITS_ON_MYSQL} IN ({listed}))) ELSE 0 END)"
+                 (SELECT 1 FROM {ELEMENTS_ON_MYSQL} WHERE {DIGITS_ON_MYSQL} IN ({listed}))) ELSE 0 END)"
             ),
             &parts,
         )
@@ -237,15 +239,15 @@ impl Engine {
         let same = "json_contains($1, $2) AND json_contains($2, $1)";
         if numbers.is_empty() {
             let template = format!("(CASE WHEN json_type($1) = 'ARRAY' THEN {same} ELSE 0 END)");
-            return self.written(&template, &[column, wanted]);
+            return self.substitute(&template, &[column, wanted]);
         }
-        let mut parts = vec![column, wanted, constant("$[*]"), constant("$")];
+        let mut parts = vec![column, wanted, literal("$[*]"), literal("$")];
         let (listed, count) = listed_digits(&numbers, &mut parts);
-        self.written(
+        self.substitute(
             &format!(
                 "(CASE WHEN json_type($1) = 'ARRAY' THEN {same} AND \
                  (SELECT count(DISTINCT {DIGITS_ON_MYSQL}) = {count} AND min({DIGITS_ON_MYSQL} IN ({listed})) \
-                 FROM {HELD_ON_MYSQL} WHERE held.value REGEXP '^[-0-9]') ELSE 0 END)"
+                 FROM {ELEMENTS_ON_MYSQL} WHERE held.value REGEXP '^[-0-9]') ELSE 0 END)"
             ),
             &parts,
         )
@@ -255,20 +257,19 @@ impl Engine {
     #[must_use]
     pub fn array_length(self, column: Expr) -> Expr {
         match self {
-            Self::Sqlite => self.written("coalesce(json_array_length($1), 0)", &[column]),
-            Self::Postgres => self.written(
+            Self::Sqlite => self.substitute("coalesce(json_array_length($1), 0)", &[column]),
+            Self::Postgres => self.substitute(
                 "(CASE WHEN jsonb_typeof(($1)::jsonb) = 'array' \
                  THEN jsonb_array_length(($1)::jsonb) ELSE 0 END)",
                 &[column],
             ),
-            Self::Mysql => {
-                self.written("(CASE WHEN json_type($1) = 'ARRAY' THEN json_length($1) ELSE 0 END)", &[column])
-            }
+            Self::Mysql => self
+                .substitute("(CASE WHEN json_type($1) = 'ARRAY' THEN json_length($1) ELSE 0 END)", &[column]),
         }
     }
 
     /// Substitutes `parts` for `$1`, `$2` and so on in a template; each may occur several times.
-    pub(super) fn written(self, template: &str, parts: &[Expr]) -> Expr {
+    pub(super) fn substitute(self, template: &str, parts: &[Expr]) -> Expr {
         if self == Self::Postgres {
             return Expr::cust_with_exprs(template.to_owned(), parts.to_vec());
         }
@@ -289,11 +290,11 @@ impl Engine {
 }
 
 /// The elements of the array that a column holds.
-const HELD_ON_POSTGRES: &str = "jsonb_array_elements(CASE WHEN jsonb_typeof(($1)::jsonb) = 'array' \
+const ELEMENTS_ON_POSTGRES: &str = "jsonb_array_elements(CASE WHEN jsonb_typeof(($1)::jsonb) = 'array' \
                                 THEN ($1)::jsonb ELSE '[]'::jsonb END)";
 
 /// The elements of the array that a column holds, each as JSON.
-const HELD_ON_MYSQL: &str = "json_table($1, $3 COLUMNS (value JSON PATH $4)) AS held";
+const ELEMENTS_ON_MYSQL: &str = "json_table($1, $3 COLUMNS (value JSON PATH $4)) AS held";
 
 /// The digits of a numeric element, without trailing zeros of the fraction.
 const DIGITS_ON_MYSQL: &str = "(CASE WHEN held.value LIKE '%.%' \
@@ -317,6 +318,6 @@ fn listed_digits(numbers: &[Json], parts: &mut Vec<Expr>) -> (String, usize) {
 
 /// Returns a text as a literal of the statement: PostgreSQL compares `GROUP BY` expressions before it binds
 /// values.
-pub(super) fn constant(text: &str) -> Expr {
+pub(super) fn literal(text: &str) -> Expr {
     Expr::Constant(text.into())
 }

@@ -134,13 +134,13 @@ impl Location {
 
     /// Whether both locations are the same database, as far as their names tell.
     #[must_use]
-    pub fn same_place(&self, other: &Self) -> bool {
+    pub fn is_same_database(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sqlite(one), Self::Sqlite(other)) => {
                 one == other || one.file_name() == other.file_name() && resolved(one) == resolved(other)
             }
             (Self::Postgres(one), Self::Postgres(other)) | (Self::Mysql(one), Self::Mysql(other)) => {
-                one.same_place(other)
+                one.is_same_database(other)
             }
             _ => false,
         }
@@ -148,11 +148,11 @@ impl Location {
 
     /// An identifier of the database: equal for equal locations, as far as their names tell.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn identity(&self) -> String {
         match self {
             Self::Sqlite(path) => resolved(path).display().to_string(),
             Self::Postgres(at) | Self::Mysql(at) => {
-                let (machine, port, name, schema) = at.place();
+                let (machine, port, name, schema) = at.identity();
                 format!("{} {machine}:{port}/{name}/{schema}", self.engine().as_str())
             }
         }
@@ -182,7 +182,7 @@ impl Location {
     /// Returns the name for another database on this one's server that holds `what`. It begins with this
     /// one's name, so that two hosts on one server do not collide; `None` for SQLite, which has no server.
     #[must_use]
-    pub fn name_beside(&self, what: &str) -> Option<String> {
+    pub fn sibling_name(&self, what: &str) -> Option<String> {
         match self {
             Self::Sqlite(_) => None,
             Self::Postgres(at) | Self::Mysql(at) => Some(format!("{}_{what}", at.name)),
@@ -191,29 +191,29 @@ impl Location {
 
     /// Returns a schema of this name in this database; `None` if the engine has no schemas.
     #[must_use]
-    pub fn within(&self, schema: &str) -> Option<Self> {
+    pub fn with_schema(&self, schema: &str) -> Option<Self> {
         match self {
-            Self::Postgres(at) => Some(Self::Postgres(at.within(schema))),
+            Self::Postgres(at) => Some(Self::Postgres(at.with_schema(schema))),
             Self::Sqlite(_) | Self::Mysql(_) => None,
         }
     }
 
     /// Returns the database that a schema is in; `None` if this is not a schema.
     #[must_use]
-    pub fn around(&self) -> Option<Self> {
+    pub fn containing_database(&self) -> Option<Self> {
         match self {
-            Self::Postgres(at) if at.schema.is_some() => Some(Self::Postgres(at.beside(&at.name))),
+            Self::Postgres(at) if at.schema.is_some() => Some(Self::Postgres(at.sibling(&at.name))),
             _ => None,
         }
     }
 
     /// Returns a database of this name on the same server; `None` for SQLite, which has no server.
     #[must_use]
-    pub fn beside(&self, name: &str) -> Option<Self> {
+    pub fn sibling(&self, name: &str) -> Option<Self> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(at) => Some(Self::Postgres(at.beside(name))),
-            Self::Mysql(at) => Some(Self::Mysql(at.beside(name))),
+            Self::Postgres(at) => Some(Self::Postgres(at.sibling(name))),
+            Self::Mysql(at) => Some(Self::Mysql(at.sibling(name))),
         }
     }
 }

@@ -16,7 +16,6 @@ use std::time::Duration;
 use sea_query::{InsertStatement, SelectStatement, UpdateStatement};
 use transaction::EngineTransaction;
 
-mod again;
 mod blocking_pool;
 mod date_format;
 mod decimal;
@@ -30,8 +29,10 @@ mod moment;
 mod mysql;
 mod pattern;
 mod postgres;
+mod provisioning;
 mod refusal;
 mod resizable_semaphore;
+mod retry;
 mod rows;
 mod savepoints;
 mod server;
@@ -41,8 +42,7 @@ mod statement_cache;
 mod transaction;
 mod value;
 
-pub(crate) use again::Tries;
-pub(crate) use descriptors::are_used_up;
+pub(crate) use descriptors::is_descriptor_shortage;
 pub use descriptors::set_descriptor_budget;
 pub use engine::Engine;
 pub use error::DatabaseError;
@@ -52,6 +52,7 @@ pub use moment::StoredMoment;
 pub use pattern::{Pattern, Position, case_folded};
 pub use refusal::Refusal;
 pub(crate) use resizable_semaphore::{Permit, ResizableSemaphore};
+pub(crate) use retry::Retry;
 pub use rows::Rows;
 pub use server::{InvalidUrl, Server, ServerDatabase, ServerLimits, Sessions, Tls, set_limits};
 pub use statement::{Change, Rendered, Statement};
@@ -85,140 +86,13 @@ enum EngineDatabase {
 }
 
 impl Database {
-    /// Creates an empty database and opens it; fails with [`DatabaseError::Exists`] if there is one already.
-    /// The directory of a SQLite file must exist.
-    pub async fn create(at: &Location) -> Result<Self, DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::create(path).await.map(Self::sqlite),
-            Location::Postgres(at) => postgres::Postgres::create(at).await.map(Self::postgres),
-            Location::Mysql(at) => mysql::Mysql::create(at).await.map(Self::mysql),
-        }
-    }
-
-    /// Opens an existing database; fails with [`DatabaseError::Missing`] if there is none.
-    pub async fn open(at: &Location) -> Result<Self, DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::open(path).await.map(Self::sqlite),
-            Location::Postgres(at) => postgres::Postgres::open(at).await.map(Self::postgres),
-            Location::Mysql(at) => mysql::Mysql::open(at).await.map(Self::mysql),
-        }
-    }
-
-    /// Opens a database that may be missing. Asks the server first whether it exists, if that takes no
-    /// connection to the database itself: after a failed connection to a missing database, a pooler delays
-    /// further ones for a while, even once the database has been created.
-    pub async fn open_if_present(at: &Location) -> Result<Self, DatabaseError> {
-        match at {
-            Location::Postgres(at) => postgres::Postgres::open_if_present(at).await.map(Self::postgres),
-            Location::Sqlite(_) | Location::Mysql(_) => Self::open(at).await,
-        }
-    }
-
-    /// Opens a database; creates an empty one if there is none.
-    pub async fn open_or_create(at: &Location) -> Result<Self, DatabaseError> {
-        match Self::open(at).await {
-            Err(DatabaseError::Missing(_)) => {}
-            other => return other,
-        }
-        if let Some(around) = at.around() {
-            // The database that the schema is in may be missing too.
-            Box::pin(Self::open_or_create(&around)).await?.close().await;
-        }
-        Self::create(at).await
-    }
-
-    /// Creates a database as [`Database::create`] does, marked with its owner, so that
-    /// [`Database::remove_owned`] recognizes it. On a server the mark is a comment; a SQLite file
-    /// has a hard link that names the owner, until [`Database::settle_owned`].
-    pub async fn create_owned(at: &Location, owner: &str) -> Result<Self, DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::create_owned(path, owner).await.map(Self::sqlite),
-            Location::Postgres(at) => postgres::Postgres::create_owned(at, owner).await.map(Self::postgres),
-            Location::Mysql(at) => mysql::Mysql::create_owned(at, owner).await.map(Self::mysql),
-        }
-    }
-
-    /// Removes the owner's mark from a SQLite file, which is in use from here on. Does nothing on servers.
-    pub async fn settle_owned(at: &Location, owner: &str) -> Result<(), DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::settle_owned(path, owner).await,
-            Location::Postgres(_) | Location::Mysql(_) => Ok(()),
-        }
-    }
-
-    /// Whether the database carries any owner's mark. Always `false` for a SQLite file.
-    pub async fn is_owned(&self) -> Result<bool, DatabaseError> {
-        match &self.engine {
-            EngineDatabase::Sqlite(_) => Ok(false),
-            EngineDatabase::Postgres(postgres) => postgres.is_owned().await,
-            EngineDatabase::Mysql(mysql) => mysql.is_owned().await,
-        }
-    }
-
-    /// Removes a database as [`Database::remove`] does, or what an interrupted creation left of it, if it
-    /// carries this owner's mark. Leaves alone the databases of others, and SQLite files whose mark was
-    /// removed.
-    pub async fn remove_owned(at: &Location, owner: &str) -> Result<Vec<String>, DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::remove_owned(path, owner).await,
-            Location::Postgres(at) => postgres::Postgres::remove_owned(at, owner).await,
-            Location::Mysql(at) => mysql::Mysql::remove_owned(at, owner).await,
-        }
-    }
-
-    /// Removes empty databases that crashes left behind: those marked with an owner whose name begins with
-    /// `owners` and which is not `known`. Looks through the databases of the server and, on PostgreSQL,
-    /// through the schemas of the location's database; SQLite files are left to whoever owns their directory.
-    /// Returns what was removed.
-    pub async fn sweep(
-        at: &Location,
-        owners: &str,
-        known: &(dyn Fn(&str) -> bool + Sync),
-    ) -> Result<Vec<String>, DatabaseError> {
-        match at {
-            Location::Sqlite(_) => Ok(Vec::new()),
-            Location::Postgres(at) => {
-                let mut removed = postgres::Postgres::sweep(at, owners, known).await?;
-                removed.extend(postgres::Postgres::sweep_schemas(at, owners, known).await?);
-                Ok(removed)
-            }
-            Location::Mysql(at) => mysql::Mysql::sweep(at, owners, known).await,
-        }
-    }
-
     /// Why the database cannot hold every text, and the SQL that creates one which can; `None` if it can. In
     /// MySQL and MariaDB each table has an encoding of its own, and those created here hold every text.
-    pub async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
+    pub async fn encoding_problem(&self) -> Result<Option<(String, String)>, DatabaseError> {
         match &self.engine {
             EngineDatabase::Sqlite(_) | EngineDatabase::Mysql(_) => Ok(None),
-            EngineDatabase::Postgres(postgres) => postgres.unfit_for_text().await,
+            EngineDatabase::Postgres(postgres) => postgres.encoding_problem().await,
         }
-    }
-
-    /// Drops a database with everything in it. It must not be open. Returns what was removed: nothing if
-    /// there was no such database.
-    pub async fn remove(at: &Location) -> Result<Vec<String>, DatabaseError> {
-        match at {
-            Location::Sqlite(path) => sqlite::Sqlite::remove(path).await,
-            Location::Postgres(at) => postgres::Postgres::remove(at).await,
-            Location::Mysql(at) => mysql::Mysql::remove(at).await,
-        }
-    }
-
-    fn sqlite(engine: sqlite::Sqlite) -> Self {
-        Self::of(EngineDatabase::Sqlite(engine))
-    }
-
-    fn postgres(engine: postgres::Postgres) -> Self {
-        Self::of(EngineDatabase::Postgres(engine))
-    }
-
-    fn mysql(engine: mysql::Mysql) -> Self {
-        Self::of(EngineDatabase::Mysql(engine))
-    }
-
-    fn of(engine: EngineDatabase) -> Self {
-        Self { engine, table_prefix: Arc::from("") }
     }
 
     /// Returns the same database for the tables with this prefix.
@@ -289,9 +163,9 @@ impl Database {
 
     /// Closes idle connections that cost memory in this process; they are reopened on demand. Connections to
     /// servers stay until their idle timeout.
-    pub async fn rest(&self) {
+    pub async fn close_idle(&self) {
         match &self.engine {
-            EngineDatabase::Sqlite(sqlite) => sqlite.rest().await,
+            EngineDatabase::Sqlite(sqlite) => sqlite.close_idle().await,
             EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => {}
         }
     }
@@ -354,10 +228,10 @@ impl Database {
     }
 
     /// Updates rows in a transaction of its own, which is on the disk when this returns. Returns what the
-    /// statement's `RETURNING` names. Only where [`Engine::returns_changes`].
-    pub async fn change(&self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+    /// statement's `RETURNING` names. Only where [`Engine::has_update_returning`].
+    pub async fn update_returning(&self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
-            EngineDatabase::Sqlite(sqlite) => sqlite.change(statement.render(Engine::Sqlite)).await,
+            EngineDatabase::Sqlite(sqlite) => sqlite.update_returning(statement.render(Engine::Sqlite)).await,
             EngineDatabase::Postgres(postgres) => {
                 postgres.handle().query(&statement.render(Engine::Postgres)).await
             }
@@ -377,10 +251,10 @@ impl Database {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineDatabase::Postgres(postgres) => {
-                postgres.handle().insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+                postgres.handle().insert(&Rendered::insert(statement, generated, Engine::Postgres)).await
             }
             EngineDatabase::Mysql(mysql) => {
-                mysql.handle().insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
+                mysql.handle().insert(&Rendered::insert(statement, generated, Engine::Mysql)).await
             }
         }
     }
@@ -393,7 +267,7 @@ impl Database {
         statement: &InsertStatement,
         generated: Option<&str>,
     ) -> Result<Vec<i64>, DatabaseError> {
-        let rendered = Rendered::insertions(statement, generated, self.engine());
+        let rendered = Rendered::insert_many(statement, generated, self.engine());
         match &self.engine {
             EngineDatabase::Sqlite(sqlite) => sqlite.insert_many(rendered).await,
             EngineDatabase::Postgres(postgres) => postgres.handle().insert_many(&rendered).await,
@@ -444,13 +318,16 @@ impl Database {
     /// Begins a transaction that may write. On SQLite it waits for the one before it. Dropping it without
     /// [`Transaction::commit`] rolls it back.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        self.begin_within(None).await
+        self.begin_with_lock_timeout(None).await
     }
 
     /// Begins a transaction as [`Database::begin`] does. On PostgreSQL, a statement that waits longer than
     /// `wait` for a lock on a row or a key fails with [`DatabaseError::Conflict`]. For work that is retried
     /// then: this finds deadlocks sooner than the server does.
-    pub(crate) async fn begin_within(&self, wait: Option<Duration>) -> Result<Transaction, DatabaseError> {
+    pub(crate) async fn begin_with_lock_timeout(
+        &self,
+        wait: Option<Duration>,
+    ) -> Result<Transaction, DatabaseError> {
         let engine = match &self.engine {
             EngineDatabase::Sqlite(sqlite) => EngineTransaction::Sqlite(sqlite.begin().await?),
             EngineDatabase::Postgres(postgres) => {
@@ -474,7 +351,7 @@ impl Database {
 }
 
 /// Returns the single number of a count's result.
-fn counted(rows: Vec<Row>) -> Result<u64, DatabaseError> {
+fn single_count(rows: Vec<Row>) -> Result<u64, DatabaseError> {
     match rows.first().and_then(|row| row.value(0)) {
         Some(Value::Integer(count)) if *count >= 0 => Ok(count.unsigned_abs()),
         other => Err(DatabaseError::Failed(format!("a count returned {other:?} instead of a number"))),

@@ -11,7 +11,7 @@ use sea_query::{Expr, Func};
 
 pub use super::date_format::InvalidFormat;
 use super::date_format::{self, Part, Piece};
-use super::expression::constant;
+use super::expression::literal;
 use super::{Engine, sqlite};
 
 /// From here until [`LATE`], engines handle all dates, also a day earlier or later.
@@ -84,25 +84,28 @@ impl Engine {
         };
         let offset = if stored.is_shifted() { offset_minutes } else { 0 };
         Ok(match self {
-            Self::Sqlite => self.written(
+            Self::Sqlite => self.substitute(
                 &format!("{}($1, $2, $3, $4)", sqlite::functions::FORMAT_MOMENT),
-                &[column, constant(stored.as_str()), constant(format), Expr::Constant(offset.into())],
+                &[column, literal(stored.as_str()), literal(format), Expr::Constant(offset.into())],
             ),
             Self::Postgres => {
-                let at = self.written(at_on_postgres(stored), &[column, Expr::Constant(offset.into())]);
+                let at = self.substitute(at_on_postgres(stored), &[column, Expr::Constant(offset.into())]);
                 self.formatted_on_postgres(&at, stored, &pieces)
             }
             Self::Mysql => {
                 let parts = [column, Expr::Constant(offset.into())];
-                let at = self.written(&at_on_mysql(stored), &parts);
+                let at = self.substitute(&at_on_mysql(stored), &parts);
                 let formatted = self.formatted_on_mysql(&at, stored, &pieces);
-                match end_on_mysql(stored) {
+                match calendar_end_on_mysql(stored) {
                     None => formatted,
                     Some(end) => {
-                        let [is_inside, is_early, moved] =
-                            [&end.is_inside, &end.is_early, &end.moved].map(|one| self.written(one, &parts));
-                        let at_an_end = self.formatted_at_an_end(&is_early, &moved, stored, &pieces);
-                        self.written("(CASE WHEN $1 THEN $2 ELSE $3 END)", &[is_inside, formatted, at_an_end])
+                        let [is_inside, is_early, shifted] = [&end.is_inside, &end.is_early, &end.shifted]
+                            .map(|one| self.substitute(one, &parts));
+                        let near_end = self.formatted_near_end(&is_early, &shifted, stored, &pieces);
+                        self.substitute(
+                            "(CASE WHEN $1 THEN $2 ELSE $3 END)",
+                            &[is_inside, formatted, near_end],
+                        )
                     }
                 }
             }
@@ -110,28 +113,28 @@ impl Engine {
     }
 
     fn formatted_on_postgres(self, at: &Expr, stored: StoredMoment, pieces: &[Piece]) -> Expr {
-        let formatted = self.written("to_char($1, $2)", &[at.clone(), constant(&for_to_char(pieces))]);
+        let formatted = self.substitute("to_char($1, $2)", &[at.clone(), literal(&for_to_char(pieces))]);
         if stored == StoredMoment::Time {
             return formatted;
         }
-        let is_early = self.written(&format!("($1 < {EARLY})"), std::slice::from_ref(at));
-        let moved = self.written(
+        let is_early = self.substitute(&format!("($1 < {EARLY})"), std::slice::from_ref(at));
+        let shifted = self.substitute(
             "($1 + CASE WHEN $2 THEN INTERVAL '400 years' ELSE INTERVAL '-400 years' END)",
             &[at.clone(), is_early.clone()],
         );
-        let at_an_end = self.formatted_at_an_end(&is_early, &moved, stored, pieces);
-        self.written(
+        let near_end = self.formatted_near_end(&is_early, &shifted, stored, pieces);
+        self.substitute(
             &format!("(CASE WHEN $1 >= {EARLY} AND $1 < {LATE} THEN $2 ELSE $3 END)"),
-            &[at.clone(), formatted, at_an_end],
+            &[at.clone(), formatted, near_end],
         )
     }
 
-    /// Formats a date near either end of the calendar: `moved` is the date 400 years later if `is_early`,
+    /// Formats a date near either end of the calendar: `shifted` is the date 400 years later if `is_early`,
     /// else earlier; the years are shifted back.
-    fn formatted_at_an_end(
+    fn formatted_near_end(
         self,
         is_early: &Expr,
-        moved: &Expr,
+        shifted: &Expr,
         stored: StoredMoment,
         pieces: &[Piece],
     ) -> Expr {
@@ -142,19 +145,19 @@ impl Engine {
                 (Piece::Part(Part::Year), _) => "CAST(extract(year FROM $1) AS integer)",
                 (Piece::Part(Part::WeekYear), _) => "CAST(extract(isoyear FROM $1) AS integer)",
                 (piece, Self::Mysql) => {
-                    return self.formatted_on_mysql(moved, stored, std::slice::from_ref(piece));
+                    return self.formatted_on_mysql(shifted, stored, std::slice::from_ref(piece));
                 }
                 (piece, _) => {
-                    let format = constant(&for_to_char(std::slice::from_ref(piece)));
-                    return self.written("to_char($1, $2)", &[moved.clone(), format]);
+                    let format = literal(&for_to_char(std::slice::from_ref(piece)));
+                    return self.substitute("to_char($1, $2)", &[shifted.clone(), format]);
                 }
             };
-            let year = self.written(
+            let year = self.substitute(
                 &format!("({year} + CASE WHEN $2 THEN -400 ELSE 400 END)"),
-                &[moved.clone(), is_early.clone()],
+                &[shifted.clone(), is_early.clone()],
             );
             let text = if self == Self::Mysql { "char" } else { "text" };
-            self.written(
+            self.substitute(
                 &format!(
                     "(CASE WHEN $1 < 0 THEN concat('-', lpad(CAST(-$1 AS {text}), 4, '0')) \
                      WHEN $1 > 9999 THEN CAST($1 AS {text}) ELSE lpad(CAST($1 AS {text}), 4, '0') END)"
@@ -165,13 +168,13 @@ impl Engine {
         let parts: Vec<Expr> = parts.collect();
         // PostgreSQL's `concat` treats `NULL` as an empty text.
         let nothing = if self == Self::Postgres { "CASE WHEN $1 IS NOT NULL THEN $2 END" } else { "$2" };
-        self.written(nothing, &[moved.clone(), Func::cust("concat").args(parts).into()])
+        self.substitute(nothing, &[shifted.clone(), Func::cust("concat").args(parts).into()])
     }
 
     fn formatted_on_mysql(self, at: &Expr, stored: StoredMoment, pieces: &[Piece]) -> Expr {
         let function = if stored == StoredMoment::Time { "time_format" } else { "date_format" };
         let formatted =
-            |format: &str| self.written(&format!("{function}($1, $2)"), &[at.clone(), constant(format)]);
+            |format: &str| self.substitute(&format!("{function}($1, $2)"), &[at.clone(), literal(format)]);
         // `date_format` has no token for the quarter.
         let mut parts = Vec::new();
         let mut format = String::new();
@@ -182,7 +185,7 @@ impl Engine {
                     if !format.is_empty() {
                         parts.push(formatted(&std::mem::take(&mut format)));
                     }
-                    parts.push(self.written("quarter($1)", std::slice::from_ref(at)));
+                    parts.push(self.substitute("quarter($1)", std::slice::from_ref(at)));
                 }
                 Piece::Part(part) => format.push_str(for_date_format(*part)),
             }
@@ -190,47 +193,51 @@ impl Engine {
         if !format.is_empty() {
             parts.push(formatted(&format));
         }
-        self.written("CAST($1 AS char)", &[Func::cust("concat").args(parts).into()])
+        self.substitute("CAST($1 AS char)", &[Func::cust("concat").args(parts).into()])
     }
 }
 
 /// The SQL that handles dates near the ends of the calendar.
-struct End {
+struct CalendarEnd {
     /// Whether the date is near neither end.
     is_inside: String,
     /// Whether the date is near the beginning rather than the end.
     is_early: String,
     /// The date 400 years later, or earlier.
-    moved: String,
+    shifted: String,
 }
 
 /// Returns the SQL for dates near the ends of the calendar, with the column as `$1` and the offset in minutes
 /// as `$2`; `None` for times of day.
-fn end_on_mysql(stored: StoredMoment) -> Option<End> {
+fn calendar_end_on_mysql(stored: StoredMoment) -> Option<CalendarEnd> {
     let seconds = match stored {
         StoredMoment::Time => return None,
         StoredMoment::UnixSeconds => "floor($1)",
         StoredMoment::UnixMilliseconds => "floor(($1) / 1000)",
         StoredMoment::Moment | StoredMoment::NoTz | StoredMoment::Date => {
             let is_early = format!("(($1) < {EARLY})");
-            let moved = format!(
+            let shifted = format!(
                 "(CASE WHEN {is_early} THEN date_add($1, INTERVAL 400 YEAR) \
                  ELSE date_sub($1, INTERVAL 400 YEAR) END)"
             );
-            let moved = match stored {
-                StoredMoment::Moment => format!("timestampadd(MINUTE, $2, {moved})"),
-                _ => moved,
+            let shifted = match stored {
+                StoredMoment::Moment => format!("timestampadd(MINUTE, $2, {shifted})"),
+                _ => shifted,
             };
-            return Some(End { is_inside: format!("(($1) >= {EARLY} AND ($1) < {LATE})"), is_early, moved });
+            return Some(CalendarEnd {
+                is_inside: format!("(($1) >= {EARLY} AND ($1) < {LATE})"),
+                is_early,
+                shifted,
+            });
         }
     };
     let is_early = format!("({seconds} < {EARLY_SECONDS})");
-    let moved = format!(
+    let shifted = format!(
         "timestampadd(MINUTE, $2, timestampadd(SECOND, {seconds} + \
          CASE WHEN {is_early} THEN {CYCLE_SECONDS} ELSE -{CYCLE_SECONDS} END, {EPOCH}))"
     );
     let is_inside = format!("({seconds} >= {EARLY_SECONDS} AND {seconds} < {LATE_SECONDS})");
-    Some(End { is_inside, is_early, moved })
+    Some(CalendarEnd { is_inside, is_early, shifted })
 }
 
 const fn at_on_postgres(stored: StoredMoment) -> &'static str {

@@ -11,8 +11,8 @@ pub(crate) struct ResizableSemaphore {
     free: Arc<Semaphore>,
     size: AtomicU32,
     /// Permits to be removed that are still in use.
-    owed: AtomicU32,
-    closing: AtomicBool,
+    excess: AtomicU32,
+    draining: AtomicBool,
 }
 
 /// A permit, given back on drop.
@@ -28,50 +28,50 @@ impl ResizableSemaphore {
         Self {
             free: Arc::new(Semaphore::new(size as usize)),
             size: AtomicU32::new(size),
-            owed: AtomicU32::new(0),
-            closing: AtomicBool::new(false),
+            excess: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
         }
     }
 
     /// Changes the number of permits; those in use stay valid.
     pub(crate) fn resize(&self, size: u32) {
         let before = self.size.swap(size, Ordering::SeqCst);
-        if self.closing.load(Ordering::SeqCst) {
+        if self.draining.load(Ordering::SeqCst) {
             return;
         }
         if size < before {
-            self.owed.fetch_add(before - size, Ordering::SeqCst);
-            self.settle();
+            self.excess.fetch_add(before - size, Ordering::SeqCst);
+            self.remove_free_excess();
             return;
         }
         let more = size - before;
         let mut kept = 0;
-        let update = |owed: u32| {
-            kept = owed.min(more);
-            Some(owed - kept)
+        let update = |excess: u32| {
+            kept = excess.min(more);
+            Some(excess - kept)
         };
-        let _ = self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
+        let _ = self.excess.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
         self.free.add_permits((more - kept) as usize);
     }
 
     /// Acquires a permit if one is free and nobody waits.
-    pub(crate) fn try_take(self: &Arc<Self>) -> Result<Permit, TryAcquireError> {
-        Arc::clone(&self.free).try_acquire_owned().map(|permit| self.lend(permit))
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Result<Permit, TryAcquireError> {
+        Arc::clone(&self.free).try_acquire_owned().map(|permit| self.permit(permit))
     }
 
     /// Waits for a permit; fails once the semaphore is closed.
-    pub(crate) async fn take(self: &Arc<Self>) -> Result<Permit, AcquireError> {
-        Arc::clone(&self.free).acquire_owned().await.map(|permit| self.lend(permit))
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Permit, AcquireError> {
+        Arc::clone(&self.free).acquire_owned().await.map(|permit| self.permit(permit))
     }
 
-    fn lend(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Permit {
+    fn permit(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Permit {
         Permit { permit: Some(permit), semaphore: Arc::clone(self) }
     }
 
     /// Waits until all permits are given back, and keeps them. Later callers wait forever, or until
-    /// [`ResizableSemaphore::refuse`].
-    pub(crate) async fn close(&self) {
-        self.closing.store(true, Ordering::SeqCst);
+    /// [`ResizableSemaphore::close`].
+    pub(crate) async fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
         let size = self.size.load(Ordering::SeqCst);
         if let Ok(all) = self.free.acquire_many(size).await {
             all.forget();
@@ -79,21 +79,24 @@ impl ResizableSemaphore {
     }
 
     /// Hands out no more permits; waiters fail.
-    pub(crate) fn refuse(&self) {
+    pub(crate) fn close(&self) {
         self.free.close();
     }
 
     /// Counts one permit as removed, if any is to be removed.
-    fn pay(&self) -> bool {
-        self.owed.load(Ordering::SeqCst) > 0
-            && self.owed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |owed| owed.checked_sub(1)).is_ok()
+    fn remove_excess(&self) -> bool {
+        self.excess.load(Ordering::SeqCst) > 0
+            && self
+                .excess
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |excess| excess.checked_sub(1))
+                .is_ok()
     }
 
     /// Removes free permits, as many as are to be removed.
-    fn settle(&self) {
-        while self.pay() {
+    fn remove_free_excess(&self) {
+        while self.remove_excess() {
             if self.free.forget_permits(1) == 0 {
-                self.owed.fetch_add(1, Ordering::SeqCst);
+                self.excess.fetch_add(1, Ordering::SeqCst);
                 return;
             }
         }
@@ -103,12 +106,12 @@ impl ResizableSemaphore {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        if self.semaphore.pay() {
+        if self.semaphore.remove_excess() {
             return permit.forget();
         }
         drop(permit);
         // The number may have been lowered meanwhile.
-        self.semaphore.settle();
+        self.semaphore.remove_free_excess();
     }
 }
 
@@ -117,21 +120,21 @@ mod tests {
     use super::*;
 
     fn count(semaphore: &Arc<ResizableSemaphore>) -> Vec<Permit> {
-        std::iter::from_fn(|| semaphore.try_take().ok()).collect()
+        std::iter::from_fn(|| semaphore.try_acquire().ok()).collect()
     }
 
     #[test]
-    fn their_number_changes_while_some_are_taken() {
+    fn the_number_of_permits_changes_while_some_are_in_use() {
         let semaphore = Arc::new(ResizableSemaphore::new(4));
         let mut taken = count(&semaphore);
         assert_eq!(taken.len(), 4);
         semaphore.resize(2);
         taken.truncate(2);
-        assert!(semaphore.try_take().is_err(), "two of two are taken");
+        assert!(semaphore.try_acquire().is_err(), "two of two are taken");
         taken.pop();
         assert_eq!(count(&semaphore).len(), 1);
         semaphore.resize(1);
-        assert!(semaphore.try_take().is_err());
+        assert!(semaphore.try_acquire().is_err());
         semaphore.resize(3);
         assert_eq!(count(&semaphore).len(), 2, "one of three is taken");
         drop(taken);
@@ -142,27 +145,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_gets_a_new_place_and_closing_waits_for_all() {
+    async fn waiters_get_added_permits_and_drain_waits_for_all() {
         let semaphore = Arc::new(ResizableSemaphore::new(1));
-        let first = semaphore.take().await.unwrap();
+        let first = semaphore.acquire().await.unwrap();
         let waiting = tokio::spawn({
             let semaphore = Arc::clone(&semaphore);
-            async move { semaphore.take().await }
+            async move { semaphore.acquire().await }
         });
         tokio::task::yield_now().await;
         semaphore.resize(2);
         let second = waiting.await.unwrap().unwrap();
-        let closing = tokio::spawn({
+        let draining = tokio::spawn({
             let semaphore = Arc::clone(&semaphore);
-            async move { semaphore.close().await }
+            async move { semaphore.drain().await }
         });
         tokio::task::yield_now().await;
         drop(first);
         tokio::task::yield_now().await;
-        assert!(!closing.is_finished());
+        assert!(!draining.is_finished());
         drop(second);
-        closing.await.unwrap();
+        draining.await.unwrap();
         semaphore.resize(5);
-        assert!(semaphore.try_take().is_err(), "closed semaphore do not grow");
+        assert!(semaphore.try_acquire().is_err(), "a closed semaphore does not grow");
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::{DatabaseError, Row};
 
 /// The rows buffered at a time: the reader sets the pace, and memory stays bounded.
-const UNDER_WAY: usize = 64;
+const MAX_BUFFERED: usize = 64;
 
 /// The engine's end of the stream; closed once the reader is gone.
 pub(super) type RowSender = mpsc::Sender<Result<Row, DatabaseError>>;
@@ -18,7 +18,7 @@ pub struct Rows {
 
 impl Rows {
     pub(super) fn channel() -> (RowSender, Self) {
-        let (sender, received) = mpsc::channel(UNDER_WAY);
+        let (sender, received) = mpsc::channel(MAX_BUFFERED);
         (sender, Self { received })
     }
 

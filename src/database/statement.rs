@@ -21,34 +21,34 @@ pub struct Rendered {
     /// The bound values, in order.
     pub(super) values: Vec<sea_query::Value>,
     /// Whether the statement recurs, so that preparing it once pays.
-    pub(super) repeated: bool,
+    pub(super) is_recurring: bool,
     /// Whether the statement says `IF NOT EXISTS`.
-    pub(super) if_missing: bool,
+    pub(super) if_not_exists: bool,
     /// The column whose generated value the caller asks for.
     pub(super) generated: Option<Box<str>>,
     /// Whether the statement inserts several rows.
-    pub(super) many: bool,
+    pub(super) is_multi_row: bool,
     /// Whether the statement matches a pattern under MariaDB's limit on steps for each text, so that the time
     /// for all texts needs a limit, too.
-    pub(super) counts_steps: bool,
+    pub(super) has_step_limit: bool,
     /// The byte offset of each placeholder, if the statement asks PostgreSQL for a page of rows and binds no
     /// more values than a cached statement may; else empty.
-    pub(super) places: Vec<usize>,
+    pub(super) placeholders: Vec<usize>,
 }
 
-/// A marker that sets [`Rendered::counts_steps`] of the statement it is in. It renders to nothing and is not
-/// bound.
-pub(super) const COUNTS_STEPS: sea_query::Value = sea_query::Value::TinyUnsigned(None);
+/// A marker that sets [`Rendered::has_step_limit`] of the statement it is in. It renders to nothing and is
+/// not bound.
+pub(super) const STEP_LIMIT_MARKER: sea_query::Value = sea_query::Value::TinyUnsigned(None);
 
 #[cfg(test)]
 impl Rendered {
     /// Creates a statement that binds nothing and is prepared.
     pub(super) fn of(sql: &str) -> Self {
-        Self { sql: sql.to_owned(), repeated: true, ..Self::default() }
+        Self { sql: sql.to_owned(), is_recurring: true, ..Self::default() }
     }
 }
 
-const IF_MISSING: &str = " IF NOT EXISTS ";
+const IF_NOT_EXISTS: &str = " IF NOT EXISTS ";
 /// What precedes the number of rows.
 const LIMIT: &str = " LIMIT ";
 
@@ -60,7 +60,7 @@ impl Rendered {
     }
 
     /// Renders an insertion of one row that returns the value generated for the column `generated`.
-    pub(super) fn insertion(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
+    pub(super) fn insert(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
         let rendered = match generated {
             // Other engines report it beside the result.
             Some(column) if engine == Engine::Postgres => {
@@ -73,7 +73,7 @@ impl Rendered {
 
     /// Renders an insertion of several rows that returns the value generated for the column `generated` of
     /// each.
-    pub(super) fn insertions(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
+    pub(super) fn insert_many(statement: &InsertStatement, generated: Option<&str>, engine: Engine) -> Self {
         let rendered = match generated {
             // MySQL has no `RETURNING`, and MariaDB reports the values in its own way.
             Some(column) if engine != Engine::Mysql => {
@@ -81,33 +81,40 @@ impl Rendered {
             }
             _ => statement.render(engine),
         };
-        Self { generated: generated.map(Into::into), many: true, ..rendered }
+        Self { generated: generated.map(Into::into), is_multi_row: true, ..rendered }
     }
 }
 
 /// Collects a statement's text and its bound values.
-struct Writer {
+struct SqlCollector {
     engine: Engine,
     sql: String,
     values: Vec<sea_query::Value>,
-    places: Vec<usize>,
+    placeholders: Vec<usize>,
     /// Whether the statement has a limit of more than one row.
-    limited: bool,
-    counts_steps: bool,
+    has_page_limit: bool,
+    has_step_limit: bool,
 }
 
-impl Writer {
+impl SqlCollector {
     fn new(engine: Engine) -> Self {
         let sql = String::with_capacity(256);
-        Self { engine, sql, values: Vec::new(), places: Vec::new(), limited: false, counts_steps: false }
+        Self {
+            engine,
+            sql,
+            values: Vec::new(),
+            placeholders: Vec::new(),
+            has_page_limit: false,
+            has_step_limit: false,
+        }
     }
 
     /// Writes PostgreSQL's next placeholder, cast to `kind` if it must not take the type of its context.
-    fn number(&mut self, kind: Option<&str>) {
+    fn push_placeholder(&mut self, kind: Option<&str>) {
         let number = self.values.len() + 1;
         self.sql.push_str(if kind.is_some() { "CAST(" } else { "" });
         if number <= MAX_VALUES {
-            self.places.push(self.sql.len());
+            self.placeholders.push(self.sql.len());
         }
         self.sql.push_str(&format!("${number}"));
         if let Some(kind) = kind {
@@ -116,14 +123,14 @@ impl Writer {
     }
 
     fn rendered(self) -> Rendered {
-        let all_placed = self.places.len() == self.values.len();
-        let places = if self.limited && all_placed { self.places } else { Vec::new() };
-        let (sql, values, counts_steps) = (self.sql, self.values, self.counts_steps);
-        Rendered { sql, values, repeated: true, counts_steps, places, ..Rendered::default() }
+        let all_placed = self.placeholders.len() == self.values.len();
+        let placeholders = if self.has_page_limit && all_placed { self.placeholders } else { Vec::new() };
+        let (sql, values, has_step_limit) = (self.sql, self.values, self.has_step_limit);
+        Rendered { sql, values, is_recurring: true, has_step_limit, placeholders, ..Rendered::default() }
     }
 }
 
-impl std::fmt::Write for Writer {
+impl std::fmt::Write for SqlCollector {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.sql.push_str(text);
         Ok(())
@@ -136,42 +143,44 @@ impl std::fmt::Write for Writer {
     }
 }
 
-impl std::fmt::Display for Writer {
+impl std::fmt::Display for SqlCollector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.sql)
     }
 }
 
-impl SqlWriter for Writer {
+impl SqlWriter for SqlCollector {
     fn push_param<T: QueryBuilder>(&mut self, value: sea_query::Value, _: &T) {
         match (self.engine, &value) {
             (Engine::Mysql, sea_query::Value::TinyUnsigned(None)) => {
-                self.counts_steps = true;
+                self.has_step_limit = true;
                 return;
             }
             // Without the cast it would take the type of a column of integers, which cannot hold it.
-            (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => self.number(Some("numeric")),
+            (Engine::Postgres, sea_query::Value::BigDecimal(Some(_))) => {
+                self.push_placeholder(Some("numeric"))
+            }
             (Engine::Postgres, sea_query::Value::Double(Some(value)))
-                if value.fract() != 0.0 || value.abs() >= BEYOND_INTEGERS =>
+                if value.fract() != 0.0 || value.abs() >= INTEGER_LIMIT =>
             {
-                self.number(Some("float8"));
+                self.push_placeholder(Some("float8"));
             }
             (Engine::Postgres, sea_query::Value::BigInt(Some(value))) if i32::try_from(*value).is_err() => {
-                self.number(Some("bigint"));
+                self.push_placeholder(Some("bigint"));
             }
             (Engine::Postgres, sea_query::Value::BigUnsigned(Some(rows))) if self.sql.ends_with(LIMIT) => {
-                self.limited |= *rows > 1;
+                self.has_page_limit |= *rows > 1;
                 if self.values.is_empty() {
                     // A statement without bound values has a single plan from the start.
                     self.sql.push_str(&rows.to_string());
                     return;
                 }
-                self.number(None);
+                self.push_placeholder(None);
             }
-            (Engine::Postgres, _) => self.number(None),
+            (Engine::Postgres, _) => self.push_placeholder(None),
             // MySQL binds decimals as texts, which compare with numbers as doubles.
             (Engine::Mysql, sea_query::Value::BigDecimal(Some(value))) => {
-                let decimals = value.fractional_digit_count().clamp(0, MYSQL_DECIMALS);
+                let decimals = value.fractional_digit_count().clamp(0, MAX_MYSQL_SCALE);
                 self.sql.push_str(&format!("CAST(? AS decimal(65, {decimals}))"));
             }
             (Engine::Sqlite | Engine::Mysql, _) => self.sql.push('?'),
@@ -185,10 +194,10 @@ impl SqlWriter for Writer {
 }
 
 /// From this magnitude on, a number does not fit a column of integers.
-const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
+const INTEGER_LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
 /// The largest scale of MySQL's exact numbers.
-const MYSQL_DECIMALS: i64 = 30;
+const MAX_MYSQL_SCALE: i64 = 30;
 
 mod sealed {
     /// Keeps others from implementing `Statement`.
@@ -209,7 +218,7 @@ macro_rules! data_statements {
         impl sealed::Sealed for $statement {}
         impl Statement for $statement {
             fn render(&self, engine: Engine) -> Rendered {
-                let mut writer = Writer::new(engine);
+                let mut writer = SqlCollector::new(engine);
                 match engine {
                     Engine::Sqlite => self.build_collect_any_into(&SqliteQueryBuilder, &mut writer),
                     Engine::Postgres => self.build_collect_any_into(&PostgresQueryBuilder, &mut writer),
@@ -231,8 +240,8 @@ macro_rules! schema_statements {
                     Engine::Postgres => self.build(PostgresQueryBuilder),
                     Engine::Mysql => self.build(MysqlQueryBuilder),
                 };
-                let if_missing = sql.contains(IF_MISSING);
-                Rendered { sql, if_missing, ..Rendered::default() }
+                let if_not_exists = sql.contains(IF_NOT_EXISTS);
+                Rendered { sql, if_not_exists, ..Rendered::default() }
             }
         }
         impl Change for $statement {}
@@ -244,13 +253,13 @@ impl Statement for IndexCreateStatement {
     fn render(&self, engine: Engine) -> Rendered {
         let postgres = self.build(PostgresQueryBuilder);
         // MySQL has no `IF NOT EXISTS` for indexes: PostgreSQL's text says whether it was asked for.
-        let if_missing = postgres.contains(IF_MISSING);
+        let if_not_exists = postgres.contains(IF_NOT_EXISTS);
         let sql = match engine {
             Engine::Sqlite => self.build(SqliteQueryBuilder),
             Engine::Postgres => postgres,
             Engine::Mysql => self.build(MysqlQueryBuilder),
         };
-        Rendered { sql, if_missing, ..Rendered::default() }
+        Rendered { sql, if_not_exists, ..Rendered::default() }
     }
 }
 impl Change for IndexCreateStatement {}
@@ -275,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_with_a_pattern_of_which_steps_are_counted_is_marked() {
+    fn a_statement_with_a_step_limit_is_marked() {
         let pattern = |words| Pattern::regular(words, true).unwrap();
         let fits = |words| Engine::Mysql.matches(Expr::col("text"), &pattern(words));
         for (words, is_marked) in [(r"a\w*!", true), ("abc", false)] {
@@ -289,15 +298,17 @@ mod tests {
                 change.render(Engine::Mysql),
                 removal.render(Engine::Mysql),
             ] {
-                assert_eq!(rendered.counts_steps, is_marked, "{rendered:?}");
+                assert_eq!(rendered.has_step_limit, is_marked, "{rendered:?}");
                 assert_eq!(rendered.values.len(), rendered.sql.matches('?').count(), "{rendered:?}");
             }
         }
-        assert!(!Query::select().expr(Expr::val("(*LIMIT_MATCH=")).take().render(Engine::Mysql).counts_steps);
+        assert!(
+            !Query::select().expr(Expr::val("(*LIMIT_MATCH=")).take().render(Engine::Mysql).has_step_limit
+        );
     }
 
     #[test]
-    fn some_of_the_rows_are_asked_of_postgres_with_the_places_of_the_values() {
+    fn pages_on_postgres_know_their_placeholders() {
         let page = Query::select().column("a").from("t").limit(20).to_owned();
         let next = page.clone().offset(40).to_owned();
         let chosen = page.clone().and_where(Expr::col("a$1").eq(i64::MAX)).to_owned();
@@ -322,15 +333,15 @@ mod tests {
             ),
         ] {
             let rendered = statement.render(Engine::Postgres);
-            let places = rendered.places.iter();
-            assert_eq!(places.map(|&place| &rendered.sql[place..place + 2]).collect::<Vec<_>>(), named);
+            let placeholders = rendered.placeholders.iter();
+            assert_eq!(placeholders.map(|&place| &rendered.sql[place..place + 2]).collect::<Vec<_>>(), named);
             assert_eq!((rendered.sql.as_str(), rendered.values), (sql, values));
-            assert!(statement.render(Engine::Mysql).places.is_empty());
+            assert!(statement.render(Engine::Mysql).placeholders.is_empty());
         }
         let mut many = chosen;
         for _ in 0..MAX_VALUES {
             many.and_where(Expr::col("a").ne(1));
         }
-        assert!(many.render(Engine::Postgres).places.is_empty());
+        assert!(many.render(Engine::Postgres).placeholders.is_empty());
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn everywhere(test: impl AsyncFn(Location)) {
 pub(crate) async fn in_schema(test: impl AsyncFn(Location)) {
     let database = Location::Postgres(server_database(&crate::test_servers::fresh_name()));
     let around = Database::create(&database).await.unwrap();
-    test(database.within("a \"schema\" of its own").unwrap()).await;
+    test(database.with_schema("a \"schema\" of its own").unwrap()).await;
     around.close().await;
 }
 
@@ -85,7 +85,7 @@ async fn table_at(at: &Location) -> Database {
 }
 
 #[tokio::test]
-async fn create_is_exclusive_and_open_makes_nothing() {
+async fn create_is_exclusive_and_open_creates_nothing() {
     everywhere(async |at| {
         let name = at.to_string();
         let missing = Database::open(&at).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn only_its_owner_reads_a_database() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused() {
+async fn a_file_that_is_not_a_database_is_refused() {
     let place = Place::new();
     std::fs::write(place.folder.path().join("text"), "this is no database, ".repeat(200)).unwrap();
     let error = Database::open(&place.at("text")).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn what_is_no_database_is_refused() {
 }
 
 #[tokio::test]
-async fn keys_are_generated_and_violations_named() {
+async fn keys_are_generated_and_constraint_violations_name_their_columns() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         assert_eq!(database.insert(&insert("one"), Some("id")).await, Ok(Some(1)));
@@ -164,7 +164,7 @@ async fn keys_are_generated_and_violations_named() {
 }
 
 #[tokio::test]
-async fn references_hold_and_their_violations_are_named() {
+async fn foreign_keys_hold_and_violations_name_their_columns() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut comments = Table::create();
@@ -246,7 +246,7 @@ async fn values_are_the_same_on_every_engine() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_all_or_nothing() {
+async fn transactions_are_atomic() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut given_up = database.begin().await.unwrap();
@@ -266,18 +266,18 @@ async fn a_transaction_is_all_or_nothing() {
         assert!(failed.insert(&insert("one"), None).await.is_err());
         let late = failed.insert(&insert("four"), None).await.unwrap_err();
         assert!(late.to_string().contains("rolled back"), "{late}");
-        assert!(failed.commit().await.is_err(), "nobody may believe that it was kept");
+        assert!(failed.commit().await.is_err(), "a rolled back transaction does not commit");
         assert_eq!(read(&database).await, ["one", "two"]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_failure_after_a_savepoint_undoes_no_more_than_that() {
+async fn a_failure_rolls_back_to_the_savepoint_only() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut transaction = database.begin().await.unwrap();
-        assert!(transaction.release_savepoint().await.is_err(), "there is none");
+        assert!(transaction.release_savepoint().await.is_err(), "no savepoint is set");
         drop(transaction);
         let mut transaction = database.begin().await.unwrap();
         transaction.insert(&insert("one"), None).await.unwrap();
@@ -305,7 +305,7 @@ async fn a_failure_after_a_savepoint_undoes_no_more_than_that() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_are_read_one_after_the_other_and_given_up_at_any_time() {
+async fn rows_are_streamed_and_can_be_dropped_at_any_time() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut many = Query::insert();
@@ -336,7 +336,7 @@ async fn rows_are_read_one_after_the_other_and_given_up_at_any_time() {
 }
 
 #[tokio::test]
-async fn a_transaction_given_up_in_the_middle_of_a_statement_is_rolled_back() {
+async fn a_transaction_dropped_during_a_statement_is_rolled_back() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut transaction = database.begin().await.unwrap();
@@ -372,7 +372,7 @@ async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Opti
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_writers_and_readers_get_their_turn() {
+async fn many_concurrent_writers_and_readers_succeed() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut tasks = tokio::task::JoinSet::new();
@@ -398,7 +398,7 @@ async fn many_writers_and_readers_get_their_turn() {
 }
 
 #[tokio::test]
-async fn closing_lets_a_transaction_end_and_refuses_what_comes_after() {
+async fn closing_waits_for_a_transaction_and_refuses_later_calls() {
     let place = Place::new();
     let database = with_table(&place).await;
     let mut transaction = database.begin().await.unwrap();
@@ -420,7 +420,7 @@ async fn closing_lets_a_transaction_end_and_refuses_what_comes_after() {
 }
 
 #[tokio::test]
-async fn removing_takes_every_file_of_it_and_no_other() {
+async fn remove_deletes_every_file_of_the_database_and_no_other() {
     let place = Place::new();
     let database = with_table(&place).await;
     database.insert(&insert("x"), None).await.unwrap();
@@ -444,7 +444,7 @@ async fn an_empty_file_left_by_a_crash_becomes_a_database() {
 }
 
 #[tokio::test]
-async fn only_the_owners_database_is_removed() {
+async fn remove_owned_spares_databases_of_others() {
     let test = async |at: Location| {
         if at.engine() == Engine::Sqlite {
             return;
@@ -469,8 +469,8 @@ async fn only_the_owners_database_is_removed() {
 async fn a_busy_application_does_not_starve_its_neighbours() {
     let around = Location::Postgres(server_database(&crate::test_servers::fresh_name()));
     Database::create(&around).await.unwrap().close().await;
-    let busy = Database::create(&around.within("busy").unwrap()).await.unwrap();
-    let calm = Database::create(&around.within("calm").unwrap()).await.unwrap();
+    let busy = Database::create(&around.with_schema("busy").unwrap()).await.unwrap();
+    let calm = Database::create(&around.with_schema("calm").unwrap()).await.unwrap();
     let one = Query::select().expr(Expr::val(1)).to_owned();
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -496,7 +496,7 @@ async fn a_busy_application_does_not_starve_its_neighbours() {
 }
 
 #[tokio::test]
-async fn names_are_taken_as_they_are_or_refused() {
+async fn names_are_quoted_or_refused() {
     for name in ["A b", "select", "semi;colon", "quo\"te", "it's", "é".repeat(31).as_str()] {
         let at = Location::Postgres(server_database(name));
         let database = Database::create_owned(&at, "owner").await.unwrap();
@@ -511,11 +511,11 @@ async fn names_are_taken_as_they_are_or_refused() {
 
 fn server_database(name: &str) -> ServerDatabase {
     let url = crate::test_servers::postgres("postgres");
-    ServerDatabase::parse(Engine::Postgres, &url).unwrap().beside(name)
+    ServerDatabase::parse(Engine::Postgres, &url).unwrap().sibling(name)
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_used_says_why() {
+async fn an_unusable_server_is_reported_with_the_reason() {
     let good = server_database("postgres");
     let with = |change: fn(&mut Server)| {
         let mut at = good.clone();

@@ -21,7 +21,7 @@ pub struct Transaction {
 
 #[derive(Debug)]
 pub(super) enum EngineTransaction {
-    Sqlite(sqlite::Transaction),
+    Sqlite(sqlite::SqliteTransaction),
     Postgres(postgres::Transaction),
     Mysql(mysql::Transaction),
 }
@@ -64,8 +64,8 @@ impl Transaction {
         }
     }
 
-    /// Updates rows and returns them as they are then; see [`Database::change`].
-    pub async fn change(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
+    /// Updates rows and returns them as they are then; see [`Database::update_returning`].
+    pub async fn update_returning(&mut self, statement: &UpdateStatement) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.query(statement.render(Engine::Sqlite)).await,
             EngineTransaction::Postgres(postgres) => {
@@ -86,10 +86,10 @@ impl Transaction {
                 sqlite.insert(statement.render(Engine::Sqlite), generated.is_some()).await
             }
             EngineTransaction::Postgres(postgres) => {
-                postgres.insert(&Rendered::insertion(statement, generated, Engine::Postgres)).await
+                postgres.insert(&Rendered::insert(statement, generated, Engine::Postgres)).await
             }
             EngineTransaction::Mysql(mysql) => {
-                mysql.insert(&Rendered::insertion(statement, generated, Engine::Mysql)).await
+                mysql.insert(&Rendered::insert(statement, generated, Engine::Mysql)).await
             }
         }
     }
@@ -100,7 +100,7 @@ impl Transaction {
         statement: &InsertStatement,
         generated: Option<&str>,
     ) -> Result<Vec<i64>, DatabaseError> {
-        let rendered = Rendered::insertions(statement, generated, self.namespace().engine);
+        let rendered = Rendered::insert_many(statement, generated, self.namespace().engine);
         match &mut self.engine {
             EngineTransaction::Sqlite(sqlite) => sqlite.insert_many(rendered).await,
             EngineTransaction::Postgres(postgres) => postgres.insert_many(&rendered).await,

@@ -101,4 +101,12 @@ impl Row {
         let at = self.columns.iter().position(|name| &**name == column)?;
         self.values.get(at)
     }
+
+    /// The text in a column; `None` if there is none.
+    pub(super) fn text(&self, column: &str) -> Option<&str> {
+        match self.get(column)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
 }

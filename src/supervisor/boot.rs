@@ -255,7 +255,7 @@ async fn open_main_database(
         database.close().await;
         return Err(refusal);
     }
-    let unfit = database.unfit_for_text().await.map_err(|error| error.while_doing(doing))?;
+    let unfit = database.encoding_problem().await.map_err(|error| error.while_doing(doing))?;
     if let Some((sentence, sql)) = unfit {
         if database.table_names().await.map_err(|error| error.while_doing(doing))?.is_empty() {
             return Err(RpcError::new(ErrorKind::InvalidSetting, format!("{doing} failed: {sentence}"))

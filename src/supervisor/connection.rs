@@ -29,7 +29,7 @@ impl Connection {
     pub(crate) fn location(&self, password: Option<String>) -> Option<Location> {
         let location = Location::parse(&self.url).ok()?.with_password(password);
         match &self.schema {
-            Some(schema) => location.within(schema),
+            Some(schema) => location.with_schema(schema),
             None => Some(location),
         }
     }
@@ -131,7 +131,7 @@ fn connection(request: &DatabaseRequest) -> Result<Wanted, RpcError> {
         None => from_options(request)?,
     };
     let location = match &request.schema {
-        Some(schema) => location.within(schema).ok_or_else(|| {
+        Some(schema) => location.with_schema(schema).ok_or_else(|| {
             RpcError::new(
                 ErrorKind::SchemaUnsupported,
                 format!("--db-schema: {} has no schemas of PostgreSQL's kind", name_of(location.engine())),

@@ -326,7 +326,7 @@ impl Supervisor {
         entry.registration.store(Arc::new(claimed));
         crash_point("create.claimed");
         if let Some(provision) = &registration.provision {
-            let settled = Database::settle_owned(&entry.location, &provision.key).await;
+            let settled = Database::clear_owner(&entry.location, &provision.key).await;
             settled.map_err(|error| error.while_doing(format!("making the database of \"{}\"", entry.id)))?;
         }
         Ok(())

@@ -18,7 +18,7 @@ const RAISE_FILE_SIZE: &str = "raise the daemon's limit of file sizes, LimitFSIZ
                                before it is started by hand, and start it again";
 
 fn is_of_descriptors(error: &ProvisionError) -> bool {
-    matches!(error, ProvisionError::File { error, .. } if crate::database::are_used_up(error))
+    matches!(error, ProvisionError::File { error, .. } if crate::database::is_descriptor_shortage(error))
 }
 
 /// A failure of a lower room, while doing something that the sentence names.

@@ -341,7 +341,7 @@ impl Supervisor {
 /// Nobody has asked for what was started: until somebody does, it needs no connections.
 async fn rest(entry: &Entry) {
     if let Some(running) = entry.running() {
-        running.app.source().database().rest().await;
+        running.app.source().database().close_idle().await;
     }
 }
 

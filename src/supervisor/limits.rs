@@ -168,14 +168,14 @@ impl Arrival {
     /// next one's.
     pub async fn turn(&self) -> Result<Turn, Refused> {
         let admission = &self.admission;
-        if let Ok(place) = admission.turns.try_take() {
+        if let Ok(place) = admission.turns.try_acquire() {
             return Ok(Turn { _place: place });
         }
         let (in_flight, queue) = (self.limits.in_flight, self.limits.queue);
         let _waiting =
             Waiting::enter(&admission.waiting, queue).ok_or(Refused::Queue { in_flight, queue })?;
         let waited = Duration::from_millis(self.limits.queue_time_ms);
-        match tokio::time::timeout(waited, admission.turns.take()).await {
+        match tokio::time::timeout(waited, admission.turns.acquire()).await {
             Ok(Ok(place)) => Ok(Turn { _place: place }),
             Ok(Err(_)) | Err(_) => Err(Refused::Waited { in_flight, waited }),
         }

@@ -30,7 +30,7 @@ pub(crate) async fn check_unused(database: &Database, id: &AppId) -> Result<(), 
 
 /// Whether every text can be kept in the database; else says what makes one in which it can.
 async fn check_texts(database: &Database, id: &AppId) -> Result<(), RpcError> {
-    let unfit = database.unfit_for_text().await;
+    let unfit = database.encoding_problem().await;
     match unfit.map_err(|error| error.while_doing(format!("looking into the database for \"{id}\"")))? {
         None => Ok(()),
         Some((sentence, sql)) => Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
@@ -87,7 +87,7 @@ impl Supervisor {
             .check_names()
             .map_err(|error| error.while_doing(format!("connecting \"{id}\" to its database")))?;
         self.check_unshared(id, &location).await?;
-        if let Some(around) = location.around() {
+        if let Some(around) = location.containing_database() {
             check_around(&around, id).await?;
         }
         let create = match Database::open_if_present(&location).await {
@@ -119,12 +119,12 @@ impl Supervisor {
                 .hint("two applications never share a database: give it one of its own"))
         };
         for entry in self.all_entries() {
-            if entry.id != *id && entry.location.same_place(location) {
+            if entry.id != *id && entry.location.is_same_database(location) {
                 return taken(format!("the application \"{}\"", entry.id));
             }
         }
         for deleted in self.all_deleted().await? {
-            if self.location(&deleted.registration).same_place(location) {
+            if self.location(&deleted.registration).is_same_database(location) {
                 return taken(format!("the deleted application \"{}\"", deleted.registration.id));
             }
         }

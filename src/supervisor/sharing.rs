@@ -91,7 +91,7 @@ impl Supervisor {
         match &registration.provision {
             Some(provision) => Some(self.premises.places(provision, &self.location(registration))),
             None if registration.id.is_main() => {
-                let place = self.options.main_location.place();
+                let place = self.options.main_location.identity();
                 Some(Places { directory: place.clone(), database: place })
             }
             None => None,
@@ -103,7 +103,7 @@ impl Supervisor {
     pub(super) fn settle_places(&self, registrations: &mut [Registration]) {
         let mut holders = Holders::default();
         let main = holders.add(Claimant::Registered(AppId::main()));
-        holders.claim(self.options.main_location.place(), Claim::Confirmed, main);
+        holders.claim(self.options.main_location.identity(), Claim::Confirmed, main);
         let mut all = Vec::with_capacity(registrations.len());
         for one in &*registrations {
             let number = holders.add(Claimant::Registered(one.id.clone()));

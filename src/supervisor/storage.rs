@@ -196,7 +196,7 @@ impl Premises {
         loop {
             let path = self.root.join(&directory);
             if !fs::try_exists(&path).await.map_err(failed(&path, "looked up"))? {
-                let beside = self.main.name_beside(&directory);
+                let beside = self.main.sibling_name(&directory);
                 let mut provision = Provision {
                     key,
                     directory,
@@ -245,8 +245,8 @@ impl Premises {
         if let Some(location) = provision.connection.as_ref().and_then(|at| at.location(password)) {
             return location;
         }
-        let in_schema = provision.schema.as_deref().and_then(|name| self.main.within(name));
-        let beside = provision.database.as_deref().and_then(|name| self.main.beside(name));
+        let in_schema = provision.schema.as_deref().and_then(|name| self.main.with_schema(name));
+        let beside = provision.database.as_deref().and_then(|name| self.main.sibling(name));
         let on_server = in_schema.or(beside);
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
@@ -259,13 +259,13 @@ impl Premises {
             (Location::Sqlite(_), None) => directory.clone(),
             // A file that another service made may be in the directory of an application.
             (Location::Sqlite(_), Some(_)) => {
-                let place = location.place();
+                let place = location.identity();
                 let root = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
                 let inside = Path::new(&place).strip_prefix(root).ok().and_then(Path::to_str);
                 let of = inside.and_then(|inside| inside.strip_suffix(DATABASE_FILE)?.strip_suffix('/'));
                 of.map(below).unwrap_or(place)
             }
-            _ => location.place(),
+            _ => location.identity(),
         };
         Places { directory, database }
     }
@@ -276,7 +276,7 @@ impl Premises {
         let is_own = |name: &Option<String>| {
             name.as_ref().is_none_or(|name| {
                 *name == provision.directory
-                    || Some(name) == self.main.name_beside(&provision.directory).as_ref()
+                    || Some(name) == self.main.sibling_name(&provision.directory).as_ref()
             })
         };
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -286,7 +286,7 @@ impl Premises {
 
     /// Where the database of an application usually is, of which nothing else is known.
     pub(crate) fn usual_location(&self, id: &AppId) -> Location {
-        let beside = self.main.name_beside(id.as_str()).and_then(|name| self.main.beside(&name));
+        let beside = self.main.sibling_name(id.as_str()).and_then(|name| self.main.sibling(&name));
         beside.unwrap_or_else(|| Location::Sqlite(self.root.join(id.as_str()).join(DATABASE_FILE)))
     }
 
@@ -413,7 +413,7 @@ async fn remove_database(
         // A file keeps its mark until it is claimed.
         Some(connection) if location.directory().is_some() && connection.claimed => {
             removed.gone = Database::remove(location).await?;
-            Database::settle_owned(location, &provision.key).await?;
+            Database::clear_owner(location, &provision.key).await?;
             return Ok(());
         }
         // A file in the directory goes with the directory, and by its mark.

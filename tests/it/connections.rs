@@ -503,7 +503,7 @@ async fn a_nocobase_environment_serves_as_it_is() {
             assert!(main["database"]["size"].as_u64().unwrap() > 0, "{main}");
             assert!(daemon.stop().success());
         }
-        let at = schema.map_or_else(|| at.clone(), |schema| at.within(schema).unwrap());
+        let at = schema.map_or_else(|| at.clone(), |schema| at.with_schema(schema).unwrap());
         let database = Database::open(&at).await.unwrap();
         let tables = database.table_names().await.unwrap();
         assert!(tables.iter().all(|table| table.starts_with("nb_")), "{tables:?}");

@@ -86,7 +86,7 @@ impl TestEnvironment {
             return std::fs::write(location, text).unwrap();
         };
         let main = main_location(url);
-        let broken = main.name_beside(id).and_then(|name| main.beside(&name)).unwrap();
+        let broken = main.sibling_name(id).and_then(|name| main.sibling(&name)).unwrap();
         assert_eq!(broken.to_string(), location);
         assert_eq!(Database::remove(&broken).await.unwrap().len(), 1);
     }

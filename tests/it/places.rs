@@ -65,7 +65,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
         let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
         let name = servers::fresh_name();
-        let at = environment.main_location().beside(&name).unwrap();
+        let at = environment.main_location().sibling(&name).unwrap();
         // Empty, with somebody's tables, with what looks like an application's.
         for content in [&[][..], &["ledger"], &["applicationVersion", "users"]] {
             make(&at, content).await;
@@ -89,7 +89,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
 async fn a_schema_that_exists_is_nobodys_in_schema_mode() {
     let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
-    let at = environment.main_location().within("sales").unwrap();
+    let at = environment.main_location().with_schema("sales").unwrap();
     let create = |id: &str| json!({"id": id, "database": {"mode": "schema", "schema": "sales"}});
     for table in [
         None,

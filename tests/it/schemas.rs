@@ -14,7 +14,7 @@ fn on_postgres() -> TestEnvironment {
 
 async fn has_schema(environment: &TestEnvironment, name: &str) -> bool {
     let main = environment.main_location();
-    let schema = main.within(&main.name_beside(name).unwrap()).unwrap();
+    let schema = main.with_schema(&main.sibling_name(name).unwrap()).unwrap();
     match Database::open(&schema).await {
         Ok(database) => {
             database.close().await;
@@ -115,7 +115,7 @@ async fn a_schema_of_somebody_else_is_refused_and_stays() {
     let environment = on_postgres();
     let daemon = environment.daemon();
     let main = environment.main_location();
-    let theirs = main.within(&main.name_beside("crm").unwrap()).unwrap();
+    let theirs = main.with_schema(&main.sibling_name("crm").unwrap()).unwrap();
     Database::create(&theirs).await.unwrap().close().await;
     assert_eq!(
         daemon.refusal("app.create", json!({"id": "crm", "database": {"mode": "schema"}})),
@@ -167,7 +167,7 @@ async fn applications_in_one_database_share_its_connections() {
     }
     assert!(visits.join_all().await.iter().all(|&status| status == 401));
     assert_eq!(daemon.call("host.info", json!({}))["running"], APPLICATIONS);
-    let name = environment.main_location().name_beside("").unwrap();
+    let name = environment.main_location().sibling_name("").unwrap();
     let name = name.trim_end_matches('_');
     let main = Database::open(&environment.main_location()).await.unwrap();
     let connections = Query::select()

@@ -90,7 +90,7 @@ async fn an_unfinished_provision_alone_takes_no_creation_back(engine: TestEngine
 async fn two_applications_of_one_place_are_told_apart_and_a_purge_leaves_it(engine: TestEngine) {
     let (environment, engine) = with_three(engine);
     let place = if engine == Engine::Sqlite { "directory" } else { "database" };
-    let name = match Location::parse(&environment.main_url()).unwrap().name_beside("hr") {
+    let name = match Location::parse(&environment.main_url()).unwrap().sibling_name("hr") {
         Some(name) => name,
         None => "hr".to_owned(),
     };

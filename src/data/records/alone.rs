@@ -52,7 +52,7 @@ pub(in crate::data) async fn change<E: Executor>(
     options: &WriteOptions,
 ) -> Result<Option<Vec<Record>>, DataError> {
     let namespace = executor.namespace();
-    if !namespace.engine.returns_changes() || collection.primary_key().next().is_none() {
+    if !namespace.engine.has_update_returning() || collection.primary_key().next().is_none() {
         return Ok(None);
     }
     let access = options.access(collection, Action::Update)?;
@@ -91,7 +91,7 @@ pub(in crate::data) async fn change<E: Executor>(
     }
     let shown: Vec<_> = plan.columns.iter().map(|field| field.column().to_owned()).collect();
     statement.returning(Returning::new().columns(shown));
-    let mut rows = executor.change(&statement).await?;
+    let mut rows = executor.update_returning(&statement).await?;
     order::by_key(collection, &plan.columns, &mut rows);
     raw::count_on_changed(executor, collection, &own).await?;
     let changed: Result<Vec<_>, _> = rows.into_iter().map(|row| plan.record(collection, row)).collect();

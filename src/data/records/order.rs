@@ -141,7 +141,7 @@ fn is_comparable(field: &Field) -> bool {
 fn row_name(collection: &Collection, engine: Engine) -> Option<&'static str> {
     let is_free =
         |name: &&&str| collection.fields().iter().all(|field| !field.column().eq_ignore_ascii_case(name));
-    engine.row_names().iter().find(is_free).copied()
+    engine.row_identifiers().iter().find(is_free).copied()
 }
 
 /// What rows differ in that differ at all: texts are compared by their beginnings only, and documents

@@ -68,7 +68,7 @@ pub(super) async fn insert_values<E: Executor>(
     {
         let at = columns.iter().position(|field| field.name() == own.name());
         if let Some(Value::Integer(given)) = at.and_then(|at| values.get(at)) {
-            count_on(executor, collection, own, *given).await?;
+            advance_sequence(executor, collection, own, *given).await?;
         }
     }
 
@@ -95,7 +95,7 @@ fn without_key_left(key: Option<&Field>, error: DatabaseError) -> DataError {
 }
 
 /// Sees to it that the next key that is made is none that a record brought with it.
-async fn count_on<E: Executor>(
+async fn advance_sequence<E: Executor>(
     executor: &mut E,
     collection: &Collection,
     key: &Field,
@@ -103,7 +103,7 @@ async fn count_on<E: Executor>(
 ) -> Result<(), DataError> {
     let namespace = executor.namespace();
     let name = table::name(collection, namespace);
-    match namespace.engine.count_on(namespace.schema, &name, key.column(), given) {
+    match namespace.engine.advance_sequence(namespace.schema, &name, key.column(), given) {
         Some(statement) => Ok(executor.query(&statement).await.map(drop)?),
         None => Ok(()),
     }
@@ -118,7 +118,7 @@ pub(super) async fn count_on_changed<E: Executor>(
     let Some(key) = collection.generated_key() else { return Ok(()) };
     let Some(given) = changes.get(key.name()) else { return Ok(()) };
     match value::to_storage(key, given)? {
-        Value::Integer(given) => count_on(executor, collection, key, given).await,
+        Value::Integer(given) => advance_sequence(executor, collection, key, given).await,
         _ => Ok(()),
     }
 }

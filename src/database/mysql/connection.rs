@@ -9,18 +9,18 @@ use rustls::RootCertStore;
 
 use super::{error, value};
 use crate::database::rows::RowSender;
-use crate::database::server::{Allowance, Connection, ServerDatabase, Servers, Tls};
+use crate::database::server::{Allowance, Connection, ServerDatabase, ServerPools, Tls};
 use crate::database::{DatabaseError, Rendered, Row};
 
 /// The limit on prepared statements for each connection.
-const PREPARED: usize = 128;
+const MAX_PREPARED: usize = 128;
 /// A connection that was idle for longer is pinged before its use: unlike PostgreSQL's, it has no task that
 /// notices when the server closes it.
-const WATCHED_FOR: Duration = Duration::from_millis(500);
+const PING_AFTER: Duration = Duration::from_millis(500);
 /// The timeout of the ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time that a server takes at most to release a closed connection, even under load.
-const LETTING_GO: Duration = Duration::from_millis(100);
+const RELEASE_TIME: Duration = Duration::from_millis(100);
 /// The session settings that make all servers behave alike, whatever their configuration: times in UTC, no
 /// truncation to a column's size, standard quotes, a key of 0 like any other, and a lock timeout for DDL as
 /// on PostgreSQL. See also [`CHARSET`] and [`ISOLATION`].
@@ -34,9 +34,9 @@ const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 /// The time limit of a statement that matches a pattern under MariaDB's limit on steps, which applies to each
 /// text but not to all of them together. MySQL limits only reads; that suffices, since records are read by
 /// the same condition before they are changed or deleted.
-const BEGIN_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = 3 */ \
+const SET_SEARCH_TIMEOUT: &str = "SET /*M!100000 SESSION max_statement_time = 3 */ \
                             /*!80000 SESSION max_execution_time = 3000 */";
-const END_SEARCH: &str = "SET /*M!100000 SESSION max_statement_time = DEFAULT */ \
+const RESET_SEARCH_TIMEOUT: &str = "SET /*M!100000 SESSION max_statement_time = DEFAULT */ \
                           /*!80000 SESSION max_execution_time = DEFAULT */";
 
 /// How the query builder's `CREATE TABLE` begins.
@@ -55,12 +55,12 @@ pub(in crate::database) struct MysqlConnection {
     /// The collation of new tables, once it was asked for.
     collation: Option<String>,
     /// How the server reports generated keys, once it was asked for.
-    generation: Option<Generation>,
+    key_reporting: Option<KeyReporting>,
 }
 
 /// How a server reports the keys that it generates for several rows.
 #[derive(Debug, Clone, Copy)]
-enum Generation {
+enum KeyReporting {
     /// By `RETURNING`: MariaDB since 10.5.
     Returned,
     /// By the first key: MySQL. If the number of rows is known beforehand, the others follow it in steps of
@@ -79,7 +79,7 @@ fn options(at: &ServerDatabase, name: Option<&str>, ssl: Option<SslOpts>) -> Opt
         .prefer_socket(false)
         .tcp_nodelay(true)
         .client_found_rows(true)
-        .stmt_cache_size(PREPARED)
+        .stmt_cache_size(MAX_PREPARED)
         .ssl_opts(ssl)
         .connect_attribute("program_name", "nbapps")
         .setup(vec![CHARSET, SESSION, ISOLATION]);
@@ -116,7 +116,7 @@ impl MysqlConnection {
             }
             other => other?,
         };
-        Ok(Self { connection, collation: None, generation: None })
+        Ok(Self { connection, collation: None, key_reporting: None })
     }
 
     fn parameters(statement: &Rendered) -> Params {
@@ -129,46 +129,47 @@ impl MysqlConnection {
         if let Some(collation) = &self.collation {
             return Ok(collation.clone());
         }
-        let question = "SELECT collation_name FROM information_schema.collations \
+        let query = "SELECT collation_name FROM information_schema.collations \
                         WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
         // Older servers ignore trailing spaces.
-        let found: Option<String> = self.connection.query_first(question).await?;
+        let found: Option<String> = self.connection.query_first(query).await?;
         Ok(self.collation.insert(found.unwrap_or_else(|| "utf8mb4_bin".to_owned())).clone())
     }
 
-    async fn generation(&mut self) -> Result<Generation, Error> {
-        if let Some(generation) = self.generation {
-            return Ok(generation);
+    async fn key_reporting(&mut self) -> Result<KeyReporting, Error> {
+        if let Some(key_reporting) = self.key_reporting {
+            return Ok(key_reporting);
         }
-        let question = "SELECT version(), @@session.auto_increment_increment";
-        let said = self.connection.query_first::<(String, u64), _>(question).await?;
+        let query = "SELECT version(), @@session.auto_increment_increment";
+        let said = self.connection.query_first::<(String, u64), _>(query).await?;
         let (version, step) = said.unwrap_or_default();
         let returns = version.contains("MariaDB") && self.connection.server_version() >= (10, 5, 0);
-        let generation = if returns { Generation::Returned } else { Generation::Consecutive(step.max(1)) };
-        self.generation = Some(generation);
-        Ok(generation)
+        let key_reporting =
+            if returns { KeyReporting::Returned } else { KeyReporting::Consecutive(step.max(1)) };
+        self.key_reporting = Some(key_reporting);
+        Ok(key_reporting)
     }
 
     async fn run(&mut self, statement: &Rendered) -> Result<(), Error> {
-        let is_bounded = self.begin(statement).await?;
+        let has_timeout = self.set_timeout(statement).await?;
         let done = self.connection.exec_drop(&*statement.sql, Self::parameters(statement)).await;
-        self.end(is_bounded, done).await
+        self.reset_timeout(has_timeout, done).await
     }
 
     /// Sets the time limit for the next statement, if it needs one. Returns whether it did.
-    async fn begin(&mut self, statement: &Rendered) -> Result<bool, Error> {
-        if statement.counts_steps {
-            self.connection.query_drop(BEGIN_SEARCH).await?;
+    async fn set_timeout(&mut self, statement: &Rendered) -> Result<bool, Error> {
+        if statement.has_step_limit {
+            self.connection.query_drop(SET_SEARCH_TIMEOUT).await?;
         }
-        Ok(statement.counts_steps)
+        Ok(statement.has_step_limit)
     }
 
     /// Resets the time limit, whatever the statement's outcome.
-    async fn end<T>(&mut self, is_bounded: bool, done: Result<T, Error>) -> Result<T, Error> {
-        if is_bounded {
+    async fn reset_timeout<T>(&mut self, has_timeout: bool, done: Result<T, Error>) -> Result<T, Error> {
+        if has_timeout {
             match &done {
                 Err(error) if self.is_broken(error) => {}
-                _ => self.connection.query_drop(END_SEARCH).await?,
+                _ => self.connection.query_drop(RESET_SEARCH_TIMEOUT).await?,
             }
         }
         done
@@ -209,12 +210,12 @@ impl Connection for MysqlConnection {
     type Error = Error;
 
     const BEGIN: &'static str = "START TRANSACTION";
-    const CHANGES_COMMIT: bool = true;
-    const MOVES: bool = true;
+    const DDL_COMMITS: bool = true;
+    const CAN_SWITCH: bool = true;
 
-    fn servers() -> &'static Servers<Self> {
-        static SERVERS: Servers<MysqlConnection> = Servers::new();
-        &SERVERS
+    fn pools() -> &'static ServerPools<Self> {
+        static POOLS: ServerPools<MysqlConnection> = ServerPools::new();
+        &POOLS
     }
 
     async fn connect(at: &ServerDatabase) -> Result<Self, Error> {
@@ -222,7 +223,7 @@ impl Connection for MysqlConnection {
         Self::connect_to(at, Some(&*at.name).filter(|name| !name.is_empty())).await
     }
 
-    async fn move_to(&mut self, at: &ServerDatabase) -> Result<(), Error> {
+    async fn switch_to(&mut self, at: &ServerDatabase) -> Result<(), Error> {
         let whose = ChangeUserOpts::new()
             .with_user(Some(at.server.user.clone()))
             .with_pass(at.server.password.clone())
@@ -237,7 +238,7 @@ impl Connection for MysqlConnection {
     }
 
     async fn is_usable(&mut self, idle: Duration) -> bool {
-        idle < WATCHED_FOR
+        idle < PING_AFTER
             || matches!(tokio::time::timeout(PING_TIMEOUT, self.connection.ping()).await, Ok(Ok(())))
     }
 
@@ -248,14 +249,14 @@ impl Connection for MysqlConnection {
     async fn explain(&mut self, at: &ServerDatabase, error: Error, statement: &Rendered) -> DatabaseError {
         if error::is_missing_table(&error) {
             // A database that was dropped while it was open only appears to have no tables.
-            let question = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
-            let found = self.connection.exec_first::<u8, _, _>(question, (&at.name,)).await;
+            let query = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+            let found = self.connection.exec_first::<u8, _, _>(query, (&at.name,)).await;
             return match found {
                 Ok(None) => error::missing(at),
                 _ => error::describe(at, &error),
             };
         }
-        if statement.counts_steps && error::is_too_slow(&error) {
+        if statement.has_step_limit && error::is_too_slow(&error) {
             return DatabaseError::Pattern(format!("{at}: {error}"));
         }
         if let Error::Server(said) = &error
@@ -268,9 +269,9 @@ impl Connection for MysqlConnection {
         let Some(key) = error::violated_key(&error) else { return error::describe(at, &error) };
         // The error names the key; the server is asked for its columns.
         let table = error::table_of(&statement.sql).unwrap_or_default();
-        let question = "SELECT column_name FROM information_schema.statistics WHERE table_schema = database() \
+        let query = "SELECT column_name FROM information_schema.statistics WHERE table_schema = database() \
                         AND table_name = ? AND index_name = ? ORDER BY seq_in_index";
-        let columns = self.connection.exec(question, (table, key)).await;
+        let columns = self.connection.exec(query, (table, key)).await;
         DatabaseError::Unique { columns: columns.unwrap_or_default() }
     }
 
@@ -283,19 +284,19 @@ impl Connection for MysqlConnection {
     }
 
     async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Error> {
-        let is_bounded = self.begin(statement).await?;
+        let has_timeout = self.set_timeout(statement).await?;
         let rows = self.read(statement).await;
-        self.end(is_bounded, rows).await
+        self.reset_timeout(has_timeout, rows).await
     }
 
     async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Error> {
-        let is_bounded = self.begin(statement).await?;
+        let has_timeout = self.set_timeout(statement).await?;
         let sent = self.send(statement, rows).await;
-        self.end(is_bounded, sent).await
+        self.reset_timeout(has_timeout, sent).await
     }
 
     async fn execute(&mut self, statement: &Rendered) -> Result<u64, Error> {
-        if statement.repeated {
+        if statement.is_recurring {
             self.run(statement).await?;
             return Ok(self.connection.affected_rows());
         }
@@ -305,7 +306,7 @@ impl Connection for MysqlConnection {
             sql.push_str(&format!(" DEFAULT CHARACTER SET utf8mb4 COLLATE {}", self.collation().await?));
         }
         match self.connection.query_drop(sql).await {
-            Err(Error::Server(said)) if statement.if_missing && said.code == error::DUPLICATE_KEY_NAME => {
+            Err(Error::Server(said)) if statement.if_not_exists && said.code == error::DUPLICATE_KEY_NAME => {
                 Ok(0)
             }
             other => other.map(|()| 0),
@@ -322,12 +323,12 @@ impl Connection for MysqlConnection {
         let Some(column) = &statement.generated else {
             return self.run(statement).await.map(|()| Vec::new());
         };
-        let step = match self.generation().await? {
-            Generation::Returned => {
+        let step = match self.key_reporting().await? {
+            KeyReporting::Returned => {
                 let sql = format!("{} RETURNING `{}`", statement.sql, column.replace('`', "``"));
                 return self.connection.exec(sql, Self::parameters(statement)).await;
             }
-            Generation::Consecutive(step) => step,
+            KeyReporting::Consecutive(step) => step,
         };
         self.run(statement).await?;
         let (first, count) = (self.connection.last_insert_id().unwrap_or(0), self.connection.affected_rows());
@@ -341,7 +342,7 @@ impl Connection for MysqlConnection {
     async fn close(self) {
         let _ = tokio::time::timeout(PING_TIMEOUT, self.connection.disconnect()).await;
         // The server does not tell when it has released the connection.
-        tokio::time::sleep(LETTING_GO).await;
+        tokio::time::sleep(RELEASE_TIME).await;
     }
 
     fn abandon(self, at: &ServerDatabase) {

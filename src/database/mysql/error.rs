@@ -3,7 +3,7 @@
 
 use mysql_async::{Error, IoError, ServerError};
 
-use crate::database::descriptors::are_used_up;
+use crate::database::descriptors::is_descriptor_shortage;
 use crate::database::expression::OUT_OF_STEPS;
 use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
@@ -21,7 +21,7 @@ pub(super) fn describe(at: &ServerDatabase, error: &Error) -> DatabaseError {
     };
     match error {
         Error::Server(said) => said_by_server(at, said),
-        Error::Io(IoError::Io(error)) if are_used_up(error) => {
+        Error::Io(IoError::Io(error)) if is_descriptor_shortage(error) => {
             DatabaseError::no_descriptors(format_args!("cannot connect to MySQL or MariaDB for {at}"))
         }
         Error::Io(IoError::Io(error)) => unreachable(error.to_string()),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_apart_whoever_meets_it() {
+    fn a_full_disk_is_recognized_whichever_component_reports_it() {
         let at = at();
         let said = |code, message: &str| {
             said_by_server(&at, &ServerError { code, message: message.to_owned(), state: "HY000".to_owned() })
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_a_right_names_the_database_and_the_account() {
+    fn the_hint_grants_the_account_the_database() {
         let at = |name: &str| ServerDatabase { name: name.to_owned(), ..at() };
         let said = |at: &ServerDatabase, code, message: &str| {
             said_by_server(at, &ServerError { code, message: message.to_owned(), state: "42000".to_owned() })
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_asks_too_much_of_is_refused() {
+    fn limits_and_invalid_values_become_refusals() {
         let column = |name: &str| Some(name.to_owned());
         for (code, message, expected) in [
             (1406, "Data too long for column 'title' at row 1", Refusal::TooLong { column: column("title") }),

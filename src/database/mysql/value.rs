@@ -113,7 +113,7 @@ fn from_bytes(bytes: Vec<u8>, column: &mysql_async::Column) -> Value {
     match kind {
         ColumnType::MYSQL_TYPE_JSON => serde_json::from_str(&text).map_or(Value::Text(text), Value::Json),
         ColumnType::MYSQL_TYPE_DECIMAL | ColumnType::MYSQL_TYPE_NEWDECIMAL => match decimal::parse(&text) {
-            Some(value) => decimal::as_counted(value, decimal::COUNTED_ON_MYSQL),
+            Some(value) => decimal::unmark_integer_sum(value, decimal::INTEGER_SUM_SCALE_ON_MYSQL),
             None => Value::Text(text),
         },
         _ => Value::Text(text),

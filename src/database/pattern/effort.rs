@@ -4,14 +4,14 @@
 
 use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
-use super::{Form, Pattern};
+use super::{Pattern, PatternKind};
 
 /// The limit on steps at one position of a text for which the effort counts as bounded.
-const MAX_STEPS_AT_A_PLACE: u64 = 1000;
+const MAX_STEPS_AT_POSITION: u64 = 1000;
 /// The limit on steps for each character if the pattern is anchored at the beginning.
-const MAX_STEPS_FOR_A_CHARACTER: u64 = 16;
+const MAX_STEPS_PER_CHARACTER: u64 = 16;
 /// The characters compared in one step of the library for which the step counts as usual.
-const CHARACTERS_OF_A_STEP: u64 = 64;
+const CHARACTERS_PER_STEP: u64 = 64;
 
 /// What it takes to match a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +31,18 @@ impl Pattern {
     /// Estimates the effort.
     pub(in crate::database) fn effort(&self) -> Effort {
         let expression = match &self.0 {
-            Form::Expression(expression) => expression,
+            PatternKind::Expression(expression) => expression,
             // Each piece is searched for once: its first match is as good as any.
-            Form::Pieces(_) => return Effort::Bounded,
+            PatternKind::Pieces(_) => return Effort::Bounded,
         };
         let anchored = expression.properties().look_set_prefix().contains(Look::Start);
-        let steps = Work::of(expression).steps;
+        let steps = MatchWork::of(expression).steps;
         match steps.power {
-            0 if steps.times <= MAX_STEPS_AT_A_PLACE => Effort::Bounded,
-            1 if anchored && steps.times <= MAX_STEPS_FOR_A_CHARACTER => Effort::Bounded,
+            0 if steps.times <= MAX_STEPS_AT_POSITION => Effort::Bounded,
+            1 if anchored && steps.times <= MAX_STEPS_PER_CHARACTER => Effort::Bounded,
             _ => Effort::Unbounded {
                 anchored,
-                weight: straight(expression).div_ceil(CHARACTERS_OF_A_STEP).max(1),
+                weight: longest_step(expression).div_ceil(CHARACTERS_PER_STEP).max(1),
             },
         }
     }
@@ -76,14 +76,14 @@ impl Growth {
 
 /// The effort of matching a pattern at one position of a text.
 #[derive(Debug, Clone, Copy)]
-struct Work {
+struct MatchWork {
     /// The number of ways in which it may match there.
     ways: Growth,
     /// The number of steps to try all of them.
     steps: Growth,
 }
 
-impl Work {
+impl MatchWork {
     fn of(pattern: &Hir) -> Self {
         let one_way = |steps: usize| Self {
             ways: Growth::ONE,
@@ -134,17 +134,17 @@ impl Work {
 }
 
 /// The most characters compared without a choice in between: the library counts only choices as steps.
-fn straight(pattern: &Hir) -> u64 {
+fn longest_step(pattern: &Hir) -> u64 {
     match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,
         HirKind::Literal(literal) => u64::try_from(literal.0.len()).unwrap_or(u64::MAX),
         HirKind::Class(_) => 1,
-        HirKind::Capture(group) => straight(&group.sub),
+        HirKind::Capture(group) => longest_step(&group.sub),
         HirKind::Repetition(repeated) => {
-            straight(&repeated.sub).saturating_mul(u64::from(repeated.min.max(1)))
+            longest_step(&repeated.sub).saturating_mul(u64::from(repeated.min.max(1)))
         }
-        HirKind::Concat(parts) => parts.iter().map(straight).fold(0, u64::saturating_add),
-        HirKind::Alternation(branches) => branches.iter().map(straight).max().unwrap_or(0),
+        HirKind::Concat(parts) => parts.iter().map(longest_step).fold(0, u64::saturating_add),
+        HirKind::Alternation(branches) => branches.iter().map(longest_step).max().unwrap_or(0),
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_grows_with_the_text_is_bounded() {
+    fn effort_is_bounded_only_if_it_is_proportional_to_the_text() {
         for (pattern, is_bounded) in [
             ("abc", true),
             ("colou?r|gr[ae]y", true),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn long_steps_are_heavy() {
+    fn long_steps_have_a_larger_weight() {
         for (pattern, expected) in [(r"a\w*\d", 1), (r"a{250}\w*\d", 4), (r"(?:a{100}){20}\w*b", 32)] {
             let effort = Pattern::regular(pattern, true).unwrap().effort();
             assert!(

@@ -2,7 +2,7 @@
 //!
 //! Nothing is left to an engine's knowledge of letters: PostgreSQL's `lower()` depends on the database's
 //! locale, and each engine has another version of Unicode. To ignore case, each letter becomes a class of all
-//! that Unicode's simple case folding equates: `[ÀàBb]`. `reader.rs` parses what users write, `simple.rs`
+//! that Unicode's simple case folding equates: `[ÀàBb]`. `parser.rs` parses what users write, `simplify.rs`
 //! simplifies it, `writer.rs` renders it in an engine's syntax, and `effort.rs` estimates the cost of
 //! backtracking.
 
@@ -12,14 +12,14 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look};
 use super::Engine;
 
 mod effort;
-mod reader;
-mod simple;
+mod parser;
+mod simplify;
 mod writer;
 
 pub(super) use effort::Effort;
 
 /// The limit on the characters of a searched text: MariaDB limits patterns to 64 KiB.
-const MAX_SEARCHED: usize = 1000;
+const MAX_SEARCHED_LENGTH: usize = 1000;
 /// The limit on a compiled pattern's memory, in bytes: a short pattern may compile to a large one.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -36,10 +36,10 @@ pub enum Position {
 
 /// A pattern that matches texts.
 #[derive(Debug, Clone)]
-pub struct Pattern(Form);
+pub struct Pattern(PatternKind);
 
 #[derive(Debug, Clone)]
-enum Form {
+enum PatternKind {
     /// An expression that matches a part of the text.
     Expression(Hir),
     /// Pieces in order with anything between them: the first at the text's beginning, the last at its end.
@@ -52,11 +52,11 @@ impl Pattern {
     /// # Errors
     /// What in the pattern is ambiguous between engines, or too large.
     pub fn regular(given: &str, exact: bool) -> Result<Self, String> {
-        let words = reader::read(given)?;
+        let words = parser::parse(given)?;
         let mut parser = ParserBuilder::new().case_insensitive(!exact).build();
         let read = parser.parse(&words).map_err(|error| error.to_string())?;
-        let pattern = Self(Form::Expression(simple::shortest(&simple::simple(&read))));
-        let words = pattern.written(Engine::Sqlite);
+        let pattern = Self(PatternKind::Expression(simplify::shortest(&simplify::simplify(&read))));
+        let words = pattern.render(Engine::Sqlite);
         if regex::RegexBuilder::new(&words).size_limit(MAX_BYTES).build().is_err() {
             return Err("the pattern is too large".to_owned());
         }
@@ -75,7 +75,7 @@ impl Pattern {
             Position::Beginning => parts.insert(0, Hir::look(Look::Start)),
             Position::End => parts.push(Hir::look(Look::End)),
         }
-        Ok(Self(Form::Expression(Hir::concat(parts))))
+        Ok(Self(PatternKind::Expression(Hir::concat(parts))))
     }
 
     /// Parses a `LIKE` pattern, which ignores case: `%` matches any text, `_` any character, and a backslash
@@ -99,7 +99,7 @@ impl Pattern {
             }
         }
         pieces.push(Hir::concat(piece));
-        Ok(Self(Form::Pieces(pieces)))
+        Ok(Self(PatternKind::Pieces(pieces)))
     }
 
     /// Compiles the pattern to a regular expression, for texts outside a database.
@@ -107,14 +107,16 @@ impl Pattern {
     /// # Errors
     /// When the pattern is too large.
     pub fn compile(&self) -> Result<regex::Regex, String> {
-        regex::Regex::new(&self.written(Engine::Sqlite)).map_err(|_| "the pattern is too large".to_owned())
+        regex::Regex::new(&self.render(Engine::Sqlite)).map_err(|_| "the pattern is too large".to_owned())
     }
 }
 
 fn check_length(text: &str) -> Result<(), String> {
     let length = text.chars().count();
-    if length > MAX_SEARCHED {
-        return Err(format!("it has {length} characters, but at most {MAX_SEARCHED} can be searched for"));
+    if length > MAX_SEARCHED_LENGTH {
+        return Err(format!(
+            "it has {length} characters, but at most {MAX_SEARCHED_LENGTH} can be searched for"
+        ));
     }
     Ok(())
 }
@@ -150,18 +152,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_become_classes() {
-        let part = |text, position, engine| Pattern::part(text, position).unwrap().written(engine);
+    fn letters_become_case_insensitive_classes() {
+        let part = |text, position, engine| Pattern::part(text, position).unwrap().render(engine);
         assert_eq!(part("Àb.", Position::Anywhere, Engine::Postgres), r"[Àà][Bb]\.");
         assert_eq!(part("k", Position::Beginning, Engine::Sqlite), "^[Kk\u{212a}]");
         assert_eq!(part("日", Position::End, Engine::Mysql), r"日\z");
         assert!(Pattern::part(&"x".repeat(1001), Position::Anywhere).is_err());
-        let either = |text| Pattern::regular(text, false).unwrap().written(Engine::Postgres);
+        let either = |text| Pattern::regular(text, false).unwrap().render(Engine::Postgres);
         assert_eq!(either("^[a-c]$"), "^[A-Ca-c]$");
     }
 
     #[test]
-    fn texts_that_are_the_same_but_for_their_case_have_one_form() {
+    fn texts_that_differ_in_case_only_have_one_folded_form() {
         for (one, other, are_same) in [
             ("Zoe@Example.org", "zOE@eXAMPLE.ORG", true),
             ("\u{c9}va", "\u{e9}VA", true),
@@ -176,14 +178,14 @@ mod tests {
             ("a", "\u{e4}", false),
         ] {
             assert_eq!(case_folded(one) == case_folded(other), are_same, "{one} {other}");
-            let pattern = Pattern::part(one, Position::Anywhere).unwrap().written(Engine::Sqlite);
+            let pattern = Pattern::part(one, Position::Anywhere).unwrap().render(Engine::Sqlite);
             let fits = regex::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(other);
             assert_eq!(fits, are_same, "{one} {other}");
         }
     }
 
     #[test]
-    fn wildcards_are_anything() {
+    fn like_patterns_are_translated() {
         for (given, postgres, mysql) in [
             ("a_", "^[Aa].$", r"^[Aa][\s\S]\z"),
             ("1%2", "^1.*2$", r"^1[\s\S]*2\z"),
@@ -192,13 +194,13 @@ mod tests {
             ("", "^$", r"^\z"),
         ] {
             let pattern = Pattern::like(given).unwrap();
-            assert_eq!(pattern.written(Engine::Postgres), postgres, "{given}");
-            assert_eq!(pattern.written(Engine::Mysql), mysql, "{given}");
+            assert_eq!(pattern.render(Engine::Postgres), postgres, "{given}");
+            assert_eq!(pattern.render(Engine::Mysql), mysql, "{given}");
         }
     }
 
     #[test]
-    fn expressions_are_said_in_fewer_ways() {
+    fn expressions_are_simplified() {
         for (given, expected, is_bounded) in [
             ("^(a|a)*$", "^a*$", true),
             ("^(a+)+$", "^a+$", true),
@@ -219,7 +221,7 @@ mod tests {
             ("(a+b)*c?(d+e*)", "d", true),
         ] {
             let pattern = Pattern::regular(given, true).unwrap();
-            assert_eq!(pattern.written(Engine::Sqlite), expected, "{given}");
+            assert_eq!(pattern.render(Engine::Sqlite), expected, "{given}");
             assert_eq!(pattern.effort() == Effort::Bounded, is_bounded, "{given}");
         }
     }

@@ -2,28 +2,28 @@
 
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Look, Repetition};
 
-use super::reader::escape;
-use super::{Form, Pattern};
+use super::parser::escape;
+use super::{Pattern, PatternKind};
 use crate::database::Engine;
 
 impl Pattern {
     /// Renders the pattern for an engine.
-    pub(in crate::database) fn written(&self, engine: Engine) -> String {
-        let mut writer = Writer { engine, out: String::new() };
+    pub(in crate::database) fn render(&self, engine: Engine) -> String {
+        let mut writer = PatternWriter { engine, out: String::new() };
         match &self.0 {
-            Form::Expression(expression) => writer.expression(expression),
-            Form::Pieces(pieces) => writer.pieces(pieces),
+            PatternKind::Expression(expression) => writer.expression(expression),
+            PatternKind::Pieces(pieces) => writer.pieces(pieces),
         }
         writer.out
     }
 }
 
-struct Writer {
+struct PatternWriter {
     engine: Engine,
     out: String,
 }
 
-impl Writer {
+impl PatternWriter {
     fn expression(&mut self, pattern: &Hir) {
         match pattern.kind() {
             HirKind::Empty => {}

@@ -11,25 +11,25 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, RowStream};
 
-use super::counts::{self, Counts};
-use super::dial::{self, Dialled, Driver, dial, find_sessions};
-use super::error::{self, Failure};
-use super::plans::{self, Planning};
-use super::sessions::{Shared, texts};
-use super::statements::{Prepared, Statements};
-use super::unnamed::Written;
-use super::value::{Parameter, Received, suit};
+use super::count_cache::{self, SnapshotCounts};
+use super::dial::{self, Driver, NewConnection, detect_session_mode, dial};
+use super::error::{self, ConnectionFailure};
+use super::plan_cache::{self, PlanDecision};
+use super::prepared_statements::{Prepared, PreparedStatements};
+use super::session_mode::{DatabaseState, texts};
+use super::text_values::TextParameter;
+use super::value::{Parameter, Received, have_types};
 use crate::database::rows::RowSender;
 use crate::database::server::{
-    Allowance, CONNECT_TIMEOUT, Connection, PATIENCE, Pipelining, ServerDatabase, Servers,
+    Allowance, CONNECT_TIMEOUT, Connection, Pipelining, ServerDatabase, ServerPools, WAIT_TIMEOUT,
 };
 use crate::database::{DatabaseError, Rendered, Row, Sessions, Value};
 
 /// How often a cancellation is sent. Each affects only the statement that runs at that moment: it misses
 /// those that arrive later or are queued.
-const CANCELS: u32 = 12;
+const MAX_CANCELS: u32 = 12;
 /// The pause before the first cancellation; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
+const FIRST_CANCEL_PAUSE: Duration = Duration::from_millis(4);
 
 /// The server's names for UTC.
 const UTC: [&str; 4] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT"];
@@ -41,10 +41,10 @@ pub(in crate::database) struct PostgresConnection {
     peer: Option<SocketAddr>,
     /// Ends after the client is dropped and everything in flight was answered.
     driver: Driver,
-    shared: Arc<Shared>,
+    shared: Arc<DatabaseState>,
     sessions: Sessions,
-    statements: Box<Mutex<Statements>>,
-    counts: Box<Counts>,
+    statements: Box<Mutex<PreparedStatements>>,
+    counts: Box<SnapshotCounts>,
 }
 
 /// The columns' names, if known beforehand, and a stream of rows.
@@ -55,21 +55,21 @@ impl PostgresConnection {
     /// expects. Otherwise a column's type may have changed, and values encoded for the old type could be
     /// converted.
     async fn prepare(&self, statement: &Rendered) -> Result<Prepared, Error> {
-        let changes = self.shared.changes();
+        let schema_version = self.shared.schema_version();
         let known = {
             let mut statements = self.statements.lock();
-            statements.keep_since(changes);
+            statements.invalidate_before(schema_version);
             statements.prepared.get(&*statement.sql).cloned()
         };
-        if let Some(known) = known.filter(|known| suit(&statement.values, known.statement.params())) {
+        if let Some(known) = known.filter(|known| have_types(&statement.values, known.statement.params())) {
             return Ok(known);
         }
-        let prepared = self.prepare_anew(&statement.sql).await?;
-        self.statements.lock().keep(&statement.sql, &prepared, changes);
+        let prepared = self.prepare_uncached(&statement.sql).await?;
+        self.statements.lock().insert(&statement.sql, &prepared, schema_version);
         Ok(prepared)
     }
 
-    async fn prepare_anew(&self, sql: &str) -> Result<Prepared, Error> {
+    async fn prepare_uncached(&self, sql: &str) -> Result<Prepared, Error> {
         let statement = self.client.prepare(sql).await?;
         let columns = statement.columns().iter().map(|column| column.name().into()).collect();
         Ok(Prepared { statement, columns })
@@ -77,24 +77,24 @@ impl PostgresConnection {
 
     /// Returns the statement prepared with a plan for its values, if it qualifies.
     async fn planned(&self, statement: &Rendered) -> Result<Option<Prepared>, Error> {
-        if statement.places.is_empty() {
+        if statement.placeholders.is_empty() {
             return Ok(None);
         }
         let planning = {
             let mut statements = self.statements.lock();
-            statements.keep_since(self.shared.changes());
-            statements.plans.ask(statement)
+            statements.invalidate_before(self.shared.schema_version());
+            statements.plans.decide(statement)
         };
         match planning {
-            Planning::EachTime => Ok(None),
-            Planning::Made(prepared) => Ok(Some(prepared)),
-            Planning::Worth => {
+            PlanDecision::Bind => Ok(None),
+            PlanDecision::Use(prepared) => Ok(Some(prepared)),
+            PlanDecision::Prepare => {
                 let bound = self.prepare(statement).await?;
-                let plan = match plans::written(statement, bound.statement.params()) {
-                    Some(sql) => Some(self.prepare_anew(&sql).await?),
+                let plan = match plan_cache::with_literals(statement, bound.statement.params()) {
+                    Some(sql) => Some(self.prepare_uncached(&sql).await?),
                     None => None,
                 };
-                self.statements.lock().plans.keep(statement, plan.clone());
+                self.statements.lock().plans.insert(statement, plan.clone());
                 Ok(plan)
             }
         }
@@ -103,13 +103,13 @@ impl PostgresConnection {
     /// Sends a statement; returns its columns and a stream of rows.
     async fn send(&self, statement: &Rendered) -> Result<Sent, Error> {
         if self.sessions == Sessions::Shared {
-            let values = statement.values.iter().map(|value| (Written(value), Type::UNKNOWN));
+            let values = statement.values.iter().map(|value| (TextParameter(value), Type::UNKNOWN));
             return Ok((None, self.client.query_typed_raw(&statement.sql, values).await?));
         }
         match self.send_prepared(statement).await {
             Err(error) if is_outdated(&error) => {
                 // The statement was not run. Others that use the same table are outdated, too.
-                self.shared.note_change();
+                self.shared.note_schema_change();
                 // In a transaction the first failure has ended it, and is the one to report.
                 let Ok(prepared) = self.prepare(statement).await else { return Err(error) };
                 let values = statement.values.iter().map(Parameter);
@@ -141,8 +141,8 @@ fn is_outdated(error: &Error) -> bool {
 }
 
 /// Wraps DDL in a lock timeout: all later statements on the table queue behind DDL that waits for a lock.
-pub(super) fn within_patience(sql: &str) -> String {
-    format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", PATIENCE.as_secs())
+pub(super) fn with_lock_timeout(sql: &str) -> String {
+    format!("SET lock_timeout = '{}s'; {sql}; RESET lock_timeout", WAIT_TIMEOUT.as_secs())
 }
 
 /// Converts a row. Reads the columns' names from it if they are not known.
@@ -157,29 +157,29 @@ fn received(columns: &mut Option<Arc<[Box<str>]>>, row: &tokio_postgres::Row) ->
 }
 
 impl Connection for PostgresConnection {
-    type Error = Failure;
+    type Error = ConnectionFailure;
 
     const BEGIN: &'static str = "BEGIN";
-    const CHANGES_COMMIT: bool = false;
+    const DDL_COMMITS: bool = false;
 
-    fn begin_within(wait: Duration) -> Cow<'static, str> {
+    fn begin_with_lock_timeout(wait: Duration) -> Cow<'static, str> {
         // The server looks for deadlocks only after `deadlock_timeout`, a second, which only superusers may
         // change.
         format!("BEGIN; SET LOCAL lock_timeout = '{}ms'", wait.as_millis().max(1)).into()
     }
 
-    fn servers() -> &'static Servers<Self> {
-        static SERVERS: Servers<PostgresConnection> = Servers::new();
-        &SERVERS
+    fn pools() -> &'static ServerPools<Self> {
+        static POOLS: ServerPools<PostgresConnection> = ServerPools::new();
+        &POOLS
     }
 
-    async fn connect(at: &ServerDatabase) -> Result<Self, Failure> {
-        let shared = Shared::of(at);
-        let Dialled { client, driver, ends, zone } = dial(at).await?;
+    async fn connect(at: &ServerDatabase) -> Result<Self, ConnectionFailure> {
+        let shared = DatabaseState::of(at);
+        let NewConnection { client, driver, ends, zone } = dial(at).await?;
         let sessions = match shared.sessions() {
             Some(known) => known,
             None => {
-                let found = find_sessions(at, &client, ends).await;
+                let found = detect_session_mode(at, &client, ends).await;
                 shared.set_sessions(found);
                 found
             }
@@ -190,22 +190,22 @@ impl Connection for PostgresConnection {
         }
         Ok(Self {
             client,
-            peer: ends.map(|ends| ends.there),
+            peer: ends.map(|ends| ends.remote),
             driver,
             shared,
             sessions,
-            statements: Box::new(Mutex::new(Statements::new())),
+            statements: Box::new(Mutex::new(PreparedStatements::new())),
             counts: Box::default(),
         })
     }
 
-    async fn allowance(&mut self) -> Result<Allowance, Failure> {
+    async fn allowance(&mut self) -> Result<Allowance, ConnectionFailure> {
         // Slots for superusers do not count; -1 means a role without a limit, and does not parse.
-        let question = "SELECT current_setting('max_connections')::int \
+        let query = "SELECT current_setting('max_connections')::int \
              - current_setting('superuser_reserved_connections')::int \
              - coalesce(current_setting('reserved_connections', true)::int, 0), \
              (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)";
-        let row = texts(&self.client, question).await?.into_iter().next().unwrap_or_default();
+        let row = texts(&self.client, query).await?.into_iter().next().unwrap_or_default();
         let number = |at: usize| row.get(at)?.as_ref()?.parse::<u32>().ok();
         Ok(Allowance { server: number(0).unwrap_or(0), user: number(1) })
     }
@@ -215,60 +215,60 @@ impl Connection for PostgresConnection {
         !self.client.is_closed()
     }
 
-    fn describe(at: &ServerDatabase, failure: &Failure) -> DatabaseError {
+    fn describe(at: &ServerDatabase, failure: &ConnectionFailure) -> DatabaseError {
         match failure {
-            Failure::Machine(reason) => {
+            ConnectionFailure::Machine(reason) => {
                 DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
             }
-            Failure::Unreachable(reason) => {
+            ConnectionFailure::Unreachable(reason) => {
                 DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
             }
-            Failure::Driver(error) => error::describe(at, error),
+            ConnectionFailure::Driver(error) => error::describe(at, error),
         }
     }
 
     async fn explain(
         &mut self,
         at: &ServerDatabase,
-        failure: Failure,
+        failure: ConnectionFailure,
         _statement: &Rendered,
     ) -> DatabaseError {
         match &failure {
-            Failure::Driver(error) if is_outdated(error) => {
-                self.shared.note_change();
+            ConnectionFailure::Driver(error) if is_outdated(error) => {
+                self.shared.note_schema_change();
                 DatabaseError::Conflict(format!("{at}: a table was changed meanwhile"))
             }
             failure => Self::describe(at, failure),
         }
     }
 
-    fn is_broken(&self, failure: &Failure) -> bool {
+    fn is_broken(&self, failure: &ConnectionFailure) -> bool {
         // The server announces that it ends the connection.
-        let ends = matches!(failure, Failure::Driver(error) if error
+        let ends = matches!(failure, ConnectionFailure::Driver(error) if error
             .as_db_error()
             .and_then(DbError::parsed_severity)
             .is_some_and(|severity| matches!(severity, Severity::Fatal | Severity::Panic)));
         ends || self.client.is_closed()
     }
 
-    async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
+    async fn query(&mut self, statement: &Rendered) -> Result<Vec<Row>, ConnectionFailure> {
         self.read(statement).await
     }
 
-    async fn count(&mut self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
-        if !self.counts.has_learned() {
-            let server = texts(&self.client, counts::VERSION_QUESTION).await?.into_iter().next();
+    async fn count(&mut self, statement: &Rendered) -> Result<Vec<Row>, ConnectionFailure> {
+        if !self.counts.knows_server() {
+            let server = texts(&self.client, count_cache::VERSION_QUERY).await?.into_iter().next();
             let mut server = server.unwrap_or_default().into_iter();
             let (version, method) = (server.next().flatten(), server.next().flatten());
-            self.counts.learn(&version.unwrap_or_default(), method.as_deref());
+            self.counts.set_server(&version.unwrap_or_default(), method.as_deref());
         }
-        match self.counts.unless_known(statement) {
-            Some(question) => Ok(self.counts.answered(statement, self.read(&question).await?)),
+        match self.counts.count_if_changed(statement) {
+            Some(query) => Ok(self.counts.resolve(statement, self.read(&query).await?)),
             None => self.read(statement).await,
         }
     }
 
-    async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), Failure> {
+    async fn stream(&mut self, statement: &Rendered, rows: &RowSender) -> Result<(), ConnectionFailure> {
         let (mut columns, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
         while let Some(row) = stream.try_next().await? {
@@ -279,12 +279,12 @@ impl Connection for PostgresConnection {
         Ok(())
     }
 
-    async fn execute(&mut self, statement: &Rendered) -> Result<u64, Failure> {
-        if !statement.repeated {
-            self.client.batch_execute(&within_patience(&statement.sql)).await?;
+    async fn execute(&mut self, statement: &Rendered) -> Result<u64, ConnectionFailure> {
+        if !statement.is_recurring {
+            self.client.batch_execute(&with_lock_timeout(&statement.sql)).await?;
             // Newly created objects were in no prepared statement.
             if !statement.sql.starts_with("CREATE ") {
-                self.shared.note_change();
+                self.shared.note_schema_change();
             }
             return Ok(0);
         }
@@ -294,25 +294,25 @@ impl Connection for PostgresConnection {
         Ok(stream.rows_affected().unwrap_or(0))
     }
 
-    async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, Failure> {
+    async fn insert(&mut self, statement: &Rendered) -> Result<Option<i64>, ConnectionFailure> {
         // The statement has `RETURNING` if a column is generated.
         let row = self.query(statement).await?.into_iter().next();
         Ok(match row.and_then(|row| row.into_values().into_iter().next()) {
-            Some(Value::Integer(made)) => Some(made),
+            Some(Value::Integer(plans)) => Some(plans),
             _ => None,
         })
     }
 
-    async fn insert_many(&mut self, statement: &Rendered) -> Result<Vec<i64>, Failure> {
+    async fn insert_many(&mut self, statement: &Rendered) -> Result<Vec<i64>, ConnectionFailure> {
         let rows = self.query(statement).await?;
-        let made = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
-            Some(Value::Integer(made)) => Some(made),
+        let plans = rows.into_iter().filter_map(|row| match row.into_values().into_iter().next() {
+            Some(Value::Integer(plans)) => Some(plans),
             _ => None,
         });
-        Ok(made.collect())
+        Ok(plans.collect())
     }
 
-    async fn batch(&mut self, sql: &str) -> Result<(), Failure> {
+    async fn batch(&mut self, sql: &str) -> Result<(), ConnectionFailure> {
         Ok(self.client.batch_execute(sql).await?)
     }
 
@@ -328,8 +328,8 @@ impl Connection for PostgresConnection {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.driver.abort() };
         let mut driver = self.driver;
         runtime.spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            for _ in 0..CANCELS {
+            let mut pause = FIRST_CANCEL_PAUSE;
+            for _ in 0..MAX_CANCELS {
                 if tokio::time::timeout(pause, &mut driver).await.is_ok() {
                     return;
                 }
@@ -348,7 +348,7 @@ impl Pipelining for PostgresConnection {
         self.sessions == Sessions::Own
     }
 
-    async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, Failure> {
+    async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, ConnectionFailure> {
         let (mut columns, stream) = self.send(statement).await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();

@@ -7,11 +7,11 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::quoted;
-use crate::database::descriptors::are_used_up;
+use crate::database::descriptors::is_descriptor_shortage;
 use crate::database::{DatabaseError, Refusal, ServerDatabase};
 
 /// Why a connection or a statement failed.
-pub(in crate::database) enum Failure {
+pub(in crate::database) enum ConnectionFailure {
     /// This machine lacks something.
     Machine(String),
     /// Nothing answers at the address.
@@ -19,13 +19,13 @@ pub(in crate::database) enum Failure {
     Driver(Error),
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for ConnectionFailure {
     fn from(error: std::io::Error) -> Self {
         Self::Unreachable(error)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ConnectionFailure {
     fn from(error: Error) -> Self {
         Self::Driver(error)
     }
@@ -142,7 +142,7 @@ fn without_answer(at: &ServerDatabase, error: &Error) -> DatabaseError {
         return Refusal::Malformed { column: None }.into();
     }
     let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-    if cause.is_some_and(are_used_up) {
+    if cause.is_some_and(is_descriptor_shortage) {
         return DatabaseError::no_descriptors(format_args!("cannot connect to PostgreSQL for {at}"));
     }
     DatabaseError::Unreachable(format!("cannot reach PostgreSQL for {at}: {reason}"))
@@ -214,7 +214,8 @@ fn right(at: &ServerDatabase, message: &str) -> Option<String> {
     Some(format!("GRANT {rights} ON {kind} {name} TO {role}"))
 }
 
-/// Parses the columns in `Key (email, name)=(a, b) already exists.` or `… is not present in table "users".`
+/// Parses the columns in `DatabaseKey (email, name)=(a, b) already exists.` or `… is not present in table
+/// "users".`
 fn key_columns(said: &DbError) -> Vec<String> {
     let columns = said.detail().and_then(|detail| detail.strip_prefix("Key (")?.split_once(")=("));
     columns.map(|(columns, _)| columns.split(", ").map(unquote).collect()).unwrap_or_default()
@@ -230,7 +231,7 @@ mod tests {
     use crate::database::Engine;
 
     #[test]
-    fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
+    fn a_missing_privilege_is_reported_with_the_sql_that_grants_it() {
         let at = ServerDatabase::parse(Engine::Postgres, "postgres://app@db/crm").unwrap();
         for (message, sql) in [
             ("permission denied for schema public", r#"GRANT USAGE, CREATE ON SCHEMA "public" TO "app""#),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_asks_too_much_of_is_refused() {
+    fn limits_and_invalid_values_become_refusals() {
         let column = || Some("title".to_owned());
         for (code, message, expected) in [
             (

@@ -1,82 +1,39 @@
 //! PostgreSQL. Values take the types that the server expects (`value.rs`); errors are told apart by their
 //! codes (`error.rs`).
 
+mod catalog;
 mod connection;
-mod counts;
+mod count_cache;
 mod dial;
 mod error;
-mod making;
-mod plans;
+mod plan_cache;
+mod prepared_statements;
+mod provisioning;
 mod schema;
-mod sessions;
-mod statements;
+mod session_mode;
+mod text_values;
 mod tls;
-mod unnamed;
 mod value;
 
 use std::sync::Arc;
 
-use sea_query::{Expr, ExprTrait, Order, Query};
+use sea_query::{Expr, ExprTrait, Query};
 
-use super::server::{self, Handle, ServerDatabase, mark};
+use super::server::{self, DatabaseHandle, ServerDatabase, mark};
 use super::{DatabaseError, Engine, Rendered, Sessions, Statement, Value};
 use connection::PostgresConnection;
-use sessions::Shared;
+use session_mode::DatabaseState;
 
-pub(super) type Transaction = server::Transaction<PostgresConnection>;
+pub(super) use catalog::{columns_of, index_named, table_named, table_names};
+
+pub(super) type Transaction = server::ServerTransaction<PostgresConnection>;
 
 /// An open PostgreSQL database.
 #[derive(Debug, Clone)]
 pub(super) struct Postgres {
-    handle: Handle<PostgresConnection>,
+    handle: DatabaseHandle<PostgresConnection>,
     /// What is known of the database while it is open, even without a connection.
-    shared: Arc<Shared>,
-}
-
-/// Selects the names of all tables in a schema; without one, in the user's current schema.
-pub(super) fn table_names(schema: Option<&str>) -> Rendered {
-    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
-    let mut question = Query::select();
-    question.column("tablename").from("pg_tables").and_where(Expr::col("schemaname").eq(schema));
-    question.order_by("tablename", Order::Asc).to_owned().render(Engine::Postgres)
-}
-
-/// Selects the table of this name in a schema; without one, in the user's current schema.
-pub(super) fn table_named(schema: Option<&str>, name: &str) -> Rendered {
-    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
-    Query::select()
-        .column("tablename")
-        .from("pg_tables")
-        .and_where(Expr::col("schemaname").eq(schema))
-        .and_where(Expr::col("tablename").eq(name))
-        .to_owned()
-        .render(Engine::Postgres)
-}
-
-/// Selects a table's index of this name in a schema; without one, in the user's current schema.
-pub(super) fn index_named(schema: Option<&str>, table: &str, name: &str) -> Rendered {
-    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
-    Query::select()
-        .column("indexname")
-        .from("pg_indexes")
-        .and_where(Expr::col("schemaname").eq(schema))
-        .and_where(Expr::col("tablename").eq(table))
-        .and_where(Expr::col("indexname").eq(name))
-        .to_owned()
-        .render(Engine::Postgres)
-}
-
-/// Selects the names of a table's columns in a schema; without one, in the user's current schema.
-pub(super) fn columns_of(schema: Option<&str>, table: &str) -> Rendered {
-    let schema = schema.map_or_else(|| Expr::cust("current_schema()"), Expr::val);
-    Query::select()
-        .expr_as(Expr::col("column_name").cast_as("text"), "name")
-        .from(("information_schema", "columns"))
-        .and_where(Expr::col("table_schema").eq(schema))
-        .and_where(Expr::col("table_name").eq(table))
-        .order_by("ordinal_position", Order::Asc)
-        .to_owned()
-        .render(Engine::Postgres)
+    shared: Arc<DatabaseState>,
 }
 
 impl Postgres {
@@ -91,7 +48,7 @@ impl Postgres {
 
     /// Creates a handle without connecting.
     fn to(at: &ServerDatabase) -> Self {
-        Self { handle: Handle::new(at), shared: Shared::of(at) }
+        Self { handle: DatabaseHandle::new(at), shared: DatabaseState::of(at) }
     }
 
     /// Whether connections have sessions of their own; `None` before the first connection.
@@ -100,21 +57,18 @@ impl Postgres {
     }
 
     /// Runs a query for an object's comment: `None` if there is no such object, empty if it has no comment.
-    async fn comment(&self, question: &Rendered) -> Result<Option<String>, DatabaseError> {
-        let row = self.handle.query(question).await?.into_iter().next();
-        Ok(row.map(|row| match row.get("comment") {
-            Some(Value::Text(comment)) => comment.clone(),
-            _ => String::new(),
-        }))
+    async fn comment(&self, query: &Rendered) -> Result<Option<String>, DatabaseError> {
+        let row = self.handle.query(query).await?.into_iter().next();
+        Ok(row.map(|row| row.text("comment").unwrap_or_default().to_owned()))
     }
 
     /// Whether the database or schema carries any owner's mark.
     pub(super) async fn is_owned(&self) -> Result<bool, DatabaseError> {
-        let question = match &self.at().schema {
+        let query = match &self.at().schema {
             Some(schema) => schema::comment_of(schema),
             None => comment_of(&self.at().name),
         };
-        Ok(self.comment(&question).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
+        Ok(self.comment(&query).await?.is_some_and(|comment| comment.starts_with(&mark(""))))
     }
 
     pub(super) fn schema(&self) -> Option<&str> {
@@ -122,7 +76,7 @@ impl Postgres {
     }
 
     /// The handle for statements, transactions and closing.
-    pub(super) fn handle(&self) -> &Handle<PostgresConnection> {
+    pub(super) fn handle(&self) -> &DatabaseHandle<PostgresConnection> {
         &self.handle
     }
 
@@ -144,11 +98,11 @@ impl Postgres {
     }
 
     /// Why the database cannot hold every text, with the SQL that creates one that can; `None` if it can.
-    pub(super) async fn unfit_for_text(&self) -> Result<Option<(String, String)>, DatabaseError> {
+    pub(super) async fn encoding_problem(&self) -> Result<Option<(String, String)>, DatabaseError> {
         let encoding = Expr::cust("current_setting('server_encoding')");
-        let question = Query::select().expr_as(encoding, "encoding").to_owned();
-        let rows = self.handle.query(&question.render(Engine::Postgres)).await?;
-        let Some(Value::Text(encoding)) = rows.first().and_then(|row| row.get("encoding")) else {
+        let query = Query::select().expr_as(encoding, "encoding").to_owned();
+        let rows = self.handle.query(&query.render(Engine::Postgres)).await?;
+        let Some(encoding) = rows.first().and_then(|row| row.text("encoding")) else {
             return Err(DatabaseError::Failed(format!("{} did not report its encoding", self.at())));
         };
         if encoding == "UTF8" {
@@ -170,9 +124,9 @@ impl Postgres {
 /// Selects the database of this name, with its comment.
 fn comment_of(name: &str) -> Rendered {
     let comment = Expr::cust("shobj_description(oid, 'pg_database')");
-    let mut question = Query::select();
-    question.expr_as(comment, "comment").from("pg_database").and_where(Expr::col("datname").eq(name));
-    question.render(Engine::Postgres)
+    let mut query = Query::select();
+    query.expr_as(comment, "comment").from("pg_database").and_where(Expr::col("datname").eq(name));
+    query.render(Engine::Postgres)
 }
 
 /// Checks that the server allows the names of the database and the schema.
@@ -184,10 +138,10 @@ pub(super) fn check_names(at: &ServerDatabase) -> Result<(), DatabaseError> {
 /// Quotes an identifier.
 fn quoted(name: &str) -> Result<String, DatabaseError> {
     // PostgreSQL silently truncates longer names, so that two could become one.
-    const LONGEST: usize = 63;
-    if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
+    const MAX_NAME: usize = 63;
+    if name.is_empty() || name.len() > MAX_NAME || name.contains('\0') {
         return Err(DatabaseError::InvalidName(format!(
-            "\"{}\" cannot be a name in PostgreSQL: it takes 1 to {LONGEST} bytes",
+            "\"{}\" cannot be a name in PostgreSQL: it takes 1 to {MAX_NAME} bytes",
             name.escape_default()
         )));
     }

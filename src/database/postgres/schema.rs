@@ -3,7 +3,7 @@
 
 use sea_query::{Expr, ExprTrait, Query};
 
-use super::connection::within_patience;
+use super::connection::with_lock_timeout;
 use super::{Postgres, literal, quoted};
 use crate::database::server::ServerDatabase;
 use crate::database::server::mark;
@@ -66,7 +66,7 @@ impl Postgres {
                 return Ok(Vec::new());
             }
             postgres.handle.query(&end_transactions_in(schema)).await?;
-            postgres.run_alone(&within_patience(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))).await?;
+            postgres.run_alone(&with_lock_timeout(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))).await?;
             Ok(vec![at.to_string()])
         };
         let removed = removed.await;
@@ -78,21 +78,21 @@ impl Postgres {
 /// Selects the schema of this name, with its comment.
 pub(super) fn comment_of(schema: &str) -> Rendered {
     let comment = Expr::cust("obj_description(oid, 'pg_namespace')");
-    let mut question = Query::select();
-    question.expr_as(comment, "comment").from("pg_namespace").and_where(Expr::col("nspname").eq(schema));
-    question.render(Engine::Postgres)
+    let mut query = Query::select();
+    query.expr_as(comment, "comment").from("pg_namespace").and_where(Expr::col("nspname").eq(schema));
+    query.render(Engine::Postgres)
 }
 
 /// Selects the schemas whose comment begins with this.
 pub(super) fn marked(beginning: &str) -> Rendered {
     let comment = "obj_description(oid, 'pg_namespace')";
-    let mut question = Query::select();
-    question
+    let mut query = Query::select();
+    query
         .expr_as(Expr::cust("nspname::text"), "name")
         .expr_as(Expr::cust(comment), "comment")
         .from("pg_namespace")
         .and_where(Expr::cust_with_values(format!("starts_with({comment}, $1)"), [beginning]));
-    question.render(Engine::Postgres)
+    query.render(Engine::Postgres)
 }
 
 /// Terminates the sessions whose transactions hold a lock in a schema, as `DROP DATABASE ... WITH (FORCE)`

@@ -16,7 +16,7 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring:
 
 /// Accepts any certificate, as `prefer` and `require` are defined.
 static UNVERIFIED: LazyLock<Result<ClientConfig, String>> = LazyLock::new(|| {
-    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth())
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny)).with_no_client_auth())
 });
 
 /// Requires a certificate for the host, signed by an authority that this machine trusts.
@@ -44,9 +44,9 @@ pub(super) fn connector(tls: Tls) -> Result<MakeRustlsConnect, String> {
 }
 
 #[derive(Debug)]
-struct Anybody;
+struct AcceptAny;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -7,19 +7,18 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use sea_query::Value as Bound;
 use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
+use crate::database::error::BoxError;
 use crate::database::{Value, decimal};
 
 /// The sign word of a negative number in the binary format.
 const NEGATIVE: u16 = 0x4000;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A bound value, on its way to the server.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Bound);
 
 impl ToSql for Parameter<'_> {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         match self.0 {
             Bound::Bool(Some(value)) => boolean(*value, kind, out),
             Bound::TinyInt(Some(value)) => whole(i64::from(*value), kind, out),
@@ -55,7 +54,7 @@ impl ToSql for Parameter<'_> {
 }
 
 /// Whether the values have the types that the server expects. A null has any type.
-pub(super) fn suit(values: &[Bound], kinds: &[Type]) -> bool {
+pub(super) fn have_types(values: &[Bound], kinds: &[Type]) -> bool {
     values.len() == kinds.len() && values.iter().zip(kinds).all(|(value, kind)| suits(value, kind))
 }
 
@@ -94,14 +93,14 @@ fn suits(value: &Bound, kind: &Type) -> bool {
     }
 }
 
-fn boolean(value: bool, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn boolean(value: bool, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::BOOL => value.to_sql(kind, out),
         _ => whole(i64::from(value), kind, out),
     }
 }
 
-fn whole(value: i64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn whole(value: i64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::INT8 => value.to_sql(kind, out),
         Type::INT4 => i32::try_from(value)?.to_sql(kind, out),
@@ -115,7 +114,7 @@ fn whole(value: i64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure>
     }
 }
 
-fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::FLOAT8 => value.to_sql(kind, out),
         #[expect(clippy::cast_possible_truncation, reason = "that is what such a column holds")]
@@ -126,14 +125,14 @@ fn real(value: f64, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> 
     }
 }
 
-fn moment(value: DateTime<Utc>, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn moment(value: DateTime<Utc>, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::TIMESTAMP => value.naive_utc().to_sql(kind, out),
         _ => value.to_sql(kind, out),
     }
 }
 
-fn without_zone(value: NaiveDateTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn without_zone(value: NaiveDateTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::TIMESTAMPTZ => value.and_utc().to_sql(kind, out),
         Type::DATE => value.date().to_sql(kind, out),
@@ -142,7 +141,7 @@ fn without_zone(value: NaiveDateTime, kind: &Type, out: &mut BytesMut) -> Result
     }
 }
 
-fn date(value: NaiveDate, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn date(value: NaiveDate, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::DATE => value.to_sql(kind, out),
         Type::TIMESTAMP | Type::TIMESTAMPTZ => without_zone(value.and_time(NaiveTime::MIN), kind, out),
@@ -150,14 +149,14 @@ fn date(value: NaiveDate, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Fai
     }
 }
 
-fn time(value: NaiveTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn time(value: NaiveTime, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::TIME => value.to_sql(kind, out),
         _ => text(&value.to_string(), kind, out),
     }
 }
 
-fn exact(value: &BigDecimal, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn exact(value: &BigDecimal, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::NUMERIC => {
             put_numeric(&decimal::text(value), out)?;
@@ -168,7 +167,7 @@ fn exact(value: &BigDecimal, kind: &Type, out: &mut BytesMut) -> Result<IsNull, 
     }
 }
 
-fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
     match *kind {
         Type::UUID => uuid::Uuid::parse_str(value)?.to_sql(kind, out),
         Type::TIMESTAMPTZ => DateTime::parse_from_rfc3339(value)?.to_sql(kind, out),
@@ -189,7 +188,7 @@ fn text(value: &str, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure>
 pub(super) struct Received(pub(super) Value);
 
 impl<'a> FromSql<'a> for Received {
-    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
         Ok(Self(match *kind {
             Type::BOOL => Value::Bool(bool::from_sql(kind, raw)?),
             Type::INT2 => Value::Integer(i16::from_sql(kind, raw)?.into()),
@@ -217,7 +216,7 @@ impl<'a> FromSql<'a> for Received {
         }))
     }
 
-    fn from_sql_null(_: &Type) -> Result<Self, Failure> {
+    fn from_sql_null(_: &Type) -> Result<Self, BoxError> {
         Ok(Self(Value::Null))
     }
 
@@ -238,16 +237,16 @@ fn beyond(raw: &[u8]) -> Value {
 }
 
 /// Converts a numeric value: `NaN` to a text, the sum of whole numbers to a whole number.
-fn received_numeric(raw: &[u8]) -> Result<Value, Failure> {
+fn received_numeric(raw: &[u8]) -> Result<Value, BoxError> {
     let text = numeric(raw)?;
     Ok(match decimal::parse(&text) {
-        Some(value) => decimal::as_counted(value, decimal::COUNTED_ON_POSTGRES),
+        Some(value) => decimal::unmark_integer_sum(value, decimal::INTEGER_SUM_SCALE_ON_POSTGRES),
         None => Value::Text(text),
     })
 }
 
 /// Writes the binary format of a number, given as digits with at most one point.
-fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), Failure> {
+fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), BoxError> {
     const MOST_DECIMALS: usize = 0x3FFF;
     let (sign, digits) = text.strip_prefix('-').map_or((0, text), |digits| (NEGATIVE, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -275,7 +274,7 @@ fn put_numeric(text: &str, out: &mut BytesMut) -> Result<(), Failure> {
 /// Formats a numeric value as a text. Its binary format has four 16-bit words (the number of digits, the
 /// weight of the first, the sign, the number of decimals), then the digits in base 10,000. Source:
 /// `src/backend/utils/adt/numeric.c` (`numeric_send`).
-fn numeric(raw: &[u8]) -> Result<String, Failure> {
+fn numeric(raw: &[u8]) -> Result<String, BoxError> {
     let words: Vec<u16> = raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
     let [count, weight, sign, decimals, digits @ ..] = words.as_slice() else {
         return Err("a numeric value is truncated".into());
@@ -287,7 +286,7 @@ fn numeric(raw: &[u8]) -> Result<String, Failure> {
         _ => return Ok("-Infinity".to_owned()),
     }
     if digits.len() != usize::from(*count) {
-            return Err("a numeric value is truncated".into());
+        return Err("a numeric value is truncated".into());
     }
     let (weight, decimals) = (i32::from(weight.cast_signed()), usize::from(*decimals));
     let digit = |place: i32| {
@@ -316,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_suits_its_own_type_and_a_null_every_one() {
+    fn values_have_their_own_type_and_nulls_every_type() {
         for (value, fits, others) in [
             (Bound::from(7_i64), Type::INT4, [Type::TEXT, Type::FLOAT8, Type::NUMERIC, Type::BOOL]),
             (i64::MAX.into(), Type::INT8, [Type::INT4, Type::INT2, Type::FLOAT8, Type::VARCHAR]),
@@ -327,13 +326,13 @@ mod tests {
         ] {
             assert!(suits(&value, &fits), "{value:?}");
             assert!(others.iter().all(|kind| !suits(&value, kind)), "{value:?}");
-            assert!(!suit(&[value], &[fits, Type::TEXT]));
+            assert!(!have_types(&[value], &[fits, Type::TEXT]));
         }
-        assert!(suit(&[Bound::String(None), Bound::BigInt(None)], &[Type::INT8, Type::BYTEA]));
+        assert!(have_types(&[Bound::String(None), Bound::BigInt(None)], &[Type::INT8, Type::BYTEA]));
     }
 
     #[test]
-    fn decimals_are_exact() {
+    fn decimals_are_encoded_exactly() {
         for (words, text) in [
             (&[0, 0, 0, 0][..], "0"),
             (&[0, 0, 0, 2], "0.00"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::ServerDatabase;
-use super::pool::{Allowance, Servers};
+use super::pool::{Allowance, ServerPools};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered, Row};
 
@@ -17,25 +17,25 @@ pub(in crate::database) trait Connection: Send + Sync + Sized + 'static {
     const BEGIN: &'static str;
 
     /// The SQL that begins a transaction with this lock timeout, for engines that are slow to find deadlocks.
-    fn begin_within(_wait: Duration) -> Cow<'static, str> {
+    fn begin_with_lock_timeout(_wait: Duration) -> Cow<'static, str> {
         Self::BEGIN.into()
     }
 
     /// Whether DDL commits the transaction it is in.
-    const CHANGES_COMMIT: bool;
+    const DDL_COMMITS: bool;
 
     /// Whether a connection can switch to another database and another user of its server.
-    const MOVES: bool = false;
+    const CAN_SWITCH: bool = false;
 
     /// The pools of this engine's servers.
-    fn servers() -> &'static Servers<Self>;
+    fn pools() -> &'static ServerPools<Self>;
 
     /// Connects; the caller applies [`super::CONNECT_TIMEOUT`].
     fn connect(at: &ServerDatabase) -> impl Future<Output = Result<Self, Self::Error>> + Send;
 
     /// Switches to another database, as the user given there, and resets the session; only if
-    /// [`Connection::MOVES`]. After an error the connection is unusable.
-    fn move_to(&mut self, _: &ServerDatabase) -> impl Future<Output = Result<(), Self::Error>> + Send {
+    /// [`Connection::CAN_SWITCH`]. After an error the connection is unusable.
+    fn switch_to(&mut self, _: &ServerDatabase) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 

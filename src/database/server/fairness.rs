@@ -13,11 +13,11 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use crate::database::{Permit, ResizableSemaphore};
 
 /// The size of a gate before the server's limits are known.
-const AT_FIRST: u32 = 2;
+const INITIAL_SIZE: u32 = 2;
 
 /// Limits the number of connections in use.
 pub(super) struct Gate {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     /// The permits for an application's second connection and beyond.
     further: Arc<Semaphore>,
     /// 0 while the size is unknown.
@@ -32,7 +32,7 @@ fn further(size: u32) -> u32 {
 impl Gate {
     pub(super) fn of_size(size: u32) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(size as usize)),
+            slots: Arc::new(Semaphore::new(size as usize)),
             further: Arc::new(Semaphore::new(further(size) as usize)),
             size: AtomicU32::new(size),
         }
@@ -40,7 +40,7 @@ impl Gate {
 
     /// Creates the gate for a server whose limits are unknown.
     pub(super) fn of_unknown_size() -> Self {
-        Self { size: AtomicU32::new(0), ..Self::of_size(AT_FIRST) }
+        Self { size: AtomicU32::new(0), ..Self::of_size(INITIAL_SIZE) }
     }
 
     pub(super) fn is_sized(&self) -> bool {
@@ -49,36 +49,36 @@ impl Gate {
 
     /// Sets the size, once it is known.
     pub(super) fn set_size(&self, size: u32) {
-        if size >= AT_FIRST {
-            self.places.add_permits((size - AT_FIRST) as usize);
+        if size >= INITIAL_SIZE {
+            self.slots.add_permits((size - INITIAL_SIZE) as usize);
         } else {
-            self.places.forget_permits((AT_FIRST - size) as usize);
+            self.slots.forget_permits((INITIAL_SIZE - size) as usize);
         }
-        self.further.add_permits((further(size) - further(AT_FIRST)) as usize);
+        self.further.add_permits((further(size) - further(INITIAL_SIZE)) as usize);
         self.size.store(size, Ordering::Relaxed);
     }
 
     /// The number of free slots.
     pub(super) fn free(&self) -> usize {
-        self.places.available_permits()
+        self.slots.available_permits()
     }
 }
 
 /// The limit on one application's connections: its load slows down itself, not its neighbours.
-pub(super) struct Turns {
+pub(super) struct PoolPermits {
     all: Arc<ResizableSemaphore>,
     first: Arc<Semaphore>,
     gates: [Arc<Gate>; 3],
     /// Counts the permits: each holds a clone, waiters do not.
-    taken: Arc<()>,
+    in_use: Arc<()>,
 }
 
 /// The right to one connection, given back on drop.
-pub(super) struct Turn {
+pub(super) struct PoolPermit {
     _own: Permit,
     _rank: Rank,
-    _places: [OwnedSemaphorePermit; 3],
-    _taken: Arc<()>,
+    _slots: [OwnedSemaphorePermit; 3],
+    _in_use: Arc<()>,
 }
 
 #[expect(dead_code, reason = "held until they are dropped")]
@@ -87,30 +87,30 @@ enum Rank {
     Further([OwnedSemaphorePermit; 3]),
 }
 
-impl Turns {
-    pub(super) fn new(most: u32, gates: [Arc<Gate>; 3]) -> Self {
-        let all = Arc::new(ResizableSemaphore::new(most));
-        Self { all, first: Arc::new(Semaphore::new(1)), gates, taken: Arc::new(()) }
+impl PoolPermits {
+    pub(super) fn new(max: u32, gates: [Arc<Gate>; 3]) -> Self {
+        let all = Arc::new(ResizableSemaphore::new(max));
+        Self { all, first: Arc::new(Semaphore::new(1)), gates, in_use: Arc::new(()) }
     }
 
     /// The number of permits in use.
-    pub(super) fn taken(&self) -> usize {
-        Arc::strong_count(&self.taken) - 1
+    pub(super) fn in_use(&self) -> usize {
+        Arc::strong_count(&self.in_use) - 1
     }
 
     /// Waits for a permit; fails once this is closed.
-    pub(super) async fn take(&self) -> Result<Turn, AcquireError> {
-        let own = self.all.take().await?;
+    pub(super) async fn acquire(&self) -> Result<PoolPermit, AcquireError> {
+        let own = self.all.acquire().await?;
         let rank = tokio::select! {
             biased;
             first = Arc::clone(&self.first).acquire_owned() => Rank::First(first?),
-            further = self.each(|gate| &gate.further) => Rank::Further(further?),
+            further = self.acquire_each(|gate| &gate.further) => Rank::Further(further?),
         };
-        let places = self.each(|gate| &gate.places).await?;
-        Ok(Turn { _own: own, _rank: rank, _places: places, _taken: Arc::clone(&self.taken) })
+        let slots = self.acquire_each(|gate| &gate.slots).await?;
+        Ok(PoolPermit { _own: own, _rank: rank, _slots: slots, _in_use: Arc::clone(&self.in_use) })
     }
 
-    async fn each(
+    async fn acquire_each(
         &self,
         of: impl Fn(&Gate) -> &Arc<Semaphore>,
     ) -> Result<[OwnedSemaphorePermit; 3], AcquireError> {
@@ -124,13 +124,13 @@ impl Turns {
 
     /// Waits until all permits are given back, and hands out no more.
     pub(super) async fn close(&self) {
-        self.all.close().await;
-        self.all.refuse();
+        self.all.drain().await;
+        self.all.close();
     }
 
     /// Changes the number of permits, from now on.
-    pub(super) fn resize(&self, most: u32) {
-        self.all.resize(most.max(1));
+    pub(super) fn resize(&self, max: u32) {
+        self.all.resize(max.max(1));
     }
 }
 
@@ -139,10 +139,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_left_for_those_who_have_none() {
+    fn slots_are_left_for_first_connections() {
         for (size, more) in [(1, 0), (2, 0), (3, 1), (4, 2), (6, 3), (16, 8), (64, 32)] {
             assert_eq!(further(size), more, "{size}");
-            // An application that takes all it may leaves a slot to another.
+            // An application that uses all it is allowed leaves a slot to another.
             assert!(size == 1 || 1 + more < size, "{size}");
         }
     }

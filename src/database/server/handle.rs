@@ -6,58 +6,62 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::fairness::Turns;
+use super::fairness::PoolPermits;
 use super::lease::Lease;
 use super::pipeline::Pipeline;
-use super::pool::{Budget, Place};
+use super::pool::{ServerPool, Tenant};
 use super::single_flight::SingleFlight;
-use super::transaction::Transaction;
-use super::{Connection, PATIENCE, Pipelining, ServerDatabase};
-use crate::database::{DatabaseError, Rendered, Row, Rows, Tries, counted};
+use super::transaction::ServerTransaction;
+use super::{Connection, Pipelining, ServerDatabase, WAIT_TIMEOUT};
+use crate::database::{DatabaseError, Rendered, Retry, Row, Rows, single_count};
 
 /// The default limit on one application's connections.
-const TURNS: u32 = 8;
+const DEFAULT_CONNECTIONS: u32 = 8;
 /// The default limit for one in a schema, which shares its database with others.
-const TURNS_IN_SCHEMA: u32 = 4;
+const DEFAULT_CONNECTIONS_IN_SCHEMA: u32 = 4;
 
 /// An open database on a server. Cheap to clone.
-pub(in crate::database) struct Handle<C: Connection> {
-    shared: Arc<Shared<C>>,
+pub(in crate::database) struct DatabaseHandle<C: Connection> {
+    shared: Arc<HandleState<C>>,
 }
 
-struct Shared<C: Connection> {
-    place: Arc<Place>,
+struct HandleState<C: Connection> {
+    tenant: Arc<Tenant>,
     /// `None` once the handle is closed.
-    budget: Mutex<Option<Arc<Budget<C>>>>,
-    turns: Turns,
+    pool: Mutex<Option<Arc<ServerPool<C>>>>,
+    permits: PoolPermits,
     pipeline: Pipeline<C>,
     counts: SingleFlight,
 }
 
-impl<C: Connection> Clone for Handle<C> {
+impl<C: Connection> Clone for DatabaseHandle<C> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<C: Connection> std::fmt::Debug for Handle<C> {
+impl<C: Connection> std::fmt::Debug for DatabaseHandle<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("at", &self.shared.place.at).finish_non_exhaustive()
+        f.debug_struct("DatabaseHandle").field("at", &self.shared.tenant.at).finish_non_exhaustive()
     }
 }
 
-impl<C: Connection> Handle<C> {
+impl<C: Connection> DatabaseHandle<C> {
     /// Creates a handle without connecting.
     pub(in crate::database) fn new(at: &ServerDatabase) -> Self {
-        let turns = if at.schema.is_some() { TURNS_IN_SCHEMA } else { TURNS };
-        let around = Arc::new(ServerDatabase { schema: None, ..at.clone() });
-        let budget = C::servers().budget(&at.server);
-        let turns = Turns::new(turns, budget.gates(&around));
+        let permits = if at.schema.is_some() { DEFAULT_CONNECTIONS_IN_SCHEMA } else { DEFAULT_CONNECTIONS };
+        let database = Arc::new(ServerDatabase { schema: None, ..at.clone() });
+        let pool = C::pools().get(&at.server);
+        let permits = PoolPermits::new(permits, pool.gates(&database));
         Self {
-            shared: Arc::new(Shared {
-                place: Arc::new(Place { at: at.clone(), around, statement_ms: AtomicU64::new(0) }),
-                budget: Mutex::new(Some(budget)),
-                turns,
+            shared: Arc::new(HandleState {
+                tenant: Arc::new(Tenant {
+                    at: at.clone(),
+                    database,
+                    statement_timeout_ms: AtomicU64::new(0),
+                }),
+                pool: Mutex::new(Some(pool)),
+                permits,
                 pipeline: Pipeline::new(),
                 counts: SingleFlight::default(),
             }),
@@ -65,19 +69,19 @@ impl<C: Connection> Handle<C> {
     }
 
     pub(in crate::database) fn at(&self) -> &ServerDatabase {
-        &self.shared.place.at
+        &self.shared.tenant.at
     }
 
     /// The number of connections in use.
     pub(in crate::database) fn in_use(&self) -> usize {
-        self.shared.turns.taken()
+        self.shared.permits.in_use()
     }
 
     /// Sets the limit on connections and the statement timeout, from now on.
-    pub(in crate::database) fn set_limits(&self, connections: u32, statement_time: Duration) {
-        self.shared.turns.resize(connections);
-        let time = u64::try_from(statement_time.as_millis()).unwrap_or(u64::MAX);
-        self.shared.place.statement_ms.store(time, Ordering::Relaxed);
+    pub(in crate::database) fn set_limits(&self, connections: u32, statement_timeout: Duration) {
+        self.shared.permits.resize(connections);
+        let time = u64::try_from(statement_timeout.as_millis()).unwrap_or(u64::MAX);
+        self.shared.tenant.statement_timeout_ms.store(time, Ordering::Relaxed);
     }
 
     /// Runs a statement that returns rows exactly once.
@@ -91,7 +95,7 @@ impl<C: Connection> Handle<C> {
     }
 
     async fn count_alone(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        counted(self.run(statement, async |on: &mut C, statement| on.count(statement).await).await?)
+        single_count(self.run(statement, async |on: &mut C, statement| on.count(statement).await).await?)
     }
 
     pub(in crate::database) async fn execute(&self, statement: &Rendered) -> Result<u64, DatabaseError> {
@@ -118,11 +122,11 @@ impl<C: Connection> Handle<C> {
         statement: &Rendered,
         work: impl AsyncFn(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let mut tries = Tries::default();
+        let mut retry = Retry::default();
         loop {
             let done = self.lease().await?.statement(statement, &work).await;
             match done {
-                Err(error) if tries.again(Some(&error)).await => {}
+                Err(error) if retry.should_retry(Some(&error)).await => {}
                 done => return done,
             }
         }
@@ -152,8 +156,8 @@ impl<C: Connection> Handle<C> {
     pub(in crate::database) async fn begin(
         &self,
         wait: Option<Duration>,
-    ) -> Result<Transaction<C>, DatabaseError> {
-        Transaction::begin(self.lease().await?, Arc::clone(&self.shared.place), wait).await
+    ) -> Result<ServerTransaction<C>, DatabaseError> {
+        ServerTransaction::begin(self.lease().await?, Arc::clone(&self.shared.tenant), wait).await
     }
 
     /// Connects, which shows whether the database exists and admits the user.
@@ -165,37 +169,37 @@ impl<C: Connection> Handle<C> {
     /// shared, and close at their idle timeout.
     pub(in crate::database) async fn close(&self) {
         let shared = &self.shared;
-        shared.turns.close().await;
-        let budget = shared.budget.lock().take();
-        if let Some(budget) = budget.filter(|_| shared.place.at.schema.is_none()) {
-            budget.forget(&shared.place.around);
+        shared.permits.close().await;
+        let pool = shared.pool.lock().take();
+        if let Some(pool) = pool.filter(|_| shared.tenant.at.schema.is_none()) {
+            pool.close_idle_of(&shared.tenant.database);
         }
     }
 
     async fn lease(&self) -> Result<Lease<C>, DatabaseError> {
         let shared = &self.shared;
-        let turn = tokio::time::timeout(PATIENCE, shared.turns.take()).await.map_err(|_| {
+        let permit = tokio::time::timeout(WAIT_TIMEOUT, shared.permits.acquire()).await.map_err(|_| {
             DatabaseError::Occupied(format!(
                 "no connection to {} became free in {} s: all that this host may have are in use",
-                shared.place.at,
-                PATIENCE.as_secs()
+                shared.tenant.at,
+                WAIT_TIMEOUT.as_secs()
             ))
         })?;
-        let closed = || DatabaseError::Closed(shared.place.at.to_string());
-        let turn = turn.map_err(|_| closed())?;
-        let budget = shared.budget.lock().clone().ok_or_else(closed)?;
-        let lent = Box::pin(budget.lend(&shared.place.around)).await?;
-        Ok(Lease::new(lent, budget, Arc::clone(&shared.place), turn))
+        let closed = || DatabaseError::Closed(shared.tenant.at.to_string());
+        let permit = permit.map_err(|_| closed())?;
+        let pool = shared.pool.lock().clone().ok_or_else(closed)?;
+        let connection = Box::pin(pool.acquire(&shared.tenant.database)).await?;
+        Ok(Lease::new(connection, pool, Arc::clone(&shared.tenant), permit))
     }
 }
 
-impl<C: Pipelining> Handle<C> {
+impl<C: Pipelining> DatabaseHandle<C> {
     /// Reads rows. The statement may run twice, so it must not change anything.
     pub(in crate::database) async fn read(&self, statement: &Rendered) -> Result<Vec<Row>, DatabaseError> {
         let pipeline = &self.shared.pipeline;
         let mut alone = None;
-        if pipeline.suits(statement) {
-            let seat = match pipeline.join() {
+        if pipeline.accepts(statement) {
+            let pipelined = match pipeline.join() {
                 None => {
                     let lease = self.lease().await?;
                     if lease.shared().is_some_and(C::is_pipelining) {
@@ -207,8 +211,9 @@ impl<C: Pipelining> Handle<C> {
                 }
                 joined => joined,
             };
-            if let Some(seat) = seat
-                && let Some(rows) = pipeline.read(seat, statement, self.shared.place.statement_time()).await
+            if let Some(pipelined) = pipelined
+                && let Some(rows) =
+                    pipeline.read(pipelined, statement, self.shared.tenant.statement_timeout()).await
             {
                 return Ok(rows);
             }
@@ -222,7 +227,7 @@ impl<C: Pipelining> Handle<C> {
         statement: &Rendered,
         mut first: Option<Lease<C>>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let mut tries = Tries::default();
+        let mut retry = Retry::default();
         loop {
             let mut lease = match first.take() {
                 Some(lease) => lease,
@@ -233,12 +238,12 @@ impl<C: Pipelining> Handle<C> {
             let read = lease.statement(statement, read).await;
             match read {
                 Ok(rows) => {
-                    self.shared.pipeline.took_alone(statement, begun.elapsed());
+                    self.shared.pipeline.record_alone(statement, begun.elapsed());
                     return Ok(rows);
                 }
                 Err(error) => {
                     drop(lease);
-                    if !tries.again(Some(&error)).await {
+                    if !retry.should_retry(Some(&error)).await {
                         return Err(error);
                     }
                 }

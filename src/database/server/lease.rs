@@ -3,27 +3,32 @@
 
 use std::sync::Arc;
 
-use super::fairness::Turn;
+use super::fairness::PoolPermit;
 use super::limits::limits;
-use super::pool::{Budget, Place};
-use super::{CHANGE_TIMEOUT, Connection, STREAM_TIMEOUT};
+use super::pool::{ServerPool, Tenant};
+use super::{Connection, DDL_TIMEOUT, STREAM_TIMEOUT};
 use crate::database::rows::RowSender;
 use crate::database::{DatabaseError, Rendered};
 
 /// A connection that goes back to the pool on drop.
 pub(super) struct Lease<C: Connection> {
-    lent: Option<C>,
-    budget: Arc<Budget<C>>,
-    place: Arc<Place>,
+    connection: Option<C>,
+    pool: Arc<ServerPool<C>>,
+    tenant: Arc<Tenant>,
     /// Whether a statement has begun and not ended.
-    under_way: bool,
+    in_flight: bool,
     /// Dropped after the connection went back, so that the next waiter finds it idle.
-    _turn: Turn,
+    _permit: PoolPermit,
 }
 
 impl<C: Connection> Lease<C> {
-    pub(super) fn new(lent: C, budget: Arc<Budget<C>>, place: Arc<Place>, turn: Turn) -> Self {
-        Self { lent: Some(lent), budget, place, under_way: false, _turn: turn }
+    pub(super) fn new(
+        connection: C,
+        pool: Arc<ServerPool<C>>,
+        tenant: Arc<Tenant>,
+        permit: PoolPermit,
+    ) -> Self {
+        Self { connection: Some(connection), pool, tenant, in_flight: false, _permit: permit }
     }
 
     /// Runs a statement to its end.
@@ -32,7 +37,7 @@ impl<C: Connection> Lease<C> {
         statement: &Rendered,
         work: impl AsyncFnOnce(&mut C, &Rendered) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let timeout = if statement.repeated { self.place.statement_time() } else { CHANGE_TIMEOUT };
+        let timeout = if statement.is_recurring { self.tenant.statement_timeout() } else { DDL_TIMEOUT };
         let run =
             self.run(timeout, Some(statement), async |connection: &mut C| work(connection, statement).await);
         // The drivers' futures are large; boxed, no request carries their size while it waits.
@@ -41,22 +46,22 @@ impl<C: Connection> Lease<C> {
 
     /// The connection, for several concurrent reads.
     pub(super) fn shared(&self) -> Option<&C> {
-        self.lent.as_ref()
+        self.connection.as_ref()
     }
 
     /// Closes the idle connections, after the server went away.
-    pub(super) fn forget_others(&self) {
-        self.budget.forget_all();
+    pub(super) fn close_idle(&self) {
+        self.pool.close_all_idle();
     }
 
     /// Marks the connection as having a statement in flight that nobody waits for, so that it is discarded.
-    pub(super) fn give_up(&mut self) {
-        self.under_way = true;
+    pub(super) fn mark_in_flight(&mut self) {
+        self.in_flight = true;
     }
 
     /// Whether the connection still exists: a fatal error discards it.
     pub(super) fn is_connected(&self) -> bool {
-        self.lent.is_some()
+        self.connection.is_some()
     }
 
     /// Reads rows and passes them on, until the reader is gone.
@@ -76,7 +81,7 @@ impl<C: Connection> Lease<C> {
         let work = async |connection: &mut C| connection.batch(sql).await;
         let done = Box::pin(self.run(timeout, None, work)).await;
         if done.is_err() {
-            self.throw_away();
+            self.discard();
         }
         done
     }
@@ -85,7 +90,7 @@ impl<C: Connection> Lease<C> {
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
         let statement = Rendered { sql: sql.to_owned(), ..Rendered::default() };
         let work = async |connection: &mut C| connection.batch(sql).await;
-        Box::pin(self.run(CHANGE_TIMEOUT, Some(&statement), work)).await
+        Box::pin(self.run(DDL_TIMEOUT, Some(&statement), work)).await
     }
 
     /// Runs `work` on the connection, either to its end or not at all.
@@ -95,27 +100,29 @@ impl<C: Connection> Lease<C> {
         statement: Option<&Rendered>,
         work: impl AsyncFnOnce(&mut C) -> Result<T, C::Error>,
     ) -> Result<T, DatabaseError> {
-        let at = &self.place.at;
-        let Some(connection) = &mut self.lent else { return Err(DatabaseError::Closed(at.to_string())) };
-        self.under_way = true;
+        let at = &self.tenant.at;
+        let Some(connection) = &mut self.connection else {
+            return Err(DatabaseError::Closed(at.to_string()));
+        };
+        self.in_flight = true;
         let Ok(done) = tokio::time::timeout(timeout, work(connection)).await else {
             // The statement in flight is cancelled with the connection.
             let late = DatabaseError::TooSlow(format!("{at} did not answer within {timeout:?}"));
-            self.throw_away();
+            self.discard();
             return Err(late);
         };
         let error = match done {
             Ok(done) => {
-                self.under_way = false;
+                self.in_flight = false;
                 return Ok(done);
             }
             Err(error) => error,
         };
         if connection.is_broken(&error) {
             let described = C::describe(at, &error);
-            self.under_way = false;
-            self.lent = None;
-            self.budget.forget_all();
+            self.in_flight = false;
+            self.connection = None;
+            self.pool.close_all_idle();
             return Err(described);
         }
         let described = match statement {
@@ -125,31 +132,31 @@ impl<C: Connection> Lease<C> {
                 match tokio::time::timeout(limits().statement_timeout, explained).await {
                     Ok(explained) => explained,
                     Err(_) => {
-                        self.throw_away();
+                        self.discard();
                         return Err(plain);
                     }
                 }
             }
             None => C::describe(at, &error),
         };
-        self.under_way = false;
+        self.in_flight = false;
         Err(described)
     }
 
-    fn throw_away(&mut self) {
-        self.under_way = false;
-        if let Some(connection) = self.lent.take() {
-            connection.abandon(&self.place.at);
+    fn discard(&mut self) {
+        self.in_flight = false;
+        if let Some(connection) = self.connection.take() {
+            connection.abandon(&self.tenant.at);
         }
     }
 }
 
 impl<C: Connection> Drop for Lease<C> {
     fn drop(&mut self) {
-        if self.under_way {
-            self.throw_away();
-        } else if let Some(connection) = self.lent.take() {
-            self.budget.take_back(&self.place.around, connection);
+        if self.in_flight {
+            self.discard();
+        } else if let Some(connection) = self.connection.take() {
+            self.pool.release(&self.tenant.database, connection);
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct ServerLimits {
 }
 
 impl ServerLimits {
-    const USUAL: Self = Self {
+    const DEFAULT: Self = Self {
         connections: None,
         statement_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),
@@ -25,11 +25,11 @@ impl ServerLimits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self::USUAL
+        Self::DEFAULT
     }
 }
 
-static LIMITS: RwLock<ServerLimits> = RwLock::new(ServerLimits::USUAL);
+static LIMITS: RwLock<ServerLimits> = RwLock::new(ServerLimits::DEFAULT);
 
 /// Sets the limits for this process. The number of connections applies to servers not yet connected to.
 pub fn set_limits(limits: ServerLimits) {

@@ -1,7 +1,7 @@
 //! The connection pool of a server. Connections are leased for a statement or a transaction.
 //!
-//! All databases of a server share one budget: connections in use count against it, and idle ones use at most
-//! the rest. Who may lease a connection is settled before (`fairness.rs`).
+//! All databases of a server share its pool: the connections in use count against its size, and idle ones use
+//! at most the rest. Who may lease a connection is settled before (`fairness.rs`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,81 +15,80 @@ use super::fairness::Gate;
 use super::limits::limits;
 use super::{CONNECT_TIMEOUT, Connection, Server, ServerDatabase};
 use crate::database::DatabaseError;
-use crate::database::descriptors::most_on_server;
+use crate::database::descriptors::max_server_connections;
 
 /// The limit on connections to one server, whatever it allows.
-const MOST: u32 = 64;
+const MAX_CONNECTIONS: u32 = 64;
 /// The limit on connections to one database, however many schemas are in it.
-const MOST_IN_DATABASE: u32 = 16;
-/// One in this many of the connections that the server allows is left to others, at least [`LEAST_RESERVE`].
-const RESERVE: u32 = 10;
-const LEAST_RESERVE: u32 = 3;
+const MAX_CONNECTIONS_TO_DATABASE: u32 = 16;
+/// One in this many of the connections that the server allows is left to others, at least [`MIN_RESERVE`].
+const RESERVED_SHARE: u32 = 10;
+const MIN_RESERVE: u32 = 3;
 /// How often idle connections are checked within their timeout.
-const ROUNDS: u32 = 6;
+const IDLE_CHECKS: u32 = 6;
 /// How long connecting is retried while the server has no connection left, and at which interval.
-const FULL: Duration = Duration::from_secs(3);
-const FULL_PAUSE: Duration = Duration::from_millis(50);
+const FULL_TIMEOUT: Duration = Duration::from_secs(3);
+const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// How long to wait for connections that are being closed before their slots are used.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Identifies a server, by whichever of its names. A process with several async runtimes has a pool for each
 /// of them, since a connection ends with the runtime that drives it.
 #[derive(PartialEq, Eq)]
-struct Key {
+struct PoolKey {
     machine: String,
     port: u16,
     runtime: tokio::runtime::Id,
 }
 
 /// The pools of an engine's servers that are in use.
-pub(in crate::database) struct Servers<C: 'static>(Mutex<Vec<(Key, Weak<Budget<C>>)>>);
+pub(in crate::database) struct ServerPools<C: 'static>(Mutex<Vec<(PoolKey, Weak<ServerPool<C>>)>>);
 
-impl<C: Connection> Servers<C> {
+impl<C: Connection> ServerPools<C> {
     pub(in crate::database) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// Returns the pool of a server, without connecting.
-    pub(super) fn budget(&self, server: &Server) -> Arc<Budget<C>> {
+    pub(super) fn get(&self, server: &Server) -> Arc<ServerPool<C>> {
         let runtime = tokio::runtime::Handle::current().id();
-        let key = Key { machine: server.machine(), port: server.port, runtime };
+        let key = PoolKey { machine: server.machine(), port: server.port, runtime };
         let mut known = self.0.lock();
-        if let Some(budget) =
-            known.iter().find(|(known, _)| *known == key).and_then(|(_, budget)| budget.upgrade())
+        if let Some(pool) = known.iter().find(|(known, _)| *known == key).and_then(|(_, pool)| pool.upgrade())
         {
-            return budget;
+            return pool;
         }
-        known.retain(|(_, budget)| budget.strong_count() > 0);
-        let budget = Arc::new(Budget::new());
-        known.push((key, Arc::downgrade(&budget)));
-        tokio::spawn(close_idle(Arc::downgrade(&budget)));
-        budget
+        known.retain(|(_, pool)| pool.strong_count() > 0);
+        let pool = Arc::new(ServerPool::new());
+        known.push((key, Arc::downgrade(&pool)));
+        tokio::spawn(enforce_idle_timeout(Arc::downgrade(&pool)));
+        pool
     }
 }
 
 /// Closes connections at their idle timeout, as long as the pool exists.
-async fn close_idle<C: Connection>(budget: Weak<Budget<C>>) {
+async fn enforce_idle_timeout<C: Connection>(pool: Weak<ServerPool<C>>) {
     loop {
         let timeout = limits().idle_timeout;
-        tokio::time::sleep(timeout / ROUNDS).await;
-        let Some(budget) = budget.upgrade() else { return };
-        budget.retain_idle(|idle| idle.since.elapsed() < timeout);
+        tokio::time::sleep(timeout / IDLE_CHECKS).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.retain_idle(|idle| idle.since.elapsed() < timeout);
     }
 }
 
-/// Whose connection it is. Errors name the schema; connections are per database.
-pub(super) struct Place {
+/// The application that a connection is for. Errors name its schema; connections are per database.
+pub(super) struct Tenant {
     pub(super) at: ServerDatabase,
     /// The database without the schema, which connections belong to.
-    pub(super) around: Arc<ServerDatabase>,
+    pub(super) database: Arc<ServerDatabase>,
     /// The statement timeout in milliseconds; 0 for that of all servers.
-    pub(super) statement_ms: AtomicU64,
+    pub(super) statement_timeout_ms: AtomicU64,
 }
 
-impl Place {
+impl Tenant {
     /// The statement timeout.
-    pub(super) fn statement_time(&self) -> Duration {
-        match self.statement_ms.load(Ordering::Relaxed) {
+    pub(super) fn statement_timeout(&self) -> Duration {
+        match self.statement_timeout_ms.load(Ordering::Relaxed) {
             0 => limits().statement_timeout,
             time => Duration::from_millis(time),
         }
@@ -106,16 +105,16 @@ pub(in crate::database) struct Allowance {
 }
 
 /// The connection pool of one server.
-pub(super) struct Budget<C> {
+pub(super) struct ServerPool<C> {
     all: Arc<Gate>,
     /// By user name: a server may allow one user less than the others.
     users: Mutex<Vec<(String, Arc<Gate>)>>,
     /// The idle connections, the least recently used first.
-    idle: Mutex<VecDeque<Idle<C>>>,
+    idle: Mutex<VecDeque<IdleConnection<C>>>,
     /// By database.
     databases: Mutex<Vec<(Arc<ServerDatabase>, Weak<Gate>)>>,
     /// Held while the server is asked for its limits.
-    asking: tokio::sync::Mutex<()>,
+    fetching_limits: tokio::sync::Mutex<()>,
     closing: Arc<Closing>,
 }
 
@@ -127,29 +126,29 @@ struct Closing {
 }
 
 /// One connection being closed, until drop.
-struct Closed(Arc<Closing>);
+struct ClosingGuard(Arc<Closing>);
 
-impl Drop for Closed {
+impl Drop for ClosingGuard {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::SeqCst);
         self.0.ended.notify_waiters();
     }
 }
 
-struct Idle<C> {
+struct IdleConnection<C> {
     at: Arc<ServerDatabase>,
     connection: C,
     since: Instant,
 }
 
-impl<C: Connection> Budget<C> {
+impl<C: Connection> ServerPool<C> {
     fn new() -> Self {
         Self {
             all: Arc::new(Gate::of_unknown_size()),
             users: Mutex::default(),
             idle: Mutex::default(),
             databases: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            fetching_limits: tokio::sync::Mutex::default(),
             closing: Arc::default(),
         }
     }
@@ -167,7 +166,7 @@ impl<C: Connection> Budget<C> {
             return gate;
         }
         databases.retain(|(_, gate)| gate.strong_count() > 0);
-        let gate = Arc::new(Gate::of_size(MOST_IN_DATABASE));
+        let gate = Arc::new(Gate::of_size(MAX_CONNECTIONS_TO_DATABASE));
         databases.push((Arc::clone(at), Arc::downgrade(&gate)));
         gate
     }
@@ -183,43 +182,43 @@ impl<C: Connection> Budget<C> {
     }
 
     /// Leases a connection to a database, to a caller that has passed its gates.
-    pub(super) async fn lend(&self, at: &Arc<ServerDatabase>) -> Result<C, DatabaseError> {
+    pub(super) async fn acquire(&self, at: &Arc<ServerDatabase>) -> Result<C, DatabaseError> {
         while let Some(mut idle) = self.take_idle(at) {
             if idle.connection.is_usable(idle.since.elapsed()).await {
                 return Ok(idle.connection);
             }
         }
         let user = self.user(&at.server.user);
-        let mut connection = match self.moved(at, &user).await {
+        let mut connection = match self.switch_idle(at, &user).await {
             Some(connection) => connection,
             None => {
                 self.make_room(&at.server.user, &user);
-                self.room().await;
+                self.wait_for_room().await;
                 self.connect(at).await?
             }
         };
         if !user.is_sized() {
-            self.ask_for_limits(&mut connection, at, &user).await?;
+            self.fetch_limits(&mut connection, at, &user).await?;
         }
         Ok(connection)
     }
 
     /// Takes back a connection that can be leased again.
-    pub(super) fn take_back(&self, at: &Arc<ServerDatabase>, connection: C) {
-        self.idle.lock().push_back(Idle { at: Arc::clone(at), connection, since: Instant::now() });
+    pub(super) fn release(&self, at: &Arc<ServerDatabase>, connection: C) {
+        self.idle.lock().push_back(IdleConnection { at: Arc::clone(at), connection, since: Instant::now() });
     }
 
     /// Closes a database's idle connections.
-    pub(super) fn forget(&self, at: &ServerDatabase) {
+    pub(super) fn close_idle_of(&self, at: &ServerDatabase) {
         self.retain_idle(|idle| *idle.at != *at);
     }
 
     /// Closes all idle connections: the server went away, and these with it.
-    pub(super) fn forget_all(&self) {
+    pub(super) fn close_all_idle(&self) {
         self.retain_idle(|_| false);
     }
 
-    fn retain_idle(&self, keep: impl Fn(&Idle<C>) -> bool) {
+    fn retain_idle(&self, keep: impl Fn(&IdleConnection<C>) -> bool) {
         let mut closed = Vec::new();
         let mut all = self.idle.lock();
         for idle in std::mem::take(&mut *all) {
@@ -234,21 +233,21 @@ impl<C: Connection> Budget<C> {
     }
 
     /// Closes connections in the background; they count until the server has released them.
-    fn close(&self, connections: Vec<Idle<C>>) {
+    fn close(&self, connections: Vec<IdleConnection<C>>) {
         // Without a runtime, they end with the process.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         for idle in connections {
             self.closing.count.fetch_add(1, Ordering::SeqCst);
-            let counted = Closed(Arc::clone(&self.closing));
+            let guard = ClosingGuard(Arc::clone(&self.closing));
             runtime.spawn(async move {
                 idle.connection.close().await;
-                drop(counted);
+                drop(guard);
             });
         }
     }
 
     /// Waits until the connections being closed leave a slot for a caller that has passed the gates.
-    async fn room(&self) {
+    async fn wait_for_room(&self) {
         let made = async {
             loop {
                 let ended = self.closing.ended.notified();
@@ -262,23 +261,23 @@ impl<C: Connection> Budget<C> {
             }
         };
         // If that takes too long, the server reports that it is full, and connecting is retried.
-        let _ = tokio::time::timeout(CLOSING, made).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, made).await;
     }
 
-    fn take_idle(&self, at: &ServerDatabase) -> Option<Idle<C>> {
+    fn take_idle(&self, at: &ServerDatabase) -> Option<IdleConnection<C>> {
         let mut idle = self.idle.lock();
         // The most recently used is the likeliest to be alive.
-        let place = idle.iter().rposition(|idle| *idle.at == *at)?;
-        idle.remove(place)
+        let position = idle.iter().rposition(|idle| *idle.at == *at)?;
+        idle.remove(position)
     }
 
     /// Switches an idle connection of another database to this one if the limits leave no room for another.
     /// Closing it instead would not help: the server counts a connection until it has released it, and does
     /// not say when.
-    async fn moved(&self, at: &ServerDatabase, user: &Gate) -> Option<C> {
-        let mut idle = self.take_movable(at, user)?;
-        let moved = tokio::time::timeout(CONNECT_TIMEOUT, idle.connection.move_to(at)).await;
-        if let Ok(Ok(())) = moved {
+    async fn switch_idle(&self, at: &ServerDatabase, user: &Gate) -> Option<C> {
+        let mut idle = self.take_switchable(at, user)?;
+        let switched = tokio::time::timeout(CONNECT_TIMEOUT, idle.connection.switch_to(at)).await;
+        if let Ok(Ok(())) = switched {
             return Some(idle.connection);
         }
         // Connecting anew reports what is wrong, if it is more than this connection.
@@ -288,8 +287,8 @@ impl<C: Connection> Budget<C> {
 
     /// Takes the least recently used idle connection that can switch to a database, if the server's and the
     /// user's limits leave no room for another.
-    fn take_movable(&self, at: &ServerDatabase, user: &Gate) -> Option<Idle<C>> {
-        if !C::MOVES {
+    fn take_switchable(&self, at: &ServerDatabase, user: &Gate) -> Option<IdleConnection<C>> {
+        if !C::CAN_SWITCH {
             return None;
         }
         let (server, mut idle) = (&at.server, self.idle.lock());
@@ -298,14 +297,14 @@ impl<C: Connection> Budget<C> {
         if !is_for_user && idle.len() <= self.all.free() {
             return None;
         }
-        let place = idle.iter().position(|idle| {
+        let position = idle.iter().position(|idle| {
             let found = &idle.at.server;
             (found.user == server.user || !is_for_user)
                 && found.host == server.host
                 && found.port == server.port
                 && found.tls == server.tls
         })?;
-        idle.remove(place)
+        idle.remove(position)
     }
 
     /// Closes the least recently used connections until another fits within the server's and the user's
@@ -338,51 +337,52 @@ impl<C: Connection> Budget<C> {
                     )));
                 }
             };
-            // Others use them up: closing an idle one makes room, or somebody else's may end.
-            if !matches!(failed, DatabaseError::Full(_)) || began.elapsed() > FULL {
+            // Other clients use up the connections: closing an idle one of ours makes room, or one of theirs
+            // may end.
+            if !matches!(failed, DatabaseError::Full(_)) || began.elapsed() > FULL_TIMEOUT {
                 return Err(failed);
             }
             let unused = self.idle.lock().pop_front();
             self.close(unused.into_iter().collect());
-            tokio::time::sleep(FULL_PAUSE).await;
+            tokio::time::sleep(FULL_RETRY_INTERVAL).await;
         }
     }
 
-    async fn ask_for_limits(
+    async fn fetch_limits(
         &self,
         connection: &mut C,
         at: &ServerDatabase,
         user: &Gate,
     ) -> Result<(), DatabaseError> {
-        let _asking = self.asking.lock().await;
+        let _guard = self.fetching_limits.lock().await;
         if user.is_sized() {
             return Ok(());
         }
-        let allowed = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
-        let all = size(allowed.server, limits().connections).min(most_on_server());
+        let allowance = connection.allowance().await.map_err(|error| C::describe(at, &error))?;
+        let all = max_pool_size(allowance.server, limits().connections).min(max_server_connections());
         if !self.all.is_sized() {
             self.all.set_size(all);
         }
-        // One is left to whoever else is this user.
-        user.set_size(allowed.user.map_or(all, |most| most.saturating_sub(1).clamp(1, all)));
-        tracing::debug!(server = %at.server, ?allowed, budget = all, "the server told its connection limits");
+        // One connection is left to other clients of this user.
+        user.set_size(allowance.user.map_or(all, |most| most.saturating_sub(1).clamp(1, all)));
+        tracing::debug!(server = %at.server, ?allowance, max_connections = all, "the server told its connection limits");
         Ok(())
     }
 }
 
-/// The budget for a server that allows this many connections.
-fn size(allowed: u32, configured: Option<u32>) -> u32 {
-    let reserve = (allowed / RESERVE).max(LEAST_RESERVE);
-    allowed.saturating_sub(reserve).min(configured.unwrap_or(MOST)).max(1)
+/// The size of the pool for a server that allows this many connections.
+fn max_pool_size(allowance: u32, configured: Option<u32>) -> u32 {
+    let reserve = (allowance / RESERVED_SHARE).max(MIN_RESERVE);
+    allowance.saturating_sub(reserve).min(configured.unwrap_or(MAX_CONNECTIONS)).max(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::max_pool_size;
 
     #[test]
-    fn a_budget_leaves_connections_to_others() {
-        for (allowed, configured, budget) in [
+    fn a_pool_leaves_connections_to_others() {
+        for (allowance, configured, size) in [
             (97, None, 64),
             (27, None, 24),
             (97, Some(10), 10),
@@ -391,7 +391,7 @@ mod tests {
             (3, None, 1),
             (0, None, 1),
         ] {
-            assert_eq!(size(allowed, configured), budget, "{allowed} allowed");
+            assert_eq!(max_pool_size(allowance, configured), size, "{allowance} allowed");
         }
     }
 }

@@ -14,58 +14,58 @@ use tokio::sync::OnceCell;
 use crate::database::{DatabaseError, Rendered};
 
 /// How long a round waits for the one before it. If that takes longer, both run side by side.
-const PATIENCE: Duration = Duration::from_millis(250);
+const ROUND_TIMEOUT: Duration = Duration::from_millis(250);
 
-type Answer = Result<u64, DatabaseError>;
-type Round = Arc<OnceCell<Answer>>;
+type CountResult = Result<u64, DatabaseError>;
+type Round = Arc<OnceCell<CountResult>>;
 
 /// A database's counts in flight, and those waiting.
 #[derive(Debug)]
 pub(super) struct SingleFlight {
-    lines: Mutex<Vec<Arc<Line>>>,
-    patience: Duration,
+    flights: Mutex<Vec<Arc<Flight>>>,
+    round_timeout: Duration,
 }
 
 /// The callers of one statement.
 #[derive(Debug)]
-struct Line {
+struct Flight {
     hash: u64,
     statement: Rendered,
     /// The number of callers; changed only under the lock of the whole list.
-    waiting: AtomicUsize,
+    callers: AtomicUsize,
     /// Held by the caller that counts.
-    turn: tokio::sync::Mutex<()>,
+    running: tokio::sync::Mutex<()>,
     /// The round that has not begun yet.
     next: Mutex<Option<Round>>,
 }
 
 /// Registers a caller, until drop.
-struct Waiting<'a> {
-    counting: &'a SingleFlight,
-    line: Arc<Line>,
+struct Caller<'a> {
+    single_flight: &'a SingleFlight,
+    flight: Arc<Flight>,
 }
 
 impl Default for SingleFlight {
     fn default() -> Self {
-        Self { lines: Mutex::default(), patience: PATIENCE }
+        Self { flights: Mutex::default(), round_timeout: ROUND_TIMEOUT }
     }
 }
 
 impl SingleFlight {
     /// Returns what a statement counts: by running `count`, or from another caller's run that began after
     /// this call.
-    pub(super) async fn count<F>(&self, statement: &Rendered, count: impl Fn() -> F) -> Answer
+    pub(super) async fn count<F>(&self, statement: &Rendered, count: impl Fn() -> F) -> CountResult
     where
-        F: Future<Output = Answer>,
+        F: Future<Output = CountResult>,
     {
-        let waiting = self.wait(statement);
-        let line = &waiting.line;
-        let round = Arc::clone(line.next.lock().get_or_insert_default());
+        let caller = self.register(statement);
+        let flight = &caller.flight;
+        let round = Arc::clone(flight.next.lock().get_or_insert_default());
         let own = AtomicBool::new(false);
         // If the caller that counts is dropped, the next one takes over.
         let answer = round.get_or_init(|| async {
-            let _turn = tokio::time::timeout(self.patience, line.turn.lock()).await;
-            line.begin(&round);
+            let _running = tokio::time::timeout(self.round_timeout, flight.running.lock()).await;
+            flight.begin(&round);
             own.store(true, Ordering::Relaxed);
             count().await
         });
@@ -76,38 +76,38 @@ impl SingleFlight {
         }
     }
 
-    fn wait(&self, statement: &Rendered) -> Waiting<'_> {
+    fn register(&self, statement: &Rendered) -> Caller<'_> {
         let hash = statement.hash();
-        let mut lines = self.lines.lock();
-        let found = lines.iter().find(|line| line.hash == hash && line.statement == *statement);
-        let line = found.map(Arc::clone).unwrap_or_else(|| {
-            let line = Arc::new(Line {
+        let mut flights = self.flights.lock();
+        let found = flights.iter().find(|flight| flight.hash == hash && flight.statement == *statement);
+        let flight = found.map(Arc::clone).unwrap_or_else(|| {
+            let flight = Arc::new(Flight {
                 hash,
                 statement: statement.clone(),
-                waiting: AtomicUsize::new(0),
-                turn: tokio::sync::Mutex::default(),
+                callers: AtomicUsize::new(0),
+                running: tokio::sync::Mutex::default(),
                 next: Mutex::default(),
             });
-            lines.push(Arc::clone(&line));
-            line
+            flights.push(Arc::clone(&flight));
+            flight
         });
-        line.waiting.fetch_add(1, Ordering::Relaxed);
-        Waiting { counting: self, line }
+        flight.callers.fetch_add(1, Ordering::Relaxed);
+        Caller { single_flight: self, flight }
     }
 }
 
-impl Line {
+impl Flight {
     /// Makes later callers wait for another round than this one.
     fn begin(&self, round: &Round) {
         self.next.lock().take_if(|next| Arc::ptr_eq(next, round));
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        let mut lines = self.counting.lines.lock();
-        if self.line.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            lines.retain(|line| !Arc::ptr_eq(line, &self.line));
+        let mut flights = self.single_flight.flights.lock();
+        if self.flight.callers.fetch_sub(1, Ordering::Relaxed) == 1 {
+            flights.retain(|flight| !Arc::ptr_eq(flight, &self.flight));
         }
     }
 }
@@ -129,16 +129,16 @@ mod tests {
     }
 
     impl Slow {
-        fn new(patience: Duration) -> Arc<Self> {
-            let counting = SingleFlight { patience, ..SingleFlight::default() };
-            Arc::new(Self { counts: counting, begun: AtomicU64::new(0), may: Semaphore::new(0) })
+        fn new(round_timeout: Duration) -> Arc<Self> {
+            let single_flight = SingleFlight { round_timeout, ..SingleFlight::default() };
+            Arc::new(Self { counts: single_flight, begun: AtomicU64::new(0), may: Semaphore::new(0) })
         }
 
-        async fn count(&self, statement: &Rendered) -> Answer {
+        async fn count(&self, statement: &Rendered) -> CountResult {
             self.counts.count(statement, || self.number()).await
         }
 
-        async fn number(&self) -> Answer {
+        async fn number(&self) -> CountResult {
             let number = self.begun.fetch_add(1, Ordering::SeqCst);
             self.may.acquire().await.unwrap().forget();
             // The first run loses its connection.
@@ -146,11 +146,11 @@ mod tests {
         }
 
         /// Starts so many callers; all of them wait when this returns.
-        async fn ask(self: &Arc<Self>, times: usize) -> JoinSet<Answer> {
+        async fn ask(self: &Arc<Self>, times: usize) -> JoinSet<CountResult> {
             self.ask_for(&all(), times).await
         }
 
-        async fn ask_for(self: &Arc<Self>, statement: &Rendered, times: usize) -> JoinSet<Answer> {
+        async fn ask_for(self: &Arc<Self>, statement: &Rendered, times: usize) -> JoinSet<CountResult> {
             let mut asked = JoinSet::new();
             for _ in 0..times {
                 let (slow, statement) = (Arc::clone(self), statement.clone());
@@ -170,11 +170,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_together_has_one_count_that_began_after_all_asked() {
+    async fn waiting_callers_share_a_count_that_began_after_they_called() {
         let slow = Slow::new(Duration::MAX);
         let first = slow.ask(1).await;
         let next = slow.ask(5).await;
-        assert_eq!(slow.begun(), 1, "one at a time");
+        assert_eq!(slow.begun(), 1, "one count runs at a time");
         let bound = Rendered { values: vec![1_i32.into()], ..all() };
         let other = slow.ask_for(&bound, 1).await;
         assert_eq!(slow.begun(), 2, "with other values it is another statement");
@@ -182,11 +182,11 @@ mod tests {
         assert!(matches!(first.join_all().await[..], [Err(DatabaseError::Unreachable(_))]));
         assert_eq!(other.join_all().await, [Ok(1)]);
         assert_eq!(next.join_all().await, [const { Ok(2) }; 5]);
-        assert!(slow.counts.lines.lock().is_empty(), "nothing is kept");
+        assert!(slow.counts.flights.lock().is_empty(), "no flight is left");
     }
 
     #[tokio::test]
-    async fn where_one_goes_away_another_counts() {
+    async fn when_the_counting_caller_is_dropped_another_takes_over() {
         let slow = Slow::new(Duration::MAX);
         let mut first = slow.ask(1).await;
         let mut next = slow.ask(3).await;
@@ -200,11 +200,11 @@ mod tests {
         assert_eq!(last.join_all().await, [const { Ok(2) }; 2]);
         let mut gone = slow.ask(4).await;
         gone.shutdown().await;
-        assert!(slow.counts.lines.lock().is_empty());
+        assert!(slow.counts.flights.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn a_long_count_holds_up_nobody() {
+    async fn a_long_count_does_not_delay_the_next_round() {
         let slow = Slow::new(Duration::ZERO);
         let mut first = slow.ask(1).await;
         let next = slow.ask(2).await;
@@ -213,35 +213,35 @@ mod tests {
         }
         first.shutdown().await;
         slow.may.add_permits(2);
-        assert!(next.join_all().await.iter().all(Result::is_ok), "they count beside the first");
+        assert!(next.join_all().await.iter().all(Result::is_ok), "the next round runs beside the first");
     }
 
     #[tokio::test]
-    async fn who_was_cut_off_by_anothers_connection_asks_by_itself() {
+    async fn a_caller_retries_after_the_failure_of_anothers_connection() {
         let slow = Slow::new(Duration::MAX);
         let cut_off = slow.ask(1).await;
         // Both are in one round.
-        slow.counts.lines.lock()[0]
+        slow.counts.flights.lock()[0]
             .next
             .lock()
             .replace(Arc::new(OnceCell::new_with(Some(Err(DatabaseError::Unreachable("gone".to_owned()))))));
         let other = slow.ask(1).await;
         slow.may.add_permits(2);
-        assert!(cut_off.join_all().await[0].is_err(), "it was its own");
+        assert!(cut_off.join_all().await[0].is_err(), "its own connection failed");
         assert_eq!(other.join_all().await, [Ok(1)]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn nothing_is_kept_of_those_who_go_at_the_same_time() {
-        let counting = Arc::new(SingleFlight::default());
+    async fn concurrent_callers_leave_no_flight_behind() {
+        let single_flight = Arc::new(SingleFlight::default());
         for _ in 0..500 {
             let mut asked = JoinSet::new();
             for _ in 0..8 {
-                let counting = Arc::clone(&counting);
-                asked.spawn(async move { counting.count(&all(), || async { Ok(1) }).await });
+                let single_flight = Arc::clone(&single_flight);
+                asked.spawn(async move { single_flight.count(&all(), || async { Ok(1) }).await });
             }
             assert_eq!(asked.join_all().await, [const { Ok(1) }; 8]);
-            assert!(counting.lines.lock().is_empty());
+            assert!(single_flight.flights.lock().is_empty());
         }
     }
 }

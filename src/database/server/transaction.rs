@@ -5,40 +5,45 @@ use std::time::Duration;
 
 use super::Connection;
 use super::lease::Lease;
-use super::pool::Place;
+use super::pool::Tenant;
 use crate::database::savepoints::Savepoints;
-use crate::database::{DatabaseError, Rendered, Row, Tries};
+use crate::database::{DatabaseError, Rendered, Retry, Row};
 
 /// A transaction. Dropping it without a commit rolls it back.
-pub(in crate::database) struct Transaction<C: Connection> {
+pub(in crate::database) struct ServerTransaction<C: Connection> {
     /// `None` once the transaction has ended: by a commit, a failed statement, or a statement dropped in the
     /// middle.
-    held: Option<Lease<C>>,
-    place: Arc<Place>,
+    lease: Option<Lease<C>>,
+    tenant: Arc<Tenant>,
     savepoints: Savepoints,
     /// Whether it has a short lock timeout, after which it is retried.
-    is_brief: bool,
+    has_lock_timeout: bool,
 }
 
-impl<C: Connection> std::fmt::Debug for Transaction<C> {
+impl<C: Connection> std::fmt::Debug for ServerTransaction<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transaction").field("at", &self.place.at).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("at", &self.tenant.at).finish_non_exhaustive()
     }
 }
 
-impl<C: Connection> Transaction<C> {
+impl<C: Connection> ServerTransaction<C> {
     /// Begins a transaction, with the lock timeout `wait` if given.
     pub(super) async fn begin(
-        mut held: Lease<C>,
-        place: Arc<Place>,
+        mut lease: Lease<C>,
+        tenant: Arc<Tenant>,
         wait: Option<Duration>,
     ) -> Result<Self, DatabaseError> {
-        held.control(&wait.map_or(C::BEGIN.into(), C::begin_within)).await?;
-        Ok(Self { held: Some(held), place, savepoints: Savepoints::default(), is_brief: wait.is_some() })
+        lease.control(&wait.map_or(C::BEGIN.into(), C::begin_with_lock_timeout)).await?;
+        Ok(Self {
+            lease: Some(lease),
+            tenant,
+            savepoints: Savepoints::default(),
+            has_lock_timeout: wait.is_some(),
+        })
     }
 
     pub(in crate::database) fn schema(&self) -> Option<&str> {
-        self.place.at.schema.as_deref()
+        self.tenant.at.schema.as_deref()
     }
 
     pub(in crate::database) async fn query(
@@ -49,33 +54,33 @@ impl<C: Connection> Transaction<C> {
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        if C::CHANGES_COMMIT && !statement.repeated {
-            return self.change_schema(statement).await;
+        if C::DDL_COMMITS && !statement.is_recurring {
+            return self.run_ddl(statement).await;
         }
         self.run(statement, async |on: &mut C, statement| on.execute(statement).await).await
     }
 
     /// Runs DDL, which commits what came before it. After a conflict, the DDL alone is retried, since what
     /// was committed cannot be undone.
-    async fn change_schema(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
-        let mut held = self.held.take().ok_or_else(|| self.ended())?;
-        let mut tries = Tries::default();
+    async fn run_ddl(&mut self, statement: &Rendered) -> Result<u64, DatabaseError> {
+        let mut lease = self.lease.take().ok_or_else(|| self.ended())?;
+        let mut retry = Retry::default();
         let changed = loop {
             let changed =
-                held.statement(statement, async |on: &mut C, statement| on.execute(statement).await).await;
+                lease.statement(statement, async |on: &mut C, statement| on.execute(statement).await).await;
             match changed {
-                Err(error) if held.is_connected() && tries.again(Some(&error)).await => {}
+                Err(error) if lease.is_connected() && retry.should_retry(Some(&error)).await => {}
                 changed => break changed,
             }
         };
         match changed {
             Ok(changed) => {
-                held.control(C::BEGIN).await?;
-                self.held = Some(held);
+                lease.control(C::BEGIN).await?;
+                self.lease = Some(lease);
                 Ok(changed)
             }
             Err(error) => {
-                roll_back(held).await;
+                roll_back(lease).await;
                 Err(error)
             }
         }
@@ -96,12 +101,12 @@ impl<C: Connection> Transaction<C> {
     }
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {
-        let mut held = self.held.take().ok_or_else(|| self.ended())?;
+        let mut lease = self.lease.take().ok_or_else(|| self.ended())?;
         if self.savepoints.is_failed() {
-            roll_back(held).await;
+            roll_back(lease).await;
             return Err(self.ended());
         }
-        held.control("COMMIT").await
+        lease.control("COMMIT").await
     }
 
     pub(in crate::database) async fn savepoint(&mut self) -> Result<(), DatabaseError> {
@@ -125,14 +130,14 @@ impl<C: Connection> Transaction<C> {
 
     /// Sets or ends savepoints; a failure ends the transaction.
     async fn control(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
-        let mut held = self.held.take().ok_or_else(|| self.ended())?;
+        let mut lease = self.lease.take().ok_or_else(|| self.ended())?;
         for statement in statements {
-            if let Err(error) = held.control(statement).await {
-                roll_back(held).await;
+            if let Err(error) = lease.control(statement).await {
+                roll_back(lease).await;
                 return Err(error);
             }
         }
-        self.held = Some(held);
+        self.lease = Some(lease);
         Ok(())
     }
 
@@ -146,24 +151,24 @@ impl<C: Connection> Transaction<C> {
         if self.savepoints.is_failed() {
             return Err(self.ended());
         }
-        let mut held = self.held.take().ok_or_else(|| self.ended())?;
-        match held.statement(statement, work).await {
+        let mut lease = self.lease.take().ok_or_else(|| self.ended())?;
+        match lease.statement(statement, work).await {
             Ok(done) => {
-                self.held = Some(held);
+                self.lease = Some(lease);
                 Ok(done)
             }
             Err(error) => {
                 let error = match error {
                     // Possibly a deadlock: the whole transaction is retried, as after one.
-                    DatabaseError::Busy(reason) if self.is_brief => DatabaseError::Conflict(reason),
+                    DatabaseError::Busy(reason) if self.has_lock_timeout => DatabaseError::Conflict(reason),
                     error => error,
                 };
                 // A conflict has rolled back the whole transaction, including its savepoints.
-                let is_over = matches!(error, DatabaseError::Conflict(_)) || !held.is_connected();
+                let is_over = matches!(error, DatabaseError::Conflict(_)) || !lease.is_connected();
                 if !is_over && self.savepoints.fail() {
-                    self.held = Some(held);
+                    self.lease = Some(lease);
                 } else {
-                    roll_back(held).await;
+                    roll_back(lease).await;
                 }
                 Err(error)
             }
@@ -171,28 +176,28 @@ impl<C: Connection> Transaction<C> {
     }
 
     fn without_savepoint(&self) -> DatabaseError {
-        DatabaseError::Failed(format!("the transaction in {} has no savepoint", self.place.at))
+        DatabaseError::Failed(format!("the transaction in {} has no savepoint", self.tenant.at))
     }
 
     fn ended(&self) -> DatabaseError {
         DatabaseError::Failed(format!(
             "the transaction in {} was rolled back after an earlier failure",
-            self.place.at
+            self.tenant.at
         ))
     }
 }
 
-async fn roll_back<C: Connection>(mut held: Lease<C>) {
+async fn roll_back<C: Connection>(mut lease: Lease<C>) {
     // If this fails, the connection is broken and the server rolls back by itself.
-    let _ = held.control("ROLLBACK").await;
+    let _ = lease.control("ROLLBACK").await;
 }
 
-impl<C: Connection> Drop for Transaction<C> {
+impl<C: Connection> Drop for ServerTransaction<C> {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take()
+        if let Some(lease) = self.lease.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(roll_back(held));
+            runtime.spawn(roll_back(lease));
         }
     }
 }

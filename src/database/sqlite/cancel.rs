@@ -11,30 +11,30 @@ use super::progress_handler;
 
 /// The state that both sides share.
 #[derive(Default)]
-struct Shared {
+struct CancelState {
     /// Whether nobody waits any more. The progress handler reads it, since a statement that has not begun
     /// cannot be interrupted.
-    given_up: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
     /// Interrupts the work while it runs; `None` before and after, when the connection is somebody else's.
-    under_way: Mutex<Option<InterruptHandle>>,
+    interrupt: Mutex<Option<InterruptHandle>>,
 }
 
 /// The side that does the work.
-pub(super) struct Work {
-    shared: Arc<Shared>,
+pub(super) struct CancellableWork {
+    shared: Arc<CancelState>,
     limit: Option<Duration>,
 }
 
 /// The side that waits; dropping it cancels the work.
-pub(super) struct Waiting(Arc<Shared>);
+pub(super) struct CancelOnDrop(Arc<CancelState>);
 
 /// Returns both sides of work that has not begun, with its timeout.
-pub(super) fn work(limit: Option<Duration>) -> (Work, Waiting) {
-    let shared = Arc::<Shared>::default();
-    (Work { shared: Arc::clone(&shared), limit }, Waiting(shared))
+pub(super) fn cancellable(limit: Option<Duration>) -> (CancellableWork, CancelOnDrop) {
+    let shared = Arc::<CancelState>::default();
+    (CancellableWork { shared: Arc::clone(&shared), limit }, CancelOnDrop(shared))
 }
 
-impl Work {
+impl CancellableWork {
     /// Runs `work` to its end or its interruption; `None` if it was cancelled before.
     pub(super) fn run<T>(
         &self,
@@ -45,13 +45,13 @@ impl Work {
     }
 
     /// Runs `work` for at most this long. Work that was interrupted can be run again.
-    pub(super) fn run_briefly<T>(
+    pub(super) fn run_for_at_most<T>(
         &self,
-        most: Duration,
+        max: Duration,
         connection: &mut Connection,
         work: impl FnOnce(&mut Connection) -> T,
     ) -> Option<T> {
-        let limit = self.limit.map_or(most, |limit| limit.min(most));
+        let limit = self.limit.map_or(max, |limit| limit.min(max));
         self.run_within(Some(limit), connection, work)
     }
 
@@ -61,36 +61,36 @@ impl Work {
         connection: &mut Connection,
         work: impl FnOnce(&mut Connection) -> T,
     ) -> Option<T> {
-        let Shared { given_up, under_way } = &*self.shared;
+        let CancelState { cancelled, interrupt } = &*self.shared;
         {
-            let mut under_way = under_way.lock();
-            if given_up.load(Ordering::Relaxed) {
+            let mut interrupt = interrupt.lock();
+            if cancelled.load(Ordering::Relaxed) {
                 return None;
             }
-            *under_way = Some(connection.get_interrupt_handle());
+            *interrupt = Some(connection.get_interrupt_handle());
         }
         // Also if the work panics: what follows on this connection must not be interrupted.
-        let _ended = Ended(under_way);
-        let _running = progress_handler::begin(limit, given_up);
+        let _clear_interrupt = ClearInterrupt(interrupt);
+        let _running = progress_handler::start(limit, cancelled);
         Some(work(connection))
     }
 }
 
-struct Ended<'a>(&'a Mutex<Option<InterruptHandle>>);
+struct ClearInterrupt<'a>(&'a Mutex<Option<InterruptHandle>>);
 
-impl Drop for Ended<'_> {
+impl Drop for ClearInterrupt<'_> {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }
 }
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        let Shared { given_up, under_way } = &*self.0;
+        let CancelState { cancelled, interrupt } = &*self.0;
         // Under the lock, so that it cannot interrupt the work after this one.
-        let under_way = under_way.lock();
-        given_up.store(true, Ordering::Relaxed);
-        if let Some(handle) = &*under_way {
+        let interrupt = interrupt.lock();
+        cancelled.store(true, Ordering::Relaxed);
+        if let Some(handle) = &*interrupt {
             handle.interrupt();
         }
     }

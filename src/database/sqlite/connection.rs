@@ -1,23 +1,20 @@
-//! One connection to a SQLite file: opening it and running statements on it, and the file's creation and
-//! removal. All of this blocks and runs on a thread of the blocking pool.
+//! One connection to a SQLite file: opening it, and running statements on it. All of this blocks and runs on
+//! a thread of the blocking pool.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{CachedStatement as Prepared, Connection, OpenFlags, ToSql};
 
-use super::file_names::{INDEX, LOG, beside};
-use super::{error, functions, keys, progress_handler};
-use crate::database::descriptors::are_used_up;
+use super::files::open_error;
+use super::{error, functions, progress_handler, sequences};
 use crate::database::{DatabaseError, Rendered, Row, Value, decimal};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum ConnectionRole {
     /// The single connection that writes.
     Writer,
     /// A connection that reads.
@@ -25,7 +22,7 @@ pub(super) enum Role {
 }
 
 /// The size of a connection's cache of prepared statements.
-const PREPARED: usize = 32;
+const MAX_PREPARED: usize = 32;
 
 /// The settings of every connection. With `synchronous=FULL` in WAL mode, acknowledged commits survive a
 /// power failure. The page cache, in KiB, grows only with what is read. `LIKE` is case-sensitive, as on the
@@ -43,35 +40,27 @@ const NO_TZ: &str = "%Y-%m-%d %H:%M:%S%.3f";
 const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%H:%M:%S%.3f";
 
-/// A file's identity, whatever its name: device and inode.
-pub(super) type Identity = (u64, u64);
-
 /// The descriptors of a connection: the file, its log, and the log's index, which all connections to a file
 /// share.
 pub(super) const DESCRIPTORS: usize = 3;
 
-/// The identity of the file at this path.
-pub(super) fn identity(path: &Path) -> Result<Identity, DatabaseError> {
-    let metadata = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
 /// Opens a connection; the file must exist.
-pub(super) fn open(path: &Path, role: Role) -> Result<Connection, DatabaseError> {
+pub(super) fn open(path: &Path, role: ConnectionRole) -> Result<Connection, DatabaseError> {
     // SQLite only says "unable to open"; the system knows the reason. The file must not be opened to find
     // out: closing it would release SQLite's locks on it.
-    rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|reason| unopened(path, &reason.into()))?;
+    rustix::fs::access(path, rustix::fs::Access::READ_OK)
+        .map_err(|reason| open_error(path, &reason.into()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|failed| error::describe(path, failed))?;
     set_up(path, &connection, role)
-        .and_then(|()| progress_handler::watch(&mut connection))
+        .and_then(|()| progress_handler::install(&mut connection))
         .map_err(|failed| error::describe(path, failed))?;
     Ok(connection)
 }
 
-fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(PREPARED);
+fn set_up(path: &Path, connection: &Connection, role: ConnectionRole) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(MAX_PREPARED);
     // Otherwise a statement is planned again for each bound value. The price: `LIKE` with a bound pattern
     // uses no index.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -80,13 +69,13 @@ fn set_up(path: &Path, connection: &Connection, role: Role) -> rusqlite::Result<
     connection.execute_batch(SETTINGS)?;
     functions::register(connection)?;
     match role {
-        Role::Reader => connection.execute_batch(READER_SETTINGS),
-        Role::Writer => {
+        ConnectionRole::Reader => connection.execute_batch(READER_SETTINGS),
+        ConnectionRole::Writer => {
             connection.execute_batch(WRITER_SETTINGS)?;
             let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
             if mode != "wal" {
                 // Some network file systems. It works there, but readers wait for the writer.
-                tracing::warn!(file = %path.display(), mode, "this file system allows no write-ahead log");
+                tracing::warn!(file = %path.display(), mode, "the file system supports no write-ahead log");
             }
             // In a new file, the first read creates the log.
             check(connection)
@@ -101,105 +90,9 @@ pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
 
 /// A number that changes when another connection commits; `None` if SQLite cannot tell at once.
 pub(super) fn data_version(connection: &Connection) -> Option<i64> {
-    let _running = progress_handler::begin_briefly();
+    let _running = progress_handler::start_short();
     let mut prepared = connection.prepare_cached("PRAGMA data_version").ok()?;
     prepared.query_row([], |row| row.get(0)).ok()
-}
-
-/// Creates an empty file that only its owner may read; there must be none.
-pub(super) fn create_file(path: &Path) -> Result<(), DatabaseError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let shown = path.display();
-    let made = options.open(path).and_then(|file| file.sync_all()).and_then(|()| match path.parent() {
-        // Otherwise a power failure may lose the file's directory entry.
-        #[cfg(unix)]
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    });
-    made.map_err(|reason| match reason.kind() {
-        _ if are_used_up(&reason) => error::no_descriptors(path),
-        ErrorKind::AlreadyExists => {
-            DatabaseError::Exists(format!("cannot create the database {shown}: the file exists already"))
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
-            DatabaseError::Storage(format!("cannot create the database {shown}: {reason}"))
-        }
-        ErrorKind::NotFound => DatabaseError::Unopened(format!(
-            "cannot create the database {shown}: the directory does not exist"
-        )),
-        _ => DatabaseError::Unopened(format!("cannot create the database {shown}: {reason}")),
-    })
-}
-
-/// Creates an empty file with two hard links, the second of which is the owner's mark; neither must exist. On
-/// a file system without hard links, creates only the first.
-pub(super) fn create_marked(path: &Path, mark: &Path) -> Result<(), DatabaseError> {
-    create_file(mark)?;
-    let linked = std::fs::hard_link(mark, path);
-    let Err(reason) = linked else { return Ok(()) };
-    // Whatever follows: the file is empty, and its name tells whose it was.
-    let _ = std::fs::remove_file(mark);
-    match reason.kind() {
-        ErrorKind::AlreadyExists => Err(DatabaseError::Exists(format!(
-            "cannot create the database {}: the file exists already",
-            path.display()
-        ))),
-        _ => create_file(path),
-    }
-}
-
-/// Removes a database whose file is also linked as `mark`, and that link.
-pub(super) fn remove_marked(path: &Path, mark: &Path) -> Result<Vec<String>, DatabaseError> {
-    use std::os::unix::fs::MetadataExt as _;
-    let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    let mut removed = Vec::new();
-    let marked = file(mark);
-    if marked.is_some() && marked == file(path) {
-        removed = remove_files(path)?;
-    }
-    // The mark goes last, so that an interrupted removal is recognized and resumed.
-    remove_files(mark)?;
-    Ok(removed)
-}
-
-/// The files of a database: the log's index, the log, and itself.
-fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
-    [INDEX, LOG, ""].into_iter().map(|end| beside(path, end))
-}
-
-/// Removes the files of a database and returns their paths.
-pub(super) fn remove_files(path: &Path) -> Result<Vec<String>, DatabaseError> {
-    let mut removed = Vec::new();
-    for file in files(path) {
-        match std::fs::remove_file(&file) {
-            Ok(()) => removed.push(file.display().to_string()),
-            Err(reason) if reason.kind() == ErrorKind::NotFound => {}
-            Err(reason) => {
-                return Err(DatabaseError::Storage(format!("cannot remove {}: {reason}", file.display())));
-            }
-        }
-    }
-    Ok(removed)
-}
-
-/// The size of the database and its log, in bytes.
-pub(super) fn size(path: &Path) -> Result<u64, DatabaseError> {
-    let main = std::fs::metadata(path).map_err(|reason| unopened(path, &reason))?;
-    let rest = files(path).filter(|file| file != path).filter_map(|file| std::fs::metadata(file).ok());
-    Ok(main.len() + rest.map(|file| file.len()).sum::<u64>())
-}
-
-fn unopened(path: &Path, reason: &std::io::Error) -> DatabaseError {
-    let shown = path.display();
-    match reason.kind() {
-        ErrorKind::NotFound => {
-            DatabaseError::Missing(format!("cannot open the database {shown}: the file does not exist"))
-        }
-        _ => DatabaseError::Unopened(format!("cannot open the database {shown}: {reason}")),
-    }
 }
 
 /// Begins a transaction with the write lock, so that it cannot fail later because of another writer.
@@ -218,9 +111,9 @@ pub(super) fn roll_back(connection: &Connection) -> bool {
 
 /// Runs `sql`, which rolls back, but keeps the generated keys used up.
 pub(super) fn undo(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    let counts = keys::counts(connection);
+    let before = sequences::read(connection);
     connection.execute_batch(sql)?;
-    keys::keep(connection, &counts);
+    sequences::restore(connection, &before);
     Ok(())
 }
 
@@ -269,10 +162,10 @@ fn rows(
 
 /// Runs a statement that changes something and returns the number of rows.
 pub(super) fn execute(connection: &Connection, statement: &Rendered) -> rusqlite::Result<u64> {
-    let changed = if statement.repeated {
+    let changed = if statement.is_recurring {
         let changed =
             connection.prepare_cached(&statement.sql).and_then(|mut one| one.execute(bound(statement)));
-        changed.map_err(|failed| count_failed(connection, statement, failed))?
+        changed.map_err(|failed| use_up_keys(connection, statement, failed))?
     } else {
         // For DDL, `execute` returns the number of the statement before.
         connection.prepare(&statement.sql)?.execute(bound(statement))?;
@@ -301,19 +194,19 @@ pub(super) fn insert_many(connection: &Connection, statement: &Rendered) -> rusq
         }
         Ok(made)
     });
-    inserted.map_err(|failed| count_failed(connection, statement, failed))
+    inserted.map_err(|failed| use_up_keys(connection, statement, failed))
 }
 
 /// Uses up the keys of an insertion that violated a constraint.
-fn count_failed(connection: &Connection, statement: &Rendered, failed: rusqlite::Error) -> rusqlite::Error {
+fn use_up_keys(connection: &Connection, statement: &Rendered, failed: rusqlite::Error) -> rusqlite::Error {
     if failed.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
-        keys::use_up(connection, statement);
+        sequences::use_up(connection, statement);
     }
-    keys::without_key_left(connection, statement, failed)
+    sequences::without_key_left(connection, statement, failed)
 }
 
 fn bound(statement: &Rendered) -> impl rusqlite::Params {
-    rusqlite::params_from_iter(statement.values.iter().map(Bound))
+    rusqlite::params_from_iter(statement.values.iter().map(BoundValue))
 }
 
 fn value(value: ValueRef<'_>) -> Value {
@@ -330,9 +223,9 @@ fn value(value: ValueRef<'_>) -> Value {
 }
 
 /// A value of the query builder, as SQLite stores it.
-struct Bound<'a>(&'a sea_query::Value);
+struct BoundValue<'a>(&'a sea_query::Value);
 
-impl ToSql for Bound<'_> {
+impl ToSql for BoundValue<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         use sea_query::Value as Given;
         let null = || ToSqlOutput::from(Null);

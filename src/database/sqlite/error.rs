@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 use rustix::process::{Resource, getrlimit};
 
-use super::file_names::{LOG, beside};
-use crate::database::descriptors::none_is_left;
+use super::files::{LOG, beside};
+use crate::database::descriptors::no_descriptor_left;
 use crate::database::{DatabaseError, Refusal};
 
 /// The message for a table whose largest key is in use; SQLite has none.
@@ -42,7 +42,7 @@ pub(super) fn describe(path: &Path, error: Error) -> DatabaseError {
             "a statement in {shown} exceeded its time limit and was cancelled"
         )),
         ErrorCode::ReadOnly => DatabaseError::Storage(format!("cannot write {shown}: it is read-only")),
-        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if none_is_left() => no_descriptors(path),
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if no_descriptor_left() => no_descriptors(path),
         ErrorCode::SystemIoFailure | ErrorCode::DiskFull if let Some(limit) = reached_limit(path) => {
             DatabaseError::FileLimit(format!(
                 "cannot write {shown}: its file has reached this process's limit of {limit} bytes"
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_asks_too_much_of_is_refused() {
+    fn limits_and_invalid_values_become_refusals() {
         for (message, refusal) in [
             ("too many columns on posts", Refusal::Columns),
             ("too many columns in result set", Refusal::Complex),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_name_the_file() {
+    fn messages_name_the_file() {
         for code in
             [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_IOERR, ffi::SQLITE_NOTADB, ffi::SQLITE_BUSY]
         {

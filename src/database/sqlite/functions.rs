@@ -13,8 +13,9 @@ use serde_json::Value as Json;
 
 use crate::database::StoredMoment;
 use crate::database::date_format::{self, Piece};
-use crate::database::decimal::{self, AVERAGE_DECIMALS};
+use crate::database::decimal::{self, AVERAGE_SCALE};
 use crate::database::engine::DECIMAL_COLLATION;
+use crate::database::error::BoxError;
 
 use super::error::OUT_OF_RANGE;
 
@@ -64,19 +65,19 @@ struct Sum {
 
 /// The running sum.
 #[derive(Default)]
-struct Summed {
+struct RunningSum {
     count: i64,
     /// The sum in units of the last of `decimals`: numbers of one column have the same scale.
     units: i128,
     decimals: u32,
     /// The sum of the numbers that do not fit `units`.
-    rest: BigDecimal,
+    overflow: BigDecimal,
 }
 
-impl Summed {
+impl RunningSum {
     fn add(&mut self, number: BigDecimal) {
         self.count += 1;
-        self.rest += number;
+        self.overflow += number;
     }
 
     /// Adds units of this scale. Returns whether they fit.
@@ -95,30 +96,30 @@ impl Summed {
     }
 
     fn sum(self) -> BigDecimal {
-        BigDecimal::new(self.units.into(), self.decimals.into()) + self.rest
+        BigDecimal::new(self.units.into(), self.decimals.into()) + self.overflow
     }
 }
 
-impl Aggregate<Summed, Option<String>> for Sum {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Summed> {
-        Ok(Summed::default())
+impl Aggregate<RunningSum, Option<String>> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<RunningSum> {
+        Ok(RunningSum::default())
     }
 
-    fn step(&self, call: &mut Context<'_>, summed: &mut Summed) -> rusqlite::Result<()> {
+    fn step(&self, call: &mut Context<'_>, running: &mut RunningSum) -> rusqlite::Result<()> {
         match call.get_raw(0) {
-            ValueRef::Integer(number) if summed.add_units(number.into(), 0) => {}
-            ValueRef::Integer(number) => summed.add(number.into()),
+            ValueRef::Integer(number) if running.add_units(number.into(), 0) => {}
+            ValueRef::Integer(number) => running.add(number.into()),
             ValueRef::Real(number) => {
                 if let Some(number) = decimal::parse(&number.to_string()) {
-                    summed.add(number);
+                    running.add(number);
                 }
             }
             ValueRef::Text(text) => {
                 let text = std::str::from_utf8(text).unwrap_or_default();
                 let added =
-                    decimal::units(text).is_some_and(|(units, decimals)| summed.add_units(units, decimals));
+                    decimal::units(text).is_some_and(|(units, decimals)| running.add_units(units, decimals));
                 if let Some(number) = if added { None } else { decimal::parse(text) } {
-                    summed.add(number);
+                    running.add(number);
                 }
             }
             ValueRef::Null | ValueRef::Blob(_) => {}
@@ -126,13 +127,12 @@ impl Aggregate<Summed, Option<String>> for Sum {
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, summed: Option<Summed>) -> rusqlite::Result<Option<String>> {
-        let Some(summed) = summed.filter(|summed| summed.count > 0) else { return Ok(None) };
-        let count = summed.count;
-        let sum = summed.sum();
+    fn finalize(&self, _: &mut Context<'_>, running: Option<RunningSum>) -> rusqlite::Result<Option<String>> {
+        let Some(running) = running.filter(|running| running.count > 0) else { return Ok(None) };
+        let count = running.count;
+        let sum = running.sum();
         let result = if self.average {
-            (sum / BigDecimal::from(count))
-                .with_scale_round(i64::from(AVERAGE_DECIMALS), RoundingMode::HalfUp)
+            (sum / BigDecimal::from(count)).with_scale_round(i64::from(AVERAGE_SCALE), RoundingMode::HalfUp)
         } else {
             sum
         };
@@ -209,7 +209,7 @@ fn same(left: &Json, right: &Json) -> bool {
 
 /// `format_moment(stored, kind, format, minutes)`.
 fn format_moment(call: &Context<'_>) -> rusqlite::Result<Option<String>> {
-    let format = call.get_or_create_aux(2, |format| -> Result<Vec<Piece>, Failure> {
+    let format = call.get_or_create_aux(2, |format| -> Result<Vec<Piece>, BoxError> {
         Ok(date_format::parse(format.as_str()?)?)
     })?;
     let minutes = call.get::<i64>(3)?;
@@ -218,8 +218,6 @@ fn format_moment(call: &Context<'_>) -> rusqlite::Result<Option<String>> {
     let shifted = TimeDelta::try_minutes(minutes).and_then(|offset| at.checked_add_signed(offset));
     Ok(shifted.map(|at| date_format::write(at, &format)))
 }
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn stored(value: ValueRef<'_>, kind: &str) -> Option<NaiveDateTime> {
     let of_unix = |milliseconds| DateTime::from_timestamp_millis(milliseconds).map(|at| at.naive_utc());

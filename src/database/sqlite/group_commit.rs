@@ -14,28 +14,28 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::connection::{self, Role};
-use super::pool::{Lease, Pool};
+use super::connection::{self, ConnectionRole};
+use super::pool::{Pool, SqliteLease};
 use super::{cancel, error};
 use crate::database::DatabaseError;
 
 /// The limit on statements in one commit.
-const TOGETHER: usize = 64;
+const MAX_GROUP: usize = 64;
 /// How long statements are added before the commit, and how long the group may keep the writing connection
 /// from a caller that waits to begin a transaction.
-const LONGEST: Duration = Duration::from_millis(5);
+const MAX_GROUP_TIME: Duration = Duration::from_millis(5);
 /// How long one statement may delay the others; a longer one runs alone.
-const BRIEF: Duration = Duration::from_millis(20);
+const MAX_MEMBER_TIME: Duration = Duration::from_millis(20);
 
 /// The waiting statements of one database.
 #[derive(Default)]
 pub(super) struct GroupCommit {
-    waiting: Mutex<VecDeque<Box<dyn Member>>>,
+    queue: Mutex<VecDeque<Box<dyn Member>>>,
 }
 
 impl std::fmt::Debug for GroupCommit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupCommit").field("waiting", &self.waiting.lock().len()).finish()
+        f.debug_struct("GroupCommit").field("queue", &self.queue.lock().len()).finish()
     }
 }
 
@@ -48,17 +48,17 @@ trait Member: Send {
     /// Whether the statement took too long.
     fn was_interrupted(&self) -> bool;
     /// Sends the result, which is committed or an error, to the caller.
-    fn tell(self: Box<Self>, pool: &Pool);
+    fn send(self: Box<Self>, pool: &Pool);
     /// Sends an error to the caller, since the statement could not run.
-    fn refuse(self: Box<Self>, error: DatabaseError);
+    fn fail(self: Box<Self>, error: DatabaseError);
 }
 
 struct Write<T, W> {
-    job: cancel::Work,
+    job: cancel::CancellableWork,
     work: W,
     /// `None` until the statement has run, or if its caller is gone.
     done: Option<rusqlite::Result<T>>,
-    waits: oneshot::Sender<Result<T, DatabaseError>>,
+    caller: oneshot::Sender<Result<T, DatabaseError>>,
 }
 
 impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write<T, W> {
@@ -69,7 +69,7 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
 
     fn run_briefly(&mut self, connection: &mut Connection) {
         let work = &self.work;
-        self.done = self.job.run_briefly(BRIEF, connection, |connection| work(connection));
+        self.done = self.job.run_for_at_most(MAX_MEMBER_TIME, connection, |connection| work(connection));
     }
 
     fn was_interrupted(&self) -> bool {
@@ -77,49 +77,49 @@ impl<T: Send, W: Fn(&Connection) -> rusqlite::Result<T> + Send> Member for Write
         code == Some(rusqlite::ErrorCode::OperationInterrupted)
     }
 
-    fn tell(self: Box<Self>, pool: &Pool) {
+    fn send(self: Box<Self>, pool: &Pool) {
         let done = self.done.map(|done| done.map_err(|failed| error::describe(pool.path(), failed)));
         // The caller may be gone.
-        let _ = self.waits.send(done.unwrap_or_else(|| Err(pool.closed())));
+        let _ = self.caller.send(done.unwrap_or_else(|| Err(pool.closed())));
     }
 
-    fn refuse(self: Box<Self>, error: DatabaseError) {
-        let _ = self.waits.send(Err(error));
+    fn fail(self: Box<Self>, error: DatabaseError) {
+        let _ = self.caller.send(Err(error));
     }
 }
 
 /// Receives the result of a statement.
-pub(super) type Told<T> = oneshot::Receiver<Result<T, DatabaseError>>;
+pub(super) type PendingResult<T> = oneshot::Receiver<Result<T, DatabaseError>>;
 
 impl GroupCommit {
     /// Adds a statement. The next holder of the write permit runs it.
     pub(super) fn add<T: Send + 'static>(
         &self,
-        job: cancel::Work,
+        job: cancel::CancellableWork,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Told<T> {
-        let (waits, told) = oneshot::channel();
-        self.waiting.lock().push_back(Box::new(Write { job, work, done: None, waits }));
-        told
+    ) -> PendingResult<T> {
+        let (caller, result) = oneshot::channel();
+        self.queue.lock().push_back(Box::new(Write { job, work, done: None, caller }));
+        result
     }
 
     fn next(&self) -> Option<Box<dyn Member>> {
-        self.waiting.lock().pop_front()
+        self.queue.lock().pop_front()
     }
 
     fn is_empty(&self) -> bool {
-        self.waiting.lock().is_empty()
+        self.queue.lock().is_empty()
     }
 
     /// Runs waiting statements group by group, for a while. The caller has the write permit.
-    pub(super) fn work(&self, pool: &Arc<Pool>) {
+    pub(super) fn run_groups(&self, pool: &Arc<Pool>) {
         let begun = Instant::now();
         while let Some(first) = self.next() {
-            match Lease::take(pool, Role::Writer) {
+            match SqliteLease::acquire(pool, ConnectionRole::Writer) {
                 Ok(mut lease) => self.group(first, lease.connection(), pool),
-                Err(error) => first.refuse(error),
+                Err(error) => first.fail(error),
             }
-            if begun.elapsed() >= LONGEST {
+            if begun.elapsed() >= MAX_GROUP_TIME {
                 return;
             }
         }
@@ -129,10 +129,10 @@ impl GroupCommit {
         if self.is_empty() {
             // A single statement commits by itself.
             first.run(connection);
-            return first.tell(pool);
+            return first.send(pool);
         }
         if let Err(failed) = connection::begin(connection) {
-            return first.refuse(error::describe(pool.path(), failed));
+            return first.fail(error::describe(pool.path(), failed));
         }
         let begun = Instant::now();
         let mut members = Vec::new();
@@ -141,22 +141,22 @@ impl GroupCommit {
         while let Some(mut member) = next.take() {
             member.run_briefly(connection);
             members.push(member);
-            if members.len() < TOGETHER && begun.elapsed() < LONGEST && !connection.is_autocommit() {
+            if members.len() < MAX_GROUP && begun.elapsed() < MAX_GROUP_TIME && !connection.is_autocommit() {
                 next = self.next();
             }
         }
-        let kept = !connection.is_autocommit() && connection::commit(connection).is_ok();
-        if !kept && !connection.is_autocommit() {
+        let committed = !connection.is_autocommit() && connection::commit(connection).is_ok();
+        if !committed && !connection.is_autocommit() {
             connection::roll_back(connection);
         }
-        if !kept {
+        if !committed {
             members.sort_by_key(|member| member.was_interrupted());
         }
         for mut member in members {
-            if !kept {
+            if !committed {
                 member.run(connection);
             }
-            member.tell(pool);
+            member.send(pool);
         }
     }
 }
@@ -173,16 +173,16 @@ mod tests {
     use super::*;
     use crate::database::{Rendered, Row, Value};
 
-    type Written = Result<Option<i64>, DatabaseError>;
+    type Inserted = Result<Option<i64>, DatabaseError>;
 
     async fn database(folder: &tempfile::TempDir) -> Sqlite {
         let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
         let table = "CREATE TABLE \"t\" (id INTEGER PRIMARY KEY AUTOINCREMENT, \"a\" UNIQUE)";
-        sqlite.execute(Rendered { repeated: false, ..Rendered::of(table) }).await.unwrap();
+        sqlite.execute(Rendered { is_recurring: false, ..Rendered::of(table) }).await.unwrap();
         sqlite
     }
 
-    fn insert(sqlite: &Sqlite, value: &str) -> Pin<Box<dyn Future<Output = Written> + Send>> {
+    fn insert(sqlite: &Sqlite, value: &str) -> Pin<Box<dyn Future<Output = Inserted> + Send>> {
         let (sqlite, sql) = (sqlite.clone(), format!("INSERT INTO \"t\" (\"a\") VALUES ({value})"));
         Box::pin(async move { sqlite.insert(Rendered::of(&sql), true).await })
     }
@@ -190,8 +190,8 @@ mod tests {
     /// Makes all of them wait for another transaction, so that they run as one group.
     async fn together(
         sqlite: &Sqlite,
-        mut writes: Vec<Pin<Box<dyn Future<Output = Written> + Send>>>,
-    ) -> Vec<Written> {
+        mut writes: Vec<Pin<Box<dyn Future<Output = Inserted> + Send>>>,
+    ) -> Vec<Inserted> {
         let other = sqlite.begin().await.unwrap();
         for write in &mut writes {
             assert!(poll!(write).is_pending());
@@ -207,21 +207,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_stands_for_itself() {
+    async fn statements_in_a_group_are_independent() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         let writes = (0..200).map(|number| insert(&sqlite, &(number % 150).to_string())).collect();
         let written = together(&sqlite, writes).await;
-        let failed = |written: &Written| matches!(written, Err(DatabaseError::Unique { .. }));
+        let failed = |written: &Inserted| matches!(written, Err(DatabaseError::Unique { .. }));
         assert!(written[..150].iter().all(Result::is_ok), "{written:?}");
         assert!(written[150..].iter().all(failed), "{written:?}");
         assert_eq!(written[149], Ok(Some(150)));
         assert_eq!(count(&sqlite, "TRUE").await, Value::Integer(150));
-        assert_eq!(insert(&sqlite, "999").await, Ok(Some(201)), "what was refused has used up its key");
+        assert_eq!(insert(&sqlite, "999").await, Ok(Some(201)), "refused rows have used up their keys");
     }
 
     #[tokio::test]
-    async fn one_that_takes_long_is_done_alone_and_costs_the_others_nothing() {
+    async fn a_long_statement_runs_alone_and_does_not_fail_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         // Long enough for the long statement on a loaded machine; the endless one exceeds it.
@@ -240,21 +240,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_done() {
+    async fn a_cancelled_statement_does_not_run() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         let other = sqlite.begin().await.unwrap();
-        let (mut kept, mut left) = (insert(&sqlite, "'kept'"), insert(&sqlite, "'left'"));
+        let (mut committed, mut left) = (insert(&sqlite, "'kept'"), insert(&sqlite, "'left'"));
         assert!(poll!(&mut left).is_pending());
-        assert!(poll!(&mut kept).is_pending());
+        assert!(poll!(&mut committed).is_pending());
         drop(left);
         drop(other);
-        kept.await.unwrap();
+        committed.await.unwrap();
         assert_eq!(count(&sqlite, "TRUE").await, Value::Integer(1));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_flood_of_them_keeps_nobody_from_beginning_a_transaction() {
+    async fn a_flood_of_writes_does_not_block_transactions() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         let flood: Vec<_> = (0..32)
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_it_is_closed_those_who_wait_are_told() {
+    async fn closing_fails_waiting_statements() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         let other = sqlite.begin().await.unwrap();

@@ -8,16 +8,18 @@
 //! statements (`pool.rs`) and closed after a while, so that an unused application costs no connection.
 
 mod cancel;
+mod catalog;
 mod connection;
-mod counts;
+mod count_cache;
 mod error;
-mod file_names;
+mod file_checks;
+mod files;
 pub(super) mod functions;
 mod group_commit;
 mod inline_read;
-mod keys;
 mod pool;
 mod progress_handler;
+mod sequences;
 mod transaction;
 
 use std::path::{Path, PathBuf};
@@ -25,94 +27,49 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use sea_query::{ExprTrait, Query};
 
-use super::blocking_pool::{self, Owner};
-use super::{DatabaseError, Engine, Permit, Rendered, ResizableSemaphore, Row, Rows, Statement};
-use connection::Role;
+use super::blocking_pool::{self, JobGroup};
+use super::{DatabaseError, Permit, Rendered, ResizableSemaphore, Row, Rows};
+use connection::ConnectionRole;
 use group_commit::GroupCommit;
 use inline_read::InlineReads;
-use pool::{Lease, Pool};
+use pool::{Pool, SqliteLease};
 
-pub(super) use transaction::Transaction;
+pub(super) use catalog::{columns_of, index_named, table_named, table_names};
+pub(super) use transaction::SqliteTransaction;
 
 /// The default limit on a database's concurrent readers.
-const READERS: u32 = 4;
+const DEFAULT_READERS: u32 = 4;
 
 /// An open SQLite database.
 #[derive(Debug, Clone)]
 pub(super) struct Sqlite {
-    shared: Arc<Shared>,
+    shared: Arc<SqliteState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SqliteState {
     pool: Arc<Pool>,
     /// One permit: that to write.
-    write_turn: Arc<ResizableSemaphore>,
+    write_permits: Arc<ResizableSemaphore>,
     /// A permit for each connection that reads.
-    read_turns: Arc<ResizableSemaphore>,
+    read_permits: Arc<ResizableSemaphore>,
     /// A permit for each statement that may keep a core busy.
-    heavy_turns: Arc<ResizableSemaphore>,
+    cpu_permits: Arc<ResizableSemaphore>,
     /// The statements that wait for the write permit.
     group_commit: GroupCommit,
-    inline_read: InlineReads,
-}
-
-/// Selects the names of all tables but SQLite's own.
-pub(super) fn table_names() -> Rendered {
-    Query::select()
-        .column("name")
-        .from("sqlite_master")
-        .and_where(sea_query::Expr::col("type").eq("table"))
-        .and_where(sea_query::Expr::col("name").not_like(sea_query::LikeExpr::new("sqlite\\_%").escape('\\')))
-        .order_by("name", sea_query::Order::Asc)
-        .to_owned()
-        .render(Engine::Sqlite)
-}
-
-/// Selects the table of this name, ignoring case.
-pub(super) fn table_named(name: &str) -> Rendered {
-    Query::select()
-        .column("name")
-        .from("sqlite_master")
-        .and_where(sea_query::Expr::col("type").eq("table"))
-        .and_where(sea_query::Expr::cust_with_values("name = ? COLLATE NOCASE", [name]))
-        .to_owned()
-        .render(Engine::Sqlite)
-}
-
-/// Selects a table's index of this name.
-pub(super) fn index_named(table: &str, name: &str) -> Rendered {
-    Query::select()
-        .column("name")
-        .from("sqlite_master")
-        .and_where(sea_query::Expr::col("type").eq("index"))
-        .and_where(sea_query::Expr::col("tbl_name").eq(table))
-        .and_where(sea_query::Expr::col("name").eq(name))
-        .to_owned()
-        .render(Engine::Sqlite)
-}
-
-/// Selects the names of a table's columns.
-pub(super) fn columns_of(table: &str) -> Rendered {
-    Query::select()
-        .column("name")
-        .from_function(sea_query::Func::cust("pragma_table_info").arg(table), "columns")
-        .order_by("cid", sea_query::Order::Asc)
-        .to_owned()
-        .render(Engine::Sqlite)
+    inline_reads: InlineReads,
 }
 
 impl Sqlite {
     pub(super) async fn create(path: &Path) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, connection::create_file).await?;
-        match Self::open_at(path.clone(), Role::Writer).await {
+        on_blocking_pool(&path, files::create_file).await?;
+        match Self::open_at(path.clone(), ConnectionRole::Writer).await {
             Ok(sqlite) => Ok(sqlite),
             Err(error) => {
                 // The file is ours and empty: nobody else could have created one in between.
-                on_worker(&path, connection::remove_files).await.ok();
+                on_blocking_pool(&path, files::remove_files).await.ok();
                 Err(error)
             }
         }
@@ -121,9 +78,9 @@ impl Sqlite {
     /// Creates a database as [`Self::create`] does; a second hard link to its file names the owner.
     pub(super) async fn create_owned(path: &Path, owner: &str) -> Result<Self, DatabaseError> {
         let path = absolute(path)?;
-        let mark = marked(&path, owner);
-        on_worker(&path, move |path| connection::create_marked(path, &mark)).await?;
-        let opened = Self::open_at(path.clone(), Role::Writer).await;
+        let mark = mark_path(&path, owner);
+        on_blocking_pool(&path, move |path| files::create_marked(path, &mark)).await?;
+        let opened = Self::open_at(path.clone(), ConnectionRole::Writer).await;
         if opened.is_err() {
             Self::remove_owned(&path, owner).await.ok();
         }
@@ -131,44 +88,44 @@ impl Sqlite {
     }
 
     /// Removes the second link of a file from [`Self::create_owned`].
-    pub(super) async fn settle_owned(path: &Path, owner: &str) -> Result<(), DatabaseError> {
+    pub(super) async fn clear_owner(path: &Path, owner: &str) -> Result<(), DatabaseError> {
         let path = absolute(path)?;
-        let mark = marked(&path, owner);
-        on_worker(&path, move |_| connection::remove_files(&mark)).await.map(drop)
+        let mark = mark_path(&path, owner);
+        on_blocking_pool(&path, move |_| files::remove_files(&mark)).await.map(drop)
     }
 
     /// Removes what [`Self::create_owned`] created for this owner, even if it was interrupted.
     pub(super) async fn remove_owned(path: &Path, owner: &str) -> Result<Vec<String>, DatabaseError> {
         let path = absolute(path)?;
-        let mark = marked(&path, owner);
-        on_worker(&path, move |path| connection::remove_marked(path, &mark)).await
+        let mark = mark_path(&path, owner);
+        on_blocking_pool(&path, move |path| files::remove_marked(path, &mark)).await
     }
 
     pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
         // A reader is enough to recognize the file: most applications that start are only read.
-        Self::open_at(absolute(path)?, Role::Reader).await
+        Self::open_at(absolute(path)?, ConnectionRole::Reader).await
     }
 
-    async fn open_at(path: PathBuf, first: Role) -> Result<Self, DatabaseError> {
+    async fn open_at(path: PathBuf, first: ConnectionRole) -> Result<Self, DatabaseError> {
         let sqlite = Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SqliteState {
                 pool: Arc::new(Pool::new(path)),
-                write_turn: Arc::new(ResizableSemaphore::new(1)),
-                read_turns: Arc::new(ResizableSemaphore::new(READERS)),
-                heavy_turns: Arc::new(ResizableSemaphore::new(heavy(READERS))),
+                write_permits: Arc::new(ResizableSemaphore::new(1)),
+                read_permits: Arc::new(ResizableSemaphore::new(DEFAULT_READERS)),
+                cpu_permits: Arc::new(ResizableSemaphore::new(max_cpu_bound(DEFAULT_READERS))),
                 group_commit: GroupCommit::default(),
-                inline_read: InlineReads::default(),
+                inline_reads: InlineReads::default(),
             }),
         };
         // The first connection shows whether the file is a database at all.
-        let turn = sqlite.turn(first).await?;
-        sqlite.run(turn, first, None, |connection| connection::check(connection)).await?;
+        let permit = sqlite.acquire(first).await?;
+        sqlite.run(permit, first, None, |connection| connection::check(connection)).await?;
         Ok(sqlite)
     }
 
     pub(super) async fn remove(path: &Path) -> Result<Vec<String>, DatabaseError> {
         let path = absolute(path)?;
-        on_worker(&path, connection::remove_files).await
+        on_blocking_pool(&path, files::remove_files).await
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -176,58 +133,58 @@ impl Sqlite {
     }
 
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
-        on_worker(self.path(), connection::size).await
+        on_blocking_pool(self.path(), files::size).await
     }
 
     pub(super) async fn query(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
-        let heavy = self.heavy_turn(&statement).await?;
-        self.query_in_turn(heavy, statement).await
+        let cpu_permit = self.acquire_cpu(&statement).await?;
+        self.query_with_permit(cpu_permit, statement).await
     }
 
     /// Waits for a permit to keep a core busy, if the statement needs one.
-    async fn heavy_turn(&self, statement: &Rendered) -> Result<Option<Permit>, DatabaseError> {
-        let inline_read = &self.shared.inline_read;
+    async fn acquire_cpu(&self, statement: &Rendered) -> Result<Option<Permit>, DatabaseError> {
+        let inline_reads = &self.shared.inline_reads;
         // Before the read permit, which short statements can use meanwhile.
-        match !inline_read.is_brief(statement) && inline_read.is_heavy(statement) {
-            true => self.turn_of(&self.shared.heavy_turns).await.map(Some),
+        match !inline_reads.is_short(statement) && inline_reads.is_cpu_bound(statement) {
+            true => self.acquire_from(&self.shared.cpu_permits).await.map(Some),
             false => Ok(None),
         }
     }
 
-    async fn query_in_turn(
+    async fn query_with_permit(
         &self,
-        mut heavy: Option<Permit>,
+        mut cpu_permit: Option<Permit>,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let Shared { inline_read, heavy_turns, .. } = &*self.shared;
-        let mut turn = self.turn(Role::Reader).await?;
-        if inline_read.is_brief(&statement) {
-            if let Some(rows) = self.query_in_place(&statement).await {
-                drop(turn);
+        let SqliteState { inline_reads, cpu_permits, .. } = &*self.shared;
+        let mut permit = self.acquire(ConnectionRole::Reader).await?;
+        if inline_reads.is_short(&statement) {
+            if let Some(rows) = self.query_inline(&statement).await {
+                drop(permit);
                 // Yields, after so much work without waiting for anything.
                 tokio::task::coop::consume_budget().await;
                 return rows;
             }
-            // It may be expensive, or this thread was preempted.
-            heavy = heavy.or_else(|| heavy_turns.try_take().ok());
-            if heavy.is_none() && inline_read.is_heavy(&statement) {
-                drop(turn);
-                heavy = self.heavy_turn(&statement).await?;
-                turn = self.turn(Role::Reader).await?;
+            // It may be CPU-bound, or this thread was preempted.
+            cpu_permit = cpu_permit.or_else(|| cpu_permits.try_acquire().ok());
+            if cpu_permit.is_none() && inline_reads.is_cpu_bound(&statement) {
+                drop(permit);
+                cpu_permit = self.acquire_cpu(&statement).await?;
+                permit = self.acquire(ConnectionRole::Reader).await?;
             }
         }
-        let time = self.time_for(&statement);
+        let time = self.timeout_for(&statement);
         let shared = Arc::clone(&self.shared);
         let read = move |connection: &mut Connection| {
             // Held until the statement ends, even if nobody waits for it any more.
-            let _heavy = heavy;
-            let before = inline_read::processor_time();
+            let _cpu_permit = cpu_permit;
+            let before = inline_read::cpu_time();
             let read = connection::query(connection, &statement);
-            let took = inline_read::processor_time().saturating_sub(before);
-            shared.inline_read.took(&statement, took, read.is_ok());
+            let took = inline_read::cpu_time().saturating_sub(before);
+            shared.inline_reads.record_cpu_time(&statement, took, read.is_ok());
             read
         };
-        self.run(turn, Role::Reader, time, read).await
+        self.run(permit, ConnectionRole::Reader, time, read).await
     }
 
     /// Reads the number that a statement counts, from the cache if that is up to date.
@@ -235,17 +192,17 @@ impl Sqlite {
         if let Some(count) = self.known_count(&statement).await? {
             return Ok(count);
         }
-        let heavy = self.heavy_turn(&statement).await?;
+        let cpu_permit = self.acquire_cpu(&statement).await?;
         // Another caller may have counted the same meanwhile.
-        if heavy.is_some()
+        if cpu_permit.is_some()
             && let Some(count) = self.known_count(&statement).await?
         {
             return Ok(count);
         }
         let counts = self.shared.pool.counts();
         let ticket = counts.draw();
-        let count = super::counted(self.query_in_turn(heavy, statement.clone()).await?)?;
-        counts.keep(&statement, count, ticket);
+        let count = super::single_count(self.query_with_permit(cpu_permit, statement.clone()).await?)?;
+        counts.insert(&statement, count, ticket);
         Ok(count)
     }
 
@@ -256,8 +213,8 @@ impl Sqlite {
             return Ok(None);
         }
         let known = {
-            let _turn = self.turn(Role::Reader).await?;
-            let lease = Lease::take_parked(pool, Role::Reader);
+            let _permit = self.acquire(ConnectionRole::Reader).await?;
+            let lease = SqliteLease::acquire_idle(pool, ConnectionRole::Reader);
             let since = lease.and_then(|mut lease| lease.look_for_changes());
             since.and_then(|since| pool.counts().get(statement, since))
         };
@@ -268,20 +225,23 @@ impl Sqlite {
     }
 
     /// Reads on the caller's thread; `None` if that takes too long. The caller has the read permit.
-    async fn query_in_place(&self, statement: &Rendered) -> Option<Result<Vec<Row>, DatabaseError>> {
+    async fn query_inline(&self, statement: &Rendered) -> Option<Result<Vec<Row>, DatabaseError>> {
         let shared = &self.shared;
-        let mut lease = match Lease::take_parked(&shared.pool, Role::Reader) {
+        let mut lease = match SqliteLease::acquire_idle(&shared.pool, ConnectionRole::Reader) {
             Some(lease) => lease,
             None => {
                 let pool = Arc::clone(&shared.pool);
-                let opened = blocking_pool::run(pool.owner(), move || Lease::take(&pool, Role::Reader)).await;
+                let opened = blocking_pool::run(pool.job_group(), move || {
+                    SqliteLease::acquire(&pool, ConnectionRole::Reader)
+                })
+                .await;
                 match opened.unwrap_or_else(|| Err(error::panicked(self.path()))) {
                     Ok(lease) => lease,
                     Err(error) => return Some(Err(error)),
                 }
             }
         };
-        let read = shared.inline_read.read(lease.connection(), statement)?;
+        let read = shared.inline_reads.read(lease.connection(), statement)?;
         Some(read.map_err(|failed| error::describe(self.path(), failed)))
     }
 
@@ -290,17 +250,17 @@ impl Sqlite {
         let (sender, rows) = Rows::channel();
         let sqlite = self.clone();
         tokio::spawn(async move {
-            let turn = match sqlite.turn(Role::Reader).await {
-                Ok(turn) => turn,
+            let permit = match sqlite.acquire(ConnectionRole::Reader).await {
+                Ok(permit) => permit,
                 Err(error) => return drop(sender.send(Err(error)).await),
             };
             let pool = Arc::clone(&sqlite.shared.pool);
-            let (job, _waiting) = cancel::work(None);
+            let (job, _cancel_on_drop) = cancel::cancellable(None);
             let rows = sender.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 // Declared before the lease, so that it is dropped after it.
-                let _turn = turn;
-                let read = Lease::take(&pool, Role::Reader).and_then(|mut lease| {
+                let _permit = permit;
+                let read = SqliteLease::acquire(&pool, ConnectionRole::Reader).and_then(|mut lease| {
                     let pass_on = |row| rows.blocking_send(Ok(row)).is_ok();
                     let read =
                         |connection: &mut Connection| connection::read(connection, &statement, pass_on);
@@ -321,16 +281,16 @@ impl Sqlite {
     }
 
     /// Updates rows and reads them to the last, which is when SQLite has committed.
-    pub(super) async fn change(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
+    pub(super) async fn update_returning(&self, statement: Rendered) -> Result<Vec<Row>, DatabaseError> {
         self.write(statement, connection::query).await
     }
 
     pub(super) async fn execute(&self, statement: Rendered) -> Result<u64, DatabaseError> {
-        if !statement.repeated {
+        if !statement.is_recurring {
             // DDL is not grouped with other statements.
-            let turn = self.turn(Role::Writer).await?;
+            let permit = self.acquire(ConnectionRole::Writer).await?;
             let work = move |connection: &mut Connection| connection::execute(connection, &statement);
-            return self.run(turn, Role::Writer, None, work).await;
+            return self.run(permit, ConnectionRole::Writer, None, work).await;
         }
         self.write(statement, connection::execute).await
     }
@@ -357,94 +317,94 @@ impl Sqlite {
         work: impl Fn(&Connection, &Rendered) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let shared = &self.shared;
-        let (job, _waiting) = cancel::work(self.time_for(&statement));
-        let mut told = shared.group_commit.add(job, move |connection| work(connection, &statement));
-        let told = loop {
+        let (job, _cancel_on_drop) = cancel::cancellable(self.timeout_for(&statement));
+        let mut result = shared.group_commit.add(job, move |connection| work(connection, &statement));
+        let result = loop {
             // Whoever gets the permit runs the waiting statements: this one, or those before it.
-            let turn = tokio::select! {
+            let permit = tokio::select! {
                 biased;
-                told = &mut told => break told,
-                turn = self.turn(Role::Writer) => turn?,
+                result = &mut result => break result,
+                permit = self.acquire(ConnectionRole::Writer) => permit?,
             };
             let shared = Arc::clone(shared);
-            let working = blocking_pool::run(shared.pool.owner(), move || {
-                let _turn = turn;
-                shared.group_commit.work(&shared.pool);
+            let working = blocking_pool::run(shared.pool.job_group(), move || {
+                let _permit = permit;
+                shared.group_commit.run_groups(&shared.pool);
             });
             tokio::select! {
                 biased;
-                told = &mut told => break told,
+                result = &mut result => break result,
                 _ = working => {}
             }
         };
-        told.unwrap_or_else(|_| Err(error::panicked(self.path())))
+        result.unwrap_or_else(|_| Err(error::panicked(self.path())))
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        let turn = self.turn(Role::Writer).await?;
+    pub(super) async fn begin(&self) -> Result<SqliteTransaction, DatabaseError> {
+        let permit = self.acquire(ConnectionRole::Writer).await?;
         let pool = Arc::clone(&self.shared.pool);
-        Transaction::begin(pool, turn).await
+        SqliteTransaction::begin(pool, permit).await
     }
 
     pub(super) async fn close(&self) {
         let pool = &self.shared.pool;
         pool.close();
         // With every permit taken back, nobody uses a connection any more.
-        let Shared { heavy_turns, write_turn, read_turns, .. } = &*self.shared;
+        let SqliteState { cpu_permits, write_permits, read_permits, .. } = &*self.shared;
         // In this order: holders of the first kind wait for the last.
-        for turns in [heavy_turns, write_turn, read_turns] {
-            turns.close().await;
-            turns.refuse();
+        for permits in [cpu_permits, write_permits, read_permits] {
+            permits.drain().await;
+            permits.close();
         }
-        self.rest().await;
+        self.close_idle().await;
     }
 
     /// Closes the idle connections.
-    pub(super) async fn rest(&self) {
+    pub(super) async fn close_idle(&self) {
         let pool = Arc::clone(&self.shared.pool);
-        blocking_pool::run(Owner::NOBODY, move || pool.clear()).await;
+        blocking_pool::run(JobGroup::UNGROUPED, move || pool.close_idle()).await;
     }
 
     /// Sets the limit on concurrent readers and the statement timeout, from now on.
     pub(super) fn set_limits(&self, readers: u32, statement_time: Duration) {
-        self.shared.read_turns.resize(std::cmp::max(readers, 1));
-        self.shared.heavy_turns.resize(heavy(readers));
-        self.shared.pool.set_statement_time(statement_time);
+        self.shared.read_permits.resize(std::cmp::max(readers, 1));
+        self.shared.cpu_permits.resize(max_cpu_bound(readers));
+        self.shared.pool.set_statement_timeout(statement_time);
     }
 
-    fn time_for(&self, statement: &Rendered) -> Option<Duration> {
-        self.shared.pool.time_for(statement)
+    fn timeout_for(&self, statement: &Rendered) -> Option<Duration> {
+        self.shared.pool.timeout_for(statement)
     }
 
-    async fn turn(&self, role: Role) -> Result<Permit, DatabaseError> {
-        self.turn_of(match role {
-            Role::Writer => &self.shared.write_turn,
-            Role::Reader => &self.shared.read_turns,
+    async fn acquire(&self, role: ConnectionRole) -> Result<Permit, DatabaseError> {
+        self.acquire_from(match role {
+            ConnectionRole::Writer => &self.shared.write_permits,
+            ConnectionRole::Reader => &self.shared.read_permits,
         })
         .await
     }
 
-    async fn turn_of(&self, turns: &Arc<ResizableSemaphore>) -> Result<Permit, DatabaseError> {
-        let turn = turns.take().await.map_err(|_| self.shared.pool.closed())?;
+    async fn acquire_from(&self, permits: &Arc<ResizableSemaphore>) -> Result<Permit, DatabaseError> {
+        let permit = permits.acquire().await.map_err(|_| self.shared.pool.closed())?;
         self.shared.pool.check_open()?;
-        Ok(turn)
+        Ok(permit)
     }
 
     /// Runs `work` on a connection. If the caller is dropped, it is interrupted, which rolls it back; the
     /// permit is held until then.
     async fn run<T: Send + 'static>(
         &self,
-        turn: Permit,
-        role: Role,
+        permit: Permit,
+        role: ConnectionRole,
         time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let pool = Arc::clone(&self.shared.pool);
-        let (job, _waiting) = cancel::work(time);
-        blocking_pool::run(self.shared.pool.owner(), move || {
+        let (job, _cancel_on_drop) = cancel::cancellable(time);
+        blocking_pool::run(self.shared.pool.job_group(), move || {
             // Declared before the lease, so that it is dropped after it.
-            let _turn = turn;
-            let mut lease = Lease::take(&pool, role)?;
+            let _permit = permit;
+            let mut lease = SqliteLease::acquire(&pool, role)?;
             let done = job.run(lease.connection(), work).ok_or_else(|| pool.closed())?;
             done.map_err(|error| error::describe(pool.path(), error))
         })
@@ -455,7 +415,7 @@ impl Sqlite {
 
 /// How many of the readers may keep a core busy: one core is left to others, and one connection to short
 /// statements.
-fn heavy(readers: u32) -> u32 {
+fn max_cpu_bound(readers: u32) -> u32 {
     let cores = u32::try_from(blocking_pool::cores()).unwrap_or(u32::MAX);
     std::cmp::max(std::cmp::min(cores, readers).saturating_sub(1), 1)
 }
@@ -468,18 +428,18 @@ fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
 }
 
 /// The second link of a file that was created for an owner.
-fn marked(path: &Path, owner: &str) -> PathBuf {
+fn mark_path(path: &Path, owner: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".nbapps-{owner}"));
     PathBuf::from(name)
 }
 
-async fn on_worker<T: Send + 'static>(
+async fn on_blocking_pool<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
     let owned = path.to_owned();
-    blocking_pool::run(Owner::NOBODY, move || work(&owned))
+    blocking_pool::run(JobGroup::UNGROUPED, move || work(&owned))
         .await
         .unwrap_or_else(|| Err(error::panicked(path)))
 }
@@ -489,23 +449,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_keeps_a_core_busy_leaves_a_connection_to_what_is_brief() {
+    async fn cpu_bound_statements_leave_a_connection_to_short_ones() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
         sqlite.set_limits(2, Duration::from_secs(600));
         let endless = Rendered::of(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
         );
-        while !sqlite.shared.inline_read.is_heavy(&endless) {
-            assert!(sqlite.shared.inline_read.is_brief(&endless));
-            assert!(sqlite.query_in_place(&endless).await.is_none());
+        while !sqlite.shared.inline_reads.is_cpu_bound(&endless) {
+            assert!(sqlite.shared.inline_reads.is_short(&endless));
+            assert!(sqlite.query_inline(&endless).await.is_none());
         }
         let mut crowd = tokio::task::JoinSet::new();
         for _ in 0..5 {
             let (sqlite, endless) = (sqlite.clone(), endless.clone());
             crowd.spawn(async move { sqlite.query(endless).await });
         }
-        while sqlite.shared.heavy_turns.try_take().is_ok() {
+        while sqlite.shared.cpu_permits.try_acquire().is_ok() {
             tokio::task::yield_now().await;
         }
         assert_eq!(sqlite.query(Rendered::of("SELECT 1")).await.unwrap().len(), 1);
@@ -514,8 +474,8 @@ mod tests {
     }
 
     #[test]
-    fn of_the_connections_that_read_one_is_kept_from_what_is_heavy() {
-        assert_eq!((heavy(1), heavy(2)), (1, 1));
-        assert!(usize::try_from(heavy(1000)).unwrap() < blocking_pool::cores().max(2));
+    fn one_reader_is_kept_from_cpu_bound_statements() {
+        assert_eq!((max_cpu_bound(1), max_cpu_bound(2)), (1, 1));
+        assert!(usize::try_from(max_cpu_bound(1000)).unwrap() < blocking_pool::cores().max(2));
     }
 }

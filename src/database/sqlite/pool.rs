@@ -2,273 +2,208 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::connection::{self, Identity, Role};
-use super::counts::{Counts, Ticket};
+use super::connection::{self, ConnectionRole};
+use super::count_cache::{CountCache, CountTicket};
 use super::error;
-use super::file_names::{INDEX, LOG, beside};
-use crate::database::blocking_pool::{self, Owner};
-use crate::database::descriptors::{self, Share};
+use super::file_checks::{DatabaseFiles, WriteAheadLog};
+use crate::database::blocking_pool::{self, JobGroup};
+use crate::database::descriptors::{self, DescriptorPermit};
 use crate::database::{DatabaseError, Rendered};
 
 /// The idle timeout, after which a connection is closed to free its memory.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often idle connections are looked for.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long to wait for descriptors when all are in use, and how often to retry.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(10);
+const DESCRIPTOR_TIMEOUT: Duration = Duration::from_secs(2);
+const DESCRIPTOR_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An allocation of this size, in bytes, gets an allocator page of its own.
-const PAGE: usize = 1024 * 1024;
+const ALLOCATOR_PAGE: usize = 1024 * 1024;
 
 /// The connections of one database.
 #[derive(Debug)]
 pub(super) struct Pool {
-    path: PathBuf,
-    places: Mutex<Places>,
-    /// The owner of jobs on these connections.
-    owner: Owner,
+    files: DatabaseFiles,
+    idle: Mutex<IdleConnections>,
+    /// The group of the jobs on these connections.
+    job_group: JobGroup,
     /// The statement timeout in milliseconds; 0 for none.
-    statement_ms: AtomicU64,
+    statement_timeout_ms: AtomicU64,
     /// The cached counts; cleared once no reader is idle any more.
-    counts: Counts,
-    /// The file's identity when the first connection was opened.
-    identity: OnceLock<Identity>,
-    log: Arc<Mutex<Log>>,
+    counts: CountCache,
 }
 
-/// The write-ahead log, shared by all connections. SQLite creates it for the first of them and removes it
-/// with the last; in between, its name must keep referring to the same file.
-#[derive(Debug, Default)]
-struct Log {
-    /// The number of open connections. They are closed under this lock, so that the log exists while there
-    /// are any.
-    connections: usize,
-    /// The log and its index; `None` until the writer has opened them, or if the file system supports no
-    /// write-ahead log.
-    files: Option<[Identity; 2]>,
-}
-
-/// An open connection, with its descriptors.
+/// An open connection, counted by the log, with its descriptors.
 #[derive(Debug)]
-struct Held {
+struct CountedConnection {
     /// `None` only during drop.
     connection: Option<Connection>,
-    _share: Share,
-    log: Arc<Mutex<Log>>,
+    _descriptors: DescriptorPermit,
+    log: Arc<Mutex<WriteAheadLog>>,
 }
 
-impl Drop for Held {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let mut log = self.log.lock();
         drop(self.connection.take());
-        log.connections -= 1;
-        if log.connections == 0 {
-            log.files = None;
-        }
+        log.remove_connection();
     }
 }
 
 #[derive(Debug, Default)]
-struct Places {
-    writer: Option<Parked>,
-    readers: Vec<Parked>,
+struct IdleConnections {
+    writer: Option<UnusedConnection>,
+    readers: Vec<UnusedConnection>,
     /// Whether the sweeper knows of this database.
     watched: bool,
     closed: bool,
-    /// The file that was removed or replaced: what is written to it would be lost.
-    lost: Option<PathBuf>,
 }
 
 #[derive(Debug)]
-struct Parked {
-    connection: Held,
+struct UnusedConnection {
+    connection: CountedConnection,
     since: Instant,
-    seen: Option<Seen>,
+    observed: Option<ObservedVersion>,
 }
 
 /// The state of the database when a connection last looked for changes.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct ObservedVersion {
     version: i64,
     /// The next ticket when the connection last found a change: later counts are up to date.
-    since: Ticket,
+    since: CountTicket,
 }
 
 impl Pool {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
-            path,
-            places: Mutex::default(),
-            owner: Owner::new(),
-            statement_ms: AtomicU64::new(0),
-            counts: Counts::default(),
-            identity: OnceLock::new(),
-            log: Arc::default(),
+            files: DatabaseFiles::new(path),
+            idle: Mutex::default(),
+            job_group: JobGroup::new(),
+            statement_timeout_ms: AtomicU64::new(0),
+            counts: CountCache::default(),
         }
     }
 
-    pub(super) fn owner(&self) -> Owner {
-        self.owner
+    pub(super) fn job_group(&self) -> JobGroup {
+        self.job_group
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &CountCache {
         &self.counts
     }
 
-    pub(super) fn set_statement_time(&self, time: Duration) {
-        self.statement_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(super) fn set_statement_timeout(&self, time: Duration) {
+        self.statement_timeout_ms
+            .store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The timeout of this statement. DDL has none.
-    pub(super) fn time_for(&self, statement: &Rendered) -> Option<Duration> {
-        let time = self.statement_ms.load(Ordering::Relaxed);
-        (statement.repeated && time > 0).then(|| Duration::from_millis(time))
+    pub(super) fn timeout_for(&self, statement: &Rendered) -> Option<Duration> {
+        let time = self.statement_timeout_ms.load(Ordering::Relaxed);
+        (statement.is_recurring && time > 0).then(|| Duration::from_millis(time))
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.files.path()
     }
 
     /// Closes the pool: no connection is kept and none is leased from now on.
     pub(super) fn close(&self) {
-        self.places.lock().closed = true;
+        self.idle.lock().closed = true;
     }
 
     /// Fails if the pool is closed or the file was lost.
     pub(super) fn check_open(&self) -> Result<(), DatabaseError> {
-        let places = self.places.lock();
-        match &places.lost {
-            _ if places.closed => Err(self.closed()),
-            Some(file) => Err(lost(file)),
-            None => Ok(()),
+        if self.idle.lock().closed {
+            return Err(self.closed());
         }
-    }
-
-    /// Checks that the path still refers to the file that was opened, and remembers if not: connections would
-    /// write to a file that nobody can find again.
-    fn check_file(&self) -> Result<(), DatabaseError> {
-        let now = connection::identity(&self.path);
-        let Some(known) = self.identity.get() else {
-            // Concurrent first connections see the same file.
-            return now.map(|now| {
-                let _ = self.identity.set(now);
-            });
-        };
-        match now {
-            Ok(now) if now == *known => self.check_log(),
-            Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(self.path.clone())),
-            // The directory cannot be searched for a while; the file may still exist.
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Checks the log likewise: an unlinked log vanishes with the last connection that has it open.
-    fn check_log(&self) -> Result<(), DatabaseError> {
-        let log = self.log.lock();
-        let Some([known, _]) = log.files else { return Ok(()) };
-        self.check_part(LOG, known)
-    }
-
-    fn check_part(&self, end: &str, known: Identity) -> Result<(), DatabaseError> {
-        let file = beside(&self.path, end);
-        match connection::identity(&file) {
-            Ok(now) if now == known => Ok(()),
-            Ok(_) | Err(DatabaseError::Missing(_)) => Err(self.lose(file)),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Checks the log's index likewise; no written data depends on it.
-    fn check_index(&self) -> Result<(), DatabaseError> {
-        let log = self.log.lock();
-        let Some([_, known]) = log.files else { return Ok(()) };
-        self.check_part(INDEX, known)
-    }
-
-    fn lose(&self, file: PathBuf) -> DatabaseError {
-        let error = lost(&file);
-        self.places.lock().lost.get_or_insert(file);
-        error
+        self.files.check_not_lost()
     }
 
     /// Registers a new connection. The writer's has opened the log.
-    fn hold(&self, connection: Connection, share: Share, role: Role) -> Held {
-        let mut log = self.log.lock();
-        log.connections += 1;
-        if role == Role::Writer && log.files.is_none() {
-            let identity = |end| connection::identity(&beside(&self.path, end)).ok();
-            log.files = identity(LOG).zip(identity(INDEX)).map(<[_; 2]>::from);
-        }
-        Held { connection: Some(connection), _share: share, log: Arc::clone(&self.log) }
+    fn register(
+        &self,
+        connection: Connection,
+        descriptors: DescriptorPermit,
+        role: ConnectionRole,
+    ) -> CountedConnection {
+        let log = self.files.add_connection(role == ConnectionRole::Writer);
+        CountedConnection { connection: Some(connection), _descriptors: descriptors, log }
     }
 
     pub(super) fn closed(&self) -> DatabaseError {
-        DatabaseError::Closed(self.path.display().to_string())
+        DatabaseError::Closed(self.path().display().to_string())
     }
 
     /// Closes the idle connections.
-    pub(super) fn clear(&self) {
-        drop(self.empty());
+    pub(super) fn close_idle(&self) {
+        drop(self.take_all_idle());
     }
 
-    fn empty(&self) -> (Option<Parked>, Vec<Parked>) {
+    fn take_all_idle(&self) -> (Option<UnusedConnection>, Vec<UnusedConnection>) {
         self.counts.clear();
-        let mut places = self.places.lock();
-        (places.writer.take(), std::mem::take(&mut places.readers))
+        let mut idle = self.idle.lock();
+        (idle.writer.take(), std::mem::take(&mut idle.readers))
     }
 
-    fn park(self: &Arc<Self>, role: Role, connection: Held, seen: Option<Seen>) {
-        let parked = Parked { connection, since: Instant::now(), seen };
-        let mut places = self.places.lock();
-        if places.closed {
+    fn release(
+        self: &Arc<Self>,
+        role: ConnectionRole,
+        connection: CountedConnection,
+        observed: Option<ObservedVersion>,
+    ) {
+        let connection = UnusedConnection { connection, since: Instant::now(), observed };
+        let mut idle = self.idle.lock();
+        if idle.closed {
             // Closing may write to the disk: not while others wait for this lock.
-            drop(places);
-            return drop(parked);
+            drop(idle);
+            return drop(connection);
         }
         match role {
-            Role::Writer => places.writer = Some(parked),
-            Role::Reader => places.readers.push(parked),
+            ConnectionRole::Writer => idle.writer = Some(connection),
+            ConnectionRole::Reader => idle.readers.push(connection),
         }
-        let news = !std::mem::replace(&mut places.watched, true);
-        drop(places);
-        if news {
+        let is_new = !std::mem::replace(&mut idle.watched, true);
+        drop(idle);
+        if is_new {
             SWEEPER.watch(self);
         }
     }
 
     /// Since when the longest idle connection is idle; `None` if none may be evicted.
-    fn longest_unused(&self) -> Option<Instant> {
-        if descriptors::is_reserved(&self.path) {
+    fn longest_idle(&self) -> Option<Instant> {
+        if descriptors::is_reserved(self.path()) {
             return None;
         }
-        let places = self.places.lock();
-        places.writer.iter().chain(&places.readers).map(|parked| parked.since).min()
+        let idle = self.idle.lock();
+        idle.writer.iter().chain(&idle.readers).map(|connection| connection.since).min()
     }
 
     /// Closes connections that have been idle since `limit` or earlier. Returns whether others are still
     /// idle.
-    fn sweep(&self, limit: Instant) -> bool {
+    fn close_idle_since(&self, limit: Instant) -> bool {
         let mut old = Vec::new();
-        let mut places = self.places.lock();
-        old.extend(places.writer.take_if(|parked| parked.since <= limit));
+        let mut idle = self.idle.lock();
+        old.extend(idle.writer.take_if(|connection| connection.since <= limit));
         // Readers are reused from the end, so that those at the front are superfluous.
-        let fresh = places.readers.partition_point(|parked| parked.since <= limit);
-        old.extend(places.readers.drain(..fresh));
-        places.readers.shrink_to_fit();
-        if places.readers.is_empty() {
+        let fresh = idle.readers.partition_point(|connection| connection.since <= limit);
+        old.extend(idle.readers.drain(..fresh));
+        idle.readers.shrink_to_fit();
+        if idle.readers.is_empty() {
             self.counts.clear();
         }
-        places.watched = places.writer.is_some() || !places.readers.is_empty();
-        let more = places.watched;
-        drop(places);
+        idle.watched = idle.writer.is_some() || !idle.readers.is_empty();
+        let more = idle.watched;
+        drop(idle);
         drop(old);
         more
     }
@@ -276,74 +211,72 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let connections = self.empty();
+        let connections = self.take_all_idle();
         // Closing the last connection of a database checkpoints its log.
         if connections.0.is_some() || !connections.1.is_empty() {
-            blocking_pool::submit(Owner::NOBODY, move || drop(connections));
+            blocking_pool::submit(JobGroup::UNGROUPED, move || drop(connections));
         }
     }
 }
 
-fn lost(file: &Path) -> DatabaseError {
-    DatabaseError::Missing(format!(
-        "the database's file {} was removed or replaced while the application was running",
-        file.display()
-    ))
-}
-
 /// A connection in use; it goes back to the pool on drop.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct SqliteLease {
     pool: Arc<Pool>,
-    role: Role,
+    role: ConnectionRole,
     /// `None` only during drop.
-    connection: Option<Held>,
-    seen: Option<Seen>,
+    connection: Option<CountedConnection>,
+    observed: Option<ObservedVersion>,
 }
 
-impl Lease {
+impl SqliteLease {
     /// Leases the most recently used connection, or opens one. The caller has the permit for it.
-    pub(super) fn take(pool: &Arc<Pool>, role: Role) -> Result<Self, DatabaseError> {
-        let parked = Self::take_parked(pool, role);
+    pub(super) fn acquire(pool: &Arc<Pool>, role: ConnectionRole) -> Result<Self, DatabaseError> {
+        let lease = Self::acquire_idle(pool, role);
         // Beside a write or the opening of a connection, the check costs nothing.
-        if parked.is_none() || role == Role::Writer {
-            pool.check_file()?;
+        if lease.is_none() || role == ConnectionRole::Writer {
+            pool.files.check()?;
         }
-        match parked {
+        match lease {
             Some(lease) => Ok(lease),
             None => {
-                let share = SWEEPER.share(&pool.path)?;
-                let connection = pool.hold(connection::open(&pool.path, role)?, share, role);
+                let descriptors = SWEEPER.acquire_descriptors(pool.path())?;
+                let connection = pool.register(connection::open(pool.path(), role)?, descriptors, role);
                 Ok(Self::of(pool, role, connection, None))
             }
         }
     }
 
     /// Leases the most recently used idle connection, if there is one.
-    pub(super) fn take_parked(pool: &Arc<Pool>, role: Role) -> Option<Self> {
-        let mut places = pool.places.lock();
-        let parked = match role {
-            Role::Writer => places.writer.take(),
-            Role::Reader => places.readers.pop(),
+    pub(super) fn acquire_idle(pool: &Arc<Pool>, role: ConnectionRole) -> Option<Self> {
+        let mut idle = pool.idle.lock();
+        let found = match role {
+            ConnectionRole::Writer => idle.writer.take(),
+            ConnectionRole::Reader => idle.readers.pop(),
         };
-        drop(places);
-        parked.map(|parked| Self::of(pool, role, parked.connection, parked.seen))
+        drop(idle);
+        found.map(|found| Self::of(pool, role, found.connection, found.observed))
     }
 
-    fn of(pool: &Arc<Pool>, role: Role, connection: Held, seen: Option<Seen>) -> Self {
-        Self { pool: Arc::clone(pool), role, connection: Some(connection), seen }
+    fn of(
+        pool: &Arc<Pool>,
+        role: ConnectionRole,
+        connection: CountedConnection,
+        observed: Option<ObservedVersion>,
+    ) -> Self {
+        Self { pool: Arc::clone(pool), role, connection: Some(connection), observed }
     }
 
     /// Asks SQLite whether anybody has committed. Returns the first ticket of the counts that are up to date;
     /// `None` if SQLite cannot tell at once.
-    pub(super) fn look_for_changes(&mut self) -> Option<Ticket> {
+    pub(super) fn look_for_changes(&mut self) -> Option<CountTicket> {
         let version = connection::data_version(self.connection());
-        let unchanged = self.seen.filter(|seen| Some(seen.version) == version);
+        let unchanged = self.observed.filter(|observed| Some(observed.version) == version);
         // On its first look, a connection does not know what it has missed. The ticket is that of after the
         // look.
-        self.seen =
-            unchanged.or_else(|| version.map(|version| Seen { version, since: self.pool.counts.next() }));
-        self.seen.map(|seen| seen.since)
+        self.observed = unchanged
+            .or_else(|| version.map(|version| ObservedVersion { version, since: self.pool.counts.next() }));
+        self.observed.map(|observed| observed.since)
     }
 
     /// The connection.
@@ -354,11 +287,11 @@ impl Lease {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.pool.path
+        self.pool.path()
     }
 }
 
-impl Drop for Lease {
+impl Drop for SqliteLease {
     fn drop(&mut self) {
         let Some(held) = self.connection.take() else { return };
         // Rolls back what was not committed. A connection that fails at that, or whose user panicked, is not
@@ -366,7 +299,7 @@ impl Drop for Lease {
         let is_clean =
             |connection: &Connection| connection.is_autocommit() || connection::roll_back(connection);
         if held.connection.as_ref().is_some_and(is_clean) && !std::thread::panicking() {
-            self.pool.park(self.role, held, self.seen);
+            self.pool.release(self.role, held, self.observed);
         }
     }
 }
@@ -382,15 +315,15 @@ static SWEEPER: LazyLock<&'static Sweeper> = LazyLock::new(|| {
         Box::leak(Box::new(Sweeper { watched: Mutex::default(), arrived: Condvar::new() }));
     let thread = std::thread::Builder::new().name("database-idle".into()).stack_size(256 * 1024);
     if let Err(error) = thread.spawn(|| sweeper.run()) {
-        tracing::error!(%error, "idle database connections will not be closed: no thread for it");
+        tracing::error!(%error, "idle database connections stay open: the thread that closes them could not be started");
     }
     sweeper
 });
 
 /// Makes the allocator return the memory that the last sweep freed. mimalloc does so at the earliest a second
 /// after, when another page of its own is freed: without activity, never.
-fn give_back() {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE)));
+fn release_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(ALLOCATOR_PAGE)));
 }
 
 impl Sweeper {
@@ -401,28 +334,28 @@ impl Sweeper {
 
     /// Takes the descriptors for a connection to this file. If none are left, evicts idle connections of any
     /// database, the longest idle first; if all are in use, waits for one.
-    fn share(&self, path: &Path) -> Result<Share, DatabaseError> {
+    fn acquire_descriptors(&self, path: &Path) -> Result<DescriptorPermit, DatabaseError> {
         let begun = Instant::now();
         loop {
-            if let Some(share) = Share::take(path, connection::DESCRIPTORS) {
-                return Ok(share);
+            if let Some(descriptors) = DescriptorPermit::acquire(path, connection::DESCRIPTORS) {
+                return Ok(descriptors);
             }
-            if self.close_longest_unused() {
+            if self.evict_longest_idle() {
                 continue;
             }
-            if begun.elapsed() >= PATIENCE {
+            if begun.elapsed() >= DESCRIPTOR_TIMEOUT {
                 return Err(error::no_descriptors(path));
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(DESCRIPTOR_RETRY_INTERVAL);
         }
     }
 
     /// Closes the connections of the database that has been idle the longest. Returns whether there was one.
-    fn close_longest_unused(&self) -> bool {
+    fn evict_longest_idle(&self) -> bool {
         let watched: Vec<_> = self.watched.lock().iter().filter_map(Weak::upgrade).collect();
-        let unused = watched.iter().filter_map(|pool| Some((pool.longest_unused()?, pool)));
-        let Some((_, pool)) = unused.min_by_key(|(since, _)| *since) else { return false };
-        pool.clear();
+        let idle = watched.iter().filter_map(|pool| Some((pool.longest_idle()?, pool)));
+        let Some((_, pool)) = idle.min_by_key(|(since, _)| *since) else { return false };
+        pool.close_idle();
         true
     }
 
@@ -430,21 +363,21 @@ impl Sweeper {
         let mut freed = false;
         loop {
             let mut watched = self.watched.lock();
-            // One more round after the last of them: see `give_back`.
+            // One more round after the last of them: see `release_freed_memory`.
             if watched.is_empty() && !freed {
                 self.arrived.wait(&mut watched);
             }
             drop(watched);
-            std::thread::sleep(SWEEP);
-            give_back();
+            std::thread::sleep(SWEEP_INTERVAL);
+            release_freed_memory();
             let mut all = std::mem::take(&mut *self.watched.lock());
             let before = all.len();
             // Readers do not check the files. The result is remembered for the next caller.
             for pool in all.iter().filter_map(Weak::upgrade) {
-                let _ = pool.check_file().and_then(|()| pool.check_index());
+                let _ = pool.files.check().and_then(|()| pool.files.check_index());
             }
-            if let Some(limit) = Instant::now().checked_sub(IDLE) {
-                all.retain(|pool| pool.upgrade().is_some_and(|pool| pool.sweep(limit)));
+            if let Some(limit) = Instant::now().checked_sub(IDLE_TIMEOUT) {
+                all.retain(|pool| pool.upgrade().is_some_and(|pool| pool.close_idle_since(limit)));
             }
             freed = all.len() < before;
             self.watched.lock().append(&mut all);
@@ -454,52 +387,58 @@ impl Sweeper {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files;
     use super::*;
 
     #[test]
-    fn what_is_idle_is_closed_and_what_is_used_stays() {
+    fn idle_connections_are_closed_and_recent_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sqlite");
-        connection::create_file(&path).unwrap();
+        files::create_file(&path).unwrap();
         let pool = Arc::new(Pool::new(path));
-        drop(Lease::take(&pool, Role::Writer).unwrap());
-        let readers = [(); 2].map(|()| Lease::take(&pool, Role::Reader).unwrap());
+        drop(SqliteLease::acquire(&pool, ConnectionRole::Writer).unwrap());
+        let readers = [(); 2].map(|()| SqliteLease::acquire(&pool, ConnectionRole::Reader).unwrap());
         drop(readers);
-        assert_eq!(pool.places.lock().readers.len(), 2);
+        assert_eq!(pool.idle.lock().readers.len(), 2);
 
         let between = Instant::now();
-        drop(Lease::take(&pool, Role::Reader).unwrap());
-        assert!(pool.sweep(between), "the reader used last stays");
-        assert!(pool.places.lock().writer.is_none());
-        assert_eq!(pool.places.lock().readers.len(), 1);
+        drop(SqliteLease::acquire(&pool, ConnectionRole::Reader).unwrap());
+        assert!(pool.close_idle_since(between), "the most recently used reader stays");
+        assert!(pool.idle.lock().writer.is_none());
+        assert_eq!(pool.idle.lock().readers.len(), 1);
 
-        assert!(!pool.sweep(Instant::now()));
-        assert!(!pool.places.lock().watched);
-        drop(Lease::take(&pool, Role::Writer).unwrap());
-        assert!(pool.places.lock().watched, "it is watched again");
+        assert!(!pool.close_idle_since(Instant::now()));
+        assert!(!pool.idle.lock().watched);
+        drop(SqliteLease::acquire(&pool, ConnectionRole::Writer).unwrap());
+        assert!(pool.idle.lock().watched, "the sweeper knows of it again");
     }
 
     #[test]
-    fn closing_what_is_idle_disturbs_nobody() {
+    fn closing_idle_connections_does_not_disturb_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sqlite");
-        connection::create_file(&path).unwrap();
+        files::create_file(&path).unwrap();
         let pool = Arc::new(Pool::new(path));
-        let on = |role, sql: &str| Lease::take(&pool, role).unwrap().connection().execute_batch(sql).unwrap();
-        on(Role::Writer, "CREATE TABLE t (a)");
+        let on = |role, sql: &str| {
+            SqliteLease::acquire(&pool, role).unwrap().connection().execute_batch(sql).unwrap()
+        };
+        on(ConnectionRole::Writer, "CREATE TABLE t (a)");
         // Every sweep closes all connections, the last of which checkpoints and removes the log, while others
         // are being opened.
         std::thread::scope(|scope| {
-            let work = [(Role::Writer, "INSERT INTO t VALUES (1)"), (Role::Reader, "SELECT * FROM t")];
+            let work = [
+                (ConnectionRole::Writer, "INSERT INTO t VALUES (1)"),
+                (ConnectionRole::Reader, "SELECT * FROM t"),
+            ];
             let working = work.map(|(role, sql)| {
                 let on = &on;
                 scope.spawn(move || (0..200).for_each(|_| on(role, sql)))
             });
             while working.iter().any(|thread| !thread.is_finished()) {
-                pool.sweep(Instant::now());
+                pool.close_idle_since(Instant::now());
             }
         });
-        let mut lease = Lease::take(&pool, Role::Reader).unwrap();
+        let mut lease = SqliteLease::acquire(&pool, ConnectionRole::Reader).unwrap();
         let count = lease.connection().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
         assert_eq!(count.unwrap(), 200);
     }

@@ -5,36 +5,39 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{self, Role};
-use super::pool::{Lease, Pool};
+use super::connection::{self, ConnectionRole};
+use super::pool::{Pool, SqliteLease};
 use super::{cancel, error};
 use crate::database::savepoints::Savepoints;
 use crate::database::{DatabaseError, Permit, Rendered, Row, blocking_pool};
 
 /// A transaction. Dropping it without a commit rolls it back on a thread of the blocking pool.
 #[derive(Debug)]
-pub(in crate::database) struct Transaction {
+pub(in crate::database) struct SqliteTransaction {
     /// `None` once the transaction has ended, or if a statement's future was dropped: the thread that runs
     /// the statement rolls back then, because the outcome is unknown.
-    held: Option<Held>,
+    held: Option<WriteLease>,
     pool: Arc<Pool>,
     savepoints: Savepoints,
 }
 
 /// Fields drop in this order: the connection is rolled back and goes back to the pool before the permit.
 #[derive(Debug)]
-struct Held {
-    lease: Lease,
-    _turn: Permit,
+struct WriteLease {
+    lease: SqliteLease,
+    _permit: Permit,
 }
 
-impl Transaction {
-    pub(super) async fn begin(pool: Arc<Pool>, turn: Permit) -> Result<Self, DatabaseError> {
-        let for_worker = Arc::clone(&pool);
-        let begun = blocking_pool::run(pool.owner(), move || {
-            let mut held = Held { lease: Lease::take(&for_worker, Role::Writer)?, _turn: turn };
+impl SqliteTransaction {
+    pub(super) async fn begin(pool: Arc<Pool>, permit: Permit) -> Result<Self, DatabaseError> {
+        let moved_pool = Arc::clone(&pool);
+        let begun = blocking_pool::run(pool.job_group(), move || {
+            let mut held = WriteLease {
+                lease: SqliteLease::acquire(&moved_pool, ConnectionRole::Writer)?,
+                _permit: permit,
+            };
             connection::begin(held.lease.connection())
-                .map_err(|failed| error::describe(for_worker.path(), failed))?;
+                .map_err(|failed| error::describe(moved_pool.path(), failed))?;
             Ok(held)
         });
         let held = begun.await.unwrap_or_else(|| Err(error::panicked(pool.path())))?;
@@ -45,12 +48,12 @@ impl Transaction {
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let time = self.pool.time_for(&statement);
+        let time = self.pool.timeout_for(&statement);
         self.run(time, move |connection| connection::query(connection, &statement)).await
     }
 
     pub(in crate::database) async fn execute(&mut self, statement: Rendered) -> Result<u64, DatabaseError> {
-        let time = self.pool.time_for(&statement);
+        let time = self.pool.timeout_for(&statement);
         self.run(time, move |connection| connection::execute(connection, &statement)).await
     }
 
@@ -59,7 +62,7 @@ impl Transaction {
         statement: Rendered,
         generated: bool,
     ) -> Result<Option<i64>, DatabaseError> {
-        let time = self.pool.time_for(&statement);
+        let time = self.pool.timeout_for(&statement);
         self.run(time, move |connection| connection::insert(connection, &statement, generated)).await
     }
 
@@ -67,7 +70,7 @@ impl Transaction {
         &mut self,
         statement: Rendered,
     ) -> Result<Vec<i64>, DatabaseError> {
-        let time = self.pool.time_for(&statement);
+        let time = self.pool.timeout_for(&statement);
         self.run(time, move |connection| connection::insert_many(connection, &statement)).await
     }
 
@@ -93,7 +96,7 @@ impl Transaction {
             )));
         };
         let statements = statements.join("; ");
-        self.run_always(None, move |connection| {
+        self.run_unchecked(None, move |connection| {
             if keep {
                 connection.execute_batch(&statements)
             } else {
@@ -113,17 +116,17 @@ impl Transaction {
         if self.savepoints.is_failed() {
             return Err(self.ended());
         }
-        self.run_always(time, work).await
+        self.run_unchecked(time, work).await
     }
 
-    async fn run_always<T: Send + 'static>(
+    async fn run_unchecked<T: Send + 'static>(
         &mut self,
         time: Option<Duration>,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let Some(mut held) = self.held.take() else { return Err(self.ended()) };
-        let (job, _waiting) = cancel::work(time);
-        let done = blocking_pool::run(self.pool.owner(), move || {
+        let (job, _cancel_on_drop) = cancel::cancellable(time);
+        let done = blocking_pool::run(self.pool.job_group(), move || {
             // SQLite itself rolls back on some errors, such as a full disk.
             if held.lease.connection().is_autocommit() {
                 return (held, None);
@@ -145,7 +148,7 @@ impl Transaction {
                 Err(error)
             }
             Some(Err(error)) => {
-                blocking_pool::run(self.pool.owner(), move || drop(held)).await;
+                blocking_pool::run(self.pool.job_group(), move || drop(held)).await;
                 Err(error)
             }
             None => Err(self.ended()),
@@ -160,10 +163,10 @@ impl Transaction {
     }
 }
 
-impl Drop for Transaction {
+impl Drop for SqliteTransaction {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            blocking_pool::submit(self.pool.owner(), move || drop(held));
+            blocking_pool::submit(self.pool.job_group(), move || drop(held));
         }
     }
 }

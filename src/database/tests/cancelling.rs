@@ -30,11 +30,11 @@ async fn assert_usable(database: &Database) {
         }
         assert_eq!(reads.join_all().await, [before + 1; 8]);
     };
-    tokio::time::timeout(Duration::from_secs(20), usable).await.expect("what was given up goes on");
+    tokio::time::timeout(Duration::from_secs(20), usable).await.expect("dropped statements still run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_ends_on_sqlite_too() {
+async fn dropped_statements_are_cancelled_on_sqlite() {
     let place = Place::new();
     let database = with_table(&place).await;
     let endless = endless();
@@ -55,7 +55,7 @@ async fn what_nobody_waits_for_ends_on_sqlite_too() {
     let mut transaction = database.begin().await.unwrap();
     transaction.insert(&insert("lost"), None).await.unwrap();
     give_up(transaction.query(&endless)).await;
-    assert!(transaction.query(&titles()).await.is_err(), "nobody knows how far it came");
+    assert!(transaction.query(&titles()).await.is_err(), "the transaction has an unknown state");
     drop(transaction);
     let remove = Query::delete()
         .from_table("posts")

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn statements_go_on_when_their_tables_have_changed() {
+async fn prepared_statements_survive_table_changes() {
     everywhere(async |at| {
         // SQLite cannot change a column's type.
         if at.engine() == Engine::Sqlite {

@@ -9,7 +9,7 @@ use super::{Database, Location, everywhere, insert, table};
 use crate::test_servers::OwnServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_counts_less_than_was_acknowledged() {
+async fn a_count_includes_everything_acknowledged_before() {
     everywhere(async |place| {
         let database = Database::create(&place).await.unwrap();
         database.execute(&table()).await.unwrap();
@@ -42,7 +42,7 @@ async fn nobody_counts_less_than_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn postgres_does_not_count_again_until_anybody_commits() {
+async fn postgres_reuses_a_count_until_a_commit() {
     // A server of its own: any commit on a server invalidates the count.
     let server = OwnServer::postgres(12);
     let database = Database::create(&Location::parse(&server.url("counted")).unwrap()).await.unwrap();
@@ -57,7 +57,7 @@ async fn postgres_does_not_count_again_until_anybody_commits() {
                 return first;
             }
         }
-        panic!("it counts again and again");
+        panic!("the count was never reused");
     };
     let [mut one, mut other] = [database.begin().await.unwrap(), database.begin().await.unwrap()];
     one.insert(&insert("one"), None).await.unwrap();
@@ -71,7 +71,7 @@ async fn postgres_does_not_count_again_until_anybody_commits() {
     one.commit().await.unwrap();
     let of_one = database.begin().await.unwrap();
     let third = known().await;
-    assert_ne!(second, third, "what began earlier and ended later is seen too");
+    assert_ne!(second, third, "a transaction that began earlier and ended later is seen, too");
     database.insert(&insert("by itself"), None).await.unwrap();
     assert_ne!(known().await, third);
     drop((of_one, of_other));

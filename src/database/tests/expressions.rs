@@ -72,7 +72,7 @@ async fn exact_numbers_are_compared_as_numbers() {
         let expected =
             ["-10.50", "0.10", "9.00", "100.00", "1000000000000000.01", "1000000000000000.02"].map(decimal);
         assert_eq!(sorted, expected);
-        assert_eq!(sorted[2].to_string(), "9.00", "with the decimals of the column");
+        assert_eq!(sorted[2].to_string(), "9.00", "with the scale of the column");
         for (condition, count) in [
             (Expr::col("exact").gt(Value::Decimal(decimal("9"))), 3),
             (Expr::col("exact").eq(Value::Decimal(decimal("9.000"))), 1),
@@ -97,7 +97,7 @@ async fn exact_numbers_are_compared_as_numbers() {
 }
 
 #[tokio::test]
-async fn a_value_that_fits_no_column_is_no_lost_connection() {
+async fn an_unstorable_value_does_not_break_the_connection() {
     everywhere(async |at| {
         let database = numbers(&at, &[(1, 0.0, "0.00")]).await;
         let mut wrong = Query::select();
@@ -123,7 +123,7 @@ async fn a_value_that_fits_no_column_is_no_lost_connection() {
 }
 
 #[tokio::test]
-async fn sums_and_averages_are_of_their_columns_kind() {
+async fn sums_and_averages_have_their_columns_type() {
     everywhere(async |at| {
         let rows =
             [(1, 0.5, "0.10"), (i64::from(i32::MAX), 2.5, "0.20"), (5_000_000_000, -6.0, "99999999.99")];
@@ -156,7 +156,7 @@ async fn sums_and_averages_are_of_their_columns_kind() {
 }
 
 #[tokio::test]
-async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
+async fn averages_round_alike_and_sums_sort_as_numbers() {
     everywhere(async |at| {
         let database = numbers(
             &at,
@@ -185,7 +185,7 @@ async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
             ["Integer(2) -9.9950000000000000 -19.99", "Integer(1) 1.6666666666666667 5.00"],
             "{engine:?}"
         );
-        let counted = Query::select()
+        let single_count = Query::select()
             .column("whole")
             .expr_as(engine.sum(Expr::col("small"), false), "sum")
             .from("numbers")
@@ -193,8 +193,8 @@ async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
             .order_by("sum", Order::Desc)
             .to_owned();
         let expected = [[Value::Integer(2), Value::Integer(4)], [Value::Integer(1), Value::Integer(3)]];
-        assert_eq!(values(&database, &counted).await, expected);
-        let outer = Query::select().column("sum").from_subquery(counted, "counted").limit(1).to_owned();
+        assert_eq!(values(&database, &single_count).await, expected);
+        let outer = Query::select().column("sum").from_subquery(single_count, "counted").limit(1).to_owned();
         assert!(matches!(values(&database, &outer).await[0][..], [Value::Integer(3 | 4)]));
         let real = one(&database, engine.average(Expr::col("whole"), false), "numbers").await;
         assert_eq!(real, Value::Real(1.4));
@@ -203,7 +203,7 @@ async fn averages_of_exact_numbers_are_rounded_alike_and_sums_sorted() {
 }
 
 #[tokio::test]
-async fn numbers_look_the_same_as_texts() {
+async fn numbers_have_the_same_text_on_every_engine() {
     everywhere(async |at| {
         let rows =
             [(-7, 3.0, "12.50"), (i64::MAX, 0.1, "-0.10"), (0, -123_456.789, "0.00"), (1, 0.0005, "1")];
@@ -271,7 +271,7 @@ async fn ids(database: &Database, table: &'static str, condition: SimpleExpr) ->
 }
 
 #[tokio::test]
-async fn arrays_are_asked_for_their_elements() {
+async fn arrays_are_searched_for_elements() {
     everywhere(async |at| {
         let database = lists(&at).await;
         let engine = at.engine();
@@ -300,7 +300,7 @@ async fn arrays_are_asked_for_their_elements() {
 }
 
 #[tokio::test]
-async fn arrays_are_compared_as_sets_and_counted() {
+async fn arrays_are_compared_as_sets_and_measured() {
     everywhere(async |at| {
         let database = lists(&at).await;
         let engine = at.engine();
@@ -320,8 +320,8 @@ async fn arrays_are_compared_as_sets_and_counted() {
             assert_eq!(ids(&database, "lists", equals.not()).await, not, "not {wanted}");
         }
         for (length, found) in [(0, vec![3, 4, 5, 7]), (2, vec![0]), (3, vec![1, 6]), (4, vec![2])] {
-            let counted = engine.array_length(Expr::col("list")).eq(length);
-            assert_eq!(ids(&database, "lists", counted).await, found, "{length}");
+            let single_count = engine.array_length(Expr::col("list")).eq(length);
+            assert_eq!(ids(&database, "lists", single_count).await, found, "{length}");
         }
     })
     .await;
@@ -369,7 +369,7 @@ async fn days(at: &Location, moments: &[Option<&str>]) -> Database {
 }
 
 #[tokio::test]
-async fn dates_and_times_come_back_as_they_were_given_and_in_order() {
+async fn dates_and_times_round_trip_in_order() {
     everywhere(async |at| {
         let database = days(
             &at,
@@ -472,7 +472,7 @@ const FORMATS: [(&str, StoredMoment, &str, i32, [&str; 3]); 11] = [
 ];
 
 #[tokio::test]
-async fn dates_are_grouped_by_their_parts() {
+async fn dates_are_grouped_by_formats() {
     everywhere(async |at| {
         let database = days(
             &at,

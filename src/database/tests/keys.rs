@@ -16,7 +16,7 @@ async fn next_key(database: &Database, title: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_key_of_a_refused_row_is_used_up() {
+async fn the_key_of_a_refused_row_is_used_up() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         assert_eq!(next_key(&database, "one").await, 1);
@@ -45,7 +45,7 @@ async fn a_key_of_a_refused_row_is_used_up() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_row_that_lacks_a_value_is_used_up() {
+async fn the_key_of_a_row_without_a_required_value_is_used_up() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut empty = Query::insert();
@@ -60,7 +60,7 @@ async fn a_key_of_a_row_that_lacks_a_value_is_used_up() {
 }
 
 #[tokio::test]
-async fn the_first_key_of_a_table_can_be_used_up_too() {
+async fn the_first_key_of_a_table_can_be_used_up() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut comments = Table::create();
@@ -84,7 +84,7 @@ async fn the_first_key_of_a_table_can_be_used_up_too() {
 }
 
 #[tokio::test]
-async fn keys_of_what_was_rolled_back_are_used_up() {
+async fn keys_of_rolled_back_rows_are_used_up() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut given_up = database.begin().await.unwrap();
@@ -114,7 +114,7 @@ async fn keys_of_what_was_rolled_back_are_used_up() {
 }
 
 #[tokio::test]
-async fn a_table_that_was_rolled_back_leaves_nothing() {
+async fn a_rolled_back_table_leaves_no_sequence() {
     everywhere(async |at| {
         if at.engine() == Engine::Mysql {
             // DDL is not rolled back there.
@@ -132,7 +132,7 @@ async fn a_table_that_was_rolled_back_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn several_rows_are_given_their_keys_in_order() {
+async fn several_rows_get_their_keys_in_order() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         assert_eq!(database.insert_many(&several(&["c", "a"]), Some("id")).await, Ok(vec![1, 2]));
@@ -158,7 +158,7 @@ async fn several_rows_are_given_their_keys_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_several_rows_are_right_beside_other_writers() {
+async fn keys_of_several_rows_are_right_with_concurrent_writers() {
     everywhere(async |at| {
         let database = table_at(&at).await;
         let mut tasks = tokio::task::JoinSet::new();
@@ -184,7 +184,7 @@ async fn keys_of_several_rows_are_right_beside_other_writers() {
 }
 
 #[tokio::test]
-async fn columns_are_known_and_tables_renamed() {
+async fn columns_are_listed_and_tables_renamed() {
     let test = async |at: Location| {
         let database = Database::create(&at).await.unwrap();
         let schema = database.namespace().schema.map(str::to_owned);

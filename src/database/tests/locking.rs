@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 
 #[tokio::test]
-async fn what_is_done_again_gives_up_early_what_others_hold() {
+async fn retried_transactions_have_a_short_lock_timeout() {
     everywhere(async |at| {
         // The other engines find deadlocks at once.
         if at.engine() != Engine::Postgres {
@@ -15,7 +15,7 @@ async fn what_is_done_again_gives_up_early_what_others_hold() {
         let mut holder = database.begin().await.unwrap();
         holder.insert(&insert("held"), None).await.unwrap();
         // This is no deadlock: a server that looked for one would find none.
-        let mut brief = database.begin_within(Some(Duration::from_millis(50))).await.unwrap();
+        let mut brief = database.begin_with_lock_timeout(Some(Duration::from_millis(50))).await.unwrap();
         let failed = brief.insert(&insert("held"), None).await;
         assert!(matches!(failed, Err(DatabaseError::Conflict(_))), "{failed:?}");
         holder.commit().await.unwrap();

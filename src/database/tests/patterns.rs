@@ -39,7 +39,7 @@ async fn texts(at: &Location, texts: &[Option<String>]) -> Database {
 }
 
 #[tokio::test]
-async fn a_pattern_is_followed_or_given_up_and_never_answered_wrongly() {
+async fn a_pattern_matches_correctly_or_fails() {
     everywhere(async |at| {
         let rows: Vec<_> = (0..8).map(|count| Some("a".repeat(40) + &"b".repeat(count))).collect();
         let database = texts(&at, &[rows, vec![None, Some(String::new())]].concat()).await;
@@ -69,7 +69,7 @@ async fn a_pattern_is_followed_or_given_up_and_never_answered_wrongly() {
 }
 
 #[tokio::test]
-async fn a_long_text_is_read_to_its_end() {
+async fn a_long_text_is_searched_to_its_end() {
     everywhere(async |at| {
         let long = "lorem ipsum ".repeat(20_000) + "Dolor";
         let database = texts(&at, &[Some(long), Some("dolor".to_owned())]).await;
@@ -91,7 +91,7 @@ async fn a_long_text_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn long_texts_are_read_in_bounded_time_or_not_at_all() {
+async fn long_texts_are_searched_in_bounded_time() {
     everywhere(async |at| {
         let database = texts(&at, &vec![Some("a".repeat(8000)); 30]).await;
         // The last of each: whether a backtracking engine fails.
@@ -139,7 +139,7 @@ async fn long_texts_are_read_in_bounded_time_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn many_texts_are_read_in_bounded_time_or_not_at_all() {
+async fn many_texts_are_searched_in_bounded_time() {
     everywhere(async |at| {
         // A minute's work for a backtracking engine, although no single text is.
         let database = texts(&at, &vec![Some("a".repeat(650)); 6000]).await;

@@ -59,7 +59,7 @@ async fn assert_all(reads: tokio::task::JoinSet<Result<i64, DatabaseError>>) {
 }
 
 #[tokio::test]
-async fn short_reads_share_a_connection_and_each_has_its_own_answer() {
+async fn short_reads_share_a_connection_and_get_their_own_results() {
     let database = fresh().await;
     // The machine may have been busy when they were tried.
     let shared = async {
@@ -73,14 +73,16 @@ async fn short_reads_share_a_connection_and_each_has_its_own_answer() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), shared).await.expect("each has a connection of its own");
+    tokio::time::timeout(Duration::from_secs(20), shared)
+        .await
+        .expect("the reads did not share a connection");
     assert_eq!(database.connections(), Some(0));
     assert_all(begin(&database, 500)).await;
     database.close().await;
 }
 
 #[tokio::test]
-async fn a_failure_is_of_the_one_that_failed() {
+async fn a_failing_read_does_not_fail_the_others() {
     let database = fresh().await;
     let reads = begin(&database, 3);
     let failed = number(&database, QUOTIENT, 0).await;
@@ -91,7 +93,7 @@ async fn a_failure_is_of_the_one_that_failed() {
 }
 
 #[tokio::test]
-async fn a_long_read_does_not_hold_up_those_beside_it() {
+async fn a_long_read_does_not_delay_the_others() {
     let database = fresh().await;
     for _ in 0..3 {
         let mut slow = tokio::spawn({
@@ -111,7 +113,7 @@ async fn a_long_read_does_not_hold_up_those_beside_it() {
 }
 
 #[tokio::test]
-async fn the_server_stops_what_nobody_waits_for() {
+async fn a_dropped_read_is_cancelled_on_the_server() {
     let database = fresh().await;
     let reads = begin(&database, 3);
     let endless = number(&database, COUNT, 1_000_000_000_000);
@@ -120,12 +122,14 @@ async fn the_server_stops_what_nobody_waits_for() {
     let working = "(SELECT $1 + count(*) FROM pg_stat_activity WHERE datname = current_database() \
                    AND state = 'active' AND pid <> pg_backend_pid())";
     let ended = async { while number(&database, working, 0).await.unwrap() > 0 {} };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it works on");
+    tokio::time::timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("the server did not cancel the statement");
     database.close().await;
 }
 
 #[tokio::test]
-async fn a_restart_of_the_server_fails_no_read_that_comes_after() {
+async fn reads_succeed_after_a_server_restart() {
     let mut server = OwnServer::postgres(20);
     let at = Location::parse(&server.url("restarted")).unwrap();
     let database = Database::create(&at).await.unwrap();
@@ -141,7 +145,7 @@ async fn a_restart_of_the_server_fails_no_read_that_comes_after() {
 }
 
 #[tokio::test]
-async fn what_changes_something_runs_once_however_long_it_takes() {
+async fn a_write_runs_once_however_long_it_takes() {
     let database = fresh().await;
     database.execute(&table()).await.unwrap();
     database.insert(&insert("a"), None).await.unwrap();
@@ -151,7 +155,7 @@ async fn what_changes_something_runs_once_however_long_it_takes() {
         .and_where(Expr::cust("pg_sleep(0.2) IS NOT NULL"))
         .returning_col("title")
         .to_owned();
-    let (changed, ()) = tokio::join!(database.change(&change), assert_all(begin(&database, 20)));
+    let (changed, ()) = tokio::join!(database.update_returning(&change), assert_all(begin(&database, 20)));
     assert_eq!(changed.unwrap().len(), 1);
     assert_eq!(super::read(&database).await, ["ab"]);
     database.close().await;

@@ -26,7 +26,7 @@ async fn ids(database: &Database, page: &SelectStatement) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_again_and_again_is_the_page_of_its_values() {
+async fn a_recurring_page_always_matches_its_values() {
     everywhere(async |place| {
         let database = Database::create(&place).await.unwrap();
         database.execute(&table()).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_page_that_comes_again_and_again_is_the_page_of_its_values() {
 }
 
 #[tokio::test]
-async fn postgres_plans_once_what_a_connection_is_asked_again_and_again() {
+async fn postgres_plans_a_recurring_page_once() {
     let database = on_postgres().await;
     let written = Query::select()
         .column("name")
@@ -81,7 +81,7 @@ async fn postgres_plans_once_what_a_connection_is_asked_again_and_again() {
 }
 
 #[tokio::test]
-async fn postgres_plans_again_where_a_table_is_another() {
+async fn postgres_plans_again_after_a_table_change() {
     let database = on_postgres().await;
     let planned = async || {
         let mut transaction = database.begin().await.unwrap();

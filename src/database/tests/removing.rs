@@ -24,7 +24,7 @@ async fn a_removal_does_not_wait_for_transactions_of_others() {
         reading.query(&titles).await.unwrap();
         database.close().await;
         let removal = tokio::time::timeout(Duration::from_secs(5), Database::remove_owned(&at, "ours"));
-        let removed = removal.await.expect("the removal waits");
+        let removed = removal.await.expect("the removal timed out");
         assert_eq!(removed.unwrap().len(), 1, "{at}");
         assert!(reading.query(&titles).await.is_err(), "{at}");
         drop(reading);
@@ -36,7 +36,7 @@ async fn a_removal_does_not_wait_for_transactions_of_others() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_table_that_others_hold_gives_up_in_time() {
+async fn ddl_on_a_locked_table_times_out() {
     everywhere(async |at| {
         if at.engine() == Engine::Sqlite {
             return;
@@ -48,7 +48,7 @@ async fn a_change_of_a_table_that_others_hold_gives_up_in_time() {
         let mut drop_table = sea_query::Table::drop();
         drop_table.table("posts");
         let change = tokio::time::timeout(Duration::from_secs(50), other.execute(&drop_table));
-        let refused = change.await.expect("the change waits").unwrap_err();
+        let refused = change.await.expect("the change timed out").unwrap_err();
         assert!(matches!(refused, DatabaseError::Busy(_)), "{at}: {refused:?}");
         reading.commit().await.unwrap();
         other.execute(&drop_table).await.unwrap();

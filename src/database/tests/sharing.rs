@@ -41,13 +41,13 @@ async fn keep_busy(busy: &[Database]) -> tokio::task::JoinSet<Result<usize, Data
 }
 
 #[tokio::test]
-async fn busy_applications_leave_connections_of_a_small_server_to_others() {
+async fn busy_applications_leave_connections_of_a_small_server() {
     for (server, url) in [(OwnServer::postgres(12), "postgres"), (OwnServer::mariadb(12), "mysql")] {
         let around = at(&server.url("around"));
         Database::create(&around).await.unwrap().close().await;
         let place = |name: &str| match url {
-            "postgres" => around.within(name).unwrap(),
-            _ => around.beside(name).unwrap(),
+            "postgres" => around.with_schema(name).unwrap(),
+            _ => around.sibling(name).unwrap(),
         };
         let mut all = Vec::new();
         for name in ["busy", "busier", "calm"] {
@@ -56,7 +56,11 @@ async fn busy_applications_leave_connections_of_a_small_server_to_others() {
         let calm = all.pop().unwrap();
         let work = keep_busy(&all).await;
         let asked = tokio::time::timeout(Duration::from_secs(2), calm.query(&one())).await;
-        assert_eq!(asked.expect("it waits for its neighbours").unwrap().len(), 1, "{around}");
+        assert_eq!(
+            asked.expect("the calm application waits for its neighbours").unwrap().len(),
+            1,
+            "{around}"
+        );
         drop(work);
         for database in all.iter().chain([&calm]) {
             database.close().await;
@@ -65,17 +69,17 @@ async fn busy_applications_leave_connections_of_a_small_server_to_others() {
 }
 
 #[tokio::test]
-async fn many_busy_schemas_leave_connections_to_a_calm_one() {
+async fn busy_schemas_leave_connections_to_a_calm_one() {
     let around = Location::Postgres(server_database(&crate::test_servers::fresh_name()));
     Database::create(&around).await.unwrap().close().await;
     let mut busy = Vec::new();
     for number in 0..7 {
-        busy.push(Database::create(&around.within(&format!("busy {number}")).unwrap()).await.unwrap());
+        busy.push(Database::create(&around.with_schema(&format!("busy {number}")).unwrap()).await.unwrap());
     }
-    let calm = Database::create(&around.within("calm").unwrap()).await.unwrap();
+    let calm = Database::create(&around.with_schema("calm").unwrap()).await.unwrap();
     let work = keep_busy(&busy).await;
     let asked = tokio::time::timeout(Duration::from_secs(2), calm.query(&one())).await;
-    assert_eq!(asked.expect("it waits for its neighbours").unwrap().len(), 1);
+    assert_eq!(asked.expect("the calm application waits for its neighbours").unwrap().len(), 1);
     drop(work);
     calm.close().await;
 }

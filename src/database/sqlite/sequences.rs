@@ -8,27 +8,29 @@ use super::error;
 use crate::database::Rendered;
 
 /// The last key that was generated for each table, by the table's name.
-pub(super) type Counts = Vec<(String, i64)>;
+pub(super) type Sequences = Vec<(String, i64)>;
 
 /// Reads the sequences of all tables; empty before the first table that has one.
-pub(super) fn counts(connection: &Connection) -> Counts {
+pub(super) fn read(connection: &Connection) -> Sequences {
     let read = || {
         let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Counts>>()
+        statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Sequences>>()
     };
     read().unwrap_or_default()
 }
 
 /// After a rollback, moves every sequence to at least its value before.
-pub(super) fn keep(connection: &Connection, before: &Counts) {
+pub(super) fn restore(connection: &Connection, before: &Sequences) {
     if before.is_empty() {
         return;
     }
-    let now = counts(connection);
+    let now = read(connection);
     for (table, count) in before {
         let undone = now.iter().find(|(name, _)| name == table).is_none_or(|(_, now)| now < count);
         if undone && let Err(error) = raise(connection, table, *count) {
-            tracing::warn!(table, %error, "keys that were undone may be given again");
+            tracing::warn!(table, %error, "keys of rolled back rows may be generated again");
         }
     }
 }
@@ -48,12 +50,12 @@ fn raise(connection: &Connection, table: &str, count: i64) -> rusqlite::Result<(
 pub(super) fn use_up(connection: &Connection, statement: &Rendered) {
     let Some(insertion) = Insertion::read(&statement.sql) else { return };
     let rows = match insertion.columns.len() {
-        columns if columns > 0 && statement.many => statement.values.len() / columns,
+        columns if columns > 0 && statement.is_multi_row => statement.values.len() / columns,
         _ => 1,
     };
     let rows = i64::try_from(rows).unwrap_or(1).max(1);
     if let Err(error) = insertion.use_up(connection, rows) {
-        tracing::warn!(table = insertion.table, %error, "a key that was tried may be given again");
+        tracing::warn!(table = insertion.table, %error, "the key of a failed insertion may be generated again");
     }
 }
 
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_insertion_says_where_its_rows_go() {
+    fn the_target_of_an_insertion_is_parsed() {
         let read = |sql| Insertion::read(sql).map(|insertion| (insertion.table, insertion.columns));
         let found = |table: &str, columns: &[&str]| {
             Some((table.to_owned(), columns.iter().map(|&column| column.to_owned()).collect()))

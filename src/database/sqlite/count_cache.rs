@@ -15,30 +15,30 @@ use crate::database::statement_cache::StatementCache;
 
 /// A position in the order in which counts begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(super) struct CountTicket(u64);
 
 /// The cached counts of a database.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct CountCache {
     next: AtomicU64,
-    known: Mutex<StatementCache<Known>>,
+    known: Mutex<StatementCache<CachedCount>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct CachedCount {
     count: u64,
-    ticket: Ticket,
+    ticket: CountTicket,
 }
 
-impl Counts {
+impl CountCache {
     /// Draws a ticket for a count that begins now.
-    pub(super) fn draw(&self) -> Ticket {
-        Ticket(self.next.fetch_add(1, Ordering::SeqCst))
+    pub(super) fn draw(&self) -> CountTicket {
+        CountTicket(self.next.fetch_add(1, Ordering::SeqCst))
     }
 
     /// The ticket that is drawn next.
-    pub(super) fn next(&self) -> Ticket {
-        Ticket(self.next.load(Ordering::SeqCst))
+    pub(super) fn next(&self) -> CountTicket {
+        CountTicket(self.next.load(Ordering::SeqCst))
     }
 
     /// Whether the cache has a count for a statement, up to date or not.
@@ -47,16 +47,16 @@ impl Counts {
     }
 
     /// Returns a statement's count if its ticket is `since` or later.
-    pub(super) fn get(&self, statement: &Rendered, since: Ticket) -> Option<u64> {
+    pub(super) fn get(&self, statement: &Rendered, since: CountTicket) -> Option<u64> {
         let known = self.known.lock().get(statement).copied();
         known.filter(|known| known.ticket >= since).map(|known| known.count)
     }
 
     /// Stores a statement's count, unless a later one is there.
-    pub(super) fn keep(&self, statement: &Rendered, count: u64, ticket: Ticket) {
+    pub(super) fn insert(&self, statement: &Rendered, count: u64, ticket: CountTicket) {
         let mut known = self.known.lock();
         if known.peek(statement).is_none_or(|known| known.ticket < ticket) {
-            known.keep(statement, Known { count, ticket });
+            known.insert(statement, CachedCount { count, ticket });
         }
     }
 
@@ -80,33 +80,33 @@ mod tests {
     async fn table(folder: &tempfile::TempDir) -> Sqlite {
         let sqlite = Sqlite::create(&folder.path().join("a.sqlite")).await.unwrap();
         let table = "CREATE TABLE t (id INTEGER PRIMARY KEY)";
-        sqlite.execute(Rendered { repeated: false, ..Rendered::of(table) }).await.unwrap();
+        sqlite.execute(Rendered { is_recurring: false, ..Rendered::of(table) }).await.unwrap();
         sqlite
     }
 
     #[tokio::test]
-    async fn what_anybody_commits_is_counted() {
+    async fn every_commit_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = table(&folder).await;
         let counts = sqlite.shared.pool.counts();
         assert_eq!(sqlite.count(all()).await, Ok(0));
         assert_eq!(sqlite.count(all()).await, Ok(0));
-        assert!(counts.has(&all()), "it is known now");
+        assert!(counts.has(&all()), "the count is cached");
         sqlite.execute(Rendered::of(INSERT)).await.unwrap();
         assert_eq!(sqlite.count(all()).await, Ok(1));
 
         let mut transaction = sqlite.begin().await.unwrap();
         transaction.execute(Rendered::of(INSERT)).await.unwrap();
-        assert_eq!(sqlite.count(all()).await, Ok(1), "it is not committed");
+        assert_eq!(sqlite.count(all()).await, Ok(1), "the insertion is not committed");
         transaction.commit().await.unwrap();
         assert_eq!(sqlite.count(all()).await, Ok(2));
 
         let other = rusqlite::Connection::open(sqlite.path()).unwrap();
         other.execute_batch(INSERT).unwrap();
-        assert_eq!(sqlite.count(all()).await, Ok(3), "as another process does it");
+        assert_eq!(sqlite.count(all()).await, Ok(3), "a commit of another connection counts");
         assert_eq!(sqlite.count(all()).await, Ok(3));
-        sqlite.rest().await;
-        assert!(!counts.has(&all()), "an idle application keeps nothing");
+        sqlite.close_idle().await;
+        assert!(!counts.has(&all()), "closing idle connections clears the cache");
         other.execute_batch(INSERT).unwrap();
         assert_eq!(sqlite.count(all()).await, Ok(4));
         other.execute_batch("DROP TABLE t").unwrap();
@@ -114,16 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_holds_for_those_who_have_found_nothing_new_since() {
-        let (counts, one) = (Counts::default(), all());
+    fn counts_are_valid_for_connections_that_found_no_change_since() {
+        let (counts, one) = (CountCache::default(), all());
         let [first, second, third] = [(); 3].map(|()| counts.draw());
         assert!(!counts.has(&one));
-        counts.keep(&one, 7, second);
+        counts.insert(&one, 7, second);
         assert_eq!((counts.get(&one, first), counts.get(&one, second)), (Some(7), Some(7)));
         assert_eq!(counts.get(&one, third), None, "it may have been counted before the change");
-        counts.keep(&one, 6, first);
-        assert_eq!(counts.get(&one, first), Some(7), "what was begun later is newer");
-        counts.keep(&one, 8, third);
+        counts.insert(&one, 6, first);
+        assert_eq!(counts.get(&one, first), Some(7), "a count that began later is newer");
+        counts.insert(&one, 8, third);
         assert_eq!(counts.get(&one, third), Some(8));
         let bound = Rendered { values: vec![1_i32.into()], ..one };
         assert_eq!(counts.get(&bound, first), None, "with other values it counts something else");

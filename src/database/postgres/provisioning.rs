@@ -4,22 +4,17 @@
 //! its comment, and is renamed last: it is distinguishable from everybody else's at every moment. What a
 //! crash leaves under such a name never held any data.
 
-use std::time::Duration;
-
 use sea_query::{Expr, ExprTrait, Query};
 use tokio::time::Instant;
 
 use super::{Postgres, comment_of, literal, quoted, schema};
-use crate::database::server::{ServerDatabase, mark, marked_rows};
+use crate::database::server::{SESSION_END_POLL, SESSION_END_TIMEOUT, ServerDatabase, mark, marked_rows};
 use crate::database::{DatabaseError, Engine, Rendered, Row, Statement, Value};
 
 /// Databases to connect to while another is created or dropped, the usual one first.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 /// The prefix of a database's name while it is being created.
-const UNFINISHED: &str = "nbapps-";
-/// The timeout for a terminated session without a client to end, and the interval at which it is checked.
-const DEAD_SESSION: Duration = Duration::from_secs(30);
-const DEAD_SESSION_PAUSE: Duration = Duration::from_millis(50);
+const UNFINISHED_PREFIX: &str = "nbapps-";
 
 impl Postgres {
     /// Creates the database and opens it; the user needs the privilege `CREATEDB`.
@@ -28,7 +23,7 @@ impl Postgres {
             return Self::create_schema(at, schema, None).await;
         }
         let maintenance = maintenance(at).await?;
-        let made = maintenance.make(at, at).await;
+        let made = maintenance.create_database(at, at).await;
         maintenance.handle.close().await;
         made?;
         Self::open(at).await
@@ -43,7 +38,7 @@ impl Postgres {
             return Self::create_schema(at, schema, Some(owner)).await;
         }
         let maintenance = maintenance(at).await?;
-        let made = maintenance.make_owned(at, owner).await;
+        let made = maintenance.create_marked(at, owner).await;
         maintenance.handle.close().await;
         made?;
         Self::open(at).await
@@ -52,7 +47,7 @@ impl Postgres {
     /// Opens the database, unless another database of the server that the user may connect to says that it
     /// does not exist.
     pub(in crate::database) async fn open_if_present(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let whole = at.beside(&at.name);
+        let whole = at.sibling(&at.name);
         if let Ok(Some(other)) = usual_maintenance(&whole, &mut Vec::new()).await {
             let found = other.handle.query(&database_named(&at.name)).await;
             other.handle.close().await;
@@ -63,10 +58,10 @@ impl Postgres {
         Self::open(at).await
     }
 
-    async fn make_owned(&self, at: &ServerDatabase, owner: &str) -> Result<(), DatabaseError> {
-        let (first, name) = (at.beside(&unfinished(owner)), quoted(&at.name)?);
+    async fn create_marked(&self, at: &ServerDatabase, owner: &str) -> Result<(), DatabaseError> {
+        let (first, name) = (at.sibling(&unfinished(owner)), quoted(&at.name)?);
         let at_first = quoted(&first.name)?;
-        self.make(&first, at).await?;
+        self.create_database(&first, at).await?;
         let mark = format!("COMMENT ON DATABASE {at_first} IS {}", literal(&mark(owner)));
         let made = match self.run_alone(&mark).await {
             Ok(()) => self.run_alone(&format!("ALTER DATABASE {at_first} RENAME TO {name}")).await,
@@ -75,7 +70,7 @@ impl Postgres {
         if made.is_err() {
             self.drop_database(&at_first).await?;
         }
-        made.map_err(|failed| refused_creation(at, failed))
+        made.map_err(|failed| creation_error(at, failed))
     }
 
     /// Drops the database and terminates its other sessions.
@@ -97,9 +92,9 @@ impl Postgres {
     ) -> Result<Vec<String>, DatabaseError> {
         let wanted = mark(owner);
         if let Some(schema) = &at.schema {
-            let around = Self::open(&at.beside(&at.name)).await?;
-            let ended = around.end_sessions(owner).await;
-            around.handle.close().await;
+            let database = Self::open(&at.sibling(&at.name)).await?;
+            let ended = database.terminate_sessions(owner).await;
+            database.handle.close().await;
             ended?;
             return Self::remove_schema(at, schema, |comment| comment == wanted).await;
         }
@@ -110,8 +105,8 @@ impl Postgres {
     }
 
     async fn remove_all_of(&self, at: &ServerDatabase, owner: &str) -> Result<Vec<String>, DatabaseError> {
-        self.end_sessions(owner).await?;
-        let mut removed = self.remove_where(&at.beside(&unfinished(owner)), None).await?;
+        self.terminate_sessions(owner).await?;
+        let mut removed = self.remove_where(&at.sibling(&unfinished(owner)), None).await?;
         removed.extend(self.remove_where(at, Some(&mark(owner))).await?);
         Ok(removed)
     }
@@ -123,7 +118,7 @@ impl Postgres {
         owners: &str,
         known: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<String>, DatabaseError> {
-        let maintenance = maintenance(&at.beside(&at.name)).await?;
+        let maintenance = maintenance(&at.sibling(&at.name)).await?;
         let removed = maintenance.sweep_databases(at, owners, known).await;
         maintenance.handle.close().await;
         removed
@@ -138,17 +133,17 @@ impl Postgres {
         let mut removed = Vec::new();
         let broken_off = self.handle.query(&databases_named(&unfinished(owners))).await?;
         for name in texts(&broken_off, "name") {
-            let owner = name.strip_prefix(UNFINISHED).unwrap_or_default();
+            let owner = name.strip_prefix(UNFINISHED_PREFIX).unwrap_or_default();
             if !known(owner) {
-                self.end_sessions(owner).await?;
-                removed.extend(self.remove_where(&at.beside(&name), None).await?);
+                self.terminate_sessions(owner).await?;
+                removed.extend(self.remove_where(&at.sibling(&name), None).await?);
             }
         }
         let rows = self.handle.query(&databases_marked(&mark(owners))).await?;
         for (name, owner) in marked_rows(&rows) {
-            let place = at.beside(name);
+            let place = at.sibling(name);
             if !known(owner) && is_empty(&place).await? {
-                // Without force: whoever is connected to it has a reason.
+                // Without force: a connected client has a reason to be.
                 self.run_alone(&format!("DROP DATABASE IF EXISTS {}", quoted(name)?)).await?;
                 removed.push(format!("database {place}"));
             }
@@ -162,7 +157,7 @@ impl Postgres {
         owners: &str,
         known: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<String>, DatabaseError> {
-        let database = Self::open(&at.beside(&at.name)).await?;
+        let database = Self::open(&at.sibling(&at.name)).await?;
         let swept = database.sweep_own_schemas(at, owners, known).await;
         database.handle.close().await;
         swept
@@ -182,51 +177,55 @@ impl Postgres {
             }
             // `RESTRICT` fails if anything is in the schema.
             if self.run_alone(&format!("DROP SCHEMA {} RESTRICT", quoted(name)?)).await.is_ok() {
-                removed.push(at.within(name).to_string());
+                removed.push(at.with_schema(name).to_string());
             }
         }
         Ok(removed)
     }
 
     /// Terminates the sessions whose statement contains the owner's name, and waits until they have ended.
-    async fn end_sessions(&self, owner: &str) -> Result<(), DatabaseError> {
+    async fn terminate_sessions(&self, owner: &str) -> Result<(), DatabaseError> {
         let begun = Instant::now();
         loop {
-            let ended = self.handle.query(&end_sessions_at(owner)).await?;
+            let ended = self.handle.query(&terminate_sessions_of(owner)).await?;
             if ended.is_empty() {
                 return Ok(());
             }
-            if begun.elapsed() > DEAD_SESSION {
+            if begun.elapsed() > SESSION_END_TIMEOUT {
                 return Err(DatabaseError::Busy(format!(
                     "{}: a session that this host left behind in a crash is still creating {}{owner}, and \
                      does not end",
                     self.at().server,
-                    UNFINISHED,
+                    UNFINISHED_PREFIX,
                 )));
             }
-            tokio::time::sleep(DEAD_SESSION_PAUSE).await;
+            tokio::time::sleep(SESSION_END_POLL).await;
         }
     }
 
     /// Creates the database `at`; errors name the one that is `meant`. Its template is `template0`, which
     /// nobody changes or connects to, and its encoding and collation hold every text and compare by code
     /// point, as on the other engines.
-    async fn make(&self, at: &ServerDatabase, meant: &ServerDatabase) -> Result<(), DatabaseError> {
+    async fn create_database(
+        &self,
+        at: &ServerDatabase,
+        meant: &ServerDatabase,
+    ) -> Result<(), DatabaseError> {
         let rows = self.handle.query(&template()).await?;
         let template = rows.first();
         // The character classification is the server's, if that is for UTF-8.
-        let character_type = match template.and_then(|row| text(row, "encoding")) {
-            Some("UTF8") => template.and_then(|row| text(row, "ctype")).unwrap_or("C"),
+        let character_type = match template.and_then(|row| row.text("encoding")) {
+            Some("UTF8") => template.and_then(|row| row.text("ctype")).unwrap_or("C"),
             _ => "C",
         };
-        let has_providers = template.and_then(|row| text(row, "providers")) == Some("yes");
+        let has_providers = template.and_then(|row| row.text("providers")) == Some("yes");
         let sql = format!(
             "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'{} LC_COLLATE 'C' LC_CTYPE {}",
             quoted(&at.name)?,
             if has_providers { " LOCALE_PROVIDER libc" } else { "" },
             literal(character_type),
         );
-        self.run_alone(&sql).await.map_err(|failed| refused_creation(meant, failed))
+        self.run_alone(&sql).await.map_err(|failed| creation_error(meant, failed))
     }
 
     /// Drops a database if it exists and has the `wanted` comment, if one is given.
@@ -255,7 +254,7 @@ async fn maintenance(at: &ServerDatabase) -> Result<Postgres, DatabaseError> {
     if let Some(found) = usual_maintenance(at, &mut refused).await? {
         return Ok(found);
     }
-    if let Some(found) = first_open(at, neighbours(at).await, &mut refused).await? {
+    if let Some(found) = first_admitting(at, neighbours(at).await, &mut refused).await? {
         return Ok(found);
     }
     Err(DatabaseError::Denied(format!(
@@ -278,17 +277,17 @@ async fn usual_maintenance(
     let mut names: Vec<String> = MAINTENANCE.map(str::to_owned).into();
     names.push(at.server.user.clone());
     names.retain(|name| *name != at.name);
-    first_open(at, names, refused).await
+    first_admitting(at, names, refused).await
 }
 
 /// Connects to the first of these databases that admits the user.
-async fn first_open(
+async fn first_admitting(
     at: &ServerDatabase,
     names: Vec<String>,
     refused: &mut Vec<String>,
 ) -> Result<Option<Postgres>, DatabaseError> {
     for name in names {
-        match Postgres::open(&at.beside(&name)).await {
+        match Postgres::open(&at.sibling(&name)).await {
             Err(DatabaseError::Denied(_) | DatabaseError::Missing(_)) => refused.push(name),
             other => return other.map(Some),
         }
@@ -298,14 +297,14 @@ async fn first_open(
 
 /// The databases on the same server that the user may connect to, as far as this one can be asked.
 async fn neighbours(at: &ServerDatabase) -> Vec<String> {
-    let Ok(itself) = Postgres::open(&at.beside(&at.name)).await else { return Vec::new() };
+    let Ok(itself) = Postgres::open(&at.sibling(&at.name)).await else { return Vec::new() };
     let open = "datallowconn AND datname <> current_database() AND has_database_privilege(oid, 'CONNECT')";
-    let question = Query::select()
+    let query = Query::select()
         .expr_as(Expr::cust("datname::text"), "name")
         .from("pg_database")
         .and_where(Expr::cust(open))
         .to_owned();
-    let rows = itself.handle.query(&question.render(Engine::Postgres)).await.unwrap_or_default();
+    let rows = itself.handle.query(&query.render(Engine::Postgres)).await.unwrap_or_default();
     itself.handle.close().await;
     texts(&rows, "name")
 }
@@ -321,13 +320,13 @@ async fn is_empty(at: &ServerDatabase) -> Result<bool, DatabaseError> {
     let anything = "EXISTS (SELECT 1 FROM pg_class WHERE oid >= 16384) OR EXISTS (SELECT 1 FROM pg_proc WHERE oid >= 16384) \
         OR EXISTS (SELECT 1 FROM pg_type WHERE oid >= 16384) OR EXISTS (SELECT 1 FROM pg_largeobject_metadata) \
         OR EXISTS (SELECT 1 FROM pg_namespace WHERE oid >= 16384)";
-    let question = Query::select().expr_as(Expr::cust(anything), "anything").to_owned();
-    let rows = database.handle.query(&question.render(Engine::Postgres)).await;
+    let query = Query::select().expr_as(Expr::cust(anything), "anything").to_owned();
+    let rows = database.handle.query(&query.render(Engine::Postgres)).await;
     database.handle.close().await;
     Ok(matches!(rows?.first().and_then(|row| row.get("anything")), Some(Value::Bool(false))))
 }
 
-fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError {
+fn creation_error(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError {
     match failed {
         DatabaseError::Exists(_) => DatabaseError::Exists(format!(
             "cannot create the database {at}: there is one of this name already"
@@ -345,7 +344,7 @@ fn refused_creation(at: &ServerDatabase, failed: DatabaseError) -> DatabaseError
 
 /// The name of a database while it is being created for this owner.
 fn unfinished(owner: &str) -> String {
-    format!("{UNFINISHED}{owner}")
+    format!("{UNFINISHED_PREFIX}{owner}")
 }
 
 /// Selects the template's encoding, and whether the server has locale providers (since version 15).
@@ -363,7 +362,7 @@ fn template() -> Rendered {
 
 /// Terminates the sessions of the same user whose statement contains this text. The statements of other users
 /// are not visible, and idle sessions are left alone.
-fn end_sessions_at(owner: &str) -> Rendered {
+fn terminate_sessions_of(owner: &str) -> Rendered {
     let theirs = "pid <> pg_backend_pid() AND usename = current_user AND state <> 'idle' AND position($1 in query) > 0";
     Query::select()
         .expr_as(Expr::cust("pg_terminate_backend(pid)"), "ended")
@@ -380,32 +379,25 @@ fn database_named(name: &str) -> Rendered {
 }
 
 fn databases_named(beginning: &str) -> Rendered {
-    let question = Expr::cust_with_values("starts_with(datname::text, $1)", [beginning]);
+    let condition = Expr::cust_with_values("starts_with(datname::text, $1)", [beginning]);
     let mut select = Query::select();
-    select.expr_as(Expr::cust("datname::text"), "name").from("pg_database").and_where(question);
+    select.expr_as(Expr::cust("datname::text"), "name").from("pg_database").and_where(condition);
     select.render(Engine::Postgres)
 }
 
 fn databases_marked(beginning: &str) -> Rendered {
     let comment = "shobj_description(oid, 'pg_database')";
-    let question =
+    let condition =
         Expr::cust_with_values(format!("datallowconn AND starts_with({comment}, $1)"), [beginning]);
     let mut select = Query::select();
     select
         .expr_as(Expr::cust("datname::text"), "name")
         .expr_as(Expr::cust(comment), "comment")
         .from("pg_database")
-        .and_where(question);
+        .and_where(condition);
     select.render(Engine::Postgres)
 }
 
-fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
-    match row.get(column) {
-        Some(Value::Text(text)) => Some(text),
-        _ => None,
-    }
-}
-
 fn texts(rows: &[Row], column: &str) -> Vec<String> {
-    rows.iter().filter_map(|row| text(row, column)).map(str::to_owned).collect()
+    rows.iter().filter_map(|row| row.text(column)).map(str::to_owned).collect()
 }

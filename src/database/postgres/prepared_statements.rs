@@ -5,20 +5,20 @@ use std::sync::Arc;
 use lru::LruCache;
 use tokio_postgres::Statement;
 
-use super::plans::Plans;
+use super::plan_cache::PlanCache;
 
 /// The limit on prepared statements for each connection. Each costs the server some 20 KB, and a
 /// database may hold a thousand schemas with statements of their own.
-const PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
+const MAX_PREPARED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
 
 /// The prepared statements of a connection.
-pub(super) struct Statements {
+pub(super) struct PreparedStatements {
     /// By SQL text.
     pub(super) prepared: LruCache<Box<str>, Prepared>,
     /// Statements with their values as literals.
-    pub(super) plans: Plans<Prepared>,
+    pub(super) plans: PlanCache<Prepared>,
     /// The number of schema changes when they were prepared.
-    changes: u64,
+    schema_version: u64,
 }
 
 /// A prepared statement, with the names of its columns.
@@ -28,23 +28,23 @@ pub(super) struct Prepared {
     pub(super) columns: Arc<[Box<str>]>,
 }
 
-impl Statements {
+impl PreparedStatements {
     pub(super) fn new() -> Self {
-        Self { prepared: LruCache::new(PREPARED), plans: Plans::default(), changes: 0 }
+        Self { prepared: LruCache::new(MAX_PREPARED), plans: PlanCache::default(), schema_version: 0 }
     }
 
     /// Drops the statements that were prepared before the last of these schema changes.
-    pub(super) fn keep_since(&mut self, changes: u64) {
-        if self.changes != changes {
+    pub(super) fn invalidate_before(&mut self, schema_version: u64) {
+        if self.schema_version != schema_version {
             self.clear();
-            self.changes = changes;
+            self.schema_version = schema_version;
         }
     }
 
     /// Stores a statement, unless the schema has changed since its preparation began. Evicted statements are
     /// closed on the server.
-    pub(super) fn keep(&mut self, sql: &str, prepared: &Prepared, changes: u64) {
-        if self.changes == changes {
+    pub(super) fn insert(&mut self, sql: &str, prepared: &Prepared, schema_version: u64) {
+        if self.schema_version == schema_version {
             self.prepared.put(sql.into(), prepared.clone());
         }
     }

@@ -8,12 +8,12 @@ use rand::Rng;
 use super::DatabaseError;
 
 /// The limit on attempts, besides the brief ones.
-const MAX_TRIES: u32 = 12;
+const MAX_ATTEMPTS: u32 = 12;
 /// Attempts whose waits for locks are brief, since PostgreSQL takes a second to find a deadlock. Later ones
 /// wait for locks until the statement's timeout.
-const BRIEF_TRIES: u32 = 4;
+const BRIEF_ATTEMPTS: u32 = 4;
 /// The lock timeout of the first brief attempt: at least this, less than twice this. It doubles each time.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// The limit on the pause before the second attempt. It doubles each time, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// The limit on any pause.
@@ -21,24 +21,24 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// The attempts at one piece of work.
 #[derive(Debug, Default)]
-pub(crate) struct Tries {
+pub(crate) struct Retry {
     failed: u32,
 }
 
-impl Tries {
+impl Retry {
     /// The lock timeout of the next attempt; `None` for the statement's own. Random, so that one of two
     /// deadlocked transactions gives up first.
-    pub(crate) fn lock_wait(&self) -> Option<Duration> {
-        let wait = (self.failed < BRIEF_TRIES).then(|| FIRST_WAIT * (1 << self.failed))?;
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        let wait = (self.failed < BRIEF_ATTEMPTS).then(|| FIRST_LOCK_TIMEOUT * (1 << self.failed))?;
         Some(rand::rng().random_range(wait..wait * 2))
     }
 
     /// After an attempt: whether to make another. If so, first pauses for a random time, so that those in
     /// conflict do not meet again.
-    pub(crate) async fn again(&mut self, error: Option<&DatabaseError>) -> bool {
+    pub(crate) async fn should_retry(&mut self, error: Option<&DatabaseError>) -> bool {
         let Some(DatabaseError::Conflict(_)) = error else { return false };
         self.failed += 1;
-        if self.failed >= BRIEF_TRIES + MAX_TRIES {
+        if self.failed >= BRIEF_ATTEMPTS + MAX_ATTEMPTS {
             return false;
         }
         tokio::time::sleep(pause(self.failed)).await;
@@ -57,37 +57,37 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_conflict_is_tried_again_and_not_for_ever() {
+    async fn conflicts_are_retried_a_limited_number_of_times() {
         let conflict = DatabaseError::Conflict("deadlock".to_owned());
-        let (mut tries, mut done) = (Tries::default(), 1);
-        while tries.again(Some(&conflict)).await {
+        let (mut retry, mut done) = (Retry::default(), 1);
+        while retry.should_retry(Some(&conflict)).await {
             done += 1;
         }
-        assert_eq!(done, BRIEF_TRIES + MAX_TRIES);
+        assert_eq!(done, BRIEF_ATTEMPTS + MAX_ATTEMPTS);
     }
 
     #[tokio::test]
-    async fn the_first_tries_give_up_early_and_the_last_have_patience() {
+    async fn only_the_first_attempts_have_a_lock_timeout() {
         let conflict = DatabaseError::Conflict("deadlock".to_owned());
-        let mut tries = Tries::default();
-        for brief in 0..BRIEF_TRIES {
-            let wait = FIRST_WAIT * (1 << brief);
-            assert!(tries.lock_wait().is_some_and(|drawn| (wait..wait * 2).contains(&drawn)), "{brief}");
-            assert!(tries.again(Some(&conflict)).await);
+        let mut retry = Retry::default();
+        for brief in 0..BRIEF_ATTEMPTS {
+            let wait = FIRST_LOCK_TIMEOUT * (1 << brief);
+            assert!(retry.lock_timeout().is_some_and(|drawn| (wait..wait * 2).contains(&drawn)), "{brief}");
+            assert!(retry.should_retry(Some(&conflict)).await);
         }
-        assert_eq!(tries.lock_wait(), None);
+        assert_eq!(retry.lock_timeout(), None);
     }
 
     #[tokio::test]
-    async fn other_failures_are_final() {
+    async fn other_failures_are_not_retried() {
         for error in [DatabaseError::Busy(String::new()), DatabaseError::Unique { columns: Vec::new() }] {
-            assert!(!Tries::default().again(Some(&error)).await, "{error:?}");
+            assert!(!Retry::default().should_retry(Some(&error)).await, "{error:?}");
         }
-        assert!(!Tries::default().again(None).await);
+        assert!(!Retry::default().should_retry(None).await);
     }
 
     #[test]
-    fn pauses_grow_up_to_the_longest() {
+    fn pauses_grow_up_to_the_limit() {
         for (failed, longest) in [(1, FIRST_PAUSE), (2, FIRST_PAUSE * 2), (11, MAX_PAUSE), (99, MAX_PAUSE)] {
             assert!((0..100).all(|_| pause(failed) <= longest), "{failed}");
         }

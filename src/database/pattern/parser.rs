@@ -15,22 +15,22 @@ pub(super) const MAX_TIMES: u32 = 255;
 ///
 /// # Errors
 /// What in the pattern is invalid.
-pub(super) fn read(given: &str) -> Result<String, String> {
+pub(super) fn parse(given: &str) -> Result<String, String> {
     if given.chars().count() > MAX_LENGTH {
         return Err(format!("a pattern has at most {MAX_LENGTH} characters"));
     }
-    let mut reader =
-        Reader { rest: given.chars().peekable(), out: String::new(), depth: 0, repeatable: false };
-    while let Some(next) = reader.rest.next() {
-        reader.step(next)?;
+    let mut parser =
+        PatternParser { rest: given.chars().peekable(), out: String::new(), depth: 0, repeatable: false };
+    while let Some(next) = parser.rest.next() {
+        parser.step(next)?;
     }
-    if reader.depth > 0 {
+    if parser.depth > 0 {
         return Err("a group is not closed".to_owned());
     }
-    Ok(reader.out)
+    Ok(parser.out)
 }
 
-struct Reader<'a> {
+struct PatternParser<'a> {
     rest: Peekable<Chars<'a>>,
     out: String,
     depth: u32,
@@ -38,7 +38,7 @@ struct Reader<'a> {
     repeatable: bool,
 }
 
-impl Reader<'_> {
+impl PatternParser<'_> {
     fn step(&mut self, next: char) -> Result<(), String> {
         match next {
             '(' => {
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_engines_have_in_common_is_read() {
+    fn the_common_syntax_is_parsed() {
         for (given, expected) in [
             ("^a.b$", "^a[^\n]b$"),
             ("(a|b)+?", "(?:a|b)+"),
@@ -218,12 +218,12 @@ mod tests {
             ("50%", r"50\%"),
             ("日本", "日本"),
         ] {
-            assert_eq!(read(given).as_deref(), Ok(expected), "{given}");
+            assert_eq!(parse(given).as_deref(), Ok(expected), "{given}");
         }
     }
 
     #[test]
-    fn what_they_read_differently_is_refused() {
+    fn other_syntax_is_refused() {
         for given in [
             "(",
             ")",
@@ -243,8 +243,8 @@ mod tests {
             "a{x}",
             "\\",
         ] {
-            assert!(read(given).is_err(), "{given}");
+            assert!(parse(given).is_err(), "{given}");
         }
-        assert!(read(&"a".repeat(501)).is_err());
+        assert!(parse(&"a".repeat(501)).is_err());
     }
 }

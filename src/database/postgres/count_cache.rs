@@ -13,40 +13,40 @@ use sea_query::Value as Bound;
 use crate::database::statement_cache::StatementCache;
 use crate::database::{Rendered, Row, Value};
 
-/// The query for [`Counts::learn`]: the server's version, and its table access method.
-pub(super) const VERSION_QUESTION: &str =
+/// The query for [`SnapshotCounts::set_server`]: the server's version, and its table access method.
+pub(super) const VERSION_QUERY: &str =
     "SELECT version(), current_setting('default_table_access_method', true)";
 /// The first version with comparable snapshots.
 const FIRST_VERSION: u32 = 13;
 /// The access method whose rows are subject to snapshots.
 const ACCESS_METHOD: &str = "heap";
 /// The limit on a snapshot's length. With so many concurrent writers, the next one differs anyway.
-const LONGEST_SNAPSHOT: usize = 512;
+const MAX_SNAPSHOT: usize = 512;
 
 /// The cached counts of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct SnapshotCounts {
     /// Whether the server's snapshots determine what a statement sees; `None` until it was asked.
     comparable: Option<bool>,
-    known: StatementCache<Known>,
+    known: StatementCache<SnapshotCount>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct SnapshotCount {
     /// Including the server's start time.
     snapshot: String,
     count: i64,
 }
 
-impl Counts {
+impl SnapshotCounts {
     /// Whether the server's abilities are known.
-    pub(super) const fn has_learned(&self) -> bool {
+    pub(super) const fn knows_server(&self) -> bool {
         self.comparable.is_some()
     }
 
     /// Derives the server's abilities from its version. Other servers with PostgreSQL's protocol have other
     /// snapshots, or none.
-    pub(super) fn learn(&mut self, version: &str, access_method: Option<&str>) {
+    pub(super) fn set_server(&mut self, version: &str, access_method: Option<&str>) {
         let mut words = version.split(' ');
         let is_postgres = words.next() == Some("PostgreSQL");
         let number = words.next().filter(|number| number.chars().all(|c| c.is_ascii_digit() || c == '.'));
@@ -57,7 +57,7 @@ impl Counts {
 
     /// Returns a statement that counts only if the cached count is outdated; `None` if the server does not
     /// support it.
-    pub(super) fn unless_known(&mut self, statement: &Rendered) -> Option<Rendered> {
+    pub(super) fn count_if_changed(&mut self, statement: &Rendered) -> Option<Rendered> {
         if self.comparable != Some(true) {
             return None;
         }
@@ -72,18 +72,18 @@ impl Counts {
         let snapshot = self.known.get(statement).map(|known| known.snapshot.clone());
         let mut values = statement.values.clone();
         values.push(Bound::String(snapshot));
-        Some(Rendered { sql, values, repeated: true, ..Rendered::default() })
+        Some(Rendered { sql, values, is_recurring: true, ..Rendered::default() })
     }
 
-    /// Returns the result of a count, given the rows of [`Counts::unless_known`], and stores it.
-    pub(super) fn answered(&mut self, statement: &Rendered, rows: Vec<Row>) -> Vec<Row> {
+    /// Returns the result of a count, given the rows of [`SnapshotCounts::count_if_changed`], and stores it.
+    pub(super) fn resolve(&mut self, statement: &Rendered, rows: Vec<Row>) -> Vec<Row> {
         let Some(row) = rows.first() else { return rows };
         let (count, Some(Value::Text(snapshot))) = (row.value(0), row.value(1)) else { return rows };
         match count {
             Some(Value::Integer(count)) => {
-                if snapshot.len() <= LONGEST_SNAPSHOT {
-                    let known = Known { snapshot: snapshot.clone(), count: *count };
-                    self.known.keep(statement, known);
+                if snapshot.len() <= MAX_SNAPSHOT {
+                    let known = SnapshotCount { snapshot: snapshot.clone(), count: *count };
+                    self.known.insert(statement, known);
                 }
                 rows
             }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn snapshots_are_compared_where_they_are_those_of_postgres() {
+    fn snapshots_are_compared_on_recent_postgres_only() {
         for (version, comparable) in [
             ("PostgreSQL 15.8 (Debian 15.8-0+deb12u1) on x86_64-pc-linux-gnu", true),
             ("PostgreSQL 13.1 on x86_64", true),
@@ -114,13 +114,13 @@ mod tests {
             ("PostgreSQL", false),
             ("", false),
         ] {
-            let mut counts = Counts::default();
-            assert!(!counts.has_learned());
-            counts.learn(version, Some("heap"));
+            let mut counts = SnapshotCounts::default();
+            assert!(!counts.knows_server());
+            counts.set_server(version, Some("heap"));
             assert_eq!(counts.comparable, Some(comparable), "{version}");
-            assert_eq!(counts.unless_known(&Rendered::of("SELECT 1")).is_some(), comparable);
+            assert_eq!(counts.count_if_changed(&Rendered::of("SELECT 1")).is_some(), comparable);
             for other in [None, Some("orioledb")] {
-                counts.learn(version, other);
+                counts.set_server(version, other);
                 assert_eq!(counts.comparable, Some(false), "{other:?}");
             }
         }

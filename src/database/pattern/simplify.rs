@@ -7,47 +7,48 @@ use std::collections::VecDeque;
 
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
-use super::reader::MAX_TIMES;
+use super::parser::MAX_TIMES;
 
 /// Simplifies a pattern.
-pub(super) fn simple(pattern: &Hir) -> Hir {
+pub(super) fn simplify(pattern: &Hir) -> Hir {
     match pattern.kind() {
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => pattern.clone(),
-        // Nobody asks for captures.
-        HirKind::Capture(group) => simple(&group.sub),
-        HirKind::Repetition(repeated) => repeat(repeated.min, repeated.max, &simple(&repeated.sub)),
-        HirKind::Concat(parts) => in_line(parts.iter().map(simple)),
-        HirKind::Alternation(branches) => one_of(branches.iter().map(simple)),
+        // Captures are never read.
+        HirKind::Capture(group) => simplify(&group.sub),
+        HirKind::Repetition(repeated) => repeat(repeated.min, repeated.max, &simplify(&repeated.sub)),
+        HirKind::Concat(parts) => concat(parts.iter().map(simplify)),
+        HirKind::Alternation(branches) => alternation(branches.iter().map(simplify)),
     }
 }
 
 /// Shortens a pattern that is searched for within a text: the length of the match does not matter, so that
 /// repetitions at either end need only their minimum.
 pub(super) fn shortest(pattern: &Hir) -> Hir {
-    trimmed(&trimmed(pattern, End::First), End::Last)
+    trimmed(&trimmed(pattern, PatternEnd::First), PatternEnd::Last)
 }
 
 /// The end of a pattern.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum PatternEnd {
     First,
     Last,
 }
 
-fn trimmed(pattern: &Hir, end: End) -> Hir {
+fn trimmed(pattern: &Hir, end: PatternEnd) -> Hir {
     match pattern.kind() {
         HirKind::Repetition(repeated) if repeated.max != Some(repeated.min) => {
             trimmed(&repetition(repeated.min, Some(repeated.min), (*repeated.sub).clone()), end)
         }
-        HirKind::Alternation(branches) => one_of(branches.iter().map(|branch| trimmed(branch, end))),
+        HirKind::Alternation(branches) => alternation(branches.iter().map(|branch| trimmed(branch, end))),
         HirKind::Concat(parts) => {
             let mut parts: VecDeque<Hir> = parts.iter().cloned().collect();
-            while let Some(part) = if end == End::First { parts.pop_front() } else { parts.pop_back() } {
+            while let Some(part) = if end == PatternEnd::First { parts.pop_front() } else { parts.pop_back() }
+            {
                 let part = trimmed(&part, end);
                 if matches!(part.kind(), HirKind::Empty) {
                     continue;
                 }
-                if end == End::First {
+                if end == PatternEnd::First {
                     parts.push_front(part)
                 } else {
                     parts.push_back(part)
@@ -60,7 +61,7 @@ fn trimmed(pattern: &Hir, end: End) -> Hir {
     }
 }
 
-fn one_of(branches: impl Iterator<Item = Hir>) -> Hir {
+fn alternation(branches: impl Iterator<Item = Hir>) -> Hir {
     let mut distinct = Vec::new();
     for branch in branches {
         if !distinct.contains(&branch) {
@@ -71,22 +72,22 @@ fn one_of(branches: impl Iterator<Item = Hir>) -> Hir {
 }
 
 /// Concatenates parts, and merges repetitions: `a*a*` becomes `a*`.
-fn in_line(parts: impl Iterator<Item = Hir>) -> Hir {
-    let mut line: Vec<Hir> = Vec::new();
+fn concat(parts: impl Iterator<Item = Hir>) -> Hir {
+    let mut merged: Vec<Hir> = Vec::new();
     for part in parts {
-        match line.last().and_then(|last| together(last, &part)) {
+        match merged.last().and_then(|last| merge(last, &part)) {
             Some(both) => {
-                line.pop();
-                line.push(both);
+                merged.pop();
+                merged.push(both);
             }
-            None => line.push(part),
+            None => merged.push(part),
         }
     }
-    Hir::concat(line)
+    Hir::concat(merged)
 }
 
 /// Merges two adjacent repetitions of the same.
-fn together(first: &Hir, second: &Hir) -> Option<Hir> {
+fn merge(first: &Hir, second: &Hir) -> Option<Hir> {
     let (HirKind::Repetition(first), HirKind::Repetition(second)) = (first.kind(), second.kind()) else {
         return None;
     };
@@ -105,13 +106,13 @@ fn repeat(min: u32, max: Option<u32>, pattern: &Hir) -> Hir {
             let all = if inner.max.is_none() { None } else { max };
             repetition(min * inner.min, all, (*inner.sub).clone())
         }
-        HirKind::Alternation(branches) if max.is_none() => any_of(min, branches),
+        HirKind::Alternation(branches) if max.is_none() => repeat_alternation(min, branches),
         _ => repetition(min, max, pattern.clone()),
     }
 }
 
 /// Repeats an alternation: (a*|b)+ becomes (a|b)*.
-fn any_of(mut min: u32, branches: &[Hir]) -> Hir {
+fn repeat_alternation(mut min: u32, branches: &[Hir]) -> Hir {
     let mut bare = Vec::with_capacity(branches.len());
     for branch in branches {
         match branch.kind() {
@@ -123,7 +124,7 @@ fn any_of(mut min: u32, branches: &[Hir]) -> Hir {
             _ => bare.push(branch.clone()),
         }
     }
-    match one_of(bare.into_iter()) {
+    match alternation(bare.into_iter()) {
         one if matches!(one.kind(), HirKind::Repetition(_)) => repeat(min, None, &one),
         one => repetition(min, None, one),
     }

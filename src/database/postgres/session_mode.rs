@@ -21,36 +21,36 @@ use crate::database::Sessions;
 use crate::database::server::ServerDatabase;
 
 /// The timeout of the check. It is reached if a pooler has no second session to assign.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The number of alternations.
 const ROUNDS: u32 = 4;
 
 /// The two addresses of a TCP connection, as this process sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ends {
-    pub(super) here: SocketAddr,
-    pub(super) there: SocketAddr,
+pub(super) struct Endpoints {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
 }
 
 /// The state that all connections to one database share while it is open.
 #[derive(Debug, Default)]
-pub(in crate::database) struct Shared {
+pub(in crate::database) struct DatabaseState {
     /// 0 while unknown.
     sessions: AtomicU8,
     /// Counts the schema changes made here.
-    changes: AtomicU64,
+    schema_version: AtomicU64,
 }
 
 /// One database, by server, name and user: a pooler may treat each differently.
 #[derive(PartialEq, Eq)]
-struct Key(String, u16, String, String);
+struct DatabaseKey(String, u16, String, String);
 
-impl Shared {
+impl DatabaseState {
     /// Returns the shared state of a database; the schema does not matter.
     pub(super) fn of(at: &ServerDatabase) -> Arc<Self> {
-        static KNOWN: Mutex<Vec<(Key, Weak<Shared>)>> = Mutex::new(Vec::new());
+        static KNOWN: Mutex<Vec<(DatabaseKey, Weak<DatabaseState>)>> = Mutex::new(Vec::new());
         let server = &at.server;
-        let key = Key(server.machine(), server.port, at.name.clone(), server.user.clone());
+        let key = DatabaseKey(server.machine(), server.port, at.name.clone(), server.user.clone());
         let mut known = KNOWN.lock();
         if let Some(shared) = known.iter().find(|(known, _)| *known == key).and_then(|(_, one)| one.upgrade())
         {
@@ -80,12 +80,12 @@ impl Shared {
 
     /// A number that grows with each schema change. Statements prepared before may refer to columns that are
     /// gone or have another type.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
+    pub(super) fn schema_version(&self) -> u64 {
+        self.schema_version.load(Ordering::SeqCst)
     }
 
-    pub(super) fn note_change(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn note_schema_change(&self) {
+        self.schema_version.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -102,49 +102,49 @@ pub(super) async fn texts(client: &Client, sql: &str) -> Result<Vec<Vec<Option<S
 }
 
 /// Whether a connection is direct: both sides see the same addresses.
-pub(super) async fn is_straight(client: &Client, ends: Ends) -> bool {
-    let question = "SELECT host(inet_client_addr()), inet_client_port(), host(inet_server_addr()), \
+pub(super) async fn is_direct(client: &Client, ends: Endpoints) -> bool {
+    let query = "SELECT host(inet_client_addr()), inet_client_port(), host(inet_server_addr()), \
                     inet_server_port()";
     // Other servers with PostgreSQL's protocol may not know these functions.
-    let Ok(rows) = texts(client, question).await else { return false };
+    let Ok(rows) = texts(client, query).await else { return false };
     let Some([Some(client), Some(client_port), Some(server), Some(server_port)]) =
         rows.first().map(Vec::as_slice)
     else {
         return false;
     };
-    is_end(ends.here, client, client_port) && is_end(ends.there, server, server_port)
+    is_endpoint(ends.local, client, client_port) && is_endpoint(ends.remote, server, server_port)
 }
 
-fn is_end(end: SocketAddr, address: &str, port: &str) -> bool {
+fn is_endpoint(end: SocketAddr, address: &str, port: &str) -> bool {
     let address = address.parse::<IpAddr>().map(|address| address.to_canonical());
     address == Ok(end.ip().to_canonical()) && port.parse() == Ok(end.port())
 }
 
 /// Checks with a second connection to the same database. If there is none, or the check fails or times out,
 /// the answer is [`Sessions::Shared`], which is always safe.
-pub(super) async fn by_turns(one: &Client, other: impl Future<Output = Option<Client>>) -> Sessions {
-    let keeps = async { keeps_its_process(one, &other.await?).await.ok() };
-    match tokio::time::timeout(PATIENCE, keeps).await {
+pub(super) async fn by_alternation(one: &Client, other: impl Future<Output = Option<Client>>) -> Sessions {
+    let keeps = async { keeps_its_session(one, &other.await?).await.ok() };
+    match tokio::time::timeout(CHECK_TIMEOUT, keeps).await {
         Ok(Some(true)) => Sessions::Own,
         Ok(Some(false) | None) | Err(_) => Sessions::Shared,
     }
 }
 
 /// Whether the first connection keeps its session throughout, and the second never gets that one.
-async fn keeps_its_process(one: &Client, other: &Client) -> Result<bool, Error> {
-    let process = async |client: &Client| texts(client, "SELECT pg_backend_pid()").await;
-    let own = process(one).await?;
+async fn keeps_its_session(one: &Client, other: &Client) -> Result<bool, Error> {
+    let session = async |client: &Client| texts(client, "SELECT pg_backend_pid()").await;
+    let own = session(one).await?;
     for round in 0..ROUNDS {
         other.batch_execute("BEGIN").await?;
-        let is_kept = process(other).await? != own;
+        let is_kept = session(other).await? != own;
         one.batch_execute("BEGIN").await?;
-        let is_kept = is_kept && process(one).await? == own;
+        let is_kept = is_kept && session(one).await? == own;
         // The session released first or last is reassigned next, depending on the pooler: tries both orders.
         let order = if round % 2 == 0 { [one, other] } else { [other, one] };
         for client in order {
             client.batch_execute("COMMIT").await?;
         }
-        if !is_kept || process(one).await? != own {
+        if !is_kept || session(one).await? != own {
             return Ok(false);
         }
     }
@@ -156,12 +156,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_are_the_same_however_they_are_written() {
+    fn endpoints_are_equal_in_every_notation() {
         let end: SocketAddr = "[::ffff:127.0.0.1]:5432".parse().unwrap();
-        assert!(is_end(end, "127.0.0.1", "5432"));
+        assert!(is_endpoint(end, "127.0.0.1", "5432"));
         for (address, port) in [("127.0.0.1", "5433"), ("10.0.0.1", "5432"), ("", "5432"), ("127.0.0.1", "")]
         {
-            assert!(!is_end(end, address, port), "{address} {port}");
+            assert!(!is_endpoint(end, address, port), "{address} {port}");
         }
     }
 }

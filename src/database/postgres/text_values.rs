@@ -6,15 +6,14 @@ use sea_query::Value as Bound;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::database::decimal;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::database::error::BoxError;
 
 /// A bound value as a text, whose type the server infers.
 #[derive(Debug)]
-pub(super) struct Written<'a>(pub(super) &'a Bound);
+pub(super) struct TextParameter<'a>(pub(super) &'a Bound);
 
-impl ToSql for Written<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+impl ToSql for TextParameter<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         let Some(text) = text(self.0) else { return Ok(IsNull::Yes) };
         out.put_slice(text.as_bytes());
         Ok(IsNull::No)
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_as_the_server_reads_them() {
+    fn values_are_formatted_for_the_server() {
         let date = NaiveDate::from_ymd_opt(987, 6, 5).unwrap();
         let moment = Utc.timestamp_millis_opt(253_402_300_799_999).unwrap();
         for (value, written) in [
