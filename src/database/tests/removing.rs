@@ -10,7 +10,7 @@ async fn a_removal_does_not_wait_for_transactions_of_others() {
         if at.engine() == Engine::Sqlite {
             return;
         }
-        let database = Database::create_owned(&at, "ours").await.unwrap();
+        let database = Database::create_owned(&at, "removing").await.unwrap();
         // Statements name their schema.
         let (mut posts, mut titles) = (table(), titles());
         if let Some(schema) = database.namespace().schema {
@@ -23,7 +23,7 @@ async fn a_removal_does_not_wait_for_transactions_of_others() {
         let mut reading = open.begin().await.unwrap();
         reading.query(&titles).await.unwrap();
         database.close().await;
-        let removal = tokio::time::timeout(Duration::from_secs(5), Database::remove_owned(&at, "ours"));
+        let removal = tokio::time::timeout(Duration::from_secs(5), Database::remove_owned(&at, "removing"));
         let removed = removal.await.expect("the removal timed out");
         assert_eq!(removed.unwrap().len(), 1, "{at}");
         assert!(reading.query(&titles).await.is_err(), "{at}");
