@@ -28,7 +28,7 @@
 //! (starting a daemon when none answers) and sends it as one line. In the daemon, `control/connection.rs`
 //! reads the line and `control/dispatch.rs` finds the handler of the method (`control/handlers/`), which
 //! calls `Supervisor::create`. That validates everything, writes the row of the registry
-//! (`supervisor/registry.rs`), has `supervisor/storage.rs` create the database through
+//! (`supervisor/registry/`), has `supervisor/storage.rs` create the database through
 //! `database::Database` and `app::install` the system tables and the root user, changes the state
 //! (`supervisor/state_machine.rs`), and starts the application. Each stage goes to the client as `progress`;
 //! `cli/output/` prints the result.

@@ -8,13 +8,13 @@ use arc_swap::ArcSwapOption;
 /// A value that memory keeps until it is invalidated. Read by many at once without a lock.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
-    known: ArcSwapOption<Known<T>>,
+    known: ArcSwapOption<CachedValue<T>>,
     /// How many times it was invalidated.
     invalidations: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Known<T> {
+struct CachedValue<T> {
     value: Arc<T>,
     /// How many times it had been invalidated when reading it began: what was read before an
     /// invalidation is outdated, also where it arrives after it.
@@ -39,7 +39,7 @@ impl<T> Cached<T> {
         }
         // In a box: nearly always nothing is read, and whoever asks would carry the place for it.
         let value = Arc::new(Box::pin(read()).await?);
-        let new = Arc::new(Known { value: Arc::clone(&value), as_of });
+        let new = Arc::new(CachedValue { value: Arc::clone(&value), as_of });
         self.known.rcu(|known| match known {
             // Another reader began later.
             Some(known) if known.as_of > as_of => Some(Arc::clone(known)),

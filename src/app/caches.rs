@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::acl::Acl;
 use super::auth::session_cache::SessionCache;
 use super::cached::Cached;
-use super::settings::Settings;
+use super::settings::SystemSettings;
 
 /// Something that memory keeps of an application's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Cache {
 pub(super) struct Caches {
     pub(super) sessions: Arc<SessionCache>,
     pub(super) acl: Cached<Acl>,
-    pub(super) settings: Arc<Cached<Settings>>,
+    pub(super) settings: Arc<Cached<SystemSettings>>,
 }
 
 impl Caches {

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use super::caches::Caches;
-use super::resources::Registry;
+use super::resources::ResourceRegistry;
 use crate::data::{Collection, Hook, Hooking, RecordEvent, Transaction};
 
 /// The application's own hook.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
-    resources: Arc<Registry>,
+    resources: Arc<ResourceRegistry>,
     caches: Arc<Caches>,
 }
 
 impl Housekeeping {
     /// Applies the rules of these resources, and invalidates these caches.
-    pub(super) fn new(resources: Arc<Registry>, caches: Arc<Caches>) -> Self {
+    pub(super) fn new(resources: Arc<ResourceRegistry>, caches: Arc<Caches>) -> Self {
         Self { resources, caches }
     }
 }

@@ -22,12 +22,12 @@ pub struct Install {
     /// The title in its settings.
     pub title: String,
     /// Its first user.
-    pub root: RootUser,
+    pub root: NewRootUser,
 }
 
 /// The first user: all known, the password in the clear (it is hashed with argon2id here).
 #[derive(Clone)]
-pub struct RootUser {
+pub struct NewRootUser {
     /// E-mail address.
     pub email: String,
     /// User name.
@@ -38,9 +38,9 @@ pub struct RootUser {
     pub password: String,
 }
 
-impl std::fmt::Debug for RootUser {
+impl std::fmt::Debug for NewRootUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RootUser").field("email", &self.email).finish_non_exhaustive()
+        f.debug_struct("NewRootUser").field("email", &self.email).finish_non_exhaustive()
     }
 }
 

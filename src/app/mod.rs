@@ -5,7 +5,7 @@
 //! changes; an application without requests keeps next to nothing.
 //!
 //! From the ground up: [`system`] defines the collections, [`acl`] and [`auth`] decide who may do what,
-//! [`State`] holds what they need while the application runs, [`api`] reads requests and answers those
+//! [`AppState`] holds what they need while the application runs, [`api`] reads requests and answers those
 //! about records, [`resources`] answers those about the system, and [`App`] puts it together.
 
 use std::sync::Arc;
@@ -40,8 +40,8 @@ mod tests;
 mod user_variables;
 
 pub use error::AppError;
-pub use install::{Install, RootUser, install, uninstall};
-pub use state::State;
+pub use install::{Install, NewRootUser, install, uninstall};
+pub use state::AppState;
 pub use system::SYSTEM_VERSION;
 
 use api::ApiRequest;
@@ -49,7 +49,7 @@ use auth::Auth;
 use caches::Caches;
 use hooks::Housekeeping;
 use plugin::Plugin;
-use resources::{Registry, Resource};
+use resources::{Resource, ResourceRegistry};
 use router::Router;
 
 /// What an application is opened with.
@@ -68,8 +68,8 @@ pub struct AppOptions {
 
 /// A running application: its state, with the resources and plugins that work on it.
 pub struct App {
-    state: Arc<State>,
-    resources: Arc<Registry>,
+    state: Arc<AppState>,
+    resources: Arc<ResourceRegistry>,
     plugins: Vec<Arc<dyn Plugin>>,
 }
 
@@ -87,13 +87,13 @@ impl App {
         system::check(&source).await?;
         let resources = match resources.is_empty() {
             true => resources::registry(),
-            false => Arc::new(Registry::new(resources::system().chain(resources))),
+            false => Arc::new(ResourceRegistry::new(resources::system().chain(resources))),
         };
         let caches = Arc::new(Caches::default());
         let hook = Housekeeping::new(Arc::clone(&resources), Arc::clone(&caches));
         let source = source.with(Arc::clone(resources.catalog()), Hooks::new(vec![Arc::new(hook)]));
         let policy = Arc::clone(resources.policy());
-        let state = Arc::new(State::open(name, &jwt_secret, source, policy, caches).await?);
+        let state = Arc::new(AppState::open(name, &jwt_secret, source, policy, caches).await?);
         plugin::begin(&state, &plugins).await?;
         Ok(Arc::new(Self { state, resources, plugins }))
     }

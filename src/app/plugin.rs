@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::error::AppError;
-use super::state::State;
+use super::state::AppState;
 use super::system::{APPLICATION_PLUGINS, SYSTEM_VERSION};
 use crate::data::{DataError, Filter, Query, Record};
 
@@ -42,10 +42,10 @@ pub trait Plugin: Send + Sync {
 
     /// Starts its work in an application: when it is enabled, and each time an application opens
     /// that has it enabled. Must be idempotent.
-    fn enable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
+    fn enable<'a>(&'a self, state: &'a Arc<AppState>) -> PluginFuture<'a>;
 
     /// Stops its work in an application. Its data stays.
-    fn disable<'a>(&'a self, state: &'a Arc<State>) -> PluginFuture<'a>;
+    fn disable<'a>(&'a self, state: &'a Arc<AppState>) -> PluginFuture<'a>;
 }
 
 /// Why a plugin could not be enabled or disabled.
@@ -93,7 +93,7 @@ impl Installed<'_> {
 
 /// Every plugin of the host, as this application has it.
 pub(super) async fn list<'a>(
-    state: &State,
+    state: &AppState,
     plugins: &'a [Arc<dyn Plugin>],
 ) -> Result<Vec<Installed<'a>>, DataError> {
     if plugins.is_empty() {
@@ -107,7 +107,7 @@ pub(super) async fn list<'a>(
 
 /// Starts the enabled plugins. One that fails is logged and skipped: the application runs without
 /// it.
-pub(super) async fn begin(state: &Arc<State>, plugins: &[Arc<dyn Plugin>]) -> Result<(), AppError> {
+pub(super) async fn begin(state: &Arc<AppState>, plugins: &[Arc<dyn Plugin>]) -> Result<(), AppError> {
     for installed in list(state, plugins).await? {
         if !installed.is_enabled() {
             continue;
@@ -126,7 +126,7 @@ pub(super) async fn begin(state: &Arc<State>, plugins: &[Arc<dyn Plugin>]) -> Re
 
 /// Enables or disables a plugin by its name or its package's.
 pub(super) async fn switch(
-    state: &Arc<State>,
+    state: &Arc<AppState>,
     plugins: &[Arc<dyn Plugin>],
     name: &str,
     on: bool,

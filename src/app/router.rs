@@ -12,8 +12,8 @@ use super::api::{
 use super::auth::Session;
 use super::failpoint::panic_point;
 use super::plugin::Plugin;
-use super::resources::{Access, Action, Records, Registry};
-use super::state::State;
+use super::resources::{ActionAccess, Records, ResourceAction, ResourceRegistry};
+use super::state::AppState;
 use crate::data::{Catalog, Clock};
 
 /// The response header with the token that replaces the client's own, as in NocoBase.
@@ -21,8 +21,8 @@ const NEW_TOKEN: &str = "x-new-token";
 
 /// The router of one application.
 pub(super) struct Router<'a> {
-    pub(super) state: &'a Arc<State>,
-    pub(super) resources: &'a Registry,
+    pub(super) state: &'a Arc<AppState>,
+    pub(super) resources: &'a ResourceRegistry,
     pub(super) plugins: &'a [Arc<dyn Plugin>],
 }
 
@@ -72,12 +72,12 @@ impl Router<'_> {
         let clock = clock(&request.headers)?;
         let access = match &found {
             Found::Action(action) => action.access,
-            Found::Records(_) => Access::ByPermission,
+            Found::Records(_) => ActionAccess::ByPermission,
         };
         let requester = self.requester(request, access, clock, session).await?;
         let check = |found: &Found<'_>| match access {
-            Access::ByPermission => requester.check(&target, found.set()),
-            Access::Public | Access::SignedIn => Ok(()),
+            ActionAccess::ByPermission => requester.check(&target, found.set()),
+            ActionAccess::Public | ActionAccess::SignedIn => Ok(()),
         };
         check(&found)?;
         let params = params(request, &target)?;
@@ -117,11 +117,11 @@ impl Router<'_> {
     async fn requester(
         &self,
         request: &ApiRequest,
-        access: Access,
+        access: ActionAccess,
         clock: Clock,
         session: &mut Option<Arc<Session>>,
     ) -> Result<Requester, ApiError> {
-        if access == Access::Public {
+        if access == ActionAccess::Public {
             return Ok(Requester::anybody(clock));
         }
         // A token that was replaced at the first try is none any more at the second.
@@ -161,7 +161,7 @@ impl Router<'_> {
     }
 }
 
-async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
+async fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
     let token = bearer(headers);
     let stream = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
     let session = match stream {
@@ -179,7 +179,7 @@ const TIMEZONE: &str = "x-timezone";
 /// What answers a request.
 enum Found<'a> {
     /// An action of a resource of the system.
-    Action(&'a Action),
+    Action(&'a ResourceAction),
     /// The records of a collection.
     Records(Box<RecordSet>),
 }
@@ -231,7 +231,7 @@ fn params(request: &ApiRequest, target: &Target) -> Result<Value, ApiError> {
 /// Bodies over so many bytes are parsed on the CPU queue.
 const MAX_INLINE_BODY: usize = 256 * 1024;
 
-async fn body(state: &State, request: &ApiRequest) -> Result<Value, ApiError> {
+async fn body(state: &AppState, request: &ApiRequest) -> Result<Value, ApiError> {
     if request.body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }

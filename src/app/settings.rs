@@ -11,7 +11,7 @@ use crate::data::{DataError, DataSource, Filter, Query, Sort};
 
 /// What requests need of `systemSettings`.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct SystemSettings {
     /// The title; `None` where it is empty.
     pub(super) title: Option<Arc<str>>,
     /// The language of pages: `en-US`.
@@ -24,7 +24,7 @@ pub(super) struct Settings {
     pub(super) strict: bool,
 }
 
-impl Settings {
+impl SystemSettings {
     /// Reads them.
     pub(super) async fn read(source: &DataSource) -> Result<Self, DataError> {
         let fields = ["title", "appLang", "options", "roleMode", "enableEditProfile", "enableChangePassword"];

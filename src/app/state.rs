@@ -13,11 +13,11 @@ use super::auth::Auth;
 use super::caches::{Cache, Caches};
 use super::collections;
 use super::error::AppError;
-use super::settings::Settings;
+use super::settings::SystemSettings;
 use crate::data::{Catalog, DataError, DataSource};
 
 /// What an application is while it runs.
-pub struct State {
+pub struct AppState {
     name: Arc<str>,
     source: DataSource,
     auth: Auth,
@@ -28,13 +28,13 @@ pub struct State {
     definitions: Arc<RwLock<()>>,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for AppState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("AppState").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl State {
+impl AppState {
     /// Reads what requests need: the collections, the tokens that were signed out, the settings.
     /// `source` has the hook that invalidates `caches`, and the collections of the system.
     pub(super) async fn open(
@@ -63,8 +63,8 @@ impl State {
     }
 
     /// The settings as they are now.
-    pub(super) async fn settings(&self) -> Result<Arc<Settings>, DataError> {
-        self.caches.settings.get_or_read(async || Settings::read(&self.source).await).await
+    pub(super) async fn settings(&self) -> Result<Arc<SystemSettings>, DataError> {
+        self.caches.settings.get_or_read(async || SystemSettings::read(&self.source).await).await
     }
 
     /// Waits for the exclusive right to change definitions of collections. Writes that use the
@@ -80,7 +80,7 @@ impl State {
     }
 
     /// Reads the definitions of collections again, unless they have been replaced since `known`.
-    /// The caller holds [`State::kept_definitions`].
+    /// The caller holds [`AppState::kept_definitions`].
     pub(super) async fn renew_definitions(&self, known: &Arc<Catalog>) -> Result<(), DataError> {
         if Arc::ptr_eq(known, &self.source.catalog()) {
             self.source.set_catalog(collections::load(&self.source).await?);

@@ -18,7 +18,7 @@ pub(super) const PASSWORD: &str = "admin123";
 pub(super) fn wanted() -> Install {
     Install {
         title: "Sales".into(),
-        root: RootUser {
+        root: NewRootUser {
             email: "admin@nocobase.com".into(),
             username: "nocobase".into(),
             nickname: "Super Admin".into(),

@@ -10,9 +10,9 @@ use crate::protocol::methods::Method;
 use crate::protocol::{RequestId, RpcError};
 
 /// Handles one method of the socket.
-pub(super) trait Handle<M: Method> {
+pub(super) trait MethodHandler<M: Method> {
     /// Does what the method says, and gives its result.
-    fn handle(&self, params: M::Params, call: &Call) -> impl Future<Output = Handled<M>> + Send;
+    fn handle(&self, params: M::Params, call: &MethodCall) -> impl Future<Output = Handled<M>> + Send;
 }
 
 /// What a handler gives: the reply to its method, or why there is none.
@@ -20,7 +20,7 @@ pub(super) type Handled<M> = Result<Reply<<M as Method>::Result>, RpcError>;
 
 /// One call of a method, as its handler sees it.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct MethodCall {
     /// The ID that the client gave the request. The response to a call without one is not sent.
     pub(super) id: Option<RequestId>,
     /// The client that called.

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::client_handle::ClientHandle;
-use super::connection_limit::ConnectionPermit;
+use super::connection_limit::ClientPermit;
 use super::handlers::RequestHandler;
 use super::line_reader::{LineMemory, LineReader};
 use super::peer::Peer;
@@ -50,7 +50,7 @@ pub(super) async fn run(
     stream: Stream,
     peer: Peer,
     is_authorized: bool,
-    permit: ConnectionPermit,
+    permit: ClientPermit,
     service: Service,
 ) {
     let Service { handler, memory, closing } = service;
@@ -85,7 +85,7 @@ async fn read(
     mut lines: LineReader<ReadHalf<Stream>>,
     client: &ClientHandle,
     handler: &Arc<RequestHandler>,
-    permit: &ConnectionPermit,
+    permit: &ClientPermit,
 ) -> Result<(), RpcError> {
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
     while let Ok(slot) = Arc::clone(&in_flight).acquire_owned().await {

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::protocol::{ErrorKind, RpcError};
 
-/// Hands out a bounded number of [`ConnectionPermit`]s.
+/// Hands out a bounded number of [`ClientPermit`]s.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     /// The most connections at a time.
@@ -26,11 +26,11 @@ pub(super) struct ConnectionLimit {
 #[derive(Debug, Default)]
 struct OpenConnections {
     next: u64,
-    connections: HashMap<u64, OpenConnection>,
+    connections: HashMap<u64, CountedConnection>,
 }
 
 #[derive(Debug)]
-struct OpenConnection {
+struct CountedConnection {
     user: Option<u32>,
     /// When the client last sent a line.
     active: Instant,
@@ -41,7 +41,7 @@ struct OpenConnection {
 
 /// The right to one open connection, given back on drop.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
+pub(super) struct ClientPermit {
     limit: Arc<ConnectionLimit>,
     id: u64,
     /// Cancelled when the connection is to close for another one.
@@ -60,7 +60,7 @@ impl ConnectionLimit {
     ///
     /// # Errors
     /// `TooManyConnections` when the limit is reached and all connections are busy.
-    pub(super) fn acquire(self: &Arc<Self>, user: Option<u32>) -> Result<ConnectionPermit, RpcError> {
+    pub(super) fn acquire(self: &Arc<Self>, user: Option<u32>) -> Result<ClientPermit, RpcError> {
         let mut open = self.open.lock();
         let of_user = open.connections.values().filter(|connection| connection.user == user).count();
         if of_user >= self.max_of_user {
@@ -71,7 +71,7 @@ impl ConnectionLimit {
         let id = open.next;
         open.next += 1;
         let (evicted, requests) = (CancellationToken::new(), TaskTracker::new());
-        let connection = OpenConnection {
+        let connection = CountedConnection {
             user,
             active: Instant::now(),
             requests: requests.clone(),
@@ -79,7 +79,7 @@ impl ConnectionLimit {
         };
         open.connections.insert(id, connection);
         drop(open);
-        Ok(ConnectionPermit { limit: Arc::clone(self), id, evicted, requests })
+        Ok(ClientPermit { limit: Arc::clone(self), id, evicted, requests })
     }
 
     fn refusal(&self, user: Option<u32>) -> RpcError {
@@ -100,7 +100,7 @@ impl ConnectionLimit {
 
 impl OpenConnections {
     /// Evicts the connection that has been idle the longest, of those that `may_evict` allows.
-    fn evict_idle(&mut self, may_evict: impl Fn(&OpenConnection) -> bool) -> Option<()> {
+    fn evict_idle(&mut self, may_evict: impl Fn(&CountedConnection) -> bool) -> Option<()> {
         let idle = self
             .connections
             .iter()
@@ -111,7 +111,7 @@ impl OpenConnections {
     }
 }
 
-impl ConnectionPermit {
+impl ClientPermit {
     /// Notes that the client sent a line.
     pub(super) fn mark_active(&self) {
         if let Some(connection) = self.limit.open.lock().connections.get_mut(&self.id) {
@@ -120,7 +120,7 @@ impl ConnectionPermit {
     }
 }
 
-impl Drop for ConnectionPermit {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
         self.limit.open.lock().connections.remove(&self.id);
     }

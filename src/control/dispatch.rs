@@ -1,13 +1,13 @@
 //! From a request to the handler of its method, and from what the handler gives to the response.
 //!
 //! The dispatch is generated from the table of methods (`protocol/methods.rs`): a method for which
-//! [`RequestHandler`] does not implement [`Handle`] does not compile.
+//! [`RequestHandler`] does not implement [`MethodHandler`] does not compile.
 
 use futures_util::FutureExt as _;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use super::call::{Call, Handle, Reply};
+use super::call::{MethodCall, MethodHandler, Reply};
 use super::client_handle::ClientHandle;
 use super::handlers::RequestHandler;
 use crate::protocol::methods::{self, Method, MethodKind, for_each_method};
@@ -22,7 +22,7 @@ macro_rules! dispatch {
                 let Request { id, method, params } = request;
                 tracing::debug!(peer = %client.peer, method, "request");
                 let params = if params.is_null() { json!({}) } else { params };
-                let call = Call { id, client };
+                let call = MethodCall { id, client };
                 // Each future is boxed: the largest of them is no part of every other.
                 match method.as_str() {
                     $($name => self.run::<methods::$method>(params, call).boxed().await,)*
@@ -37,9 +37,9 @@ for_each_method!(dispatch);
 
 impl RequestHandler {
     /// Handles one call and sends the response.
-    async fn run<M: Method>(&self, params: Value, call: Call)
+    async fn run<M: Method>(&self, params: Value, call: MethodCall)
     where
-        Self: Handle<M>,
+        Self: MethodHandler<M>,
     {
         // Parameters hold passwords: the log gets the ID alone.
         let logged = (M::KIND == MethodKind::Command)
@@ -54,7 +54,7 @@ impl RequestHandler {
         if let (Some(app), Err(error)) = (&logged, &handled) {
             tracing::info!(peer = %call.client.peer, method = M::NAME, app, %error, "command failed");
         }
-        let Call { id, client } = call;
+        let MethodCall { id, client } = call;
         let (result, afterwards) = match handled {
             Ok(Reply { result, afterwards }) => (to_raw_value(&result).map_err(unwritable::<M>), afterwards),
             Err(error) => (Err(error), None),

@@ -62,7 +62,7 @@ struct OfApplication {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         attributes.record(&mut fields);
         if let Some(app) = fields.take_app()
             && let Some(span) = context.span(id)
@@ -72,7 +72,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
         let mut app = fields.take_app();
         let scope = context.event_scope(event);
@@ -109,9 +109,9 @@ fn level(level: Level) -> LogLevel {
 
 /// Fields in their order, as JSON. Most requests log nothing, so storing their fields must be cheap.
 #[derive(Default)]
-struct Fields(Vec<(&'static str, Value)>);
+struct EventFields(Vec<(&'static str, Value)>);
 
-impl Fields {
+impl EventFields {
     /// The application that the field `app` names. An invalid ID stays among the fields.
     fn take_app(&mut self) -> Option<AppId> {
         let at = self.0.iter().position(|(name, _)| *name == "app")?;
@@ -140,7 +140,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, value);
     }

@@ -89,9 +89,9 @@ where
 
 /// Yields to other tasks, and keeps to the rate at which the application may take in bodies.
 async fn yield_after(arrival: &Arrival, bytes: usize) {
-    match arrival.pause_after(bytes) {
+    match arrival.read_delay(bytes) {
         Duration::ZERO => tokio::task::yield_now().await,
-        pause => tokio::time::sleep(pause).await,
+        delay => tokio::time::sleep(delay).await,
     }
 }
 

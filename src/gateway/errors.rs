@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::body::BodyError;
 use super::cors;
 use super::validation::Coding;
-use crate::pages::{self, Problem};
+use crate::pages::{self, ProblemPage};
 use crate::protocol::State;
 use crate::supervisor::{Refused, Unavailable};
 
@@ -26,7 +26,7 @@ const SLOW_RETRY_AFTER: u64 = 5;
 
 /// Why the gateway refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RefusedRequest {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -74,7 +74,7 @@ struct ErrorDetails<'a> {
     maintaining: bool,
 }
 
-impl Refusal {
+impl RefusedRequest {
     /// The application does not answer requests now.
     pub(super) fn unavailable(unavailable: &Unavailable) -> Self {
         let (code, heading, advice, command): (_, _, _, Option<&str>) = match unavailable.state {
@@ -276,14 +276,14 @@ impl Refusal {
 
     /// The response for a browser.
     pub(super) fn html(&self) -> Response<Bytes> {
-        self.with_headers(pages::problem(&Problem {
+        self.with_headers(pages::problem(&ProblemPage {
             heading: self.heading,
             message: &capitalized(&self.message),
             advice: (!self.advice.is_empty()).then_some(self.advice),
             command: self.command.as_deref(),
             link: (self.code == "NOT_FOUND").then_some(("/admin/", "Go to the start page")),
             retry_after: self.retry_after,
-            ..Problem::new(self.status)
+            ..ProblemPage::new(self.status)
         }))
     }
 }
@@ -293,10 +293,10 @@ pub(super) fn panicked(request_id: &str, html: bool) -> Response<Bytes> {
     let message =
         format!("The host failed on this request. Its log says why, under the request ID {request_id}.");
     if html {
-        return pages::problem(&Problem {
+        return pages::problem(&ProblemPage {
             heading: "Something went wrong",
             message: &message,
-            ..Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+            ..ProblemPage::new(StatusCode::INTERNAL_SERVER_ERROR)
         });
     }
     let body = serde_json::json!({ "errors": [{ "message": message }] });
@@ -329,9 +329,9 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn unavailable(state: State, retry_after: Option<u64>) -> Refusal {
+    fn unavailable(state: State, retry_after: Option<u64>) -> RefusedRequest {
         let message = "the application \"crm\" does not answer".into();
-        Refusal::unavailable(&Unavailable { id: "crm".into(), state, message, retry_after })
+        RefusedRequest::unavailable(&Unavailable { id: "crm".into(), state, message, retry_after })
     }
 
     #[test]
@@ -390,19 +390,23 @@ mod tests {
             message: "there is no application \"<script>\"".into(),
             retry_after: None,
         };
-        let page = Refusal::unavailable(&evil).html();
+        let page = RefusedRequest::unavailable(&evil).html();
         assert!(!std::str::from_utf8(page.body()).unwrap().contains("<script"));
     }
 
     #[test]
     fn what_cannot_be_passed_on_says_why() {
         for (refusal, status, says) in [
-            (Refusal::body("crm", &BodyError::TooLong { limit: 7 }), 413, "longer than the 7 bytes"),
-            (Refusal::body("crm", &BodyError::TooSlow { limit: Duration::from_secs(9) }), 408, "within 9s"),
-            (Refusal::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
-            (Refusal::nowhere(), 404, "nothing at this address"),
-            (Refusal::method(Methods::Reading), 405, "GET, HEAD only"),
-            (Refusal::malformed("the request has no Host header"), 400, "no Host"),
+            (RefusedRequest::body("crm", &BodyError::TooLong { limit: 7 }), 413, "longer than the 7 bytes"),
+            (
+                RefusedRequest::body("crm", &BodyError::TooSlow { limit: Duration::from_secs(9) }),
+                408,
+                "within 9s",
+            ),
+            (RefusedRequest::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
+            (RefusedRequest::nowhere(), 404, "nothing at this address"),
+            (RefusedRequest::method(Methods::Reading), 405, "GET, HEAD only"),
+            (RefusedRequest::malformed("the request has no Host header"), 400, "no Host"),
         ] {
             let response = refusal.json();
             assert_eq!(response.status(), status);
@@ -422,7 +426,7 @@ mod tests {
             (Refused::Queue { in_flight: 9, queue: 8 }, 503, "APP_BUSY", "1", "9 requests, 8 more wait"),
             (Refused::Waited { in_flight: 9, waited: wait }, 503, "APP_BUSY", "1", "within 1.1s"),
         ] {
-            let refusal = Refusal::refused("crm", &refused);
+            let refusal = RefusedRequest::refused("crm", &refused);
             let response = refusal.json();
             assert_eq!((response.status().as_u16(), refusal.html().status().as_u16()), (status, status));
             assert_eq!(response.headers()[RETRY_AFTER], retry_after);

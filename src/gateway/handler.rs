@@ -12,17 +12,17 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::errors::{self, Methods, Refusal};
+use super::errors::{self, RefusedRequest, Methods};
 use super::forwarded::{ClientOrigin, Network, client};
 use super::host_view::SupervisorView;
 use super::request_span::RequestSpan;
-use super::router::{NamedBy, Route, Target, route};
+use super::router::{NamedBy, Route, RouteTarget, route};
 use super::validation::{check_host, unsupported_coding};
 use super::{body, cooperative_yield, cors, layers};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
 use crate::protocol::{AppId, State};
-use crate::supervisor::{Arrival, SMALL_BODY, Supervisor, Turn, Unavailable, Visit};
+use crate::supervisor::{ApplicationGuard, Arrival, RequestPermit, SMALL_BODY, Supervisor, Unavailable};
 
 /// Answers requests; shared by all of them.
 pub(super) struct Handler {
@@ -34,16 +34,16 @@ pub(super) struct Handler {
 
 /// A request that was admitted, and the application that is lent to it until this is dropped.
 struct Admitted {
-    visit: Visit,
-    _turn: Turn,
+    application: ApplicationGuard,
+    _permit: RequestPermit,
     arrival: Arrival,
     /// When the request times out.
     deadline: Instant,
 }
 
 impl Admitted {
-    fn too_slow(&self, app: &str) -> Refusal {
-        Refusal::too_slow(app, Duration::from_millis(self.arrival.limits().request_time_ms))
+    fn too_slow(&self, app: &str) -> RefusedRequest {
+        RefusedRequest::too_slow(app, Duration::from_millis(self.arrival.limits().request_time_ms))
     }
 }
 
@@ -82,9 +82,9 @@ impl Handler {
         let response = layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await;
         let pause = match response.status() {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                self.supervisor.pause(&route.app)
+                self.supervisor.refusal_delay(&route.app)
             }
-            StatusCode::NOT_FOUND => self.supervisor.pause_of_unknown(&route.app),
+            StatusCode::NOT_FOUND => self.supervisor.refusal_delay_of_unknown(&route.app),
             _ => Duration::ZERO,
         };
         cooperative_yield::request_ended();
@@ -97,34 +97,36 @@ impl Handler {
         peer: IpAddr,
         parts: Parts,
         body: Incoming,
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Response<Bytes>, RefusedRequest> {
         let origin = ClientOrigin::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
         if let Err(problem) = check_host(parts.version, &parts.headers, &origin) {
-            return Err(Refusal::malformed(problem));
+            return Err(RefusedRequest::malformed(problem));
         }
         if let Some(coding) = unsupported_coding(&parts.headers) {
-            return Err(Refusal::coding(coding));
+            return Err(RefusedRequest::coding(coding));
         }
         if !cors::is_answered(&parts.method) {
-            return Err(Refusal::method(Methods::Api));
+            return Err(RefusedRequest::method(Methods::Api));
         }
         match route.target {
-            Target::Ambiguous => Err(Refusal::malformed(
+            RouteTarget::Ambiguous => Err(RefusedRequest::malformed(
                 "X-App and __appName may name one application, not two different ones",
             )),
-            Target::Api(_) | Target::Health if parts.method == Method::OPTIONS => {
+            RouteTarget::Api(_) | RouteTarget::Health if parts.method == Method::OPTIONS => {
                 Ok(cors::options(&parts.headers))
             }
-            Target::Api(offset) => self.api(route, offset, peer, parts, body).await,
-            Target::Page(_) if is_misplaced(route, &parts.method) => Ok(redirect_to_own_path(route, &parts)),
-            Target::Page(offset) => Box::pin(self.page(route, offset, peer, parts, body)).await,
-            Target::Nowhere => Err(Refusal::nowhere()),
-            Target::Health | Target::Start | Target::Asset if !reads(&parts.method) => {
-                Err(Refusal::method(Methods::Reading))
+            RouteTarget::Api(offset) => self.api(route, offset, peer, parts, body).await,
+            RouteTarget::Page(_) if is_misplaced(route, &parts.method) => {
+                Ok(redirect_to_own_path(route, &parts))
             }
-            Target::Health => self.health(&route.app),
-            Target::Start => Ok(redirect(&format!("{}/admin/", route.prefix()))),
-            Target::Asset => Ok(pages::asset(parts.uri.path())),
+            RouteTarget::Page(offset) => Box::pin(self.page(route, offset, peer, parts, body)).await,
+            RouteTarget::Nowhere => Err(RefusedRequest::nowhere()),
+            RouteTarget::Health | RouteTarget::Start | RouteTarget::Asset if !reads(&parts.method) => {
+                Err(RefusedRequest::method(Methods::Reading))
+            }
+            RouteTarget::Health => self.health(&route.app),
+            RouteTarget::Start => Ok(redirect(&format!("{}/admin/", route.prefix()))),
+            RouteTarget::Asset => Ok(pages::asset(parts.uri.path())),
         }
     }
 
@@ -136,7 +138,7 @@ impl Handler {
         peer: IpAddr,
         mut parts: Parts,
         body: Incoming,
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Response<Bytes>, RefusedRequest> {
         let (admitted, body) = self.admit(&route.app, body).await?;
         // The API reads the `Authorization` header only. Without cookies, no other website can make a
         // browser call it as its user.
@@ -151,7 +153,7 @@ impl Handler {
             client,
         };
         // A request that times out is dropped, which cancels its statement.
-        let answered = timeout_at(admitted.deadline, admitted.visit.api(request)).await;
+        let answered = timeout_at(admitted.deadline, admitted.application.api(request)).await;
         answered.map_err(|_| admitted.too_slow(&route.app))
     }
 
@@ -163,7 +165,7 @@ impl Handler {
         peer: IpAddr,
         parts: Parts,
         body: Incoming,
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Response<Bytes>, RefusedRequest> {
         let (admitted, body) = self.admit(&route.app, body).await?;
         let origin = ClientOrigin::read(&parts.uri, &parts.headers, peer, &self.trusted_proxies);
         let host = origin.host.map(str::to_owned);
@@ -189,39 +191,40 @@ impl Handler {
             headers: parts.headers,
             body,
         };
-        let answered = timeout_at(admitted.deadline, pages::handle(&admitted.visit, &view, request)).await;
+        let answered =
+            timeout_at(admitted.deadline, pages::handle(&admitted.application, &view, request)).await;
         answered.map_err(|_| admitted.too_slow(&route.app))
     }
 
-    /// Admits a request: reads its body, waits for its turn, and borrows the application, which is
+    /// Admits a request: reads its body, waits for a permit, and borrows the application, which is
     /// started if a visit may start it.
-    async fn admit(&self, app: &str, body: Incoming) -> Result<(Admitted, Bytes), Refusal> {
+    async fn admit(&self, app: &str, body: Incoming) -> Result<(Admitted, Bytes), RefusedRequest> {
         // A small body that is not read is discarded; a long one closes the connection.
         let long = body.size_hint().upper().is_none_or(|length| length > SMALL_BODY);
-        let unread = |refusal: Refusal| if long { refusal.and_close() } else { refusal };
+        let unread = |refusal: RefusedRequest| if long { refusal.and_close() } else { refusal };
         let arrived = self.supervisor.arrive(app);
-        let arrived = arrived.map_err(|unavailable| unread(Refusal::unavailable(&unavailable)))?;
-        let mut arrival = arrived.map_err(|refused| unread(Refusal::refused(app, &refused)))?;
+        let arrived = arrived.map_err(|unavailable| unread(RefusedRequest::unavailable(&unavailable)))?;
+        let mut arrival = arrived.map_err(|refused| unread(RefusedRequest::refused(app, &refused)))?;
         let time = Duration::from_millis(arrival.limits().request_time_ms);
         let deadline = Instant::now() + time;
         // Before the application is borrowed: a slow upload does not hold up its stop.
         let body = body::read(body, &mut arrival, deadline).await.map_err(|error| {
             tracing::debug!(%error, "a body was not read");
-            unread(Refusal::body(app, &error))
+            unread(RefusedRequest::body(app, &error))
         })?;
-        let turn = match timeout_at(deadline, arrival.turn()).await {
-            Ok(turn) => turn.map_err(|refused| Refusal::refused(app, &refused))?,
-            Err(_) => return Err(Refusal::too_slow(app, time)),
+        let permit = match timeout_at(deadline, arrival.wait_for_permit()).await {
+            Ok(permit) => permit.map_err(|refused| RefusedRequest::refused(app, &refused))?,
+            Err(_) => return Err(RefusedRequest::too_slow(app, time)),
         };
-        let visit = match timeout_at(deadline, self.supervisor.visit(app)).await {
-            Ok(visit) => visit.map_err(|unavailable| Refusal::unavailable(&unavailable))?,
-            Err(_) => return Err(Refusal::too_slow(app, time)),
+        let application = match timeout_at(deadline, self.supervisor.visit(app)).await {
+            Ok(application) => application.map_err(|unavailable| RefusedRequest::unavailable(&unavailable))?,
+            Err(_) => return Err(RefusedRequest::too_slow(app, time)),
         };
-        Ok((Admitted { visit, _turn: turn, arrival, deadline }, body))
+        Ok((Admitted { application, _permit: permit, arrival, deadline }, body))
     }
 
     /// Answers `ok` when the application is running, and does not start it.
-    fn health(&self, app: &str) -> Result<Response<Bytes>, Refusal> {
+    fn health(&self, app: &str) -> Result<Response<Bytes>, RefusedRequest> {
         let state = AppId::parse(app).ok().and_then(|id| self.supervisor.get(&id).ok()).map(|app| app.state);
         match state {
             Some(State::Running) => {
@@ -230,7 +233,7 @@ impl Handler {
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 Ok(response)
             }
-            state => Err(Refusal::unavailable(&not_running(app, state.unwrap_or(State::NotFound)))),
+            state => Err(RefusedRequest::unavailable(&not_running(app, state.unwrap_or(State::NotFound)))),
         }
     }
 }
@@ -274,13 +277,13 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    fn route_to(app: &'static str, named_by: NamedBy, target: Target) -> Route {
+    fn route_to(app: &'static str, named_by: NamedBy, target: RouteTarget) -> Route {
         Route { app: Cow::Borrowed(app), named_by, target }
     }
 
     #[test]
     fn a_page_named_by_query_or_header_is_at_home_under_its_path() {
-        let page = |app, named_by| route_to(app, named_by, Target::Page(0));
+        let page = |app, named_by| route_to(app, named_by, RouteTarget::Page(0));
         for (app, named, method, elsewhere) in [
             ("crm", NamedBy::Query, Method::GET, true),
             ("crm", NamedBy::Header, Method::HEAD, true),

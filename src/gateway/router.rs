@@ -28,7 +28,7 @@ pub(super) enum NamedBy {
 /// What of the application is requested. Offsets are into the request's path, so that nothing is copied before
 /// it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum RouteTarget {
     /// An action of the API, from this offset on.
     Api(usize),
     /// Whether the application runs.
@@ -51,7 +51,7 @@ pub(super) struct Route {
     /// The ID as the request has it; it may be invalid.
     pub(super) app: Cow<'static, str>,
     pub(super) named_by: NamedBy,
-    pub(super) target: Target,
+    pub(super) target: RouteTarget,
 }
 
 impl Route {
@@ -66,7 +66,7 @@ impl Route {
 
     /// Whether the API is requested.
     pub(super) fn is_api(&self) -> bool {
-        matches!(self.target, Target::Api(_) | Target::Health)
+        matches!(self.target, RouteTarget::Api(_) | RouteTarget::Health)
     }
 }
 
@@ -83,20 +83,20 @@ pub(super) fn route(
     let by_query = match uri.query().map_or(Ok(None), app_name) {
         Ok(id) => id,
         Err(Ambiguous) => {
-            target = Target::Ambiguous;
+            target = RouteTarget::Ambiguous;
             None
         }
     };
     let by_header = match x_app(headers) {
         Ok(id) => id,
         Err(Ambiguous) => {
-            target = Target::Ambiguous;
+            target = RouteTarget::Ambiguous;
             None
         }
     };
     let (app, named_by) = if let Some(id) = id {
         (Cow::Owned(id.to_owned()), NamedBy::Path)
-    } else if target == Target::Asset {
+    } else if target == RouteTarget::Asset {
         (Cow::Borrowed(AppId::MAIN), NamedBy::Nothing)
     } else if let Some(id) = by_query {
         (id.into(), NamedBy::Query)
@@ -111,34 +111,34 @@ pub(super) fn route(
 }
 
 /// The ID in the path, if any, and the target.
-fn target<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, Target) {
+fn target<'a>(path: &'a str, api_base: &str) -> (Option<&'a str>, RouteTarget) {
     if let Some(target) = path.strip_prefix(api_base) {
         let Some(named) = target.strip_prefix("__app/") else { return (None, api(target, path)) };
         let (id, target) = named.split_once('/').unwrap_or((named, ""));
         return (Some(id), api(target, path));
     }
     if path.starts_with(crate::pages::ASSETS) {
-        return (None, Target::Asset);
+        return (None, RouteTarget::Asset);
     }
     if let Some(rest) = path.strip_prefix("/apps/").filter(|rest| !rest.is_empty()) {
         let (id, below) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         return (Some(id), page(below, path));
     }
     if matches!(path, "/apps" | "/apps/") {
-        return (None, Target::Start);
+        return (None, RouteTarget::Start);
     }
     (None, page(path, path))
 }
 
-fn api(target: &str, path: &str) -> Target {
-    if target == "__health_check" { Target::Health } else { Target::Api(path.len() - target.len()) }
+fn api(target: &str, path: &str) -> RouteTarget {
+    if target == "__health_check" { RouteTarget::Health } else { RouteTarget::Api(path.len() - target.len()) }
 }
 
-fn page(below: &str, path: &str) -> Target {
+fn page(below: &str, path: &str) -> RouteTarget {
     match below {
-        "" | "/" | "/admin" => Target::Start,
-        _ if below.starts_with("/admin/") => Target::Page(path.len() - below.len()),
-        _ => Target::Nowhere,
+        "" | "/" | "/admin" => RouteTarget::Start,
+        _ if below.starts_with("/admin/") => RouteTarget::Page(path.len() - below.len()),
+        _ => RouteTarget::Nowhere,
     }
 }
 
@@ -242,39 +242,39 @@ mod tests {
             ("/api/__app/crm/a:list", &["crm", "hr"], true),
             ("/admin/?__appName=crm&__appName=hr", &[], true),
         ] {
-            assert_eq!(target(uri, headers) == Target::Ambiguous, ambiguous, "{uri} {headers:?}");
+            assert_eq!(target(uri, headers) == RouteTarget::Ambiguous, ambiguous, "{uri} {headers:?}");
         }
     }
 
     #[test]
     fn the_place_is_what_follows_the_application() {
         for (uri, target, rest) in [
-            ("/api/posts:list?page=2", Target::Api(5), "posts:list"),
-            ("/api/__app/crm/posts/1/tags:add", Target::Api(15), "posts/1/tags:add"),
-            ("/api/__app/crm", Target::Api(14), ""),
-            ("/api/", Target::Api(5), ""),
-            ("/api/__health_check", Target::Health, ""),
-            ("/api/__app/crm/__health_check", Target::Health, ""),
-            ("/", Target::Start, ""),
-            ("/admin", Target::Start, ""),
-            ("/admin/", Target::Page(0), "/admin/"),
-            ("/admin/sign-in", Target::Page(0), "/admin/sign-in"),
-            ("/apps", Target::Start, ""),
-            ("/apps/", Target::Start, ""),
-            ("/apps/crm", Target::Start, ""),
-            ("/apps/crm/", Target::Start, ""),
-            ("/apps/crm/admin", Target::Start, ""),
-            ("/apps/crm/admin/password", Target::Page(9), "/admin/password"),
-            ("/apps/crm/other", Target::Nowhere, ""),
-            ("/assets/style.css", Target::Asset, ""),
-            ("/favicon.ico", Target::Nowhere, ""),
-            ("/administrator", Target::Nowhere, ""),
-            ("/apis", Target::Nowhere, ""),
-            ("//evil.example/admin/", Target::Nowhere, ""),
+            ("/api/posts:list?page=2", RouteTarget::Api(5), "posts:list"),
+            ("/api/__app/crm/posts/1/tags:add", RouteTarget::Api(15), "posts/1/tags:add"),
+            ("/api/__app/crm", RouteTarget::Api(14), ""),
+            ("/api/", RouteTarget::Api(5), ""),
+            ("/api/__health_check", RouteTarget::Health, ""),
+            ("/api/__app/crm/__health_check", RouteTarget::Health, ""),
+            ("/", RouteTarget::Start, ""),
+            ("/admin", RouteTarget::Start, ""),
+            ("/admin/", RouteTarget::Page(0), "/admin/"),
+            ("/admin/sign-in", RouteTarget::Page(0), "/admin/sign-in"),
+            ("/apps", RouteTarget::Start, ""),
+            ("/apps/", RouteTarget::Start, ""),
+            ("/apps/crm", RouteTarget::Start, ""),
+            ("/apps/crm/", RouteTarget::Start, ""),
+            ("/apps/crm/admin", RouteTarget::Start, ""),
+            ("/apps/crm/admin/password", RouteTarget::Page(9), "/admin/password"),
+            ("/apps/crm/other", RouteTarget::Nowhere, ""),
+            ("/assets/style.css", RouteTarget::Asset, ""),
+            ("/favicon.ico", RouteTarget::Nowhere, ""),
+            ("/administrator", RouteTarget::Nowhere, ""),
+            ("/apis", RouteTarget::Nowhere, ""),
+            ("//evil.example/admin/", RouteTarget::Nowhere, ""),
         ] {
             let route = pick(uri, None, None);
             assert_eq!(route.target, target, "{uri}");
-            if let Target::Api(offset) | Target::Page(offset) = route.target {
+            if let RouteTarget::Api(offset) | RouteTarget::Page(offset) = route.target {
                 assert_eq!(&Uri::from_static(uri).path()[offset..], rest, "{uri}");
             }
         }

@@ -6,12 +6,12 @@ use http::{Response, StatusCode};
 use super::call::PageCall;
 use super::form::Form;
 use super::frame::Notice;
-use super::listing::Action;
-use super::response::{Problem, no_such_page, problem, see_other};
+use super::listing::ButtonAction;
+use super::response::{ProblemPage, no_such_page, problem, see_other};
 use super::{csrf, home, session, sign_in};
 
 /// `POST /admin/applications/<id>/start` and `stop`, for the root user of the main application.
-pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Response<Bytes> {
+pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: ButtonAction) -> Response<Bytes> {
     let prefix = call.view.prefix;
     if !call.is_main() {
         return no_such_page(prefix);
@@ -32,8 +32,8 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
     }
     let host = call.view.host_view;
     let changed = match action {
-        Action::Start => host.start(id).await,
-        Action::Stop => host.stop(id).await,
+        ButtonAction::Start => host.start(id).await,
+        ButtonAction::Stop => host.stop(id).await,
     };
     tracing::info!(application = id, ?action, ?changed, user = current.session.user.id, "button on the page");
     match changed {
@@ -45,11 +45,11 @@ pub(super) async fn submit(call: &PageCall<'_>, id: &str, action: Action) -> Res
 }
 
 fn not_root(prefix: &str) -> Response<Bytes> {
-    problem(&Problem {
+    problem(&ProblemPage {
         prefix,
         heading: "Not allowed",
         message: "Only users with the role root in the main application can start and stop applications.",
         link: Some((&format!("{prefix}/admin/"), "Go to the start page")),
-        ..Problem::new(StatusCode::FORBIDDEN)
+        ..ProblemPage::new(StatusCode::FORBIDDEN)
     })
 }

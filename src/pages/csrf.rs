@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderName, ORIGIN, REFERER};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::response::{Problem, problem};
+use super::response::{ProblemPage, problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -47,13 +47,13 @@ fn matches_host(source: &str, https: bool, host: &str) -> bool {
 /// The response to a form that was not sent from this application's page, or in another session.
 pub(super) fn refused(prefix: &str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
-    problem(&Problem {
+    problem(&ProblemPage {
         prefix,
         heading: "The form was not accepted",
         message: "It was not sent from this application's own page, or the page was opened in another session.",
         advice: Some("Nothing was changed. Open the page again and send the form from there."),
         link: Some((&home, "Open the start page")),
-        ..Problem::new(StatusCode::FORBIDDEN)
+        ..ProblemPage::new(StatusCode::FORBIDDEN)
     })
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 
-use super::response::{Problem, problem};
+use super::response::{ProblemPage, problem};
 
 /// The longest form, in bytes; the pages' forms have a few hundred.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl FormError {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         };
-        problem(&Problem { prefix, message: &self.to_string(), ..Problem::new(status) })
+        problem(&ProblemPage { prefix, message: &self.to_string(), ..ProblemPage::new(status) })
     }
 }
 

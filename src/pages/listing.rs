@@ -9,12 +9,12 @@ const PAGE_SIZE: usize = 50;
 
 /// The action of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum ButtonAction {
     Start,
     Stop,
 }
 
-impl Action {
+impl ButtonAction {
     /// The action of this name in an address.
     pub(super) fn find(word: &str) -> Option<Self> {
         match word {
@@ -46,7 +46,7 @@ pub(super) fn notice(word: &str, id: &str) -> Option<Notice<'static>> {
 
 /// One page of the list.
 pub(super) struct Listing<'a> {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<ListRow>,
     pub(super) search: &'a str,
     pub(super) form_token: &'a str,
     /// The first row's number, from 1.
@@ -58,13 +58,13 @@ pub(super) struct Listing<'a> {
 }
 
 /// An application in the list.
-pub(super) struct Row {
+pub(super) struct ListRow {
     application: ListedApplication,
     /// The path of its own pages.
     pub(super) path: String,
 }
 
-impl std::ops::Deref for Row {
+impl std::ops::Deref for ListRow {
     type Target = ListedApplication;
     fn deref(&self) -> &ListedApplication {
         &self.application
@@ -89,7 +89,7 @@ impl<'a> Listing<'a> {
         let total = found.len();
         let number = number.clamp(1, total.div_ceil(PAGE_SIZE).max(1));
         let start = (number - 1) * PAGE_SIZE;
-        let rows: Vec<_> = found.drain(start..total.min(start + PAGE_SIZE)).map(Row::new).collect();
+        let rows: Vec<_> = found.drain(start..total.min(start + PAGE_SIZE)).map(ListRow::new).collect();
         let address = |number: usize| {
             let search: String = form_urlencoded::byte_serialize(search.as_bytes()).collect();
             format!("/admin/?search={search}&page={number}#applications")
@@ -107,7 +107,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-impl Row {
+impl ListRow {
     fn new(application: ListedApplication) -> Self {
         let path = match application.id.as_str() {
             MAIN => "/admin/".to_owned(),

@@ -43,26 +43,26 @@ pub use assets::{ASSETS, asset};
 use call::PageCall;
 pub use call::{PageContext, PageRequest};
 pub use host_view::{HostView, ListedApplication, StateChange};
-use listing::Action;
-pub use response::{Problem, problem};
+use listing::ButtonAction;
+pub use response::{ProblemPage, problem};
 
 /// Answers a request for a page of an application.
 pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest) -> Response<Bytes> {
     let path = request.path.trim_end_matches('/');
-    let Some(page) = Page::find(path) else { return response::no_such_page(view.prefix) };
+    let Some(page) = PageRoute::find(path) else { return response::no_such_page(view.prefix) };
     if !page.allows(&request.method) {
         return response::wrong_method(view.prefix, page.methods());
     }
     let page_call = PageCall { app, view, request: &request, title: app.title(), renewed: OnceLock::new() };
     let mut response = match page {
-        Page::Home => home::show(&page_call).await,
-        Page::SignIn if request.method == Method::POST => sign_in::submit(&page_call).await,
-        Page::SignIn => sign_in::show(&page_call).await,
-        Page::Ticket(ticket) => sign_in::redeem(&page_call, ticket).await,
-        Page::SignOut => sign_in::sign_out(&page_call).await,
-        Page::Password if request.method == Method::POST => password::submit(&page_call).await,
-        Page::Password => password::show(&page_call).await,
-        Page::Application(id, change) => applications::submit(&page_call, id, change).await,
+        PageRoute::Home => home::show(&page_call).await,
+        PageRoute::SignIn if request.method == Method::POST => sign_in::submit(&page_call).await,
+        PageRoute::SignIn => sign_in::show(&page_call).await,
+        PageRoute::Ticket(ticket) => sign_in::redeem(&page_call, ticket).await,
+        PageRoute::SignOut => sign_in::sign_out(&page_call).await,
+        PageRoute::Password if request.method == Method::POST => password::submit(&page_call).await,
+        PageRoute::Password => password::show(&page_call).await,
+        PageRoute::Application(id, change) => applications::submit(&page_call, id, change).await,
     };
     session::renew(&mut response, &page_call);
     response
@@ -70,16 +70,16 @@ pub async fn handle(app: &Arc<App>, view: &PageContext<'_>, request: PageRequest
 
 /// The page that a path names.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-enum Page<'a> {
+enum PageRoute<'a> {
     Home,
     SignIn,
     Ticket(&'a str),
     SignOut,
     Password,
-    Application(&'a str, Action),
+    Application(&'a str, ButtonAction),
 }
 
-impl<'a> Page<'a> {
+impl<'a> PageRoute<'a> {
     /// The page of `path`, which has no slash at its end.
     fn find(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix("/admin")?;
@@ -94,7 +94,7 @@ impl<'a> Page<'a> {
             return (!ticket.contains('/')).then_some(Self::Ticket(ticket));
         }
         let (id, action) = rest.strip_prefix("/applications/")?.split_once('/')?;
-        Action::find(action).map(|action| Self::Application(id, action))
+        ButtonAction::find(action).map(|action| Self::Application(id, action))
     }
 
     /// The allowed methods, as the `Allow` header lists them.
@@ -117,25 +117,25 @@ mod tests {
 
     #[test]
     fn paths_lead_to_pages_and_pages_know_their_methods() {
-        let stop = Action::Stop;
+        let stop = ButtonAction::Stop;
         for (path, page, methods) in [
-            ("/admin", Some(Page::Home), "GET, HEAD"),
-            ("/admin/sign-in", Some(Page::SignIn), "GET, HEAD, POST"),
-            ("/admin/sign-in/ticket/abc", Some(Page::Ticket("abc")), "GET, HEAD"),
+            ("/admin", Some(PageRoute::Home), "GET, HEAD"),
+            ("/admin/sign-in", Some(PageRoute::SignIn), "GET, HEAD, POST"),
+            ("/admin/sign-in/ticket/abc", Some(PageRoute::Ticket("abc")), "GET, HEAD"),
             ("/admin/sign-in/ticket/a/b", None, ""),
-            ("/admin/sign-out", Some(Page::SignOut), "POST"),
-            ("/admin/password", Some(Page::Password), "GET, HEAD, POST"),
-            ("/admin/applications/crm/stop", Some(Page::Application("crm", stop)), "POST"),
+            ("/admin/sign-out", Some(PageRoute::SignOut), "POST"),
+            ("/admin/password", Some(PageRoute::Password), "GET, HEAD, POST"),
+            ("/admin/applications/crm/stop", Some(PageRoute::Application("crm", stop)), "POST"),
             ("/admin/applications/crm/drop", None, ""),
             ("/admin/applications/crm", None, ""),
             ("/administrator", None, ""),
             ("/admin/nothing", None, ""),
         ] {
-            let found = Page::find(path);
+            let found = PageRoute::find(path);
             assert_eq!(found, page, "{path}");
-            assert_eq!(found.map_or("", Page::methods), methods, "{path}");
+            assert_eq!(found.map_or("", PageRoute::methods), methods, "{path}");
         }
-        assert!(Page::Home.allows(&Method::HEAD) && !Page::Home.allows(&Method::POST));
-        assert!(!Page::SignOut.allows(&Method::GET), "signing out must not be a link");
+        assert!(PageRoute::Home.allows(&Method::HEAD) && !PageRoute::Home.allows(&Method::POST));
+        assert!(!PageRoute::SignOut.allows(&Method::GET), "signing out must not be a link");
     }
 }

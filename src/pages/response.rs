@@ -58,7 +58,7 @@ pub(super) fn see_other(address: &str) -> Response<Bytes> {
 
 /// A page that says what is wrong and what to do.
 #[derive(Debug, Clone)]
-pub struct Problem<'a> {
+pub struct ProblemPage<'a> {
     /// The HTTP status.
     pub status: StatusCode,
     /// The prefix of `/admin` in the links of the frame.
@@ -77,7 +77,7 @@ pub struct Problem<'a> {
     pub retry_after: Option<u64>,
 }
 
-impl Problem<'_> {
+impl ProblemPage<'_> {
     /// A problem of this status, without a message.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
@@ -112,7 +112,7 @@ struct ProblemLink<'a> {
 
 /// Renders the page of a problem.
 #[must_use]
-pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
+pub fn problem(problem: &ProblemPage<'_>) -> Response<Bytes> {
     let mut frame = Frame::new("nbapps", problem.prefix, problem.heading);
     frame.refresh = problem.retry_after;
     let template = MessagePage {
@@ -140,35 +140,35 @@ pub fn problem(problem: &Problem<'_>) -> Response<Bytes> {
 /// Logs why a page could not be rendered, and responds without details.
 pub(super) fn failed(prefix: &str, error: &dyn std::error::Error) -> Response<Bytes> {
     tracing::error!(error = %error, "cannot render a page");
-    problem(&Problem {
+    problem(&ProblemPage {
         prefix,
         heading: "Something went wrong",
         message: "The host failed to make this page. Its log says why.",
-        ..Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+        ..ProblemPage::new(StatusCode::INTERNAL_SERVER_ERROR)
     })
 }
 
 /// The response when there is no page at the address.
 pub(super) fn no_such_page(prefix: &str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
-    problem(&Problem {
+    problem(&ProblemPage {
         prefix,
         heading: "No such page",
         message: "There is no page at this address.",
         link: Some((&home, "Go to the start page")),
-        ..Problem::new(StatusCode::NOT_FOUND)
+        ..ProblemPage::new(StatusCode::NOT_FOUND)
     })
 }
 
 /// The response when the page does not allow the method.
 pub(super) fn wrong_method(prefix: &str, allowed: &'static str) -> Response<Bytes> {
     let home = format!("{prefix}/admin/");
-    let mut response = problem(&Problem {
+    let mut response = problem(&ProblemPage {
         prefix,
         heading: "Method not allowed",
         message: "This address does not allow the request's method.",
         link: Some((&home, "Go to the start page")),
-        ..Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+        ..ProblemPage::new(StatusCode::METHOD_NOT_ALLOWED)
     });
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn a_problem_is_escaped_and_guarded() {
-        let response = problem(&Problem {
+        let response = problem(&ProblemPage {
             heading: "Stopped <b>",
             message: "<script>alert(1)</script> is stopped",
             advice: Some("Ask its operator."),
             command: Some("nbapps start crm"),
             link: Some(("/admin/", "Start page")),
             retry_after: Some(3),
-            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+            ..ProblemPage::new(StatusCode::SERVICE_UNAVAILABLE)
         });
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "3");

@@ -8,7 +8,7 @@ use http::{Method, Response, StatusCode};
 use super::call::PageCall;
 use super::form::Form;
 use super::frame::{Frame, Notice};
-use super::response::{Problem, failed, page, problem, see_other};
+use super::response::{ProblemPage, failed, page, problem, see_other};
 use super::{csrf, redirect, session};
 use crate::app::auth::{AuthError, Credentials};
 
@@ -142,14 +142,14 @@ pub(super) async fn redeem(call: &PageCall<'_>, ticket: &str) -> Response<Bytes>
 }
 
 fn used_up(prefix: &str, id: &str) -> Response<Bytes> {
-    problem(&Problem {
+    problem(&ProblemPage {
         prefix,
         heading: "This sign-in link is no longer valid",
         message: "A sign-in link is valid once, for a minute.",
         advice: Some("The host's operator gets another one with:"),
         command: Some(&format!("nbapps visit {id} --sign-in")),
         link: Some((&format!("{prefix}/admin/sign-in"), "Sign in with a password")),
-        ..Problem::new(StatusCode::GONE)
+        ..ProblemPage::new(StatusCode::GONE)
     })
 }
 

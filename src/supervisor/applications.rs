@@ -1,7 +1,7 @@
-//! `applications`: the registry over the main application's HTTP API, in NocoBase's shape.
+//! The resource `applications` of the main application's HTTP API, with NocoBase's names and responses.
 //!
-//! Every action does what the control socket's method does, through the same function. Only the
-//! root user may use them; `listPinned` is what everybody's menu shows.
+//! Each action calls the same function as the method of the control socket. Only the root user may use them, except
+//! for `listPinned`, which every user's menu shows.
 
 use std::sync::Arc;
 
@@ -9,25 +9,24 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::app::api::{Answer, Answering, ApiError, Call, ListParameters};
-use crate::app::resources::{Access, Action, Resource, applications};
+use crate::app::resources::{ActionAccess, Resource, ResourceAction, applications};
 use crate::protocol::{
     AppId, ChangeState, CreateApplication, DatabaseMode, DatabaseRequest, DeleteApplication, ErrorKind,
     RpcError, StartMode, UpgradePolicy, Wait,
 };
 
 use super::creation::Extras;
-use super::domains;
 use super::entry::Entry;
 use super::registry::Registration;
-use super::{Stages, Supervisor};
+use super::{Stages, Supervisor, host_name};
 
-/// Does one action.
-type Handler = for<'a> fn(Arc<Supervisor>, &'a Call<'a>) -> Answering<'a>;
+/// A function that performs an action.
+type ActionHandler = for<'a> fn(Arc<Supervisor>, &'a Call<'a>) -> Answering<'a>;
 
 /// The resource `applications` of the main application.
 pub(crate) fn resource(supervisor: &Arc<Supervisor>) -> Resource {
-    let pinned: Handler = |supervisor, _| Box::pin(async move { Ok(list_pinned(&supervisor)) });
-    let of_root: [(&'static str, Handler); 7] = [
+    let pinned: ActionHandler = |supervisor, _| Box::pin(async move { Ok(list_pinned(&supervisor)) });
+    let of_root: [(&'static str, ActionHandler); 7] = [
         ("list", |supervisor, call| Box::pin(async move { list(&supervisor, call) })),
         ("get", |supervisor, call| Box::pin(async move { get(&supervisor, call) })),
         ("create", |supervisor, call| Box::pin(async move { create(&supervisor, &call.body).await })),
@@ -42,16 +41,16 @@ pub(crate) fn resource(supervisor: &Arc<Supervisor>) -> Resource {
     Resource { actions, ..applications() }
 }
 
-/// An action of whoever is signed in, and fulfils `check`.
+/// An action for signed-in users who pass `check`.
 fn action(
     supervisor: &Arc<Supervisor>,
     name: &'static str,
     check: fn(&Call<'_>) -> Result<(), ApiError>,
-    run: Handler,
-) -> Action {
-    // Weak: the supervisor holds the main application, which holds this.
+    run: ActionHandler,
+) -> ResourceAction {
+    // Weak, since the supervisor owns the main application, which owns the action.
     let supervisor = Arc::downgrade(supervisor);
-    Action::new(name, Access::SignedIn, move |call| {
+    ResourceAction::new(name, ActionAccess::SignedIn, move |call| {
         let supervisor = supervisor.upgrade();
         Box::pin(async move {
             let supervisor = supervisor.ok_or_else(|| ApiError::internal("the supervisor is gone"))?;
@@ -65,7 +64,7 @@ fn check_root(call: &Call<'_>) -> Result<(), ApiError> {
     if call.session()?.is_root() {
         return Ok(());
     }
-    Err(ApiError::new(StatusCode::FORBIDDEN, "only the root user may look after applications"))
+    Err(ApiError::new(StatusCode::FORBIDDEN, "only the root user may manage applications"))
 }
 
 async fn start(supervisor: &Arc<Supervisor>, call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -84,7 +83,7 @@ fn id(call: &Call<'_>) -> Result<AppId, ApiError> {
     AppId::parse(call.filter_by_tk()?).map_err(|error| ApiError::not_found(error.to_string()))
 }
 
-/// The row as it is registered, with the state as it is now.
+/// The registered row, with the current state.
 fn row(entry: &Entry) -> Map<String, Value> {
     let mut row = entry.registration.load().row();
     row.insert("status".into(), json!(entry.state()));
@@ -132,7 +131,7 @@ fn list(supervisor: &Supervisor, call: &Call<'_>) -> Result<Answer, ApiError> {
     let size = usize::try_from(parameters.page_size).unwrap_or(usize::MAX);
     let mut fields = parameters.fields;
     if !fields.is_empty() {
-        // NocoBase adds the state whatever is asked.
+        // NocoBase always adds the state.
         fields.push("status".into());
     }
     let page = found.into_iter().skip(skipped).take(size);
@@ -204,17 +203,17 @@ async fn create(supervisor: &Arc<Supervisor>, body: &Value) -> Result<Answer, Ap
     let created = supervisor.create_with(create, extras, stages).await.map_err(refusal)?;
     let entry = supervisor.entry(&created.application.id).map_err(refusal)?;
     let mut row = row(&entry);
-    // The row as it was inserted: NocoBase answers with the column's default here.
+    // NocoBase returns the row as inserted, with the column's default.
     row.insert("status".into(), json!("pending"));
     if let Some(password) = created.admin.and_then(|admin| admin.password) {
-        // Nobody else will ever be told.
+        // No other response contains it.
         row.insert("rootPassword".into(), json!(password));
     }
     Ok(Answer::Data(Value::Object(row)))
 }
 
-/// NocoBase's `options.dbConnType` and `options.database`. The password is taken out: the options
-/// are stored as they are.
+/// Reads the database from NocoBase's `options.dbConnType` and `options.database`. Removes the password from the
+/// options, which are stored as they are.
 fn database_request(options: &mut Map<String, Value>) -> Result<DatabaseRequest, ApiError> {
     let mode = match options.get("dbConnType").and_then(Value::as_str) {
         None | Some("new_database") => DatabaseMode::Database,
@@ -245,7 +244,7 @@ fn database_request(options: &mut Map<String, Value>) -> Result<DatabaseRequest,
     })
 }
 
-/// A port, as a number or as a text of one.
+/// Parses a port, which is a number or text.
 fn port(given: Option<&Value>) -> Result<Option<u16>, ApiError> {
     let port = match given {
         None | Some(Value::Null) => return Ok(None),
@@ -253,10 +252,12 @@ fn port(given: Option<&Value>) -> Result<Option<u16>, ApiError> {
         Some(Value::String(text)) => text.parse().ok(),
         Some(other) => other.as_u64().and_then(|port| u16::try_from(port).ok()),
     };
-    port.map(Some).ok_or_else(|| ApiError::bad_request("options.database.port is a number from 0 to 65535"))
+    port.map(Some)
+        .ok_or_else(|| ApiError::bad_request("options.database.port must be a number from 0 to 65535"))
 }
 
-/// NocoBase's `options.authManager.jwt.secret`, taken out: it is stored encrypted elsewhere.
+/// Removes NocoBase's `options.authManager.jwt.secret` from the options and returns it: it is stored encrypted
+/// elsewhere.
 fn take_jwt_secret(options: &mut Map<String, Value>) -> Option<String> {
     let jwt = options.get_mut("authManager")?.get_mut("jwt")?.as_object_mut()?;
     jwt.remove("secret")?.as_str().filter(|secret| !secret.is_empty()).map(str::to_owned)
@@ -309,7 +310,7 @@ fn change_columns(registration: &mut Registration, body: &Value) -> Result<(), R
         let mut all = registration.domains();
         all.drain(..all.len().min(1));
         all.splice(0..0, cname);
-        registration.set_domains(&domains::normalize(&all)?);
+        registration.set_domains(&host_name::normalize(&all)?);
     }
     Ok(())
 }

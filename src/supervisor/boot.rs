@@ -1,11 +1,12 @@
-//! Opening the host's applications: the main one first, then the registry, then what a crash left
-//! half done.
+//! Opens the host's applications: the main one first, then the registry, then the others.
+//!
+//! Operations that a crash interrupted come last: an unfinished creation is rolled back, a begun purge is
+//! finished.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
-use rand::Rng;
 use serde_json::Map;
 use tokio::sync::Mutex;
 
@@ -15,72 +16,33 @@ use crate::data::{DataError, DataSource, Filter, Query};
 use crate::database::{Database, DatabaseError, Engine};
 use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
-use super::damage::Damage;
+use super::error_context::ErrorContext;
 use super::events::Events;
-use super::failure::Failure;
 use super::first_start::FirstStart;
-use super::limits::Pace;
+use super::limits::Pacer;
+use super::open_error::OpenError;
 use super::operations::Operations;
-use super::registry::{Inventory, Registration, Registry};
+use super::registry::{Damage, Inventory, Registration, Registry};
 use super::reserve::Reserve;
 use super::root_account::RootAccount;
-use super::secrets::{KEY_FILE, SecretError, SecretKey};
-use super::storage::Premises;
+use super::secrets::{DATABASE_PASSWORD, JWT_SECRET, KEY_FILE, SecretError, SecretKey, new_jwt_secret};
+use super::storage::Storage;
 use super::{Supervisor, SupervisorOptions};
 
-/// What a JWT secret is called where it is sealed.
-pub(crate) const JWT_SECRET: &str = "JWT secret";
-/// What a sealed password of a database is bound to.
-pub(crate) const DATABASE_PASSWORD: &str = "databasePassword";
-
-/// Why the applications cannot be opened at all.
-#[derive(Debug, thiserror::Error)]
-#[error("{sentence}")]
-pub struct OpenError {
-    /// What was tried, on what, what went wrong.
-    pub sentence: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl From<RpcError> for OpenError {
-    fn from(error: RpcError) -> Self {
-        Self { sentence: error.message, hint: error.data.hint }
-    }
-}
-
-impl From<SecretError> for OpenError {
-    fn from(error: SecretError) -> Self {
-        let hint = match &error {
-            SecretError::Sealed { .. } | SecretError::Malformed { .. } | SecretError::NoFile { .. } => {
-                Some(format!("bring {KEY_FILE} back as it was when the applications were made"))
-            }
-            SecretError::Missing { path } => Some(format!(
-                "bring {KEY_FILE} back from a backup of the data directory, or of the machine that had it before, \
-                 to {} with mode 600; under systemd it may be a credential of that name instead",
-                path.display()
-            )),
-            SecretError::File { .. } | SecretError::Exposed { .. } => None,
-        };
-        Self { sentence: error.to_string(), hint }
-    }
-}
-
 impl Supervisor {
-    /// Opens (on the first start: makes) the main application, reads the registry, and finishes or
-    /// takes back what a crash left half done. Gives the main application's root user when it was
-    /// made now.
+    /// Opens the main application, which the first start creates, reads the registry, and completes or rolls
+    /// back what a crash interrupted. Returns the main application's root user if this start created it.
     pub async fn open(options: SupervisorOptions) -> Result<(Arc<Self>, Option<CreatedRootUser>), OpenError> {
-        super::connection::check_prefix(Some(&options.table_prefix))?;
-        let first = FirstStart::look(&options)?;
+        super::requested_database::check_prefix(Some(&options.table_prefix))?;
+        let first = FirstStart::inspect(&options)?;
         let known = SecretKey::load(&options.data_directory)?;
         if known.is_none() {
-            refuse_without_key(&options, &first).await?;
+            require_no_secrets(&options, &first).await?;
         }
         first.begin()?;
         let key = known.map_or_else(|| SecretKey::create(&options.data_directory), Ok)?;
-        let premises = Premises::open(&options.data_directory, options.main_location.clone()).await;
-        let premises = premises.map_err(|error| error.while_doing("opening the data directory"))?;
+        let storage = Storage::open(&options.data_directory, options.main_location.clone()).await;
+        let storage = storage.map_err(|error| error.while_doing("opening the data directory"))?;
         let source = open_main_database(&options, &first).await?;
         let reserve = Reserve::beside(&options.main_location);
         let registry = Registry::open(source.clone(), reserve, first.is_first()).await;
@@ -92,78 +54,79 @@ impl Supervisor {
         let supervisor = Arc::new(Self {
             options,
             key,
-            premises,
+            storage,
             registry,
             entries: papaya::HashMap::new(),
             domains: papaya::HashMap::new(),
             reservations: Mutex::default(),
             events: Events::default(),
             operations: Operations::default(),
-            unknown: Pace::default(),
+            unknown: Pacer::default(),
             closing: AtomicBool::new(false),
         });
-        let made_at =
-            made_at(&source).await.map_err(|error| error.while_doing("reading the main application"))?;
-        supervisor.start_main(secret, made_at, source).await?;
-        Box::pin(supervisor.take_inventory(inventory)).await;
+        let created_at = created_at_of_main(&source).await;
+        let created_at = created_at.map_err(|error| error.while_doing("reading the main application"))?;
+        supervisor.start_main(secret, created_at, source).await?;
+        Box::pin(supervisor.load_inventory(inventory)).await;
         supervisor.sweep_at_start().await;
-        supervisor.spawn_caretakers();
+        supervisor.spawn_background_tasks();
         Ok((supervisor, created))
     }
 
     async fn start_main(
         self: &Arc<Self>,
         jwt_secret: String,
-        made_at: DateTime<Utc>,
+        created_at: DateTime<Utc>,
         source: DataSource,
     ) -> Result<(), OpenError> {
-        let registration = main_registration(jwt_secret, made_at);
+        let registration = main_registration(jwt_secret, created_at);
         let entry = self.new_entry(registration, self.options.main_location.clone(), State::Initialized);
         self.entries.pin().insert(AppId::main(), entry.clone());
         let _command = entry.command.lock().await;
         Ok(self.start_locked(&entry, Some(source)).await?)
     }
 
-    async fn take_inventory(self: &Arc<Self>, inventory: Inventory) {
+    async fn load_inventory(self: &Arc<Self>, inventory: Inventory) {
         let Inventory { mut applications, deleted } = inventory;
-        self.settle_places(&mut applications);
-        applications.iter_mut().for_each(|registration| self.examine(registration));
-        let (cut_short, mut whole): (Vec<_>, Vec<_>) = applications.into_iter().partition(is_cut_short);
-        self.settle_domains(&mut whole);
-        for registration in whole {
+        self.resolve_storage_claims(&mut applications);
+        applications.iter_mut().for_each(|registration| self.check_secrets(registration));
+        let (unfinished, mut complete): (Vec<_>, Vec<_>) = applications.into_iter().partition(is_unfinished);
+        self.resolve_domain_claims(&mut complete);
+        for registration in complete {
             if registration.damage.is_none() {
                 self.register_sound(registration).await;
             } else {
                 self.register_damaged(registration);
             }
         }
-        // Behind all others: what one of them has is not removed.
-        for registration in cut_short {
+        // After the others, so that the roll-back leaves alone what one of them has.
+        for registration in unfinished {
             self.recover_creation(registration).await;
         }
         for deleted in deleted.into_iter().filter(|deleted| deleted.purging) {
             let name = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
-                Ok(removed) => tracing::info!(%name, ?removed, "finished a removal that was cut short"),
+                Ok(removed) => tracing::info!(%name, ?removed, "finished a purge that was interrupted"),
                 Err(error) => {
-                    tracing::error!(%name, %error, "a removal that was cut short cannot be finished")
+                    tracing::error!(%name, %error, "a purge that was interrupted cannot be finished")
                 }
             }
         }
     }
 }
 
-/// Whether a creation has not come to its end. Two things must say so: what one wrong value says alone is
-/// no reason to remove anything.
-fn is_cut_short(registration: &Registration) -> bool {
+/// Whether a creation is unfinished. Its state and its provision must both say so: one wrong value alone must
+/// not cause a removal.
+fn is_unfinished(registration: &Registration) -> bool {
     registration.damage.is_none()
         && matches!(registration.status, State::Preparing | State::Initializing)
         && registration.provision.as_ref().is_some_and(|provision| provision.unfinished)
 }
 
 impl Supervisor {
-    /// Looks for what only the host can find wrong: secrets that its key does not open.
-    pub(super) fn examine(&self, registration: &mut Registration) {
+    /// Adds to the damage the secrets that the host's key does not decrypt, and a mode that contradicts the
+    /// database.
+    pub(super) fn check_secrets(&self, registration: &mut Registration) {
         registration.check_mode();
         let damage = &mut registration.damage;
         if !registration.jwt_secret.is_empty()
@@ -180,13 +143,13 @@ impl Supervisor {
         }
     }
 
-    /// Takes in an application that is to run when it is asked for.
+    /// Registers an application without damage. It is at rest until it is started.
     async fn register_sound(&self, mut registration: Registration) {
         let rest = match registration.status {
             State::Stopped => State::Stopped,
             said @ (State::Preparing | State::Initializing) => {
-                // Its creation did come to its end: somebody else wrote that word.
-                tracing::warn!(app = %registration.id, status = %said, "a wrong status in the registry was put right");
+                // Its provision says that the creation was completed: somebody else wrote this state.
+                tracing::warn!(app = %registration.id, status = %said, "a wrong status in the registry was corrected");
                 match self.registry.set_status(&registration.id, State::Initialized).await {
                     Ok(()) => registration.status = State::Initialized,
                     Err(error) => tracing::error!(%error, "the registry cannot be written"),
@@ -199,22 +162,22 @@ impl Supervisor {
         self.entries.pin().insert(registration.id.clone(), self.new_entry(registration, location, rest));
     }
 
-    /// Takes in an application whose rows are damaged; it is in error, and what can be read of it holds.
+    /// Registers an application whose rows are damaged, in state `error`, with what could be read.
     fn register_damaged(&self, registration: Registration) {
         let id = registration.id.clone();
         let reason = registration.damage.reason(&id);
-        tracing::error!(app = %id, reason, "this application cannot run");
+        tracing::error!(app = %id, reason, "the application cannot run");
         let location = self.location(&registration);
         self.entries.pin().insert(id, self.new_entry(registration, location, State::Error));
     }
 }
 
-/// Fails when there is no key but a registry whose secrets need one: another key would be of no use,
-/// and in the way of the right one.
-async fn refuse_without_key(options: &SupervisorOptions, first: &FirstStart<'_>) -> Result<(), OpenError> {
+/// Fails if the registry holds secrets although there is no key. A new key could not decrypt them, and would
+/// take the place of the right one.
+async fn require_no_secrets(options: &SupervisorOptions, first: &FirstStart<'_>) -> Result<(), OpenError> {
     let doing = "looking for the registry";
     let database = match Database::open(&options.main_location).await {
-        Err(DatabaseError::Missing(_)) => return first.refuse("is missing"),
+        Err(DatabaseError::Missing(_)) => return first.require_first("is missing"),
         other => other.map_err(|error| error.while_doing(doing))?,
     };
     let source = DataSource::new(database.with_table_prefix(&options.table_prefix));
@@ -234,14 +197,14 @@ async fn open_main_database(
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| {
             let error =
-                super::storage::ProvisionError::File { path: directory.to_owned(), doing: "made", error };
+                super::storage::StorageError::File { path: directory.to_owned(), doing: "created", error };
             error.while_doing("opening the main application's database")
         })?;
     }
     let doing = "opening the main application's database";
     let database = match Database::open(&options.main_location).await {
         Err(DatabaseError::Missing(_)) => {
-            first.refuse("is missing")?;
+            first.require_first("is missing")?;
             Database::open_or_create(&options.main_location).await
         }
         other => other,
@@ -250,26 +213,27 @@ async fn open_main_database(
     let database = database.with_table_prefix(&options.table_prefix);
     let source = DataSource::new(database.clone());
     if !Registry::is_in(&source).await.map_err(|error| error.while_doing(doing))?
-        && let Err(refusal) = first.refuse("has no registry in it (no table \"applicationProvisions\")")
+        && let Err(refused) =
+            first.require_first("has no registry in it (no table \"applicationProvisions\")")
     {
         database.close().await;
-        return Err(refusal);
+        return Err(refused);
     }
     let unfit = database.encoding_problem().await.map_err(|error| error.while_doing(doing))?;
     if let Some((sentence, sql)) = unfit {
         if database.table_names().await.map_err(|error| error.while_doing(doing))?.is_empty() {
             return Err(RpcError::new(ErrorKind::InvalidSetting, format!("{doing} failed: {sentence}"))
-                .hint(format!("make one that can, and name it in the configuration: {sql}"))
+                .hint(format!("create another one, and name it in the configuration: {sql}"))
                 .into());
         }
-        // It is in use: it goes on as well as it can.
-        tracing::warn!("{sentence}; one that can is made with: {sql}");
+        // It is in use already, and works for the texts that it can store.
+        tracing::warn!("{sentence}; this creates a database that can: {sql}");
     }
     Ok(source)
 }
 
-/// Gives the main application's sealed secret, and its root user when both were made now. The
-/// secret is written last, so that a start that was cut short is simply repeated.
+/// Returns the main application's encrypted secret, and its root user if this start created both. The secret is
+/// written last, so that the next start repeats an interrupted one.
 async fn install_main(
     options: &SupervisorOptions,
     registry: &Registry,
@@ -289,21 +253,21 @@ async fn install_main(
     let account = RootAccount::complete(&options.root, &options.root)?;
     let install = Install { title: "Main".to_owned(), root: account.user.clone() };
     let installed = app::install(source, &install).await;
-    let made = installed.map_err(|error| error.while_doing("installing the main application"))?;
-    if !made {
-        // Its tables were there: no user was made, and the password of none is known.
+    let is_new = installed.map_err(|error| error.while_doing("installing the main application"))?;
+    if !is_new {
+        // Its tables existed, so that no user was created and no password is known.
         tracing::warn!(
-            "the main application had no JWT secret in the registry and gets a new one: all its sign-ins have \
-             ended; sign in with nbapps visit main --sign-in"
+            "the main application had no JWT secret in the registry and got a new one, which ends all its sessions; \
+             sign in with: nbapps visit main --sign-in"
         );
     }
     let sealed = key.seal(&main, JWT_SECRET, &new_jwt_secret());
     let inserted = registry.insert_main_secret(&sealed).await;
     inserted.map_err(|error| error.while_doing("writing the registry"))?;
-    Ok((sealed, made.then(|| account.shown())))
+    Ok((sealed, is_new.then(|| account.shown())))
 }
 
-/// The main application's secret cannot be used: its row is damaged, or the key is another.
+/// The error for a main application whose secret cannot be used: its row is damaged, or the key is another.
 fn main_secret_damaged(options: &SupervisorOptions, error: &dyn std::error::Error) -> OpenError {
     let table = format!("{}applicationProvisions", options.table_prefix);
     let table = match options.main_location.engine() {
@@ -317,16 +281,16 @@ fn main_secret_damaged(options: &SupervisorOptions, error: &dyn std::error::Erro
             options.main_location
         ),
         hint: Some(format!(
-            "bring {KEY_FILE} back as it was when the applications were made, or the row from a backup; where the \
-             key is the right one, a new secret is made, and the sign-ins of the main application end, after: \
+            "restore {KEY_FILE} as it was when the applications were created, or the row from a backup; if the key \
+             is right, this gives a new secret and ends the sessions of the main application: \
              DELETE FROM {table} WHERE name = 'main'"
         )),
     }
 }
 
-/// When the main application was made: it has no row in the registry, but its first data source was
-/// made with it.
-async fn made_at(source: &DataSource) -> Result<DateTime<Utc>, DataError> {
+/// Returns when the main application was created. It has no row in the registry; its first data source was
+/// created with it.
+async fn created_at_of_main(source: &DataSource) -> Result<DateTime<Utc>, DataError> {
     let first = Query::filter(Filter::eq("key", "main")).fields(&["createdAt"]);
     let found = source.find_one(&DATA_SOURCES, first).await?;
     let time = found.as_ref().and_then(|row| row.get("createdAt")?.as_str());
@@ -334,7 +298,7 @@ async fn made_at(source: &DataSource) -> Result<DateTime<Utc>, DataError> {
     Ok(time.map_or_else(crate::protocol::now, |time| time.to_utc()))
 }
 
-fn main_registration(jwt_secret: String, made_at: DateTime<Utc>) -> Registration {
+fn main_registration(jwt_secret: String, created_at: DateTime<Utc>) -> Registration {
     Registration {
         id: AppId::main(),
         name: "Main".to_owned(),
@@ -344,17 +308,10 @@ fn main_registration(jwt_secret: String, made_at: DateTime<Utc>) -> Registration
         status: State::Initialized,
         options: Map::from_iter([("autoStart".to_owned(), true.into())]),
         sort: 0,
-        created_at: made_at,
-        updated_at: made_at,
+        created_at,
+        updated_at: created_at,
         provision: None,
         jwt_secret,
         damage: Damage::default(),
     }
-}
-
-/// 48 random bytes: more than HS256's key of 32 needs (RFC 7518, section 3.2).
-pub(crate) fn new_jwt_secret() -> [u8; 48] {
-    let mut secret = [0; 48];
-    rand::rng().fill(&mut secret[..]);
-    secret
 }

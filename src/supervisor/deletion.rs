@@ -1,25 +1,25 @@
-//! Deleting an application, bringing it back, and removing its data for good.
+//! Deletes an application, undeletes it, and purges its data.
 //!
-//! Deleting moves its rows to the deleted ones in one transaction; its data stays where it is. A
-//! purge marks the deleted entry first, removes the data, and forgets the entry last: a crash in
-//! between is taken up again at the next start.
+//! A deletion moves its rows to the deleted ones, in one transaction, and leaves the data in place. A purge marks
+//! the deleted row first, then removes the data, and removes the row last. If a crash interrupts it, the next start
+//! finishes it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
 
-use super::description::{time_delta, unfinished};
+use super::description::{time_delta, unfinished_purge};
 use super::entry::Entry;
+use super::error_context::ErrorContext;
 use super::failpoint::crash_point;
-use super::failure::Failure;
-use super::operations::Outcome;
+use super::operations::OperationOutcome;
 use super::registry::{DeletedRegistration, Registration};
-use super::storage::Removed;
+use super::storage::StorageRemoval;
 use super::{Stage, Stages, Supervisor};
 
 impl Supervisor {
-    /// Deletes one.
+    /// Deletes an application, and purges it if requested.
     pub async fn delete(
         self: &Arc<Self>,
         delete: DeleteApplication,
@@ -31,7 +31,7 @@ impl Supervisor {
             check_protection(entry)?;
         }
         if delete.keep_data && !delete.purge {
-            let sentence = "keep_data goes with purge: without it a deletion keeps the data anyway";
+            let sentence = "keep_data requires purge: without it, a deletion keeps the data anyway";
             return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
                 .hint("add --purge, or leave --keep-data out"));
         }
@@ -41,8 +41,8 @@ impl Supervisor {
             async move { Box::pin(supervisor.delete_saga(&id, entry, (purge, keep_data), &stages)).await };
         let (operation, outcome) = self.operations.run("app.delete", &delete.id, delete.wait, work).await?;
         match outcome {
-            Outcome::Done(deleted) => Ok(Deleted { operation, ..deleted }),
-            Outcome::Detached => {
+            OperationOutcome::Done(deleted) => Ok(Deleted { operation, ..deleted }),
+            OperationOutcome::Detached => {
                 Ok(Deleted { id: delete.id, until: None, removed: Vec::new(), kept: Vec::new(), operation })
             }
         }
@@ -56,7 +56,7 @@ impl Supervisor {
         stages: &Stages,
     ) -> Result<Deleted, RpcError> {
         let tell = |name, done, message: &str| {
-            // Nobody listening is no error.
+            // Sending fails only without a listener.
             let _ = stages.send(Stage {
                 name,
                 done,
@@ -74,8 +74,8 @@ impl Supervisor {
         let found = entry.is_some();
         if let Some(entry) = entry {
             tell("stop", 0, "stopping");
-            let deleted = self.take_out(&entry, purge && !keep_data).await?;
-            tell("unregister", 1, "taken out of the list");
+            let deleted = self.unregister(&entry, purge && !keep_data).await?;
+            tell("unregister", 1, "unregistered");
             if !purge {
                 answer.until = Some(self.deletion(&deleted).until);
                 answer.kept.push(entry.location.to_string());
@@ -85,7 +85,7 @@ impl Supervisor {
         if !purge {
             return Err(RpcError::app_not_found(id.as_str()));
         }
-        tell("remove", 2, if keep_data { "forgetting it" } else { "removing its data" });
+        tell("remove", 2, if keep_data { "removing its entry" } else { "removing its data" });
         let before = self.deleted_of(id).await?;
         if before.is_empty() && !found {
             return Err(RpcError::app_not_found(id.as_str()));
@@ -93,16 +93,16 @@ impl Supervisor {
         for deleted in before {
             let purged = match keep_data {
                 true => self.forget_entry(&deleted).await?,
-                false => self.purge_entry(&deleted).await.map_err(|error| explain_left(error, id))?,
+                false => self.purge_entry(&deleted).await.map_err(|error| explain_remaining(error, id))?,
             };
-            answer.removed.extend(purged.gone);
+            answer.removed.extend(purged.removed);
             answer.kept.extend(purged.kept);
         }
         Ok(answer)
     }
 
-    /// Stops it and moves it to the deleted ones.
-    async fn take_out(&self, entry: &Entry, purge: bool) -> Result<DeletedRegistration, RpcError> {
+    /// Stops an application and moves it to the deleted ones.
+    async fn unregister(&self, entry: &Entry, purge: bool) -> Result<DeletedRegistration, RpcError> {
         let _command = entry.command.lock().await;
         check_protection(entry)?;
         match entry.state() {
@@ -125,13 +125,13 @@ impl Supervisor {
         crash_point("delete.unregistered");
         self.entries.pin().remove(&entry.id);
         self.route_domains(&entry.id, &deleted.registration.sound_domains(), &[]);
-        entry.go(&self.events, State::NotFound, None);
+        entry.transition(&self.events, State::NotFound, None);
         Ok(deleted)
     }
 
-    /// Removes the log of an application that is no more; gives the files. One of the same ID that
-    /// was made meanwhile keeps it.
-    pub(super) async fn end_log(&self, id: &AppId) -> Vec<PathBuf> {
+    /// Removes the log of an application that does not exist any more. Returns the removed files: none if an
+    /// application with the same ID was created meanwhile.
+    pub(super) async fn remove_log(&self, id: &AppId) -> Vec<PathBuf> {
         if self.find(id.as_str()).is_some() {
             return Vec::new();
         }
@@ -148,69 +148,75 @@ impl Supervisor {
         self.registry.deleted().await.map_err(|error| error.while_doing("reading the deleted applications"))
     }
 
-    /// Removes the data of a deleted application that the host made; gives what was removed and what
-    /// stays.
-    pub(crate) async fn purge_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
+    /// Removes the data of a deleted application, as far as the host created it, and its row.
+    pub(crate) async fn purge_entry(
+        &self,
+        deleted: &DeletedRegistration,
+    ) -> Result<StorageRemoval, RpcError> {
         let doing = format!("removing the data of \"{}\"", deleted.registration.id);
         if !deleted.purging {
             let marked = self.registry.begin_purge(deleted).await;
             marked.map_err(|error| error.while_doing(&doing))?;
         }
         crash_point("purge.marked");
-        let mut removed = Removed::default();
+        let mut removal = StorageRemoval::default();
         if let Some(provision) = &deleted.registration.provision {
             let location = self.location(&deleted.registration);
-            let shared = self.shared(&deleted.registration, (None, Some(&deleted.key))).await?;
-            let done = self.premises.remove(provision, &location, &shared).await;
-            removed = done.map_err(|error| error.while_doing(&doing))?;
+            let shared = self.shared_storage(&deleted.registration, (None, Some(&deleted.key))).await?;
+            let done = self.storage.remove(provision, &location, &shared).await;
+            removal = done.map_err(|error| error.while_doing(&doing))?;
         } else {
-            let unknown = "what the host made for it: the registry does not say what and where";
-            removed.kept.push(unknown.to_owned());
+            let unknown = "what the host created for it: the registry does not say what and where";
+            removal.kept.push(unknown.to_owned());
         }
         crash_point("purge.removed");
         self.registry.forget(deleted).await.map_err(|error| error.while_doing(&doing))?;
         let id = &deleted.registration.id;
-        // The purge is done whatever comes of this; a log that stays is purged with the next one.
+        // A failure here does not fail the purge; the next purge of this ID removes the log.
         if self.deleted_of(id).await.is_ok_and(|others| others.is_empty()) {
-            removed.gone.extend(self.end_log(id).await.into_iter().map(|path| path.display().to_string()));
+            removal
+                .removed
+                .extend(self.remove_log(id).await.into_iter().map(|path| path.display().to_string()));
         }
-        Ok(removed)
+        Ok(removal)
     }
 
-    /// Forgets a deleted application, and removes nothing of it; gives what stays.
-    async fn forget_entry(&self, deleted: &DeletedRegistration) -> Result<Removed, RpcError> {
-        let doing = format!("forgetting \"{}\"", deleted.registration.id);
+    /// Removes the row of a deleted application and keeps its data.
+    async fn forget_entry(&self, deleted: &DeletedRegistration) -> Result<StorageRemoval, RpcError> {
+        let doing = format!("removing the entry of \"{}\"", deleted.registration.id);
         self.registry.forget(deleted).await.map_err(|error| error.while_doing(&doing))?;
-        let mut removed = Removed::default();
+        let mut removal = StorageRemoval::default();
         if let Some(provision) = &deleted.registration.provision {
             let location = self.location(&deleted.registration);
-            removed.kept.push(format!("{location}: as far as it is there; this host knows it no more"));
-            let directory = self.premises.directory(provision);
+            removal.kept.push(format!("{location}: if it exists; this host does not know it any more"));
+            let directory = self.storage.directory(provision);
             if location.directory() != Some(&directory) {
-                removed.kept.push(format!("{}: as far as it is there", directory.display()));
+                removal.kept.push(format!("{}: if it exists", directory.display()));
             }
         }
-        Ok(removed)
+        Ok(removal)
     }
 
-    /// Removes for good what was deleted longer ago than it is kept.
+    /// Purges the applications whose retention period after the deletion is over.
     pub(crate) async fn purge_expired(&self) {
         let Ok(mut deleted) = self.all_deleted().await else { return };
         let limit = crate::protocol::now() - time_delta(self.options.keep_deleted);
-        // Of a damaged one nobody knows whether its time is over.
+        // The time in a damaged row cannot be trusted.
         deleted.retain(|deleted| deleted.deleted_at < limit && deleted.registration.damage.is_none());
         for deleted in deleted {
             let id = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
                 Ok(removed) => {
-                    tracing::info!(%id, ?removed, "removed for good: its time to be undeleted is over")
+                    tracing::info!(%id, ?removed, "purged: its retention period is over")
                 }
-                Err(error) => tracing::error!(%id, %error, "what was deleted long ago cannot be removed"),
+                Err(error) => {
+                    tracing::error!(%id, %error, "the application cannot be purged although its retention period is over")
+                }
             }
         }
     }
 
-    /// Brings the one that was deleted last back, as it was.
+    /// Undeletes the last deleted application with this ID.
     pub async fn undelete(self: &Arc<Self>, id: &AppId) -> Result<Application, RpcError> {
         let supervisor = self.clone();
         let wanted = id.clone();
@@ -218,8 +224,8 @@ impl Supervisor {
         let (_, outcome) =
             self.operations.run("app.undelete", id, crate::protocol::Wait::default(), work).await?;
         match outcome {
-            Outcome::Done(application) => Ok(application),
-            Outcome::Detached => self.get(id),
+            OperationOutcome::Done(application) => Ok(application),
+            OperationOutcome::Detached => self.get(id),
         }
     }
 
@@ -227,13 +233,13 @@ impl Supervisor {
         let _reservations = self.reservations.lock().await;
         let exists = self.find(id.as_str()).is_some();
         let all = self.deleted_of(id).await?;
-        let is_going = all.iter().any(|deleted| deleted.purging);
+        let is_purging = all.iter().any(|deleted| deleted.purging);
         let Some(deleted) = all.into_iter().find(|deleted| !deleted.purging) else {
-            if is_going && !exists {
-                let sentence = format!("\"{id}\" cannot be undeleted: {}", unfinished(id));
+            if is_purging && !exists {
+                let sentence = format!("\"{id}\" cannot be undeleted: {}", unfinished_purge(id));
                 return Err(RpcError::new(ErrorKind::Conflict, sentence).hint(format!(
-                    "finish it with: nbapps delete {id} --purge; or forget it, and keep what is left: nbapps delete {id} \
-                     --purge --keep-data"
+                    "finish it with: nbapps delete {id} --purge; or remove its entry and keep the remaining data: nbapps \
+                     delete {id} --purge --keep-data"
                 )));
             }
             if exists {
@@ -249,19 +255,20 @@ impl Supervisor {
         if exists {
             return Err(RpcError::new(
                 ErrorKind::AppExists,
-                format!("\"{id}\" cannot be undeleted: there is another application of this ID now"),
+                format!("\"{id}\" cannot be undeleted: another application has this ID now"),
             )
             .hint(format!("delete that one first: nbapps delete {id}")));
         }
-        let shared = self.shared(&deleted.registration, (None, Some(&deleted.key))).await?;
+        let shared = self.shared_storage(&deleted.registration, (None, Some(&deleted.key))).await?;
         if let Some(sentence) = shared.sentence() {
-            let sentence = format!("\"{id}\" cannot be undeleted: the registry names for it the {sentence}");
+            let sentence =
+                format!("\"{id}\" cannot be undeleted: its row in the registry names the {sentence}");
             return Err(RpcError::new(ErrorKind::Conflict, sentence).hint(format!(
-                "bring its row in deletedApplications back from a backup; or forget it, and keep what is left: \
+                "restore its row in deletedApplications from a backup; or remove its entry and keep the data: \
                  nbapps delete {id} --purge --keep-data"
             )));
         }
-        let (registration, rest) = self.made_sound(&deleted)?;
+        let (registration, rest) = self.repaired(&deleted)?;
         let domains = registration.domains();
         let undeleted = self.registry.undelete(&deleted, &registration).await;
         undeleted.map_err(|error| error.while_doing(format!("undeleting \"{id}\"")))?;
@@ -269,36 +276,36 @@ impl Supervisor {
         let is_sound = registration.damage.is_none();
         let entry = self.new_entry(registration, location, State::NotFound);
         if is_sound {
-            entry.go(&self.events, rest, None);
+            entry.transition(&self.events, rest, None);
         }
         self.entries.pin().insert(id.clone(), entry.clone());
         self.route_domains(id, &[], &domains);
         Ok(self.describe(&entry))
     }
 
-    /// The registration that a deleted application comes back with, and the state that it comes back to: what
-    /// was damaged is made anew, but for what the host made.
-    fn made_sound(&self, deleted: &DeletedRegistration) -> Result<(Registration, State), RpcError> {
+    /// Returns the registration and the state with which a deleted application is undeleted. Damaged values are
+    /// replaced, except for the provision.
+    fn repaired(&self, deleted: &DeletedRegistration) -> Result<(Registration, State), RpcError> {
         let mut registration = deleted.registration.clone();
         let stopped = registration.status == State::Stopped;
         let rest = if stopped { State::Stopped } else { State::Initialized };
         registration.status = rest;
         self.check_domains(&registration.id, &registration.domains())?;
-        self.examine(&mut registration);
+        self.check_secrets(&mut registration);
         if !registration.damage.is_none() {
-            self.mend_registration(&mut registration);
+            self.repair_registration(&mut registration);
         }
-        registration.give_domains();
+        registration.assign_domains();
         Ok((registration, rest))
     }
 }
 
-/// What can be done about data that cannot be removed.
-fn explain_left(error: RpcError, id: &AppId) -> RpcError {
+/// Adds to an error of a purge how to continue.
+fn explain_remaining(error: RpcError, id: &AppId) -> RpcError {
     let before = error.data.hint.clone().map(|hint| format!("{hint}; ")).unwrap_or_default();
     error.hint(format!(
-        "{before}then go on with: nbapps delete {id} --purge; or forget it, and keep what is left: nbapps delete {id} \
-         --purge --keep-data"
+        "{before}then continue with: nbapps delete {id} --purge; or remove its entry and keep the remaining data: \
+         nbapps delete {id} --purge --keep-data"
     ))
 }
 
@@ -307,5 +314,5 @@ fn check_protection(entry: &Entry) -> Result<(), RpcError> {
         return Ok(());
     }
     Err(RpcError::new(ErrorKind::Refused, format!("\"{}\" is protected against deletion", entry.id))
-        .hint(format!("take the protection back first: nbapps update {} --no-protect", entry.id)))
+        .hint(format!("remove the protection first: nbapps update {} --no-protect", entry.id)))
 }

@@ -1,4 +1,4 @@
-//! How applications are described to the outside.
+//! Describes applications as the control socket shows them, and lists them page by page.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,50 +13,49 @@ use crate::protocol::{
 };
 
 use super::Supervisor;
-use super::boot::DATABASE_PASSWORD;
 use super::entry::Entry;
-use super::registry::{DeletedRegistration, Registration};
-use super::state_machine::Standing;
-use super::storage::Provision;
+use super::registry::{DeletedRegistration, Provision, Registration};
+use super::secrets::DATABASE_PASSWORD;
+use super::state_machine::CurrentState;
 
-/// Where an application is in a list: by ID, the main one first.
-fn place(id: &AppId) -> (bool, &AppId) {
+/// The sort key of an application in a list: by ID, the main one first.
+fn sort_key(id: &AppId) -> (bool, &AppId) {
     (!id.is_main(), id)
 }
 
-/// Whether a state is one of those that are wanted: all, where none is named.
+/// Whether a state is among those asked for; an empty list asks for all.
 fn is_among(state: State, states: &[State]) -> bool {
     states.is_empty() || states.contains(&state)
 }
 
-/// The main application's name is its title, once that was read.
+/// The main application's name: its title, while it runs.
 fn title_of_main(entry: &Entry) -> Option<String> {
     let running = entry.id.is_main().then(|| entry.running())?;
     running.map(|running| running.app.title().to_string())
 }
 
 fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
-    place(&one.id).cmp(&place(&other.id))
+    sort_key(&one.id).cmp(&sort_key(&other.id))
 }
 
 impl Supervisor {
-    /// Describes one application.
+    /// Describes an application.
     pub fn get(&self, id: &AppId) -> Result<Application, RpcError> {
         self.entry(id).map(|entry| self.describe(&entry))
     }
 
-    /// All applications, by ID, the main one first.
+    /// Describes all applications, by ID, the main one first.
     pub fn list(&self) -> Vec<Application> {
         let mut entries = self.all_entries();
         entries.sort_unstable_by(in_order);
         entries.iter().map(|entry| self.describe(entry)).collect()
     }
 
-    /// Some of the applications, or the deleted ones; a page at a time.
+    /// Describes a page of the applications, or all deleted ones.
     pub async fn list_some(&self, list: ListApplications) -> Result<ApplicationList, RpcError> {
         if list.deleted {
-            let deleted = self.examined_deleted().await?;
-            // One ID can be among them more than once: the page's order must not cut between two.
+            let deleted = self.deleted_with_damage().await?;
+            // Not in pages: an ID can occur more than once, so that it does not identify where a page ends.
             return Ok(ApplicationList {
                 applications: deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect(),
                 next: None,
@@ -64,7 +63,7 @@ impl Supervisor {
         }
         let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationList::PAGE);
         let described = entries.iter().map(|entry| self.describe(entry));
-        // A state may have changed meanwhile.
+        // A state may have changed since the page was chosen.
         let mut applications: Vec<Application> =
             described.filter(|application| is_among(application.state, &list.states)).collect();
         if list.sizes {
@@ -73,7 +72,7 @@ impl Supervisor {
         Ok(ApplicationList { applications, next })
     }
 
-    /// The applications as far as a table of many shows them; a page at a time.
+    /// Summarizes a page of the applications, for a table.
     pub fn summaries(&self, list: &ListSummaries) -> ApplicationSummaries {
         let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationSummaries::PAGE);
         let summaries = entries.iter().map(|entry| self.summarize(entry));
@@ -81,17 +80,17 @@ impl Supervisor {
         ApplicationSummaries { applications, next }
     }
 
-    /// So many entries in these states behind another one, in order, and the last of them where there
-    /// are more.
+    /// Returns the first `size` entries in these states after an application, in order. If there are more,
+    /// returns the last one's ID, too.
     fn page(&self, states: &[State], after: Option<&AppId>, size: usize) -> (Vec<Arc<Entry>>, Option<AppId>) {
         let mut entries = self.all_entries();
         entries.retain(|entry| {
-            let comes = after.is_none_or(|after| place(&entry.id) > place(after));
+            let comes = after.is_none_or(|after| sort_key(&entry.id) > sort_key(after));
             comes && is_among(entry.state(), states)
         });
         let more = entries.len() > size;
         if more {
-            // Those on later pages need no order.
+            // Sorts only this page.
             entries.select_nth_unstable_by(size, in_order);
             entries.truncate(size);
         }
@@ -112,10 +111,10 @@ impl Supervisor {
     }
 
     pub(crate) fn describe(&self, entry: &Entry) -> Application {
-        let standing = entry.standing();
+        let current = entry.current_state();
         let running = entry.running();
         let registration = entry.registration.load();
-        let mut application = self.describe_registration(&registration, &entry.location, standing);
+        let mut application = self.describe_registration(&registration, &entry.location, current);
         if let Some(running) = running {
             application.started_at = Some(running.started_at);
             application.requests_in_flight = running.in_flight();
@@ -129,18 +128,18 @@ impl Supervisor {
         application
     }
 
-    /// What a registration would look like as an application in this state.
+    /// Describes a registration as an application in this state.
     pub(crate) fn describe_registration(
         &self,
         registration: &Registration,
         location: &Location,
-        standing: Standing,
+        current: CurrentState,
     ) -> Application {
         Application {
             id: registration.id.clone(),
             name: registration.name.clone(),
-            state: standing.state,
-            reason: standing.reason,
+            state: current.state,
+            reason: current.reason,
             start_mode: registration.start_mode(),
             url: self.url(&registration.id),
             domains: registration.domains(),
@@ -181,12 +180,12 @@ impl Supervisor {
     fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
-        let begun = deleted.purging.then(|| unfinished(&registration.id));
-        let standing = Standing {
-            reason: registration.damage.reason_of_deleted(&registration.id).or(begun),
-            ..Standing::now(State::NotFound)
+        let unfinished = deleted.purging.then(|| unfinished_purge(&registration.id));
+        let current = CurrentState {
+            reason: registration.damage.reason_of_deleted(&registration.id).or(unfinished),
+            ..CurrentState::now(State::NotFound)
         };
-        let mut application = self.describe_registration(registration, &location, standing);
+        let mut application = self.describe_registration(registration, &location, current);
         application.deleted = Some(self.deletion(deleted));
         application
     }
@@ -205,33 +204,35 @@ impl Supervisor {
                 let sealed =
                     provision.connection.as_ref().and_then(|connection| connection.password.as_deref());
                 let password = sealed.and_then(|sealed| self.database_password(&registration.id, sealed));
-                self.premises.location(provision, password)
+                self.storage.location(provision, password)
             }
             None if registration.id.is_main() => self.options.main_location.clone(),
-            None => self.premises.usual_location(&registration.id),
+            None => self.storage.default_location(&registration.id),
         }
     }
 
-    /// `None` when the key is not the one it was encrypted with: then the server says that the
-    /// password is wrong, and the log says why.
+    /// Decrypts the password of a database. `None` if it was encrypted with another key: the error is logged, and
+    /// the server refuses the connection.
     fn database_password(&self, id: &AppId, sealed: &str) -> Option<String> {
         let opened = self.key.open(id, DATABASE_PASSWORD, sealed);
         opened
-            .inspect_err(|error| tracing::error!(%id, %error, "its database's password cannot be read"))
+            .inspect_err(
+                |error| tracing::error!(%id, %error, "the password of its database cannot be decrypted"),
+            )
             .ok()
             .and_then(|password| String::from_utf8(password).ok())
     }
 
-    /// Where an application's pages are.
+    /// The URL of an application's pages.
     pub(crate) fn url(&self, id: &AppId) -> String {
         let main = &self.options.main_url;
         if id.is_main() { format!("{main}/admin/") } else { format!("{main}/apps/{id}/admin/") }
     }
 }
 
-/// What is said of one whose removal for good broke off.
-pub(super) fn unfinished(id: &AppId) -> String {
-    format!("its removal for good has begun and is not finished; nbapps delete {id} --purge goes on with it")
+/// Describes a purge that has begun and is not finished.
+pub(super) fn unfinished_purge(id: &AppId) -> String {
+    format!("its purge is not finished; nbapps delete {id} --purge finishes it")
 }
 
 pub(crate) fn time_delta(duration: Duration) -> TimeDelta {

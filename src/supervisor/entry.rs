@@ -1,5 +1,5 @@
-//! One registered application in memory: its registration, where it stands, and, while it runs,
-//! the running application with the count of requests in it.
+//! A registered application in memory: its registration, its state and, while it runs, the running application
+//! with its requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,20 +16,20 @@ use crate::protocol::{AppId, Happening, Limits, State};
 use super::events::Events;
 use super::limits::Admission;
 use super::registry::Registration;
-use super::state_machine::{Standing, may_go};
+use super::state_machine::{CurrentState, may_transition};
 
 /// A registered application.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: AppId,
-    /// Where its database is.
+    /// The location of its database.
     pub(crate) location: Location,
     pub(crate) registration: ArcSwap<Registration>,
-    /// What requests pass before they get to it.
+    /// Admits its requests, within its limits.
     pub(crate) admission: Arc<Admission>,
-    standing: watch::Sender<Standing>,
-    running: ArcSwapOption<Running>,
-    /// Held by whatever changes its state: one command at a time.
+    current: watch::Sender<CurrentState>,
+    running: ArcSwapOption<RunningApplication>,
+    /// Held by the command that changes its state, so that commands run one at a time.
     pub(crate) command: Arc<Mutex<()>>,
 }
 
@@ -37,7 +37,7 @@ impl Entry {
     pub(crate) fn new(
         registration: Registration,
         location: Location,
-        standing: Standing,
+        current: CurrentState,
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -45,73 +45,74 @@ impl Entry {
             location,
             registration: ArcSwap::from_pointee(registration),
             admission: Admission::new(limits),
-            standing: watch::channel(standing).0,
+            current: watch::channel(current).0,
             running: ArcSwapOption::empty(),
             command: Arc::default(),
         })
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+    pub(crate) fn current_state(&self) -> CurrentState {
+        self.current.borrow().clone()
     }
 
     pub(crate) fn state(&self) -> State {
-        self.standing.borrow().state
+        self.current.borrow().state
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Standing> {
-        self.standing.subscribe()
+    pub(crate) fn watch(&self) -> watch::Receiver<CurrentState> {
+        self.current.subscribe()
     }
 
-    pub(crate) fn running(&self) -> Option<Arc<Running>> {
+    pub(crate) fn running(&self) -> Option<Arc<RunningApplication>> {
         self.running.load_full()
     }
 
-    /// Takes a step of the state machine and tells everybody. Only the holder of `command` calls it.
-    pub(crate) fn go(&self, events: &Events, to: State, reason: Option<String>) {
+    /// Changes the state and publishes the change. Only the holder of `command` may call it. A transition that the
+    /// state machine does not allow is logged as an error and ignored.
+    pub(crate) fn transition(&self, events: &Events, to: State, reason: Option<String>) {
         let mut from = to;
-        self.standing.send_if_modified(|standing| {
-            from = standing.state;
-            let allowed = may_go(from, to);
+        self.current.send_if_modified(|current| {
+            from = current.state;
+            let allowed = may_transition(from, to);
             if allowed {
-                *standing = Standing { state: to, reason: reason.clone(), since: Instant::now() };
+                *current = CurrentState { state: to, reason: reason.clone(), since: Instant::now() };
             }
             allowed
         });
-        if may_go(from, to) {
+        if may_transition(from, to) {
             tracing::info!(app = %self.id, %from, %to, reason, "state changed");
             events.publish(&self.id, Happening::StateChanged { from, to, reason });
         } else {
-            debug_assert!(false, "{}: {from} may not become {to}", self.id);
-            tracing::error!(app = %self.id, %from, %to, "a step that the state machine does not have was refused");
+            debug_assert!(false, "{}: {from} must not become {to}", self.id);
+            tracing::error!(app = %self.id, %from, %to, "a transition that the state machine does not allow was ignored");
         }
     }
 
-    /// Says why it is in error, where that is not the same any more.
-    pub(crate) fn explain(&self, reason: String) {
-        self.standing.send_modify(|standing| standing.reason = Some(reason));
+    /// Replaces the reason of the state `error`.
+    pub(crate) fn set_reason(&self, reason: String) {
+        self.current.send_modify(|current| current.reason = Some(reason));
     }
 
-    /// Lends the application to one request, if it runs.
-    pub(crate) fn enter(&self) -> Option<Visit> {
+    /// Lends the application to a request; `None` unless it runs.
+    pub(crate) fn enter(&self) -> Option<ApplicationGuard> {
         let running = self.running.load_full()?;
         running.in_flight.fetch_add(1, Ordering::SeqCst);
-        let visit = Visit { running };
-        // Entering and closing each write before they read: one of the two sees the other.
-        if visit.running.closing.load(Ordering::SeqCst) { None } else { Some(visit) }
+        let guard = ApplicationGuard { running };
+        // `enter` and `close` each write before they read, so that at least one of them sees the other.
+        if guard.running.closing.load(Ordering::SeqCst) { None } else { Some(guard) }
     }
 
-    /// From now on these limits hold, also in what runs.
+    /// Applies new limits, also to the running application.
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.admission.set(limits);
         if let Some(running) = self.running() {
-            limit(&running.app, &limits);
+            set_database_limits(&running.app, &limits);
         }
     }
 
     pub(crate) fn set_running(&self, app: Arc<App>) {
-        limit(&app, &self.admission.limits());
-        self.running.store(Some(Arc::new(Running {
+        set_database_limits(&app, &self.admission.limits());
+        self.running.store(Some(Arc::new(RunningApplication {
             app,
             started_at: crate::protocol::now(),
             in_flight: AtomicU64::new(0),
@@ -121,8 +122,8 @@ impl Entry {
         })));
     }
 
-    /// Lends it to no further request, waits for those in it (at most `patience`), and closes it.
-    pub(crate) async fn close(&self, patience: Duration) {
+    /// Closes the running application: admits no more requests and waits, at most `timeout`, for those in flight.
+    pub(crate) async fn close(&self, timeout: Duration) {
         let Some(running) = self.running.swap(None) else { return };
         running.closing.store(true, Ordering::SeqCst);
         let drained = async {
@@ -130,7 +131,7 @@ impl Entry {
                 running.drained.notified().await;
             }
         };
-        if tokio::time::timeout(patience, drained).await.is_err() {
+        if tokio::time::timeout(timeout, drained).await.is_err() {
             let left = running.in_flight.load(Ordering::SeqCst);
             tracing::warn!(app = %self.id, left, "closed with requests still in flight");
         }
@@ -138,30 +139,30 @@ impl Entry {
     }
 }
 
-/// What of the limits its database keeps to.
-fn limit(app: &App, limits: &Limits) {
+/// Applies the limits that the database enforces.
+fn set_database_limits(app: &App, limits: &Limits) {
     let statement_time = Duration::from_millis(limits.statement_time_ms);
     app.source().database().set_limits(limits.database_connections, statement_time);
 }
 
 /// A running application.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningApplication {
     pub(crate) app: Arc<App>,
     pub(crate) started_at: DateTime<Utc>,
     in_flight: AtomicU64,
-    /// When the last request left, in milliseconds since the process began to count.
+    /// When the last request ended, in milliseconds since an arbitrary start.
     last_left: AtomicU64,
     closing: AtomicBool,
     drained: Notify,
 }
 
-impl Running {
+impl RunningApplication {
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// How long no request has been in it; nothing while one is.
+    /// How long it has had no request in flight; zero while it has one.
     pub(crate) fn idle(&self) -> Duration {
         if self.in_flight() > 0 {
             return Duration::ZERO;
@@ -170,13 +171,13 @@ impl Running {
     }
 }
 
-/// A running application, lent to one request. Stopping it waits until this is dropped.
+/// A running application, lent to a request. A stop waits until this is dropped.
 #[derive(Debug)]
-pub struct Visit {
-    running: Arc<Running>,
+pub struct ApplicationGuard {
+    running: Arc<RunningApplication>,
 }
 
-impl std::ops::Deref for Visit {
+impl std::ops::Deref for ApplicationGuard {
     type Target = Arc<App>;
 
     fn deref(&self) -> &Arc<App> {
@@ -184,7 +185,7 @@ impl std::ops::Deref for Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for ApplicationGuard {
     fn drop(&mut self) {
         self.running.last_left.store(milliseconds(), Ordering::Relaxed);
         if self.running.in_flight.fetch_sub(1, Ordering::SeqCst) == 1
@@ -196,6 +197,6 @@ impl Drop for Visit {
 }
 
 fn milliseconds() -> u64 {
-    static BEGINNING: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    u64::try_from(BEGINNING.elapsed().as_millis()).unwrap_or(u64::MAX)
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

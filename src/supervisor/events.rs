@@ -1,14 +1,14 @@
-//! What happens to applications, told to whoever listens.
+//! The stream of events about applications.
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::protocol::{AppId, Event, Happening};
 
-/// How many events a slow listener may lag behind before it loses some.
-const BACKLOG: usize = 4096;
+/// How many events a listener may lag behind before it loses some.
+const MAX_LAG: usize = 4096;
 
-/// The stream of events. Numbers go up by one, so that a listener sees what it missed.
+/// Publishes events to all listeners. The numbers of events are consecutive, so that a listener notices lost ones.
 #[derive(Debug)]
 pub struct Events {
     last: Mutex<u64>,
@@ -17,21 +17,21 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { last: Mutex::new(0), sender: broadcast::channel(BACKLOG).0 }
+        Self { last: Mutex::new(0), sender: broadcast::channel(MAX_LAG).0 }
     }
 }
 
 impl Events {
-    /// Tells all listeners.
+    /// Sends an event to all listeners.
     pub fn publish(&self, app: &AppId, what: Happening) {
-        // Numbering and sending are one step: listeners must see numbers in order.
+        // Held while sending, so that listeners receive the numbers in order.
         let mut last = self.last.lock();
         *last += 1;
-        // No listener is no error.
+        // Sending fails only without a listener.
         let _ = self.sender.send(Event { number: *last, at: crate::protocol::now(), app: app.clone(), what });
     }
 
-    /// Every event from now on, and the number of the last one before.
+    /// Subscribes to all events from now on. Returns the number of the last event before them, too.
     pub fn subscribe(&self) -> (u64, broadcast::Receiver<Event>) {
         let last = self.last.lock();
         (*last, self.sender.subscribe())
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn numbers_go_up_by_one() {
+    async fn numbers_are_consecutive() {
         let events = Events::default();
         events.publish(&AppId::main(), Happening::Updated);
         let (after, mut listener) = events.subscribe();

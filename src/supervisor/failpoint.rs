@@ -1,7 +1,7 @@
-//! Places where a test can kill the daemon: between each two steps of a saga.
+//! StorageIdentity where a test can kill the daemon: between each two steps of a saga.
 
-/// Ends the process as `kill -9` would when `NBAPPS_CRASH_AT` names this point. Exists in debug
-/// builds alone, which is what the tests run; a release build has no trace of it.
+/// Kills the process, as `kill -9` does, if `NBAPPS_CRASH_AT` names this failpoint. Does nothing in a release
+/// build.
 pub(crate) fn crash_point(name: &str) {
     #[cfg(debug_assertions)]
     if std::env::var("NBAPPS_CRASH_AT").is_ok_and(|at| at == name) {

@@ -1,4 +1,4 @@
-//! Starting and stopping applications, and lending them to requests.
+//! Starts and stops applications, and lends them to requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,109 +14,111 @@ use crate::protocol::{
 
 use super::Supervisor;
 use super::applications;
-use super::boot::JWT_SECRET;
-use super::entry::{Entry, Visit};
-use super::failure::Failure;
+use super::entry::{ApplicationGuard, Entry};
+use super::error_context::ErrorContext;
 use super::limits::{Arrival, Refused};
-use super::operations::Outcome;
+use super::operations::OperationOutcome;
+use super::secrets::{JWT_SECRET, KEY_FILE};
+use super::state_machine::CurrentState;
 
-/// How long an application that failed to start is left alone by visits.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How many applications start at once when the daemon starts.
-const STARTS_AT_ONCE: usize = 8;
-/// How often idle applications are looked for.
-const IDLE_CHECK: Duration = Duration::from_millis(500);
-/// How often deleted applications whose time has come are looked for.
-const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
+/// How long visits do not start an application after it failed to start.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How many applications start at the same time when the daemon starts.
+const MAX_CONCURRENT_STARTS: usize = 8;
+/// How often idle applications are stopped.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often expired deleted applications are purged.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Why a request cannot be answered by its application now.
+/// Why an application cannot answer a request now.
 #[derive(Debug, Clone)]
 pub struct Unavailable {
-    /// The ID that was asked for, as it was given.
+    /// The requested ID, as it was given.
     pub id: String,
-    /// Its state: `not_found` is a 404, all else a 503.
+    /// Its state. The response is 404 for `not_found`, 503 for the others.
     pub state: State,
-    /// One sentence: what is the matter, and why.
+    /// What is wrong, in one sentence.
     pub message: String,
-    /// Seconds after which asking again makes sense.
+    /// The seconds after which to try again; `None` if that is useless.
     pub retry_after: Option<u64>,
 }
 
 impl Supervisor {
-    /// Lends the application, starting it when it may be started by a visit; waits for that, bounded.
-    pub async fn visit(self: &Arc<Self>, id: &str) -> Result<Visit, Unavailable> {
+    /// Lends an application to a request. Starts it if a visit may, and waits for that, at most as long as
+    /// configured.
+    pub async fn visit(self: &Arc<Self>, id: &str) -> Result<ApplicationGuard, Unavailable> {
         let Some(entry) = self.find(id) else { return Err(unavailable(id, State::NotFound, None)) };
         match entry.enter() {
-            Some(visit) => Ok(visit),
-            // In a box: what runs, nearly all, does not need the place.
-            None => Box::pin(self.visit_at_rest(entry)).await,
+            Some(guard) => Ok(guard),
+            // Boxed, to keep the future small for the common case, an application that runs.
+            None => Box::pin(self.start_and_visit(entry)).await,
         }
     }
 
-    /// Lets a request for an application in, from its headers on: the first of the limits.
+    /// Admits a request for an application once its headers are read. This checks the first of the limits.
     pub fn arrive(&self, id: &str) -> Result<Result<Arrival, Refused>, Unavailable> {
         let found = self.entries.pin().get(id).map(|entry| entry.admission.arrive());
         found.ok_or_else(|| unavailable(id, State::NotFound, None))
     }
 
-    /// How long a refusal is held back before it is sent, so that an application that refuses
-    /// many requests leaves the host to others.
-    pub fn pause(&self, id: &str) -> Duration {
-        let known = self.entries.pin().get(id).map(|entry| entry.admission.pause());
-        known.unwrap_or_else(|| self.pause_of_unknown(id))
+    /// Returns how long to delay a refusal, so that an application that refuses many requests leaves resources to
+    /// the others.
+    pub fn refusal_delay(&self, id: &str) -> Duration {
+        let known = self.entries.pin().get(id).map(|entry| entry.admission.refusal_delay());
+        known.unwrap_or_else(|| self.refusal_delay_of_unknown(id))
     }
 
-    /// The same for an application that is not there; no time for one that is.
-    pub fn pause_of_unknown(&self, id: &str) -> Duration {
-        if self.entries.pin().contains_key(id) { Duration::ZERO } else { self.unknown.refusal() }
+    /// Returns the same for an application that does not exist; zero for one that exists.
+    pub fn refusal_delay_of_unknown(&self, id: &str) -> Duration {
+        if self.entries.pin().contains_key(id) { Duration::ZERO } else { self.unknown.refusal_delay() }
     }
 
-    async fn visit_at_rest(self: &Arc<Self>, entry: Arc<Entry>) -> Result<Visit, Unavailable> {
+    async fn start_and_visit(self: &Arc<Self>, entry: Arc<Entry>) -> Result<ApplicationGuard, Unavailable> {
         let deadline = Instant::now() + self.options.visit_timeout;
         loop {
-            let standing = entry.standing();
-            if !may_be_started_by_visit(&standing) || self.is_closing() {
-                return Err(unavailable(entry.id.as_str(), standing.state, standing.reason));
+            let current = entry.current_state();
+            if !may_be_started_by_visit(&current) || self.is_closing() {
+                return Err(unavailable(entry.id.as_str(), current.state, current.reason));
             }
-            // A task of its own: the start goes on when this visitor leaves. All visitors queue
-            // for the command; the first starts, the others find it running.
+            // In a task of its own, so that the start continues if this request is cancelled. All requests wait
+            // for the command; the first one starts the application, the others find it running.
             let supervisor = self.clone();
             let starting = entry.clone();
             let start = tokio::spawn(async move { supervisor.start_for_visit(&starting).await });
             if tokio::time::timeout_at(deadline, start).await.is_err() {
                 return Err(unavailable(entry.id.as_str(), State::Initializing, None));
             }
-            if let Some(visit) = entry.enter() {
-                return Ok(visit);
+            if let Some(guard) = entry.enter() {
+                return Ok(guard);
             }
         }
     }
 
     async fn start_for_visit(self: &Arc<Self>, entry: &Arc<Entry>) {
         let _command = entry.command.lock().await;
-        let standing = entry.standing();
-        if standing.state != State::Running && may_be_started_by_visit(&standing) && !self.is_closing() {
-            // The error is in the entry's standing; the visitor reads it there.
+        let current = entry.current_state();
+        if current.state != State::Running && may_be_started_by_visit(&current) && !self.is_closing() {
+            // The request reads the error from the entry's state.
             let _ = self.start_locked(entry, None).await;
         }
     }
 
-    /// Starts an application at rest. The caller holds its command. `source` is its data source
-    /// when it is open already.
+    /// Starts an application that does not run. The caller holds `entry.command`. `source` is its data source, if
+    /// that is open already.
     pub(crate) async fn start_locked(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         source: Option<DataSource>,
     ) -> Result<(), RpcError> {
-        entry.go(&self.events, State::Initializing, None);
+        entry.transition(&self.events, State::Initializing, None);
         match self.open_app(entry, source).await {
             Ok(app) => {
                 entry.set_running(app);
-                entry.go(&self.events, State::Running, None);
+                entry.transition(&self.events, State::Running, None);
                 Ok(())
             }
             Err(error) => {
-                entry.go(&self.events, State::Error, Some(error.message.clone()));
+                entry.transition(&self.events, State::Error, Some(error.message.clone()));
                 Err(error)
             }
         }
@@ -135,7 +137,7 @@ impl Supervisor {
         let jwt_secret = self.key.open(&entry.id, JWT_SECRET, &registration.jwt_secret);
         let jwt_secret = jwt_secret.map_err(|error| {
             RpcError::new(ErrorKind::StartFailed, format!("{doing} failed: {error}"))
-                .hint("bring secret.key back as it was when the application was made")
+                .hint(format!("restore {KEY_FILE} as it was when the application was created"))
         })?;
         let source = match source {
             Some(source) => source,
@@ -159,13 +161,13 @@ impl Supervisor {
         }
     }
 
-    /// Stops a running application. The caller holds its command.
+    /// Stops a running application. The caller holds `entry.command`.
     pub(crate) async fn stop_locked(&self, entry: &Entry, to: State) {
         entry.close(self.options.drain_timeout).await;
-        entry.go(&self.events, to, None);
+        entry.transition(&self.events, to, None);
     }
 
-    /// Starts one.
+    /// Starts an application.
     pub async fn start(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
         self.change("app.start", change, |supervisor, entry| async move {
             let _command = entry.command.lock().await;
@@ -178,15 +180,15 @@ impl Supervisor {
         match entry.state() {
             State::Running => return Ok(false),
             State::Initialized | State::Stopped | State::Error => {}
-            state => return Err(in_the_way(entry, state, "started")),
+            state => return Err(conflicting_state(entry, state, "started")),
         }
-        self.keep_status(entry, State::Initialized).await?;
+        self.persist_status(entry, State::Initialized).await?;
         self.start_locked(entry, None).await?;
-        rest(entry).await;
+        release_connections(entry).await;
         Ok(true)
     }
 
-    /// Stops one; it stays stopped, also over a restart of the daemon, until it is started.
+    /// Stops an application. It stays stopped, also after a restart of the daemon, until it is started.
     pub async fn stop(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
         Self::refuse_main(&change.id, "stopped")?;
         self.change("app.stop", change, |supervisor, entry| async move {
@@ -194,17 +196,17 @@ impl Supervisor {
             match entry.state() {
                 State::Stopped => return Ok(false),
                 State::Running | State::Initialized | State::Error => {}
-                state => return Err(in_the_way(&entry, state, "stopped")),
+                state => return Err(conflicting_state(&entry, state, "stopped")),
             }
-            // Written first: a crash on the way must not bring it back to life.
-            supervisor.keep_status(&entry, State::Stopped).await?;
+            // Written first, so that it stays stopped after a crash.
+            supervisor.persist_status(&entry, State::Stopped).await?;
             supervisor.stop_locked(&entry, State::Stopped).await;
             Ok(true)
         })
         .await
     }
 
-    /// Stops one, if it runs, and starts it.
+    /// Restarts an application; starts it if it does not run.
     pub async fn restart(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
         Self::refuse_main(&change.id, "restarted alone")?;
         self.change("app.restart", change, |supervisor, entry| async move {
@@ -231,14 +233,14 @@ impl Supervisor {
         let work = work(self.clone(), entry.clone());
         let (operation, outcome) = self.operations.run(method, &change.id, change.wait, work).await?;
         let changed = match outcome {
-            Outcome::Done(changed) => changed,
-            Outcome::Detached => true,
+            OperationOutcome::Done(changed) => changed,
+            OperationOutcome::Detached => true,
         };
         Ok(StateChanged { application: self.describe(&entry), changed, operation })
     }
 
-    /// Writes the state that must survive the daemon.
-    pub(crate) async fn keep_status(&self, entry: &Entry, status: State) -> Result<(), RpcError> {
+    /// Writes a state that must survive the daemon.
+    pub(crate) async fn persist_status(&self, entry: &Entry, status: State) -> Result<(), RpcError> {
         let registration = entry.registration.load_full();
         if registration.status == status || entry.id.is_main() {
             return Ok(());
@@ -251,11 +253,11 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits for a state.
+    /// Waits until an application is in a state.
     pub async fn wait(&self, wait: WaitForState) -> Result<Application, RpcError> {
         let entry = self.entry(&wait.id)?;
-        let mut standing = entry.watch();
-        let reached = standing.wait_for(|standing| standing.state == wait.state);
+        let mut current = entry.watch();
+        let reached = current.wait_for(|current| current.state == wait.state);
         match tokio::time::timeout(Duration::from_millis(wait.timeout_ms), reached).await {
             Ok(_) => Ok(self.describe(&entry)),
             Err(_) => {
@@ -263,41 +265,41 @@ impl Supervisor {
                 let now = entry.state();
                 Err(RpcError::new(
                     ErrorKind::Timeout,
-                    format!("\"{}\" is {now}, and did not become {} within {seconds} s", wait.id, wait.state),
+                    format!("\"{}\" is {now} and did not become {} within {seconds} s", wait.id, wait.state),
                 )
                 .hint(format!("see why with: nbapps show {0}; nbapps logs {0}", wait.id)))
             }
         }
     }
 
-    /// Starts the applications whose start mode is `with-main`, in parallel, bounded; gives when
-    /// all are up or in error.
+    /// Starts the applications whose start mode is `with-main`, several at a time. Returns when all are running or
+    /// in `error`.
     pub async fn start_with_main(self: &Arc<Self>) {
-        let places = Arc::new(tokio::sync::Semaphore::new(STARTS_AT_ONCE));
+        let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONCURRENT_STARTS));
         let mut starts = tokio::task::JoinSet::new();
         for entry in self.all_entries() {
             if entry.registration.load().start_mode() != StartMode::WithMain {
                 continue;
             }
-            let (supervisor, places) = (self.clone(), places.clone());
+            let (supervisor, permits) = (self.clone(), permits.clone());
             starts.spawn(async move {
-                let _place = places.acquire().await;
+                let _permit = permits.acquire().await;
                 let _command = entry.command.lock().await;
                 if entry.state() == State::Initialized && !supervisor.is_closing() {
-                    // The error is in the entry's standing.
+                    // The entry's state has the error.
                     let _ = supervisor.start_locked(&entry, None).await;
-                    rest(&entry).await;
+                    release_connections(&entry).await;
                 }
             });
         }
         starts.join_all().await;
     }
 
-    /// Tasks that run as long as the supervisor: idle stops, and removing what was deleted long ago.
-    pub(crate) fn spawn_caretakers(self: &Arc<Self>) {
+    /// Spawns the tasks that run as long as the supervisor: they stop idle applications, and purge expired ones.
+    pub(crate) fn spawn_background_tasks(self: &Arc<Self>) {
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
-            let mut tick = tokio::time::interval(IDLE_CHECK);
+            let mut tick = tokio::time::interval(IDLE_CHECK_INTERVAL);
             loop {
                 tick.tick().await;
                 let Some(supervisor) = weak.upgrade().filter(|supervisor| !supervisor.is_closing()) else {
@@ -308,7 +310,7 @@ impl Supervisor {
         });
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EXPIRY_CHECK);
+            let mut tick = tokio::time::interval(EXPIRY_CHECK_INTERVAL);
             loop {
                 tick.tick().await;
                 let Some(supervisor) = weak.upgrade().filter(|supervisor| !supervisor.is_closing()) else {
@@ -329,7 +331,7 @@ impl Supervisor {
             if !is_idle(&entry) || entry.registration.load().start_mode() != StartMode::OnVisit {
                 continue;
             }
-            // Somebody else's command on it is work: it is not idle then.
+            // An application with a command in progress is not idle.
             let Ok(_command) = entry.command.try_lock() else { continue };
             if entry.state() == State::Running && is_idle(&entry) {
                 self.stop_locked(&entry, State::Initialized).await;
@@ -338,18 +340,19 @@ impl Supervisor {
     }
 }
 
-/// Nobody has asked for what was started: until somebody does, it needs no connections.
-async fn rest(entry: &Entry) {
+/// Closes the connections of an application that was not started by a request, until the first request needs
+/// some.
+async fn release_connections(entry: &Entry) {
     if let Some(running) = entry.running() {
         running.app.source().database().close_idle().await;
     }
 }
 
-fn may_be_started_by_visit(standing: &super::state_machine::Standing) -> bool {
-    match standing.state {
-        // Running, when it was entered a moment too early or left a moment too late.
+fn may_be_started_by_visit(current: &CurrentState) -> bool {
+    match current.state {
+        // `running` if it was started or stopped since the request found it otherwise.
         State::Preparing | State::Initializing | State::Initialized | State::Running => true,
-        State::Error => standing.since.elapsed() >= RETRY_AFTER,
+        State::Error => current.since.elapsed() >= RETRY_INTERVAL,
         State::Stopped | State::Commanding | State::NotFound => false,
     }
 }
@@ -361,18 +364,18 @@ fn unavailable(id: &str, state: State, reason: Option<String>) -> Unavailable {
         (State::Error, Some(reason)) => format!("the application \"{id}\" could not start: {reason}"),
         (State::Preparing, _) => format!("the application \"{id}\" is being prepared"),
         (State::Initializing, _) => format!("the application \"{id}\" is starting"),
-        (State::Commanding, _) => format!("the application \"{id}\" is busy with a command of its operator"),
+        (State::Commanding, _) => format!("the application \"{id}\" is busy with an operator's command"),
         _ => format!("the application \"{id}\" is not running"),
     };
     let retry_after = match state {
         State::NotFound | State::Stopped => None,
-        State::Error => Some(RETRY_AFTER.as_secs()),
+        State::Error => Some(RETRY_INTERVAL.as_secs()),
         _ => Some(1),
     };
     Unavailable { id: id.to_owned(), state, message, retry_after }
 }
 
-fn in_the_way(entry: &Entry, state: State, what: &str) -> RpcError {
+fn conflicting_state(entry: &Entry, state: State, what: &str) -> RpcError {
     if state == State::NotFound {
         return RpcError::app_not_found(entry.id.as_str());
     }
@@ -382,18 +385,16 @@ fn in_the_way(entry: &Entry, state: State, what: &str) -> RpcError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state_machine::Standing;
     use super::*;
 
-    /// The time is that of the monotonic clock: whatever is done to the other one, it goes by.
     #[test]
-    fn an_application_in_error_is_left_alone_for_a_while_only() {
+    fn a_visit_starts_an_application_in_error_after_the_retry_interval() {
         let now = std::time::Instant::now();
-        let since = |past: Duration| Standing {
+        let since = |past: Duration| CurrentState {
             since: now.checked_sub(past).unwrap_or(now),
-            ..Standing::now(State::Error)
+            ..CurrentState::now(State::Error)
         };
         assert!(!may_be_started_by_visit(&since(Duration::ZERO)));
-        assert!(may_be_started_by_visit(&since(RETRY_AFTER)));
+        assert!(may_be_started_by_visit(&since(RETRY_INTERVAL)));
     }
 }

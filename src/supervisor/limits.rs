@@ -1,13 +1,12 @@
-//! What one application may take of the host, and where that is kept to.
+//! Enforces the limits of what one application may use of the host.
 //!
-//! A request passes three doors of its application. It arrives ([`Admission::arrive`]): its rate and
-//! its connection are counted. Its body is counted while it is in memory ([`Arrival::hold`]). Then
-//! it waits for its turn ([`Arrival::turn`]), bounded in number and time. What is counted is given
-//! back when the guards are dropped. Nothing here takes a lock unless requests wait.
+//! A request passes three checks. When it arrives ([`Admission::arrive`]), the request rate and the connection are
+//! counted. Its body is counted while it is in memory ([`Arrival::hold`]). Then it waits for a permit
+//! ([`Arrival::wait_for_permit`]), in a queue of limited length and for a limited time. Guards give back on drop
+//! what was counted. Nothing here takes a lock unless requests wait.
 //!
-//! To refuse is work too: who is refused and asks again at once would have the host do little else.
-//! Beyond a pace ([`Pace`]), refusals are held back for a while before they are sent. Taking in long
-//! bodies is work as well, and has a pace of its own.
+//! A refusal costs work, too: a client that tries again at once could keep the host busy. A [`Pacer`] therefore
+//! delays refusals beyond a rate, and long request bodies beyond another.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -19,96 +18,99 @@ use arc_swap::ArcSwap;
 use crate::database::{Permit, ResizableSemaphore};
 use crate::protocol::{Limit, LimitValues, Limits};
 
-/// A body of this size or less comes with its head, or just behind it. It is not counted: there are no
-/// more of them than connections.
+/// Bodies up to this many bytes are not counted: they arrive with the headers or just after, and there are no more
+/// of them than connections.
 pub(crate) const SMALL_BODY: u64 = 64 * 1024;
-/// The bodies of an application that are in memory at a time, as many times its longest.
-const BODIES: u64 = 8;
+/// The bodies of an application in memory may together be this many times as long as one may be.
+const MAX_BODIES_IN_MEMORY: u64 = 8;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// More come in a second than may.
-    #[error("more than {limit} requests came within a second")]
+    /// The request rate is exceeded.
+    #[error("more than {limit} requests arrived within a second")]
     Rate {
-        /// How many may.
+        /// The most requests per second.
         limit: u32,
-        /// When the next one may come.
+        /// The time until the next request is accepted.
         wait: Duration,
     },
-    /// More connections have a request for it than may.
-    #[error("{limit} connections have a request for it, and it may have no more")]
+    /// Too many connections have a request for the application.
+    #[error("{limit} connections have a request for it, which is its limit")]
     Connections {
-        /// How many may.
+        /// The most connections.
         limit: u32,
     },
-    /// As much is in memory of its bodies as may be.
-    #[error("the bodies of its requests take {limit} bytes of memory, and may take no more")]
+    /// The bodies in memory are too long.
+    #[error("the bodies of its requests use {limit} bytes of memory, which is its limit")]
     Bodies {
-        /// How much may be.
+        /// The most bytes.
         limit: u64,
     },
-    /// It works on as many requests as it may, and as many wait as may.
-    #[error("it works on {in_flight} requests, {queue} more wait, and there may be no more")]
+    /// The queue is full.
+    #[error("it works on {in_flight} requests, {queue} more wait, and its queue is full")]
     Queue {
-        /// How many it may work on.
+        /// The most requests in flight.
         in_flight: u32,
-        /// How many may wait.
+        /// The most requests that wait.
         queue: u32,
     },
-    /// Its turn did not come in time.
-    #[error("it works on {in_flight} requests, and none of them was done within {waited:?}")]
+    /// The request waited too long.
+    #[error("it works on {in_flight} requests, none of which was completed within {waited:?}")]
     Waited {
-        /// How many it may work on.
+        /// The most requests in flight.
         in_flight: u32,
-        /// How long was waited.
+        /// How long the request waited.
         waited: Duration,
     },
 }
 
-/// The limits of an application with what is used of them.
+/// The limits of an application, and what is in use.
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: ArcSwap<Limits>,
-    turns: Arc<ResizableSemaphore>,
-    waiting: AtomicU32,
+    permits: Arc<ResizableSemaphore>,
+    queued: AtomicU32,
     connections: AtomicU32,
     body_bytes: AtomicU64,
-    rate: Rate,
-    refusals: Pace,
-    taken_in: Pace,
+    rate: RateLimiter,
+    refusals: Pacer,
+    long_bodies: Pacer,
 }
 
 impl Admission {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            turns: Arc::new(ResizableSemaphore::new(limits.in_flight)),
+            permits: Arc::new(ResizableSemaphore::new(limits.in_flight)),
             limits: ArcSwap::from_pointee(limits),
-            waiting: AtomicU32::new(0),
+            queued: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             body_bytes: AtomicU64::new(0),
-            rate: Rate::default(),
-            refusals: Pace::default(),
-            taken_in: Pace::default(),
+            rate: RateLimiter::default(),
+            refusals: Pacer::default(),
+            long_bodies: Pacer::default(),
         })
     }
 
-    /// How long a refusal is held back before it is sent.
-    pub(crate) fn pause(&self) -> Duration {
-        self.refusals.refusal()
+    /// Returns how long to delay a refusal that would be sent now.
+    pub(crate) fn refusal_delay(&self) -> Duration {
+        self.refusals.refusal_delay()
     }
 
     pub(crate) fn limits(&self) -> Limits {
         **self.limits.load()
     }
 
-    /// From now on these hold. What was let in goes on.
+    /// Replaces the limits. Requests that were admitted before keep theirs.
     pub(crate) fn set(&self, limits: Limits) {
-        self.turns.resize(limits.in_flight);
+        self.permits.resize(limits.in_flight);
         self.limits.store(Arc::new(limits));
     }
 
-    /// Lets a request in, from its headers on, or says why not.
+    /// Admits a request once its headers are read.
+    ///
+    /// # Errors
+    /// If the request rate or the number of connections is exceeded.
     pub(crate) fn arrive(self: &Arc<Self>) -> Result<Arrival, Refused> {
         let limits = self.limits();
         self.rate
@@ -122,7 +124,7 @@ impl Admission {
     }
 }
 
-/// A request that has arrived. It keeps the limits that held then.
+/// A request that has arrived, with the limits of that moment.
 #[derive(Debug)]
 pub struct Arrival {
     admission: Arc<Admission>,
@@ -131,32 +133,32 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The limits.
+    /// The limits that apply to the request.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Counts a body that is so long by now, until the request is done.
+    /// Counts a body of which this many bytes have arrived, until the request is dropped.
     pub fn hold(&mut self, length: u64) -> Result<(), Refused> {
         if length <= SMALL_BODY || length <= self.body_bytes {
             return Ok(());
         }
         let more = length - self.body_bytes;
-        let limit = self.limits.body_bytes.saturating_mul(BODIES);
+        let limit = self.limits.body_bytes.saturating_mul(MAX_BODIES_IN_MEMORY);
         let before = self.admission.body_bytes.fetch_add(more, Ordering::Relaxed);
         self.body_bytes = length;
         if before.saturating_add(more) > limit { Err(Refused::Bodies { limit }) } else { Ok(()) }
     }
 
-    /// How long to wait with more of a body after this piece of it, in bytes. As much as one body
-    /// may have comes without a wait.
-    pub fn pause_after(&self, piece: usize) -> Duration {
+    /// Returns how long to wait before more of a body is read, after a piece of this many bytes. The longest allowed
+    /// body is read without a wait.
+    pub fn read_delay(&self, piece: usize) -> Duration {
         let limit = self.limits.body_bytes;
-        self.admission.taken_in.pause(time_for(piece as u64, limit), time_for(limit, limit))
+        self.admission.long_bodies.delay(time_for(piece as u64, limit), time_for(limit, limit))
     }
 
-    /// One of an application with these limits.
+    /// A request for an application with these limits.
     #[cfg(test)]
     pub(crate) fn of(limits: Limits) -> Self {
         let admission = Admission::new(limits);
@@ -164,19 +166,21 @@ impl Arrival {
         Self { admission, limits, body_bytes: 0 }
     }
 
-    /// Waits until the application works on it, in the order of arrival. Dropped, the turn is the
-    /// next one's.
-    pub async fn turn(&self) -> Result<Turn, Refused> {
+    /// Waits for a permit, in order of arrival. The application works on the request while the permit is held.
+    ///
+    /// # Errors
+    /// If the queue is full or the wait takes too long.
+    pub async fn wait_for_permit(&self) -> Result<RequestPermit, Refused> {
         let admission = &self.admission;
-        if let Ok(place) = admission.turns.try_acquire() {
-            return Ok(Turn { _place: place });
+        if let Ok(permit) = admission.permits.try_acquire() {
+            return Ok(RequestPermit { _permit: permit });
         }
         let (in_flight, queue) = (self.limits.in_flight, self.limits.queue);
-        let _waiting =
-            Waiting::enter(&admission.waiting, queue).ok_or(Refused::Queue { in_flight, queue })?;
+        let _queued =
+            QueuedRequest::enter(&admission.queued, queue).ok_or(Refused::Queue { in_flight, queue })?;
         let waited = Duration::from_millis(self.limits.queue_time_ms);
-        match tokio::time::timeout(waited, admission.turns.acquire()).await {
-            Ok(Ok(place)) => Ok(Turn { _place: place }),
+        match tokio::time::timeout(waited, admission.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(RequestPermit { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(Refused::Waited { in_flight, waited }),
         }
     }
@@ -191,100 +195,101 @@ impl Drop for Arrival {
     }
 }
 
-/// The application works on a request.
+/// The right to have the application work on a request, given back on drop.
 #[derive(Debug)]
-pub struct Turn {
-    _place: Permit,
+pub struct RequestPermit {
+    _permit: Permit,
 }
 
-struct Waiting<'a>(&'a AtomicU32);
+/// Counts a request as queued, until it is dropped.
+struct QueuedRequest<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
-        let entered = Self(waiting);
-        // Where there was no room, dropping it takes it back.
-        (waiting.fetch_add(1, Ordering::Relaxed) < most).then_some(())?;
+impl<'a> QueuedRequest<'a> {
+    fn enter(queued: &'a AtomicU32, max: u32) -> Option<Self> {
+        let entered = Self(queued);
+        // If the queue is full, dropping `entered` undoes the addition.
+        (queued.fetch_add(1, Ordering::Relaxed) < max).then_some(())?;
         Some(entered)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Counts requests against a rate: as many as come in a second may come at once, and then one for
-/// each that the time that has passed is good for.
+/// Limits a request rate as a token bucket does: the requests of one second may arrive at once; after that, tokens
+/// return with time.
 #[derive(Debug, Default)]
-struct Rate {
-    /// When all that came will have been paid for by time, in nanoseconds.
-    paid: AtomicU64,
+struct RateLimiter {
+    /// When the bucket will be full again, in nanoseconds.
+    full_at: AtomicU64,
 }
 
 const SECOND: u64 = 1_000_000_000;
 
-impl Rate {
-    /// Counts one that comes `now`, or says how long it should have waited.
+impl RateLimiter {
+    /// Counts a request that arrives `now`, or returns how long it should have waited.
     fn count(&self, per_second: u32, now: u64) -> Result<(), Duration> {
         if per_second == 0 {
             return Ok(());
         }
         let each = SECOND / u64::from(per_second);
-        let mut paid = self.paid.load(Ordering::Relaxed);
+        let mut full_at = self.full_at.load(Ordering::Relaxed);
         loop {
-            // A rate that was raised a moment ago does not wait for what the old one wanted.
-            let next = paid.clamp(now, now + SECOND) + each;
+            // Clamped, so that a raised rate does not wait for tokens of the lower one.
+            let next = full_at.clamp(now, now + SECOND) + each;
             let early = next.saturating_sub(now + SECOND);
             if early > 0 {
                 return Err(Duration::from_nanos(early));
             }
-            match self.paid.compare_exchange_weak(paid, next, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.full_at.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
-                Err(changed) => paid = changed,
+                Err(changed) => full_at = changed,
             }
         }
     }
 }
 
-/// The refusals of one application in a second, as far as their clients wait for them.
-const REFUSALS_PER_SECOND: u64 = 2_000;
-/// As long as anything is held back at most, in nanoseconds.
-const LONGEST_PAUSE: u64 = 5 * SECOND;
+/// The refusals that one application sends in a second; more are delayed.
+const MAX_REFUSALS_PER_SECOND: u64 = 2_000;
+/// The longest delay in nanoseconds.
+const MAX_DELAY: u64 = 5 * SECOND;
 
-/// The bytes of long bodies that an application takes in in a second: what a fast network brings. More
-/// comes from the machine itself, and would keep it busy with nothing else.
-const BODY_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
-/// Where bodies may be long, at least so many of the longest are taken in in a second.
-const BODIES_PER_SECOND: u64 = 4;
+/// The bytes of long bodies that an application reads in a second: what a fast network delivers. A client on the
+/// same machine could send more, and keep the machine busy with nothing else.
+const MAX_BODY_BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+/// If longer bodies are allowed, at least this many of the longest are read in a second.
+const MIN_BODIES_PER_SECOND: u64 = 4;
 
-/// The time that so many bytes of bodies are given where one has so many at most, in nanoseconds.
-fn time_for(bytes: u64, most: u64) -> u64 {
-    let per_second = most.saturating_mul(BODIES_PER_SECOND).max(BODY_BYTES_PER_SECOND);
+/// The time for reading this many bytes of a body that may have `max` bytes, in nanoseconds.
+fn time_for(bytes: u64, max: u64) -> u64 {
+    let per_second = max.saturating_mul(MIN_BODIES_PER_SECOND).max(MAX_BODY_BYTES_PER_SECOND);
     u64::try_from(u128::from(bytes) * u128::from(SECOND) / u128::from(per_second)).unwrap_or(u64::MAX)
 }
 
-/// Spreads work over time: each piece begins when those before it have had theirs.
+/// Spreads work over time: each piece begins when the time of those before it has passed.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
-    /// When the next one may begin, in nanoseconds.
+pub(crate) struct Pacer {
+    /// When the next piece may begin, in nanoseconds.
     next: AtomicU64,
 }
 
-impl Pace {
-    /// How long a refusal that would go out now is held back.
-    pub(crate) fn refusal(&self) -> Duration {
-        self.pause(SECOND / REFUSALS_PER_SECOND, 0)
+impl Pacer {
+    /// Returns how long to delay a refusal that would be sent now.
+    pub(crate) fn refusal_delay(&self) -> Duration {
+        self.delay(SECOND / MAX_REFUSALS_PER_SECOND, 0)
     }
 
-    /// How long something waits that is given so much time, where so much may be ahead of it; all in
-    /// nanoseconds.
-    fn pause(&self, time: u64, ahead: u64) -> Duration {
-        self.pause_at(nanoseconds(), time, ahead)
+    /// Returns the delay of a piece of work that takes `time`, if as much as `ahead` may precede it without a
+    /// delay; both in nanoseconds.
+    fn delay(&self, time: u64, ahead: u64) -> Duration {
+        self.delay_at(nanoseconds(), time, ahead)
     }
 
-    fn pause_at(&self, now: u64, time: u64, ahead: u64) -> Duration {
-        let last = |next: u64| next.clamp(now, now.saturating_add(ahead).saturating_add(LONGEST_PAUSE));
+    fn delay_at(&self, now: u64, time: u64, ahead: u64) -> Duration {
+        let last = |next: u64| next.clamp(now, now.saturating_add(ahead).saturating_add(MAX_DELAY));
         let after = |next| Some(last(next).saturating_add(time));
         let next = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
         Duration::from_nanos(next.map_or(0, |next| (last(next) - now).saturating_sub(ahead)))
@@ -292,20 +297,21 @@ impl Pace {
 }
 
 fn nanoseconds() -> u64 {
-    static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(BEGINNING.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-/// The limits of an application whose own are these: what it was not given is as `configured` for
-/// all, and else as usual.
-pub(crate) fn effective(own: &LimitValues, configured: &LimitValues, shares: bool) -> Limits {
-    /// Of applications that share a database or have a file: one of many, or read beside a writer.
-    const CONNECTIONS_OF_ONE_OF_MANY: u64 = 4;
-    let mut usual = Limits::USUAL;
-    if shares {
-        usual = usual.with(&LimitValues::from([(Limit::DatabaseConnections, CONNECTIONS_OF_ONE_OF_MANY)]));
+/// Returns the limits of an application: its `own`, else the `configured` ones, else the defaults. `is_shared` says
+/// that its database is a file or shared with others.
+pub(crate) fn effective(own: &LimitValues, configured: &LimitValues, is_shared: bool) -> Limits {
+    /// The connections of one of many applications in a database, or of readers beside the writer of a file.
+    const DEFAULT_SHARED_CONNECTIONS: u64 = 4;
+    let mut defaults = Limits::USUAL;
+    if is_shared {
+        defaults =
+            defaults.with(&LimitValues::from([(Limit::DatabaseConnections, DEFAULT_SHARED_CONNECTIONS)]));
     }
-    usual.with(configured).with(own)
+    defaults.with(configured).with(own)
 }
 
 #[cfg(test)]
@@ -317,70 +323,74 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_lets_through_what_it_says() {
-        let (rate, mut now) = (Rate::default(), 7 * SECOND);
+    fn a_rate_admits_as_many_requests_as_it_says() {
+        let (rate, mut now) = (RateLimiter::default(), 7 * SECOND);
         assert_eq!((0..100).filter(|_| rate.count(10, now).is_ok()).count(), 10, "at once");
         let wait = rate.count(10, now).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
         now += SECOND / 2;
         assert_eq!((0..100).filter(|_| rate.count(10, now).is_ok()).count(), 5, "after half a second");
-        assert!(rate.count(1000, now).is_err(), "all of its second was used");
+        assert!(rate.count(1000, now).is_err(), "all tokens of its second are used");
         assert!(rate.count(1000, now + SECOND / 100).is_ok());
         assert!(rate.count(0, now).is_ok(), "without a limit");
         now += 60 * SECOND;
-        assert_eq!((0..100).filter(|_| rate.count(10, now).is_ok()).count(), 10, "nothing is saved up");
-    }
-
-    #[test]
-    fn refusals_go_out_at_their_pace() {
-        let (pace, now) = (Pace::default(), 7 * SECOND);
-        let refusal = |now| pace.pause_at(now, SECOND / REFUSALS_PER_SECOND, 0);
-        let pauses: Vec<_> = (0..3).map(|_| refusal(now).as_micros()).collect();
-        assert_eq!(pauses, [0, 500, 1000]);
-        assert_eq!(refusal(now + SECOND), Duration::ZERO, "those before have gone out");
-        for _ in 0..100_000 {
-            refusal(now);
-        }
-        assert_eq!(refusal(now), Duration::from_nanos(LONGEST_PAUSE), "nobody waits for ever");
-    }
-
-    #[test]
-    fn bodies_come_in_at_their_pace_but_for_the_first() {
-        let (pace, now) = (Pace::default(), 7 * SECOND);
-        let megabytes = |count: u64| time_for(count * 1024 * 1024, 10 * 1024 * 1024);
-        let pauses: Vec<_> = (0..12).map(|_| pace.pause_at(now, megabytes(1), megabytes(10))).collect();
-        assert!(pauses[..11].iter().all(Duration::is_zero));
-        assert_eq!(pauses[11], Duration::from_nanos(megabytes(1)));
-        let later = now + 12 * megabytes(1);
-        assert!(
-            pace.pause_at(later, megabytes(10), megabytes(10)).is_zero(),
-            "all that has been made up for"
+        assert_eq!(
+            (0..100).filter(|_| rate.count(10, now).is_ok()).count(),
+            10,
+            "a longer pause gives no more tokens"
         );
     }
 
-    #[tokio::test]
-    async fn as_many_are_in_flight_and_wait_as_may() {
-        let few = limits(&[(Limit::InFlight, 2), (Limit::Queue, 1), (Limit::QueueTimeMs, 20)]);
-        let admission = Admission::new(few);
-        let arrivals: Vec<_> = (0..4).map(|_| admission.arrive().unwrap()).collect();
-        let _first = arrivals[0].turn().await.unwrap();
-        let second = arrivals[1].turn().await.unwrap();
-        let waiting = arrivals[2].turn();
-        let mut waiting = std::pin::pin!(waiting);
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        assert_eq!(arrivals[3].turn().await.unwrap_err(), Refused::Queue { in_flight: 2, queue: 1 });
-        drop(second);
-        let third = waiting.await.unwrap();
-        let late = arrivals[3].turn().await.unwrap_err();
-        assert_eq!(late, Refused::Waited { in_flight: 2, waited: Duration::from_millis(20) });
-        admission.set(limits(&[(Limit::InFlight, 3)]));
-        let _fourth = arrivals[3].turn().await.unwrap();
-        drop(third);
-        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+    #[test]
+    fn refusals_beyond_the_rate_are_delayed() {
+        let (pacer, now) = (Pacer::default(), 7 * SECOND);
+        let refusal = |now| pacer.delay_at(now, SECOND / MAX_REFUSALS_PER_SECOND, 0);
+        let delays: Vec<_> = (0..3).map(|_| refusal(now).as_micros()).collect();
+        assert_eq!(delays, [0, 500, 1000]);
+        assert_eq!(refusal(now + SECOND), Duration::ZERO, "the earlier ones have been sent");
+        for _ in 0..100_000 {
+            refusal(now);
+        }
+        assert_eq!(refusal(now), Duration::from_nanos(MAX_DELAY), "no delay is longer");
     }
 
     #[test]
-    fn connections_and_bodies_are_counted_until_they_are_done() {
+    fn bodies_after_the_first_are_delayed() {
+        let (pacer, now) = (Pacer::default(), 7 * SECOND);
+        let megabytes = |count: u64| time_for(count * 1024 * 1024, 10 * 1024 * 1024);
+        let delays: Vec<_> = (0..12).map(|_| pacer.delay_at(now, megabytes(1), megabytes(10))).collect();
+        assert!(delays[..11].iter().all(Duration::is_zero));
+        assert_eq!(delays[11], Duration::from_nanos(megabytes(1)));
+        let later = now + 12 * megabytes(1);
+        assert!(pacer.delay_at(later, megabytes(10), megabytes(10)).is_zero(), "the delay has passed");
+    }
+
+    #[tokio::test]
+    async fn requests_in_flight_and_in_the_queue_are_limited() {
+        let few = limits(&[(Limit::InFlight, 2), (Limit::Queue, 1), (Limit::QueueTimeMs, 20)]);
+        let admission = Admission::new(few);
+        let arrivals: Vec<_> = (0..4).map(|_| admission.arrive().unwrap()).collect();
+        let _first = arrivals[0].wait_for_permit().await.unwrap();
+        let second = arrivals[1].wait_for_permit().await.unwrap();
+        let waiting = arrivals[2].wait_for_permit();
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!(
+            arrivals[3].wait_for_permit().await.unwrap_err(),
+            Refused::Queue { in_flight: 2, queue: 1 }
+        );
+        drop(second);
+        let third = waiting.await.unwrap();
+        let late = arrivals[3].wait_for_permit().await.unwrap_err();
+        assert_eq!(late, Refused::Waited { in_flight: 2, waited: Duration::from_millis(20) });
+        admission.set(limits(&[(Limit::InFlight, 3)]));
+        let _fourth = arrivals[3].wait_for_permit().await.unwrap();
+        drop(third);
+        assert_eq!(admission.queued.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn connections_and_bodies_are_counted_until_the_request_ends() {
         let admission = Admission::new(limits(&[(Limit::Connections, 2), (Limit::BodyBytes, 100_000)]));
         let mut first = admission.arrive().unwrap();
         let mut second = admission.arrive().unwrap();
@@ -397,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_limits_beat_the_configured_and_those_the_usual() {
+    fn own_limits_override_configured_ones_and_those_the_defaults() {
         let own = LimitValues::from([(Limit::InFlight, 1)]);
         let configured = LimitValues::from([(Limit::InFlight, 2), (Limit::Queue, 3)]);
         let one = effective(&own, &configured, true);
@@ -408,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_application_pays_little() {
+    fn an_idle_application_needs_little_memory() {
         let size = size_of::<Admission>() + size_of::<Limits>() + size_of::<ResizableSemaphore>() + 64;
         assert!(size < 320, "{size} bytes");
     }

@@ -1,14 +1,12 @@
-//! One log file for each application, rotated, and reading them back.
+//! The logs of applications: one file for each, rotated.
 //!
-//! A line goes into a bounded queue and from there, on one thread for all applications, into
-//! `<directory>/<id>.log` (`logs/writer.rs`): no request waits for a disk. When the queue is full
-//! or the disk is, lines are lost, counted, and the count is reported in the daemon's own log.
-//! Reading asks the same thread for the open files as they are at that moment, so that what is
-//! read and what is followed from there has neither a gap nor a line twice (`logs/reader.rs`).
+//! A line goes into a bounded queue, so that no request waits for a disk. One thread for all applications writes it
+//! to `<directory>/<id>.log` (`logs/writer.rs`). If the queue or the disk is full, lines are lost; their number is
+//! reported in the daemon's own log. A reader gets the open files from the same thread (`logs/reader.rs`), so that
+//! what it reads and then follows has no gap and no duplicate.
 //!
-//! Rotation is by renaming and is done here: a crate for it looks through the whole directory for
-//! each file it opens, which for ten thousand applications beside each other is the work of
-//! minutes.
+//! Files are rotated by renaming. Crates for rotation list the whole directory for each file that they open, which
+//! takes minutes for ten thousand applications.
 
 mod reader;
 mod writer;
@@ -23,35 +21,33 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::protocol::{AppId, LogLevel, LogLine, Logs};
-use writer::{Snapshot, Work, Writer};
+use writer::{LogRequest, LogWriter, Snapshot};
 
-/// How many lines wait for the disk before further ones are lost.
-const QUEUE: usize = 16_384;
+/// How many lines may wait for the disk before more are lost.
+const MAX_QUEUED: usize = 16_384;
 
-/// The most bytes of lines that one reading gives, so that the answer fits one message of the
-/// control socket.
-const MOST_READ: u64 = 3 * 1024 * 1024;
+/// The most bytes that one call reads, so that the response fits one message of the control socket.
+const MAX_READ_BYTES: u64 = 3 * 1024 * 1024;
 
-/// The longest message that is kept whole, in bytes.
-const LONGEST_MESSAGE: usize = 64 * 1024;
+/// Longer messages are cut to this many bytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The log files of all applications.
 #[derive(Debug)]
 pub struct LogFiles {
-    work: SyncSender<Work>,
-    /// Who has a log: anybody may ask for an application that does not exist, and none of the IDs
-    /// that people make up may cost a file.
+    requests: SyncSender<LogRequest>,
+    /// The applications with a log. Clients may name any ID; only existing ones may cause a file.
     known: papaya::HashSet<AppId>,
     lost: Arc<AtomicU64>,
 }
 
-/// Why logs cannot be kept or read.
+/// Why logs cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The directory cannot be made.
-    #[error("the directory of the applications' logs, {}, cannot be made: {error}", path.display())]
+    /// The directory cannot be created.
+    #[error("the directory of the applications' logs, {}, cannot be created: {error}", path.display())]
     Directory {
-        /// Where it should be.
+        /// Its path.
         path: PathBuf,
         /// What went wrong.
         error: io::Error,
@@ -64,56 +60,56 @@ pub enum LogError {
         /// What went wrong.
         error: io::Error,
     },
-    /// The thread that writes could not be started or has ended.
+    /// The writing thread could not be started or has ended.
     #[error("the applications' logs are not available: {0}")]
     Thread(io::Error),
 }
 
 impl LogFiles {
-    /// Keeps logs in `directory`, which is made when it is missing: a file of at most `max_bytes`
-    /// for each application, and `keep` older ones. At most `most_open` of them are open at a time.
+    /// Opens the logs in `directory`, which is created if it is missing. Each application has a file of at most
+    /// `max_bytes` and at most `keep` older ones. At most `max_open` files are open at a time.
     ///
     /// # Errors
-    /// When the directory cannot be made or the writing thread cannot be started.
-    pub fn open(directory: &Path, max_bytes: u64, keep: usize, most_open: usize) -> Result<Self, LogError> {
-        writer::make_directory(directory)
+    /// If the directory cannot be created or the writing thread cannot be started.
+    pub fn open(directory: &Path, max_bytes: u64, keep: usize, max_open: usize) -> Result<Self, LogError> {
+        writer::create_directory(directory)
             .map_err(|error| LogError::Directory { path: directory.to_owned(), error })?;
-        let (work, queue) = sync_channel(QUEUE);
+        let (requests, queue) = sync_channel(MAX_QUEUED);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(directory.to_owned(), max_bytes, keep, most_open, Arc::clone(&lost));
+        let writer = LogWriter::new(directory.to_owned(), max_bytes, keep, max_open, Arc::clone(&lost));
         std::thread::Builder::new()
             .name("application-logs".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(LogError::Thread)?;
-        Ok(Self { work, known: papaya::HashSet::new(), lost })
+        Ok(Self { requests, known: papaya::HashSet::new(), lost })
     }
 
-    /// Keeps a log for this application from here on, until [`LogFiles::remove`].
+    /// Begins the log of an application. It lasts until [`LogFiles::remove`].
     pub fn begin(&self, app: &AppId) {
         self.known.pin().insert(app.clone());
     }
 
-    /// Adds a line to an application's log, if it has one. Never waits: a line for which there is
-    /// no room is lost and counted.
+    /// Appends a line to an application's log, if it has one. Never waits: if the queue is full, the line is lost
+    /// and counted.
     pub fn append(&self, app: &AppId, mut line: LogLine) {
         if !self.known.pin().contains(app) {
             return;
         }
-        if line.message.len() > LONGEST_MESSAGE {
-            let end = line.message.floor_char_boundary(LONGEST_MESSAGE);
+        if line.message.len() > MAX_MESSAGE_BYTES {
+            let end = line.message.floor_char_boundary(MAX_MESSAGE_BYTES);
             line.message.truncate(end);
             line.message.push('…');
         }
-        if self.work.try_send(Work::Line(app.clone(), line)).is_err() {
+        if self.requests.try_send(LogRequest::Line(app.clone(), line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The last `lines` of an application's log that are from `since` on and at least as grave as
-    /// `level`, oldest first. All that are kept without `lines`, as far as they fit one message.
+    /// Returns the last lines of an application's log, oldest first: at most `lines` of them, not before `since`,
+    /// and at least as severe as `level`. Without `lines`, as many as fit one message.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub async fn read(
         &self,
         app: &AppId,
@@ -125,10 +121,10 @@ impl LogFiles {
         read_snapshot(app, snapshot, lines, since, level).await
     }
 
-    /// As [`Self::read`], and every line that is written after those that were read.
+    /// As [`Self::read`]; returns a receiver of all lines after those, too.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub async fn follow(
         &self,
         app: &AppId,
@@ -136,31 +132,31 @@ impl LogFiles {
         since: Option<DateTime<Utc>>,
         level: Option<LogLevel>,
     ) -> Result<(Logs, broadcast::Receiver<LogLine>), LogError> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Work::Follow(app.clone(), reply)).await?;
-        let (snapshot, receiver) = answer.await.map_err(ended)?;
+        let (reply, response) = oneshot::channel();
+        self.send(LogRequest::Follow(app.clone(), reply)).await?;
+        let (snapshot, receiver) = response.await.map_err(thread_error)?;
         Ok((read_snapshot(app, snapshot, lines, since, level).await?, receiver))
     }
 
-    /// Waits until every line that was added so far is written.
+    /// Waits until every line that was appended so far is written.
     pub async fn flush(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.ask(Work::Flush(reply)).await.is_ok() {
-            let _ = answer.await;
+        let (reply, response) = oneshot::channel();
+        if self.send(LogRequest::Flush(reply)).await.is_ok() {
+            let _ = response.await;
         }
     }
 
-    /// Ends an application's log and removes its files; gives those that there were.
+    /// Ends an application's log and removes its files. Returns the removed files.
     pub async fn remove(&self, app: &AppId) -> Vec<PathBuf> {
         self.known.pin().remove(app);
-        let (reply, answer) = oneshot::channel();
-        match self.ask(Work::Remove(app.clone(), reply)).await {
-            Ok(()) => answer.await.unwrap_or_default(),
+        let (reply, response) = oneshot::channel();
+        match self.send(LogRequest::Remove(app.clone(), reply)).await {
+            Ok(()) => response.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 
-    /// How many lines were lost since the daemon started.
+    /// Returns how many lines were lost since the daemon started.
     #[cfg(test)]
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -168,24 +164,23 @@ impl LogFiles {
     }
 
     async fn snapshot(&self, app: &AppId) -> Result<Snapshot, LogError> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Work::Snapshot(app.clone(), reply)).await?;
-        answer.await.map_err(ended)
+        let (reply, response) = oneshot::channel();
+        self.send(LogRequest::Snapshot(app.clone(), reply)).await?;
+        response.await.map_err(thread_error)
     }
 
-    /// Puts a question in the queue, behind all lines that are there. The queue may be full, so
-    /// that this waits on a thread where waiting is allowed.
-    async fn ask(&self, work: Work) -> Result<(), LogError> {
-        let sender = self.work.clone();
-        match tokio::task::spawn_blocking(move || sender.send(work)).await {
+    /// Appends a request to the queue, behind all lines in it. Waits on a blocking thread if the queue is full.
+    async fn send(&self, request: LogRequest) -> Result<(), LogError> {
+        let sender = self.requests.clone();
+        match tokio::task::spawn_blocking(move || sender.send(request)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(ended(error)),
-            Err(error) => Err(ended(error)),
+            Ok(Err(error)) => Err(thread_error(error)),
+            Err(error) => Err(thread_error(error)),
         }
     }
 }
 
-fn ended(error: impl std::error::Error + Send + Sync + 'static) -> LogError {
+fn thread_error(error: impl std::error::Error + Send + Sync + 'static) -> LogError {
     LogError::Thread(io::Error::other(error.to_string()))
 }
 
@@ -196,7 +191,7 @@ async fn read_snapshot(
     since: Option<DateTime<Utc>>,
     level: Option<LogLevel>,
 ) -> Result<Logs, LogError> {
-    let read = move || reader::read(snapshot, lines.unwrap_or(u64::MAX), since, level, MOST_READ);
+    let read = move || reader::read(snapshot, lines.unwrap_or(u64::MAX), since, level, MAX_READ_BYTES);
     let result = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     result.map_err(|error| LogError::Read { app: app.clone(), error })
 }
@@ -222,16 +217,16 @@ mod tests {
         AppId::parse(&format!("app{number}")).unwrap()
     }
 
-    const MOST_OPEN: usize = 64;
+    const MAX_OPEN: usize = 64;
 
     fn open(directory: &Path, max_bytes: u64, keep: usize) -> LogFiles {
-        let logs = LogFiles::open(directory, max_bytes, keep, MOST_OPEN).unwrap();
+        let logs = LogFiles::open(directory, max_bytes, keep, MAX_OPEN).unwrap();
         (0..1_000).for_each(|number| logs.begin(&app(number)));
         logs
     }
 
     #[tokio::test]
-    async fn who_has_no_log_costs_no_file() {
+    async fn an_application_without_a_log_causes_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 400, 1);
         let stranger = AppId::parse("stranger").unwrap();
@@ -259,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_rotated_files_are_kept() {
+    async fn at_most_the_configured_number_of_rotated_files_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 100, 2);
         for number in 0..50 {
@@ -276,15 +271,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_chosen_by_time_and_level() {
+    async fn lines_are_filtered_by_time_and_level() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
         for number in 0..8 {
             logs.append(&app(1), line(number, levels[number % 4]));
         }
-        let grave = logs.read(&app(1), None, None, Some(LogLevel::Warn)).await.unwrap();
-        assert_eq!(messages(&grave), ["line 2", "line 3", "line 6", "line 7"]);
+        let severe = logs.read(&app(1), None, None, Some(LogLevel::Warn)).await.unwrap();
+        assert_eq!(messages(&severe), ["line 2", "line 3", "line 6", "line 7"]);
         let since = Some(line(5, LogLevel::Info).at);
         let late = logs.read(&app(1), None, since, None).await.unwrap();
         assert_eq!(messages(&late), ["line 5", "line 6", "line 7"]);
@@ -293,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn following_goes_on_where_reading_ended() {
+    async fn following_continues_where_reading_ended() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(0, LogLevel::Info));
@@ -305,10 +300,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_applications_than_open_files_lose_nothing() {
+    async fn no_line_is_lost_with_more_applications_than_open_files() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
-        let many = MOST_OPEN * 2;
+        let many = MAX_OPEN * 2;
         for round in 0..2 {
             for number in 0..many {
                 logs.append(&app(number), line(round, LogLevel::Info));
@@ -319,14 +314,14 @@ mod tests {
             let target = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
             target.is_some_and(|target| target.starts_with(directory.path()))
         });
-        assert!(open.count() <= MOST_OPEN);
+        assert!(open.count() <= MAX_OPEN);
         let first = logs.read(&app(0), None, None, None).await.unwrap();
         assert_eq!(messages(&first), ["line 0", "line 1"]);
         assert_eq!(logs.lost(), 0);
     }
 
     #[tokio::test]
-    async fn what_is_not_whole_is_passed_over_and_later_lines_are_not_spoiled() {
+    async fn a_partial_line_is_skipped_and_does_not_affect_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("app1.log"), "not a line\n{\"at\":\"2026").unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
@@ -336,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_that_cannot_be_written_is_counted_and_costs_nobody_else() {
+    async fn a_log_that_cannot_be_written_is_counted_and_does_not_affect_others() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("app1.log")).unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
@@ -348,21 +343,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_fits_a_message_and_a_long_line_is_cut() {
+    async fn a_response_fits_a_message_and_a_long_line_is_cut() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 30, 1);
-        let long = LogLine { message: "ä".repeat(LONGEST_MESSAGE), ..line(1, LogLevel::Info) };
+        let long = LogLine { message: "ä".repeat(MAX_MESSAGE_BYTES), ..line(1, LogLevel::Info) };
         for _ in 0..80 {
             logs.append(&app(1), long.clone());
         }
         let all = logs.read(&app(1), None, None, None).await.unwrap();
         assert!(all.lines.len() < 80, "{}", all.lines.len());
         assert!(serde_json::to_string(&all).unwrap().len() < crate::protocol::lines::MAX_LINE);
-        assert!(all.lines[0].message.len() <= LONGEST_MESSAGE + '…'.len_utf8());
+        assert!(all.lines[0].message.len() <= MAX_MESSAGE_BYTES + '…'.len_utf8());
     }
 
     #[tokio::test]
-    async fn a_removed_log_is_gone_and_can_begin_again() {
+    async fn a_removed_log_can_begin_again() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));

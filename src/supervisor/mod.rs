@@ -1,36 +1,42 @@
-//! Applications as a whole: what is registered, where each stands, and every command on them.
+//! All applications of the host: the registry, their states, and the commands on them.
 //!
-//! [`Supervisor`] holds an entry for each registered application (`entry.rs`): its row of the
-//! registry (`registry.rs`), its state (`state_machine.rs`), and the running application while it
-//! runs. Commands change an entry one at a time: `creation.rs` and `deletion.rs` are sagas that a
-//! crash cannot leave half done, `lifecycle.rs` starts, stops and lends applications to requests,
-//! `settings.rs` changes what is registered, `limits.rs` keeps to what each may take of the host. Each runs as an operation (`operations.rs`), so that
-//! it goes on when its client has gone. `applications.rs` offers the same commands over HTTP.
+//! [`Supervisor`] holds an entry for each registered application (`entry.rs`): its record in the registry
+//! (`registry/`), its state (`state_machine.rs`) and, while it runs, the running application. Commands on an entry
+//! run one at a time, each as an operation (`operations.rs`), so that it continues when its client disconnects.
+//!
+//! - `boot.rs` opens everything at the start of the daemon.
+//! - `creation.rs` and `deletion.rs` are sagas: a crash cannot leave one half done. `storage.rs` creates and removes
+//!   the directories and databases.
+//! - `lifecycle.rs` starts and stops applications, and lends them to requests; `limits.rs` enforces what each may
+//!   use of the host.
+//! - `settings.rs` changes settings, `description.rs` describes applications to clients.
+//! - `applications.rs` offers the commands over HTTP.
 
 mod applications;
 mod boot;
-mod connection;
+mod claims;
 mod creation;
-mod damage;
 mod deletion;
 mod description;
 mod domains;
 mod entry;
+mod error_context;
 mod events;
 mod failpoint;
-mod failure;
 mod first_start;
+mod host_name;
 mod lifecycle;
 mod limits;
 pub mod logs;
+mod open_error;
 mod operations;
 mod preflight;
 mod registry;
+mod requested_database;
 mod reserve;
 mod root_account;
 mod secrets;
 mod settings;
-mod sharing;
 mod sizes;
 mod state_machine;
 mod storage;
@@ -48,56 +54,56 @@ use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
 
 use entry::Entry;
 use registry::{Registration, Registry};
-use state_machine::Standing;
-use storage::Premises;
+use state_machine::CurrentState;
+use storage::Storage;
 
-pub use entry::Visit;
+pub use entry::ApplicationGuard;
 pub use events::Events;
 pub use lifecycle::Unavailable;
 pub(crate) use limits::SMALL_BODY;
-pub use limits::{Arrival, Refused, Turn};
+pub use limits::{Arrival, Refused, RequestPermit};
 pub use operations::Operations;
 pub use secrets::SecretKey;
 
-/// What the host's applications are opened with.
+/// The options with which the host's applications are opened.
 #[derive(Debug)]
 pub struct SupervisorOptions {
-    /// Where everything is kept.
+    /// The directory with everything that belongs to the host.
     pub data_directory: PathBuf,
-    /// The main application's database.
+    /// The location of the main application's database.
     pub main_location: Location,
-    /// What the names of the main application's tables begin with.
+    /// The prefix of the main application's tables.
     pub table_prefix: String,
-    /// Where the gateway is reached, without a slash at the end: `http://127.0.0.1:13000`.
+    /// The gateway's URL, without a slash at the end: `http://127.0.0.1:13000`.
     pub main_url: String,
-    /// `INIT_ROOT_*`: the root user of the main application and of every other that is not given one.
+    /// The root user (`INIT_ROOT_*`) of the main application and of every other that is created without one.
     pub root: protocol::RootUser,
     /// How long a deleted application's data is kept.
     pub keep_deleted: Duration,
-    /// How long a first visit waits for its application to start.
+    /// How long a request waits for its application to start.
     pub visit_timeout: Duration,
     /// How long a stop waits for requests in flight.
     pub drain_timeout: Duration,
-    /// What each application may take of the host, where that is configured.
+    /// The configured limits of every application.
     pub limits: protocol::LimitValues,
     /// The applications' log files.
     pub logs: Arc<logs::LogFiles>,
 }
 
-/// One stage of long work, as it begins.
+/// The beginning of a stage of a long operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
-    /// Its name, for programs.
+    /// The name, for programs.
     pub name: &'static str,
     /// How many stages are done.
     pub done: u64,
     /// How many there are.
     pub total: u64,
-    /// In words.
+    /// The description, for people.
     pub message: String,
 }
 
-/// Where stages are told; without a listener nothing is lost.
+/// The channel to which a saga sends its stages. It may have no receiver.
 pub type Stages = tokio::sync::mpsc::UnboundedSender<Stage>;
 
 /// All applications of this host.
@@ -105,37 +111,37 @@ pub type Stages = tokio::sync::mpsc::UnboundedSender<Stage>;
 pub struct Supervisor {
     options: SupervisorOptions,
     key: SecretKey,
-    premises: Premises,
+    storage: Storage,
     registry: Registry,
     entries: papaya::HashMap<AppId, Arc<Entry>>,
-    /// Which application answers under which host name.
+    /// The application of each domain.
     domains: papaya::HashMap<String, AppId>,
     /// Held while IDs, domains and directories are checked and taken.
     reservations: Mutex<()>,
     events: Events,
     operations: Operations,
-    /// The pace of refusals to who asks for what is not there.
-    unknown: limits::Pace,
+    /// Delays the refusals of requests for applications that do not exist.
+    unknown: limits::Pacer,
     closing: AtomicBool,
 }
 
 impl Supervisor {
-    /// What happens to applications.
+    /// The events of all applications.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// Commands under way and ended.
+    /// The operations in progress and the last ended ones.
     pub fn operations(&self) -> &Operations {
         &self.operations
     }
 
-    /// The applications' logs.
+    /// The logs of all applications.
     pub fn logs(&self) -> &logs::LogFiles {
         &self.options.logs
     }
 
-    /// How many are registered, and how many of them run; the main one not counted.
+    /// Returns how many applications are registered and how many of them run, without the main one.
     pub fn counts(&self) -> (u64, u64) {
         let entries = self.entries.pin();
         let others = || entries.values().filter(|entry| !entry.id.is_main());
@@ -143,29 +149,29 @@ impl Supervisor {
         (others().count() as u64, running as u64)
     }
 
-    /// The main application's engine.
+    /// The engine of the main application's database.
     pub fn engine(&self) -> Engine {
         self.options.main_location.engine()
     }
 
-    /// The application that answers under this host name (lower case, no port).
+    /// Returns the application with this domain (lower case, no port).
     pub fn by_domain(&self, host: &str) -> Option<AppId> {
         self.domains.pin().get(host).cloned()
     }
 
-    /// An application as the host keeps it in memory; from here on it has a log of its own.
-    /// One whose registration is damaged is in error at once.
+    /// Makes the entry of an application, and begins its log. If the registration is damaged, its state is
+    /// `error`.
     fn new_entry(&self, registration: Registration, location: Location, state: State) -> Arc<Entry> {
         self.options.logs.begin(&registration.id);
         let limits = self.limits(&registration, &location);
-        let standing = match registration.damage.reason(&registration.id) {
-            Some(reason) => Standing { reason: Some(reason), ..Standing::now(State::Error) },
-            None => Standing::now(state),
+        let current = match registration.damage.reason(&registration.id) {
+            Some(reason) => CurrentState { reason: Some(reason), ..CurrentState::now(State::Error) },
+            None => CurrentState::now(state),
         };
-        Entry::new(registration, location, standing, limits)
+        Entry::new(registration, location, current, limits)
     }
 
-    /// The limits of an application.
+    /// Returns the limits of an application.
     fn limits(&self, registration: &Registration, location: &Location) -> protocol::Limits {
         let own_server = location.server_database().is_some_and(|at| at.schema.is_none());
         limits::effective(&registration.limits(), &self.options.limits, !own_server)
@@ -191,8 +197,7 @@ impl Supervisor {
             .hint("it holds the registry of the others and runs as long as the daemon: nbapps daemon stop"))
     }
 
-    /// Takes no more commands, lets those under way end, stops every application, the main one
-    /// last.
+    /// Accepts no more commands, waits for those in progress, and stops every application, the main one last.
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.operations.close().await;
@@ -200,10 +205,10 @@ impl Supervisor {
         let (main, others): (Vec<_>, Vec<_>) =
             self.all_entries().into_iter().partition(|entry| entry.id.is_main());
         for entry in others {
-            let patience = self.options.drain_timeout;
+            let timeout = self.options.drain_timeout;
             closing.spawn(async move {
                 let _command = entry.command.lock().await;
-                entry.close(patience).await;
+                entry.close(timeout).await;
             });
         }
         closing.join_all().await;

@@ -1,12 +1,11 @@
-//! The root user that an application begins with: what was given, what the configuration says, and
-//! what is made where neither says anything.
+//! The root user of a new application: from the request, else from the configuration, else the defaults.
 
 use rand::Rng;
 
-use crate::app::RootUser as NewRootUser;
+use crate::app::NewRootUser;
 use crate::protocol::{self, CreatedRootUser, ErrorKind, RpcError};
 
-/// A root user whose every value is known.
+/// A root user with all its values.
 #[derive(Debug, Clone)]
 pub(crate) struct RootAccount {
     pub(crate) user: NewRootUser,
@@ -14,17 +13,20 @@ pub(crate) struct RootAccount {
 }
 
 impl RootAccount {
-    /// What is given, else what the configuration says, else what is usual.
+    /// Completes the given values with the configured ones and the defaults, and checks them.
+    ///
+    /// # Errors
+    /// `invalid_setting` if a value cannot be one of a user.
     pub(crate) fn complete(
         given: &protocol::RootUser,
         configured: &protocol::RootUser,
     ) -> Result<Self, RpcError> {
-        let choose = |given: &Option<String>, configured: &Option<String>, usual: &str| {
-            let chosen = given.as_deref().or(configured.as_deref()).unwrap_or(usual);
-            // As of every other user, blanks around a name are none of it.
+        let choose = |given: &Option<String>, configured: &Option<String>, default: &str| {
+            let chosen = given.as_deref().or(configured.as_deref()).unwrap_or(default);
+            // As for every other user, surrounding whitespace is not part of a name.
             chosen.trim().to_owned()
         };
-        // A configured password belongs to the configured user: another one gets one of its own.
+        // The configured password is that of the configured user: another user gets a password of its own.
         let own_user = given.email.is_some() || given.username.is_some();
         let configured_password = if own_user { None } else { configured.password.clone() };
         let password = given.password.clone().or(configured_password);
@@ -35,17 +37,17 @@ impl RootAccount {
             password: password.clone().unwrap_or_else(generate_password),
         };
         if user.password.is_empty() || user.password.contains('\0') {
-            let problem = "the root user's password is empty, or has a character U+0000";
+            let problem = "the root user's password is empty or contains the character U+0000";
             return Err(RpcError::new(ErrorKind::InvalidSetting, problem)
-                .hint("give one with --admin-password-file, or leave it out to have one made"));
+                .hint("give one with --admin-password-file, or leave it out to have one generated"));
         }
         for (what, text) in
             [("user name", &user.username), ("nickname", &user.nickname), ("e-mail address", &user.email)]
         {
             if text.contains('\0') || (what == "user name" && text.is_empty()) {
-                let sentence = format!("the root user's {what} is empty, or has a character U+0000");
+                let sentence = format!("the root user's {what} is empty or contains the character U+0000");
                 return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
-                    .hint("give another one, or leave it out to have the usual one"));
+                    .hint("give another one, or leave it out to have the default"));
             }
         }
         if !user.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
@@ -57,7 +59,7 @@ impl RootAccount {
         Ok(Self { user, generated: password.is_none() })
     }
 
-    /// What is told of it, once.
+    /// Returns what the creator is told, once: a password only if it was generated.
     pub(crate) fn shown(&self) -> CreatedRootUser {
         CreatedRootUser {
             email: self.user.email.clone(),
@@ -67,7 +69,7 @@ impl RootAccount {
     }
 }
 
-/// 20 characters of 55 that are not mistaken for each other: 115 bits.
+/// Generates 20 characters of 55 that look different from each other: 115 bits.
 fn generate_password() -> String {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut random = rand::rng();
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_a_root_user_are_without_blanks_and_can_be_written() {
+    fn the_names_of_a_root_user_are_trimmed_and_checked() {
         let user = |username: &str, email: &str| {
             let given = protocol::RootUser {
                 username: Some(username.to_owned()),

@@ -1,7 +1,7 @@
-//! The host's key, and what is encrypted with it before it goes into the registry.
+//! The host's key, with which secrets are encrypted before they are written to the registry.
 //!
-//! XChaCha20-Poly1305 with a random nonce; the application and the purpose are bound in as
-//! associated data, so that a sealed value moved to another row does not open.
+//! The cipher is XChaCha20-Poly1305 with a random nonce. The application and the purpose are its associated data,
+//! so that an encrypted value does not decrypt in another row.
 
 use std::fs;
 use std::io::{self, Write};
@@ -22,7 +22,12 @@ const VERSION: &str = "v1:";
 /// The name of the key's file in the data directory, and of the systemd credential.
 pub(crate) const KEY_FILE: &str = "secret.key";
 
-/// The key that the registry's secrets are encrypted with. It is kept outside of the registry.
+/// The purpose of a JWT secret.
+pub(crate) const JWT_SECRET: &str = "JWT secret";
+/// The purpose of a database's password.
+pub(crate) const DATABASE_PASSWORD: &str = "databasePassword";
+
+/// The key that encrypts the registry's secrets. It is stored outside of the registry.
 #[derive(Clone)]
 pub struct SecretKey {
     cipher: XChaCha20Poly1305,
@@ -37,7 +42,7 @@ impl std::fmt::Debug for SecretKey {
 /// Why the key or a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("the key {} cannot be {doing}: {error}", path.display())]
     File {
         /// Where it is.
@@ -47,50 +52,50 @@ pub enum SecretError {
         /// What went wrong.
         error: io::Error,
     },
-    /// There is no key, and secrets that were encrypted with it.
+    /// The registry holds secrets that were encrypted with a key that is missing.
     #[error(
-        "the key {} is missing, and the registry holds secrets that were encrypted with it; nothing was changed",
+        "the key {} is missing, but the registry holds secrets that were encrypted with it; nothing was changed",
         path.display()
     )]
     Missing {
-        /// Where it belongs.
+        /// Where it should be.
         path: PathBuf,
     },
-    /// The file is no key.
-    #[error("{} is no key: it must hold {KEY_LENGTH} bytes in base64, written by nbappsd", path.display())]
+    /// The file does not contain a key.
+    #[error("{} is not a key: it must hold {KEY_LENGTH} bytes in base64, written by nbappsd", path.display())]
     Malformed {
         /// Where it is.
         path: PathBuf,
     },
-    /// Something else has its name.
-    #[error("{} is no file, but {what}: the key must be a file of this user's alone", path.display())]
+    /// The path is not that of a file.
+    #[error("{} is {what}, but the key must be a file that only this user can read", path.display())]
     NoFile {
         /// Where it is.
         path: PathBuf,
         /// What it is instead.
         what: &'static str,
     },
-    /// Others can read it.
-    #[error("the key {} can be read by others (mode {mode:o}); make it private with: chmod 600 {}", path.display(), path.display())]
+    /// Other users can read it.
+    #[error("the key {} can be read by other users (mode {mode:o}); make it private with: chmod 600 {}", path.display(), path.display())]
     Exposed {
         /// Where it is.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// A value was encrypted with another key, or changed.
+    /// A value was changed or encrypted with another key.
     #[error("the {purpose} of \"{app}\" cannot be decrypted: it was encrypted with another key")]
     Sealed {
         /// The application.
         app: AppId,
-        /// What it is.
+        /// What it is for.
         purpose: &'static str,
     },
 }
 
 impl SecretKey {
-    /// The key from `$CREDENTIALS_DIRECTORY/secret.key` (systemd), else from the data directory;
-    /// `None` where it is in neither.
+    /// Reads the key from `$CREDENTIALS_DIRECTORY/secret.key` (systemd), else from the data directory. `None` if
+    /// it is in neither.
     pub fn load(data_directory: &Path) -> Result<Option<Self>, SecretError> {
         if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
             let path = Path::new(&credentials).join(KEY_FILE);
@@ -104,12 +109,12 @@ impl SecretKey {
         }
     }
 
-    /// Makes the key in the data directory, on the first start.
+    /// Creates the key in the data directory, on the first start.
     pub fn create(data_directory: &Path) -> Result<Self, SecretError> {
         Self::write_new(&data_directory.join(KEY_FILE))
     }
 
-    /// Reads the key from a file that must be this user's alone.
+    /// Reads the key from a file that only this user may be able to read.
     fn read_private(path: &Path) -> Result<Self, SecretError> {
         let mode = metadata(path)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -124,7 +129,7 @@ impl SecretKey {
     }
 
     fn parse(path: &Path) -> Result<Self, SecretError> {
-        let text = fs::read(path).map_err(unread(path))?;
+        let text = fs::read(path).map_err(unreadable(path))?;
         let bytes = STANDARD.decode(text.trim_ascii()).unwrap_or_default();
         XChaCha20Poly1305::new_from_slice(&bytes)
             .map(|cipher| Self { cipher })
@@ -132,9 +137,9 @@ impl SecretKey {
     }
 
     fn write_new(path: &Path) -> Result<Self, SecretError> {
-        let failed = |error| SecretError::File { path: path.to_owned(), doing: "made", error };
+        let failed = |error| SecretError::File { path: path.to_owned(), doing: "created", error };
         let key: [u8; KEY_LENGTH] = rand::rng().random();
-        // Written aside and renamed: a crash leaves no half key that would look like a lost one.
+        // Written to another file and renamed, so that a crash cannot leave a part of a key.
         let draft = path.with_extension("draft");
         let _ = fs::remove_file(&draft);
         let mut file =
@@ -148,12 +153,12 @@ impl SecretKey {
         Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()) })
     }
 
-    /// Encrypts `secret`, the `purpose` of `app`, to a text for the registry.
+    /// Encrypts a secret of `app`, for this purpose, to text for the registry.
     #[must_use]
     pub fn seal(&self, app: &AppId, purpose: &'static str, secret: &[u8]) -> String {
         let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
         let bound = format!("{app}\0{purpose}");
-        // Encryption fails only on messages of more than 256 GiB.
+        // Encryption fails only for messages of more than 256 GiB.
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: secret, aad: bound.as_bytes() })
@@ -161,7 +166,7 @@ impl SecretKey {
         format!("{VERSION}{}", STANDARD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Decrypts what [`Self::seal`] gave for the same application and purpose.
+    /// Decrypts what [`Self::seal`] returned for the same application and purpose.
     pub fn open(&self, app: &AppId, purpose: &'static str, sealed: &str) -> Result<Vec<u8>, SecretError> {
         let bound = format!("{app}\0{purpose}");
         let open = || {
@@ -173,9 +178,9 @@ impl SecretKey {
     }
 }
 
-/// Fails where the key's name is that of something that is not read to an end, or at all.
+/// Fails if the path is not that of a regular file: reading a pipe or a device may never end.
 fn metadata(path: &Path) -> Result<fs::Metadata, SecretError> {
-    let metadata = fs::metadata(path).map_err(unread(path))?;
+    let metadata = fs::metadata(path).map_err(unreadable(path))?;
     let kind = metadata.file_type();
     let what = match () {
         () if kind.is_file() => return Ok(metadata),
@@ -187,8 +192,13 @@ fn metadata(path: &Path) -> Result<fs::Metadata, SecretError> {
     Err(SecretError::NoFile { path: path.to_owned(), what })
 }
 
-fn unread(path: &Path) -> impl Fn(io::Error) -> SecretError + '_ {
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> SecretError + '_ {
     move |error| SecretError::File { path: path.to_owned(), doing: "read", error }
+}
+
+/// Generates a JWT secret of 48 random bytes. HS256 needs 32 (RFC 7518, section 3.2).
+pub(crate) fn new_jwt_secret() -> [u8; 48] {
+    rand::rng().random()
 }
 
 #[cfg(test)]
@@ -196,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_opens_only_where_it_belongs() {
+    fn a_secret_decrypts_only_for_its_application_and_purpose() {
         let directory = tempfile::tempdir().unwrap();
         assert!(SecretKey::load(directory.path()).unwrap().is_none());
         let key = SecretKey::create(directory.path()).unwrap();
@@ -213,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exposed_or_broken_key_is_refused() {
+    fn an_exposed_or_malformed_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(KEY_FILE);
         SecretKey::create(directory.path()).unwrap();

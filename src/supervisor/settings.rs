@@ -1,4 +1,4 @@
-//! Changing what is registered of an application, its secret, and the address to visit it.
+//! Changes an application's settings and secret, repairs its damaged rows, and issues sign-in links.
 
 use std::sync::Arc;
 
@@ -6,29 +6,27 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::data::DataError;
-
 use crate::protocol::{
     AppId, Application, Changes, ErrorKind, Happening, RpcError, StartMode, State, UpdateApplication,
     UpgradePolicy, Visit, VisitApplication,
 };
 
 use super::Supervisor;
-use super::boot::{JWT_SECRET, new_jwt_secret};
-use super::damage::Damage;
-use super::domains;
 use super::entry::Entry;
-use super::failure::Failure;
+use super::error_context::ErrorContext;
+use super::host_name;
 use super::lifecycle::Unavailable;
-use super::registry::Registration;
+use super::registry::{Damage, Registration};
+use super::secrets::{JWT_SECRET, new_jwt_secret};
 
 impl Supervisor {
-    /// Changes settings; they hold at once.
+    /// Changes settings. They take effect at once.
     pub async fn update(self: &Arc<Self>, update: UpdateApplication) -> Result<Application, RpcError> {
         let changes = update.changes;
         self.update_with(&update.id, move |registration| apply(registration, &changes)).await
     }
 
-    /// Changes a registration by `change`, whole or not at all.
+    /// Changes a registration with `change`. If that fails, nothing is changed. Repairs damaged rows.
     pub(crate) async fn update_with(
         self: &Arc<Self>,
         id: &AppId,
@@ -44,12 +42,12 @@ impl Supervisor {
         let mut registration = (*before).clone();
         if !before.damage.is_none() {
             registration.make_sound();
-            self.leave_domains_of_others(&mut registration);
+            self.remove_domains_of_others(&mut registration);
         }
         change(&mut registration)?;
         let domains = registration.domains();
         self.check_domains(id, &domains)?;
-        registration.give_domains();
+        registration.assign_domains();
         if registration == *before && before.damage.is_none() {
             return Ok(self.describe(&entry));
         }
@@ -59,29 +57,29 @@ impl Supervisor {
             let written = self.registry.update(&before, &registration).await;
             written.map_err(|error| error.while_doing(doing()))?;
         } else {
-            self.mend(&before, &mut registration).await.map_err(|error| error.while_doing(doing()))?;
+            self.repair(&before, &mut registration).await.map_err(|error| error.while_doing(doing()))?;
         }
         entry.set_limits(self.limits(&registration, &entry.location));
         let registration = Arc::new(registration);
         entry.registration.store(Arc::clone(&registration));
         if !before.damage.is_none() {
-            self.stand_mended(&entry, &registration.damage);
+            self.apply_repair(&entry, &registration.damage);
         }
         self.route_domains(id, &before.sound_domains(), &domains);
         self.events.publish(id, Happening::Updated);
         Ok(self.describe(&entry))
     }
 
-    /// Writes damaged rows anew.
-    async fn mend(&self, before: &Registration, registration: &mut Registration) -> Result<(), DataError> {
-        self.mend_registration(registration);
-        self.registry.mend(before, registration).await?;
-        tracing::warn!(app = %registration.id, lost = ?before.damage, "a damaged entry of the registry was written anew");
+    /// Writes sound rows in place of damaged ones.
+    async fn repair(&self, before: &Registration, registration: &mut Registration) -> Result<(), DataError> {
+        self.repair_registration(registration);
+        self.registry.repair(before, registration).await?;
+        tracing::warn!(app = %registration.id, lost = ?before.damage, "a damaged entry of the registry was repaired");
         Ok(())
     }
 
-    /// Puts something sound in the place of what is damaged, but for what the host made.
-    pub(super) fn mend_registration(&self, registration: &mut Registration) {
+    /// Replaces damaged values by sound ones, except for the provision.
+    pub(super) fn repair_registration(&self, registration: &mut Registration) {
         registration.make_sound();
         if registration.created_at == DateTime::<Utc>::default() {
             registration.created_at = crate::protocol::now();
@@ -90,22 +88,22 @@ impl Supervisor {
             registration.updated_at = crate::protocol::now();
         }
         if !registration.damage.secret.is_empty() || registration.damage.name.is_some() {
-            // Nobody can check the tokens that were issued by the one that is lost.
+            // Tokens signed with the lost secret become invalid.
             registration.jwt_secret = self.key.seal(&registration.id, JWT_SECRET, &new_jwt_secret());
         }
-        registration.damage = registration.damage.once_mended();
+        registration.damage = registration.damage.after_repair();
     }
 
-    /// Leaves `error` when nothing is damaged any more.
-    fn stand_mended(&self, entry: &Entry, left: &Damage) {
+    /// Leaves the state `error` if no damage remains, else updates its reason.
+    fn apply_repair(&self, entry: &Entry, left: &Damage) {
         match left.reason(&entry.id) {
-            Some(reason) => entry.explain(reason),
-            None if entry.state() == State::Error => entry.go(&self.events, State::Initialized, None),
+            Some(reason) => entry.set_reason(reason),
+            None if entry.state() == State::Error => entry.transition(&self.events, State::Initialized, None),
             None => {}
         }
     }
 
-    /// Replaces the JWT secret; all tokens of the application end.
+    /// Replaces the JWT secret, which invalidates all tokens of the application.
     pub async fn rotate_secret(self: &Arc<Self>, id: &AppId) -> Result<Application, RpcError> {
         let entry = self.entry(id)?;
         let _command = entry.command.lock().await;
@@ -120,7 +118,7 @@ impl Supervisor {
         let registration = Arc::new(registration);
         entry.registration.store(Arc::clone(&registration));
         if was_lost {
-            self.stand_mended(&entry, &registration.damage);
+            self.apply_repair(&entry, &registration.damage);
         }
         if let Some(running) = entry.running() {
             running.app.auth().replace_secret(&secret);
@@ -129,7 +127,8 @@ impl Supervisor {
         Ok(self.describe(&entry))
     }
 
-    /// Where to visit one, with a sign-in if asked (which starts it as a visit does).
+    /// Returns the URL of an application, with a sign-in link if requested. A sign-in link starts the application,
+    /// as a visit does.
     pub async fn visit_address(self: &Arc<Self>, visit: VisitApplication) -> Result<Visit, RpcError> {
         let entry = self.entry(&visit.id)?;
         let url = self.url(&entry.id);
@@ -155,7 +154,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
         registration.options.insert("autoStart".into(), json!(mode == StartMode::WithMain));
     }
     if let Some(domains) = &changes.domains {
-        registration.set_domains(&domains::normalize(domains)?);
+        registration.set_domains(&host_name::normalize(domains)?);
     }
     if let Some(upgrade) = changes.upgrade {
         registration.options.insert("autoUpgrade".into(), json!(upgrade == UpgradePolicy::Auto));
@@ -176,10 +175,10 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
     Ok(())
 }
 
-/// Somebody may have deleted it while this command waited for its turn.
+/// Fails if the application was deleted while this command waited for the lock.
 fn check_registered(entry: &Entry) -> Result<(), RpcError> {
     match entry.state() {
-        crate::protocol::State::NotFound => Err(RpcError::app_not_found(entry.id.as_str())),
+        State::NotFound => Err(RpcError::app_not_found(entry.id.as_str())),
         _ => Ok(()),
     }
 }

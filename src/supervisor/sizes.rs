@@ -1,4 +1,4 @@
-//! How much data applications have, asked of their databases.
+//! Measures the size of applications' data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::protocol::{AppId, Application, RpcError};
 use super::Supervisor;
 use super::entry::Entry;
 
-/// How long one database may take to say it: a description must not hang on a server that does.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How many are asked at a time.
-const AT_A_TIME: usize = 8;
+/// How long one database may take to answer, so that a server that hangs does not hold up a description.
+const SIZE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many databases are queried at a time.
+const MAX_CONCURRENT: usize = 8;
 
 impl Supervisor {
-    /// Describes one application, with the size of its data.
+    /// Describes an application, with the size of its data.
     pub async fn get_with_size(&self, id: &AppId) -> Result<Application, RpcError> {
         let entry = self.entry(id)?;
         let mut application = self.describe(&entry);
@@ -25,10 +25,10 @@ impl Supervisor {
         Ok(application)
     }
 
-    /// Fills in the sizes of a list; those that cannot be reached stay without.
+    /// Fills in the sizes in a list. A database that cannot be reached has none.
     pub(super) async fn measure(&self, applications: &mut [Application]) {
         let measured = futures_util::stream::iter(applications.iter_mut()).for_each_concurrent(
-            AT_A_TIME,
+            MAX_CONCURRENT,
             |application| async move {
                 if let Some(entry) = self.find(application.id.as_str()) {
                     application.database.size = size(&entry).await;
@@ -40,7 +40,7 @@ impl Supervisor {
 }
 
 async fn size(entry: &Arc<Entry>) -> Option<u64> {
-    let asked = async {
+    let measured = async {
         if let Some(running) = entry.running() {
             return running.app.source().database().size().await.ok();
         }
@@ -49,5 +49,5 @@ async fn size(entry: &Arc<Entry>) -> Option<u64> {
         database.close().await;
         size
     };
-    tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
+    tokio::time::timeout(SIZE_TIMEOUT, measured).await.ok().flatten()
 }

@@ -1,40 +1,40 @@
-//! The state machine of an application: every step it may take, in one table.
+//! The state machine of an application: all transitions, in one table.
 
 use std::time::Instant;
 
 use crate::protocol::State;
 
-/// Where an application stands, since when, and why if it is in error.
+/// The state in which an application is, since when, and why if it is `error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct CurrentState {
     /// The state.
     pub state: State,
     /// Why, in `error`.
     pub reason: Option<String>,
-    /// Since when, by the clock that nobody puts back.
+    /// Since when, by the monotonic clock.
     pub since: Instant,
 }
 
-impl Standing {
-    /// In `state` from now on.
+impl CurrentState {
+    /// A state that begins now.
     #[must_use]
     pub(crate) fn now(state: State) -> Self {
         Self { state, reason: None, since: Instant::now() }
     }
 }
 
-/// Whether an application may go from one state to another.
+/// Whether an application may change from one state to another.
 ///
-/// - It comes into being as `preparing` (its database is made), goes on as `initializing` (tables
-///   and root user) and is `initialized` when it is whole. What fails on the way is taken back:
-///   `not_found`.
-/// - A start is `initializing` again, and ends as `running` or in `error`.
-/// - From `running` an operator's stop leads to `stopped`, an idle stop or the daemon's end to
-///   `initialized`: the difference is that visits start the one and not the other.
-/// - `commanding` is lent to a command on a complete application and goes back to rest.
-/// - Deleting leads to `not_found` from every state of rest, undeleting from there to rest.
+/// - A creation goes from `preparing` (the database is created) to `initializing` (tables and root user) and
+///   `initialized`. If it fails, it is rolled back: `not_found`.
+/// - A start is `initializing`, too, and ends in `running` or `error`.
+/// - From `running`, an operator's stop leads to `stopped`, an idle stop or the daemon's end to `initialized`. A
+///   visit starts an application that is `initialized`, but not one that is `stopped`.
+/// - `commanding` lasts as long as a command on a complete application.
+/// - Deleting leads from every state but the active ones to `not_found`, undeleting from there to
+///   `initialized` or `stopped`.
 #[must_use]
-pub(crate) const fn may_go(from: State, to: State) -> bool {
+pub(crate) const fn may_transition(from: State, to: State) -> bool {
     use State::{Commanding, Error, Initialized, Initializing, NotFound, Preparing, Running, Stopped};
     match from {
         NotFound => matches!(to, Preparing | Initialized | Stopped),
@@ -53,30 +53,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_goes_to_where_it_is() {
+    fn no_state_changes_to_itself() {
         for state in State::ALL {
-            assert!(!may_go(state, state), "{state}");
+            assert!(!may_transition(state, state), "{state}");
         }
     }
 
     #[test]
-    fn every_state_is_reached_and_left() {
+    fn every_state_can_be_reached_and_left() {
         for state in State::ALL {
-            assert!(State::ALL.iter().any(|&from| may_go(from, state)), "{state} is never reached");
-            assert!(State::ALL.iter().any(|&to| may_go(state, to)), "{state} is never left");
+            assert!(State::ALL.iter().any(|&from| may_transition(from, state)), "{state} is never reached");
+            assert!(State::ALL.iter().any(|&to| may_transition(state, to)), "{state} is never left");
         }
     }
 
     #[test]
-    fn a_running_application_is_never_simply_gone() {
+    fn a_running_application_is_stopped_before_it_is_deleted() {
         for held in [State::Running, State::Commanding] {
-            assert!(!may_go(held, State::NotFound), "{held}");
+            assert!(!may_transition(held, State::NotFound), "{held}");
         }
     }
 
     #[test]
     fn only_a_start_leads_to_running() {
-        let before: Vec<_> = State::ALL.into_iter().filter(|&from| may_go(from, State::Running)).collect();
+        let before: Vec<_> =
+            State::ALL.into_iter().filter(|&from| may_transition(from, State::Running)).collect();
         assert_eq!(before, [State::Initializing]);
     }
 }

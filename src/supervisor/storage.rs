@@ -1,156 +1,68 @@
-//! Making and removing what an application keeps its data in.
+//! Creates and removes the storage of an application: its directory and its database.
 //!
-//! That is a directory of its own below `apps/`, and a database: on SQLite a file in the directory,
-//! on a server one beside the main application's. Directory and database carry a mark with the key
-//! of the creation that made them: a roll-back or a purge removes what has its own mark alone, so
-//! that nothing the host did not make is ever removed.
+//! The directory is below `apps/`. The database is a file in the directory (SQLite), a database or schema beside
+//! the main application's, or one of another service. Directory and database are marked with the key of the
+//! creation. A roll-back or a purge removes only what has the right mark, so that it never removes what the host
+//! did not create.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::fs;
 
 use crate::app;
 use crate::data::{DataError, DataSource};
 use crate::database::{Database, DatabaseError, Location};
-use crate::protocol::{AppId, DatabaseMode};
+use crate::protocol::AppId;
 
-use super::connection::{Connection, Wanted};
-use super::damage::is_list_of_texts;
 use super::failpoint::crash_point;
+use super::registry::Provision;
+use super::requested_database::{ExternalDatabase, RequestedDatabase};
 
+/// The file with the mark of a directory.
 const MARK: &str = ".nbapps";
 const DATABASE_FILE: &str = "database.sqlite";
 
-/// What was, or is to be, made for one application. Written into the registry before anything
-/// is made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Provision {
-    /// Names this creation; stands in the mark of what it made.
-    pub key: String,
-    /// The directory below `apps/`.
-    pub directory: String,
-    /// The database's name on the main application's server; none for a file in the directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// The schema's name in the main application's database, in schema mode.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<String>,
-    /// The database of another service, in connection mode.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<Connection>,
-    /// What the names of its tables begin with.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub table_prefix: String,
-    /// Whether its creation has not come to its end: only then is it taken back at a start.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unfinished: bool,
-    /// The domains that the host gave it: of two rows that name one domain, this tells whose it is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub domains: Vec<String>,
-}
-
-/// The names of the places that an application has for itself: equal names are one place.
+/// The names that identify an application's storage: if two names are equal, the storage is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct StorageIdentity {
     pub(crate) directory: String,
     pub(crate) database: String,
 }
 
-/// What of an application's places another has, too, and who that is.
+/// Which of an application's storage belongs to another application, too, and to which.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shared {
+pub(crate) struct SharedStorage {
     pub(crate) directory: Option<String>,
     pub(crate) database: Option<String>,
 }
 
-impl Provision {
-    /// Reads what the registry says; else says what of it cannot be.
-    pub(crate) fn read(given: Value) -> Result<Self, String> {
-        type Check = fn(&Value) -> bool;
-        let Value::Object(entries) = &given else { return Err("it is no JSON object".to_owned()) };
-        let is_text: Check = Value::is_string;
-        let known: [(&str, bool, &str, Check); 8] = [
-            ("key", true, "a text", is_text),
-            ("directory", true, "a text", is_text),
-            ("database", false, "a text", is_text),
-            ("schema", false, "a text", is_text),
-            ("tablePrefix", false, "a text", is_text),
-            ("unfinished", false, "true or false", Value::is_boolean),
-            ("connection", false, "an object with url and create", Value::is_object),
-            ("domains", false, "a list of texts", is_list_of_texts),
-        ];
-        for (name, needed, expected, fits) in known {
-            match entries.get(name) {
-                None | Some(Value::Null) if needed => return Err(format!("{name} is missing")),
-                Some(value) if !value.is_null() && !fits(value) => {
-                    return Err(format!("{name} is not {expected}"));
-                }
-                _ => {}
-            }
-        }
-        let provision: Self = serde_json::from_value(given)
-            .map_err(|error| error.to_string().replace("missing field", "there is no"))?;
-        provision.check().map(|()| provision)
-    }
-
-    /// Whether it says where things are, and where the host puts them.
-    fn check(&self) -> Result<(), String> {
-        let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
-        if !is_name(&self.directory) {
-            return Err(format!("{:?} is no directory below apps/", self.directory));
-        }
-        if self.key.is_empty() || self.key.contains('\0') {
-            return Err("the key of what was made is empty, or has a character U+0000".to_owned());
-        }
-        match &self.connection {
-            Some(connection) if connection.location(None).is_none() => {
-                Err("the URL of its database cannot be read".to_owned())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// How the application's database is connected.
-    #[must_use]
-    pub(crate) fn mode(&self) -> DatabaseMode {
-        match (&self.connection, &self.schema) {
-            (Some(_), _) => DatabaseMode::Connection,
-            (None, Some(_)) => DatabaseMode::Schema,
-            (None, None) => DatabaseMode::Database,
-        }
-    }
-}
-
-/// The place where applications' directories are, and the service that has their databases.
+/// Where the directories and databases of this host's applications are.
 #[derive(Debug, Clone)]
-pub(crate) struct Premises {
+pub(crate) struct Storage {
     root: PathBuf,
     main: Location,
-    /// What the keys of this host's creations begin with.
+    /// The prefix of the keys of this host's creations.
     host: String,
 }
 
-/// The file with a number by which this host is told from others on the same server.
+/// The file with a random number that distinguishes this host from others on the same server.
 pub(super) const HOST_FILE: &str = "host.id";
 
-/// What a removal came to.
+/// The result of a removal.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Removed {
-    /// What there was, and is gone.
-    pub gone: Vec<String>,
-    /// What stays, since the host did not make it.
+pub(crate) struct StorageRemoval {
+    /// What was removed.
+    pub removed: Vec<String>,
+    /// What was kept, and why.
     pub kept: Vec<String>,
 }
 
-/// What could not be made or removed.
+/// Why storage cannot be created or removed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProvisionError {
-    /// A directory or file.
+pub(crate) enum StorageError {
+    /// A directory or file operation failed.
     #[error("{} cannot be {doing}: {error}", path.display())]
     File {
         /// Which.
@@ -160,37 +72,37 @@ pub(crate) enum ProvisionError {
         /// What went wrong.
         error: io::Error,
     },
-    /// The file with the host's number holds something else.
-    #[error("{} holds no number of a host", .0.display())]
+    /// The file with the host's number does not contain one.
+    #[error("{} does not contain the number of a host", .0.display())]
     HostFile(PathBuf),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Its tables.
+    /// Its tables cannot be removed.
     #[error(transparent)]
     Data(DataError),
 }
 
-impl Premises {
-    /// Below `<data directory>/apps`, which is made when it is missing, and beside the main
+impl Storage {
+    /// Opens the storage below `<data directory>/apps`, which is created if it is missing, and beside the main
     /// application's database.
-    pub(crate) async fn open(data_directory: &Path, main: Location) -> Result<Self, ProvisionError> {
+    pub(crate) async fn open(data_directory: &Path, main: Location) -> Result<Self, StorageError> {
         let root = data_directory.join("apps");
-        fs::create_dir_all(&root).await.map_err(failed(&root, "made"))?;
-        let host = host_of(data_directory, &main).await?;
+        fs::create_dir_all(&root).await.map_err(failed(&root, "created"))?;
+        let host = host_number(data_directory, &main).await?;
         Ok(Self { root, main, host })
     }
 
-    /// A provision for `id` in a directory that is free: named after the ID, with a number when
-    /// the data of a deleted application still stands there. What it is not said to be named on the
-    /// server is named after the directory. A connection's password is for the caller to add.
+    /// Plans the storage of a new application, in a directory that does not exist yet. The directory has the
+    /// application's ID, with a number if the data of a deleted one still has that name. A database or schema
+    /// without a requested name is named after the directory. The caller adds the password of a connection.
     pub(crate) async fn plan(
         &self,
         id: &AppId,
-        wanted: &Wanted,
+        requested: &RequestedDatabase,
         table_prefix: &str,
-    ) -> Result<Provision, ProvisionError> {
-        let key = format!("{}{}", self.owners(), uuid::Uuid::new_v4().simple());
+    ) -> Result<Provision, StorageError> {
+        let key = format!("{}{}", self.key_prefix(), uuid::Uuid::new_v4().simple());
         let mut directory = id.as_str().to_owned();
         let mut number = 1;
         loop {
@@ -207,11 +119,11 @@ impl Premises {
                     unfinished: true,
                     domains: Vec::new(),
                 };
-                match wanted {
-                    Wanted::Database(name) => provision.database = name.clone().or(beside),
-                    Wanted::Schema(name) => provision.schema = name.clone().or(beside),
-                    Wanted::Connection { location, create } => {
-                        provision.connection = Some(Connection {
+                match requested {
+                    RequestedDatabase::Database(name) => provision.database = name.clone().or(beside),
+                    RequestedDatabase::Schema(name) => provision.schema = name.clone().or(beside),
+                    RequestedDatabase::Connection { location, create } => {
+                        provision.connection = Some(ExternalDatabase {
                             url: location.url(),
                             schema: location.server_database().and_then(|at| at.schema.clone()),
                             password: None,
@@ -223,23 +135,23 @@ impl Premises {
                 return Ok(provision);
             }
             number += 1;
-            // A dot is in no ID, so that this name is no other application's first choice.
+            // No ID contains a dot, so that no other application has this name as its first choice.
             directory = format!("{id}.{number}");
         }
     }
 
-    /// What the keys of all creations of this host begin with.
-    pub(crate) fn owners(&self) -> String {
+    /// The prefix of the keys of all creations of this host.
+    pub(crate) fn key_prefix(&self) -> String {
         format!("{}-", self.host)
     }
 
-    /// The application's directory.
+    /// The directory of an application.
     #[must_use]
     pub(crate) fn directory(&self, provision: &Provision) -> PathBuf {
         self.root.join(&provision.directory)
     }
 
-    /// Where its database is; the password is a connection's.
+    /// The location of an application's database. The password is that of a connection.
     #[must_use]
     pub(crate) fn location(&self, provision: &Provision, password: Option<String>) -> Location {
         if let Some(location) = provision.connection.as_ref().and_then(|at| at.location(password)) {
@@ -251,13 +163,13 @@ impl Premises {
         on_server.unwrap_or_else(|| Location::Sqlite(self.directory(provision).join(DATABASE_FILE)))
     }
 
-    /// The places of an application.
-    pub(crate) fn places(&self, provision: &Provision, location: &Location) -> Places {
+    /// The identity of an application's storage.
+    pub(crate) fn identity(&self, provision: &Provision, location: &Location) -> StorageIdentity {
         let below = |directory: &str| format!("apps/{directory}");
         let directory = below(&provision.directory);
         let database = match (location, &provision.connection) {
             (Location::Sqlite(_), None) => directory.clone(),
-            // A file that another service made may be in the directory of an application.
+            // A given file may be in the directory of another application.
             (Location::Sqlite(_), Some(_)) => {
                 let place = location.identity();
                 let root = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
@@ -267,10 +179,10 @@ impl Premises {
             }
             _ => location.identity(),
         };
-        Places { directory, database }
+        StorageIdentity { directory, database }
     }
 
-    /// Whether the places bear the name of this application, as they do unless others were asked for.
+    /// Whether the storage is named after this application, as it is unless other names were requested.
     pub(crate) fn is_named_after(&self, id: &AppId, provision: &Provision) -> bool {
         let rest = provision.directory.strip_prefix(id.as_str());
         let is_own = |name: &Option<String>| {
@@ -284,27 +196,27 @@ impl Premises {
             && is_own(&provision.schema)
     }
 
-    /// Where the database of an application usually is, of which nothing else is known.
-    pub(crate) fn usual_location(&self, id: &AppId) -> Location {
+    /// The location where a database is by default, for an application of which nothing else is known.
+    pub(crate) fn default_location(&self, id: &AppId) -> Location {
         let beside = self.main.sibling_name(id.as_str()).and_then(|name| self.main.sibling(&name));
         beside.unwrap_or_else(|| Location::Sqlite(self.root.join(id.as_str()).join(DATABASE_FILE)))
     }
 
-    /// Makes the directory, its mark and an empty database, or opens the one it is given.
-    pub(crate) async fn make(
+    /// Creates the directory, its mark and an empty database. Opens the database instead if it was given.
+    pub(crate) async fn create(
         &self,
         provision: &Provision,
         location: &Location,
-    ) -> Result<Database, ProvisionError> {
+    ) -> Result<Database, StorageError> {
         let directory = self.directory(provision);
-        fs::create_dir(&directory).await.map_err(failed(&directory, "made"))?;
+        fs::create_dir(&directory).await.map_err(failed(&directory, "created"))?;
         crash_point("create.directory-made");
         let mark = directory.join(MARK);
         fs::write(&mark, &provision.key).await.map_err(failed(&mark, "written"))?;
         crash_point("create.directory-marked");
         let database = match &provision.connection {
             Some(connection) if !connection.create => Database::open(location).await?,
-            // Its directory has the mark.
+            // A file in the marked directory needs no mark of its own.
             None if location.directory().is_some() => Database::create(location).await?,
             _ => Database::create_owned(location, &provision.key).await?,
         };
@@ -312,57 +224,59 @@ impl Premises {
         Ok(database.with_table_prefix(&provision.table_prefix))
     }
 
-    /// Removes what [`Self::make`] made, as far as it came, and the application's tables from a
-    /// database that the host did not make; gives what there was and what stays. What has another
-    /// mark, or is another application's, too, is left alone.
+    /// Removes what [`Self::create`] created, also if it was interrupted, and the application's tables from a
+    /// database that the host did not create. Keeps what has another mark and what belongs to another
+    /// application, too.
     pub(crate) async fn remove(
         &self,
         provision: &Provision,
         location: &Location,
-        shared: &Shared,
-    ) -> Result<Removed, ProvisionError> {
-        let mut removed = Removed::default();
+        shared: &SharedStorage,
+    ) -> Result<StorageRemoval, StorageError> {
+        let mut removal = StorageRemoval::default();
         match &shared.database {
-            Some(who) => removed.kept.push(format!("{location}: {who} has it, too")),
-            None => remove_database(provision, location, &mut removed).await?,
+            Some(owner) => removal.kept.push(format!("{location}: it belongs to {owner}, too")),
+            None => remove_database(provision, location, &mut removal).await?,
         }
         crash_point("purge.database-removed");
         let directory = self.directory(provision);
         match &shared.directory {
-            // That of the file was said already.
+            // The database file in it has been reported already.
             Some(_) if shared.database.is_some() && location.directory() == Some(&directory) => {}
-            Some(who) => removed.kept.push(format!("{}: {who} has it, too", directory.display())),
-            None => self.remove_directory(provision, &directory, &mut removed).await?,
+            Some(owner) => {
+                removal.kept.push(format!("{}: it belongs to {owner}, too", directory.display()));
+            }
+            None => self.remove_directory(provision, &directory, &mut removal).await?,
         }
-        Ok(removed)
+        Ok(removal)
     }
 
     async fn remove_directory(
         &self,
         provision: &Provision,
         directory: &Path,
-        removed: &mut Removed,
-    ) -> Result<(), ProvisionError> {
+        removal: &mut StorageRemoval,
+    ) -> Result<(), StorageError> {
         let mark = directory.join(MARK);
         let is_other = fs::symlink_metadata(&mark).await.is_ok_and(|metadata| !metadata.is_file());
         match if is_other { Ok(b"?".to_vec()) } else { fs::read(&mark).await } {
             Ok(key) if key == provision.key.as_bytes() => {}
-            // A crash during `write` can leave the mark empty; then nothing else is there yet.
+            // A crash can leave the mark empty. Then there is nothing else in the directory yet.
             Ok(key) if key.is_empty() => {
                 fs::remove_file(&mark).await.map_err(failed(&mark, "removed"))?;
-                return self.remove_empty(directory, removed).await;
+                return self.remove_empty(directory, removal).await;
             }
             Ok(_) => {
-                let other = "its mark is not this application's, so that all in it was left";
-                removed.kept.push(format!("{}: {other}", directory.display()));
+                let other = "it has the mark of another application, so that its contents were kept";
+                removal.kept.push(format!("{}: {other}", directory.display()));
                 return Ok(());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.remove_empty(directory, removed).await;
+                return self.remove_empty(directory, removal).await;
             }
             Err(error) => return Err(failed(&mark, "read")(error)),
         }
-        // The mark goes last: a crash half way through is taken up again by the same test.
+        // The mark is removed last, so that an interrupted removal can be repeated.
         let mut entries = fs::read_dir(directory).await.map_err(failed(directory, "read"))?;
         while let Some(entry) = entries.next_entry().await.map_err(failed(directory, "read"))? {
             if entry.file_name() == MARK {
@@ -378,17 +292,17 @@ impl Premises {
         }
         crash_point("purge.data-removed");
         fs::remove_file(&mark).await.map_err(failed(&mark, "removed"))?;
-        self.remove_empty(directory, removed).await
+        self.remove_empty(directory, removal).await
     }
 
-    async fn remove_empty(&self, directory: &Path, removed: &mut Removed) -> Result<(), ProvisionError> {
+    async fn remove_empty(&self, directory: &Path, removal: &mut StorageRemoval) -> Result<(), StorageError> {
         match fs::remove_dir(directory).await {
-            Ok(()) => removed.gone.push(directory.display().to_string()),
+            Ok(()) => removal.removed.push(directory.display().to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 let unmarked =
-                    format!("it has no mark ({MARK}) of this application, so that all in it was left");
-                removed.kept.push(format!("{}: {unmarked}", directory.display()));
+                    format!("it has no mark of this application ({MARK}), so that its contents were kept");
+                removal.kept.push(format!("{}: {unmarked}", directory.display()));
             }
             Err(error) => return Err(failed(directory, "removed")(error)),
         }
@@ -396,71 +310,72 @@ impl Premises {
     }
 }
 
-/// Removes an application's database where the host made it, and its tables where it did not.
+/// Removes an application's database if the host created it, else only the application's tables.
 async fn remove_database(
     provision: &Provision,
     location: &Location,
-    removed: &mut Removed,
-) -> Result<(), ProvisionError> {
+    removal: &mut StorageRemoval,
+) -> Result<(), StorageError> {
     match &provision.connection {
         Some(connection) if !connection.create => {
             if connection.claimed {
-                remove_tables(provision, location, removed).await?;
+                remove_tables(provision, location, removal).await?;
             }
-            removed.kept.push(format!("{location}: this host did not make it"));
+            removal.kept.push(format!("{location}: this host did not create it"));
             return Ok(());
         }
-        // A file keeps its mark until it is claimed.
+        // A file has a mark only until it is claimed.
         Some(connection) if location.directory().is_some() && connection.claimed => {
-            removed.gone = Database::remove(location).await?;
+            removal.removed = Database::remove(location).await?;
             Database::clear_owner(location, &provision.key).await?;
             return Ok(());
         }
-        // A file in the directory goes with the directory, and by its mark.
+        // A file in the directory is removed with the directory, and by its mark.
         None if location.directory().is_some() => return Ok(()),
-        Some(_) | None => removed.gone = Database::remove_owned(location, &provision.key).await?,
+        Some(_) | None => removal.removed = Database::remove_owned(location, &provision.key).await?,
     }
-    if removed.gone.is_empty()
+    if removal.removed.is_empty()
         && let Ok(database) = Database::open(location).await
     {
         database.close().await;
-        removed.kept.push(format!("{location}: its mark is not this application's"));
+        removal.kept.push(format!("{location}: it does not have the mark of this application"));
     }
     Ok(())
 }
 
-/// What the keys of this host's creations begin with: a random number that is kept in the data directory,
-/// together with where the registry is. A copy of the directory with a registry of its own is another host.
-async fn host_of(data_directory: &Path, main: &Location) -> Result<String, ProvisionError> {
+/// Returns the number that identifies this host: a hash of the random number in the data directory, which the
+/// first start creates, and of the registry's location. A copy of the directory with another registry is another
+/// host.
+async fn host_number(data_directory: &Path, main: &Location) -> Result<String, StorageError> {
     let file = data_directory.join(HOST_FILE);
     if fs::metadata(&file).await.is_ok_and(|metadata| !metadata.is_file()) {
-        // A pipe would be read for ever.
-        return Err(ProvisionError::HostFile(file));
+        // Reading a pipe might never end.
+        return Err(StorageError::HostFile(file));
     }
     let known = match fs::read_to_string(&file).await {
         Ok(known) if !known.trim().is_empty() => known.trim().to_owned(),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(ProvisionError::HostFile(file));
+            return Err(StorageError::HostFile(file));
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&file, "read")(error)),
         _ => {
-            let made = uuid::Uuid::new_v4().simple().to_string();
+            let number = uuid::Uuid::new_v4().simple().to_string();
             let draft = file.with_extension("draft");
-            fs::write(&draft, format!("{made}\n")).await.map_err(failed(&draft, "written"))?;
-            fs::rename(&draft, &file).await.map_err(failed(&file, "made"))?;
-            made
+            fs::write(&draft, format!("{number}\n")).await.map_err(failed(&draft, "written"))?;
+            fs::rename(&draft, &file).await.map_err(failed(&file, "created"))?;
+            number
         }
     };
     let hash = Sha256::digest(format!("{known} {main}"));
     Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Removes an application's tables from a database that stays.
+/// Removes an application's tables from a database that is kept.
 async fn remove_tables(
     provision: &Provision,
     location: &Location,
-    removed: &mut Removed,
-) -> Result<(), ProvisionError> {
+    removal: &mut StorageRemoval,
+) -> Result<(), StorageError> {
     let database = match Database::open(location).await {
         Ok(database) => database.with_table_prefix(&provision.table_prefix),
         Err(DatabaseError::Missing(_)) => return Ok(()),
@@ -472,63 +387,68 @@ async fn remove_tables(
     match dropped {
         Ok(0) => Ok(()),
         Ok(tables) => {
-            removed.gone.push(format!("{tables} tables of {location}"));
+            removal.removed.push(format!("{tables} tables of {location}"));
             Ok(())
         }
-        Err(error) => Err(ProvisionError::Data(error)),
+        Err(error) => Err(StorageError::Data(error)),
     }
 }
 
-fn failed<'a>(path: &'a Path, doing: &'static str) -> impl Fn(io::Error) -> ProvisionError + 'a {
-    move |error| ProvisionError::File { path: path.to_owned(), doing, error }
+fn failed<'a>(path: &'a Path, doing: &'static str) -> impl Fn(io::Error) -> StorageError + 'a {
+    move |error| StorageError::File { path: path.to_owned(), doing, error }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn premises() -> (tempfile::TempDir, Premises, Provision) {
+    async fn storage() -> (tempfile::TempDir, Storage, Provision) {
         let directory = tempfile::tempdir().unwrap();
-        let premises = Premises::open(directory.path(), Location::Sqlite("main".into())).await.unwrap();
-        let provision =
-            premises.plan(&AppId::parse("crm").unwrap(), &Wanted::Database(None), "").await.unwrap();
-        (directory, premises, provision)
+        let storage = Storage::open(directory.path(), Location::Sqlite("main".into())).await.unwrap();
+        let provision = storage
+            .plan(&AppId::parse("crm").unwrap(), &RequestedDatabase::Database(None), "")
+            .await
+            .unwrap();
+        (directory, storage, provision)
     }
 
-    async fn remove(premises: &Premises, provision: &Provision) -> Result<Removed, ProvisionError> {
-        premises.remove(provision, &premises.location(provision, None), &Shared::default()).await
+    async fn remove(storage: &Storage, provision: &Provision) -> Result<StorageRemoval, StorageError> {
+        storage.remove(provision, &storage.location(provision, None), &SharedStorage::default()).await
     }
 
     #[tokio::test]
-    async fn what_was_made_is_removed_whole() {
-        let (_guard, premises, provision) = premises().await;
-        premises.make(&provision, &premises.location(&provision, None)).await.unwrap().close().await;
+    async fn everything_that_was_created_is_removed() {
+        let (_guard, storage, provision) = storage().await;
+        storage.create(&provision, &storage.location(&provision, None)).await.unwrap().close().await;
         assert_eq!(
-            remove(&premises, &provision).await.unwrap().gone,
-            [premises.directory(&provision).display().to_string()]
+            remove(&storage, &provision).await.unwrap().removed,
+            [storage.directory(&provision).display().to_string()]
         );
-        assert!(!premises.directory(&provision).exists());
-        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
+        assert!(!storage.directory(&provision).exists());
+        assert!(remove(&storage, &provision).await.unwrap().removed.is_empty());
     }
 
     #[tokio::test]
-    async fn what_somebody_else_made_stays() {
-        let (_guard, premises, provision) = premises().await;
-        let directory = premises.directory(&provision);
+    async fn what_the_host_did_not_create_is_kept() {
+        let (_guard, storage, provision) = storage().await;
+        let directory = storage.directory(&provision);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("theirs"), "x").unwrap();
-        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
+        assert!(remove(&storage, &provision).await.unwrap().removed.is_empty());
         std::fs::write(directory.join(MARK), "another creation's key").unwrap();
-        assert!(remove(&premises, &provision).await.unwrap().gone.is_empty());
+        assert!(remove(&storage, &provision).await.unwrap().removed.is_empty());
         assert!(directory.join("theirs").exists());
-        assert!(premises.make(&provision, &premises.location(&provision, None)).await.is_err());
+        assert!(storage.create(&provision, &storage.location(&provision, None)).await.is_err());
     }
 
     #[tokio::test]
-    async fn a_directory_in_use_is_not_planned_again() {
-        let (_guard, premises, provision) = premises().await;
-        std::fs::create_dir(premises.directory(&provision)).unwrap();
-        let next = premises.plan(&AppId::parse("crm").unwrap(), &Wanted::Database(None), "").await.unwrap();
+    async fn an_existing_directory_is_not_planned() {
+        let (_guard, storage, provision) = storage().await;
+        std::fs::create_dir(storage.directory(&provision)).unwrap();
+        let next = storage
+            .plan(&AppId::parse("crm").unwrap(), &RequestedDatabase::Database(None), "")
+            .await
+            .unwrap();
         assert_eq!(next.directory, "crm.2");
     }
 }

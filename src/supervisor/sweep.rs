@@ -1,9 +1,9 @@
-//! Sweeping what crashes left behind on servers.
+//! Removes databases that crashes have left behind on servers.
 //!
-//! A creation that a crash cuts short is taken back by its row (`creation.rs`). What has no row any more,
-//! since a server was still at work for a process that had ended, is found by the mark of this host. Only
-//! what holds nothing is removed: a database under the name that it has while it is made, or an empty one.
-//! What holds data may be the last copy of it, whatever the registry says.
+//! A creation that a crash interrupts is rolled back by its row (`creation.rs`). A database without a row exists
+//! if the server completed a statement after the daemon had ended; it is found by the mark of this host. Only
+//! databases without data are removed: those under the name that a database has while it is created, and empty
+//! ones. Data may be the last copy, whatever the registry says.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,19 +14,21 @@ use crate::database::{Database, Location};
 use super::Supervisor;
 use super::registry::Registration;
 
-/// How long the main application's server may keep a start waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a start waits for the main application's server.
+const START_SWEEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Supervisor {
-    /// Sweeps the main application's server; a start waits for it, but not for long.
+    /// Sweeps the main application's server. Gives up after a timeout, so that the start goes on.
     pub(super) async fn sweep_at_start(&self) {
         let main = self.options.main_location.clone();
-        if tokio::time::timeout(PATIENCE, self.sweep(main)).await.is_err() {
-            tracing::warn!("the main application's server was not swept: it did not answer in time");
+        if tokio::time::timeout(START_SWEEP_TIMEOUT, self.sweep(main)).await.is_err() {
+            tracing::warn!(
+                "leftover databases on the main application's server were not looked for: it did not respond in time"
+            );
         }
     }
 
-    /// Sweeps every server that databases were made on.
+    /// Sweeps every server on which the host has created databases.
     pub(super) async fn sweep_all(&self) {
         let mut swept: HashSet<String> = HashSet::new();
         for location in self.servers().await {
@@ -48,25 +50,25 @@ impl Supervisor {
             match &registration.provision {
                 Some(provision) => drop(known.insert(provision.key.clone())),
                 None if registration.id.is_main() => {}
-                // Nobody can say what is that one's.
+                // Any database may belong to this one.
                 None => return,
             }
         }
         let is_key = |registration: &Registration, key: &str| {
             registration.provision.as_ref().is_some_and(|provision| provision.key == key)
         };
-        // What is made meanwhile has been registered before.
+        // A creation is registered before its database is created, so that this finds new ones.
         let is_known = |key: &str| known.contains(key) || registered().any(|one| is_key(&one, key));
-        match Database::sweep(&location, &self.premises.owners(), &is_known).await {
+        match Database::sweep(&location, &self.storage.key_prefix(), &is_known).await {
             Ok(removed) if removed.is_empty() => {}
             Ok(removed) => {
-                tracing::warn!(?removed, "removed what creations that were cut short had left behind")
+                tracing::warn!(?removed, "removed what interrupted creations had left behind")
             }
-            Err(error) => tracing::warn!(%error, "what creations may have left behind was not looked for"),
+            Err(error) => tracing::warn!(%error, "leftover databases could not be looked for"),
         }
     }
 
-    /// The main application's database, and those that were made on other services.
+    /// The main application's database, and those that the host created on other services.
     async fn servers(&self) -> Vec<Location> {
         let mut all = vec![self.options.main_location.clone()];
         for entry in self.all_entries() {

@@ -1,7 +1,7 @@
-//! Commands that find no daemon at the default socket start one.
+//! A command that finds no daemon at the default socket starts one.
 //!
-//! Root's default socket is the machine's own; as root these tests are another user, so that
-//! nothing of the machine is touched.
+//! Root's default socket is that of the whole machine. If root runs the tests, they therefore run the programs as
+//! another user.
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::environment::{Ran, TestEnvironment};
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 
-/// A user with nothing but the two programs.
+/// A user who has nothing but the two programs.
 struct User {
     environment: TestEnvironment,
 }
@@ -45,7 +45,7 @@ impl User {
         } else {
             self.environment.command(program.to_str().unwrap())
         };
-        // A free port, not the usual one.
+        // A free port, not the default one.
         command.env("NBAPPS_LISTEN", "127.0.0.1:0").args(arguments);
         command
     }
@@ -71,7 +71,7 @@ impl Drop for User {
 }
 
 #[test]
-fn the_first_command_starts_a_daemon_and_the_next_finds_it() {
+fn the_first_command_starts_a_daemon_and_the_next_one_uses_it() {
     let user = User::new();
     assert_snapshot!(user.said(&["list", "-o", "name"]));
     assert_snapshot!(user.said(&["list", "-o", "name"]), @r"
@@ -88,7 +88,7 @@ fn the_first_command_starts_a_daemon_and_the_next_finds_it() {
 }
 
 #[test]
-fn commands_that_come_together_start_one_daemon() {
+fn simultaneous_commands_start_one_daemon() {
     let user = User::new();
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..8)
@@ -107,7 +107,7 @@ fn commands_that_come_together_start_one_daemon() {
 }
 
 #[test]
-fn who_forbids_it_or_names_a_socket_gets_none() {
+fn no_daemon_is_started_with_no_autostart_or_a_given_socket() {
     let user = User::new();
     let socket = user.environment.path("other.sock");
     let mut forbidden = user.command(&["list"]);
@@ -140,7 +140,7 @@ fn a_daemon_that_cannot_start_says_why() {
 }
 
 #[test]
-fn in_the_foreground_it_is_the_daemon_itself() {
+fn daemon_run_stays_in_the_foreground() {
     let user = User::new();
     let mut child = user
         .command(&["daemon", "run", "--log-format", "text"])

@@ -1,7 +1,7 @@
-//! The command `nbapps` as its users meet it: what it prints, and the code it ends with.
+//! What the command `nbapps` prints, and its exit codes.
 //!
-//! Most tests are transcripts: the commands, their standard output, `!` before each line of their
-//! standard error, and the exit code.
+//! Most tests are transcripts: the commands, their standard output, their standard error with `!` before each line,
+//! and the exit code.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -43,7 +43,7 @@ fn an_application_from_creation_to_purge() {
 }
 
 #[test]
-fn what_is_listed_is_data_in_every_form() {
+fn lists_are_printed_in_every_format() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     environment.nbapps(&["create", "crm", "--domain", "crm.example.com"]).ok();
@@ -63,7 +63,7 @@ fn what_is_listed_is_data_in_every_form() {
 }
 
 #[test]
-fn what_cannot_be_is_said_with_what_to_do() {
+fn errors_have_a_message_a_hint_and_an_exit_code() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
@@ -98,7 +98,7 @@ fn what_cannot_be_is_said_with_what_to_do() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_made() {
+fn a_dry_run_prints_the_plan() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     assert_snapshot!(environment.transcript(&[
@@ -109,7 +109,7 @@ fn a_dry_run_says_what_would_be_made() {
 }
 
 #[test]
-fn without_waiting_the_operation_is_what_is_left() {
+fn no_wait_prints_the_operation() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     let operation = environment.nbapps(&["create", "crm", "--start", "--no-wait", "-o", "json"]).ok().json();
@@ -127,10 +127,10 @@ fn without_waiting_the_operation_is_what_is_left() {
 }
 
 #[test]
-fn a_password_that_was_made_is_shown_once() {
+fn a_generated_password_is_printed_once() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
-    // The main application's root is configured; another one's gets a password of its own.
+    // The configuration has a password for the configured root user only.
     let made = environment.nbapps(&["create", "crm", "--admin-email", "ada@example.com", "-o", "json"]).ok();
     let password = made.json()["admin"]["password"].as_str().unwrap().to_owned();
     let link = environment.nbapps(&["visit", "crm", "--sign-in", "--print"]).ok().stdout;
@@ -192,7 +192,7 @@ async fn a_sign_in_link_is_printed_and_works_once() {
 }
 
 #[test]
-fn events_and_followed_logs_come_as_they_happen() {
+fn events_and_followed_logs_are_printed_as_they_happen() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -204,13 +204,13 @@ fn events_and_followed_logs_come_as_they_happen() {
     let event: serde_json::Value = serde_json::from_str(&events.line()).unwrap();
     assert_eq!((&event["app"], &event["to"]), (&json!("crm"), &json!("initializing")), "{event}");
     assert!(logs.line().contains("app.start"));
-    // They end with the daemon, as a lost connection.
+    // When the daemon ends, they end with the exit code of a lost connection.
     assert!(daemon.stop().success());
     assert_eq!((events.ended(), logs.ended()), (Some(3), Some(3)));
 }
 
 #[test]
-fn a_missing_daemon_is_code_three() {
+fn a_missing_daemon_is_exit_code_three() {
     let environment = TestEnvironment::new();
     std::fs::write(environment.path("run/file"), "").unwrap();
     let file = format!("--socket {} list", environment.path("run/file").display());
@@ -233,7 +233,7 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_for_who_asks() {
+fn colour_is_used_on_terminals_or_on_request() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     let coloured = |arguments: &[&str], variables: &[(&str, &str)]| {
@@ -257,7 +257,7 @@ fn colour_is_for_terminals_and_for_who_asks() {
 fn another_machine_is_reached_through_ssh() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
-    // An ssh that runs the command here, where the far side's socket is this environment's.
+    // This ssh runs the command here, with this environment's socket.
     let bin = environment.path("bin");
     std::fs::create_dir(&bin).unwrap();
     let mut ssh = std::fs::File::create(bin.join("ssh")).unwrap();

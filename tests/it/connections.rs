@@ -1,4 +1,4 @@
-//! Connection mode: applications on databases of other services than the main application's.
+//! Connection mode: applications in databases of other services than the main application's.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::environment::{ROOT_PASSWORD, TestEnvironment, http, sign_in};
 use crate::servers::{self, OwnServer, TestEngine};
 
-/// The engines of services beside the host's own.
+/// The engines of other services.
 const SERVICES: [TestEngine; 3] = [TestEngine::Postgres, TestEngine::Mariadb, TestEngine::Sqlite];
 
-/// The URL of a database on a service, which does not exist.
+/// The URL of a database on a service. The database does not exist.
 fn url_on(service: TestEngine, environment: &TestEnvironment) -> String {
     let file = || format!("sqlite:{}", environment.path("elsewhere.sqlite").display());
     service.fresh_database().unwrap_or_else(file)
@@ -80,7 +80,7 @@ async fn in_mariadb(url: &str, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_application() {
+async fn a_missing_database_is_created_if_allowed_and_purged_with_its_application() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
         let url = url_on(service, &environment);
@@ -90,7 +90,7 @@ async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_applic
         let created = daemon.call("app.create", create_missing(&url));
         assert_eq!(created["application"]["database"]["mode"], "connection");
         sign_in(&daemon, Some("crm")).await;
-        // The password comes back with the host.
+        // After a restart, the host still has the password.
         assert!(daemon.stop().success());
         let daemon = environment.daemon();
         sign_in(&daemon, Some("crm")).await;
@@ -98,7 +98,7 @@ async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_applic
         assert!(exists(&url).await, "{service:?}");
         daemon.call("app.undelete", json!({"id": "crm"}));
         sign_in(&daemon, Some("crm")).await;
-        // Somebody's open connection does not keep it.
+        // An open connection of another client does not keep it.
         let open = Database::open(&Location::parse(&url).unwrap()).await.unwrap();
         let deleted = daemon.call("app.delete", json!({"id": "crm", "purge": true}));
         assert!(deleted["removed"].as_array().unwrap().len() >= 2, "{deleted}");
@@ -108,7 +108,7 @@ async fn a_missing_database_is_made_where_it_is_allowed_and_goes_with_its_applic
 }
 
 #[tokio::test]
-async fn a_database_that_was_there_stays_and_the_answer_says_so() {
+async fn an_existing_database_is_kept_and_reported() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
         let url = url_on(service, &environment);
@@ -119,13 +119,13 @@ async fn a_database_that_was_there_stays_and_the_answer_says_so() {
         assert!(tables(&url).await.contains(&"users".to_owned()));
         let deleted = daemon.call("app.delete", json!({"id": "crm", "purge": true}));
         let kept = deleted["kept"][0].as_str().unwrap();
-        assert!(kept.contains("this host did not make it"), "{deleted}");
+        assert!(kept.contains("this host did not create it"), "{deleted}");
         assert_eq!(tables(&url).await, Vec::<String>::new(), "{service:?}");
     }
 }
 
 #[tokio::test]
-async fn what_holds_somebodys_tables_is_refused_but_for_others_prefixes() {
+async fn a_database_with_other_tables_is_refused_unless_their_prefix_differs() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
         let url = url_on(service, &environment);
@@ -144,7 +144,7 @@ async fn what_holds_somebodys_tables_is_refused_but_for_others_prefixes() {
 }
 
 #[tokio::test]
-async fn two_applications_never_share_a_database() {
+async fn applications_never_share_a_database() {
     for service in SERVICES {
         let environment = TestEnvironment::new();
         let url = url_on(service, &environment);
@@ -156,7 +156,7 @@ async fn two_applications_never_share_a_database() {
             params
         };
         assert_eq!(daemon.refusal("app.create", another(create(&url))), "conflict", "{service:?}");
-        // Nor with one that can be undeleted, nor with one that another host made.
+        // Also not with a deleted application, or with one of another host.
         daemon.call("app.delete", json!({"id": "crm"}));
         assert_eq!(daemon.refusal("app.create", another(create(&url))), "conflict", "{service:?}");
         let elsewhere = TestEnvironment::new();
@@ -166,7 +166,7 @@ async fn two_applications_never_share_a_database() {
         sign_in(&daemon, Some("crm")).await;
         daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     }
-    // The main application's own database counts too.
+    // The main application's database counts, too.
     let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let main = environment.database_url();
@@ -174,7 +174,7 @@ async fn two_applications_never_share_a_database() {
 }
 
 #[tokio::test]
-async fn a_creation_that_was_cut_short_leaves_what_it_found() {
+async fn an_interrupted_creation_keeps_an_existing_database() {
     for service in SERVICES {
         for (point, made) in [
             ("create.registered", false),
@@ -204,7 +204,7 @@ async fn a_creation_that_was_cut_short_leaves_what_it_found() {
 }
 
 #[tokio::test]
-async fn the_command_line_and_the_http_api_connect_too() {
+async fn connections_are_created_by_command_line_and_http_api() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     for service in [TestEngine::Postgres, TestEngine::Mariadb] {
@@ -245,7 +245,7 @@ async fn the_command_line_and_the_http_api_connect_too() {
         assert!(shown.contains("Connections") && shown.contains("iB"), "{shown}");
         environment.nbapps(&["delete", "crm", "--purge", "--yes"]).ok();
 
-        // The environment's password, for a URL without one.
+        // The password from the environment, for a URL without one.
         let mut command =
             environment.nbapps_command(&["create", "crm", "--db", "connection", "--create-database"]);
         command.env("NBAPPS_DB_PASSWORD", "secret").env("NBAPPS_DB_URL", url.replace(":secret@", "@"));
@@ -277,7 +277,7 @@ async fn a_password_can_be_given_at_the_terminal() {
     let nbapps = env!("CARGO_BIN_EXE_nbapps");
     let create =
         format!("{nbapps} create crm --db connection --db-url {url} --ask-db-password --create-database");
-    // A terminal of its own, whose keyboard is the test.
+    // In a pseudo-terminal, into which the test types.
     let mut command = environment.command("socat");
     command.arg("-").arg(format!("SYSTEM:\"{create}\",pty,setsid,ctty,stderr"));
     command.env("NBAPPS_SOCKET", environment.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -298,7 +298,7 @@ async fn a_password_can_be_given_at_the_terminal() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_says_what_to_do() {
+async fn a_refused_connection_has_a_hint() {
     let (postgres, mariadb) = (servers::postgres("x"), servers::mariadb("x"));
     on_postgres("CREATE ROLE nobody_special LOGIN PASSWORD 'pw'").await;
     on_mariadb("CREATE USER nobody_special@'127.0.0.1' IDENTIFIED BY 'pw'").await;
@@ -325,7 +325,7 @@ async fn a_service_that_refuses_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_servers_full_disk_is_said_and_leaves_nothing_half_made() {
+async fn a_full_disk_of_the_server_fails_and_is_rolled_back() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let postgres = servers::postgres(&servers::fresh_name());
@@ -359,12 +359,12 @@ async fn a_servers_full_disk_is_said_and_leaves_nothing_half_made() {
         http(&daemon, "POST", "/api/auth:changePassword", Some("crm"), Some(&token), Some(change)).await;
     assert_eq!(status, 503, "{said}");
     assert!(said.to_string().contains("cannot be written now"), "{said}");
-    // Also where the session cannot be written down: somebody has to make room.
+    // Signing in works although the session cannot be stored, so that somebody can free space.
     sign_in(&daemon, Some("crm")).await;
 }
 
 #[tokio::test]
-async fn no_password_is_told_to_anybody() {
+async fn passwords_appear_in_no_output() {
     const PASSWORD: &str = "Corr3ct-Horse'Battery";
     on_postgres(&format!("CREATE ROLE keeper LOGIN CREATEDB PASSWORD '{}'", PASSWORD.replace('\'', "''")))
         .await;
@@ -426,7 +426,7 @@ async fn no_password_is_told_to_anybody() {
     environment.assert_kept_nowhere(ROOT_PASSWORD);
 }
 
-/// An authority and a certificate that it gave to `localhost`, in a directory.
+/// Creates a certificate authority and a certificate for `localhost` in a directory.
 fn certify(directory: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let authority_key = KeyPair::generate().unwrap();
@@ -442,7 +442,7 @@ fn certify(directory: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
+async fn certificates_are_checked_as_sslmode_says() {
     let environment = TestEnvironment::new();
     let certificates = environment.path("certificates");
     std::fs::create_dir(&certificates).unwrap();
@@ -455,7 +455,7 @@ async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
     for server in servers::OwnServer::with_certificate(&certificates) {
         let by_name = server.url("crm").replace("127.0.0.1", "localhost");
         let verified = format!("{by_name}?sslmode=verify-full");
-        // Who does not know the authority, or comes by another name, is not let be deceived.
+        // Verification fails without the authority, and for another host name.
         let by_address = format!("{}?sslmode=verify-full", server.url("crm"));
         for (host, url) in [(&stranger, &verified), (&daemon, &by_address)] {
             let refused = host.connect().call("app.create", create_missing(url)).unwrap_err();
@@ -476,7 +476,7 @@ async fn a_servers_certificate_is_looked_at_as_far_as_asked() {
 }
 
 #[tokio::test]
-async fn a_nocobase_environment_serves_as_it_is() {
+async fn a_nocobase_environment_file_configures_the_daemon() {
     for (dialect, schema) in [("postgres", Some("nocobase; main")), ("mysql", None), ("mariadb", None)] {
         let name = servers::fresh_name();
         let url = if dialect == "postgres" { servers::postgres(&name) } else { servers::mariadb(&name) };
@@ -493,7 +493,7 @@ async fn a_nocobase_environment_serves_as_it_is() {
             command.env("DB_TABLE_PREFIX", "nb_").envs(schema.map(|schema| ("DB_SCHEMA", schema)));
             command
         };
-        // Neither the database nor the schema is there at first.
+        // Neither the database nor the schema exists at first.
         for round in 0..2 {
             let daemon = environment.daemon_by(command());
             sign_in(&daemon, None).await;
@@ -512,7 +512,7 @@ async fn a_nocobase_environment_serves_as_it_is() {
     }
 }
 
-/// Takes every connection that a server gives; they are held as long as what this gives.
+/// Takes every connection that a server allows. They stay open as long as the returned value.
 async fn take_all(server: &OwnServer) -> Vec<Box<dyn std::any::Any>> {
     let mut taken: Vec<Box<dyn std::any::Any>> = Vec::new();
     loop {
@@ -529,7 +529,7 @@ async fn take_all(server: &OwnServer) -> Vec<Box<dyn std::any::Any>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_has_no_connection_left_is_said_to_be_full() {
+async fn a_server_without_free_connections_is_reported() {
     for (server, name) in [(OwnServer::postgres(8), "postgres"), (OwnServer::mariadb(8), "mysql")] {
         let location = Location::parse(&server.url(name)).unwrap();
         let taken = take_all(&server).await;

@@ -1,4 +1,4 @@
-//! Rows of the registry that somebody damaged: each hurts its own application, and no other.
+//! Damaged rows of the registry: each affects its own application only.
 
 use macro_rules_attribute::apply;
 use nbapps::internals::{Engine, Location};
@@ -8,7 +8,7 @@ use crate::environment::{Daemon, TestEnvironment, http, sign_in};
 use crate::servers::{TestEngine, on_every_engine};
 use crate::sql::run;
 
-/// An environment with the applications `crm`, which is to be damaged, and `hr`; the daemon has ended.
+/// An environment with the applications `crm` and `hr`, without a running daemon. The tests damage `crm`.
 fn with_two(engine: TestEngine) -> (TestEnvironment, Engine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
@@ -24,7 +24,7 @@ async fn damage(environment: &TestEnvironment, sql: &str) {
     run(&environment.main_url(), sql).await;
 }
 
-/// What `crm` is in error for. `hr` must run.
+/// Returns the reason for which `crm` is in `error`. Checks that `hr` runs.
 async fn reason(daemon: &Daemon, what: &str) -> String {
     let (status, _) = http(daemon, "GET", "/api/app:getInfo", Some("hr"), None, None).await;
     assert_eq!(status, 200, "{what}");
@@ -37,7 +37,7 @@ async fn reason(daemon: &Daemon, what: &str) -> String {
     shown["reason"].as_str().unwrap_or_else(|| panic!("{what}: {shown}")).to_owned()
 }
 
-/// Statements that damage the row of `crm`, on the engines that let them, and what is said of it.
+/// Assignments that damage the row of `crm`, the engines that allow them, and a part of the reason.
 const ROWS: [(&str, &[Engine], &str); 20] = {
     const ALL: &[Engine] = &[Engine::Sqlite, Engine::Postgres, Engine::Mysql];
     const LAX: &[Engine] = &[Engine::Sqlite];
@@ -68,7 +68,7 @@ const ROWS: [(&str, &[Engine], &str); 20] = {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_update(engine: TestEngine) {
+async fn a_damaged_row_stops_only_its_application_and_an_update_repairs_it(engine: TestEngine) {
     let (environment, engine) = with_two(engine);
     for (damaging, engines, says) in ROWS {
         if !engines.contains(&engine) {
@@ -81,12 +81,12 @@ async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_updat
         assert!(reason.contains(says) && reason.contains("nbapps update crm"), "{what}: {reason}");
         let log = environment.daemon_log();
         assert!(log.lines().any(|line| line.contains("crm") && line.contains(says)), "{what}: {log}");
-        // A new one can be made beside it, and starting it does not pass over the damage.
+        // Other applications can be created, and a start does not ignore the damage.
         daemon.call("app.create", json!({"id": "other"}));
         daemon.call("app.delete", json!({"id": "other", "purge": true}));
         assert_eq!(daemon.refusal("app.start", json!({"id": "crm"})), "start_failed", "{what}");
-        let mended = daemon.call("app.update", json!({"id": "crm", "name": "Mended"}));
-        assert_eq!(mended["state"], "initialized", "{what}: {mended}");
+        let repaired = daemon.call("app.update", json!({"id": "crm", "name": "Repaired"}));
+        assert_eq!(repaired["state"], "initialized", "{what}: {repaired}");
         sign_in(&daemon, Some("crm")).await;
         assert!(daemon.stop().success());
         let daemon = environment.daemon();
@@ -97,7 +97,7 @@ async fn a_damaged_row_stops_its_own_application_alone_and_is_mended_by_an_updat
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_application_can_be_deleted_brought_back_and_purged(engine: TestEngine) {
+async fn a_damaged_application_can_be_deleted_undeleted_and_purged(engine: TestEngine) {
     let (environment, _) = with_two(engine);
     damage(&environment, "UPDATE applications SET options = '[1]' WHERE name = 'crm'").await;
     let daemon = environment.daemon();
@@ -111,13 +111,13 @@ async fn a_damaged_application_can_be_deleted_brought_back_and_purged(engine: Te
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn what_the_host_made_may_be_unreadable(engine: TestEngine) {
+async fn an_unusable_provision_is_reported_and_can_be_deleted(engine: TestEngine) {
     let (environment, engine) = with_two(engine);
     for (damaging, says) in [
         ("provision = '{\"key\":5}'", "key is not a text"),
-        ("provision = '[]'", "it is no JSON object"),
+        ("provision = '[]'", "it is not a JSON object"),
         ("provision = '{\"key\":\"k\"}'", "directory is missing"),
-        ("provision = '{\"key\":\"k\",\"directory\":\"../crm\"}'", "no directory"),
+        ("provision = '{\"key\":\"k\",\"directory\":\"../crm\"}'", "is not a directory"),
         ("provision = NULL", "provision"),
     ] {
         let what = format!("{engine:?}: {damaging}");
@@ -161,8 +161,8 @@ async fn a_secret_that_cannot_be_decrypted_is_replaced_by_an_update(engine: Test
         for (method, params) in
             [("app.update", json!({"id": "crm", "name": "X"})), ("app.rotate_secret", json!({"id": "crm"}))]
         {
-            let mended = daemon.call(method, params);
-            assert_eq!(mended["state"], "initialized", "{secret}: {mended}");
+            let repaired = daemon.call(method, params);
+            assert_eq!(repaired["state"], "initialized", "{secret}: {repaired}");
         }
         sign_in(&daemon, Some("crm")).await;
         assert!(daemon.stop().success());
@@ -171,7 +171,7 @@ async fn a_secret_that_cannot_be_decrypted_is_replaced_by_an_update(engine: Test
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back(engine: TestEngine) {
+async fn an_application_without_its_row_is_listed_and_can_be_repaired(engine: TestEngine) {
     let (environment, _) = with_two(engine);
     for name in ["CRM", "main", "a b/../c", "ü"] {
         damage(&environment, &format!("UPDATE applications SET name = '{name}' WHERE name = 'crm'")).await;
@@ -184,8 +184,8 @@ async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back(engine
         assert_eq!(stand_in["name"], "Customers", "{stand_in}");
         let id = stand_in["id"].clone();
         daemon.call("app.delete", json!({"id": id, "purge": true}));
-        let mended = daemon.call("app.update", json!({"id": "crm", "name": "Customers"}));
-        assert_eq!(mended["state"], "initialized");
+        let repaired = daemon.call("app.update", json!({"id": "crm", "name": "Customers"}));
+        assert_eq!(repaired["state"], "initialized");
         sign_in(&daemon, Some("crm")).await;
         sign_in(&daemon, None).await;
         assert!(daemon.stop().success());
@@ -194,7 +194,7 @@ async fn a_row_that_lost_its_name_is_shown_and_the_application_comes_back(engine
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn rows_that_were_inserted_by_hand_are_shown(engine: TestEngine) {
+async fn rows_inserted_by_hand_are_listed(engine: TestEngine) {
     let (environment, _) = with_two(engine);
     damage(&environment, "INSERT INTO applications (name, \"createdAt\", \"updatedAt\") VALUES ('crm2', '2024-01-01', '2024-01-01')").await;
     let options = "'{\"domains\":[\"crm.example.com\"]}'";
@@ -218,7 +218,7 @@ async fn rows_that_were_inserted_by_hand_are_shown(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn two_rows_of_one_name_and_two_of_one_domain_hurt_neither_the_host_nor_the_first(engine: TestEngine) {
+async fn duplicate_names_and_domains_affect_only_the_later_row(engine: TestEngine) {
     let (environment, engine) = with_two(engine);
     let options = "'{\"domains\":[\"crm.example.com\"]}'";
     damage(&environment, &format!("UPDATE applications SET options = {options} WHERE name = 'hr'")).await;
@@ -255,7 +255,7 @@ fn reason_of_two(daemon: &Daemon) -> String {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_entry_of_the_deleted_ones_is_listed_and_can_be_purged(engine: TestEngine) {
+async fn a_damaged_deleted_application_is_listed_and_can_be_purged(engine: TestEngine) {
     let (environment, engine) = with_two(engine);
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {

@@ -1,4 +1,4 @@
-//! A host whose main database is gone is not made anew over what is left of it.
+//! A start without the main database does not replace an existing host.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::environment::{TestEnvironment, sign_in};
 use crate::servers::{TestEngine, on_every_engine};
 use crate::sql::run;
 
-/// The files of a data directory that a start could write.
+/// Lists the files in the data directory that a start may write.
 fn listing(environment: &TestEnvironment) -> Vec<(String, u64)> {
     let entries = fs::read_dir(environment.data()).unwrap().map(|entry| entry.unwrap());
     let mut all: Vec<_> = entries
@@ -21,20 +21,23 @@ fn listing(environment: &TestEnvironment) -> Vec<(String, u64)> {
     all
 }
 
-/// Starts the daemon, which must refuse, and change nothing.
+/// Starts the daemon, which must fail and change nothing.
 fn refused(environment: &TestEnvironment, what: &str) {
     let before = listing(environment);
     for _ in 0..2 {
         let (code, said) = environment.refused(environment.daemon_command());
         assert_eq!(code, 1, "{what}: {said}");
         assert!(said.contains("the main application's database"), "{what}: {said}");
-        assert!(said.contains("bring it back") && said.contains("begin anew on purpose"), "{what}: {said}");
+        assert!(
+            said.contains("restore it from a backup") && said.contains("to start a new host"),
+            "{what}: {said}"
+        );
         assert_eq!(listing(environment), before, "{what}");
     }
 }
 
 #[tokio::test]
-async fn a_missing_or_empty_main_database_is_said_and_none_is_made() {
+async fn a_missing_or_empty_main_database_is_reported_and_not_replaced() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -49,11 +52,11 @@ async fn a_missing_or_empty_main_database_is_said_and_none_is_made() {
     refused(&environment, "the file is empty");
     let apps = environment.data().join("apps");
     fs::rename(apps.join("crm"), environment.path("crm-aside")).unwrap();
-    refused(&environment, "no application stands");
+    refused(&environment, "no application exists");
     let key = environment.data().join("secret.key");
     let text = fs::read(&key).unwrap();
     fs::remove_file(&key).unwrap();
-    refused(&environment, "host.id alone stands");
+    refused(&environment, "only host.id exists");
     environment.write_private(&key, &text);
     fs::rename(environment.path("crm-aside"), apps.join("crm")).unwrap();
     fs::remove_dir_all(&main).unwrap();
@@ -64,7 +67,7 @@ async fn a_missing_or_empty_main_database_is_said_and_none_is_made() {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_main_database_that_lost_its_registry_is_not_filled_anew(engine: TestEngine) {
+async fn a_main_database_without_its_registry_is_reported_and_not_changed(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -73,7 +76,7 @@ async fn a_main_database_that_lost_its_registry_is_not_filled_anew(engine: TestE
         run(&environment.main_url(), &format!("DROP TABLE \"{table}\"")).await;
     }
     refused(&environment, "the tables are gone");
-    // On purpose, a host begins anew.
+    // Moving the files away starts a new host.
     for file in ["secret.key", "host.id", "apps"] {
         fs::rename(environment.data().join(file), environment.path(file)).unwrap();
     }
@@ -81,7 +84,7 @@ async fn a_main_database_that_lost_its_registry_is_not_filled_anew(engine: TestE
 }
 
 #[test]
-fn a_first_start_that_was_cut_short_is_repeated() {
+fn an_interrupted_first_start_is_repeated() {
     let environment = TestEnvironment::new();
     fs::create_dir(environment.data()).unwrap();
     fs::write(environment.data().join("first-start"), "").unwrap();
@@ -97,7 +100,7 @@ fn a_first_start_that_was_cut_short_is_repeated() {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_damaged_secret_of_the_main_application_is_named_with_a_way_out(engine: TestEngine) {
+async fn a_damaged_secret_of_the_main_application_is_reported_with_a_hint(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let shown = environment.data().join("main-root-password");
@@ -122,17 +125,20 @@ async fn a_damaged_secret_of_the_main_application_is_named_with_a_way_out(engine
 }
 
 #[test]
-fn a_key_that_is_no_file_is_said_at_once() {
+fn a_key_that_is_not_a_file_is_reported() {
     let environment = TestEnvironment::new();
     assert!(environment.daemon().stop().success());
     let key = environment.data().join("secret.key");
     fs::remove_file(&key).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, &key, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     let (code, said) = environment.refused(environment.daemon_command());
-    assert!(code == 1 && said.contains("a named pipe") && said.contains("hint: bring secret.key"), "{said}");
+    assert!(
+        code == 1 && said.contains("a named pipe") && said.contains("hint: restore secret.key"),
+        "{said}"
+    );
     fs::remove_file(&key).unwrap();
     fs::create_dir(&key).unwrap();
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let (code, said) = environment.refused(environment.daemon_command());
-    assert!(code == 1 && said.contains("a directory") && said.contains("hint: bring secret.key"), "{said}");
+    assert!(code == 1 && said.contains("a directory") && said.contains("hint: restore secret.key"), "{said}");
 }

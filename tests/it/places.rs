@@ -1,4 +1,4 @@
-//! Which database an application may have, and what is said when it may not.
+//! Which databases an application may use, and the errors for the others.
 
 use nbapps::internals::{Database, DatabaseError, Location};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn exists(at: &Location) -> bool {
     }
 }
 
-/// The names of its tables.
+/// Lists the tables of a database.
 async fn tables(at: &Location) -> Vec<String> {
     let database = Database::open(at).await.unwrap();
     let tables = database.table_names().await.unwrap();
@@ -60,13 +60,13 @@ fn error_of(daemon: &Daemon, params: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_database_that_exists_is_nobodys_in_database_mode() {
+async fn an_existing_database_is_refused_in_database_mode() {
     for engine in [TestEngine::Postgres, TestEngine::Mariadb] {
         let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
         let name = servers::fresh_name();
         let at = environment.main_location().sibling(&name).unwrap();
-        // Empty, with somebody's tables, with what looks like an application's.
+        // Empty, with tables of others, and with tables like an application's.
         for content in [&[][..], &["ledger"], &["applicationVersion", "users"]] {
             make(&at, content).await;
             let refused = error_of(&daemon, named("crm", &name));
@@ -76,7 +76,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
             assert_eq!(tables(&at).await, content, "{engine:?}");
             assert_eq!(Database::remove(&at).await.unwrap().len(), 1);
         }
-        // Another application's.
+        // A database of another application.
         daemon.call("app.create", named("crm", &name));
         let refused = error_of(&daemon, named("hr", &name));
         assert_eq!(refused["data"]["kind"], "conflict", "{refused}");
@@ -86,7 +86,7 @@ async fn a_database_that_exists_is_nobodys_in_database_mode() {
 }
 
 #[tokio::test]
-async fn a_schema_that_exists_is_nobodys_in_schema_mode() {
+async fn an_existing_schema_is_refused_in_schema_mode() {
     let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let at = environment.main_location().with_schema("sales").unwrap();
@@ -106,7 +106,7 @@ async fn a_schema_that_exists_is_nobodys_in_schema_mode() {
     }
     daemon.call("app.create", create("crm"));
     assert_eq!(error_of(&daemon, create("hr"))["data"]["kind"], "conflict");
-    // PostgreSQL's own are no place either.
+    // PostgreSQL's own schemas are refused, too.
     for own in ["pg_catalog", "information_schema", "public", "pg_mine"] {
         let refused = daemon
             .connect()
@@ -117,7 +117,7 @@ async fn a_schema_that_exists_is_nobodys_in_schema_mode() {
 }
 
 #[tokio::test]
-async fn other_names_of_a_database_do_not_let_two_share_it() {
+async fn two_names_of_one_database_are_recognized() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let with_prefix = |id: &str, url: &str, create: bool| {
@@ -127,7 +127,7 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
         }})
     };
     for url in [servers::postgres(&servers::fresh_name()), servers::mariadb(&servers::fresh_name())] {
-        // One that the host makes, and one that it finds.
+        // A database that the host creates, and one that exists.
         for create in [true, false] {
             if !create {
                 make(&Location::parse(&url).unwrap(), &[]).await;
@@ -137,11 +137,11 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
             let refused = error_of(&daemon, with_prefix("hr", &by_name, false));
             assert_eq!(refused["data"]["kind"], "conflict", "{refused}");
             if create {
-                // Nor is it another host's, which does not know who uses it.
+                // Another host refuses it, too, although it does not know the application.
                 let elsewhere = TestEnvironment::new();
                 let refused = error_of(&elsewhere.daemon(), with_prefix("hr", &url, false));
                 assert_eq!(refused["data"]["kind"], "conflict", "{refused}");
-                assert!(refused["message"].as_str().unwrap().contains("made by nbapps"), "{refused}");
+                assert!(refused["message"].as_str().unwrap().contains("created by nbapps"), "{refused}");
             }
             daemon.call("app.delete", json!({"id": "crm", "purge": true}));
         }
@@ -160,7 +160,7 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
             "{other}"
         );
     }
-    // The host's own files are no other application's.
+    // The host's own files are refused.
     daemon.call("app.create", json!({"id": "own"}));
     std::os::unix::fs::symlink(environment.data(), environment.path("data-link")).unwrap();
     for own in ["data-link/main", "data-link/apps/own"] {
@@ -171,7 +171,7 @@ async fn other_names_of_a_database_do_not_let_two_share_it() {
 
 #[tokio::test]
 async fn a_schema_in_another_applications_database_is_refused() {
-    // It would go with that database.
+    // A purge of that application would remove it.
     let environment = TestEnvironment::of(TestEngine::Postgres);
     let daemon = environment.daemon();
     let url = servers::postgres(&servers::fresh_name());
@@ -186,9 +186,9 @@ async fn a_schema_in_another_applications_database_is_refused() {
     for (url, schema) in [(&url, "made"), (&url, "found"), (&servers::postgres(&name), "made")] {
         let refused = error_of(&daemon, connection("hr", url, Some(schema)));
         assert_eq!(refused["data"]["kind"], "conflict", "{refused}");
-        assert!(refused["message"].as_str().unwrap().contains("made by nbapps"), "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("created by nbapps"), "{refused}");
     }
-    // In a database that is nobody's, schemas are applications' own.
+    // In a database without an application, each schema can have one.
     let missing = servers::postgres(&servers::fresh_name());
     let refused = error_of(&daemon, connection("hr", &missing, Some("made")));
     assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
@@ -204,7 +204,7 @@ async fn a_schema_in_another_applications_database_is_refused() {
 }
 
 #[tokio::test]
-async fn names_are_taken_as_they_are_on_mariadb_too() {
+async fn names_are_used_unchanged_on_mariadb() {
     let environment = TestEnvironment::of(TestEngine::Mariadb);
     let daemon = environment.daemon();
     let longest = "é".repeat(64);
@@ -230,7 +230,7 @@ async fn names_are_taken_as_they_are_on_mariadb_too() {
 }
 
 #[tokio::test]
-async fn a_missing_right_is_named_with_the_sql_that_gives_it() {
+async fn a_missing_privilege_is_reported_with_the_sql_that_grants_it() {
     let postgres = servers::postgres(&servers::fresh_name());
     make(&Location::parse(&postgres).unwrap(), &[]).await;
     let name = Location::parse(&postgres).unwrap().server_database().unwrap().name.clone();
@@ -247,7 +247,7 @@ async fn a_missing_right_is_named_with_the_sql_that_gives_it() {
         assert_eq!(on.refusal("app.get", json!({"id": "crm"})), "app_not_found");
         sql
     };
-    // What it says is what helps.
+    // The SQL in the error is sufficient.
     let sql = denied(connect(&weak), &daemon, "GRANT USAGE, CREATE ON SCHEMA \"public\" TO \"Weak");
     on_postgres(&postgres, &sql).await;
     daemon.call("app.create", connect(&weak));
@@ -278,7 +278,7 @@ async fn a_missing_right_is_named_with_the_sql_that_gives_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_command_with_its_code() {
+async fn a_refused_creation_has_its_exit_code() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let taken = servers::postgres(&servers::fresh_name());
@@ -305,12 +305,12 @@ async fn a_refusal_ends_the_command_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_server_goes_away_says_what_is_left() {
+async fn a_creation_interrupted_by_its_server_reports_what_remains() {
     let mut server = OwnServer::postgres(20);
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let at = Location::parse(&server.url("crm")).unwrap();
-    // Tables take their time in what is made from now on.
+    // In databases created from now on, CREATE TABLE hangs.
     let slow = "CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF tg_tag = \
                 'CREATE TABLE' THEN PERFORM pg_sleep(600); END IF; END $$; \
                 CREATE EVENT TRIGGER wait ON ddl_command_start EXECUTE FUNCTION wait()";
@@ -332,13 +332,13 @@ async fn a_creation_whose_server_goes_away_says_what_is_left() {
     server.tell("stop");
     let refused = creating.answer(1).unwrap_err();
     assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
-    assert!(refused["message"].as_str().unwrap().contains("taking it back failed too"), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("rolling it back failed, too"), "{refused}");
     assert!(refused["message"].as_str().unwrap().contains("crm on 127.0.0.1"), "{refused}");
     assert!(refused["data"]["hint"].as_str().unwrap().contains("--purge"), "{refused}");
     assert_eq!(daemon.state("crm"), "error");
     server.tell("start");
     assert!(exists(&at).await);
-    // Either way of the hint leaves nothing behind.
+    // The next start rolls the creation back.
     assert!(daemon.stop().success());
     let daemon = environment.daemon();
     assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found");
@@ -346,7 +346,7 @@ async fn a_creation_whose_server_goes_away_says_what_is_left() {
 }
 
 #[tokio::test]
-async fn the_main_databases_password_is_told_to_nobody() {
+async fn the_password_of_the_main_database_appears_in_no_output() {
     const PASSWORD: &str = "Tr0ub4dor;3'\"x";
     let name = servers::fresh_name();
     let url = servers::postgres(&name);
@@ -361,7 +361,7 @@ async fn the_main_databases_password_is_told_to_nobody() {
     let environment = TestEnvironment::on(with_password.as_str());
     let encoded = with_password.password().unwrap().to_owned();
     let mut said = String::new();
-    // As it should be, and as it should not.
+    // With private and with exposed permissions.
     for wrong in ["127.0.0.1:1/", "127.0.0.1:1:1/", "/"] {
         let mut command = environment.daemon_command();
         let place = format!("127.0.0.1:{}/", with_password.port().unwrap());

@@ -1,4 +1,4 @@
-//! The host's key: a registry whose secrets need it is not opened without it.
+//! The host's key: a registry with secrets is not opened without it.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::servers::{TestEngine, on_every_engine};
 
 #[apply(on_every_engine)]
 #[test]
-fn a_missing_key_is_said_and_no_other_is_made(engine: TestEngine) {
+fn a_missing_key_is_reported_and_not_replaced(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
@@ -31,12 +31,12 @@ fn a_missing_key_is_said_and_no_other_is_made(engine: TestEngine) {
         assert_eq!(code, 1, "{said}");
         let path = key.display().to_string();
         assert!(said.contains(&format!("error: the key {path} is missing")), "{said}");
-        assert!(said.contains("hint: bring secret.key back"), "{said}");
+        assert!(said.contains("hint: restore secret.key"), "{said}");
         assert_eq!(names(), before);
     }
     environment.write_private(&key, &text);
     let daemon = environment.daemon();
     daemon.call("app.start", json!({"id": "crm"}));
-    // Nor is the main application made anew with each start.
+    // A restart does not create the main application again.
     assert_eq!(daemon.call("app.get", json!({"id": "main"}))["created_at"], made);
 }

@@ -38,10 +38,10 @@ pub struct AccessCache {
 
 /// Decisions, by collection and action.
 #[derive(Debug, Default)]
-pub struct Decisions(Mutex<Vec<Entry>>);
+pub struct Decisions(Mutex<Vec<CachedDecision>>);
 
 #[derive(Debug)]
-struct Entry {
+struct CachedDecision {
     collection: Box<str>,
     action: Action,
     decision: Decision,
@@ -83,7 +83,7 @@ impl Decisions {
         if all.len() >= MAX_DECISIONS {
             all.remove(0);
         }
-        all.push(Entry { collection: collection.into(), action, decision });
+        all.push(CachedDecision { collection: collection.into(), action, decision });
     }
 }
 

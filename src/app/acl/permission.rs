@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Value as Json, json};
 
 /// A list of fields, shared.
-type Fields = Arc<BTreeSet<String>>;
+type FieldSet = Arc<BTreeSet<String>>;
 
 static ALL: LazyLock<Permission> = LazyLock::new(Permission::default);
 
@@ -23,7 +23,7 @@ pub(super) fn own_scope() -> Json {
 pub struct Permission {
     /// The fields that may be shown or written, associations among them; `None`: all. Whoever
     /// builds the query adds the system fields, which may always be shown.
-    pub fields: Option<Fields>,
+    pub fields: Option<FieldSet>,
     /// Filters; the records that fit one of them are meant. None: all records. They may hold
     /// variables: `{{ ctx.state.currentUser.id }}`.
     pub scopes: Arc<[Json]>,

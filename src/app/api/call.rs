@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::requester::Requester;
 use crate::app::auth::{AuthError, Session};
 use crate::app::plugin::Plugin;
-use crate::app::state::State;
+use crate::app::state::AppState;
 
 /// The answer of an action, or its error.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
@@ -38,7 +38,7 @@ pub struct ApiRequest {
 /// A call of one action.
 pub struct Call<'a> {
     /// The application's state.
-    pub state: &'a Arc<State>,
+    pub state: &'a Arc<AppState>,
     /// The plugins that the host knows.
     pub plugins: &'a [Arc<dyn Plugin>],
     /// The action's name.

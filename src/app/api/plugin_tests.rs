@@ -10,7 +10,7 @@ use super::access_tests::{error, refusal, run, somebody};
 use super::tests::sign_in;
 use crate::app::plugin::{Plugin, PluginFuture};
 use crate::app::test_place::Place;
-use crate::app::{App, AppOptions, State};
+use crate::app::{App, AppOptions, AppState};
 use crate::data::Query;
 use crate::test_servers::{TestEngine, on_every_engine};
 
@@ -34,14 +34,14 @@ impl Plugin for Counting {
         "Counts."
     }
 
-    fn enable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
+    fn enable<'a>(&'a self, _state: &'a Arc<AppState>) -> PluginFuture<'a> {
         let refuses = self.refuses.load(Ordering::SeqCst);
         self.works.store(!refuses, Ordering::SeqCst);
         let done = if refuses { Err("there is nothing to count".to_owned()) } else { Ok(()) };
         Box::pin(std::future::ready(done))
     }
 
-    fn disable<'a>(&'a self, _state: &'a Arc<State>) -> PluginFuture<'a> {
+    fn disable<'a>(&'a self, _state: &'a Arc<AppState>) -> PluginFuture<'a> {
         self.works.store(false, Ordering::SeqCst);
         Box::pin(std::future::ready(Ok(())))
     }

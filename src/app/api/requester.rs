@@ -11,7 +11,7 @@ use super::record_set::RecordSet;
 use super::target::Target;
 use crate::app::acl::{self, AccessCache, AccessContext, Acl, ActiveRoles, Decisions, HeldRole, choose};
 use crate::app::auth::Session;
-use crate::app::state::State;
+use crate::app::state::AppState;
 use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
 
 /// For whom a request is answered.
@@ -30,7 +30,7 @@ pub struct Requester {
 
 /// Makes the requester of a session, and chooses the roles in which it acts.
 pub(in crate::app) async fn of(
-    state: &State,
+    state: &AppState,
     session: &Arc<Session>,
     wanted: Option<&str>,
     clock: Clock,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::app::App;
-use crate::app::resources::{Access, Action, Resource, applications};
+use crate::app::resources::{ActionAccess, Resource, ResourceAction, applications};
 use crate::app::test_place::{PASSWORD, Place};
 use crate::test_servers::{TestEngine, on_every_engine};
 
@@ -250,8 +250,9 @@ async fn echo(call: &Call<'_>) -> Result<Answer, ApiError> {
 async fn a_resource_of_its_own_is_called_by_who_is_signed_in(engine: TestEngine) {
     let place = Place::installed(engine).await;
     let actions = ["list", "start"];
-    let actions =
-        actions.map(|name| Action::new(name, Access::ByPermission, |call| Box::pin(echo(call)))).into();
+    let actions = actions
+        .map(|name| ResourceAction::new(name, ActionAccess::ByPermission, |call| Box::pin(echo(call))))
+        .into();
     let applications = Resource { actions, ..applications() };
     let app = place.open_with(b"secret", vec![applications]).await.unwrap();
     let root = sign_in(&app).await;

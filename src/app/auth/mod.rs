@@ -20,7 +20,7 @@ use super::cached::Cached;
 use super::caches::Caches;
 use super::cpu_queue::CpuQueue;
 use super::json::object;
-use super::settings::Settings;
+use super::settings::SystemSettings;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
 use crate::data::{DataError, DataSource, Filter, Transaction, to_its_end};
 
@@ -48,7 +48,7 @@ pub use error::AuthError;
 pub(in crate::app) use names::check_names;
 use policy::{TokenPolicy, TokenState};
 use renewal::Renewals;
-use session_cache::{Known, SessionCache};
+use session_cache::{CachedUser, SessionCache};
 pub use sign_in::Credentials;
 use throttle::Throttle;
 use ticket::Tickets;
@@ -64,7 +64,7 @@ pub struct Auth {
     source: DataSource,
     keys: ArcSwap<Keys>,
     policy: ArcSwap<TokenPolicy>,
-    settings: Arc<Cached<Settings>>,
+    settings: Arc<Cached<SystemSettings>>,
     sessions: Arc<SessionCache>,
     renewals: Renewals,
     throttle: Throttle,
@@ -140,7 +140,7 @@ impl Auth {
         }
         let claims = self.keys.load().check(token)?;
         let known = self.sessions.user(&self.source, claims.user_id).await?;
-        let Some(Known { user, password_changed }) = known else { return Err(AuthError::UserGone) };
+        let Some(CachedUser { user, password_changed }) = known else { return Err(AuthError::UserGone) };
         if self.sessions.is_blocked(claims.jti) {
             return Err(AuthError::BlockedToken);
         }

@@ -18,7 +18,7 @@ const MAX_USERS: usize = 10_000;
 
 /// A user, and since when tokens count.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct CachedUser {
     pub(super) user: Arc<User>,
     /// When the password was last changed, in milliseconds.
     pub(super) password_changed: Option<i64>,
@@ -28,7 +28,7 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 pub(in crate::app) struct SessionCache {
     /// `None`: there is no such user.
-    users: LazyMap<i64, Option<Known>>,
+    users: LazyMap<i64, Option<CachedUser>>,
     /// API keys by their tokens' IDs, and whether there is such a key.
     keys: LazyMap<Uuid, bool>,
     /// Counts the changes of both: what was read before a change is not kept after it.
@@ -72,7 +72,7 @@ impl SessionCache {
     }
 
     /// The user, from memory or else from the database; `None` when there is none.
-    pub(super) async fn user(&self, source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
+    pub(super) async fn user(&self, source: &DataSource, id: i64) -> Result<Option<CachedUser>, DataError> {
         if let Some(known) = self.users.get(&id, Clone::clone) {
             return Ok(known);
         }
@@ -119,7 +119,7 @@ impl SessionCache {
     }
 }
 
-async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> {
+async fn read(source: &DataSource, id: i64) -> Result<Option<CachedUser>, DataError> {
     // With the fields that were added to users: filters may ask for them.
     let catalog = source.catalog();
     let users = catalog.get(USERS.name()).unwrap_or(&USERS);
@@ -143,5 +143,5 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<Known>, DataError> 
     };
     let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
     let user = User { record, ..user };
-    Ok(Some(Known { user: Arc::new(user), password_changed }))
+    Ok(Some(CachedUser { user: Arc::new(user), password_changed }))
 }

@@ -18,20 +18,20 @@ const MAX_COUNTERS: usize = 10_000;
 
 /// So many failures at once, and then one in each `every`.
 #[derive(Debug, Clone, Copy)]
-struct Limit {
+struct AttemptLimit {
     burst: u32,
     every: Duration,
 }
 
 /// On one account from one address: a person who mistypes never sees it.
-const PAIR: Limit = Limit { burst: 10, every: Duration::from_secs(30) };
+const PAIR: AttemptLimit = AttemptLimit { burst: 10, every: Duration::from_secs(30) };
 /// On one account from anywhere: higher, so that a stranger does not lock its owner out.
-const ACCOUNT: Limit = Limit { burst: 100, every: Duration::from_secs(10) };
+const ACCOUNT: AttemptLimit = AttemptLimit { burst: 100, every: Duration::from_secs(10) };
 /// From one address on any account: an office may share one.
-const CLIENT: Limit = Limit { burst: 100, every: Duration::from_secs(5) };
+const CLIENT: AttemptLimit = AttemptLimit { burst: 100, every: Duration::from_secs(5) };
 
 /// Signing up from one address, right or wrong: each hashes a password and may leave a user.
-const SIGN_UP: Limit = Limit { burst: 100, every: Duration::from_secs(2) };
+const SIGN_UP: AttemptLimit = AttemptLimit { burst: 100, every: Duration::from_secs(2) };
 
 /// What failed sign-ins of one application have used up.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(super) struct Throttle {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pair: u64,
-    others: [Option<(u64, Limit)>; 2],
+    others: [Option<(u64, AttemptLimit)>; 2],
 }
 
 impl Throttle {
@@ -91,7 +91,7 @@ impl Throttle {
     /// Counts one for each if all of them have room.
     fn count(
         &self,
-        counted: impl Iterator<Item = (u64, Limit)> + Clone,
+        counted: impl Iterator<Item = (u64, AttemptLimit)> + Clone,
         now: Instant,
     ) -> Result<(), Duration> {
         let mut counters = self.counters.lock();
@@ -125,12 +125,12 @@ impl Throttle {
 }
 
 impl Attempt {
-    fn counted(&self) -> impl Iterator<Item = (u64, Limit)> + Clone + use<> {
+    fn counted(&self) -> impl Iterator<Item = (u64, AttemptLimit)> + Clone + use<> {
         [Some((self.pair, PAIR))].into_iter().chain(self.others).flatten()
     }
 }
 
-fn take_back(counters: &mut HashMap<u64, Instant>, counted: impl Iterator<Item = (u64, Limit)>) {
+fn take_back(counters: &mut HashMap<u64, Instant>, counted: impl Iterator<Item = (u64, AttemptLimit)>) {
     for (key, limit) in counted {
         if let Some(drained) = counters.get_mut(&key) {
             *drained = drained.checked_sub(limit.every).unwrap_or(*drained);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::NewApiKey;
@@ -15,10 +15,10 @@ pub(super) fn resources() -> [Resource; 1] {
         collection: Some(&API_KEYS),
         records: Records::Own,
         actions: vec![
-            Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-            Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-            Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
-            Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+            ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+            ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+            ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create(call))),
+            ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy(call))),
         ],
         reach: Reach::OwnRecords,
         snippets: &[("pm.api-keys.configuration", &["list", "get", "create", "destroy"])],

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::system::SYSTEM_VERSION;
@@ -11,10 +11,10 @@ pub(super) fn resources() -> [Resource; 1] {
     [Resource {
         records: Records::Own,
         actions: vec![
-            Action::new("getInfo", Access::Public, |call| Box::pin(info(call))),
-            Action::new("getLang", Access::Public, |call| Box::pin(language(call))),
-            Action::new("restart", Access::ByPermission, |call| Box::pin(reload(call))),
-            Action::new("clearCache", Access::ByPermission, |call| Box::pin(reload(call))),
+            ResourceAction::new("getInfo", ActionAccess::Public, |call| Box::pin(info(call))),
+            ResourceAction::new("getLang", ActionAccess::Public, |call| Box::pin(language(call))),
+            ResourceAction::new("restart", ActionAccess::ByPermission, |call| Box::pin(reload(call))),
+            ResourceAction::new("clearCache", ActionAccess::ByPermission, |call| Box::pin(reload(call))),
         ],
         reach: Reach::Management,
         snippets: &[("app", &["restart", "refresh", "clearCache"])],

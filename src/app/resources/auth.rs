@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::auth::{AuthError, Credentials};
@@ -16,12 +16,14 @@ pub(super) fn resources() -> [Resource; 1] {
     [Resource {
         records: Records::Own,
         actions: vec![
-            Action::new("signIn", Access::Public, |call| Box::pin(sign_in(call))),
-            Action::new("signUp", Access::Public, |call| Box::pin(sign_up(call))),
-            Action::new("signOut", Access::SignedIn, |call| Box::pin(sign_out(call))),
-            Action::new("check", Access::SignedIn, |call| Box::pin(check(call))),
-            Action::new("changePassword", Access::SignedIn, |call| Box::pin(change_password(call))),
-            Action::new("lostPassword", Access::Public, |call| Box::pin(lost_password(call))),
+            ResourceAction::new("signIn", ActionAccess::Public, |call| Box::pin(sign_in(call))),
+            ResourceAction::new("signUp", ActionAccess::Public, |call| Box::pin(sign_up(call))),
+            ResourceAction::new("signOut", ActionAccess::SignedIn, |call| Box::pin(sign_out(call))),
+            ResourceAction::new("check", ActionAccess::SignedIn, |call| Box::pin(check(call))),
+            ResourceAction::new("changePassword", ActionAccess::SignedIn, |call| {
+                Box::pin(change_password(call))
+            }),
+            ResourceAction::new("lostPassword", ActionAccess::Public, |call| Box::pin(lost_password(call))),
         ],
         reach: Reach::Management,
         ..Resource::named("auth")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::common::{changed, settable};
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::{AUTH_TYPES, Authenticator};
@@ -18,13 +18,13 @@ pub(super) fn resources() -> [Resource; 1] {
         collection: Some(&AUTHENTICATORS),
         records: Records::Own,
         actions: vec![
-            Action::new("publicList", Access::Public, |call| Box::pin(list_public(call))),
-            Action::new("listTypes", Access::ByPermission, |call| Box::pin(list_types(call))),
-            Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-            Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-            Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
-            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
-            Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+            ResourceAction::new("publicList", ActionAccess::Public, |call| Box::pin(list_public(call))),
+            ResourceAction::new("listTypes", ActionAccess::ByPermission, |call| Box::pin(list_types(call))),
+            ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+            ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+            ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create(call))),
+            ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
+            ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy(call))),
         ],
         reach: Reach::Management,
         snippets: &[("pm.auth.authenticators", &["*"])],

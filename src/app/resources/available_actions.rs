@@ -1,6 +1,6 @@
 //! `availableActions`: the actions that permissions are given for.
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::available_actions;
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
@@ -8,7 +8,7 @@ use crate::app::api::{Answer, ApiError, Call};
 pub(super) fn resources() -> [Resource; 1] {
     [Resource {
         records: Records::Own,
-        actions: vec![Action::new("list", Access::ByPermission, |call| Box::pin(list(call)))],
+        actions: vec![ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call)))],
         reach: Reach::Management,
         snippets: &[("pm.acl.roles", &["list"])],
         ..Resource::named("availableActions")

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::{Reach, Snippet};
-use crate::app::api::records::{Method, Moving, Parameters};
+use crate::app::api::records::{MoveMethod, Moving, Parameters};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::caches::Cache;
 use crate::app::collections;
@@ -43,27 +43,27 @@ pub(super) fn resources() -> [Resource; 6] {
     ]
 }
 
-fn collection_actions() -> Vec<Action> {
+fn collection_actions() -> Vec<ResourceAction> {
     vec![
-        Action::new("list", Access::SignedIn, |call| Box::pin(list_collections(call))),
-        Action::new("listMeta", Access::SignedIn, |call| Box::pin(list_meta(call))),
-        Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-        Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
-        Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
-        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
-        Action::new("setFields", Access::ByPermission, |call| Box::pin(set_fields(call))),
-        Action::new("move", Access::ByPermission, |call| Box::pin(move_collection(call))),
+        ResourceAction::new("list", ActionAccess::SignedIn, |call| Box::pin(list_collections(call))),
+        ResourceAction::new("listMeta", ActionAccess::SignedIn, |call| Box::pin(list_meta(call))),
+        ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+        ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create(call))),
+        ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
+        ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy(call))),
+        ResourceAction::new("setFields", ActionAccess::ByPermission, |call| Box::pin(set_fields(call))),
+        ResourceAction::new("move", ActionAccess::ByPermission, |call| Box::pin(move_collection(call))),
     ]
 }
 
-fn field_actions() -> Vec<Action> {
+fn field_actions() -> Vec<ResourceAction> {
     vec![
-        Action::new("list", Access::ByPermission, |call| Box::pin(list_fields(call))),
-        Action::new("get", Access::ByPermission, |call| Box::pin(get_field(call))),
-        Action::new("create", Access::ByPermission, |call| Box::pin(create_field(call))),
-        Action::new("update", Access::ByPermission, |call| Box::pin(update_field(call))),
-        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy_fields(call))),
-        Action::new("move", Access::ByPermission, |call| Box::pin(move_field(call))),
+        ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list_fields(call))),
+        ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get_field(call))),
+        ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create_field(call))),
+        ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update_field(call))),
+        ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy_fields(call))),
+        ResourceAction::new("move", ActionAccess::ByPermission, |call| Box::pin(move_field(call))),
     ]
 }
 
@@ -316,7 +316,7 @@ async fn move_row(
         return Err(ApiError::bad_request("say where to: targetId or sticky is missing"));
     }
     let elsewhere = moving.scope.is_some() || moving.field.is_some_and(|name| name != "sort");
-    if elsewhere || moving.method == Method::Prepend {
+    if elsewhere || moving.method == MoveMethod::Prepend {
         return Err(ApiError::bad_request(
             "definitions are in one order, sort: leave targetScope, prepend and another sortField out",
         ));
@@ -335,7 +335,7 @@ async fn move_row(
             Some(target) => Some(key(target).await?),
             None => None,
         },
-        after: moving.method == Method::InsertAfter,
+        after: moving.method == MoveMethod::InsertAfter,
         field: "sort".to_owned(),
         scope: None,
         prepend: false,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::system::DATA_SOURCES;
@@ -16,9 +16,11 @@ pub(super) fn resources() -> [Resource; 5] {
             collection: Some(&DATA_SOURCES),
             records: Records::Own,
             actions: vec![
-                Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-                Action::new("get", Access::SignedIn, |call| Box::pin(get(call))),
-                Action::new("listEnabled", Access::SignedIn, |call| Box::pin(list_enabled(call))),
+                ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+                ResourceAction::new("get", ActionAccess::SignedIn, |call| Box::pin(get(call))),
+                ResourceAction::new("listEnabled", ActionAccess::SignedIn, |call| {
+                    Box::pin(list_enabled(call))
+                }),
             ],
             snippets: &[("pm.acl.roles", &["list"]), ("pm.data-source-manager", &["*"])],
             ..managed("dataSources")

@@ -22,7 +22,7 @@ pub struct Resource {
     /// Whether the actions that all collections have serve its records.
     pub records: Records,
     /// Its own actions. They take precedence over those that all collections have.
-    pub actions: Vec<Action>,
+    pub actions: Vec<ResourceAction>,
     /// Which permissions open it.
     pub reach: Reach,
     /// The snippets of roles that open it, each with the actions that it opens.
@@ -46,18 +46,18 @@ pub enum Records {
 }
 
 /// An action of a resource.
-pub struct Action {
+pub struct ResourceAction {
     /// Its name in URLs: `setDefaultRole`.
     pub name: &'static str,
     /// Who may call it.
-    pub access: Access,
+    pub access: ActionAccess,
     /// Does it.
     pub run: Run,
 }
 
 /// Who may call an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum ActionAccess {
     /// Everybody.
     Public,
     /// Whoever is signed in.
@@ -82,15 +82,15 @@ impl Resource {
 
     /// Its own action of this name.
     #[must_use]
-    pub fn action(&self, name: &str) -> Option<&Action> {
+    pub fn action(&self, name: &str) -> Option<&ResourceAction> {
         self.actions.iter().find(|action| action.name == name)
     }
 }
 
-impl Action {
+impl ResourceAction {
     /// An action; `run` is a closure without captures around an async function, or one with the state
     /// that it works on.
-    pub fn new<F>(name: &'static str, access: Access, run: F) -> Self
+    pub fn new<F>(name: &'static str, access: ActionAccess, run: F) -> Self
     where
         F: for<'a> Fn(&'a Call<'a>) -> Answering<'a> + Send + Sync + 'static,
     {

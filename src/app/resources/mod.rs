@@ -1,7 +1,7 @@
 //! The resources of the system, one file each.
 //!
 //! Each file makes descriptors ([`Resource`]): the collection, the actions, who may call them, what
-//! opens them and what a change of them invalidates. [`system`] lists the files; a [`Registry`] finds a
+//! opens them and what a change of them invalidates. [`system`] lists the files; a [`ResourceRegistry`] finds a
 //! resource by its name. A new resource is a file here and a line in [`system`].
 
 mod api_keys;
@@ -33,8 +33,8 @@ mod version;
 use std::sync::{Arc, LazyLock};
 
 pub use applications::applications;
-pub use descriptor::{Access, Action, Records, Resource};
-pub use registry::Registry;
+pub use descriptor::{ActionAccess, Records, Resource, ResourceAction};
+pub use registry::ResourceRegistry;
 
 use crate::data::Collection;
 
@@ -66,8 +66,9 @@ pub fn system() -> impl Iterator<Item = Resource> {
 
 /// The registry of the applications that have no resources beside those of the system.
 #[must_use]
-pub fn registry() -> Arc<Registry> {
-    static SYSTEM: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(Registry::new(system())));
+pub fn registry() -> Arc<ResourceRegistry> {
+    static SYSTEM: LazyLock<Arc<ResourceRegistry>> =
+        LazyLock::new(|| Arc::new(ResourceRegistry::new(system())));
     Arc::clone(&SYSTEM)
 }
 

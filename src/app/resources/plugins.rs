@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::plugin::{self, Installed, PluginError};
@@ -14,11 +14,15 @@ pub(super) fn resources() -> [Resource; 3] {
         Resource {
             records: Records::Own,
             actions: vec![
-                Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-                Action::new("listEnabled", Access::Public, |call| Box::pin(list_enabled(call))),
-                Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-                Action::new("enable", Access::ByPermission, |call| Box::pin(switch(call, true))),
-                Action::new("disable", Access::ByPermission, |call| Box::pin(switch(call, false))),
+                ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+                ResourceAction::new("listEnabled", ActionAccess::Public, |call| Box::pin(list_enabled(call))),
+                ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+                ResourceAction::new("enable", ActionAccess::ByPermission, |call| {
+                    Box::pin(switch(call, true))
+                }),
+                ResourceAction::new("disable", ActionAccess::ByPermission, |call| {
+                    Box::pin(switch(call, false))
+                }),
             ],
             snippets: &[("pm", &["*"])],
             ..managed("pm")

@@ -10,13 +10,13 @@ use crate::data::Catalog;
 
 /// All resources of an application. Applications without resources of their own share one.
 #[derive(Debug)]
-pub struct Registry {
+pub struct ResourceRegistry {
     resources: HashMap<&'static str, Resource>,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
 }
 
-impl Registry {
+impl ResourceRegistry {
     /// Of these resources; of two of the same name, the later one counts.
     #[must_use]
     pub fn new(resources: impl IntoIterator<Item = Resource>) -> Self {

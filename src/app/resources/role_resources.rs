@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::common::{in_transaction, paged};
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::MAIN_DATA_SOURCE;
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, CollectionTitle, Located};
@@ -31,14 +31,16 @@ pub(super) fn resources() -> [Resource; 6] {
             snippets: &[("pm.acl.roles", &["list"])],
             ..own(
                 "roles.collections",
-                vec![Action::new("list", Access::ByPermission, |call| Box::pin(list_collections(call)))],
+                vec![ResourceAction::new("list", ActionAccess::ByPermission, |call| {
+                    Box::pin(list_collections(call))
+                })],
             )
         },
         Resource {
             snippets: ALL,
             ..own(
                 "roles.dataSourcesCollections",
-                vec![Action::new("list", Access::ByPermission, |call| {
+                vec![ResourceAction::new("list", ActionAccess::ByPermission, |call| {
                     Box::pin(list_collections_with_fields(call))
                 })],
             )
@@ -57,13 +59,13 @@ pub(super) fn resources() -> [Resource; 6] {
     ]
 }
 
-fn resource_actions() -> Vec<Action> {
+fn resource_actions() -> Vec<ResourceAction> {
     vec![
-        Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-        Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-        Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
-        Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
-        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+        ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+        ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+        ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create(call))),
+        ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
+        ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy(call))),
     ]
 }
 

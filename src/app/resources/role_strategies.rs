@@ -1,7 +1,7 @@
 //! The strategies of roles in a data source: `dataSources/<key>/roles:*`.
 
 use super::common::in_transaction;
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::{Answer, ApiError, Call};
@@ -14,8 +14,8 @@ pub(super) fn resources() -> [Resource; 2] {
         Resource {
             records: Records::Own,
             actions: vec![
-                Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-                Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+                ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+                ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
             ],
             reach: Reach::Management,
             snippets: &[("pm.acl.roles", &["*"])],

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::common::{forbidden, in_transaction, refused, text};
-use super::descriptor::{Access, Action, Resource};
+use super::descriptor::{ActionAccess, Resource, ResourceAction};
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::acl::store::{self, StoreError};
 use crate::app::acl::{InvariantError, check_role_destroy, check_role_update};
@@ -20,9 +20,13 @@ pub(super) fn resources() -> [Resource; 5] {
         Resource {
             collection: Some(&ROLES),
             actions: vec![
-                Action::new("check", Access::SignedIn, |call| Box::pin(check(call))),
-                Action::new("setDefaultRole", Access::SignedIn, |call| Box::pin(set_default_role(call))),
-                Action::new("setSystemRoleMode", Access::ByPermission, |call| Box::pin(set_role_mode(call))),
+                ResourceAction::new("check", ActionAccess::SignedIn, |call| Box::pin(check(call))),
+                ResourceAction::new("setDefaultRole", ActionAccess::SignedIn, |call| {
+                    Box::pin(set_default_role(call))
+                }),
+                ResourceAction::new("setSystemRoleMode", ActionAccess::ByPermission, |call| {
+                    Box::pin(set_role_mode(call))
+                }),
             ],
             snippets: ROLES_SNIPPET,
             invalidates: &[Cache::Users, Cache::Roles],

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::common::{in_transaction, paged};
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::acl::store;
 use crate::app::api::records::Parameters;
@@ -33,13 +33,13 @@ pub(super) fn resources() -> [Resource; 3] {
     ]
 }
 
-fn actions() -> Vec<Action> {
+fn actions() -> Vec<ResourceAction> {
     vec![
-        Action::new("list", Access::ByPermission, |call| Box::pin(list(call))),
-        Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-        Action::new("create", Access::ByPermission, |call| Box::pin(create(call))),
-        Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
-        Action::new("destroy", Access::ByPermission, |call| Box::pin(destroy(call))),
+        ResourceAction::new("list", ActionAccess::ByPermission, |call| Box::pin(list(call))),
+        ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+        ResourceAction::new("create", ActionAccess::ByPermission, |call| Box::pin(create(call))),
+        ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
+        ResourceAction::new("destroy", ActionAccess::ByPermission, |call| Box::pin(destroy(call))),
     ]
 }
 

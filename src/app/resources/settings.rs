@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::common::{changed, settable};
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::RoleMode;
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call};
@@ -31,9 +31,9 @@ pub(super) fn resources() -> [Resource; 1] {
         collection: Some(&SYSTEM_SETTINGS),
         records: Records::Own,
         actions: vec![
-            Action::new("get", Access::Public, |call| Box::pin(get(call))),
-            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
-            Action::new("put", Access::ByPermission, |call| Box::pin(put(call))),
+            ResourceAction::new("get", ActionAccess::Public, |call| Box::pin(get(call))),
+            ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
+            ResourceAction::new("put", ActionAccess::ByPermission, |call| Box::pin(put(call))),
         ],
         reach: Reach::Management,
         snippets: &[("pm.system-settings.system-settings", &["put", "update"])],

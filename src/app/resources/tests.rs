@@ -4,33 +4,33 @@ use super::*;
 use crate::app::acl::policy::Reach;
 
 /// Who may call an action: those whose roles open it, where the descriptor says nothing else.
-fn access(resource: &str, action: &str) -> Access {
+fn access(resource: &str, action: &str) -> ActionAccess {
     let registry = registry();
     let found = registry.get(resource).and_then(|resource| resource.action(action));
-    found.map_or(Access::ByPermission, |action| action.access)
+    found.map_or(ActionAccess::ByPermission, |action| action.access)
 }
 
 #[test]
 fn some_actions_are_open_without_a_role() {
     for (resource, actions, expected) in [
-        ("auth", "signIn signUp lostPassword", Access::Public),
-        ("auth", "check signOut changePassword", Access::SignedIn),
-        ("app", "getInfo getLang", Access::Public),
-        ("app", "restart clearCache", Access::ByPermission),
-        ("authenticators", "publicList", Access::Public),
-        ("authenticators", "list", Access::ByPermission),
-        ("systemSettings", "get", Access::Public),
-        ("systemSettings", "update put", Access::ByPermission),
-        ("pm", "listEnabled", Access::Public),
-        ("pm", "list enable", Access::ByPermission),
-        ("users", "updateProfile updateLang setDefaultRole", Access::SignedIn),
-        ("users", "list update", Access::ByPermission),
-        ("roles", "check", Access::SignedIn),
-        ("roles", "list create", Access::ByPermission),
-        ("collections", "list listMeta", Access::SignedIn),
-        ("collections", "create get", Access::ByPermission),
-        ("dataSources", "list update", Access::ByPermission),
-        ("posts", "list check", Access::ByPermission),
+        ("auth", "signIn signUp lostPassword", ActionAccess::Public),
+        ("auth", "check signOut changePassword", ActionAccess::SignedIn),
+        ("app", "getInfo getLang", ActionAccess::Public),
+        ("app", "restart clearCache", ActionAccess::ByPermission),
+        ("authenticators", "publicList", ActionAccess::Public),
+        ("authenticators", "list", ActionAccess::ByPermission),
+        ("systemSettings", "get", ActionAccess::Public),
+        ("systemSettings", "update put", ActionAccess::ByPermission),
+        ("pm", "listEnabled", ActionAccess::Public),
+        ("pm", "list enable", ActionAccess::ByPermission),
+        ("users", "updateProfile updateLang setDefaultRole", ActionAccess::SignedIn),
+        ("users", "list update", ActionAccess::ByPermission),
+        ("roles", "check", ActionAccess::SignedIn),
+        ("roles", "list create", ActionAccess::ByPermission),
+        ("collections", "list listMeta", ActionAccess::SignedIn),
+        ("collections", "create get", ActionAccess::ByPermission),
+        ("dataSources", "list update", ActionAccess::ByPermission),
+        ("posts", "list check", ActionAccess::ByPermission),
     ] {
         for action in actions.split(' ') {
             assert_eq!(access(resource, action), expected, "{resource}:{action}");

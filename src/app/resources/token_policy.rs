@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::common::changed;
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::Auth;
@@ -17,8 +17,8 @@ pub(super) fn resources() -> [Resource; 1] {
         collection: Some(&TOKEN_CONTROL_CONFIG),
         records: Records::Own,
         actions: vec![
-            Action::new("get", Access::ByPermission, |call| Box::pin(get(call))),
-            Action::new("update", Access::ByPermission, |call| Box::pin(update(call))),
+            ResourceAction::new("get", ActionAccess::ByPermission, |call| Box::pin(get(call))),
+            ResourceAction::new("update", ActionAccess::ByPermission, |call| Box::pin(update(call))),
         ],
         reach: Reach::Management,
         snippets: &[("pm.security.token-policy", &["*"])],

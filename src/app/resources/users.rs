@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::common::{changed, forbidden, settable};
-use super::descriptor::{Access, Action, Records, Resource};
+use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
 use super::role_users::{check_user_change, count_roots, has_root};
 use super::roles::set_default_role;
 use crate::app::acl::policy::Reach;
@@ -19,9 +19,15 @@ pub(super) fn resources() -> [Resource; 3] {
         Resource {
             collection: Some(&USERS),
             actions: vec![
-                Action::new("updateProfile", Access::SignedIn, |call| Box::pin(update_profile(call))),
-                Action::new("updateLang", Access::SignedIn, |call| Box::pin(update_language(call))),
-                Action::new("setDefaultRole", Access::SignedIn, |call| Box::pin(set_default_role(call))),
+                ResourceAction::new("updateProfile", ActionAccess::SignedIn, |call| {
+                    Box::pin(update_profile(call))
+                }),
+                ResourceAction::new("updateLang", ActionAccess::SignedIn, |call| {
+                    Box::pin(update_language(call))
+                }),
+                ResourceAction::new("setDefaultRole", ActionAccess::SignedIn, |call| {
+                    Box::pin(set_default_role(call))
+                }),
             ],
             reach: Reach::People,
             // Whoever may set anybody's password may give roles, too.

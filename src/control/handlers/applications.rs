@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::super::call::{Call, Handle, Handled};
+use super::super::call::{Handled, MethodCall, MethodHandler};
 use super::RequestHandler;
 use crate::protocol::methods::{
     AppCreate, AppDelete, AppGet, AppList, AppRestart, AppRotateSecret, AppStart, AppStop, AppSummaries,
@@ -15,8 +15,8 @@ use crate::protocol::{
 };
 use crate::supervisor::{Stage, Stages};
 
-impl Handle<AppCreate> for RequestHandler {
-    async fn handle(&self, create: CreateApplication, call: &Call) -> Handled<AppCreate> {
+impl MethodHandler<AppCreate> for RequestHandler {
+    async fn handle(&self, create: CreateApplication, call: &MethodCall) -> Handled<AppCreate> {
         let (stages, forwarding) = forward_progress(call);
         let created = self.supervisor.create(create, stages).await;
         // Every stage is sent before the response.
@@ -25,8 +25,8 @@ impl Handle<AppCreate> for RequestHandler {
     }
 }
 
-impl Handle<AppDelete> for RequestHandler {
-    async fn handle(&self, delete: DeleteApplication, call: &Call) -> Handled<AppDelete> {
+impl MethodHandler<AppDelete> for RequestHandler {
+    async fn handle(&self, delete: DeleteApplication, call: &MethodCall) -> Handled<AppDelete> {
         let (stages, forwarding) = forward_progress(call);
         let deleted = self.supervisor.delete(delete, stages).await;
         let _ = forwarding.await;
@@ -34,62 +34,62 @@ impl Handle<AppDelete> for RequestHandler {
     }
 }
 
-impl Handle<AppUndelete> for RequestHandler {
-    async fn handle(&self, deleted: OneApplication, _: &Call) -> Handled<AppUndelete> {
+impl MethodHandler<AppUndelete> for RequestHandler {
+    async fn handle(&self, deleted: OneApplication, _: &MethodCall) -> Handled<AppUndelete> {
         Ok(self.supervisor.undelete(&deleted.id).await?.into())
     }
 }
 
-impl Handle<AppStart> for RequestHandler {
-    async fn handle(&self, start: ChangeState, _: &Call) -> Handled<AppStart> {
+impl MethodHandler<AppStart> for RequestHandler {
+    async fn handle(&self, start: ChangeState, _: &MethodCall) -> Handled<AppStart> {
         Ok(self.supervisor.start(start).await?.into())
     }
 }
 
-impl Handle<AppStop> for RequestHandler {
-    async fn handle(&self, stop: ChangeState, _: &Call) -> Handled<AppStop> {
+impl MethodHandler<AppStop> for RequestHandler {
+    async fn handle(&self, stop: ChangeState, _: &MethodCall) -> Handled<AppStop> {
         Ok(self.supervisor.stop(stop).await?.into())
     }
 }
 
-impl Handle<AppRestart> for RequestHandler {
-    async fn handle(&self, restart: ChangeState, _: &Call) -> Handled<AppRestart> {
+impl MethodHandler<AppRestart> for RequestHandler {
+    async fn handle(&self, restart: ChangeState, _: &MethodCall) -> Handled<AppRestart> {
         Ok(self.supervisor.restart(restart).await?.into())
     }
 }
 
-impl Handle<AppUpdate> for RequestHandler {
-    async fn handle(&self, update: UpdateApplication, _: &Call) -> Handled<AppUpdate> {
+impl MethodHandler<AppUpdate> for RequestHandler {
+    async fn handle(&self, update: UpdateApplication, _: &MethodCall) -> Handled<AppUpdate> {
         Ok(self.supervisor.update(update).await?.into())
     }
 }
 
-impl Handle<AppRotateSecret> for RequestHandler {
-    async fn handle(&self, application: OneApplication, _: &Call) -> Handled<AppRotateSecret> {
+impl MethodHandler<AppRotateSecret> for RequestHandler {
+    async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppRotateSecret> {
         Ok(self.supervisor.rotate_secret(&application.id).await?.into())
     }
 }
 
-impl Handle<AppList> for RequestHandler {
-    async fn handle(&self, list: ListApplications, _: &Call) -> Handled<AppList> {
+impl MethodHandler<AppList> for RequestHandler {
+    async fn handle(&self, list: ListApplications, _: &MethodCall) -> Handled<AppList> {
         Ok(self.supervisor.list_some(list).await?.into())
     }
 }
 
-impl Handle<AppSummaries> for RequestHandler {
-    async fn handle(&self, list: ListSummaries, _: &Call) -> Handled<AppSummaries> {
+impl MethodHandler<AppSummaries> for RequestHandler {
+    async fn handle(&self, list: ListSummaries, _: &MethodCall) -> Handled<AppSummaries> {
         Ok(self.supervisor.summaries(&list).into())
     }
 }
 
-impl Handle<AppGet> for RequestHandler {
-    async fn handle(&self, application: OneApplication, _: &Call) -> Handled<AppGet> {
+impl MethodHandler<AppGet> for RequestHandler {
+    async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppGet> {
         Ok(self.supervisor.get_with_size(&application.id).await?.into())
     }
 }
 
-impl Handle<AppWait> for RequestHandler {
-    async fn handle(&self, wait: WaitForState, call: &Call) -> Handled<AppWait> {
+impl MethodHandler<AppWait> for RequestHandler {
+    async fn handle(&self, wait: WaitForState, call: &MethodCall) -> Handled<AppWait> {
         tokio::select! {
             reached = self.supervisor.wait(wait) => Ok(reached?.into()),
             () = call.client.disconnected.cancelled() => {
@@ -99,15 +99,15 @@ impl Handle<AppWait> for RequestHandler {
     }
 }
 
-impl Handle<AppVisit> for RequestHandler {
-    async fn handle(&self, visit: VisitApplication, _: &Call) -> Handled<AppVisit> {
+impl MethodHandler<AppVisit> for RequestHandler {
+    async fn handle(&self, visit: VisitApplication, _: &MethodCall) -> Handled<AppVisit> {
         Ok(self.supervisor.visit_address(visit).await?.into())
     }
 }
 
 /// Where a command reports its stages, and the task that sends each on as `progress`. The task ends
 /// with the command, or when the client has gone.
-fn forward_progress(call: &Call) -> (Stages, JoinHandle<()>) {
+fn forward_progress(call: &MethodCall) -> (Stages, JoinHandle<()>) {
     let (stages, mut reported) = mpsc::unbounded_channel::<Stage>();
     let (request, client) = (call.id.clone(), call.client.clone());
     let task = tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! `host.*` and `rpc.*`: the daemon itself.
 
-use super::super::call::{Call, Handle, Handled, Reply};
+use super::super::call::{Handled, MethodCall, MethodHandler, Reply};
 use super::RequestHandler;
 use crate::protocol::methods::{HostHello, HostInfoMethod, HostShutdown, RpcDiscover, discover};
 use crate::protocol::{
@@ -9,8 +9,8 @@ use crate::protocol::{
 
 const SERVER: &str = concat!("nbappsd ", env!("CARGO_PKG_VERSION"));
 
-impl Handle<HostHello> for RequestHandler {
-    async fn handle(&self, hello: Hello, _: &Call) -> Handled<HostHello> {
+impl MethodHandler<HostHello> for RequestHandler {
+    async fn handle(&self, hello: Hello, _: &MethodCall) -> Handled<HostHello> {
         let Hello { client, protocol } = hello;
         if protocol != PROTOCOL_VERSION {
             let sentence = format!(
@@ -24,8 +24,8 @@ impl Handle<HostHello> for RequestHandler {
     }
 }
 
-impl Handle<HostInfoMethod> for RequestHandler {
-    async fn handle(&self, _: Nothing, _: &Call) -> Handled<HostInfoMethod> {
+impl MethodHandler<HostInfoMethod> for RequestHandler {
+    async fn handle(&self, _: Nothing, _: &MethodCall) -> Handled<HostInfoMethod> {
         let (applications, running) = self.supervisor.counts();
         let facts = self.facts.clone();
         let info = HostInfo {
@@ -46,16 +46,16 @@ impl Handle<HostInfoMethod> for RequestHandler {
     }
 }
 
-impl Handle<HostShutdown> for RequestHandler {
-    async fn handle(&self, _: Nothing, _: &Call) -> Handled<HostShutdown> {
+impl MethodHandler<HostShutdown> for RequestHandler {
+    async fn handle(&self, _: Nothing, _: &MethodCall) -> Handled<HostShutdown> {
         let shutdown = self.shutdown.clone();
         // The response goes first: the socket closes with the daemon.
         Ok(Reply::then(ShuttingDown { pid: std::process::id() }, async move { shutdown.cancel() }))
     }
 }
 
-impl Handle<RpcDiscover> for RequestHandler {
-    async fn handle(&self, _: Nothing, _: &Call) -> Handled<RpcDiscover> {
+impl MethodHandler<RpcDiscover> for RequestHandler {
+    async fn handle(&self, _: Nothing, _: &MethodCall) -> Handled<RpcDiscover> {
         Ok(discover().into())
     }
 }

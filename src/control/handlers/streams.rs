@@ -4,15 +4,15 @@ use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::super::call::{Call, Handle, Handled, Reply};
+use super::super::call::{Handled, MethodCall, MethodHandler, Reply};
 use super::super::client_handle::ClientHandle;
 use super::RequestHandler;
 use crate::protocol::methods::{AppLogs, EventsSubscribe};
 use crate::protocol::{ErrorKind, Event, LogLine, ReadLogs, RpcError, SubscribeEvents, Subscribed};
 use crate::supervisor::logs::LogError;
 
-impl Handle<EventsSubscribe> for RequestHandler {
-    async fn handle(&self, subscribe: SubscribeEvents, call: &Call) -> Handled<EventsSubscribe> {
+impl MethodHandler<EventsSubscribe> for RequestHandler {
+    async fn handle(&self, subscribe: SubscribeEvents, call: &MethodCall) -> Handled<EventsSubscribe> {
         let (after, events) = self.supervisor.events().subscribe();
         let ids = subscribe.ids;
         let is_wanted = move |event: &Event| ids.is_empty() || ids.contains(&event.app);
@@ -20,8 +20,8 @@ impl Handle<EventsSubscribe> for RequestHandler {
     }
 }
 
-impl Handle<AppLogs> for RequestHandler {
-    async fn handle(&self, read: ReadLogs, call: &Call) -> Handled<AppLogs> {
+impl MethodHandler<AppLogs> for RequestHandler {
+    async fn handle(&self, read: ReadLogs, call: &MethodCall) -> Handled<AppLogs> {
         self.supervisor.get(&read.id)?;
         let ReadLogs { id: app, lines, since, level, follow } = read;
         let logs = self.supervisor.logs();

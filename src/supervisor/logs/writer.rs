@@ -1,4 +1,4 @@
-//! The thread that writes all logs: which files are open, when they are rotated, who follows.
+//! The thread that writes all logs: it opens and rotates the files, and sends new lines to followers.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,32 +14,32 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::protocol::{AppId, LogLine};
 
-/// How long a file stays open without a line.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a file stays open without a new line.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long between two reports of lost lines.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// The time between two reports of lost lines.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many lines a follower may lag behind.
-const FOLLOWER_BACKLOG: usize = 1024;
+/// How many lines a follower may lag behind before it loses some.
+const MAX_FOLLOWER_LAG: usize = 1024;
 
-/// What the thread is asked to do.
+/// A request to the thread.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum LogRequest {
     /// Write a line.
     Line(AppId, LogLine),
-    /// Give the files as they are now.
+    /// Return the files as they are now.
     Snapshot(AppId, oneshot::Sender<Snapshot>),
-    /// Give the files as they are now, and every line from now on.
+    /// Return the files as they are now, and send every line from now on.
     Follow(AppId, oneshot::Sender<(Snapshot, broadcast::Receiver<LogLine>)>),
     /// Remove the files.
     Remove(AppId, oneshot::Sender<Vec<PathBuf>>),
-    /// Say when everything before this is written.
+    /// Reply once everything before this is written.
     Flush(oneshot::Sender<()>),
 }
 
-/// An application's log at one moment: open files, which stay the same when they are renamed,
-/// newest first, each with its length then.
+/// An application's log at one moment: the open files, newest first, each with its length. A rotation does not
+/// change them.
 pub(super) type Snapshot = Vec<(File, u64)>;
 
 #[derive(Debug)]
@@ -47,45 +47,45 @@ struct OpenLog {
     file: File,
     size: u64,
     used: Instant,
-    /// What was written last may not have ended with a line feed.
-    torn: bool,
+    /// Whether the file may end without a line feed.
+    is_torn: bool,
 }
 
 /// The state of the thread.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     directory: PathBuf,
     max_bytes: u64,
     keep: usize,
-    /// How many files are open at a time, however many applications there are.
-    most_open: usize,
+    /// The most files that are open at a time.
+    max_open: usize,
     open: HashMap<AppId, OpenLog>,
     followers: HashMap<AppId, broadcast::Sender<LogLine>>,
     lost: Arc<AtomicU64>,
     reported: u64,
     reported_at: Option<Instant>,
-    /// The last thing that went wrong, for the report.
+    /// The last error, for the report.
     failure: Option<String>,
 }
 
-/// Makes the directory, for the daemon's user alone: logs tell of people.
-pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
+/// Creates the directory so that only the daemon's user can read it: logs contain personal data.
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-impl Writer {
+impl LogWriter {
     pub(super) fn new(
         directory: PathBuf,
         max_bytes: u64,
         keep: usize,
-        most_open: usize,
+        max_open: usize,
         lost: Arc<AtomicU64>,
     ) -> Self {
         Self {
             directory,
             max_bytes,
             keep,
-            most_open: most_open.max(1),
+            max_open: max_open.max(1),
             open: HashMap::new(),
             followers: HashMap::new(),
             lost,
@@ -95,41 +95,43 @@ impl Writer {
         }
     }
 
-    /// Works until nobody can ask any more.
-    pub(super) fn run(mut self, queue: &Receiver<Work>) {
+    /// Handles requests until no sender is left.
+    pub(super) fn run(mut self, queue: &Receiver<LogRequest>) {
         loop {
-            let work = if self.open.is_empty() && !self.owes_report() {
+            let request = if self.open.is_empty() && !self.has_unreported() {
                 queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                queue.recv_timeout(IDLE)
+                queue.recv_timeout(IDLE_TIMEOUT)
             };
-            match work {
-                Ok(work) => self.work(work),
-                Err(RecvTimeoutError::Timeout) => self.open.retain(|_, log| log.used.elapsed() < IDLE),
+            match request {
+                Ok(request) => self.handle(request),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.open.retain(|_, log| log.used.elapsed() < IDLE_TIMEOUT)
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.report();
         }
     }
 
-    fn work(&mut self, work: Work) {
-        // Who asked may have gone; then nobody misses the answer.
-        match work {
-            Work::Line(app, line) => self.line(&app, line),
-            Work::Snapshot(app, reply) => drop(reply.send(self.snapshot(&app))),
-            Work::Follow(app, reply) => {
+    fn handle(&mut self, request: LogRequest) {
+        // Sending a reply fails only if its receiver is gone.
+        match request {
+            LogRequest::Line(app, line) => self.append(&app, line),
+            LogRequest::Snapshot(app, reply) => drop(reply.send(self.snapshot(&app))),
+            LogRequest::Follow(app, reply) => {
                 let snapshot = self.snapshot(&app);
                 self.followers.retain(|_, followers| followers.receiver_count() > 0);
                 let followers =
-                    self.followers.entry(app).or_insert_with(|| broadcast::channel(FOLLOWER_BACKLOG).0);
+                    self.followers.entry(app).or_insert_with(|| broadcast::channel(MAX_FOLLOWER_LAG).0);
                 drop(reply.send((snapshot, followers.subscribe())));
             }
-            Work::Remove(app, reply) => drop(reply.send(self.remove(&app))),
-            Work::Flush(reply) => drop(reply.send(())),
+            LogRequest::Remove(app, reply) => drop(reply.send(self.remove(&app))),
+            LogRequest::Flush(reply) => drop(reply.send(())),
         }
     }
 
-    fn line(&mut self, app: &AppId, line: LogLine) {
+    fn append(&mut self, app: &AppId, line: LogLine) {
         if let Err(error) = self.write(app, &line) {
             self.lost.fetch_add(1, Ordering::Relaxed);
             self.failure = Some(format!("{}: {error}", self.path(app, 0).display()));
@@ -149,22 +151,22 @@ impl Writer {
             self.rotate(app)?;
         }
         let log = self.log(app)?;
-        if log.torn {
+        if log.is_torn {
             text.insert(0, b'\n');
         }
-        // On a full disk a part of the line may be written; the next begins on a line of its own.
-        log.torn = true;
+        // A full disk may take a part of the line; the next one then begins with a line feed.
+        log.is_torn = true;
         log.file.write_all(&text)?;
-        log.torn = false;
+        log.is_torn = false;
         log.size += text.len() as u64;
         Ok(())
     }
 
-    /// The open file, opened when it is not; another that was not used for the longest time is
-    /// closed for it.
+    /// Returns the open file of an application. Opens it if necessary, and closes the least recently used file if
+    /// too many are open.
     fn log(&mut self, app: &AppId) -> io::Result<&mut OpenLog> {
         if !self.open.contains_key(app) {
-            if self.open.len() >= self.most_open {
+            if self.open.len() >= self.max_open {
                 let oldest = self.open.iter().min_by_key(|(_, log)| log.used).map(|(app, _)| app.clone());
                 oldest.map(|oldest| self.open.remove(&oldest));
             }
@@ -181,19 +183,19 @@ impl Writer {
         let open = || OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_directory(&self.directory)?;
+                create_directory(&self.directory)?;
                 open()?
             }
             other => other?,
         };
         let size = file.metadata()?.len();
-        let torn = size > 0 && {
+        let is_torn = size > 0 && {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             last != *b"\n"
         };
-        Ok(OpenLog { file, size, used: Instant::now(), torn })
+        Ok(OpenLog { file, size, used: Instant::now(), is_torn })
     }
 
     fn rotate(&self, app: &AppId) -> io::Result<()> {
@@ -209,7 +211,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The current file is 0, the one before it 1, and so on.
+    /// Returns the path of a file: the current one is 0, the one before it 1, and so on.
     fn path(&self, app: &AppId, number: usize) -> PathBuf {
         let name = if number == 0 { format!("{app}.log") } else { format!("{app}.log.{number}") };
         self.directory.join(name)
@@ -226,14 +228,14 @@ impl Writer {
         paths.filter(|path| fs::remove_file(path).is_ok()).collect()
     }
 
-    fn owes_report(&self) -> bool {
+    fn has_unreported(&self) -> bool {
         self.lost.load(Ordering::Relaxed) > self.reported
     }
 
-    /// Tells the daemon's own log of lost lines: the first at once, then once a minute.
+    /// Reports lost lines in the daemon's own log: the first at once, then once a minute.
     fn report(&mut self) {
-        let due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if !due || !self.owes_report() {
+        let due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL);
+        if !due || !self.has_unreported() {
             return;
         }
         let lost = self.lost.load(Ordering::Relaxed);
@@ -241,7 +243,10 @@ impl Writer {
         match self.failure.take() {
             Some(failure) => tracing::error!(lines, %failure, "lines of applications' logs were lost"),
             None => {
-                tracing::warn!(lines, "lines of applications' logs were lost: more came than the disk took")
+                tracing::warn!(
+                    lines,
+                    "lines of applications' logs were lost: they arrived faster than the disk could write them"
+                )
             }
         }
         self.reported = lost;

@@ -21,7 +21,7 @@ mod read;
 mod strict;
 mod write;
 
-pub(in crate::app) use moves::{Method, Moving};
+pub(in crate::app) use moves::{MoveMethod, Moving};
 pub(in crate::app) use parameters::Parameters;
 pub(in crate::app) use strict::check as check_names;
 

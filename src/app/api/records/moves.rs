@@ -7,7 +7,7 @@ use crate::app::api::{ApiError, Call};
 
 /// How something is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app) enum Method {
+pub(in crate::app) enum MoveMethod {
     /// In the place of the target.
     Usual,
     /// Right behind the target.
@@ -23,7 +23,7 @@ pub(in crate::app) struct Moving {
     pub(in crate::app) source: Value,
     /// The key of what it is moved to.
     pub(in crate::app) target: Option<Value>,
-    pub(in crate::app) method: Method,
+    pub(in crate::app) method: MoveMethod,
     /// The field that holds the order.
     pub(in crate::app) field: Option<String>,
     /// The order that it is moved into.
@@ -69,11 +69,11 @@ impl Moving {
     }
 }
 
-fn method(given: Option<Value>) -> Result<Method, ApiError> {
+fn method(given: Option<Value>) -> Result<MoveMethod, ApiError> {
     match given {
-        None => Ok(Method::Usual),
-        Some(Value::String(name)) if name == "insertAfter" => Ok(Method::InsertAfter),
-        Some(Value::String(name)) if name == "prepend" => Ok(Method::Prepend),
+        None => Ok(MoveMethod::Usual),
+        Some(Value::String(name)) if name == "insertAfter" => Ok(MoveMethod::InsertAfter),
+        Some(Value::String(name)) if name == "prepend" => Ok(MoveMethod::Prepend),
         Some(other) => {
             Err(ApiError::bad_request(format!("method is insertAfter or prepend, or left out, not {other}")))
         }

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::app::api::ApiError;
 use crate::app::auth::take_password;
-use crate::app::state::State;
+use crate::app::state::AppState;
 use crate::app::system::USERS;
 use crate::data::{Collection, FieldType, Record};
 
 /// Hashes the passwords in the values of a record, and of the records nested in it.
 pub(super) fn hashed<'a>(
-    state: &'a State,
+    state: &'a AppState,
     collection: &'a Collection,
     mut given: Record,
 ) -> Pin<Box<dyn Future<Output = Result<Record, ApiError>> + Send + 'a>> {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::moves::{Method, Moving};
+use super::moves::{MoveMethod, Moving};
 use super::parameters::Parameters;
 use super::parent_scope::{ParentScope, parent_scope};
 use super::passwords;
@@ -360,10 +360,10 @@ pub(super) async fn move_record(call: &Call<'_>, set: &RecordSet) -> Result<Answ
     let change = Move {
         source: moving.source,
         target: moving.target,
-        after: moving.method == Method::InsertAfter,
+        after: moving.method == MoveMethod::InsertAfter,
         field: moving.field.unwrap_or(default),
         scope: moving.scope,
-        prepend: moving.method == Method::Prepend,
+        prepend: moving.method == MoveMethod::Prepend,
         sticky: moving.sticky,
     };
     if change.target.is_none() && change.scope.is_none() && !change.prepend && !change.sticky {

@@ -1,31 +1,31 @@
-//! Which database a creation asks for: its options checked, and what they mean for the mode.
+//! The database that a creation requests: checks the options against the mode.
 
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Engine, Location, Server, ServerDatabase, Tls};
 use crate::protocol::{DatabaseMode, DatabaseRequest, ErrorKind, RpcError};
 
-/// A database of another service, as the registry keeps it.
+/// A database of another service, in the form in which the registry stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Connection {
-    /// Where it is, without the password.
+pub(crate) struct ExternalDatabase {
+    /// Its location, without the password.
     pub url: String,
-    /// The schema in it.
+    /// The schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// The password, encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Whether the host makes the database itself.
+    /// Whether the host creates the database.
     pub create: bool,
-    /// Whether the host has begun to make tables in it: only then are any its own.
+    /// Whether the host has begun to create tables. If not, no table in the database belongs to it.
     #[serde(default)]
     pub claimed: bool,
 }
 
-impl Connection {
-    /// Where it is, reached with this password.
+impl ExternalDatabase {
+    /// Its location, with this password. `None` if the URL cannot be parsed.
     pub(crate) fn location(&self, password: Option<String>) -> Option<Location> {
         let location = Location::parse(&self.url).ok()?.with_password(password);
         match &self.schema {
@@ -35,23 +35,23 @@ impl Connection {
     }
 }
 
-/// What a creation wants to have, in the words of its mode.
+/// The database that a creation requests, by mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// A database beside the main one, of this name where one is given.
+pub(crate) enum RequestedDatabase {
+    /// A database beside the main one, with this name if one is given.
     Database(Option<String>),
-    /// A schema in the main database, of this name where one is given.
+    /// A schema in the main database, with this name if one is given.
     Schema(Option<String>),
     /// A database of another service.
     Connection {
-        /// Where, with the password.
+        /// Its location, with the password.
         location: Location,
-        /// Whether it may be made when it is missing; after the survey: whether it is to be made.
+        /// Whether it to create it if it is missing; after the preflight checks: whether it is missing.
         create: bool,
     },
 }
 
-impl Wanted {
+impl RequestedDatabase {
     pub(crate) const fn mode(&self) -> DatabaseMode {
         match self {
             Self::Database(_) => DatabaseMode::Database,
@@ -65,8 +65,11 @@ fn invalid(sentence: impl Into<String>) -> RpcError {
     RpcError::new(ErrorKind::InvalidSetting, sentence)
 }
 
-/// What the request means on a host whose main application's database is on this engine.
-pub(crate) fn wanted(request: &DatabaseRequest, main: Engine) -> Result<Wanted, RpcError> {
+/// Parses a request, on a host whose main application's database is on this engine.
+///
+/// # Errors
+/// If an option is invalid or does not fit the mode.
+pub(crate) fn parse(request: &DatabaseRequest, main: Engine) -> Result<RequestedDatabase, RpcError> {
     check_prefix(request.table_prefix.as_deref())?;
     if request.mode == DatabaseMode::Connection {
         return connection(request);
@@ -75,8 +78,8 @@ pub(crate) fn wanted(request: &DatabaseRequest, main: Engine) -> Result<Wanted, 
         return Err(RpcError::new(
             ErrorKind::SchemaUnsupported,
             format!(
-                "schema mode makes a PostgreSQL schema in the main database, and the main database is {}, which \
-                 has no schemas of that kind",
+                "schema mode creates a PostgreSQL schema in the main database, but the main database is {}, which \
+                 has no such schemas",
                 name_of(main)
             ),
         )
@@ -88,14 +91,14 @@ pub(crate) fn wanted(request: &DatabaseRequest, main: Engine) -> Result<Wanted, 
         return Err(RpcError::new(
             ErrorKind::EngineUnsupported,
             format!(
-                "in {} mode the data is on the main application's service, which is {}, not {dialect}",
+                "in {} mode the database is on the main application's service, which is {}, not {dialect}",
                 request.mode.as_str(),
                 name_of(main)
             ),
         )
         .hint("use --db connection with the --db options of the other service"));
     }
-    let elsewhere = [
+    let options_of_connections = [
         ("--db-url", request.url.is_some()),
         ("--db-host", request.host.is_some()),
         ("--db-port", request.port.is_some()),
@@ -109,17 +112,17 @@ pub(crate) fn wanted(request: &DatabaseRequest, main: Engine) -> Result<Wanted, 
         ),
         ("--db-schema", request.schema.is_some() && request.mode == DatabaseMode::Database),
     ];
-    if let Some((option, _)) = elsewhere.into_iter().find(|(_, given)| *given) {
-        return Err(invalid(format!("{option} does not go with {} mode", request.mode.as_str()))
-            .hint("say --db connection for a database of another service, or leave the option out"));
+    if let Some((option, _)) = options_of_connections.into_iter().find(|(_, given)| *given) {
+        return Err(invalid(format!("{option} cannot be combined with {} mode", request.mode.as_str()))
+            .hint("use --db connection for a database of another service, or leave the option out"));
     }
     Ok(match request.mode {
-        DatabaseMode::Schema => Wanted::Schema(request.schema.clone()),
-        _ => Wanted::Database(request.name.clone()),
+        DatabaseMode::Schema => RequestedDatabase::Schema(request.schema.clone()),
+        _ => RequestedDatabase::Database(request.name.clone()),
     })
 }
 
-fn connection(request: &DatabaseRequest) -> Result<Wanted, RpcError> {
+fn connection(request: &DatabaseRequest) -> Result<RequestedDatabase, RpcError> {
     let location = match &request.url {
         Some(url) => {
             let parsed = Location::parse(url).map_err(|error| {
@@ -134,7 +137,7 @@ fn connection(request: &DatabaseRequest) -> Result<Wanted, RpcError> {
         Some(schema) => location.with_schema(schema).ok_or_else(|| {
             RpcError::new(
                 ErrorKind::SchemaUnsupported,
-                format!("--db-schema: {} has no schemas of PostgreSQL's kind", name_of(location.engine())),
+                format!("--db-schema: {} has no schemas like PostgreSQL's", name_of(location.engine())),
             )
             .hint("leave it out: the whole database becomes the application's")
         })?,
@@ -143,10 +146,10 @@ fn connection(request: &DatabaseRequest) -> Result<Wanted, RpcError> {
     if let Location::Sqlite(path) = &location
         && !path.is_absolute()
     {
-        return Err(invalid(format!("the SQLite file {} has no absolute path", path.display()))
-            .hint("give the whole path, from / on"));
+        return Err(invalid(format!("the path of the SQLite file {} is not absolute", path.display()))
+            .hint("give the whole path, from /"));
     }
-    Ok(Wanted::Connection { location, create: request.create_database })
+    Ok(RequestedDatabase::Connection { location, create: request.create_database })
 }
 
 fn from_options(request: &DatabaseRequest) -> Result<Location, RpcError> {
@@ -158,7 +161,7 @@ fn from_options(request: &DatabaseRequest) -> Result<Location, RpcError> {
     };
     let dialect = needed(&request.dialect, "--db-dialect")?;
     let engine = Engine::parse(&dialect).ok_or_else(|| {
-        invalid(format!("--db-dialect: \"{dialect}\" is none of sqlite, postgres, mysql and mariadb"))
+        invalid(format!("--db-dialect: \"{dialect}\" is not sqlite, postgres, mysql or mariadb"))
     })?;
     let name = needed(&request.name, "--db-name")?;
     if engine == Engine::Sqlite {
@@ -166,7 +169,7 @@ fn from_options(request: &DatabaseRequest) -> Result<Location, RpcError> {
     }
     let tls = match &request.sslmode {
         Some(mode) => Tls::parse(mode).ok_or_else(|| {
-            invalid(format!("--db-sslmode: \"{mode}\" is none of disable, prefer, require and verify-full"))
+            invalid(format!("--db-sslmode: \"{mode}\" is not disable, prefer, require or verify-full"))
         })?,
         None => Tls::default(),
     };
@@ -181,16 +184,16 @@ fn from_options(request: &DatabaseRequest) -> Result<Location, RpcError> {
     Location::on_server(engine, at).ok_or_else(|| invalid("SQLite has no server"))
 }
 
-/// What the names of tables may begin with: so that they and their indexes fit every engine.
+/// Checks a prefix of tables' names, with which the names of tables and indexes fit on every engine.
 pub(crate) fn check_prefix(prefix: Option<&str>) -> Result<(), RpcError> {
-    const LONGEST: usize = 20;
+    const MAX_LENGTH: usize = 20;
     let Some(prefix) = prefix else { return Ok(()) };
     let known = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if known && prefix.len() <= LONGEST {
+    if known && prefix.len() <= MAX_LENGTH {
         return Ok(());
     }
-    Err(invalid(format!("\"{prefix}\" cannot be what tables' names begin with"))
-        .hint(format!("use at most {LONGEST} of A-Z, a-z, 0-9 and _")))
+    Err(invalid(format!("\"{prefix}\" cannot be the prefix of tables' names"))
+        .hint(format!("use at most {MAX_LENGTH} of A-Z, a-z, 0-9 and _")))
 }
 
 const fn name_of(engine: Engine) -> &'static str {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_a_url_or_its_parts() {
+    fn a_connection_is_given_by_url_or_by_parts() {
         let by_url = DatabaseRequest {
             url: some("mysql://ada@h/crm?sslmode=require"),
             password: some("secret"),
@@ -229,16 +232,19 @@ mod tests {
             password: some("secret"),
             ..request(DatabaseMode::Connection)
         };
-        assert_eq!(wanted(&by_url, Engine::Sqlite), wanted(&by_parts, Engine::Sqlite));
-        let Ok(Wanted::Connection { location, create }) = wanted(&by_url, Engine::Sqlite) else { panic!() };
+        assert_eq!(parse(&by_url, Engine::Sqlite), parse(&by_parts, Engine::Sqlite));
+        let Ok(RequestedDatabase::Connection { location, create }) = parse(&by_url, Engine::Sqlite) else {
+            panic!()
+        };
         assert!(!create);
-        let kept = Connection { url: location.url(), schema: None, password: None, create, claimed: false };
-        assert!(!format!("{kept:?} {by_url:?}").contains("secret"));
-        assert_eq!(kept.location(some("secret")), Some(location));
+        let stored =
+            ExternalDatabase { url: location.url(), schema: None, password: None, create, claimed: false };
+        assert!(!format!("{stored:?} {by_url:?}").contains("secret"));
+        assert_eq!(stored.location(some("secret")), Some(location));
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_a_way_out() {
+    fn options_that_do_not_fit_the_mode_are_refused_with_a_hint() {
         let connection = request(DatabaseMode::Connection);
         for (request, main, kind) in [
             (request(DatabaseMode::Schema), Engine::Sqlite, ErrorKind::SchemaUnsupported),
@@ -270,11 +276,11 @@ mod tests {
                 ErrorKind::InvalidSetting,
             ),
         ] {
-            let refused = wanted(&request, main).unwrap_err();
+            let refused = parse(&request, main).unwrap_err();
             assert_eq!(refused.kind(), kind, "{request:?}: {refused}");
             assert!(refused.data.hint.is_some(), "{refused}");
         }
         let named = DatabaseRequest { schema: some("a;\"b\""), ..request(DatabaseMode::Schema) };
-        assert_eq!(wanted(&named, Engine::Postgres), Ok(Wanted::Schema(some("a;\"b\""))));
+        assert_eq!(parse(&named, Engine::Postgres), Ok(RequestedDatabase::Schema(some("a;\"b\""))));
     }
 }

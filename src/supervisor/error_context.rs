@@ -1,4 +1,4 @@
-//! How failures of the rooms below become errors of the control socket.
+//! Turns errors of the rooms below into errors of the control socket: with what was being done, a kind and a hint.
 
 use crate::app::AppError;
 use crate::app::auth::AuthError;
@@ -7,37 +7,36 @@ use crate::database::{DatabaseError, Location};
 use crate::protocol::{ErrorKind, RpcError};
 
 use super::registry::RegistryError;
-use super::storage::ProvisionError;
+use super::storage::StorageError;
 
-/// What to do where the process has too many open files.
+/// The hint for a process with too many open files.
 const RAISE_DESCRIPTORS: &str = "raise the daemon's limit of open files, LimitNOFILE= in its systemd unit or \
                                  ulimit -n before it is started by hand; or stop applications";
 
-/// What to do where a file is as large as the process may make one.
+/// The hint for a file that has reached the largest size that the process may write.
 const RAISE_FILE_SIZE: &str = "raise the daemon's limit of file sizes, LimitFSIZE= in its systemd unit or ulimit -f \
                                before it is started by hand, and start it again";
 
-fn is_of_descriptors(error: &ProvisionError) -> bool {
-    matches!(error, ProvisionError::File { error, .. } if crate::database::is_descriptor_shortage(error))
+fn is_of_descriptors(error: &StorageError) -> bool {
+    matches!(error, StorageError::File { error, .. } if crate::database::is_descriptor_shortage(error))
 }
 
-/// A failure of a lower room, while doing something that the sentence names.
-pub(crate) trait Failure {
-    /// As an error that says what was being done.
+/// An error of a lower room that can be reported with what was being done.
+pub(crate) trait ErrorContext {
+    /// Returns an error that says: `what` failed, and why.
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError;
 }
 
-impl Failure for DatabaseError {
+impl ErrorContext for DatabaseError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         let (kind, hint) = match &self {
             Self::Missing(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "bring it back where it was, from a backup if it is gone, and start the application: nbapps \
-                 start ID",
+                "restore it to its place, from a backup if it is lost, and start the application: nbapps start ID",
             ),
             Self::Unreachable(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "check that its server runs, and the host, port, user and password that it is reached with",
+                "check that its server runs, and the host, port, user and password of the connection",
             ),
             Self::Unopened(_) => (
                 ErrorKind::DatabaseUnreachable,
@@ -47,47 +46,42 @@ impl Failure for DatabaseError {
             Self::NoDescriptors(_) => (ErrorKind::Storage, RAISE_DESCRIPTORS),
             Self::Occupied(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "try again; if it stays so, look for slow statements, or let the host have more connections: \
-                 nbapps update ID --limit database-connections=N, and connections in [database]",
+                "try again; if it happens again, look for slow statements, or allow more connections: nbapps \
+                 update ID --limit database-connections=N, and connections in [database]",
             ),
             Self::Full(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "end connections of others, raise the server's max_connections (or the user's limit), or \
-                 lower [database] connections of this host",
+                "close other connections, raise the server's max_connections (or the user's limit), or lower \
+                 [database] connections of this host",
             ),
             Self::Busy(_) => (
                 ErrorKind::DatabaseUnreachable,
-                "try again; if it stays so, see what holds the database: another process, a long \
-                 transaction, or a server with too much to do",
+                "try again; if it happens again, see what keeps the database busy: another process, a long \
+                 transaction, or an overloaded server",
             ),
-            Self::Exists(_) => (
-                ErrorKind::Conflict,
-                "choose another ID, or move what is there out of the way: it stays as it is",
-            ),
+            Self::Exists(_) => {
+                (ErrorKind::Conflict, "choose another ID, or move the existing one away; it was not changed")
+            }
             Self::InvalidName(_) => {
                 (ErrorKind::InvalidSetting, "choose a shorter ID or another name: --db-schema, --db-name")
             }
-            Self::Denied(_) => (
-                ErrorKind::PermissionDenied,
-                "give the user that right, or let the host connect as another one",
-            ),
+            Self::Denied(_) => {
+                (ErrorKind::PermissionDenied, "grant the user this right, or configure another user")
+            }
             Self::Storage(_) => (
                 ErrorKind::Storage,
-                "free space on the disk that the database is on, or check whether its files may be written; \
-                 nbapps delete ID --purge removes an application with its data also from a full disk",
+                "free space on the disk of the database, or check the permissions of its files; nbapps delete \
+                 ID --purge removes an application with its data even from a full disk",
             ),
             Self::FileLimit(_) => (ErrorKind::Storage, RAISE_FILE_SIZE),
-            Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "bring the database back from a backup"),
-            _ => (
-                ErrorKind::DatabaseFailed,
-                "that is all the database says here; the log of its server may say more",
-            ),
+            Self::Corrupt(_) => (ErrorKind::DatabaseFailed, "restore the database from a backup"),
+            _ => (ErrorKind::DatabaseFailed, "if the database is on a server, its log may say more"),
         };
         RpcError::new(kind, format!("{what} failed: {self}")).hint(hint)
     }
 }
 
-impl Failure for DataError {
+impl ErrorContext for DataError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         match self {
             Self::Database(error) => error.while_doing(what),
@@ -96,26 +90,26 @@ impl Failure for DataError {
     }
 }
 
-impl Failure for RegistryError {
+impl ErrorContext for RegistryError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         match self {
             Self::Data(error) => error.while_doing(what),
             Self::Columns { ref location, .. } => {
                 let with_log = match **location {
-                    Location::Sqlite(_) => " (the file with the file -wal beside it, if there is one)",
+                    Location::Sqlite(_) => " (the file with its -wal file, if there is one)",
                     Location::Postgres(_) | Location::Mysql(_) => "",
                 };
                 RpcError::new(ErrorKind::DatabaseFailed, self.to_string()).hint(format!(
-                    "bring the database back from a backup{with_log}; where somebody gave the column another name, \
-                     give it back with ALTER TABLE ... RENAME COLUMN; where another version of nbapps wrote the \
-                     registry, start that version"
+                    "restore the database from a backup{with_log}; if somebody renamed the column, undo it with \
+                     ALTER TABLE ... RENAME COLUMN; if another version of nbapps wrote the registry, start that \
+                     version"
                 ))
             }
         }
     }
 }
 
-impl Failure for AppError {
+impl ErrorContext for AppError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         match self {
             Self::Data(error) => error.while_doing(what),
@@ -126,7 +120,7 @@ impl Failure for AppError {
     }
 }
 
-impl Failure for ProvisionError {
+impl ErrorContext for StorageError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         match self {
             Self::Database(error) => error.while_doing(what),
@@ -135,8 +129,8 @@ impl Failure for ProvisionError {
                 RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}")).hint(RAISE_DESCRIPTORS)
             }
             Self::HostFile(_) => RpcError::new(ErrorKind::Storage, format!("{what} failed: {self}")).hint(
-                "bring it back from a backup of the data directory; or move it away, and a new one is made: what \
-                 this host made on servers and was left there by a crash is then no longer known for its own",
+                "restore it from a backup of the data directory; or move it away, and a new one is created: databases \
+                 that crashes of this host have left on servers are then not removed any more",
             ),
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
@@ -144,7 +138,7 @@ impl Failure for ProvisionError {
     }
 }
 
-impl Failure for AuthError {
+impl ErrorContext for AuthError {
     fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
         RpcError::new(ErrorKind::InvalidSetting, format!("{what} failed: {self}"))
     }
