@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::environment::{Daemon, PATIENCE, ROOT_EMAIL, ROOT_PASSWORD, TestEnvironment};
 use crate::servers::{TestEngine, on_every_engine};
 
-/// ChromeDriver with a browser profile of its own; both end when this is dropped.
+/// ChromeDriver with its own browser profile. Dropping it ends both.
 struct Driver {
     child: Child,
     url: String,
@@ -23,7 +23,7 @@ struct Driver {
 impl Driver {
     fn start() -> Self {
         let mut command = Command::new("chromedriver");
-        // A group of its own, so that the browser's processes end with it.
+        // In its own process group, so that the browser's processes end with it.
         command.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("chromedriver is there: tests/setup installs it");
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -82,7 +82,7 @@ async fn sign_in(browser: &Client, address: &str) {
     appears(browser, Locator::Css(".facts")).await;
 }
 
-/// Waits for something on the page.
+/// Waits until an element is on the page.
 async fn appears(browser: &Client, what: Locator<'_>) {
     browser.wait().at_most(PATIENCE).every(Duration::from_millis(20)).for_element(what).await.unwrap();
 }
@@ -100,7 +100,7 @@ async fn picture(browser: &Client, name: &str) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn an_application_is_signed_in_to_and_shows_itself(engine: TestEngine) {
+async fn a_user_signs_in_and_sees_the_application(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let created = daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
@@ -120,7 +120,7 @@ async fn an_application_is_signed_in_to_and_shows_itself(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn the_main_applications_root_looks_after_the_others(engine: TestEngine) {
+async fn the_root_user_of_main_starts_and_stops_applications(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customer care"}));
@@ -131,8 +131,8 @@ async fn the_main_applications_root_looks_after_the_others(engine: TestEngine) {
     picture(&browser, "sign-in.png").await;
     sign_in(&browser, &format!("{}/admin/", daemon.url)).await;
     picture(&browser, "applications.png").await;
-    look_after(&browser, &daemon).await;
-    // A link that the operator printed signs in to the application, whose page it leads to.
+    start_and_stop(&browser, &daemon).await;
+    // A link from `nbapps visit --sign-in` signs in and opens the application's page.
     let link = daemon.call("app.visit", json!({"id": "crm", "sign_in": true}));
     browser.goto(link["url"].as_str().unwrap()).await.unwrap();
     appears(&browser, Locator::Css(".facts")).await;
@@ -140,8 +140,8 @@ async fn the_main_applications_root_looks_after_the_others(engine: TestEngine) {
     browser.close().await.unwrap();
 }
 
-/// Starts one application, stops another, and finds the way to the first.
-async fn look_after(browser: &Client, daemon: &Daemon) {
+/// Starts one application, stops another, and opens the first.
+async fn start_and_stop(browser: &Client, daemon: &Daemon) {
     let button = |id: &str, action: &str| format!("form[action$='{id}/{action}'] button");
     for (id, action, state) in [("crm", "start", "running"), ("hr", "stop", "stopped")] {
         browser.find(Locator::Css(&button(id, action))).await.unwrap().click().await.unwrap();

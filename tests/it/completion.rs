@@ -1,5 +1,4 @@
-//! Completion in the shells themselves: of application IDs, asked from the running daemon, and of
-//! what the command line knows.
+//! Completion in real shells: of commands and options, and of application IDs, which the running daemon lists.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +11,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("completions").join(name)
 }
 
-/// A shell that finds `nbapps` in its path and the daemon at this environment's socket.
+/// A shell with `nbapps` in its path and this environment's daemon.
 fn shell(environment: &TestEnvironment, program: &str) -> Command {
     let mut command = environment.command(program);
     let programs = Path::new(env!("CARGO_BIN_EXE_nbapps")).parent().unwrap();
@@ -21,7 +20,7 @@ fn shell(environment: &TestEnvironment, program: &str) -> Command {
     command
 }
 
-/// What bash offers for a line whose last word is being typed.
+/// The completions that bash offers for the last word of a line.
 fn bash(environment: &TestEnvironment, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
@@ -38,13 +37,13 @@ fn bash(environment: &TestEnvironment, line: &str) -> Vec<String> {
     offered.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What fish offers.
+/// The completions that fish offers.
 fn fish(environment: &TestEnvironment, line: &str) -> Vec<String> {
     let text = format!("source '{}'; complete --do-complete '{line}'", script("nbapps.fish").display());
     let mut command = shell(environment, "fish");
     command.args(["--no-config", "-c", &text]);
     let offered = environment.run(command).ok().stdout;
-    // A word, a tab, and what it is.
+    // Each line is a word, a tab and a description.
     offered.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
 }
 
@@ -79,8 +78,8 @@ fn zsh_completes_an_application_at_its_prompt() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "customers", "name": "Our customers"}));
-    // A zsh that types into another one. The prompt comes when the shell is ready; the command that
-    // was completed by the tab prints what the letters before it do not say.
+    // One zsh types into another. The prompt shows that the shell is ready; the completed command prints a text that
+    // the typed letters do not contain.
     let typed = format!(
         "zmodload zsh/zpty
         zpty inner 'zsh -f -i'
@@ -98,7 +97,7 @@ fn zsh_completes_an_application_at_its_prompt() {
 }
 
 #[test]
-fn completion_without_a_daemon_is_silent_and_starts_none() {
+fn completion_without_a_daemon_is_silent_and_starts_no_daemon() {
     let environment = TestEnvironment::new();
     assert_eq!(bash(&environment, "nbapps show cu"), [""; 0]);
     assert_eq!(fish(&environment, "nbapps show cu"), [""; 0]);

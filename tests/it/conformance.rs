@@ -1,4 +1,4 @@
-//! The recorded traffic, all of it, replayed by the runner that comes with it.
+//! Replays all recorded traffic with its runner, `tests/conformance/run.py`.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn every_answer_is_as_recorded(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let mut command = Command::new("python3");
-    // Without a file's name the runner takes every file that was recorded.
+    // Without a file name, the runner replays every recording.
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/run.py")).arg("check");
     command.args(["--base", &daemon.url, "--email", ROOT_EMAIL, "--password", ROOT_PASSWORD]);
     let ran = environment.run(command);

@@ -1,11 +1,11 @@
-//! The control socket against clients of every kind of manners.
+//! The control socket: valid and malformed requests, limits, and many connections.
 
 use serde_json::json;
 
 use crate::environment::TestEnvironment;
 
 #[test]
-fn every_kind_of_line_gets_its_answer_and_harms_nobody() {
+fn every_kind_of_line_gets_its_response() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let mut neighbour = daemon.connect();
@@ -37,13 +37,13 @@ fn every_kind_of_line_gets_its_answer_and_harms_nobody() {
         assert_eq!(answer["error"]["data"]["kind"], kind, "{answer}");
         assert_eq!(answer["id"], id, "{answer}");
     }
-    // The connection is still good after all of this.
+    // The connection still works after all of this.
     connection.call("host.info", json!({})).unwrap();
     neighbour.call("host.info", json!({})).unwrap();
 }
 
 #[test]
-fn a_line_over_four_mebibytes_closes_its_connection_alone() {
+fn a_line_over_four_mebibytes_closes_only_its_connection() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let mut neighbour = daemon.connect();
@@ -58,13 +58,13 @@ fn a_line_over_four_mebibytes_closes_its_connection_alone() {
 }
 
 #[test]
-fn half_a_line_and_a_hang_up_cost_nothing() {
+fn a_partial_line_before_a_disconnect_has_no_effect() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let mut connection = daemon.connect();
     connection.send_raw(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.shut");
     drop(connection);
-    // A creation goes on when its client hangs up.
+    // A creation continues when its client disconnects.
     let mut connection = daemon.connect();
     let mut events = daemon.connect();
     events.call("events.subscribe", json!({})).unwrap();
@@ -82,7 +82,7 @@ fn half_a_line_and_a_hang_up_cost_nothing() {
 }
 
 #[test]
-fn requests_on_one_connection_are_answered_as_they_end() {
+fn requests_on_one_connection_are_answered_in_order_of_completion() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -95,7 +95,7 @@ fn requests_on_one_connection_are_answered_as_they_end() {
 }
 
 #[test]
-fn greetings_tell_versions_apart() {
+fn greetings_negotiate_the_protocol_version() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let hello = daemon.call("host.hello", json!({"client": "test", "protocol": 1}));
@@ -107,7 +107,7 @@ fn greetings_tell_versions_apart() {
 }
 
 #[test]
-fn discovery_describes_what_is_served() {
+fn discovery_describes_every_method() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let discovered = daemon.call("rpc.discover", json!({}));
@@ -121,7 +121,7 @@ fn discovery_describes_what_is_served() {
         };
         assert_eq!(error["data"]["kind"], "invalid_params", "{name}: {error}");
     }
-    // Not even host.shutdown does anything when its parameters do not fit.
+    // Even host.shutdown has no effect if its parameters are invalid.
     daemon.call("host.info", json!({}));
     let error = daemon.connect().call("app.rotate_secrets", json!({"id": "main"})).unwrap_err();
     assert_eq!(error["data"]["kind"], "method_not_found", "{error}");
@@ -129,7 +129,7 @@ fn discovery_describes_what_is_served() {
 }
 
 #[test]
-fn summaries_say_the_same_as_the_list_in_fewer_words() {
+fn summaries_agree_with_the_list() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     for id in ["hr", "crm"] {
@@ -168,20 +168,20 @@ fn progress_names_its_request() {
 }
 
 #[test]
-fn a_crowd_of_idle_connections_keeps_nobody_out() {
+fn idle_connections_do_not_keep_new_ones_out() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
-    // As many as this process may have open beside the other tests; more than are served.
+    // As many as this process may open beside the other tests; the daemon serves fewer.
     let mut idle: Vec<_> = (0..600).map(|_| daemon.connect()).collect();
     assert_eq!(environment.nbapps(&["list", "-o", "name"]).ok().stdout, "main\n");
-    // The first was told why it had to go.
+    // The first one was told why it was closed.
     let told = idle[0].receive().unwrap();
     assert_eq!(told["error"]["data"]["kind"], "too_many_connections", "{told}");
     assert_eq!(idle[0].receive(), None);
 }
 
 #[test]
-fn connections_beyond_what_is_served_are_refused_with_words() {
+fn connections_over_the_limit_are_refused_with_an_error() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let mut busy = Vec::new();
@@ -205,7 +205,7 @@ fn connections_beyond_what_is_served_are_refused_with_words() {
 }
 
 #[test]
-fn half_lines_take_bounded_memory() {
+fn partial_lines_use_bounded_memory() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let half = vec![b'x'; 4 * 1024 * 1024];
@@ -213,7 +213,7 @@ fn half_lines_take_bounded_memory() {
     let mut halves = Vec::new();
     for _ in 0..100 {
         let mut connection = daemon.connect();
-        // One that finds no memory left is closed while it sends.
+        // A connection for which no memory is left is closed while it sends.
         let _ = connection.try_send_raw(&half);
         halves.push(connection);
     }
@@ -223,7 +223,7 @@ fn half_lines_take_bounded_memory() {
     drop(halves);
 }
 
-/// The daemon's memory, in KiB.
+/// The daemon's resident memory in KiB.
 fn resident(daemon: &crate::environment::Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,4 +1,4 @@
-//! The daemon itself: what it refuses to start on, how it ends, what it logs.
+//! The daemon: failed starts, configuration, shutdown and logs.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::environment::{TestEnvironment, http};
 
 #[test]
-fn it_says_why_it_does_not_start() {
+fn a_failed_start_names_its_cause() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let pid = daemon.pid().to_string();
@@ -19,7 +19,7 @@ fn it_says_why_it_does_not_start() {
     command.args(["--socket", environment.path("other.sock").to_str().unwrap()]);
     let (code, said) = environment.refused(command);
     assert!(code == 1 && said.contains("data") && said.contains(&pid), "{code} {said}");
-    // The socket is a live daemon's.
+    // The socket belongs to a running daemon.
     let mut command = environment.daemon_command();
     command.args(["--data-dir", environment.path("other").to_str().unwrap()]);
     let (code, said) = environment.refused(command);
@@ -32,7 +32,7 @@ fn it_says_why_it_does_not_start() {
     command.args(["--listen", &address]);
     let (code, said) = other.refused(command);
     assert!(code == 1 && said.contains(&address) && said.contains("hint:"), "{code} {said}");
-    // None of this disturbed the first.
+    // The first daemon was not affected.
     daemon.call("host.info", json!({}));
 }
 
@@ -71,14 +71,14 @@ fn configuration_errors_name_file_line_and_key() {
 }
 
 #[test]
-fn flags_beat_the_environment_which_beats_the_file() {
+fn flags_override_the_environment_which_overrides_the_file() {
     let environment = TestEnvironment::new();
     let file = environment.path("nbappsd.toml");
     let socket = |name: &str| environment.path(name).display().to_string();
     std::fs::write(&file, format!("socket = {:?}\nlisten = \"127.0.0.1:1\"\n", socket("file.sock"))).unwrap();
     let mut command = environment.daemon_command();
     command.arg("--config").arg(&file).env("NBAPPS_SOCKET", socket("environment.sock"));
-    // The command line of the environment names its own socket and port 0: flags win.
+    // The environment's command line has flags for the socket and port 0, which take precedence.
     let daemon = environment.daemon_by(command);
     let info = daemon.call("host.info", json!({}));
     assert_eq!(info["socket"], environment.socket().display().to_string());
@@ -86,7 +86,7 @@ fn flags_beat_the_environment_which_beats_the_file() {
 }
 
 #[test]
-fn a_dead_daemons_socket_is_replaced_and_modes_are_private() {
+fn a_stale_socket_is_replaced_and_files_are_private() {
     let environment = TestEnvironment::new();
     environment.daemon().kill();
     assert!(environment.socket().exists(), "a killed daemon leaves its socket");
@@ -99,7 +99,7 @@ fn a_dead_daemons_socket_is_replaced_and_modes_are_private() {
 }
 
 #[tokio::test]
-async fn both_signals_and_the_socket_end_it_in_order() {
+async fn signals_and_the_stop_method_shut_the_daemon_down() {
     for way in ["TERM", "INT", "host.shutdown"] {
         let environment = TestEnvironment::new();
         let mut daemon = environment.daemon();
@@ -116,7 +116,7 @@ async fn both_signals_and_the_socket_end_it_in_order() {
 }
 
 #[tokio::test]
-async fn an_applications_log_is_its_own() {
+async fn each_application_has_its_own_log() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {
@@ -143,7 +143,7 @@ async fn an_applications_log_is_its_own() {
 }
 
 #[test]
-fn only_applications_that_exist_have_logs() {
+fn only_existing_applications_have_logs() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
@@ -161,7 +161,7 @@ fn only_applications_that_exist_have_logs() {
         names
     };
     assert_eq!(logs(), ["crm.log", "main.log"]);
-    // What is deleted can come back, with its log; what is purged is gone.
+    // A deletion keeps the log; a purge removes it.
     daemon.call("app.delete", json!({"id": "crm"}));
     assert_eq!(logs(), ["crm.log", "main.log"]);
     daemon.call("app.delete", json!({"id": "crm", "purge": true}));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::environment::{TestEnvironment, http};
 
-/// The daemon's command with so many descriptors.
+/// The daemon's command, limited to this many descriptors.
 fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
     let usual = environment.daemon_command();
     let mut command = Command::new("sh");
@@ -17,7 +17,7 @@ fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
 }
 
 #[test]
-fn a_daemon_that_could_open_nothing_does_not_start() {
+fn a_daemon_with_too_few_descriptors_does_not_start() {
     let environment = TestEnvironment::new();
     let refused = command_with(&environment, 40).output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
@@ -26,14 +26,14 @@ fn a_daemon_that_could_open_nothing_does_not_start() {
 }
 
 #[tokio::test]
-async fn more_applications_than_descriptors_are_looked_after() {
+async fn more_applications_than_descriptors_are_served() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon_by(command_with(&environment, 128));
     let ids: Vec<String> = (0..100).map(|number| format!("app-{number}")).collect();
     for id in &ids {
         daemon.call("app.create", json!({"id": id, "start": true}));
     }
-    // More at once than it has connections for, each wanting to read its database.
+    // More simultaneous requests than it has connections, each of which reads a database.
     for some in ids.chunks(60) {
         let mut visits = tokio::task::JoinSet::new();
         for id in some {
@@ -44,7 +44,7 @@ async fn more_applications_than_descriptors_are_looked_after() {
             assert_eq!(status, 200, "{id}");
         }
     }
-    // As many connections of browsers as it serves, and more, take nothing from the operator.
+    // The operator is served although more browsers connect than the daemon serves.
     let address = daemon.url.trim_start_matches("http://").to_owned();
     let browsers: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
     environment.nbapps(&["list"]).ok();

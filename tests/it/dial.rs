@@ -1,4 +1,4 @@
-//! `--host ssh://` through a real `sshd` on loopback, and that nothing of it stays behind.
+//! `--host ssh://` through a real `sshd` on loopback: no process remains after a command.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -11,12 +11,12 @@ use rustix::process::Signal;
 
 use crate::environment::{PATIENCE, Ran, TestEnvironment};
 
-/// An `sshd` of this test alone, and an `ssh` that knows it.
+/// An `sshd` for one test, and an `ssh` that trusts it.
 struct SshServer {
     process: Child,
     port: u16,
     user: String,
-    /// The directory of an `ssh` that reads this test's configuration in place of the user's.
+    /// The directory with an `ssh` that reads this test's configuration instead of the user's.
     client: PathBuf,
 }
 
@@ -29,7 +29,7 @@ fn prepare(program: &str, arguments: &[&str]) -> String {
 }
 
 impl SshServer {
-    /// Starts it. Who logs in finds this build's `nbapps` and the environment's daemon.
+    /// Starts it. A login has this build's `nbapps` in its path, and the environment's daemon.
     fn start(environment: &TestEnvironment) -> Self {
         let directory = environment.path("ssh");
         std::fs::create_dir(&directory).unwrap();
@@ -39,7 +39,7 @@ impl SshServer {
         }
         std::fs::copy(at("identity.pub"), at("authorized_keys")).unwrap();
         if rustix::process::geteuid().is_root() {
-            // Where the server puts the part of it that talks to strangers.
+            // The directory for sshd's privilege separation.
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -114,7 +114,7 @@ fn dials(environment: &TestEnvironment) -> Vec<u32> {
     processes.collect()
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -148,7 +148,7 @@ fn commands_over_ssh_leave_nothing_behind() {
 }
 
 #[test]
-fn a_killed_command_or_ssh_ends_the_far_side() {
+fn killing_the_command_or_ssh_ends_the_remote_process() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let server = SshServer::start(&environment);
@@ -169,7 +169,7 @@ fn a_killed_command_or_ssh_ends_the_far_side() {
 }
 
 #[test]
-fn the_far_side_of_a_silent_daemon_ends_and_says_why() {
+fn the_remote_process_ends_with_an_error_if_the_daemon_is_silent() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let server = SshServer::start(&environment);
@@ -193,7 +193,7 @@ impl Dial {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let mut dial = Self { process, stdout };
-        // An answer shows that it is connected.
+        // A response shows that it is connected.
         dial.ask("1");
         dial
     }
@@ -216,7 +216,7 @@ impl Dial {
 }
 
 #[test]
-fn dialling_ends_with_its_input_and_answers_before() {
+fn dial_answers_all_requests_and_ends_with_its_input() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", serde_json::json!({"id": "crm"}));
@@ -232,7 +232,7 @@ fn dialling_ends_with_its_input_and_answers_before() {
 }
 
 #[test]
-fn dialling_ends_with_the_daemon() {
+fn dial_ends_with_the_daemon() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let dial = Dial::start(&environment);
@@ -241,7 +241,7 @@ fn dialling_ends_with_the_daemon() {
 }
 
 #[test]
-fn dialling_ends_when_nobody_reads_it() {
+fn dial_ends_when_its_output_is_closed() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     let Dial { mut process, stdout } = Dial::start(&environment);
@@ -251,7 +251,7 @@ fn dialling_ends_when_nobody_reads_it() {
 }
 
 #[test]
-fn dialling_a_daemon_that_stops_answering_ends_with_its_input() {
+fn dial_ends_with_its_input_if_the_daemon_hangs() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let mut dial = Dial::start(&environment);

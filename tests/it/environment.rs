@@ -1,4 +1,4 @@
-//! A world of its own for each test: home, configuration, data, socket and port.
+//! The environment of a test: its own home, configuration, data, socket and port.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -12,20 +12,20 @@ use tempfile::TempDir;
 
 use crate::servers::TestEngine;
 
-/// How long anything may take before the test gives up on it.
+/// How long a test waits for anything before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const ROOT_EMAIL: &str = "admin@nocobase.com";
 pub const ROOT_PASSWORD: &str = "admin123";
 
-/// A directory that stands for a whole machine.
+/// A directory that takes the place of a machine.
 pub struct TestEnvironment {
     root: TempDir,
-    /// The main application's database, where it is on a server.
+    /// The URL of the main application's database, if it is on a server.
     database_url: Option<String>,
 }
 
-/// What a run of `nbapps` gave.
+/// The output and exit code of a run of `nbapps`.
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -33,7 +33,7 @@ pub struct Ran {
 }
 
 impl TestEnvironment {
-    /// On the embedded default.
+    /// With the main application's database on SQLite, the default.
     pub fn new() -> Self {
         Self::with(None)
     }
@@ -43,7 +43,7 @@ impl TestEnvironment {
         Self::with(engine.fresh_database())
     }
 
-    /// With the main application's database there.
+    /// With the main application's database at this URL.
     pub fn on(database_url: &str) -> Self {
         Self::with(Some(database_url.to_owned()))
     }
@@ -56,12 +56,12 @@ impl TestEnvironment {
         Self { root, database_url }
     }
 
-    /// The main application's database, which is on a server.
+    /// The URL of the main application's database, which must be on a server.
     pub fn main_location(&self) -> Location {
         main_location(self.database_url.as_ref().unwrap())
     }
 
-    /// The main application's database, wherever it is.
+    /// The URL of the main application's database.
     pub fn main_url(&self) -> String {
         let file = || format!("sqlite:{}", self.data().join("main/database.sqlite").display());
         self.database_url.clone().unwrap_or_else(file)
@@ -79,7 +79,7 @@ impl TestEnvironment {
         self.database_url.is_some()
     }
 
-    /// Makes an application's database unusable; the daemon must not run.
+    /// Makes an application's database unusable. The daemon must not be running.
     pub async fn break_database(&self, id: &str, location: &str) {
         let Some(url) = &self.database_url else {
             let text = "this is no database, and long enough to be read as a header of one".repeat(40);
@@ -116,7 +116,7 @@ impl TestEnvironment {
         command
     }
 
-    /// The daemon's command line, on this environment's data, socket and a free port.
+    /// The daemon's command line, with this environment's data directory and socket, and a free port.
     pub fn daemon_command(&self) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nbappsd"));
         command.arg("--data-dir").arg(self.data()).arg("--socket").arg(self.socket());
@@ -129,12 +129,12 @@ impl TestEnvironment {
         command
     }
 
-    /// Starts the daemon and waits until it says that it is ready.
+    /// Starts the daemon and waits until it is ready.
     pub fn daemon(&self) -> Daemon {
         self.daemon_by(self.daemon_command())
     }
 
-    /// Starts the daemon by this command line and waits until it says that it is ready.
+    /// Starts the daemon with this command line and waits until it is ready.
     pub fn daemon_by(&self, mut command: Command) -> Daemon {
         let notify = self.path("notify.sock");
         let _ = std::fs::remove_file(&notify);
@@ -162,8 +162,8 @@ impl TestEnvironment {
         daemon
     }
 
-    /// Starts a daemon that kills itself at `point`, runs `method` on it, and gives the daemon that
-    /// is started after.
+    /// Starts a daemon that kills itself at the failpoint `point`, calls `method`, and returns another daemon, started
+    /// after that.
     pub fn killed_at(&self, point: &str, method: &str, params: Value) -> Daemon {
         let mut command = self.daemon_command();
         command.env("NBAPPS_CRASH_AT", point);
@@ -176,7 +176,7 @@ impl TestEnvironment {
         self.daemon()
     }
 
-    /// Fails when any file of the data directory has this secret.
+    /// Fails if a file in the data directory contains this secret.
     pub fn assert_kept_nowhere(&self, secret: &str) {
         for file in files(&self.data()) {
             let content = std::fs::read(&file).unwrap();
@@ -185,36 +185,36 @@ impl TestEnvironment {
         }
     }
 
-    /// Writes a file that nobody else may read.
+    /// Writes a file that only this user can read.
     pub fn write_private(&self, path: &Path, content: &[u8]) {
         std::fs::write(path, content).unwrap();
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
-    /// Everything the daemon wrote to stderr.
+    /// Everything that the daemon wrote to standard error.
     pub fn daemon_log(&self) -> String {
         std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
     }
 
-    /// Runs the daemon, which must refuse to start; gives its exit code and stderr.
+    /// Runs the daemon, which must fail to start. Returns its exit code and standard error.
     pub fn refused(&self, mut command: Command) -> (i32, String) {
         let output = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
     }
 
-    /// The command line of `nbapps`, speaking to this environment's daemon.
+    /// The command line of `nbapps` for this environment's daemon.
     pub fn nbapps_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nbapps"));
         command.env("NBAPPS_SOCKET", self.socket()).args(arguments);
         command
     }
 
-    /// Runs `nbapps` to its end.
+    /// Runs `nbapps` and waits for its end.
     pub fn nbapps(&self, arguments: &[&str]) -> Ran {
         self.run(self.nbapps_command(arguments))
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     pub fn run(&self, mut command: Command) -> Ran {
         let output = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         Ran {
@@ -224,8 +224,7 @@ impl TestEnvironment {
         }
     }
 
-    /// What an operator sees of several commands, one after the other, with what differs from run
-    /// to run replaced by names.
+    /// Runs several commands and returns what an operator sees. Placeholders replace what differs from run to run.
     pub fn transcript(&self, commands: &[&str]) -> String {
         let run = |line: &&str| {
             let arguments: Vec<&str> = line.split(' ').collect();
@@ -236,7 +235,7 @@ impl TestEnvironment {
         self.calm(&commands.iter().map(run).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Starts `nbapps` and leaves it running, to read what it prints line by line.
+    /// Starts `nbapps` in the background, to read its output line by line.
     pub fn follow(&self, arguments: &[&str]) -> Followed {
         let mut command = self.nbapps_command(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -254,7 +253,7 @@ impl TestEnvironment {
         Followed { child, stdout, stderr }
     }
 
-    /// A text with what differs from run to run replaced by names.
+    /// Replaces what differs from run to run by placeholders.
     pub fn calm(&self, text: &str) -> String {
         let mut calm = text.replace(&self.root.path().display().to_string(), "[ROOT]");
         for (pattern, name) in [
@@ -273,7 +272,7 @@ impl TestEnvironment {
     }
 }
 
-/// Every file below a directory.
+/// Lists every file below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -283,7 +282,7 @@ fn main_location(url: &str) -> Location {
     Location::parse(url).unwrap()
 }
 
-/// A command that goes on; it is ended when this is dropped.
+/// A command in the background. Dropping it ends the command.
 pub struct Followed {
     child: Child,
     stdout: std::sync::mpsc::Receiver<String>,
@@ -301,9 +300,9 @@ impl Followed {
         self.stderr.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Waits until it has ended; gives its exit code.
+    /// Waits until it ends. Returns its exit code.
     pub fn ended(mut self) -> Option<i32> {
-        // Its streams end with it.
+        // Its output ends with it.
         while self.stdout.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().unwrap().code()
     }
@@ -316,7 +315,7 @@ impl Drop for Followed {
     }
 }
 
-/// Waits for a child's end, bounded.
+/// Waits for the end of a child process, within the time limit.
 fn finish(child: Child) -> Output {
     let id = child.id();
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -325,7 +324,7 @@ fn finish(child: Child) -> Output {
 }
 
 impl Ran {
-    /// The same, when it succeeded.
+    /// Fails unless it succeeded.
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
@@ -337,11 +336,11 @@ impl Ran {
     }
 }
 
-/// A running daemon; it is stopped when this is dropped.
+/// A running daemon. Dropping it stops the daemon.
 pub struct Daemon {
     child: Child,
     socket: PathBuf,
-    /// Where it answers HTTP, without a slash at the end.
+    /// The URL of its gateway, without a slash at the end.
     pub url: String,
 }
 
@@ -350,17 +349,17 @@ impl Daemon {
         self.child.id()
     }
 
-    /// A new connection to its socket.
+    /// Opens a connection to its socket.
     pub fn connect(&self) -> Connection {
         Connection::new(&self.socket)
     }
 
-    /// Calls a method; its result, or a panic with its error.
+    /// Calls a method. Panics with the error if it fails.
     pub fn call(&self, method: &str, params: Value) -> Value {
         self.connect().call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Calls a method that must fail; gives the error's kind.
+    /// Calls a method that must fail. Returns the kind of the error.
     pub fn refusal(&self, method: &str, params: Value) -> String {
         match self.connect().call(method, params) {
             Ok(result) => panic!("{method} gave {result}"),
@@ -377,7 +376,7 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Kills it as a crash would.
+    /// Kills it, as a crash does.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -386,7 +385,7 @@ impl Daemon {
     /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
-        // Not yet waited for, it cannot be another process.
+        // The process ID cannot be another process's before this waits for the child.
         let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         let mut watched = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
         let patience = PATIENCE.try_into().unwrap();
@@ -395,7 +394,7 @@ impl Daemon {
         self.child.wait().unwrap()
     }
 
-    /// Ends it as an operator would, and gives its exit status.
+    /// Stops it as an operator does. Returns its exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
         self.ended()
@@ -430,7 +429,7 @@ impl Connection {
         self.reader.get_mut().write_all(bytes)
     }
 
-    /// As [`Self::call`]; also for a connection that is refused as a whole.
+    /// As [`Self::call`]; returns the error of a refused connection, too.
     pub fn call_or_refusal(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let request = json!({"jsonrpc": "2.0", "id": "call", "method": method, "params": params});
         // A refused connection may be closed before this is sent.
@@ -442,7 +441,7 @@ impl Connection {
         }
     }
 
-    /// The next line as JSON; `None` when the daemon closed the connection.
+    /// The next line as JSON; `None` once the daemon has closed the connection.
     pub fn receive(&mut self) -> Option<Value> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
@@ -453,7 +452,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and gives its ID.
+    /// Sends a request. Returns its ID.
     pub fn send(&mut self, method: &str, params: Value) -> i64 {
         self.next += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params});
@@ -461,7 +460,7 @@ impl Connection {
         self.next
     }
 
-    /// The answer to a request; news in between is passed over.
+    /// Waits for the response to a request. Skips notifications.
     pub fn answer(&mut self, id: i64) -> Result<Value, Value> {
         loop {
             let mut message = self.receive().expect("the daemon closed the connection");
@@ -480,7 +479,7 @@ impl Connection {
     }
 }
 
-/// A request to an application's API.
+/// Sends a request to an application's API.
 pub async fn http(
     daemon: &Daemon,
     method: &str,
@@ -506,7 +505,7 @@ pub async fn http(
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// Signs the root user in; gives the token.
+/// Signs the root user in. Returns the token.
 pub async fn sign_in(daemon: &Daemon, app: Option<&str>) -> String {
     let body = json!({"account": ROOT_EMAIL, "password": ROOT_PASSWORD});
     let (status, answer) = http(daemon, "POST", "/api/auth:signIn", app, None, Some(body)).await;

@@ -1,11 +1,11 @@
-//! The examples, run as their readers would.
+//! Runs the examples as their readers do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::environment::{Ran, TestEnvironment};
 
-/// An example as it is to be called: two scripts, and a program that Cargo builds with the tests.
+/// The command of each example: two scripts, and a program that Cargo builds with the tests.
 fn example(name: &str) -> PathBuf {
     if name.contains('.') {
         return Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
@@ -22,7 +22,7 @@ fn run(environment: &TestEnvironment, name: &str, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn each_makes_an_application_that_runs() {
+fn each_example_creates_a_running_application() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     for (name, id) in [
@@ -33,7 +33,7 @@ fn each_makes_an_application_that_runs() {
         let ran = run(&environment, name, &[id]).ok();
         assert!(ran.stdout.contains("running"), "{name}: {}", ran.stdout);
         assert_eq!(daemon.state(id), "running", "{name}");
-        // Once more: it is there already.
+        // Again: the application exists already.
         let again = run(&environment, name, &[id]);
         assert_ne!(again.code, 0, "{name}");
         assert!(format!("{}{}", again.stdout, again.stderr).contains("already"), "{name}: {}", again.stderr);
@@ -42,7 +42,7 @@ fn each_makes_an_application_that_runs() {
 }
 
 #[test]
-fn each_says_what_to_do_without_a_daemon() {
+fn each_example_prints_a_hint_without_a_daemon() {
     let environment = TestEnvironment::new();
     for name in ["create_application", "create-application.sh", "create_application.py"] {
         let ran = run(&environment, name, &["crm"]);

@@ -1,4 +1,4 @@
-//! Database servers that restart, go away for a while, hang, or drop their connections.
+//! Failures of database servers: restarts, outages, hangs and lost connections.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn connected(id: &str, url: &str) -> Json {
     json!({"id": id, "database": database, "start": true})
 }
 
-/// Asks an application something that its database must answer; gives the status and `Retry-After`.
+/// Sends a request that needs the application's database. Returns the status and `Retry-After`.
 async fn ask(daemon: &Daemon, id: &str, token: &str) -> (u16, Option<String>) {
     let request = reqwest::Client::new().get(format!("{}/api/auth:check", daemon.url));
     let response = request.header("X-App", id).bearer_auth(token).send().await.unwrap();
@@ -45,7 +45,7 @@ async fn an_application_answers_503_while_its_server_is_away_and_then_goes_on() 
             assert_eq!(ask(&daemon, "crm", &crm).await.0, 200, "before {takes_it_away}");
             server.tell(takes_it_away);
             assert_eq!(ask(&daemon, "crm", &crm).await, away, "{takes_it_away}");
-            // The others do not notice, and it can be described.
+            // The others are not affected, and the application can still be described.
             assert_eq!(ask(&daemon, "hr", &hr).await.0, 200);
             assert_eq!(daemon.state("crm"), "running");
             server.tell(brings_it_back);
@@ -55,7 +55,7 @@ async fn an_application_answers_503_while_its_server_is_away_and_then_goes_on() 
 }
 
 #[tokio::test]
-async fn an_application_that_could_not_start_starts_with_a_later_visit() {
+async fn a_later_visit_starts_an_application_that_failed_to_start() {
     for mut server in own_servers(50) {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();
@@ -74,7 +74,7 @@ async fn an_application_that_could_not_start_starts_with_a_later_visit() {
 }
 
 #[tokio::test]
-async fn without_the_main_database_applications_go_on_and_the_registry_only_reads() {
+async fn without_the_main_database_applications_run_and_the_registry_is_read_only() {
     for mut server in own_servers(50) {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();
@@ -93,7 +93,7 @@ async fn without_the_main_database_applications_go_on_and_the_registry_only_read
         ] {
             assert_eq!(daemon.refusal(method, params), "database_unreachable", "{method}");
         }
-        // What was refused was not done by half.
+        // A refused operation has no partial effect.
         assert_eq!(ask(&daemon, "crm", &crm).await.0, 200);
         assert_eq!(daemon.call("app.get", json!({"id": "crm"}))["name"], "crm");
         server.tell("start");
@@ -126,7 +126,7 @@ async fn databases_on_one_server_share_its_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_allowed_few_connections_makes_do_with_them() {
+async fn a_server_user_with_few_connections_suffices() {
     for server in own_servers(50) {
         let few = if server.is_postgres() {
             "CREATE ROLE frugal LOGIN CREATEDB CONNECTION LIMIT 3 PASSWORD 'secret'"
@@ -166,13 +166,13 @@ async fn run(server: &OwnServer, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_full_says_so() {
+async fn a_full_server_is_reported() {
     for server in own_servers(12) {
         let mut others = Vec::new();
-        // A connection of the server's start may still be there at the first refusal, and end after it.
+        // A connection from the start of the server may end only after the first refusal.
         let mut refusals = 0;
         while refusals < 100 {
-            // As anybody else: what is kept for superusers is not taken.
+            // As an ordinary user, to leave the connections reserved for superusers.
             match tokio::time::timeout(std::time::Duration::from_secs(5), occupy(&server)).await.unwrap() {
                 Some(other) => others.push(other),
                 None => refusals += 1,
@@ -193,7 +193,7 @@ async fn a_server_that_is_full_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_nobody_uses_are_closed() {
+async fn idle_database_connections_are_closed() {
     for server in own_servers(50) {
         let environment = TestEnvironment::new();
         let mut command = environment.daemon_command();
@@ -210,7 +210,7 @@ async fn connections_that_nobody_uses_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_nobody_waits_for_ends_on_its_server() {
+async fn a_cancelled_statement_ends_on_the_server() {
     for server in own_servers(50) {
         let database = Database::create(&Location::parse(&server.url("counted")).unwrap()).await.unwrap();
         let sleep = if server.is_postgres() { "pg_sleep(600)::text" } else { "SLEEP(600)" };
@@ -233,7 +233,7 @@ async fn a_statement_that_nobody_waits_for_ends_on_its_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_client_has_gone_ends_on_the_server() {
+async fn the_statement_of_a_disconnected_client_ends_on_the_server() {
     let server = OwnServer::postgres(50);
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
@@ -255,7 +255,7 @@ async fn a_request_whose_client_has_gone_ends_on_the_server() {
         }
     }
     while count(&server, waiting).await > 0 {
-        // Well before the statement's own time is over.
+        // Long before the statement would end by itself.
         assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the statement goes on");
     }
     locker.batch_execute("ROLLBACK").await.unwrap();
@@ -271,7 +271,7 @@ async fn sleepers(server: &OwnServer) -> i64 {
 }
 
 #[tokio::test]
-async fn an_application_whose_database_was_removed_says_so() {
+async fn a_removed_database_is_reported() {
     for server in own_servers(50) {
         let environment = TestEnvironment::new();
         let daemon = environment.daemon();
@@ -284,7 +284,7 @@ async fn an_application_whose_database_was_removed_says_so() {
         let refused = daemon.connect().call("app.restart", json!({"id": "crm"})).unwrap_err();
         assert_eq!(refused["data"]["kind"], "database_unreachable", "{refused}");
         assert!(refused["message"].as_str().unwrap().contains("there is no database"), "{refused}");
-        // There is nothing left to remove but the directory.
+        // Only the directory is left to remove.
         daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     }
 }
@@ -306,8 +306,8 @@ async fn who_waits_too_long_for_a_connection_is_told_503() {
     for _ in 0..5 {
         asked.push(ask(&daemon, "crm", &token));
     }
-    // One has a connection and waits for the table; the other connection is left for whoever has
-    // none, and the rest waited for one.
+    // One request has a connection and waits for the table, the other connection is reserved for applications
+    // without one, and the rest waited for a connection.
     for _ in 0..4 {
         assert_eq!(asked.next().await, Some((503, Some("5".to_owned()))));
     }
@@ -325,7 +325,7 @@ async fn connections(server: &OwnServer) -> i64 {
     count(server, "SELECT count(*) FROM information_schema.processlist WHERE db = 'counted'").await
 }
 
-/// A number that the server's superuser asks for.
+/// Queries a number as the server's superuser.
 async fn count(server: &OwnServer, sql: &str) -> i64 {
     if server.is_postgres() {
         let url = server.url("postgres");
@@ -339,7 +339,7 @@ async fn count(server: &OwnServer, sql: &str) -> i64 {
     counted
 }
 
-/// A connection that somebody else has; `None` when the server has none left.
+/// Opens a connection of another client; `None` if the server has none left.
 async fn occupy(server: &OwnServer) -> Option<Box<dyn std::any::Any + Send>> {
     let url = server.url(if server.is_postgres() { "postgres" } else { "mysql" });
     if server.is_postgres() {
@@ -350,7 +350,7 @@ async fn occupy(server: &OwnServer) -> Option<Box<dyn std::any::Any + Send>> {
     Some(Box::new(mysql_async::Conn::from_url(&url).await.ok()?))
 }
 
-/// Ends every connection to the database but the one that does it.
+/// Ends every other connection to the database.
 async fn drop_connections(server: &OwnServer) {
     if server.is_postgres() {
         let url = server.url("postgres");
@@ -363,14 +363,14 @@ async fn drop_connections(server: &OwnServer) {
     let mut connection = mysql_async::Conn::from_url(server.url("mysql")).await.unwrap();
     let find = "SELECT id FROM information_schema.processlist WHERE db = 'counted'";
     for id in connection.query::<u64, _>(find).await.unwrap() {
-        // It may have ended by itself meanwhile.
+        // The connection may have ended in the meantime.
         let _ = connection.query_drop(format!("KILL {id}")).await;
     }
     connection.disconnect().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_once_whatever_happens_to_the_connections() {
+async fn acknowledged_writes_are_stored_exactly_once_despite_lost_connections() {
     const WRITERS: i64 = 6;
     for server in own_servers(50) {
         let at = Location::parse(&server.url("counted")).unwrap();
@@ -422,7 +422,7 @@ async fn what_was_acknowledged_is_there_once_whatever_happens_to_the_connections
     }
 }
 
-/// Two rows in one transaction: both or none.
+/// Writes two rows in one transaction.
 async fn write_pair(database: &Database, number: i64) -> Result<(), DatabaseError> {
     let mut insert = Query::insert();
     insert.into_table("entries").columns(["number"]).values_panic([number.into()]);
@@ -432,7 +432,7 @@ async fn write_pair(database: &Database, number: i64) -> Result<(), DatabaseErro
     transaction.commit().await
 }
 
-/// Errors after which a client tries again.
+/// Whether a client tries again after this error.
 fn may_pass(error: &DatabaseError) -> bool {
     matches!(
         error,

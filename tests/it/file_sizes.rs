@@ -1,10 +1,10 @@
-//! A limit on the size of files: who comes to it is told so, and nobody else is hurt.
+//! A limit on file sizes (`ulimit -f`): it affects only the application that reaches it, and the error names it.
 
 use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
 
-/// Blocks of 1024 bytes that no file of the daemon may pass.
+/// The size limit of the daemon's files, in blocks of 1024 bytes.
 const BLOCKS: u32 = 3000;
 
 async fn post(daemon: &Daemon, app: &str, token: &str, path: &str, body: Value) -> (u16, Value) {
@@ -12,7 +12,7 @@ async fn post(daemon: &Daemon, app: &str, token: &str, path: &str, body: Value) 
 }
 
 #[tokio::test]
-async fn one_file_at_the_limit_ends_no_daemon() {
+async fn a_file_at_the_size_limit_does_not_end_the_daemon() {
     let environment = TestEnvironment::new();
     let daemon_command = environment.daemon_command();
     let mut command = environment.command("bash");

@@ -1,4 +1,4 @@
-//! The gateway: which application a request is for, and what it says when there is none.
+//! The gateway: finding the application of a request, health checks, errors, compression and shutdown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http};
 use crate::servers::{TestEngine, on_every_engine};
 
-/// The name of the application that answers `app:getInfo` for this address and these headers.
+/// Returns the name of the application that answers `app:getInfo` at this path with these headers.
 async fn answered_by(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> String {
     let mut request = reqwest::Client::new().get(format!("{}{path}", daemon.url));
     for (name, value) in headers {
@@ -22,7 +22,7 @@ async fn answered_by(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> S
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn the_application_is_chosen_by_path_query_header_and_domain_in_this_order(engine: TestEngine) {
+async fn the_application_is_named_by_path_query_header_or_domain_in_this_order(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.args(["--config"]).arg({
@@ -67,7 +67,7 @@ async fn a_forwarded_host_counts_only_from_a_trusted_proxy(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn short_addresses_lead_to_the_pages(engine: TestEngine) {
+async fn short_addresses_redirect_to_the_pages(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
@@ -91,7 +91,7 @@ async fn short_addresses_lead_to_the_pages(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn health_request_ids_and_errors_are_as_promised(engine: TestEngine) {
+async fn health_checks_request_ids_and_errors_follow_the_documentation(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     assert_eq!(http(&daemon, "GET", "/api/__health_check", None, None, None).await, (200, json!("ok")));
@@ -109,7 +109,7 @@ async fn health_request_ids_and_errors_are_as_promised(engine: TestEngine) {
     assert!(page.text().await.unwrap().contains("<html"));
     let large =
         client.post(format!("{}/api/auth:signIn", daemon.url)).body(vec![b' '; 11 << 20]).send().await;
-    // The daemon may close the connection before all of it is sent: either is a refusal.
+    // The daemon may also refuse the request by closing the connection before all of it is sent.
     if let Ok(response) = large {
         assert_eq!(response.status(), 413);
     }
@@ -117,7 +117,7 @@ async fn health_request_ids_and_errors_are_as_promised(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask(engine: TestEngine) {
+async fn responses_are_compressed_if_the_client_accepts_it(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let page = reqwest::get(format!("{}/admin/", daemon.url)).await.unwrap().text().await.unwrap();
@@ -129,7 +129,7 @@ async fn answers_are_compressed_for_those_who_ask(engine: TestEngine) {
     assert!(style.headers()["cache-control"].to_str().unwrap().contains("immutable"));
 }
 
-/// A sign-in whose body the daemon waits for: it is in flight.
+/// Begins a sign-in without sending its body, so that it stays in flight.
 fn begin_sign_in(daemon: &Daemon, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -146,7 +146,7 @@ fn begin_sign_in(daemon: &Daemon, body: &[u8]) -> TcpStream {
 
 #[apply(on_every_engine)]
 #[test]
-fn a_request_in_flight_is_answered_before_the_daemon_ends(engine: TestEngine) {
+fn the_daemon_answers_requests_in_flight_before_it_ends(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let mut daemon = environment.daemon();
     let body = br#"{"account":"nobody","password":"x"}"#;

@@ -1,4 +1,4 @@
-//! What creations leave on database servers when they fail or are cut short, and what becomes of it.
+//! What failed and interrupted creations leave on database servers, and how it is removed.
 
 use std::time::Instant;
 
@@ -17,18 +17,18 @@ fn create_missing(id: &str, url: &str) -> Value {
     json!({"id": id, "database": {"mode": "connection", "url": url, "create_database": true}})
 }
 
-/// Databases on the server whose names begin with what a host calls them while it makes them.
+/// Counts the databases on the server that are under creation, by their names.
 async fn unfinished(server: &OwnServer) -> i64 {
     let sql = "SELECT count(*) FROM pg_database WHERE datname LIKE 'nbapps-%'";
     numbers(&server.url("postgres"), sql).await[0]
 }
 
 #[tokio::test]
-async fn a_server_that_is_still_at_work_for_a_daemon_that_was_killed_leaves_nothing() {
+async fn a_statement_of_a_killed_daemon_leaves_no_database() {
     let server = OwnServer::postgres(50);
     let environment = TestEnvironment::on(&server.url("host"));
     drop(environment.daemon());
-    // A creation that waits for a lock: its client is killed meanwhile.
+    // A creation that waits for a lock while the daemon is killed.
     let locking = "BEGIN; LOCK TABLE pg_shdepend IN ACCESS EXCLUSIVE MODE";
     let (locker, connection) =
         tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_server_that_is_still_at_work_for_a_daemon_that_was_killed_leaves_noth
 }
 
 #[tokio::test]
-async fn a_start_sweeps_what_carries_its_mark_and_holds_nothing_and_no_more() {
+async fn a_start_removes_only_marked_databases_without_data() {
     for server in [OwnServer::postgres(50), OwnServer::mariadb(50)] {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();
@@ -106,7 +106,7 @@ async fn a_start_sweeps_what_carries_its_mark_and_holds_nothing_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_creation_that_was_cut_short_in_a_file_of_its_own_leaves_no_file() {
+async fn an_interrupted_creation_leaves_no_sqlite_file() {
     for point in ["create.database-made", "create.claimed", "create.installed"] {
         let environment = TestEnvironment::new();
         std::fs::create_dir(environment.path("elsewhere")).unwrap();
@@ -144,7 +144,7 @@ async fn a_database_is_made_whatever_is_the_matter_with_template1() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_every_text_is_refused_with_what_makes_one_that_can() {
+async fn a_database_with_an_unsuitable_encoding_is_refused_with_sql_for_a_suitable_one() {
     let server = OwnServer::postgres(50);
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
@@ -172,7 +172,7 @@ async fn a_database_that_cannot_hold_every_text_is_refused_with_what_makes_one_t
 }
 
 #[tokio::test]
-async fn on_mariadb_the_tables_hold_every_text_whatever_the_database_was_made_with() {
+async fn on_mariadb_tables_store_every_text_in_a_database_of_any_charset() {
     let server = OwnServer::mariadb(50);
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
@@ -195,7 +195,7 @@ async fn on_mariadb_the_tables_hold_every_text_whatever_the_database_was_made_wi
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_be_in_the_usual_database_goes_through_another() {
+async fn a_role_without_access_to_the_maintenance_database_uses_another() {
     let server = OwnServer::postgres(50);
     let admin = server.url("postgres");
     run(&admin, "CREATE ROLE maker LOGIN CREATEDB PASSWORD 'secret'").await;
@@ -203,20 +203,20 @@ async fn a_role_that_may_not_be_in_the_usual_database_goes_through_another() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let url = |name: &str| server.url(name).replace("root:", "maker:");
-    // What the server says itself, it says to the end.
+    // The error contains the server's whole message.
     let closed = json!({"id": "p0", "database": {"mode": "connection", "url": url("postgres")}});
     let error = refused(&daemon, "app.create", closed);
     assert!(error.contains("detail: User does not have CONNECT privilege"), "{error}");
     daemon.call("app.create", create_missing("p1", &url("p1")));
     daemon.call("app.delete", json!({"id": "p1", "purge": true}));
     daemon.call("app.create", create_missing("p2", &url("p2")));
-    // From now on it may be nowhere but in its own.
+    // From now on the role may connect to its own databases only.
     run(&admin, "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC").await;
     let error = refused(&daemon, "app.create", create_missing("p3", &url("p3")));
     assert!(error.contains("GRANT CONNECT ON DATABASE"), "{error}");
     let error = refused(&daemon, "app.delete", json!({"id": "p2", "purge": true}));
     assert!(error.contains("--keep-data"), "{error}");
-    // One truth: it is going, and cannot come back.
+    // Its purge has begun, so that it cannot be undeleted.
     let listed = daemon.call("app.list", json!({"deleted": true}));
     let listed = &listed["applications"][0];
     assert_eq!((&listed["id"], &listed["deleted"]["purging"]), (&json!("p2"), &json!(true)));
@@ -231,7 +231,7 @@ async fn a_role_that_may_not_be_in_the_usual_database_goes_through_another() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
+async fn a_missing_privilege_is_reported_with_the_sql_that_grants_it() {
     let server = OwnServer::postgres(50);
     run(&server.url("postgres"), "CREATE ROLE low LOGIN PASSWORD 'secret'").await;
     run(&server.url("postgres"), "CREATE DATABASE closed").await;
@@ -249,7 +249,7 @@ async fn a_right_that_is_missing_is_named_with_the_sql_that_gives_it() {
 }
 
 #[test]
-fn keeping_the_data_goes_with_a_purge() {
+fn keep_data_requires_purge() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let created = daemon.call("app.create", json!({"id": "crm"}));
@@ -259,12 +259,12 @@ fn keeping_the_data_goes_with_a_purge() {
     assert!(deleted["kept"][0].as_str().unwrap().contains(file), "{deleted}");
     assert!(std::path::Path::new(file).exists());
     assert_eq!(daemon.refusal("app.undelete", json!({"id": "crm"})), "app_not_found");
-    // Its place is taken, its name is not.
+    // Its directory exists, but its ID is free.
     daemon.call("app.create", json!({"id": "crm"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_applications_make_do_with_few_connections() {
+async fn many_applications_share_few_connections() {
     use futures_util::StreamExt as _;
     const APPLICATIONS: usize = 40;
     for server in [OwnServer::mariadb(30), OwnServer::postgres(30)] {
@@ -287,7 +287,7 @@ async fn many_applications_make_do_with_few_connections() {
     }
 }
 
-/// How often MariaDB has refused a connection since it began: it counts them.
+/// How many connections MariaDB has refused since its start.
 async fn refusals(server: &OwnServer) -> Vec<i64> {
     if server.is_postgres() {
         return Vec::new();

@@ -8,7 +8,7 @@ use crate::servers::{TestEngine, on_every_engine};
 
 #[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_first_visits_start_an_application_once(engine: TestEngine) {
+async fn hundreds_of_simultaneous_visits_start_an_application_once(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -33,7 +33,7 @@ async fn hundreds_of_first_visits_start_an_application_once(engine: TestEngine) 
 
 #[apply(on_every_engine)]
 #[tokio::test(flavor = "multi_thread")]
-async fn applications_come_and_go_while_others_are_asked(engine: TestEngine) {
+async fn applications_are_created_and_deleted_while_others_serve_requests(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["stays", "goes", "comes"] {
@@ -66,7 +66,7 @@ async fn applications_come_and_go_while_others_are_asked(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn an_operators_stop_holds_against_visits_and_restarts(engine: TestEngine) {
+async fn a_stopped_application_stays_stopped_despite_visits_and_restarts(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "start_mode": "with-main"}));
@@ -86,7 +86,7 @@ async fn an_operators_stop_holds_against_visits_and_restarts(engine: TestEngine)
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn with_main_starts_with_the_daemon_and_one_that_fails_is_in_error(engine: TestEngine) {
+async fn with_main_applications_start_with_the_daemon_or_are_in_error(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["good", "broken"] {
@@ -120,7 +120,7 @@ async fn an_idle_application_stops_and_the_next_visit_starts_it(engine: TestEngi
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_rotated_secret_ends_all_tokens(engine: TestEngine) {
+async fn rotating_the_secret_invalidates_all_tokens(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
@@ -135,7 +135,7 @@ async fn a_rotated_secret_ends_all_tokens(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_made(engine: TestEngine) {
+fn invalid_creations_are_refused_before_anything_is_created(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "domains": ["crm.example.com"]}));
@@ -191,7 +191,7 @@ fn a_dry_run_makes_nothing(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[test]
-fn creations_of_one_id_at_once_make_one_application(engine: TestEngine) {
+fn simultaneous_creations_with_one_id_create_one_application(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let mut connections: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
@@ -207,7 +207,7 @@ fn creations_of_one_id_at_once_make_one_application(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[test]
-fn secrets_are_encrypted_at_rest_and_lost_without_the_key(engine: TestEngine) {
+fn secrets_are_encrypted_at_rest_and_unreadable_without_the_key(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let secret = "a-secret-that-is-long-enough-for-hs256";

@@ -1,5 +1,5 @@
-//! What one application may take of the host: how it is set, what it refuses, and that the others
-//! do not feel it.
+//! The limits of applications: how they are set, which requests they refuse, and that other applications are not
+//! affected.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
 use crate::servers::{TestEngine, on_every_engine};
 
-/// A question that takes a database minutes: every member with every member of its group, again
-/// and again. The second half keeps a planner from beginning at the end, where nothing is.
+/// A request that takes a database minutes: it joins every member with every member of its group, repeatedly. The
+/// second half prevents a plan that begins at the end, where no row matches.
 const SLOW: &str = "/api/groups:list?filter={\"$or\":[\
     {\"members.group.members.group.members.group.members.name\":{\"$includes\":\"zz\"}},\
     {\"name\":{\"$includes\":\"zz\"}}]}";
 const QUICK: &str = "/api/app:getInfo";
 
-/// A daemon with an application `crm` that can be asked [`SLOW`].
+/// Starts a daemon with an application `crm` that can answer [`SLOW`].
 async fn crm(environment: &TestEnvironment) -> (Daemon, String) {
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
@@ -42,7 +42,7 @@ async fn crm(environment: &TestEnvironment) -> (Daemon, String) {
     (daemon, token)
 }
 
-/// What an application answers.
+/// A response of an application.
 struct Answer {
     status: u16,
     retry_after: Option<u64>,
@@ -51,7 +51,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Status and code, and that it says when to come back.
+    /// Returns the status and the code, and checks that it has a `Retry-After`.
     fn refusal(&self) -> (u16, &str) {
         assert!(self.retry_after.is_some_and(|seconds| seconds >= 1), "{}", self.body);
         let code = &self.body["error"]["code"];
@@ -71,7 +71,7 @@ async fn get(url: String, app: &str, token: &str) -> Answer {
     }
 }
 
-/// Asks in the background; given up when the handle is aborted.
+/// Sends a request in the background. Aborting the handle cancels it.
 fn ask(daemon: &Daemon, path: &str, token: &str) -> JoinHandle<Answer> {
     let (url, token) = (format!("{}{path}", daemon.url), token.to_owned());
     tokio::spawn(async move { get(url, "crm", &token).await })
@@ -81,7 +81,7 @@ fn update(daemon: &Daemon, limits: Value) {
     daemon.call("app.update", json!({"id": "crm", "limits": limits}));
 }
 
-/// Waits until so many requests are in the application.
+/// Waits until this many requests are in flight.
 async fn in_flight(daemon: &Daemon, count: u64) -> Value {
     let begun = std::time::Instant::now();
     loop {
@@ -96,7 +96,7 @@ async fn in_flight(daemon: &Daemon, count: u64) -> Value {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn limits_are_set_shown_kept_and_taken_back(engine: TestEngine) {
+async fn limits_are_set_shown_stored_and_removed(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.env("NBAPPS_LIMIT_QUEUE", "7").env("NBAPPS_LIMIT_REQUEST_TIME", "20s");
@@ -142,7 +142,7 @@ async fn limits_are_set_shown_kept_and_taken_back(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn more_requests_than_its_rate_are_told_when_to_come_back(engine: TestEngine) {
+async fn requests_over_the_rate_get_a_retry_after(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
@@ -168,7 +168,7 @@ async fn more_requests_than_its_rate_are_told_when_to_come_back(engine: TestEngi
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait(engine: TestEngine) {
+async fn requests_in_flight_and_in_the_queue_are_limited(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"in_flight": 1, "queue": 0}));
@@ -189,7 +189,7 @@ async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait(engine: TestEng
     assert_eq!(waiting.await.unwrap().status, 200, "there is room now");
     assert!(!slow.is_finished());
 
-    // Who is gone makes room: its statement is cancelled.
+    // A disconnected client releases its permit: its statement is cancelled.
     update(&daemon, json!({"in_flight": 1}));
     slow.abort();
     assert_eq!(ask(&daemon, QUICK, "").await.unwrap().status, 200);
@@ -198,7 +198,7 @@ async fn it_works_on_as_many_requests_as_it_may_and_as_many_wait(engine: TestEng
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn what_takes_too_long_is_ended(engine: TestEngine) {
+async fn slow_requests_and_statements_time_out(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"request_time_ms": 200}));
@@ -212,7 +212,7 @@ async fn what_takes_too_long_is_ended(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_body_is_as_long_as_it_may_be(engine: TestEngine) {
+async fn long_bodies_are_refused(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"body_bytes": 1000}}));
@@ -226,7 +226,7 @@ async fn a_body_is_as_long_as_it_may_be(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn connections_with_a_request_are_counted_while_its_body_is_on_its_way(engine: TestEngine) {
+async fn connections_are_counted_while_a_body_arrives(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"connections": 1}}));
@@ -250,7 +250,7 @@ async fn connections_with_a_request_are_counted_while_its_body_is_on_its_way(eng
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn slow_statements_of_one_application_hold_up_no_other(engine: TestEngine) {
+async fn slow_statements_of_one_application_do_not_delay_others(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
     update(&daemon, json!({"database_connections": 2}));

@@ -1,4 +1,4 @@
-//! The integration tests: the real daemon over the real socket, one binary so that it links once.
+//! The integration tests: the real daemon over its real socket. One binary, so that it is linked once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 #![allow(unreachable_pub, reason = "everything here is for this binary alone")]

@@ -32,7 +32,7 @@ async fn sign_in(browser: &Client, daemon: &Daemon, prefix: &str) -> String {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn an_applications_page_shows_what_it_is_to_who_is_signed_in(engine: TestEngine) {
+async fn the_home_page_describes_the_application_to_signed_in_users(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let created = daemon.call("app.create", json!({"id": "crm", "name": "<b>Customers</b>"}));
@@ -49,7 +49,7 @@ async fn an_applications_page_shows_what_it_is_to_who_is_signed_in(engine: TestE
         assert!(page.to_lowercase().contains(&shown.to_lowercase()), "{shown}: {page}");
     }
     assert!(!page.contains("<b>Customers"), "{page}");
-    // The session is this application's alone, and no key to its API.
+    // The session is valid for this application only, and not for its API.
     let main = browser.get(format!("{}/admin/", daemon.url)).send().await.unwrap().text().await.unwrap();
     assert!(main.contains("type=\"password\""));
     let api = browser.get(format!("{}/api/__app/crm/auth:check", daemon.url)).send().await.unwrap();
@@ -62,7 +62,7 @@ async fn an_applications_page_shows_what_it_is_to_who_is_signed_in(engine: TestE
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn the_main_page_starts_and_stops_applications_for_its_root(engine: TestEngine) {
+async fn the_root_user_starts_and_stops_applications_on_the_main_page(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -94,7 +94,7 @@ async fn the_main_page_starts_and_stops_applications_for_its_root(engine: TestEn
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_sign_in_from_elsewhere_is_refused_and_redirects_stay_here(engine: TestEngine) {
+async fn cross_site_sign_ins_are_refused_and_redirects_stay_on_the_host(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let url = format!("{}/admin/sign-in", daemon.url);
@@ -154,7 +154,7 @@ async fn a_password_is_changed_on_the_page(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_sign_in_link_signs_in_below_every_address_of_its_application_on_that_host(engine: TestEngine) {
+async fn a_sign_in_link_signs_in_for_every_address_of_the_application_on_its_host(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "domains": ["crm.example.com"]}));
@@ -177,7 +177,7 @@ async fn a_sign_in_link_signs_in_below_every_address_of_its_application_on_that_
         assert_eq!(signed_in.headers()["location"], format!("/apps/{id}/admin/"), "{id} {host}");
         let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
         assert!(cookie.contains(scope), "{id} {host}: {cookie}");
-        // An older session below the longer path does not hide it.
+        // An older session with a longer path does not take precedence.
         let name = format!("nbapps_{id}");
         let sent = format!("{name}=ended; {}", cookie.split(';').next().unwrap());
         for path in opens {

@@ -1,5 +1,4 @@
-//! PostgreSQL behind PgBouncer, in both of its modes: with sessions of their own, and with another one
-//! for each transaction.
+//! PostgreSQL behind PgBouncer, in session mode and in transaction mode.
 
 use futures_util::future::join_all;
 use nbapps::internals::{Database, Location};
@@ -11,7 +10,7 @@ use crate::servers::OwnServer;
 const CLIENTS: usize = 30;
 const RECORDS: usize = 8;
 
-/// What one client does with an application; gives what was not answered with 200.
+/// Uses an application as one client does. Returns the responses other than 200.
 async fn work(daemon: &Daemon, id: &str, token: &str, client: usize) -> Vec<(u16, Value)> {
     let mut failed = Vec::new();
     let mut ask = async |method: &str, path: &str, body: Option<Value>| {
@@ -38,7 +37,7 @@ async fn work(daemon: &Daemon, id: &str, token: &str, client: usize) -> Vec<(u16
     failed
 }
 
-/// Has many clients use an application, and looks at what they leave.
+/// Uses applications with many clients, and checks the stored data.
 async fn use_it(daemon: &Daemon, id: &str) {
     let token = &sign_in(daemon, Some(id)).await;
     let ask = async |method: &str, path: &str, body: Option<Value>| {
@@ -62,7 +61,7 @@ async fn use_it(daemon: &Daemon, id: &str) {
     assert_eq!((&first["number"], &first["at"]), (&json!(-1), &json!("2024-02-29T12:30:00.000Z")));
     let tags = ask("GET", "tags:list", None).await;
     assert_eq!(tags["meta"]["count"], RECORDS);
-    // Made again with another type, it holds what is sent.
+    // Created again with another type, the field stores its values.
     for (kind, value) in [("integer", json!(7)), ("string", json!("007"))] {
         ask("POST", "collections/tags/fields:create", Some(json!({"name": "v", "type": kind}))).await;
         for _ in 0..3 {
@@ -77,7 +76,7 @@ async fn use_it(daemon: &Daemon, id: &str) {
 
 async fn behind(mode: &str) {
     let server = OwnServer::postgres(100);
-    // As hosted ones are.
+    // Hosted poolers are configured like this.
     for name in ["host", "crm"] {
         let at = Location::parse(&server.url(name)).unwrap();
         Database::create(&at).await.unwrap().close().await;
@@ -100,11 +99,11 @@ async fn behind(mode: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn applications_run_behind_a_pooler_that_keeps_sessions() {
+async fn applications_run_behind_a_pooler_in_session_mode() {
     behind("session").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn applications_run_behind_a_pooler_that_shares_them() {
+async fn applications_run_behind_a_pooler_in_transaction_mode() {
     behind("transaction").await;
 }

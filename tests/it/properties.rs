@@ -1,7 +1,6 @@
-//! Whatever is sent, the server answers, and none of it is its fault: no 5xx, no panic, no silence.
+//! Random requests: each gets a response, and none a 5xx or a panic.
 //!
-//! The requests are the same in every run; `NBAPPS_TEST_SEED=7` makes others, and a failure says with
-//! which it was.
+//! Every run sends the same requests. `NBAPPS_TEST_SEED=7` generates others; a failure prints its seed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,10 +14,10 @@ use serde_json::{Value, json};
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
 use crate::servers::{TestEngine, on_every_engine};
 
-/// Silence that is an answer too: the server hangs.
+/// After this time without a response, the server counts as hanging.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// One request, as it goes over the wire; of characters that an address may have.
+/// A request as sent. Its path consists of characters that a URL may contain.
 #[derive(Debug, Clone)]
 struct Sent {
     method: String,
@@ -27,7 +26,7 @@ struct Sent {
     body: Vec<u8>,
 }
 
-/// Sends a request on a connection of its own; gives the status.
+/// Sends a request on its own connection. Returns the status.
 fn status(daemon: &Daemon, token: &str, sent: &Sent) -> Result<u16, TestCaseError> {
     let address = daemon.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -39,7 +38,7 @@ fn status(daemon: &Daemon, token: &str, sent: &Sent) -> Result<u16, TestCaseErro
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("\r\n");
-    // A server that has read enough may close before all of it is written.
+    // The server may respond and close before all of the request is written.
     let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(&sent.body));
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
@@ -289,7 +288,7 @@ async fn define(daemon: &Daemon, token: &str) {
 
 #[apply(on_every_engine)]
 #[test]
-fn nothing_that_is_sent_makes_the_server_fail(engine: TestEngine) {
+fn no_request_makes_the_server_fail(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let token = tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -316,7 +315,7 @@ fn nothing_that_is_sent_makes_the_server_fail(engine: TestEngine) {
     });
     held.unwrap_or_else(|error| panic!("with the seed {seed}: {error}\n{}", environment.daemon_log()));
     assert!(!environment.daemon_log().contains("panicked"), "{}", environment.daemon_log());
-    // Not all of it was refused at the door.
+    // Some requests were processed.
     let answered = answered.into_inner();
     assert!(answered[&200] > 100 && answered[&400] > 100, "{answered:?}");
 }

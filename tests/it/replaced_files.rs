@@ -1,4 +1,4 @@
-//! A database file that is taken away under a running application.
+//! Database files that are moved or removed while their application runs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::environment::{Daemon, TestEnvironment, http, sign_in};
 
-/// Creates a role, which writes.
+/// Writes to the database: creates a role.
 async fn write(daemon: &Daemon, token: &str, name: &str) -> (u16, Value) {
     let role = json!({"name": name, "title": name});
     http(daemon, "POST", "/api/roles:create", Some("crm"), Some(token), Some(role)).await
 }
 
 #[tokio::test]
-async fn what_would_be_lost_is_refused() {
+async fn writes_to_a_removed_file_are_refused() {
     for replace in [false, true] {
         let environment = TestEnvironment::new();
         let daemon = environment.daemon();
@@ -33,10 +33,10 @@ async fn what_would_be_lost_is_refused() {
         let (status, answer) = write(&daemon, &token, "second").await;
         assert_eq!(status, 503, "{answer}");
         assert!(answer.to_string().contains("database is missing"), "{answer}");
-        // Reading is refused too, from then on.
+        // From then on, reads are refused, too.
         let (status, answer) = http(&daemon, "GET", "/api/roles:list", Some("crm"), Some(&token), None).await;
         assert_eq!(status, 503, "{answer}");
-        // Brought back, it is good again after a restart.
+        // Once the file is restored, a restart helps.
         fs::rename(&aside, &file).unwrap();
         environment.nbapps(&["restart", "crm"]).ok();
         let (status, answer) = write(&daemon, &token, "third").await;
@@ -45,7 +45,7 @@ async fn what_would_be_lost_is_refused() {
 }
 
 #[tokio::test]
-async fn what_would_go_into_a_log_without_a_name_is_refused() {
+async fn writes_to_a_removed_log_are_refused() {
     for replace in [false, true] {
         let environment = TestEnvironment::new();
         let daemon = environment.daemon();
@@ -64,7 +64,7 @@ async fn what_would_go_into_a_log_without_a_name_is_refused() {
             let (status, answer) = write(&daemon, &token, "second").await;
             assert_eq!(status, 503, "{answer}");
         }
-        // What was acknowledged before is kept by an end in order.
+        // An orderly shutdown keeps what was acknowledged before.
         let _ = fs::remove_file(&log);
         environment.nbapps(&["restart", "crm"]).ok();
         let (status, answer) = write(&daemon, &token, "third").await;
@@ -79,7 +79,7 @@ async fn what_would_go_into_a_log_without_a_name_is_refused() {
 }
 
 #[tokio::test]
-async fn an_application_that_nobody_asked_for_a_while_gets_a_new_log() {
+async fn an_idle_application_gets_a_new_log() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -87,13 +87,13 @@ async fn an_application_that_nobody_asked_for_a_while_gets_a_new_log() {
     for round in 0..5 {
         let (status, answer) = write(&daemon, &token, &format!("role-{round}")).await;
         assert_eq!(status, 200, "{answer}");
-        // All connections are closed by this, and the log goes with the last.
+        // This closes all connections, and the last one removes the log.
         daemon.call("app.restart", json!({"id": "crm"}));
     }
 }
 
 #[test]
-fn a_missing_file_is_said_without_talk_of_servers() {
+fn a_missing_file_is_reported_without_mentioning_servers() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     let application = daemon.call("app.create", json!({"id": "crm"}))["application"].clone();
@@ -106,11 +106,11 @@ fn a_missing_file_is_said_without_talk_of_servers() {
 }
 
 #[test]
-fn no_right_to_the_socket_is_a_refusal() {
+fn a_socket_without_permission_is_reported_as_such() {
     let environment = TestEnvironment::new();
     let _daemon = environment.daemon();
     if !rustix::process::geteuid().is_root() {
-        // Who is not root is kept out by the mode, also as the owner.
+        // The mode denies access to every user but root, even to the owner.
         fs::set_permissions(environment.socket(), fs::Permissions::from_mode(0o000)).unwrap();
         let ran = environment.nbapps(&["list"]);
         assert_eq!(ran.code, 7, "{}", ran.stderr);
@@ -119,7 +119,7 @@ fn no_right_to_the_socket_is_a_refusal() {
     let nobody = "65534";
     let mut command = environment.command("setpriv");
     command.args(["--reuid", nobody, "--regid", nobody, "--clear-groups", "/usr/bin/env"]);
-    // Another user may not look into the build's directory either: a copy, where everybody may.
+    // Another user cannot access the build directory, so that the program is copied.
     let program = std::env::temp_dir().join(format!("nbapps-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_nbapps"), &program).unwrap();
     command.arg(&program).args(["list", "--socket"]).arg(environment.socket());

@@ -1,4 +1,4 @@
-//! Creation and deletion, with the daemon killed between each two of their steps.
+//! Creations and deletions whose daemon is killed between any two of their steps.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn directories(environment: &TestEnvironment) -> Vec<String> {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_creation_that_was_cut_short_is_taken_back(engine: TestEngine) {
+async fn an_interrupted_creation_is_rolled_back(engine: TestEngine) {
     for point in [
         "create.registered",
         "create.directory-made",
@@ -32,7 +32,7 @@ async fn a_creation_that_was_cut_short_is_taken_back(engine: TestEngine) {
         let daemon = environment.killed_at(point, "app.create", create.clone());
         assert_eq!(daemon.refusal("app.get", json!({"id": "crm"})), "app_not_found", "{point}");
         assert_eq!(directories(&environment), Vec::<String>::new(), "{point}");
-        // Neither the ID nor the domain nor the directory is left taken.
+        // The ID, the domain and the directory are free again.
         let created = daemon.call("app.create", create);
         assert_eq!(created["application"]["state"], "initialized", "{point}");
         let (status, _) = http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await;
@@ -42,7 +42,7 @@ async fn a_creation_that_was_cut_short_is_taken_back(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_creation_that_was_complete_stays(engine: TestEngine) {
+async fn a_completed_creation_is_kept(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.killed_at("create.completed", "app.create", json!({"id": "crm"}));
     assert_eq!(daemon.state("crm"), "initialized");
@@ -51,7 +51,7 @@ async fn a_creation_that_was_complete_stays(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn taking_a_creation_back_can_be_cut_short_too(engine: TestEngine) {
+async fn an_interrupted_roll_back_is_repeated(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let mut command = environment.daemon_command();
     command.env("NBAPPS_CRASH_AT", "create.installed");
@@ -70,7 +70,7 @@ async fn taking_a_creation_back_can_be_cut_short_too(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deletion_is_whole_or_did_not_happen(engine: TestEngine) {
+async fn a_deletion_is_complete_or_has_no_effect(engine: TestEngine) {
     for (point, there) in [("delete.stopped", true), ("delete.unregistered", false)] {
         let environment = TestEnvironment::of(engine);
         let daemon = environment.daemon();
@@ -89,9 +89,9 @@ async fn a_deletion_is_whole_or_did_not_happen(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[test]
-fn a_purge_that_began_is_finished(engine: TestEngine) {
+fn an_interrupted_purge_is_finished(engine: TestEngine) {
     let points = ["delete.unregistered", "purge.marked", "purge.data-removed", "purge.removed"];
-    // Only a server has databases that are removed apart from the directory.
+    // Only on a server is the database removed separately from the directory.
     let on_server = TestEnvironment::of(engine).is_on_server().then_some("purge.database-removed");
     for point in points.into_iter().chain(on_server) {
         let environment = TestEnvironment::of(engine);
@@ -109,10 +109,10 @@ fn a_purge_that_began_is_finished(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[test]
-fn what_the_host_did_not_make_is_never_removed(engine: TestEngine) {
+fn what_the_host_did_not_create_is_never_removed(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
-    // Somebody keeps something where the application's directory would be.
+    // The application's directory exists already, with somebody's file.
     let theirs = environment.data().join("apps/crm");
     std::fs::create_dir(&theirs).unwrap();
     std::fs::write(theirs.join("letter"), "keep me").unwrap();
@@ -126,7 +126,7 @@ fn what_the_host_did_not_make_is_never_removed(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_deleted_application_comes_back_as_it_was(engine: TestEngine) {
+async fn an_undeleted_application_is_unchanged(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "name": "Customers", "domains": ["crm.example.com"]}));
@@ -134,14 +134,14 @@ async fn a_deleted_application_comes_back_as_it_was(engine: TestEngine) {
     daemon.call("app.delete", json!({"id": "crm"}));
     let (status, body) = http(&daemon, "GET", "/api/app:getInfo", Some("crm"), None, None).await;
     assert_eq!((status, body["error"]["code"].as_str()), (404, Some("APP_NOT_FOUND")));
-    // Another one of the same ID does not touch its data, and stands in its way.
+    // Another application with the same ID does not affect its data, but prevents undeleting it.
     daemon.call("app.create", json!({"id": "crm", "name": "Another"}));
     assert_eq!(daemon.refusal("app.undelete", json!({"id": "crm"})), "app_exists");
     assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("crm"), Some(&token), None).await.0, 401);
     daemon.call("app.delete", json!({"id": "crm"}));
     daemon.call("app.delete", json!({"id": "crm", "purge": true}));
     assert_eq!(daemon.refusal("app.undelete", json!({"id": "crm"})), "app_not_found");
-    // Without another in between, it comes back with its users and tokens.
+    // Without another one, it is undeleted with its users and tokens.
     daemon.call("app.create", json!({"id": "hr", "name": "People", "domains": ["hr.example.com"]}));
     let token = sign_in(&daemon, Some("hr")).await;
     daemon.call("app.delete", json!({"id": "hr"}));

@@ -26,7 +26,7 @@ async fn has_schema(environment: &TestEnvironment, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_application_lives_and_ends_in_its_schema() {
+async fn an_application_is_created_and_purged_in_its_schema() {
     let environment = on_postgres();
     let daemon = environment.daemon();
     let created = environment.nbapps(&["create", "--id", "crm", "--db", "schema", "--start", "-o", "json"]);
@@ -40,7 +40,7 @@ async fn an_application_lives_and_ends_in_its_schema() {
     daemon.call("app.create", json!({"id": "hr", "database": {"mode": "schema"}}));
     let token = sign_in(&daemon, Some("crm")).await;
     assert_eq!(http(&daemon, "GET", "/api/auth:check", Some("hr"), Some(&token), None).await.0, 401);
-    // Changed in one, it stays as it was in the other.
+    // A change in one does not affect the other.
     let change =
         json!({"oldPassword": "admin123", "newPassword": "another-1", "confirmPassword": "another-1"});
     let (status, said) =
@@ -57,7 +57,7 @@ async fn an_application_lives_and_ends_in_its_schema() {
 }
 
 #[tokio::test]
-async fn nocobases_options_make_schemas_and_databases_too() {
+async fn nocobases_options_create_schemas_and_databases() {
     let environment = on_postgres();
     let daemon = environment.daemon();
     let token = sign_in(&daemon, None).await;
@@ -83,7 +83,7 @@ async fn nocobases_options_make_schemas_and_databases_too() {
 }
 
 #[tokio::test]
-async fn names_are_taken_as_they_are_or_refused_before_anything_is_made() {
+async fn names_are_used_unchanged_or_refused_before_anything_is_created() {
     let longest = "é".repeat(31) + "x";
     let names = ["select", "Upper Case", "semi;colon", "a \"quoted\" 'one'", "--", longest.as_str()];
     for (mode, key) in [("schema", "schema"), ("database", "name")] {
@@ -111,7 +111,7 @@ async fn names_are_taken_as_they_are_or_refused_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_schema_of_somebody_else_is_refused_and_stays() {
+async fn a_foreign_schema_is_refused_and_kept() {
     let environment = on_postgres();
     let daemon = environment.daemon();
     let main = environment.main_location();
@@ -126,7 +126,7 @@ async fn a_schema_of_somebody_else_is_refused_and_stays() {
 }
 
 #[tokio::test]
-async fn a_creation_and_a_purge_that_were_cut_short_are_made_whole() {
+async fn an_interrupted_creation_or_purge_is_completed() {
     let create = json!({"id": "crm", "database": {"mode": "schema"}});
     for point in ["create.directory-marked", "create.database-made", "create.installed"] {
         let environment = on_postgres();
@@ -176,12 +176,12 @@ async fn applications_in_one_database_share_its_connections() {
         .and_where(Expr::col("datname").eq(name))
         .to_owned();
     let rows = main.query(&connections).await.unwrap();
-    // Those of the host, and the one that asks.
+    // The connections of the host, and that of this query.
     assert!(matches!(rows[0].get("connections"), Some(Value::Integer(2..=17))), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_applications_live_on_a_server_of_thirty_connections() {
+async fn a_thousand_applications_share_thirty_connections() {
     const APPLICATIONS: usize = 1000;
     const AT_A_TIME: usize = 50;
     let server = OwnServer::postgres(30);
@@ -205,7 +205,7 @@ async fn a_thousand_applications_live_on_a_server_of_thirty_connections() {
         let client = &client;
         let url = format!("{}/api/__app/{id}/auth:signIn", daemon.url);
         async move {
-            // The right user and a wrong password: it is looked up in the application's own table.
+            // A wrong password makes the application read its table of users.
             let body = json!({"account": "nocobase", "password": "wrong"});
             client.post(url).json(&body).send().await.unwrap().status().as_u16()
         }

@@ -1,4 +1,4 @@
-//! NocoBase's own client, as its users run it: Node and the package `@nocobase/sdk`.
+//! NocoBase's own client, the package `@nocobase/sdk`, run with Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::servers::{TestEngine, on_every_engine};
 
 #[apply(on_every_engine)]
 #[test]
-fn a_client_written_for_nocobase_works_unchanged(engine: TestEngine) {
+fn nocobases_client_works_unchanged(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));

@@ -1,4 +1,4 @@
-//! Sign-in over the API: which tokens open an application, and which do not any more.
+//! Sign-in over the API: valid and invalid tokens, and root users.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use macro_rules_attribute::apply;
@@ -14,7 +14,7 @@ async fn check(daemon: &Daemon, app: &str, token: &str) -> (u16, Value) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn tokens_that_must_not_open_do_not(engine: TestEngine) {
+async fn invalid_tokens_are_refused(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     for id in ["crm", "hr"] {
@@ -40,7 +40,7 @@ async fn tokens_that_must_not_open_do_not(engine: TestEngine) {
     http(&daemon, "POST", "/api/auth:signOut", Some("crm"), Some(&token), None).await;
     assert_eq!(check(&daemon, "crm", &token).await, (401, json!("BLOCKED_TOKEN")));
     assert!(daemon.stop().success());
-    // It stays out when the daemon is a new one.
+    // It is still refused after a restart of the daemon.
     let daemon = environment.daemon();
     assert_eq!(check(&daemon, "crm", &token).await, (401, json!("BLOCKED_TOKEN")));
 }
@@ -62,14 +62,14 @@ async fn an_expired_token_is_refused(engine: TestEngine) {
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     };
     assert_eq!(check(&daemon, "crm", &sign(now + 100)).await.0, 200);
-    // Of no session that could go on; and too late even for one.
+    // Without a session that could be renewed, and expired even for renewal.
     assert_eq!(check(&daemon, "crm", &sign(now - 1)).await, (401, json!("TOKEN_RENEW_FAILED")));
     assert_eq!(check(&daemon, "crm", &sign(now - 90_000)).await, (401, json!("EXPIRED_SESSION")));
 }
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_changed_password_ends_all_tokens(engine: TestEngine) {
+async fn a_changed_password_invalidates_all_tokens(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
@@ -88,7 +88,7 @@ async fn a_changed_password_ends_all_tokens(engine: TestEngine) {
 
 #[apply(on_every_engine)]
 #[tokio::test]
-async fn a_root_user_is_as_given_or_made_with_a_password_that_is_shown_once(engine: TestEngine) {
+async fn the_root_user_is_as_given_or_has_a_generated_password(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let daemon = environment.daemon();
     let given = json!({"id": "crm", "admin": {"email": "ann@example.com", "username": "ann"}});

@@ -1,4 +1,4 @@
-//! Commands and a daemon that does not answer: each ends in its time and names the process.
+//! Commands to a daemon that hangs: each times out and names the process.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use rustix::process::Signal;
 
 use crate::environment::{Ran, TestEnvironment};
 
-/// More than a command needs by itself, on a machine that has much to do.
+/// More time than a command needs, even on a busy machine.
 const SLACK: Duration = Duration::from_secs(10);
 
 #[test]
-fn every_command_ends_beside_a_stopped_daemon() {
+fn every_command_times_out_if_the_daemon_hangs() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.signal(Signal::STOP);
@@ -44,12 +44,12 @@ fn every_command_ends_beside_a_stopped_daemon() {
 }
 
 #[tokio::test]
-async fn a_queue_of_connections_that_is_full_is_no_endless_wait() {
+async fn connecting_to_a_full_backlog_times_out() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon();
     daemon.signal(Signal::STOP);
     let mut waiting = Vec::new();
-    // The queue is as long as the daemon made it; what does not fit is refused at once.
+    // Connections beyond the daemon's backlog are refused at once.
     while let Ok(stream) = tokio::net::UnixStream::connect(environment.socket()).await {
         waiting.push(stream);
         assert!(waiting.len() < 10_000);

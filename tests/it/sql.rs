@@ -1,4 +1,4 @@
-//! SQL that the host knows nothing of, run by somebody else.
+//! Runs SQL in a database without the host's knowledge.
 
 use mysql_async::prelude::Queryable;
 use nbapps::internals::{Engine, Location};
@@ -16,7 +16,7 @@ pub async fn run(url: &str, sql: &str) {
         }
         _ => {
             let mut connection = mysql_async::Conn::from_url(url).await.unwrap();
-            // As elsewhere, names stand in double quotes.
+            // Double quotes around identifiers, as on the other engines.
             connection.query_drop("SET sql_mode = 'ANSI_QUOTES'").await.unwrap();
             connection.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
             connection.disconnect().await.unwrap();
@@ -24,7 +24,7 @@ pub async fn run(url: &str, sql: &str) {
     }
 }
 
-/// The whole numbers that a question gives, on a server.
+/// The integers that a query returns, on a server.
 pub async fn numbers(url: &str, sql: &str) -> Vec<i64> {
     if Location::parse(url).unwrap().engine() == Engine::Postgres {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();

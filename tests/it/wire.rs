@@ -1,5 +1,5 @@
-//! HTTP as bytes on a connection: every request that was worked on is answered, whatever follows it,
-//! and what is malformed is answered with its status.
+//! HTTP as bytes on a connection: each complete request gets a response, whatever follows it, and each malformed one
+//! its status.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::environment::{Daemon, PATIENCE, TestEnvironment, http, sign_in};
 use crate::servers::TestEngine;
 
-/// A timeout of idle connections that no test here waits for.
+/// A timeout of idle connections that is longer than any test here.
 const IDLE: Duration = Duration::from_secs(20);
 
 fn connect(daemon: &Daemon) -> TcpStream {
@@ -22,7 +22,7 @@ fn connect(daemon: &Daemon) -> TcpStream {
 /// Sends these bytes and reads until the daemon closes.
 fn exchange(daemon: &Daemon, bytes: &[u8]) -> String {
     let mut stream = connect(daemon);
-    // What it has no use for it may refuse to read.
+    // The daemon may close without reading the rest.
     let _ = stream.write_all(bytes);
     rest(&mut stream)
 }
@@ -33,7 +33,7 @@ fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Reads one answer, by its length.
+/// Reads one response, by its length.
 fn answer(stream: &mut TcpStream) -> (u16, String) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -53,7 +53,7 @@ fn statuses(answers: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_was_written_is_answered_whatever_follows_the_request() {
+async fn a_complete_request_is_answered_whatever_follows_it() {
     let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let token = sign_in(&daemon, None).await;
@@ -95,7 +95,7 @@ async fn what_was_written_is_answered_whatever_follows_the_request() {
 }
 
 #[test]
-fn many_requests_at_once_are_answered_in_their_order() {
+fn pipelined_requests_are_answered_in_order() {
     let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let mut bytes = String::new();
@@ -123,7 +123,7 @@ fn many_requests_at_once_are_answered_in_their_order() {
 }
 
 #[test]
-fn what_is_malformed_is_answered_with_its_status() {
+fn malformed_requests_are_answered_with_their_status() {
     let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let get = |headers: &str| format!("GET /api/app:getInfo HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
@@ -171,7 +171,7 @@ fn what_is_malformed_is_answered_with_its_status() {
         assert_eq!(statuses(&answers), [status], "{what}: {answers}");
         assert!(answers.to_lowercase().contains("connection: close"), "{what}: {answers}");
     }
-    // Nothing else of the connection suffers: what came before is answered too.
+    // The requests before it on the connection are answered, too.
     for (following, status) in [("nonsense\r\n\r\n", "400"), ("GET / HTTP/1.1\r\nA\r\n\r\n", "400")] {
         let answers = exchange(&daemon, (get("") + following).as_bytes());
         assert_eq!(statuses(&answers), ["200", status], "{answers}");
@@ -180,7 +180,7 @@ fn what_is_malformed_is_answered_with_its_status() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_side_is_answered() {
+fn a_half_closed_client_is_answered() {
     let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     let body = r#"{"account":"nobody"}"#;
@@ -207,7 +207,7 @@ fn a_client_that_has_closed_its_side_is_answered() {
 }
 
 #[test]
-fn an_answer_reaches_a_client_that_is_still_sending() {
+fn a_response_reaches_a_client_that_is_still_sending() {
     let environment = TestEnvironment::of(TestEngine::Sqlite);
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true, "limits": {"body_bytes": 1000}}));

@@ -3,20 +3,20 @@
 #
 #   mariadb.sh DIRECTORY PORT CONNECTIONS [CERTIFICATE]
 #
-# Makes a data directory in DIRECTORY (which must be empty), says `ready` once it answers, and ends
-# it and removes the directory when standard input closes: however the tests end, nothing is left.
+# Creates a data directory in DIRECTORY, which must be empty, and prints `ready` once the server accepts connections. Ends the
+# server and removes the directory when standard input closes, as it does however the tests end.
 #
-# With DURABLE=1 in the environment what it acknowledges survives a power failure, as in use.
+# With DURABLE=1 in the environment, acknowledged writes survive a power failure, as in production.
 set -eu
 [ -n "${DURABLE-}" ] && flush=1 || flush=2
-# A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
+# Signals are for the tests: when they end, standard input closes.
 trap '' HUP INT TERM PIPE
 directory=$1 port=$2 connections=$3 certificate=${4-}
 
 PATH=$PATH:/usr/sbin
 command -v mariadbd >/dev/null || { echo "no MariaDB server here: run tests/setup"; exit 1; }
 
-# It is nobody's superuser here.
+# MariaDB does not run as root.
 as=
 if [ "$(id -u)" -eq 0 ]; then
     as='setpriv --reuid=65534 --regid=65534 --clear-groups'
@@ -31,7 +31,7 @@ end() {
 }
 trap end EXIT
 
-# Of its own: a server that starts removes what others have in theirs.
+# Its own temporary directory: a starting server removes the files of others.
 $as mkdir "$directory/tmp"
 $as mariadb-install-db --no-defaults --tmpdir="$directory/tmp" --datadir="$directory/data" --auth-root-authentication-method=normal \
     --skip-test-db --skip-name-resolve >"$directory/install.log" 2>&1 || { cat "$directory/install.log"; exit 1; }
@@ -48,7 +48,7 @@ if [ -n "$certificate" ]; then
     tls="--ssl-cert=$directory/data/server.crt --ssl-key=$directory/data/server.key"
 fi
 
-# A statement whose client has gone, as a host that a test ends does, ends some time.
+# With --max-statement-time, the statements of a host that a test has killed end, too.
 start() {
     $as mariadbd --no-defaults --tmpdir="$directory/tmp" --datadir="$directory/data" --port="$port" --bind-address=127.0.0.1 \
         --socket="$directory/data/s" --init-file="$directory/first.sql" --skip-name-resolve \
@@ -63,10 +63,10 @@ start() {
 }
 
 start
-# Nobody may be there to read this any more.
+# The reader may be gone already.
 echo ready || true
 
-# A test may take its server away for a while.
+# Commands of a test that stops or freezes its server.
 while read -r word; do
     case $word in
     stop) kill -KILL "$server"; wait "$server" 2>/dev/null || true; rm -f "$directory/data/s" ;;

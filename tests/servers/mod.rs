@@ -1,5 +1,5 @@
-//! Private database servers for a run of the tests: each is started by the first test that asks
-//! for it, and ends with the process.
+//! Private database servers for a run of the tests. The first test that needs a server starts it; it ends with the
+//! process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -17,8 +17,8 @@ pub(crate) enum TestEngine {
 }
 
 impl TestEngine {
-    /// The URL of a database that nobody has made yet, on this run's server; `None` on SQLite, whose
-    /// databases are files.
+    /// The URL of a database that does not exist yet, on this run's server; `None` on SQLite, whose databases are
+    /// files.
     pub(crate) fn fresh_database(self) -> Option<String> {
         match self {
             Self::Sqlite => None,
@@ -29,8 +29,8 @@ impl TestEngine {
 }
 
 /// Makes three tests of a function that takes a [`TestEngine`]: `name::on_sqlite`,
-/// `name::on_postgres` and `name::on_mariadb`. `#[apply(on_every_engine)]` stands above `#[test]` or
-/// `#[tokio::test]`, which each of the tests gets.
+/// `name::on_postgres` and `name::on_mariadb`. Write `#[apply(on_every_engine)]` above `#[test]` or `#[tokio::test]`;
+/// each of the three tests gets that attribute.
 #[allow(unused_macros, reason = "benchmarks start the servers, and measure each engine in their own way")]
 macro_rules! on_every_engine {
     (
@@ -87,12 +87,12 @@ macro_rules! on_every_engine {
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use on_every_engine;
 
-/// Connections that the shared servers allow: many tests use them at once.
-const CONNECTIONS: u32 = 400;
+/// The connections that the shared servers allow: many tests use them at the same time.
+const MAX_CONNECTIONS: u32 = 400;
 
 struct Server {
     port: u16,
-    /// Its standard input, closed by the end of this process, ends the server.
+    /// The script ends the server when its standard input closes, as it does at the end of this process.
     script: Child,
     output: BufReader<ChildStdout>,
 }
@@ -102,7 +102,7 @@ fn start(script: &str, connections: u32, certificate: Option<&Path>) -> Server {
     start_with(script, std::iter::once(connections.to_string()).chain(certificate))
 }
 
-/// Starts a server by its script, which is given a directory, a port and these.
+/// Starts a server with its script. Its arguments are a directory, a port and these.
 fn start_with(script: &str, arguments: impl IntoIterator<Item = String>) -> Server {
     let directory = tempfile::tempdir().unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -131,7 +131,7 @@ fn start_with(script: &str, arguments: impl IntoIterator<Item = String>) -> Serv
 /// The URL of a database on this run's PostgreSQL server, as its superuser.
 pub(crate) fn postgres(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("postgres.sh", CONNECTIONS, None)).port;
+    let port = SERVER.get_or_init(|| start("postgres.sh", MAX_CONNECTIONS, None)).port;
     postgres_url(port, database)
 }
 
@@ -142,7 +142,7 @@ fn postgres_url(port: u16, database: &str) -> String {
 /// The URL of a database on this run's MariaDB server, as its superuser.
 pub(crate) fn mariadb(database: &str) -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    let port = SERVER.get_or_init(|| start("mariadb.sh", CONNECTIONS, None)).port;
+    let port = SERVER.get_or_init(|| start("mariadb.sh", MAX_CONNECTIONS, None)).port;
     mariadb_url(port, database)
 }
 
@@ -150,13 +150,13 @@ fn mariadb_url(port: u16, database: &str) -> String {
     format!("mysql://root:secret@127.0.0.1:{port}/{database}")
 }
 
-/// A name that no other test of this run has.
+/// A database name that no other test of this run uses.
 pub(crate) fn fresh_name() -> String {
     static LAST: AtomicU32 = AtomicU32::new(0);
     format!("test_{}", LAST.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A server of one test alone, which may stop it and start it again.
+/// A server for one test, which may stop and start it.
 #[allow(dead_code, reason = "not every binary that has this needs it")]
 pub(crate) struct OwnServer {
     server: Server,
@@ -173,7 +173,7 @@ impl OwnServer {
         Self { server: start("mariadb.sh", connections, None), url: mariadb_url }
     }
 
-    /// Both engines, offering TLS with `server.crt` and `server.key` of this directory.
+    /// A server of each engine that offers TLS, with `server.crt` and `server.key` from this directory.
     pub(crate) fn with_certificate(directory: &Path) -> [Self; 2] {
         [
             Self { server: start("postgres.sh", 20, Some(directory)), url: postgres_url },
@@ -181,7 +181,7 @@ impl OwnServer {
         ]
     }
 
-    /// A PgBouncer before a server of PostgreSQL; the mode is `session` or `transaction`.
+    /// A PgBouncer in front of a PostgreSQL server. The mode is `session` or `transaction`.
     pub(crate) fn pgbouncer(server: &Self, mode: &str) -> Self {
         let arguments = [server.server.port.to_string(), mode.to_owned()];
         Self { server: start_with("pgbouncer.sh", arguments), url: postgres_url }
@@ -196,7 +196,7 @@ impl OwnServer {
         (self.url)(self.server.port, database)
     }
 
-    /// Says a word to its script (`stop`, `start`, `freeze`, `thaw`) and waits until it is done.
+    /// Sends a command to its script (`stop`, `start`, `freeze`, `thaw`) and waits until it is done.
     pub(crate) fn tell(&mut self, word: &str) {
         let script = self.server.script.stdin.as_mut().unwrap();
         script.write_all(format!("{word}\n").as_bytes()).unwrap();

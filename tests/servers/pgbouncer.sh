@@ -1,12 +1,12 @@
 #!/bin/sh
-# A private PgBouncer before a private PostgreSQL server, for one test.
+# A private PgBouncer in front of a private PostgreSQL server, for one test.
 #
 #   pgbouncer.sh DIRECTORY PORT SERVER_PORT MODE
 #
-# MODE is `session` or `transaction`. Says `ready` once it answers, and ends and removes DIRECTORY when
-# standard input closes: however the tests end, nothing is left.
+# MODE is `session` or `transaction`. Prints `ready` once PgBouncer accepts connections. Ends it and removes DIRECTORY
+# when standard input closes, as it does however the tests end.
 set -eu
-# A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
+# Signals are for the tests: when they end, standard input closes.
 trap '' HUP INT TERM PIPE
 directory=$1 port=$2 server_port=$3 mode=$4
 
@@ -15,14 +15,14 @@ command -v pgbouncer >/dev/null || { echo "no PgBouncer here: run tests/setup"; 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 ready=$(command -v pg_isready || echo "$bin/pg_isready")
 
-# It refuses to be root's.
+# PgBouncer does not run as root.
 as=
 if [ "$(id -u)" -eq 0 ]; then
     as='setpriv --reuid=65534 --regid=65534 --clear-groups'
     chown 65534:65534 "$directory"
 fi
 
-# Sessions are kept for as long as a connection is open; what is shared is to be less than is asked for.
+# In session mode each client keeps a server connection; in transaction mode there are fewer than clients.
 [ "$mode" = session ] && size=20 || size=5
 
 pooler=
@@ -55,6 +55,6 @@ until "$ready" -q -h 127.0.0.1 -p "$port"; do
     kill -0 "$pooler" 2>/dev/null || { cat "$directory/log"; exit 1; }
     sleep 0.1
 done
-# Nobody may be there to read this any more.
+# The reader may be gone already.
 echo ready || true
 while read -r _; do echo done; done

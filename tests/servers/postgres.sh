@@ -3,13 +3,13 @@
 #
 #   postgres.sh DIRECTORY PORT CONNECTIONS [CERTIFICATE]
 #
-# Makes a cluster in DIRECTORY (which must be empty), says `ready` once it answers, and ends it and
-# removes the directory when standard input closes: however the tests end, nothing is left.
+# Creates a cluster in DIRECTORY, which must be empty, and prints `ready` once the server accepts connections. Ends the
+# server and removes the directory when standard input closes, as it does however the tests end.
 #
-# With DURABLE=1 in the environment what it acknowledges survives a power failure, as in use.
+# With DURABLE=1 in the environment, acknowledged writes survive a power failure, as in production.
 set -eu
 [ -n "${DURABLE-}" ] && fsync=on || fsync=off
-# A Ctrl-C, or a time-out of the tests, is for the tests: with them standard input closes.
+# Signals are for the tests: when they end, standard input closes.
 trap '' HUP INT TERM PIPE
 directory=$1 port=$2 connections=$3 certificate=${4-}
 
@@ -18,7 +18,7 @@ if [ -z "$bin" ]; then
     bin=$(dirname "$(command -v postgres)") || { echo "no PostgreSQL server here: run tests/setup"; exit 1; }
 fi
 
-# The server refuses to be root's.
+# PostgreSQL does not run as root.
 as=
 if [ "$(id -u)" -eq 0 ]; then
     as='setpriv --reuid=65534 --regid=65534 --clear-groups'
@@ -38,20 +38,20 @@ $as "$bin/initdb" -D "$directory/data" -U root --pwfile="$directory/password" --
     -E UTF8 --locale=C.UTF-8 --no-sync >"$directory/initdb.log" 2>&1 || { cat "$directory/initdb.log"; exit 1; }
 tls='-c ssl=off'
 if [ -n "$certificate" ]; then
-    # It must be the server's own, and nobody else's to read.
+    # The server must own the key, and no other user may read it.
     cp "$certificate/server.crt" "$certificate/server.key" "$directory/data/"
     [ -z "$as" ] || chown 65534:65534 "$directory/data/server.crt" "$directory/data/server.key"
     chmod 600 "$directory/data/server.key"
     tls='-c ssl=on'
 fi
 
-# A statement whose client has gone, as a host that a test ends does, is nobody's any more.
+# With client_connection_check_interval, the statements of a host that a test has killed end, too.
 start() {
     $as "$bin/pg_ctl" -D "$directory/data" -w -l "$directory/data/log" start \
         -o "-p $port -k '' -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=$connections -c client_connection_check_interval=1s $tls" \
         >"$directory/start.log" 2>&1 </dev/null || { cat "$directory/start.log" "$directory/data/log"; exit 1; }
 }
-# All of the server's processes, or none of them, go on.
+# Sends a signal to all of the server's processes.
 every() {
     postmaster=$(head -n 1 "$directory/data/postmaster.pid")
     kill "-$1" "$postmaster"
@@ -59,10 +59,10 @@ every() {
 }
 
 start
-# Nobody may be there to read this any more.
+# The reader may be gone already.
 echo ready || true
 
-# A test may take its server away for a while.
+# Commands of a test that stops or freezes its server.
 while read -r word; do
     case $word in
     stop) $as "$bin/pg_ctl" -D "$directory/data" -w -m immediate stop >/dev/null 2>&1 ;;
