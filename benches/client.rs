@@ -1,10 +1,9 @@
-//! What the client costs: `nbapps list` of 10 applications beside processes that do nothing.
+//! The cost of the client: `nbapps list` of 10 applications, compared with processes that do nothing.
 //!
-//! Every command pays for its process before it does anything; `true` is as little as that can be,
-//! and `git --version`, where there is one, a program of a usual size that prints a line. All are
-//! measured in one run, in turns.
+//! Every command includes the start of a process. `true` is the smallest one; `git --version`, if Git is installed, is
+//! a program of common size that prints a line. All are measured alternately in one run.
 //!
-//! `cargo bench --bench client` prints median and percentiles, and fails when the goal is missed.
+//! `cargo bench --bench client` prints the median and percentiles, and fails if the goal is missed.
 
 #![allow(
     clippy::expect_used,
@@ -25,7 +24,7 @@ use support::host::{Host, create};
 use support::{Mode, run};
 
 const APPLICATIONS: usize = 10;
-/// Milliseconds that a list may take.
+/// The most milliseconds that a list may take.
 const GOAL: f64 = 10.0;
 
 async fn measure() -> Vec<(&'static str, Times)> {

@@ -1,11 +1,10 @@
-//! What an operator waits for: `nbapps list` against many applications, and `nbapps create` until
-//! the application runs.
+//! What an operator waits for: `nbapps list` with many applications, and `nbapps create` until the application runs.
 //!
-//! A daemon of its own runs in a temporary directory on a free port. Everything is measured in one
-//! run, in turns, so that what the machine does meanwhile falls on all alike; starting `true` is
-//! measured beside it, because every command pays that much before it does anything.
+//! The benchmark starts its own daemon, in a temporary directory on a free port. Everything is measured alternately in
+//! one run, so that other load on the machine affects all alike. The start of `true` is measured, too, because every
+//! command includes the start of a process.
 //!
-//! `cargo bench --bench control` prints median and 95th percentile, and fails when a goal is missed.
+//! `cargo bench --bench control` prints the median and the 95th percentile, and fails if a goal is missed.
 
 #![allow(
     clippy::expect_used,
@@ -29,16 +28,16 @@ use tokio::task::JoinSet;
 
 /// How many applications are listed.
 const APPLICATIONS: usize = 1_000;
-/// How many of them are made at a time.
+/// How many of them are created at a time.
 const AT_A_TIME: usize = 16;
-/// How often everything is measured.
+/// How often each is measured.
 const ROUNDS: usize = 50;
 
 fn creation(app: &str, start: bool) -> CreateApplication {
     CreateApplication { id: Some(id(app)), start, ..CreateApplication::default() }
 }
 
-/// Makes the applications that are listed; gives how long that took.
+/// Creates the applications that are listed. Returns how long that took.
 async fn fill(host: &Host) -> Duration {
     let begun = Instant::now();
     let mut workers = JoinSet::new();
@@ -63,12 +62,12 @@ struct Row {
 }
 
 impl Row {
-    /// With the milliseconds that it may take.
+    /// Sets the most milliseconds that it may take.
     fn new(name: &'static str, goal: Option<f64>) -> Self {
         Self { name, goal, times: Times::default() }
     }
 
-    /// Prints the row; gives whether its goal, if it has one, is met.
+    /// Prints the row. Returns whether the goal, if there is one, is met.
     fn print(&self) -> bool {
         let median = self.times.median();
         let met = self.goal.is_none_or(|goal| median < goal);

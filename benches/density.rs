@@ -1,12 +1,12 @@
-//! How many applications one process holds, and what each costs.
+//! How many applications one process can run, and the cost of each.
 //!
-//! 10,000 registered applications on SQLite with three collections each, of which 1,000 run; then
-//! 1,000 in schema mode on one PostgreSQL. For both: until the host answers, memory, threads and
-//! open files before and after, what `nbapps list` takes, and a first visit while other applications
-//! are under load. At the end, what runs is stopped and started again ten times: memory comes back.
+//! There are 10,000 registered applications on SQLite with three collections each, of which 1,000 run; then 1,000 in
+//! schema mode on one PostgreSQL server. For both, this measures the start of the host, its memory, threads and open
+//! files before and after, `nbapps list`, and a first visit while other applications are under load. At the end, the
+//! running applications are stopped and started ten times, which must not increase the memory.
 //!
-//! Memory is what the process has for itself (`RssAnon`), so that what it shares with files is not
-//! counted twice. Idle means: after connections that nobody uses were closed.
+//! Memory is the process's private memory (`RssAnon`), so that memory shared with files is not counted twice. It is
+//! measured after idle connections were closed.
 //!
 //! `cargo bench --bench density`; `-- --quick` takes a minute, with a tenth of them.
 
@@ -37,12 +37,12 @@ use support::load::{Connection, Load};
 use support::{Mode, run, with_durable_servers};
 use tokio::task::JoinSet;
 
-/// Applications that are started, stopped or made at a time.
+/// How many applications are started, stopped or created at a time.
 const AT_A_TIME: usize = 16;
-/// Until connections that nobody uses are closed: a little more than the host waits.
+/// The time until idle connections are closed: a little more than the host's timeout.
 const IDLE: Duration = Duration::from_secs(27);
 
-/// Does something with each of these applications, several at a time; gives how long all took.
+/// Does something with each of these applications, several at a time. Returns how long all of it took.
 async fn each<F, D>(host: &Host, apps: &[String], work: F) -> Duration
 where
     F: Fn(Arc<nbapps::client::Client>, String) -> D,
@@ -69,7 +69,7 @@ async fn stop_all(host: &Host, apps: &[String]) -> Duration {
     each(host, apps, |client, app| async move { host::stop(&client, &app).await }).await
 }
 
-/// What `nbapps list` takes, beside a process that does nothing.
+/// Measures `nbapps list`, and a process that does nothing.
 fn lists(host: &Host) -> Value {
     let (mut list, mut names, mut floor) = (Times::default(), Times::default(), Times::default());
     for _ in 0..Mode::asked().choose(10, 40) {
@@ -80,7 +80,7 @@ fn lists(host: &Host) -> Value {
     json!({"true": floor.json(), "list": list.json(), "list -o name": names.json()})
 }
 
-/// First visits, one after the other, while applications that run are under load.
+/// Measures first visits, one after the other, while running applications are under load.
 async fn first_visits(host: &Host, tokens: &[String], token: &str, action: &str, busy: &Api) -> Value {
     let load = Load { connections: 4, ..Load::new(host.address(), vec![busy.request("GET", action, None)]) };
     let time = Duration::from_millis(500) + Duration::from_millis(20) * tokens.len() as u32;
@@ -120,7 +120,7 @@ fn say(what: &str, resources: Resources) {
     );
 }
 
-/// Stops and starts all of them, again and again.
+/// Stops and starts all of them repeatedly.
 async fn rounds(host: &Host, apps: &[String]) -> Vec<Value> {
     let mut all = Vec::new();
     for round in 1..=Mode::asked().choose(3, 10) {

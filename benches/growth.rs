@@ -1,14 +1,11 @@
-//! What grows with what: applications on a host, collections in an application, rows in a table.
+//! How costs grow with the number of applications, collections and rows.
 //!
-//! - 10, 100, 1,000 and 10,000 applications: until the host answers, its memory, `nbapps list`, and
-//!   a first visit;
-//! - 10, 100 and 1,000 collections in one application: making one more, a first visit, a list, and
-//!   memory;
-//! - 1,000 to 1,000,000 rows, on SQLite and PostgreSQL: a list by the primary key, by an indexed
-//!   field, its last page, one record, a page of one with the count, and a list behind a change,
-//!   one request at a time.
+//! - 10, 100, 1,000 and 10,000 applications: the start of the host, its memory, `nbapps list`, and a first visit;
+//! - 10, 100 and 1,000 collections in one application: creating one more, a first visit, a list, and memory;
+//! - 1,000 to 1,000,000 rows, on SQLite and PostgreSQL, one request at a time: a list by the primary key and by an
+//!   indexed field, its last page, one record, a page of one record with the count, and a list after a change.
 //!
-//! `cargo bench --bench growth`; `-- --quick` takes two minutes and leaves out the largest of each.
+//! `cargo bench --bench growth`; `-- --quick` takes two minutes, without the largest of each.
 
 #![allow(
     clippy::expect_used,
@@ -35,7 +32,7 @@ use support::host::{self, Api, Host};
 use support::load::{Connection, Load};
 use support::{Mode, run, with_durable_servers};
 
-/// Those of the sizes that this mode measures.
+/// The sizes that this mode measures.
 fn sizes(all: &[usize]) -> &[usize] {
     Mode::asked().choose(&all[..all.len() - 1], all)
 }
@@ -122,7 +119,7 @@ async fn collections(directory: &Path) -> Vec<Value> {
     all
 }
 
-/// Rows like the limit's, written by the engine itself.
+/// Inserts rows like the limit's with a statement of the engine.
 async fn grow(host: &Host, data: &Path, postgres: Option<&str>, from: usize, to: usize) {
     let columns = |quoted: bool| {
         let names = ["createdAt", "updatedAt", "createdById", "updatedById", "title", "body", "views"];
@@ -138,7 +135,7 @@ async fn grow(host: &Host, data: &Path, postgres: Option<&str>, from: usize, to:
              FROM generate_series({from}, {to} - 1) i"
         );
         client.batch_execute(&sql).await.unwrap();
-        // By itself, outside of a transaction: what was read often is read from the index alone then.
+        // VACUUM must be outside of a transaction. It allows index-only scans.
         client.batch_execute("VACUUM ANALYZE posts").await.unwrap();
         return;
     }
@@ -203,7 +200,7 @@ async fn rows(directory: &Path, postgres: bool) -> Vec<Value> {
     all
 }
 
-/// What an action takes when something was changed just before.
+/// Measures an action just after a change.
 async fn after_changes(api: &Api, action: &str) -> Times {
     let change = api.request("POST", "posts:update?filterByTk=1", Some(&json!({"title": "changed"})));
     let asked = api.request("GET", action, None);

@@ -1,9 +1,8 @@
-//! Draws the results as pictures that the README shows: `benches/results/*.svg`.
+//! Draws the results as the pictures in the README: `benches/results/*.svg`.
 //!
-//! `cargo bench --bench picture` reads what the other benchmarks wrote, those of their full mode, or
-//! of the quick one where there is no other. The pictures follow the reader's light or dark theme
-//! where they are shown by themselves, and have a ground of their own, so that they can be read on
-//! any page.
+//! `cargo bench --bench picture` reads the results of the other benchmarks: those of the full mode, else those of the
+//! quick mode. The pictures have their own background, so that they are readable on any page, and follow the reader's
+//! light or dark theme if they are shown alone.
 
 #![allow(
     clippy::expect_used,
@@ -38,10 +37,10 @@ const STYLE: &str = "<style>\
 /// One bar.
 struct Bar {
     name: String,
-    /// As it is written at its end.
+    /// The label at its end.
     said: String,
     length: f64,
-    /// From the least to the most of the turns.
+    /// The least and the greatest value of all turns.
     spread: Option<(f64, f64)>,
     class: &'static str,
 }
@@ -50,11 +49,11 @@ struct Bar {
 struct Group {
     heading: String,
     bars: Vec<Bar>,
-    /// Where the goal is, if there is one.
+    /// The goal, if there is one.
     goal: Option<f64>,
 }
 
-/// A picture of bars, `most` being as long as there is room.
+/// Draws a picture of bars, scaled so that `most` fills the width.
 struct Picture {
     title: String,
     under: String,
@@ -138,14 +137,14 @@ impl Picture {
     }
 }
 
-/// The results of a benchmark.
+/// Reads the results of a benchmark.
 fn read(name: &str) -> Option<Value> {
     let file = |end: &str| std::fs::read_to_string(directory().join(format!("{name}{end}.json"))).ok();
     let text = file("").or_else(|| file(".quick"))?;
     serde_json::from_str(&text).ok()
 }
 
-/// When and where results were made.
+/// Describes when and on which machine results were measured.
 fn origin(results: &Value) -> String {
     let machine = &results["machine"];
     let memory = machine["memory_mb"].as_f64().unwrap_or_default() / 1024.0;
@@ -166,7 +165,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The host's throughput by the limit's.
+/// Draws the host's throughput relative to the limit's.
 fn endpoints(results: &Value) -> Picture {
     let mut groups: Vec<Group> = Vec::new();
     for compared in items(&results["compared"]) {
@@ -203,7 +202,7 @@ fn endpoints(results: &Value) -> Picture {
     }
 }
 
-/// What commands take.
+/// Draws the times of commands.
 fn client(results: &Value) -> Picture {
     let bars: Vec<Bar> = items(&results["commands"])
         .map(|command| {
@@ -234,7 +233,7 @@ fn plain(heading: &str, unit: &str, rows: Vec<(String, f64)>) -> Group {
     Group { heading: heading.to_owned(), bars: bars.collect(), goal: None }
 }
 
-/// What applications cost, and what grows with their number, their collections and their rows.
+/// Draws the cost of applications, by their number, their collections and their rows.
 fn growth(results: &Value) -> Picture {
     let of = |list: &str, name: &str, figure: fn(&Value) -> &Value| -> Vec<(String, f64)> {
         let rows = items(&results[list]);
@@ -274,7 +273,7 @@ fn growth(results: &Value) -> Picture {
     Picture { title: "What grows with what".to_owned(), under: origin(results), most: 1.0, groups }
 }
 
-/// A figure beside the most that it may be.
+/// A figure and its upper limit.
 fn bounded(heading: &str, unit: &str, goal: f64, rows: Vec<(&str, f64)>) -> Group {
     let most = rows.iter().map(|(_, figure)| *figure).fold(goal, f64::max) * 1.05;
     let bars = rows.into_iter().map(|(name, figure)| {
@@ -285,7 +284,7 @@ fn bounded(heading: &str, unit: &str, goal: f64, rows: Vec<(&str, f64)>) -> Grou
     Group { heading, bars: bars.collect(), goal: Some(goal / most) }
 }
 
-/// What many applications cost.
+/// Draws the cost of many applications.
 fn density(results: &Value) -> Picture {
     let (sqlite, schemas) = (&results["sqlite"], &results["postgres_schemas"]);
     let figure = |value: &Value| value.as_f64().unwrap_or_default();
@@ -337,7 +336,7 @@ fn density(results: &Value) -> Picture {
     }
 }
 
-/// What an application feels of the flood of another one.
+/// Draws the effect of a flooded application on another one.
 fn neighbours(results: &Value) -> Picture {
     let groups = items(&results["floods"]).map(|row| {
         let late = |when: &str| row[when]["all"]["p99_ms"].as_f64().unwrap_or_default();
@@ -355,7 +354,7 @@ fn neighbours(results: &Value) -> Picture {
     }
 }
 
-/// From results to a picture.
+/// Makes a picture of results.
 type Draw = fn(&Value) -> Picture;
 
 fn main() {

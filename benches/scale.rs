@@ -1,7 +1,7 @@
 //! Large applications: a thousand collections, a collection of a hundred fields, a million records.
 //!
 //! `cargo bench --bench scale` does all of it on SQLite, `SCALE_ON=postgres` or `mariadb` on a private
-//! server; it prints the median of several requests in milliseconds, with what they were.
+//! server. It prints each request with the median time of several, in milliseconds.
 
 #![allow(
     clippy::expect_used,
@@ -26,7 +26,7 @@ use tokio::net::UnixDatagram;
 const COLLECTIONS: usize = 1000;
 const FIELDS: usize = 100;
 const RECORDS: i64 = 1_000_000;
-/// Records that one statement writes.
+/// How many records one statement inserts.
 const AT_ONCE: i64 = 5000;
 const PASSWORD: &str = "admin123";
 
@@ -181,7 +181,7 @@ async fn measure(directory: &Path) {
 }
 
 fn main() {
-    // Before there is a second thread: the servers are started with it.
+    // Before there is a second thread, since this sets an environment variable for the servers.
     if std::env::var_os("DURABLE").is_none() {
         let again = std::env::current_exe().unwrap();
         let status = Command::new(again).args(std::env::args_os().skip(1)).env("DURABLE", "1").status();

@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    /// Where the host is to make the database of this name.
+    /// The database of this name, in which the host creates an application.
     pub(crate) fn database(self, name: &str) -> DatabaseRequest {
         let at = |url: String| DatabaseRequest {
             mode: DatabaseMode::Connection,

@@ -1,4 +1,4 @@
-//! The limit: built once, run as often as needed.
+//! Builds and runs the limit, the hand-written endpoints.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::engine::Engine;
 use crate::servers;
 
-/// Rows of the table.
+/// The number of rows of the table.
 pub(crate) fn rows() -> usize {
     std::env::var("NBAPPS_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(10_000)
 }
@@ -20,14 +20,14 @@ pub(crate) struct Limit {
     program: PathBuf,
 }
 
-/// The program, running; it ends with the benchmark.
+/// The running program. It ends with the benchmark.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Limit {
-    /// Builds it into a directory of its own below `target`.
+    /// Builds it into its own directory below `target`.
     pub(crate) fn build() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let source =
@@ -35,13 +35,13 @@ impl Limit {
         let target = root.join("target/limit");
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--release", "--quiet", "--manifest-path"]).arg(source.join("Cargo.toml"));
-        // What this program was built with is not what the limit is to be built with.
+        // Cargo's variables for this benchmark must not affect the build of the limit.
         build.env_remove("RUSTFLAGS").arg("--target-dir").arg(&target);
         assert!(build.status().expect("cargo can be run").success(), "the limit cannot be built");
         Self { program: target.join("release/limit") }
     }
 
-    /// Runs it on these engines beside SQLite.
+    /// Runs it on SQLite and these engines.
     pub(crate) async fn run(&self, directory: &Path, synchronous: &str, engines: &[Engine]) -> Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(&self.program);
@@ -69,7 +69,7 @@ impl Limit {
     }
 }
 
-/// A database for the limit on the private MariaDB: `test` would be there on no other server.
+/// Creates a database for the limit on the private MariaDB server.
 fn mariadb() -> String {
     let status = Command::new("mariadb")
         .args(client_arguments(&servers::mariadb("")))

@@ -1,15 +1,14 @@
-//! Beside the limit: a host's endpoints and hand-written ones on the same work.
+//! Compares the host's endpoints with hand-written ones, called the limit, on the same work.
 //!
-//! Builds the limit (`benches/limit`, or the directory in `NBAPPS_LIMIT`), runs it and a host with as
-//! many rows, and puts the same load on both, in turns, so that what the machine does meanwhile
-//! falls on both. The host's requests are signed in and their permissions are checked: as root, and
-//! in a role that may see and change what its user made. PostgreSQL and MariaDB run as private
-//! servers that keep what they acknowledge, both sides on the same one.
+//! Builds the limit (`benches/limit`, or the directory in `NBAPPS_LIMIT`), runs it and a host with the same rows, and
+//! puts the same load on both alternately, so that other load on the machine affects both. The host's requests are
+//! signed in and their permissions are checked: as root, and in a role whose scope is the records that its user
+//! created. PostgreSQL and MariaDB run as private servers with durable commits, the same one for both sides.
 //!
 //! `cargo bench --bench endpoints` prints the medians of the turns and the ratios with their spread,
 //! and writes them to `benches/results`; `-- --quick` takes some minutes. `NBAPPS_ROWS` rows (10,000).
 //! `NBAPPS_ENGINES=sqlite,pg,mariadb` and `NBAPPS_WORK=list,get` choose. `NBAPPS_BEFORE` names another
-//! build of `nbappsd`, which is measured as root beside this one: what a change gave.
+//! build of `nbappsd`, which is measured as root in the same run, to see the effect of a change.
 
 #![allow(
     clippy::expect_used,
@@ -40,8 +39,7 @@ use support::host::Host;
 use support::load::{Load, Measured};
 use support::{Mode, is_chosen, run, with_durable_servers};
 
-/// Measures every side in each turn, every other turn in reverse: who comes behind whom is no part of
-/// what is compared.
+/// Measures every side in each turn. Every other turn is in reverse order, so that the order has no effect.
 async fn turns(sides: &[Side], work: Work) -> Vec<(Side, Vec<Measured>)> {
     let mode = Mode::asked();
     let (turns, time) = (mode.choose(2, 16), Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! Reports the results, for people and for programs.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::sides::{Side, Who, Work};
 use crate::support::figures::{Spread, rounded};
 use crate::support::load::Measured;
 
-/// What a write's acknowledgement means on each side.
+/// The durability of an acknowledged write on each side.
 pub(crate) const DURABILITY: &str = "SQLite: the limit writes with synchronous=NORMAL, which a power failure may undo, and once more with \
      FULL; the host always with FULL. PostgreSQL and MariaDB: fsync on, the same server for both sides.";
 
@@ -19,7 +19,7 @@ pub(crate) fn print_head() {
     );
 }
 
-/// All sides at one work.
+/// The results of all sides for one kind of work.
 pub(crate) struct Compared {
     engine: Engine,
     work: Work,
@@ -35,20 +35,20 @@ impl Compared {
         self.sides.iter().find(|(side, _)| side.who == who).map(|(_, measured)| &**measured)
     }
 
-    /// One side by another, turn by turn.
+    /// The ratios of two sides, turn by turn.
     fn ratio(&self, who: Who, to: Who, figure: impl Fn(&Measured) -> f64) -> Option<Spread> {
         let turns = self.measured(who)?.iter().zip(self.measured(to)?);
         Spread::of(turns.map(|(one, other)| figure(one) / figure(other)))
     }
 
-    /// One side's throughput by another's, for people.
+    /// Formats the ratio of two sides' throughput.
     fn said(&self, who: Who, to: Who) -> String {
         self.ratio(who, to, |turn| turn.throughput).map_or_else(String::new, |ratio| {
             format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.least, ratio.most)
         })
     }
 
-    /// What a side is to be compared with.
+    /// The side to compare a side with.
     fn yardstick(&self, who: Who) -> Who {
         match who {
             Who::Role if self.measured(Who::ScopedLimit).is_some() => Who::ScopedLimit,

@@ -1,4 +1,4 @@
-//! Who is measured, and by which requests.
+//! The sides that are measured, and their requests.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,9 @@ use crate::servers;
 use crate::support::host::{Api, Host, PASSWORD};
 use crate::support::load::{Connection, request};
 
-/// The requests of a load, so that no two connections ask for the same row at the same time.
+/// The number of requests of a load: enough that no two connections request the same row at the same time.
 const REQUESTS: usize = 64;
-/// Who acts in a role with a record scope.
+/// The user with a role that has a record scope.
 const WRITER: &str = "writer@example.com";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
     Limit,
-    /// The limit, with what it acknowledges on the disk.
+    /// The limit, with durable commits.
     DurableLimit,
-    /// The limit, listing by a scope as the role does.
+    /// The limit, with the same filter as the role's scope.
     ScopedLimit,
     Root,
     Role,
@@ -71,12 +71,12 @@ pub(crate) struct Side {
     engine: Engine,
     /// Of the host.
     api: Option<Api>,
-    /// What another limit does not do.
+    /// Work that another limit may not support.
     lacks: Vec<&'static str>,
 }
 
 impl Side {
-    /// Whether it is measured at this work.
+    /// Whether it is measured for this work.
     pub(crate) fn does(&self, work: Work) -> bool {
         let writes = matches!(work, Work::Update | Work::Create);
         let able = match self.who {
@@ -120,7 +120,7 @@ impl Side {
         }
     }
 
-    /// Asks once for everything: what is missing is not measured.
+    /// Sends each request once. A request that fails is not measured.
     async fn check(mut self) -> Self {
         for work in Work::ALL {
             let mut connection = Connection::open(self.address).await;
@@ -135,8 +135,7 @@ impl Side {
     }
 }
 
-/// Makes an application with the limit's table and rows; gives everybody who is measured on this
-/// engine.
+/// Creates an application with the limit's table and rows. Returns all sides that are measured on this engine.
 pub(crate) async fn prepare(host: &Host, engine: Engine, limit: &Running, durable: &Running) -> Vec<Side> {
     let (root, writer) = application(host, engine, "endpoints").await;
     let side = |who, address, api| Side { who, address, engine, api, lacks: Vec::new() };
@@ -152,14 +151,14 @@ pub(crate) async fn prepare(host: &Host, engine: Engine, limit: &Running, durabl
     sides
 }
 
-/// Another build of the host, with an application like the one that is measured.
+/// Starts another build of the host, with the same application.
 pub(crate) async fn before(host: &Host, engine: Engine) -> Side {
     let (root, _) = application(host, engine, "before").await;
     let side = Side { who: Who::Before, address: root.address, engine, api: Some(root), lacks: Vec::new() };
     side.check().await
 }
 
-/// An application with the limit's table and rows, as its root user and as the one of the role.
+/// Creates an application with the limit's table and rows. Returns its API as the root user and as the role's user.
 async fn application(host: &Host, engine: Engine, database: &str) -> (Api, Api) {
     let app = format!("bench-{}", engine.name());
     host.create(&app, engine.database(database)).await;
@@ -168,7 +167,7 @@ async fn application(host: &Host, engine: Engine, database: &str) -> (Api, Api) 
     root.make_posts("created").await;
     make_writer(&root).await;
     let writer = Api::sign_in(root.address, &app, WRITER).await;
-    // Made by the user of the role, whose scope they are in.
+    // Created by the role's user, so that they are in the scope.
     writer.fill_posts("posts", rows()).await;
     if engine == Engine::Postgres {
         analyze(&servers::postgres(database)).await;
@@ -176,16 +175,16 @@ async fn application(host: &Host, engine: Engine, database: &str) -> (Api, Api) 
     (root, writer)
 }
 
-/// Has PostgreSQL look at the rows now, as the limit does. By itself it does within a minute, and
-/// until then it plans for a table that it does not know: in the middle of what is measured.
+/// Runs ANALYZE on PostgreSQL, as the limit does. Autovacuum would do so within a minute, in the middle of the
+/// measurement, and plans without statistics until then.
 async fn analyze(url: &str) {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("ANALYZE").await.unwrap();
 }
 
-/// A user in a role that sees and changes what its user made. Where the host has permissions for
-/// single collections, the role also names the fields that it may see and write.
+/// Creates a user with a role whose scope is the records that the user created. If the host supports permissions for
+/// single collections, the role also limits the fields.
 async fn make_writer(root: &Api) {
     let role = json!({"name": "writer", "title": "Writer", "strategy": {"actions": ["view", "create"]}});
     root.call("POST", "roles:create", Some(role)).await;

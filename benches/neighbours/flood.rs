@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::http::{Answer, Request};
 use crate::{FLOODED, SLOW};
 
-/// What an application is flooded with.
+/// A kind of flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Connections,
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// By which it is chosen.
+    /// The name that selects it.
     pub fn key(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// How long each waits between an answer and the next request.
+    /// How long each client waits between a response and the next request.
     fn pause(self) -> Duration {
         Duration::from_millis(if self == Self::Connections { 1_000 } else { 100 })
     }
@@ -72,7 +72,7 @@ impl Kind {
             }
             Self::Panics => Request::new("POST /api/crash:now", FLOODED, token, "", Vec::new()),
             Self::SignIns => {
-                // Another account from another address each time: nothing but the limits stops it.
+                // Each with another account and address, so that only the limits refuse it.
                 let [_, a, b, c] = u32::try_from(number % (1 << 24)).unwrap_or_default().to_be_bytes();
                 let from = format!("X-Forwarded-For: 10.{a}.{b}.{c}\r\n");
                 let body = format!("{{\"account\":\"nobody{number}\",\"password\":\"wrong\"}}");
@@ -82,22 +82,22 @@ impl Kind {
     }
 }
 
-/// What the flooded application answered, by status.
+/// The responses of the flooded application, by status.
 pub type Answers = BTreeMap<String, u64>;
 
-/// A flood under way.
+/// A running flood.
 pub struct Flood {
     child: Child,
     said: BufReader<ChildStdout>,
 }
 
-/// So many answers, and the flood is there.
+/// After this many responses, the flood has begun.
 const RISEN: u64 = 50;
 
 const VARIABLE: &str = "NEIGHBOURS_FLOOD";
 
 impl Flood {
-    /// Begins one, and waits until it is there.
+    /// Starts a flood, and waits until it has begun.
     pub fn begin(kind: Kind, address: SocketAddr, token: &str) -> Self {
         let place = Kind::ALL.iter().position(|one| *one == kind).unwrap_or_default();
         let own = std::env::current_exe().expect("this program has a path");
@@ -112,7 +112,7 @@ impl Flood {
         Self { child, said }
     }
 
-    /// Ends it and gives what it was answered.
+    /// Ends it. Returns the responses.
     pub fn end(mut self) -> Answers {
         drop(self.child.stdin.take());
         let mut said = String::new();
@@ -129,7 +129,7 @@ impl Drop for Flood {
     }
 }
 
-/// Whether this process is the flood; then it has done its work.
+/// Runs the flood if this process is one. Returns whether it was.
 pub fn is_flood() -> bool {
     let Ok(given) = std::env::var(VARIABLE) else { return false };
     let mut given = given.split(' ');
@@ -147,7 +147,7 @@ pub fn is_flood() -> bool {
 async fn pour(kind: Kind, address: SocketAddr, token: String) -> Answers {
     let (answers, number) = (Arc::new(Mutex::new(Answers::new())), Arc::new(AtomicU64::new(0)));
     let mut clients = tokio::task::JoinSet::new();
-    // The same for all, but where each is from somebody else.
+    // The same request for all, unless each has its own client.
     let same = Arc::new(kind.request(&token, 0));
     for _ in 0..kind.connections() {
         let (answers, number, same) = (Arc::clone(&answers), Arc::clone(&number), Arc::clone(&same));
@@ -182,7 +182,7 @@ async fn pour(kind: Kind, address: SocketAddr, token: String) -> Answers {
     Answers::clone(&answers)
 }
 
-/// Counts an answer, and says when the flood is there.
+/// Counts a response, and reports that the flood has begun.
 fn count(answers: &mut Answers, name: String) {
     *answers.entry(name).or_default() += 1;
     if answers.values().sum::<u64>() == RISEN {

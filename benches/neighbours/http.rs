@@ -1,18 +1,18 @@
-//! HTTP as little as the benchmark needs: one request, one answer, on a connection that stays open.
+//! A minimal HTTP client: one request and one response at a time, on a connection that stays open.
 
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request for an application, with what else it says; the body may wait until it is asked for.
+/// A request for an application. Its body may wait for `100 Continue`.
 pub struct Request {
     head: String,
     body: Vec<u8>,
     expects: bool,
 }
 
-/// What of an answer counts.
+/// The relevant parts of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -33,7 +33,7 @@ impl Request {
         Self { head, body, expects }
     }
 
-    /// Sends it and reads the answer to its end.
+    /// Sends it and reads the whole response.
     pub async fn send(&self, stream: &mut TcpStream) -> io::Result<Answer> {
         stream.write_all(self.head.as_bytes()).await?;
         if self.expects {

@@ -1,10 +1,9 @@
-//! Whether one application's flood is felt by another.
+//! Measures the effect of a flooded application on another one.
 //!
-//! One application is flooded, with connections, slow statements, large bodies, requests whose
-//! handler panics, or sign-ins, while another is asked by a few clients as on any other day. In
-//! turns without and with the flood, so that what the machine does meanwhile falls on both. The
-//! other one's 99th percentile may double, none of its requests may fail, and the flooded one
-//! answers 429 or 503 with `Retry-After` to what it does not take.
+//! One application is flooded with connections, slow statements, large bodies, requests whose handler panics, or
+//! sign-ins, while a few clients use the other one. Turns with and without the flood alternate, so that other load on
+//! the machine affects both. The other application's 99th percentile may at most double, and none of its requests may
+//! fail. The flooded one refuses requests with 429 or 503 and `Retry-After`.
 //!
 //! `cargo bench --bench neighbours --features crash-points [-- --quick]`; without the feature no
 //! handler panics. `NBAPPS_FLOODS=connections,bodies` chooses. Loopback only; about two minutes, half
@@ -39,20 +38,20 @@ use tokio::net::TcpStream;
 
 const FLOODED: &str = "flooded";
 const OTHER: &str = "other";
-/// A filter that joins every member of a group with every other one, again and again: minutes.
+/// A filter that repeatedly joins every member of a group with every other one, which takes minutes.
 const SLOW: &str = "/api/groups:list?filter=%7B%22members.group.members.group.members.group.members.name%22\
                     :%7B%22$includes%22:%22zz%22%7D%7D";
-/// Clients of the other application, and how long each waits between two requests.
+/// The clients of the other application, and how long each waits between two requests.
 const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long a flood rises before it is measured.
+/// How long a flood runs before it is measured.
 const RISE: Duration = Duration::from_millis(1_500);
 
-/// Makes one of the two applications.
+/// Creates one of the two applications.
 async fn make(host: &Host, app: &str) -> Api {
     host.create(app, DatabaseRequest::default()).await;
     if app == FLOODED {
-        // What comes quickly and costs little is bounded by its rate alone.
+        // Only a rate limits fast and cheap requests.
         let limits = LimitChanges::from([(Limit::RequestsPerSecond, Some(1_000))]);
         let changes = Changes { limits, ..Changes::default() };
         let update = UpdateApplication { id: id(app), changes };
@@ -61,7 +60,7 @@ async fn make(host: &Host, app: &str) -> Api {
     host.api(app).await
 }
 
-/// What the slow statements read.
+/// Creates the records that the slow statements read.
 async fn fill(api: &Api) {
     let name = json!({"name": "name", "type": "string"});
     let many = json!({"name": "members", "type": "hasMany", "target": "members", "foreignKey": "groupId"});
@@ -77,7 +76,7 @@ async fn fill(api: &Api) {
     }
 }
 
-/// What the clients of the other application saw.
+/// The results of the other application's clients.
 #[derive(Default)]
 struct Seen {
     lists: Times,
@@ -103,14 +102,14 @@ impl Seen {
     }
 }
 
-/// What is written goes out at once: else each request with a body waits 40 ms for the other side.
+/// Connects with TCP_NODELAY: without it, each request with a body is delayed by 40 ms.
 async fn connect(address: SocketAddr) -> Option<TcpStream> {
     let stream = TcpStream::connect(address).await.ok()?;
     stream.set_nodelay(true).ok()?;
     Some(stream)
 }
 
-/// Asks the other application for so long: lists, and a change now and then.
+/// Uses the other application for this time: lists, and occasional changes.
 async fn ask(api: &Api, time: Duration) -> Seen {
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..CLIENTS {
@@ -150,7 +149,7 @@ async fn ask(api: &Api, time: Duration) -> Seen {
     all
 }
 
-/// One kind of flood: what was seen without it and with it, and what it was answered.
+/// The results for one kind of flood: of the other application without and with it, and of the flood.
 #[derive(Default)]
 struct Row {
     quiet: Seen,
@@ -167,11 +166,11 @@ impl Row {
         for (name, count) in flood.end() {
             *self.answers.entry(name).or_default() += count;
         }
-        // What it left is done before the next turn.
+        // The remaining work of the flood ends before the next turn.
         tokio::time::sleep(RISE).await;
     }
 
-    /// Prints the row; gives whether what is promised holds, and the row for programs.
+    /// Prints the row. Returns whether the goals are met, and the row for programs.
     fn print(&self, kind: Kind) -> (bool, Value) {
         let (quiet_all, flooded_all) = (self.quiet.all(), self.flooded.all());
         let (quiet, flooded) = (quiet_all.percentile(99.0), flooded_all.percentile(99.0));

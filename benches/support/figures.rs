@@ -1,4 +1,4 @@
-//! Figures: what of many measurements is told, on which machine they were made, and their file.
+//! Statistics of measurements, the machine on which they were made, and the files of results.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Mode;
 
-/// The middle of some figures, with the least and the greatest of them.
+/// The median of some figures, with the least and the greatest.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -18,7 +18,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these; nothing where there are none.
+    /// Of these figures; `None` without any.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
@@ -32,7 +32,7 @@ impl Spread {
     }
 }
 
-/// Times of one thing.
+/// The measured times of one thing.
 #[derive(Debug, Clone, Default)]
 pub struct Times(Vec<f64>);
 
@@ -45,7 +45,7 @@ impl Times {
         self.0.extend(others.0);
     }
 
-    /// The time that so many of a hundred do not exceed, in milliseconds.
+    /// A percentile, in milliseconds.
     pub fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -56,7 +56,7 @@ impl Times {
         self.percentile(50.0)
     }
 
-    /// Median, 99th percentile and number, in milliseconds.
+    /// The median and the 99th percentile in milliseconds, and the number of times.
     pub fn json(&self) -> Value {
         json!({
             "median_ms": rounded(self.median()), "p95_ms": rounded(self.percentile(95.0)),
@@ -65,7 +65,7 @@ impl Times {
     }
 }
 
-/// Of sorted figures the one that so many of a hundred do not exceed.
+/// A percentile of sorted figures.
 pub fn at(sorted: &[f64], percent: f64) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
@@ -78,7 +78,7 @@ pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// With as many digits as mean something.
+/// Formats a figure with its significant digits.
 pub fn rounded(figure: f64) -> f64 {
     if figure == 0.0 || !figure.is_finite() {
         return figure;
@@ -87,7 +87,7 @@ pub fn rounded(figure: f64) -> f64 {
     (figure * scale).round() / scale
 }
 
-/// The time that a program takes, from its start to its end; it must succeed.
+/// Measures a program from its start to its end. It must succeed.
 pub fn time(command: &mut Command) -> Duration {
     use std::process::Stdio;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -98,7 +98,7 @@ pub fn time(command: &mut Command) -> Duration {
     took
 }
 
-/// What figures were made on.
+/// Describes the machine.
 fn machine() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, name: &str| {
@@ -116,14 +116,14 @@ fn machine() -> Value {
     })
 }
 
-/// Results, which know when and where they were made.
+/// The results of a benchmark, with the time and the machine.
 pub struct Results {
     name: &'static str,
     all: serde_json::Map<String, Value>,
 }
 
 impl Results {
-    /// To be filled; take it before anything is measured.
+    /// Creates empty results. Call it before anything is measured.
     pub fn new(name: &'static str) -> Self {
         let mut all = serde_json::Map::new();
         all.insert("benchmark".to_owned(), name.into());
@@ -137,8 +137,8 @@ impl Results {
         self.all.insert(key.to_owned(), serde_json::to_value(value).expect("figures are JSON"));
     }
 
-    /// Writes them to `benches/results`; those of the quick mode, or of a part of the work, beside those
-    /// of all of it, which they are no match for.
+    /// Writes them to `benches/results`. Results of the quick mode or of a part of the work get another name, since
+    /// they do not replace complete ones.
     pub fn write(self) {
         let end = if super::is_whole() { Mode::asked().choose(".quick", "") } else { ".part" };
         let path = directory().join(format!("{}{end}.json", self.name));
@@ -148,7 +148,7 @@ impl Results {
     }
 }
 
-/// Where results are.
+/// The directory of the results.
 pub fn directory() -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results");
     std::fs::create_dir_all(&directory).expect("a directory for results");

@@ -1,6 +1,6 @@
-//! Many applications on one host, made quickly: one is made as every other, with collections and
-//! records; then its directory is copied, and the registry gets the rows that a creation would have
-//! written. The copies have the first one's users and JWT secret, so that its tokens open them all.
+//! Creates many applications on one host quickly. One is created normally, with collections and records; then its
+//! directory is copied, and the rows of a creation are inserted into the registry. The copies have the users and the
+//! JWT secret of the first one, so that its tokens are valid for all of them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 use super::host::{Host, id};
 
-/// What the registry calls a sealed JWT secret.
+/// The purpose with which the registry encrypts JWT secrets.
 const JWT_SECRET: &str = "JWT secret";
-/// The application that the others are copies of.
+/// The application that is copied.
 pub const FIRST: &str = "first";
 /// Its collections.
 const COLLECTIONS: usize = 3;
 const ROWS: usize = 50;
 
-/// A directory with a host's data.
+/// The data directory of a host with the applications.
 pub struct Fleet {
     directory: PathBuf,
-    /// Opens every application.
+    /// A token that is valid for every application.
     pub token: String,
 }
 
@@ -32,7 +32,7 @@ pub fn name(number: usize) -> String {
 }
 
 impl Fleet {
-    /// Makes the first application, and as many copies of it.
+    /// Creates the first application and its copies.
     pub async fn make(directory: &Path, copies: usize) -> Self {
         let host = Host::start(directory).await;
         host.create(FIRST, DatabaseRequest::default()).await;

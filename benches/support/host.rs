@@ -1,5 +1,5 @@
-//! A host to measure: the daemon in a directory of its own, on a free port. `NBAPPS_HOST` names
-//! another build of it than the one that came with the benchmark; `nbapps` is the one beside it.
+//! A host to measure: the daemon with its own directory, on a free port. `NBAPPS_HOST` names another build than that of
+//! the benchmark; `nbapps` is the program beside it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,22 +23,22 @@ pub struct Host {
     child: Child,
     pub socket: PathBuf,
     pub client: Client,
-    /// From its start until it answered.
+    /// The time from its start to its first response.
     pub boot: Duration,
 }
 
 impl Host {
-    /// On the embedded default.
+    /// With the main application on SQLite, the default.
     pub async fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[]).await
     }
 
-    /// With the main application's database there.
+    /// With the main application's database at this URL.
     pub async fn start_on(directory: &Path, main: &str) -> Self {
         Self::start_with(directory, &[("NBAPPS_DATABASE_URL", main)]).await
     }
 
-    /// With more in its environment.
+    /// With additional environment variables.
     pub async fn start_with(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let program = std::env::var("NBAPPS_HOST").unwrap_or(env!("CARGO_BIN_EXE_nbappsd").to_owned());
         Self::run(&program, directory, environment).await
@@ -67,12 +67,12 @@ impl Host {
         Self { child, socket, client, boot }
     }
 
-    /// One more connection to its socket.
+    /// Opens a connection to its socket.
     pub async fn connect(&self) -> Client {
         Client::connect(&Address::Socket(self.socket.clone())).await.expect("the daemon answers")
     }
 
-    /// Where it listens for HTTP.
+    /// The address of its gateway.
     pub fn address(&self) -> SocketAddr {
         let url = url::Url::parse(&self.client.welcome().main_url).expect("the daemon's URL is one");
         SocketAddr::from(([127, 0, 0, 1], url.port().expect("the daemon's port")))
@@ -87,24 +87,24 @@ impl Host {
         command
     }
 
-    /// Makes an application and starts it.
+    /// Creates an application and starts it.
     pub async fn create(&self, id: &str, database: DatabaseRequest) {
         create(&self.client, id, database, true).await;
     }
 
-    /// Signed in as the root user of an application.
+    /// Signs in as the root user of an application.
     pub async fn api(&self, app: &str) -> Api {
         Api::sign_in(self.address(), app, ROOT).await
     }
 
-    /// Ends it as an operator does, and waits.
+    /// Stops it as an operator does, and waits for its end.
     pub async fn stop(mut self) {
         self.client.call::<HostShutdown>(Nothing {}).await.expect("the daemon ends");
         self.client.closed().await;
         let _ = self.child.wait();
     }
 
-    /// What the system counts for it.
+    /// The resources that it uses.
     pub fn resources(&self) -> Resources {
         Resources::of(self.child.id())
     }
@@ -121,7 +121,7 @@ pub fn id(text: &str) -> AppId {
     AppId::parse(text).expect("the benchmark's own IDs are good")
 }
 
-/// Makes an application with a root user that [`Api::sign_in`] knows.
+/// Creates an application with the root user of [`Api::sign_in`].
 pub async fn create(client: &Client, app: &str, database: DatabaseRequest, start: bool) {
     let admin = RootUser {
         email: Some(ROOT.to_owned()),
@@ -145,10 +145,10 @@ pub async fn stop(client: &Client, app: &str) {
     client.call::<AppStop>(change).await.expect("an application stops");
 }
 
-/// What the system counts for a process.
+/// The resources that a process uses.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Resources {
-    /// Memory that it holds, without what it shares with files, in KiB.
+    /// Its memory without that shared with files, in KiB.
     pub memory_kib: u64,
     pub threads: u64,
     pub files: usize,
@@ -198,21 +198,21 @@ impl Api {
         request(method, &self.path(action), token, body)
     }
 
-    /// Sends one request; it must succeed.
+    /// Sends a request, which must succeed.
     pub async fn call(&self, method: &str, action: &str, body: Option<Value>) -> Value {
         let (status, answer) = self.send(method, action, body).await;
         assert_eq!(status, 200, "{method} {action} of {}: {answer}", self.app);
         answer
     }
 
-    /// Sends one request; gives the status and the JSON of its answer.
+    /// Sends a request. Returns the status and the JSON of the response.
     pub async fn send(&self, method: &str, action: &str, body: Option<Value>) -> (u16, Value) {
         let mut connection = Connection::open(self.address).await;
         let answer = connection.send(&self.request(method, action, body.as_ref())).await;
         (answer.status, serde_json::from_slice(answer.body).unwrap_or_default())
     }
 
-    /// Makes a collection with the limit's columns.
+    /// Creates a collection with the limit's columns.
     pub async fn make_posts(&self, name: &str) {
         let field = |name: &str, kind: &str| json!({"name": name, "type": kind, "interface": "input"});
         let mut views = field("views", "bigInt");
@@ -233,7 +233,7 @@ impl Api {
         self.call("POST", "collections:create", Some(collection)).await;
     }
 
-    /// Writes rows like the limit's.
+    /// Inserts rows like the limit's.
     pub async fn fill_posts(&self, name: &str, rows: usize) {
         for begin in (0..rows).step_by(5_000) {
             let row = |number: usize| {

@@ -1,6 +1,6 @@
-//! A load: `wrk`, with one thread and connections that each send the next request when the last was
-//! answered. It sends bytes that were made before, in turn. Percentiles are as `wrk` reckons them: with
-//! those that would have been asked while somebody waited for an answer longer than is usual.
+//! Generates load with `wrk`, with one thread. Each connection sends its next request when the last one is answered.
+//! The requests are prepared bytes, sent in turn. `wrk` corrects its percentiles for requests that were not sent while
+//! a response was late (coordinated omission).
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-/// Connections at a time, where nothing else is said.
+/// The default number of connections.
 pub const CONNECTIONS: usize = 16;
-/// Requests of each connection that are not looked at.
+/// How many requests of each connection are not measured.
 const WARM_UP: usize = 50;
-/// What `wrk` does with the requests, and says in the end: times are in microseconds.
+/// The Lua script that sends the requests and reports the results, with times in microseconds.
 const SCRIPT: &str = r#"
 local thread
 setup = function(one)
@@ -38,7 +38,7 @@ done = function(summary, latency)
 end
 "#;
 
-/// Requests to one address, sent in turn.
+/// Requests to one address, which are sent in turn.
 #[derive(Debug, Clone)]
 pub struct Load {
     pub address: SocketAddr,
@@ -46,10 +46,10 @@ pub struct Load {
     pub connections: usize,
 }
 
-/// What a load came to.
+/// The results of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
-    /// Requests answered in a second.
+    /// Responses per second.
     pub throughput: f64,
     /// Milliseconds.
     pub p50: f64,
@@ -57,7 +57,7 @@ pub struct Measured {
     pub requests: usize,
 }
 
-/// What the script says; times in microseconds.
+/// The report of the script, with times in microseconds.
 #[derive(Deserialize)]
 struct Said {
     requests: usize,
@@ -65,7 +65,7 @@ struct Said {
     p50: f64,
     p99: f64,
     failed: u64,
-    /// Requests without an answer.
+    /// Requests without a response.
     lost: usize,
 }
 
@@ -89,7 +89,7 @@ impl Load {
         Self { address, requests, connections: CONNECTIONS }
     }
 
-    /// Puts it on for so long; `wrk` counts in whole seconds.
+    /// Runs the load for this time, which `wrk` takes in whole seconds.
     pub async fn measure(self, duration: Duration) -> Measured {
         self.warm_up().await;
         let script = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -103,7 +103,7 @@ impl Load {
         let said = text.lines().last().and_then(|line| serde_json::from_str::<Said>(line).ok());
         let said = said.unwrap_or_else(|| panic!("wrk: {text}{}", String::from_utf8_lossy(&output.stderr)));
         assert_eq!(said.failed, 0, "requests failed: {text}");
-        // Each connection waits for an answer in the end, and one request is made to see what they are.
+        // At the end each connection waits for a response, and one request checks the responses.
         assert!(said.lost <= self.connections + 1, "requests were not answered: {text}");
         Measured {
             throughput: said.requests as f64 / said.took * 1e6,
@@ -113,8 +113,8 @@ impl Load {
         }
     }
 
-    /// Sends some requests beforehand, on as many connections: what those who answer open and prepare
-    /// with the first ones is not looked at.
+    /// Sends some requests in advance, on as many connections, so that what the server opens and prepares for them is
+    /// not measured.
     async fn warm_up(&self) {
         let mut connections = JoinSet::new();
         for number in 0..self.connections {
@@ -130,7 +130,7 @@ impl Load {
         connections.join_all().await;
     }
 
-    /// The requests as Lua has them, and what is done with them.
+    /// The script with the requests as Lua strings.
     fn script(&self) -> String {
         let mut script = "local requests = {\n".to_owned();
         for request in &self.requests {
@@ -169,7 +169,7 @@ impl Connection {
         Self { stream, received: Vec::with_capacity(64 * 1024) }
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads the response.
     pub async fn send(&mut self, request: &[u8]) -> Answer<'_> {
         self.stream.write_all(request).await.expect("the server takes a request");
         self.received.clear();

@@ -1,4 +1,4 @@
-//! What benchmarks share: a host to measure, a load to put on it, figures and where they go.
+//! What the benchmarks share: a host to measure, a load, statistics and files of results.
 
 #![allow(dead_code, reason = "not every benchmark needs all of it")]
 #![allow(unreachable_pub, reason = "each benchmark is a program of its own")]
@@ -10,12 +10,12 @@ pub mod load;
 
 use std::sync::OnceLock;
 
-/// How much is measured.
+/// The amount of measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Enough to see that everything works, within a minute.
+    /// Enough to check that everything works, within a minute or two.
     Quick,
-    /// Enough to be told.
+    /// Enough to publish.
     Full,
 }
 
@@ -35,7 +35,7 @@ impl Mode {
         if self == Self::Quick { quick } else { full }
     }
 
-    /// As it is written into results.
+    /// Its name in results.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Quick => "quick",
@@ -44,21 +44,21 @@ impl Mode {
     }
 }
 
-/// What chooses a part of the work.
+/// The environment variables that select a part of the work.
 const CHOOSE: [&str; 4] = ["NBAPPS_BEFORE", "NBAPPS_ENGINES", "NBAPPS_FLOODS", "NBAPPS_WORK"];
 
-/// Whether all of the work is done, and nothing beside it.
+/// Whether all of the work is selected, and nothing else.
 pub fn is_whole() -> bool {
     CHOOSE.iter().all(|variable| std::env::var_os(variable).is_none())
 }
 
-/// Whether something is among what a variable chooses by name; without it, everything is.
+/// Whether a variable selects something by name. Without the variable, everything is selected.
 pub fn is_chosen(variable: &str, name: &str) -> bool {
     std::env::var(variable).map_or(true, |all| all.split(',').any(|one| one.trim() == name))
 }
 
 /// Runs the benchmark again with `DURABLE=1`, before it has a second thread, so that the private
-/// servers it starts keep what they acknowledge, as in use.
+/// servers that it starts have durable commits, as in production.
 pub fn with_durable_servers() {
     if std::env::var_os("DURABLE").is_some() {
         return;
@@ -69,7 +69,7 @@ pub fn with_durable_servers() {
     std::process::exit(status.expect("the benchmark can be run").code().unwrap_or(1));
 }
 
-/// Has asynchronous work done on all cores.
+/// Runs asynchronous work on all cores.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.expect("a runtime").block_on(work)
