@@ -403,7 +403,11 @@ mod tests {
                 408,
                 "within 9s",
             ),
-            (RefusedRequest::too_slow("crm", Duration::from_secs(9)), 503, "\"crm\" did not answer within 9s"),
+            (
+                RefusedRequest::too_slow("crm", Duration::from_secs(9)),
+                503,
+                "\"crm\" did not answer within 9s",
+            ),
             (RefusedRequest::nowhere(), 404, "nothing at this address"),
             (RefusedRequest::method(Methods::Reading), 405, "GET, HEAD only"),
             (RefusedRequest::malformed("the request has no Host header"), 400, "no Host"),

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::errors::{self, RefusedRequest, Methods};
+use super::errors::{self, Methods, RefusedRequest};
 use super::forwarded::{ClientOrigin, Network, client};
 use super::host_view::SupervisorView;
 use super::request_span::RequestSpan;
@@ -217,7 +217,9 @@ impl Handler {
             Err(_) => return Err(RefusedRequest::too_slow(app, time)),
         };
         let application = match timeout_at(deadline, self.supervisor.visit(app)).await {
-            Ok(application) => application.map_err(|unavailable| RefusedRequest::unavailable(&unavailable))?,
+            Ok(application) => {
+                application.map_err(|unavailable| RefusedRequest::unavailable(&unavailable))?
+            }
             Err(_) => return Err(RefusedRequest::too_slow(app, time)),
         };
         Ok((Admitted { application, _permit: permit, arrival, deadline }, body))
