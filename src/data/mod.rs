@@ -20,6 +20,7 @@ mod journal;
 mod places;
 mod query;
 mod records;
+mod references;
 mod room;
 mod snowflake;
 mod source;

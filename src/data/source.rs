@@ -1,22 +1,18 @@
 //! A data source: a database with what is known of its collections.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use serde_json::Value as Json;
 use tokio::sync::MutexGuard;
 
 use super::finding::Finding;
 use super::places::Places;
-use super::records::{self, Aggregation, Writer, Written};
-use super::views::{GuardedRecords, SystemRecords};
-use super::{
-    Association, Catalog, Cause, Collection, DataError, Filter, Hooks, Move, Query, Record, Transaction,
-    table, to_its_end,
-};
+use super::records::{self, Aggregation, Written};
+use super::{Catalog, Cause, Collection, DataError, Hooks, Query, Record, Transaction, table, to_its_end};
 use crate::database::{Database, DatabaseError, Engine, Retry};
+
+mod writes;
 
 /// A database with what is known of its collections. Cheap to clone; all clones know the same.
 #[derive(Debug, Clone)]
@@ -124,7 +120,7 @@ impl DataSource {
 
     /// Counts the records that fit.
     #[cfg(test)]
-    pub async fn count(&self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
+    pub async fn count(&self, collection: &Collection, filter: &super::Filter) -> Result<u64, DataError> {
         self.count_of(collection, &Query::filter(filter.clone())).await
     }
 
@@ -177,7 +173,7 @@ impl DataSource {
     /// Waits for the turn to remove records of a collection, where that leads round in a ring: such removals
     /// begin at different places of it, and would wait for each other.
     async fn ring_turn(&self, collection: &Collection) -> Option<MutexGuard<'_, ()>> {
-        if self.catalog.load().leads_round(collection) { Some(self.finding.ring().await) } else { None }
+        if self.catalog.load().has_cascade_cycle(collection) { Some(self.finding.ring().await) } else { None }
     }
 
     /// Finds a record or makes it, in a transaction. Those who look for the same values do so one after
@@ -271,283 +267,4 @@ impl DataSource {
         }
         Ok(done)
     }
-}
-
-impl SystemRecords<&DataSource> {
-    /// Writes a record, and gives it as it is stored: with defaults, times and its key, and without
-    /// hidden fields.
-    pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        let (database, own) = (self.0.database.clone(), collection.clone());
-        self.0.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
-    }
-
-    /// Changes the records that fit; gives their number.
-    pub async fn update(
-        self,
-        collection: &Collection,
-        filter: &Filter,
-        changes: Record,
-    ) -> Result<u64, DataError> {
-        let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
-        let (own, filter) = (collection.clone(), filter.clone());
-        let work =
-            async move { records::raw::update(&mut &database, &catalog, &own, &filter, &changes).await };
-        self.0.told(collection, work).await
-    }
-
-    /// Removes the records that fit; gives their number.
-    pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
-        let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
-        let (own, filter) = (collection.clone(), filter.clone());
-        let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
-        self.0.told(collection, work).await
-    }
-}
-
-impl GuardedRecords<'_, &DataSource> {
-    /// Creates a record with what is nested in it, and gives it with what was created with it.
-    pub async fn create(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
-        let Self { on, options } = self;
-        if records::alone::is_alone(collection, &on.hooks, &values) {
-            return records::alone::create(&mut &on.database, collection, values, options).await;
-        }
-        let values = &values;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).create(collection, Cow::Borrowed(values)).await
-            }
-        })
-        .await
-    }
-
-    /// Creates several records, all or none.
-    pub async fn create_many(
-        self,
-        collection: &Collection,
-        all: Vec<Record>,
-    ) -> Result<Vec<Record>, DataError> {
-        let Self { on, options } = self;
-        let _batch = on.finding.batch(collection, &all).await;
-        let all = &all;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                let mut made = Vec::with_capacity(all.len());
-                for values in all {
-                    let mut writer = Writer::new(transaction, options);
-                    made.push(writer.create(collection, Cow::Borrowed(values)).await?);
-                }
-                Ok(made)
-            }
-        })
-        .await
-    }
-
-    /// Changes the records that fit, with what is nested in them; gives them as they are then.
-    pub async fn change(
-        self,
-        collection: &Collection,
-        filter: Filter,
-        values: Record,
-    ) -> Result<Vec<Record>, DataError> {
-        let Self { on, options } = self;
-        if records::alone::is_alone(collection, &on.hooks, &values) {
-            let catalog = on.catalog.load_full();
-            let executor = &mut &on.database;
-            let changed =
-                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
-            if let Some(changed) = changed {
-                return Ok(changed);
-            }
-        }
-        let (filter, values) = (&filter, &values);
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                let mut writer = Writer::new(transaction, options);
-                writer.update(collection, filter.clone(), Cow::Borrowed(values)).await
-            }
-        })
-        .await
-    }
-
-    /// Changes those that belong to another record, of the records that fit.
-    pub async fn change_associated(
-        self,
-        target: &Collection,
-        belonging: Filter,
-        filter: Filter,
-        values: Record,
-    ) -> Result<Vec<Record>, DataError> {
-        let Self { on, options } = self;
-        let (belonging, filter, values) = (&belonging, &filter, &values);
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .update_among(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Removes the records that fit, and does what was decided with those that refer to them; gives
-    /// their number.
-    pub async fn remove(self, collection: &Collection, filter: Filter) -> Result<u64, DataError> {
-        let Self { on, options } = self;
-        let _turn = on.ring_turn(collection).await;
-        let filter = &filter;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).destroy(collection, filter.clone()).await
-            }
-        })
-        .await
-    }
-
-    /// Removes those that belong to another record, of the records that fit; gives their number.
-    pub async fn remove_associated(
-        self,
-        target: &Collection,
-        belonging: Filter,
-        filter: Filter,
-    ) -> Result<u64, DataError> {
-        let Self { on, options } = self;
-        let _turn = on.ring_turn(target).await;
-        let (belonging, filter) = (&belonging, &filter);
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .destroy_associated(target, belonging.clone(), filter.clone())
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Finds the first record with the same values in some fields, or creates one.
-    pub async fn first_or_create(
-        self,
-        collection: &Collection,
-        keys: &[String],
-        values: Record,
-    ) -> Result<Record, DataError> {
-        let Self { on, options } = self;
-        let values = &values;
-        on.find_or_make(collection, &sought(keys, values), || {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).first_or_create(collection, keys, values).await
-            }
-        })
-        .await
-    }
-
-    /// Changes the first record with the same values in some fields (the records that were changed), or
-    /// creates one (the record).
-    pub async fn update_or_create(
-        self,
-        collection: &Collection,
-        keys: &[String],
-        values: Record,
-    ) -> Result<Result<Vec<Record>, Record>, DataError> {
-        let Self { on, options } = self;
-        let values = &values;
-        on.find_or_make(collection, &sought(keys, values), || {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).update_or_create(collection, keys, values).await
-            }
-        })
-        .await
-    }
-
-    /// Moves a record within an order.
-    pub async fn move_record(self, collection: &Collection, change: &Move) -> Result<(), DataError> {
-        let Self { on, options } = self;
-        let _turn = on.places.turn(&table::name(collection, on.database.namespace())).await;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).move_record(collection, change).await
-            }
-        })
-        .await
-    }
-
-    /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
-    /// end.
-    pub async fn associate(
-        self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-        replace: bool,
-    ) -> Result<(), DataError> {
-        let Self { on, options } = self;
-        let others = &others;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .associate(collection, association, key, others.clone(), replace)
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Ends links of a record, by its key, with others by theirs.
-    pub async fn dissociate(
-        self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-    ) -> Result<(), DataError> {
-        let Self { on, options } = self;
-        let others = &others;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .dissociate(collection, association, key, others.clone())
-                    .await
-            }
-        })
-        .await
-    }
-
-    /// Ends the links that there are, and creates those that there are not.
-    pub async fn toggle(
-        self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        others: Vec<Json>,
-    ) -> Result<(), DataError> {
-        let Self { on, options } = self;
-        let others = &others;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).toggle(collection, association, key, others.clone()).await
-            }
-        })
-        .await
-    }
-
-    /// Creates a record that belongs to another one.
-    pub async fn create_associated(
-        self,
-        (collection, association): (&Collection, &Association),
-        key: &Json,
-        values: Record,
-    ) -> Result<Record, DataError> {
-        let Self { on, options } = self;
-        let values = &values;
-        on.transact(|| {
-            async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .create_associated(collection, association, key, Cow::Borrowed(values))
-                    .await
-            }
-        })
-        .await
-    }
-}
-
-/// The values by which a record is looked for.
-fn sought(keys: &[String], values: &Record) -> Record {
-    keys.iter().map(|key| (key.clone(), values.get(key).cloned().unwrap_or_default())).collect()
 }

@@ -9,7 +9,7 @@ use super::append::KEYS_AT_ONCE;
 use super::rows::{are_told_apart, keyed};
 use super::writer::{Which, Writer};
 use crate::data::access::{Access, Action};
-use crate::data::catalog::Reference;
+use crate::data::references::Reference;
 use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record, RecordEvent};
 
 /// What one removal leads to. Records are gone from their table before those that refer to them are
@@ -22,7 +22,7 @@ struct Removal<'a> {
     told: Vec<(&'a Collection, Vec<Record>)>,
     /// References to keys that are gone, by records that may stay: what becomes of those is decided
     /// when it is known which do.
-    left: Vec<(Reference<'a>, Vec<Json>)>,
+    left: Vec<(&'a Reference, Vec<Json>)>,
 }
 
 struct Removed<'a> {
@@ -64,7 +64,7 @@ impl Writer<'_> {
             self.remove_rows(&catalog, next, &mut removal).await?;
         }
         for (reference, keys) in removal.left {
-            self.release(&catalog, &reference, keys).await?;
+            self.release(&catalog, reference, keys).await?;
         }
         // Of what refers to others before those.
         for (collection, records) in removal.told.into_iter().rev() {
@@ -122,7 +122,7 @@ impl Writer<'_> {
         collection: &Collection,
         gone: &[Record],
         told_apart: bool,
-        reference: Reference<'a>,
+        reference: &'a Reference,
         removal: &mut Removal<'a>,
     ) -> Result<(), DataError> {
         // Where the other side is not (yet) what the association says, nothing refers.
@@ -147,13 +147,13 @@ impl Writer<'_> {
                 continue;
             }
             let which = || Filter::one_of(referring.name(), keys.clone()).into();
-            let goes = |are_links| Removed { collection: reference.from, which: which(), are_links };
+            let goes = |are_links| Removed { collection: &reference.from, which: which(), are_links };
             match (reference.on_delete, reference.is_link) {
-                (OnDelete::Restrict, _) => removal.left.push((reference.clone(), keys)),
+                (OnDelete::Restrict, _) => removal.left.push((reference, keys)),
                 (_, true) => removal.next.push_back(goes(true)),
                 (OnDelete::Cascade, false) => removal.next.push_back(goes(false)),
                 (OnDelete::SetNull, false) if !referring.not_null => {
-                    removal.left.push((reference.clone(), keys));
+                    removal.left.push((reference, keys));
                 }
                 (OnDelete::SetNull | OnDelete::Nothing, false) => {}
             }
@@ -165,15 +165,15 @@ impl Writer<'_> {
     async fn release(
         &mut self,
         catalog: &Catalog,
-        reference: &Reference<'_>,
+        reference: &Reference,
         keys: Vec<Json>,
     ) -> Result<(), DataError> {
         let referring = Filter::one_of(&*reference.foreign_key, keys);
         if reference.on_delete != OnDelete::Restrict {
-            return self.link(reference.from, referring, &reference.foreign_key, Json::Null).await;
+            return self.link(&reference.from, referring, &reference.foreign_key, Json::Null).await;
         }
         let query = Query::filter(referring);
-        let count = super::count(&mut &mut self.transaction.inner, catalog, reference.from, &query).await?;
+        let count = super::count(&mut &mut self.transaction.inner, catalog, &reference.from, &query).await?;
         if count == 0 {
             return Ok(());
         }
