@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::caches::Caches;
 use super::resources::ResourceRegistry;
-use crate::data::{Collection, Hook, Hooking, RecordEvent, Transaction};
+use crate::data::{Collection, Hook, HookFuture, RecordEvent, Transaction};
 
 /// The application's own hook.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Hook for Housekeeping {
         transaction: &'a mut Transaction,
         collection: &'a Collection,
         event: RecordEvent<'a>,
-    ) -> Hooking<'a> {
+    ) -> HookFuture<'a> {
         match self.resources.event_handler(collection.name()) {
             Some(apply) => apply(transaction, event),
             None => Box::pin(std::future::ready(Ok(()))),

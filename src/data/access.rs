@@ -10,7 +10,7 @@ use super::{Collection, Filter};
 
 /// What is done with records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum RecordAction {
     /// Reading them.
     View,
     /// Making them.
@@ -23,7 +23,7 @@ pub enum Action {
 
 /// What of a collection is open to somebody. Cheap to clone: one request asks for it again and again.
 #[derive(Debug, Clone, Default)]
-pub struct Access {
+pub struct RecordAccess {
     /// These fields and associations, beside those that every record has; `None` for all.
     pub fields: Option<Arc<BTreeSet<String>>>,
     /// These records.
@@ -35,7 +35,7 @@ fn is_of_every_record(name: &str) -> bool {
     matches!(name, "createdAt" | "updatedAt" | "createdById" | "updatedById" | "sort" | "id")
 }
 
-impl Access {
+impl RecordAccess {
     /// Whether a field or an association is open.
     #[must_use]
     pub fn allows(&self, collection: &Collection, name: &str) -> bool {
@@ -64,7 +64,7 @@ impl Access {
 /// Who decides what of which collection is open.
 pub trait Guard: Send + Sync + std::fmt::Debug {
     /// What of a collection may be seen or changed; `None` for nothing.
-    fn access(&self, collection: &str, action: Action) -> Option<Access>;
+    fn access(&self, collection: &str, action: RecordAction) -> Option<RecordAccess>;
 
     /// Whether values for an association may be given inside a record, where its fields allow it:
     /// who may change a user need not be one who may give roles.

@@ -148,9 +148,9 @@ impl Association {
         (collection, referring): (&Collection, &Field),
         (other, referred): (&Collection, &Field),
     ) -> Result<(), DataError> {
-        let Some(misfit) = misfit(referring.kind(), referred.kind()) else { return Ok(()) };
+        let Some(mismatch) = mismatch(referring.kind(), referred.kind()) else { return Ok(()) };
         Err(DataError::Refused(format!(
-            "{}: the field {} ({}) of {} cannot refer to the field {} ({}) of {}: {misfit}",
+            "{}: the field {} ({}) of {} cannot refer to the field {} ({}) of {}: {mismatch}",
             self.name,
             referring.name(),
             referring.kind().as_str(),
@@ -184,7 +184,7 @@ impl Association {
 
 /// Types whose values every engine compares as what they are, and that look the same in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+enum ValueKind {
     Whole,
     Real,
     Decimal { scale: u32 },
@@ -198,19 +198,17 @@ enum Comparison {
 
 /// How values of a type are compared with those that refer to them; `None` where an answer does not
 /// show all of a value, or no engine compares it.
-const fn compared_as(kind: FieldType) -> Option<Comparison> {
+const fn value_kind(kind: FieldType) -> Option<ValueKind> {
     Some(match kind {
-        FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => {
-            Comparison::Whole
-        }
-        FieldType::Float | FieldType::Double => Comparison::Real,
-        FieldType::Decimal { scale, .. } => Comparison::Decimal { scale },
-        FieldType::String | FieldType::Text | FieldType::Nanoid | FieldType::Uid => Comparison::Text,
-        FieldType::Uuid => Comparison::Uuid,
-        FieldType::Boolean => Comparison::Boolean,
-        FieldType::DateTime => Comparison::Moment,
-        FieldType::DateOnly => Comparison::Date,
-        FieldType::UnixTimestamp { milliseconds } => Comparison::Since1970 { milliseconds },
+        FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => ValueKind::Whole,
+        FieldType::Float | FieldType::Double => ValueKind::Real,
+        FieldType::Decimal { scale, .. } => ValueKind::Decimal { scale },
+        FieldType::String | FieldType::Text | FieldType::Nanoid | FieldType::Uid => ValueKind::Text,
+        FieldType::Uuid => ValueKind::Uuid,
+        FieldType::Boolean => ValueKind::Boolean,
+        FieldType::DateTime => ValueKind::Moment,
+        FieldType::DateOnly => ValueKind::Date,
+        FieldType::UnixTimestamp { milliseconds } => ValueKind::Since1970 { milliseconds },
         FieldType::DateTimeNoTz
         | FieldType::Time
         | FieldType::Json
@@ -221,11 +219,11 @@ const fn compared_as(kind: FieldType) -> Option<Comparison> {
 }
 
 /// Why fields of these types cannot refer to each other; `None` where they can.
-fn misfit(kind: FieldType, other: FieldType) -> Option<String> {
-    if let Some(kind) = [kind, other].into_iter().find(|kind| compared_as(*kind).is_none()) {
+fn mismatch(kind: FieldType, other: FieldType) -> Option<String> {
+    if let Some(kind) = [kind, other].into_iter().find(|kind| value_kind(*kind).is_none()) {
         return Some(format!("records cannot be told by the values of a {}", described(kind)));
     }
-    (compared_as(kind) != compared_as(other)).then(|| {
+    (value_kind(kind) != value_kind(other)).then(|| {
         format!(
             "a {} is never the same as a {}: give both fields one type",
             described(kind),
@@ -274,12 +272,12 @@ mod tests {
         };
         for (group, one) in kinds() {
             for (other_group, other) in kinds() {
-                let misfit = misfit(one, other);
-                assert_eq!(misfit.is_none(), group == other_group, "{one:?} {other:?} {misfit:?}");
+                let mismatch = mismatch(one, other);
+                assert_eq!(mismatch.is_none(), group == other_group, "{one:?} {other:?} {mismatch:?}");
             }
         }
         for kind in [DateTimeNoTz, Time, Json, Array, Set, Password] {
-            assert!(misfit(kind, kind).is_some(), "{kind:?}");
+            assert!(mismatch(kind, kind).is_some(), "{kind:?}");
         }
     }
 }

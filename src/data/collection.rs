@@ -107,8 +107,8 @@ impl Collection {
     ///
     /// # Errors
     /// [`DataError::Refused`] with the first field that is too much, and the limit.
-    pub fn check_room(&self) -> Result<(), DataError> {
-        super::room::check(self)
+    pub fn check_table_limits(&self) -> Result<(), DataError> {
+        super::table_limits::check(self)
     }
 
     /// Its name.
@@ -186,7 +186,7 @@ impl Collection {
             return Ok(key);
         }
         let key = self.single_key()?;
-        if key.unique && key.kind().is_shown_whole() {
+        if key.unique && key.kind().has_lossless_json() {
             return Ok(key);
         }
         Err(DataError::Refused(format!(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{DataError, records};
 
 /// Characters of a string, where its field says nothing of them.
-pub(super) const STRING_LENGTH: u32 = 255;
+pub(super) const DEFAULT_STRING_LENGTH: u32 = 255;
 
 /// The type of a field, in NocoBase's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl FieldType {
     fn column_type(self) -> ColumnType {
         match self {
             Self::String | Self::Nanoid | Self::Uid | Self::Password => {
-                ColumnType::string(Some(STRING_LENGTH))
+                ColumnType::string(Some(DEFAULT_STRING_LENGTH))
             }
             Self::Text => ColumnType::Text,
             Self::Integer => ColumnType::Integer,
@@ -142,7 +142,7 @@ impl FieldType {
     /// Whether a value, as it is shown, is that of what has it and of nothing else: of a time the
     /// fractions of a second are stored and not shown.
     #[must_use]
-    pub const fn is_shown_whole(self) -> bool {
+    pub const fn has_lossless_json(self) -> bool {
         !matches!(self, Self::DateTimeNoTz | Self::Time | Self::Json | Self::Array | Self::Set)
     }
 
@@ -328,7 +328,7 @@ impl Field {
 
     /// A string has so many characters at most, not 255.
     #[must_use]
-    pub fn of_length(mut self, characters: u32) -> Self {
+    pub fn max_length(mut self, characters: u32) -> Self {
         self.length = Some(characters);
         self
     }
@@ -394,14 +394,14 @@ impl Field {
     /// at any time; a longer one has none.
     pub(super) fn column_type(&self) -> ColumnType {
         match (self.kind, self.length) {
-            (FieldType::String, Some(length)) if length > STRING_LENGTH => ColumnType::Text,
+            (FieldType::String, Some(length)) if length > DEFAULT_STRING_LENGTH => ColumnType::Text,
             (kind, _) => kind.column_type(),
         }
     }
 
     /// Characters that a string of it may have.
     pub(super) fn length(&self) -> u32 {
-        self.length.unwrap_or(STRING_LENGTH)
+        self.length.unwrap_or(DEFAULT_STRING_LENGTH)
     }
 
     /// Whether its column holds texts of any length, of which no index holds all.
@@ -448,7 +448,7 @@ impl Field {
 
     /// Whether a new record that is given no value gets one of its own.
     #[must_use]
-    pub const fn fills_itself(&self) -> bool {
+    pub const fn is_generated(&self) -> bool {
         self.auto_increment || self.generator.is_some()
     }
 

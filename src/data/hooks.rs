@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Collection, DataError, Record, Transaction};
 
 /// The result of a hook, later.
-pub type Hooking<'a> = Pin<Box<dyn Future<Output = Result<(), DataError>> + Send + 'a>>;
+pub type HookFuture<'a> = Pin<Box<dyn Future<Output = Result<(), DataError>> + Send + 'a>>;
 
 /// A step in the life of one record.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub trait Hook: Send + Sync {
         _transaction: &'a mut Transaction,
         _collection: &'a Collection,
         _event: RecordEvent<'a>,
-    ) -> Hooking<'a> {
+    ) -> HookFuture<'a> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -1,17 +1,17 @@
 //! Taking back a change of definitions on MySQL and MariaDB, which commit with every change of a table:
 //! what was written before it stays when the transaction fails behind it.
 
-use super::{Collection, DataError, DataSource, Field, Filter, Record, Transaction, keyed};
+use super::{Collection, DataError, DataSource, Field, Filter, Record, Transaction, row_key_filter};
 
 /// What a transaction did, in order; kept where a rollback alone does not take it back.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    steps: Option<Vec<Step>>,
+    steps: Option<Vec<UndoStep>>,
 }
 
 /// One thing that was done.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum UndoStep {
     /// A table was made.
     Table(Collection),
     /// A column was added.
@@ -36,16 +36,16 @@ impl Journal {
         self.steps.is_some()
     }
 
-    pub(super) fn note(&mut self, step: impl FnOnce() -> Step) {
+    pub(super) fn note(&mut self, step: impl FnOnce() -> UndoStep) {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
         }
     }
 
     /// Notes that a table or a column is gone: the rows that spoke of it do not come back.
-    pub(super) fn is_final(&mut self) {
+    pub(super) fn forget_removed_rows(&mut self) {
         if let Some(steps) = &mut self.steps {
-            steps.retain(|step| !matches!(step, Step::Removed(..)));
+            steps.retain(|step| !matches!(step, UndoStep::Removed(..)));
         }
     }
 
@@ -63,7 +63,7 @@ impl Journal {
     }
 }
 
-impl Step {
+impl UndoStep {
     async fn undo(self, transaction: &mut Transaction) -> Result<(), DataError> {
         match self {
             Self::Table(collection) => transaction.drop_table(&collection).await,
@@ -72,19 +72,21 @@ impl Step {
                 transaction.drop_index(&collection, &is).await?;
                 transaction.create_index(&collection, &was).await
             }
-            Self::Inserted(collection, row) => {
-                transaction.system().destroy(&collection, &keyed(&collection, &[row])?).await.map(drop)
-            }
+            Self::Inserted(collection, row) => transaction
+                .system()
+                .destroy(&collection, &row_key_filter(&collection, &[row])?)
+                .await
+                .map(drop),
             Self::Changed(collection, rows) => {
                 for row in rows {
-                    let one = keyed(&collection, std::slice::from_ref(&row))?;
+                    let one = row_key_filter(&collection, std::slice::from_ref(&row))?;
                     transaction.system().update(&collection, &one, row).await?;
                 }
                 Ok(())
             }
             Self::Removed(collection, rows) => {
                 for row in rows {
-                    let one = keyed(&collection, std::slice::from_ref(&row))?;
+                    let one = row_key_filter(&collection, std::slice::from_ref(&row))?;
                     if transaction.count(&collection, &one).await? == 0 {
                         transaction.system().insert(&collection, row).await?;
                     }
@@ -115,7 +117,7 @@ impl Transaction {
     }
 
     /// The rows that fit, before they are changed.
-    pub(super) async fn before(
+    pub(super) async fn rows_before(
         &mut self,
         collection: &Collection,
         filter: &Filter,

@@ -14,41 +14,43 @@ mod collection;
 mod error;
 mod field;
 mod filter;
-mod finding;
 mod hooks;
 mod journal;
-mod places;
+mod process_locks;
 mod query;
 mod records;
 mod references;
-mod room;
+mod run_to_completion;
+mod sequences;
 mod snowflake;
 mod source;
 mod table;
+mod table_limits;
 mod text;
 mod transaction;
-mod unattended;
 mod views;
 
 use serde_json::{Map, Value};
 
 pub use crate::database::{DatabaseError, Engine, Refusal, case_folded};
-pub use access::{Access, Action, Guard};
+pub use access::{Guard, RecordAccess, RecordAction};
 pub use association::{Association, AssociationKind, OnDelete, Through};
 pub use catalog::Catalog;
 pub use collection::Collection;
 pub use error::{Cause, DataError};
 pub use field::{Field, FieldType, Generator};
 pub use filter::{Clock, Condition, Filter, Operator, Variables};
-pub use filter::{asks_for_time, check_variables, has_variables, resolve};
-pub use hooks::{Hook, Hooking, Hooks, RecordEvent};
-pub use query::{Asked, Query, Sort, Within};
-pub use records::{Aggregation, Dimension, Function, Measure, Move, Ordering, WriteOptions, Written, keyed};
+pub use filter::{check_variables, depends_on_time, has_variables, resolve};
+pub use hooks::{Hook, HookFuture, Hooks, RecordEvent};
+pub use query::{Parent, Query, RequestedFilter, Sort};
+pub use records::{
+    Aggregation, Dimension, Function, GroupOrder, JsonRecords, Measure, Move, WriteOptions, row_key_filter,
+};
+pub use run_to_completion::run_to_completion;
 pub use snowflake::{next_snowflake, random_uid};
 pub use source::DataSource;
 pub(crate) use text::has_nul;
 pub use transaction::Transaction;
-pub use unattended::to_its_end;
 
 /// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
 pub type Record = Map<String, Value>;

@@ -29,7 +29,7 @@ impl Sort {
 
 /// The records that belong to another one by an association of that one.
 #[derive(Debug, Clone)]
-pub struct Within {
+pub struct Parent {
     /// The association.
     pub association: super::Association,
     /// The value by which they belong to it: of its source key, or of the foreign key where it
@@ -43,13 +43,13 @@ pub struct Query {
     /// Which.
     pub filter: Filter,
     /// And of those, which somebody asks for.
-    pub asked: Option<Asked>,
+    pub requested: Option<RequestedFilter>,
     /// Of those that belong to one record.
-    pub within: Option<Within>,
+    pub parent: Option<Parent>,
     /// In which order. Records that are alike in it are told apart by what does.
     pub sort: Vec<Sort>,
     /// Whether there is an order where none is said: that of the key.
-    pub total: bool,
+    pub total_order: bool,
     /// At most so many.
     pub limit: Option<u64>,
     /// Leaving out so many first; needs an order to mean anything.
@@ -73,7 +73,7 @@ pub struct Query {
 
 /// What somebody asks for of records that were chosen for other reasons.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RequestedFilter {
     /// Which.
     pub filter: Filter,
     /// Who decides what is open of the records behind associations, which a filter may look at.
@@ -84,10 +84,10 @@ impl Default for Query {
     fn default() -> Self {
         Self {
             filter: Filter::All,
-            asked: None,
-            within: None,
+            requested: None,
+            parent: None,
             sort: Vec::new(),
-            total: false,
+            total_order: false,
             limit: None,
             offset: 0,
             fields: Vec::new(),
@@ -132,7 +132,7 @@ impl Query {
 }
 
 /// How far associations of associations go: what is nested deeper grows beyond all measure.
-const DEEPEST: usize = 8;
+const MAX_ASSOCIATION_DEPTH: usize = 8;
 
 /// What of a record is wanted: its own fields and those of associations, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -178,8 +178,10 @@ impl Selection {
         collection: &Collection,
         association_only: bool,
     ) -> Result<(), DataError> {
-        if path.split('.').count() > DEEPEST {
-            return Err(DataError::Refused(format!("{path} goes further than {DEEPEST} associations")));
+        if path.split('.').count() > MAX_ASSOCIATION_DEPTH {
+            return Err(DataError::Refused(format!(
+                "{path} goes further than {MAX_ASSOCIATION_DEPTH} associations"
+            )));
         }
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let Some(association) = collection.associated(first) else {

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand::Rng as _;
 
 /// 2024-01-01 in seconds since 1970: the numbers count from here.
-const BEGINNING: u64 = 1_704_067_200;
+const EPOCH_SECONDS: u64 = 1_704_067_200;
 /// Bits for the numbers of one second. With 33 for the seconds that is 53, what JavaScript's numbers
 /// hold without loss, and enough for 272 years.
 const SEQUENCE_BITS: u32 = 20;
-const LARGEST: u64 = (1 << 53) - 1;
+const MAX_SNOWFLAKE: u64 = (1 << 53) - 1;
 
 /// Where the numbers of one second begin is random, in the lower part of them: after a restart, or
 /// beside another host on the same database, another number is likely. The key of the table is what
@@ -24,7 +24,7 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn next_snowflake() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    next(&LAST, since_1970.saturating_sub(BEGINNING))
+    next(&LAST, since_1970.saturating_sub(EPOCH_SECONDS))
 }
 
 fn next(last: &AtomicU64, seconds: u64) -> i64 {
@@ -37,7 +37,7 @@ fn next(last: &AtomicU64, seconds: u64) -> i64 {
     // It cannot fail: the step always gives a number.
     let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
     let number = step(before.unwrap_or_else(|last| last));
-    i64::try_from(number.min(LARGEST)).unwrap_or(i64::MAX)
+    i64::try_from(number.min(MAX_SNOWFLAKE)).unwrap_or(i64::MAX)
 }
 
 /// 11 random characters of `a-z0-9`: the keys of collections and fields.

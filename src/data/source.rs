@@ -6,10 +6,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::MutexGuard;
 
-use super::finding::Finding;
-use super::places::Places;
-use super::records::{self, Aggregation, Written};
-use super::{Catalog, Cause, Collection, DataError, Hooks, Query, Record, Transaction, table, to_its_end};
+use super::process_locks::ProcessLocks;
+use super::records::{self, Aggregation, JsonRecords};
+use super::sequences::Sequences;
+use super::{
+    Catalog, Cause, Collection, DataError, Hooks, Query, Record, Transaction, run_to_completion, table,
+};
 use crate::database::{Database, DatabaseError, Engine, Retry};
 
 mod writes;
@@ -20,8 +22,8 @@ pub struct DataSource {
     database: Database,
     catalog: Arc<ArcSwap<Catalog>>,
     hooks: Hooks,
-    places: Places,
-    finding: Arc<Finding>,
+    sequences: Sequences,
+    locks: Arc<ProcessLocks>,
 }
 
 impl DataSource {
@@ -32,8 +34,8 @@ impl DataSource {
             database,
             catalog: Arc::default(),
             hooks: Hooks::default(),
-            finding: Arc::default(),
-            places: Places::default(),
+            locks: Arc::default(),
+            sequences: Sequences::default(),
         }
     }
 
@@ -73,7 +75,7 @@ impl DataSource {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.database.namespace())).if_exists();
         self.database.execute(&statement).await?;
-        self.places.forget(&table::name(collection, self.database.namespace()));
+        self.sequences.forget(&table::name(collection, self.database.namespace()));
         Ok(())
     }
 
@@ -109,8 +111,8 @@ impl DataSource {
     }
 
     /// Reads records as the JSON that goes out.
-    pub async fn find_written(&self, collection: &Collection, query: &Query) -> Result<Written, DataError> {
-        records::find_written(&mut &self.database, &self.catalog.load(), collection, query).await
+    pub async fn find_json(&self, collection: &Collection, query: &Query) -> Result<JsonRecords, DataError> {
+        records::find_json(&mut &self.database, &self.catalog.load(), collection, query).await
     }
 
     /// Reads the first record.
@@ -141,7 +143,7 @@ impl DataSource {
 
     /// Writes to a collection. The hooks that it concerns are told that its records are changed, or may
     /// be: of a change that failed it is not always known.
-    async fn told<T: Send + 'static>(
+    async fn notifying<T: Send + 'static>(
         &self,
         collection: &Collection,
         work: impl Future<Output = Result<T, DataError>> + Send + 'static,
@@ -150,7 +152,7 @@ impl DataSource {
             return work.await;
         }
         let (hooks, changed) = (self.hooks.clone(), [collection.name().into()]);
-        to_its_end(async move {
+        run_to_completion(async move {
             let written = work.await;
             hooks.committed(&changed);
             written
@@ -167,19 +169,23 @@ impl DataSource {
     /// The same, for what is done again where others hold for longer than `wait` what it waits for.
     async fn begin_with_lock_timeout(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
         let (inner, catalog) = (self.database.begin_with_lock_timeout(wait).await?, self.catalog.load_full());
-        Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.places.clone()))
+        Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.sequences.clone()))
     }
 
-    /// Waits for the turn to remove records of a collection, where that leads round in a ring: such removals
+    /// Waits for the lock to remove records of a collection, where that leads round in a ring: such removals
     /// begin at different places of it, and would wait for each other.
-    async fn ring_turn(&self, collection: &Collection) -> Option<MutexGuard<'_, ()>> {
-        if self.catalog.load().has_cascade_cycle(collection) { Some(self.finding.ring().await) } else { None }
+    async fn cascade_lock(&self, collection: &Collection) -> Option<MutexGuard<'_, ()>> {
+        if self.catalog.load().has_cascade_cycle(collection) {
+            Some(self.locks.cascade_cycle().await)
+        } else {
+            None
+        }
     }
 
     /// Finds a record or makes it, in a transaction. Those who look for the same values do so one after
     /// the other; where somebody made it in another way meanwhile, it is looked for once more. The work
     /// is as for [`DataSource::transact`].
-    pub async fn find_or_make<T, E, W>(
+    pub async fn find_or_create<T, E, W>(
         &self,
         collection: &Collection,
         sought: &Record,
@@ -189,7 +195,7 @@ impl DataSource {
         E: From<DataError> + Cause,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let _turn = self.finding.turn(collection.name(), sought).await;
+        let _lock = self.locks.lookup(collection.name(), sought).await;
         let done = self.transact(&work).await;
         match &done {
             Err(error) if matches!(error.cause(), Some(DatabaseError::Unique { .. })) => {
@@ -207,7 +213,7 @@ impl DataSource {
         E: From<DataError> + Cause,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        self.again(work, false).await
+        self.retry(work, false).await
     }
 
     /// The same of what changes the catalog, which counts for everybody as soon as it is on the disk.
@@ -215,32 +221,32 @@ impl DataSource {
     where
         W: AsyncFnOnce(&mut Transaction) -> Result<T, DataError>,
     {
-        self.again(work, true).await
+        self.retry(work, true).await
     }
 
-    async fn again<T, E, W>(&self, work: impl Fn() -> W, redefines: bool) -> Result<T, E>
+    async fn retry<T, E, W>(&self, work: impl Fn() -> W, redefines: bool) -> Result<T, E>
     where
         E: From<DataError> + Cause,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        let (mut retry, mut turn) = (Retry::default(), None);
+        let (mut retry, mut lock) = (Retry::default(), None);
         loop {
             // In a box: what is done may be much, and is held by all that wait for it.
-            let error = match Box::pin(self.once(work(), redefines, retry.lock_timeout())).await {
+            let error = match Box::pin(self.attempt(work(), redefines, retry.lock_timeout())).await {
                 Err(error) => error,
                 done => return done,
             };
             if !retry.should_retry(error.cause()).await {
                 return Err(error);
             }
-            if turn.is_none() {
+            if lock.is_none() {
                 // Those who were in each other's way once are not let meet again.
-                turn = Some(self.finding.losers().await);
+                lock = Some(self.locks.retries().await);
             }
         }
     }
 
-    async fn once<T, E, W>(&self, work: W, redefines: bool, wait: Option<Duration>) -> Result<T, E>
+    async fn attempt<T, E, W>(&self, work: W, redefines: bool, wait: Option<Duration>) -> Result<T, E>
     where
         E: From<DataError>,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,

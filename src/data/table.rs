@@ -10,13 +10,13 @@ use super::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Namespace};
 
 /// Bytes of an identifier that every engine takes.
-const LONGEST_NAME: usize = 60;
+const MAX_NAME_BYTES: usize = 60;
 
 /// Texts of limited length that a row of MySQL and MariaDB holds itself: all of them may have 64 KiB
 /// together. Beyond so many, the row says where they are.
-const TEXTS_IN_A_ROW: usize = 40;
+const MAX_INLINE_STRINGS: usize = 40;
 /// Characters of such a text that an index holds: all of them.
-const INDEXED_CHARACTERS: u32 = 255;
+const INDEX_PREFIX_CHARACTERS: u32 = 255;
 
 /// The table, for a statement.
 pub(super) fn table(collection: &Collection, namespace: Namespace<'_>) -> TableRef {
@@ -69,7 +69,7 @@ pub(super) fn create_new(
 }
 
 /// Whether a field holds a text of limited length, on an engine that counts these.
-fn is_counted(field: &Field, engine: Engine) -> bool {
+fn is_inline_string(field: &Field, engine: Engine) -> bool {
     engine == Engine::Mysql && matches!(field.column_type(), ColumnType::String(_))
 }
 
@@ -78,8 +78,8 @@ pub(super) fn kind(collection: &Collection, at: usize, field: &Field, engine: En
     let others = collection.fields().iter().take(at);
     let is_plain = !(field.primary_key || field.unique || field.indexed) && field.default.is_none();
     let is_elsewhere = is_plain
-        && is_counted(field, engine)
-        && others.filter(|other| is_counted(other, engine)).count() >= TEXTS_IN_A_ROW;
+        && is_inline_string(field, engine)
+        && others.filter(|other| is_inline_string(other, engine)).count() >= MAX_INLINE_STRINGS;
     if is_elsewhere { ColumnType::Text } else { field.column_type() }
 }
 
@@ -146,8 +146,8 @@ pub(super) fn index(
     let is_long = field.column_type() == ColumnType::Text;
     let mut index = Index::create();
     index.name(index_name(collection, field, field.unique, namespace)).table(table(collection, namespace));
-    if is_counted(field, namespace.engine) || is_long && namespace.engine == Engine::Mysql {
-        index.col((field.column().to_owned(), INDEXED_CHARACTERS));
+    if is_inline_string(field, namespace.engine) || is_long && namespace.engine == Engine::Mysql {
+        index.col((field.column().to_owned(), INDEX_PREFIX_CHARACTERS));
     } else {
         index.col(field.column().to_owned());
     }
@@ -177,12 +177,12 @@ pub(super) fn index_name(
     use sha2::{Digest, Sha256};
     let kind = if unique { "unique" } else { "index" };
     let whole = format!("{}_{}_{kind}", name(collection, namespace), field.column());
-    if whole.len() <= LONGEST_NAME {
+    if whole.len() <= MAX_NAME_BYTES {
         return whole;
     }
     let hash = Sha256::digest(&whole);
     let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let mut end = LONGEST_NAME - hash.len() - 1;
+    let mut end = MAX_NAME_BYTES - hash.len() - 1;
     while !whole.is_char_boundary(end) {
         end -= 1;
     }

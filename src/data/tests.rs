@@ -345,8 +345,8 @@ async fn a_transaction_has_the_same_operations_and_can_be_given_up() {
 async fn records_are_written_as_they_are_read() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
-        let written = source.find_written(&kinds, &Query::default()).await.unwrap();
-        assert_eq!((written.number(), written.json(), written.one()), (0, &b"[]"[..], &b"null"[..]));
+        let written = source.find_json(&kinds, &Query::default()).await.unwrap();
+        assert_eq!((written.count(), written.json(), written.one()), (0, &b"[]"[..], &b"null"[..]));
         for values in [
             json!({"title": "a \"quote\", a \\ and\na line 😀", "body": "\u{1}", "views": -1, "price": 0.5}),
             json!({"title": null, "price": 7, "live": true, "extra": {"a": [1, null]}, "at": "2024-05-06T07:08:09.100Z"}),
@@ -362,9 +362,9 @@ async fn records_are_written_as_they_are_read() {
             Query::filter(Filter::eq("id", 9)),
         ] {
             let query = query.sort(Sort::ascending("id"));
-            let written = source.find_written(&kinds, &query).await.unwrap();
+            let written = source.find_json(&kinds, &query).await.unwrap();
             let read = source.find(&kinds, query).await.unwrap();
-            assert_eq!(written.number(), read.len());
+            assert_eq!(written.count(), read.len());
             let one: Value = serde_json::from_slice(written.one()).unwrap_or_default();
             assert!(read.len() != 1 || one == Value::Object(read[0].clone()), "{one}");
             let all: Vec<Record> = serde_json::from_slice(written.json()).unwrap();
@@ -377,15 +377,15 @@ async fn records_are_written_as_they_are_read() {
 /// Opens what it is told to.
 #[derive(Debug)]
 struct Opening {
-    view: Option<Access>,
+    view: Option<RecordAccess>,
     update: Filter,
 }
 
 impl Guard for Opening {
-    fn access(&self, _: &str, action: Action) -> Option<Access> {
+    fn access(&self, _: &str, action: RecordAction) -> Option<RecordAccess> {
         match action {
-            Action::View => self.view.clone(),
-            _ => Some(Access { fields: None, scope: Arc::new(self.update.clone()) }),
+            RecordAction::View => self.view.clone(),
+            _ => Some(RecordAccess { fields: None, scope: Arc::new(self.update.clone()) }),
         }
     }
 
@@ -400,8 +400,8 @@ async fn one_statement_changes_what_a_transaction_changes() {
     everywhere(&kinds, async |source| {
         let plain = WriteOptions::default();
         let few = std::collections::BTreeSet::from(["views".to_owned()]);
-        let all = || Some(Access::default());
-        let scope = |scope: Filter| Some(Access { fields: None, scope: Arc::new(scope) });
+        let all = || Some(RecordAccess::default());
+        let scope = |scope: Filter| Some(RecordAccess { fields: None, scope: Arc::new(scope) });
         let low = || Filter::less("views", 5);
         for (number, (view, update, changes)) in [
             (all(), Filter::All, json!({"body": "new", "createdAt": "2000-01-01T00:00:00.000Z"})),
@@ -410,7 +410,7 @@ async fn one_statement_changes_what_a_transaction_changes() {
             (scope(low()), low(), json!({"body": "stays in it", "price": 2.5})),
             (scope(Filter::eq("live", true)), low(), json!({"body": "unseen"})),
             (
-                Some(Access { fields: Some(few.into()), scope: Arc::default() }),
+                Some(RecordAccess { fields: Some(few.into()), scope: Arc::default() }),
                 low(),
                 json!({"body": "hidden"}),
             ),
@@ -431,10 +431,10 @@ async fn one_statement_changes_what_a_transaction_changes() {
             let options = WriteOptions { guard: Some(guard), ..WriteOptions::default() };
             let (alone, together) =
                 (Filter::one_of("id", ids[..3].to_vec()), Filter::one_of("id", ids[3..].to_vec()));
-            let first = source.records(&options).change(&kinds, alone.clone(), object(changes.clone())).await;
+            let first = source.records(&options).update(&kinds, alone.clone(), object(changes.clone())).await;
             let mut transaction = source.begin().await.unwrap();
             let second =
-                transaction.records(&options).change(&kinds, together.clone(), object(changes)).await;
+                transaction.records(&options).update(&kinds, together.clone(), object(changes)).await;
             if second.is_ok() {
                 transaction.commit().await.unwrap();
             }
@@ -460,9 +460,9 @@ async fn one_statement_changes_what_a_transaction_changes() {
 
 /// Hears of what is on the disk.
 #[derive(Default)]
-struct Told(tokio::sync::Notify);
+struct CommitListener(tokio::sync::Notify);
 
-impl Hook for Told {
+impl Hook for CommitListener {
     fn concerns(&self, collection: &str) -> bool {
         collection == "kinds"
     }
@@ -476,8 +476,8 @@ impl Hook for Told {
 async fn a_commit_that_nobody_waits_for_is_made_and_told() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
-        let told = Arc::new(Told::default());
-        let source = source.with(Arc::default(), Hooks::new(vec![Arc::clone(&told) as Arc<dyn Hook>]));
+        let listener = Arc::new(CommitListener::default());
+        let source = source.with(Arc::default(), Hooks::new(vec![Arc::clone(&listener) as Arc<dyn Hook>]));
         let mut transaction = source.begin().await.unwrap();
         transaction.system().insert(&kinds, object(json!({"views": 1}))).await.unwrap();
         let published = Arc::new(Catalog::new([kinds.clone()]));
@@ -487,7 +487,7 @@ async fn a_commit_that_nobody_waits_for_is_made_and_told() {
         let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
         assert!(begun.is_pending());
         drop(commit);
-        tokio::time::timeout(std::time::Duration::from_secs(60), told.0.notified()).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(60), listener.0.notified()).await.unwrap();
         assert!(Arc::ptr_eq(&source.catalog(), &published));
         assert_eq!(source.count(&kinds, &Filter::All).await.unwrap(), 1);
     })
@@ -510,11 +510,11 @@ async fn any_number_of_records_with_a_key_of_several_fields_is_changed_and_remov
         transaction.commit().await.unwrap();
         let options = WriteOptions::default();
         let taken = object(json!({"who": "ann"}));
-        let changed = source.records(&options).change(&seats, Filter::All, taken).await.unwrap();
+        let changed = source.records(&options).update(&seats, Filter::All, taken).await.unwrap();
         assert_eq!(changed.len(), 2500);
         let ann = Filter::eq("who", "ann");
         assert_eq!(source.count_of(&seats, &Query::filter(ann.clone())).await.unwrap(), 2500);
-        assert_eq!(source.records(&options).remove(&seats, ann).await.unwrap(), 2500);
+        assert_eq!(source.records(&options).destroy(&seats, ann).await.unwrap(), 2500);
     })
     .await;
 }

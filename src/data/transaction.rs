@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::journal::{Journal, Step};
-use super::places::{Order, OrderName, Places};
-use super::records::{self, Writer};
+use super::journal::{Journal, UndoStep};
+use super::records::{self, RecordWriter};
+use super::sequences::{Sequence, SequenceName, Sequences};
 use super::views::{GuardedRecords, SystemRecords};
 use super::{
-    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, table, to_its_end,
+    Association, Catalog, Collection, DataError, Field, Filter, Hooks, Query, Record, run_to_completion,
+    table,
 };
 use crate::database;
 
@@ -21,9 +22,9 @@ pub struct Transaction {
     pub(super) hooks: Hooks,
     changed: Vec<Arc<str>>,
     guarded: bool,
-    places: Places,
+    sequences: Sequences,
     /// The orders that it took places of, kept to its end.
-    orders: HashMap<OrderName, Arc<Order>>,
+    sequences_in_use: HashMap<SequenceName, Arc<Sequence>>,
     /// Tables whose orders begin anew with it.
     redefined: Vec<String>,
     pub(super) journal: Journal,
@@ -34,7 +35,7 @@ impl Transaction {
         inner: database::Transaction,
         catalog: Arc<Catalog>,
         hooks: Hooks,
-        places: Places,
+        sequences: Sequences,
     ) -> Self {
         Self {
             inner,
@@ -42,17 +43,17 @@ impl Transaction {
             hooks,
             changed: Vec::new(),
             guarded: false,
-            places,
-            orders: HashMap::new(),
+            sequences,
+            sequences_in_use: HashMap::new(),
             redefined: Vec::new(),
             journal: Journal::default(),
         }
     }
 
     /// An order that it writes places of.
-    pub(super) fn order(&mut self, name: OrderName) -> Arc<Order> {
-        let places = &self.places;
-        Arc::clone(self.orders.entry(name).or_insert_with_key(|name| places.order(name)))
+    pub(super) fn sequence(&mut self, name: SequenceName) -> Arc<Sequence> {
+        let sequences = &self.sequences;
+        Arc::clone(self.sequences_in_use.entry(name).or_insert_with_key(|name| sequences.sequence(name)))
     }
 
     /// Whether somebody changes records in it for whom not everything is open.
@@ -98,12 +99,12 @@ impl Transaction {
     }
 
     /// Makes a collection's table, of which there is none yet.
-    pub async fn make_table(&mut self, collection: &Collection) -> Result<(), DataError> {
+    pub async fn create_new_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let namespace = self.inner.namespace();
         let (statement, indexes) =
             (table::create_new(collection, namespace)?, table::indexes(collection, namespace));
         self.inner.execute(&statement).await?;
-        self.journal.note(|| Step::Table(collection.clone()));
+        self.journal.note(|| UndoStep::Table(collection.clone()));
         for index in indexes {
             self.inner.execute(&index).await?;
         }
@@ -116,7 +117,7 @@ impl Transaction {
         statement.table(table::table(collection, self.inner.namespace())).if_exists();
         self.redefined.push(table::name(collection, self.inner.namespace()));
         self.inner.execute(&statement).await?;
-        self.journal.is_final();
+        self.journal.forget_removed_rows();
         Ok(())
     }
 
@@ -129,7 +130,7 @@ impl Transaction {
         let name = table::name(collection, namespace);
         if !self.inner.columns_of(&name).await?.iter().any(|known| known == field.column()) {
             self.inner.execute(&column).await?;
-            self.journal.note(|| Step::Column(collection.clone(), field.clone()));
+            self.journal.note(|| UndoStep::Column(collection.clone(), field.clone()));
         }
         match index {
             Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
@@ -147,7 +148,7 @@ impl Transaction {
         self.redefined.push(name);
         let statement = table::drop_column(collection, field, self.inner.namespace());
         self.inner.execute(&statement).await?;
-        self.journal.is_final();
+        self.journal.forget_removed_rows();
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Transaction {
         was: &Field,
         is: &Field,
     ) -> Result<(), DataError> {
-        self.journal.note(|| Step::Index {
+        self.journal.note(|| UndoStep::Index {
             collection: collection.clone(),
             was: was.clone(),
             is: is.clone(),
@@ -251,11 +252,11 @@ impl Transaction {
 
     /// The same; `publish` makes known what changed with it, before the hooks hear of it.
     pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
-        let Self { inner, hooks, changed, places, orders, redefined, .. } = self;
-        to_its_end(async move {
+        let Self { inner, hooks, changed, sequences, sequences_in_use, redefined, .. } = self;
+        run_to_completion(async move {
             let done = inner.commit().await;
-            drop(orders);
-            redefined.iter().for_each(|table| places.forget(table));
+            drop(sequences_in_use);
+            redefined.iter().for_each(|table| sequences.forget(table));
             if done.is_ok() {
                 publish();
             }
@@ -272,8 +273,8 @@ impl SystemRecords<&mut Transaction> {
     /// hidden fields.
     pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         self.0.note(collection.name());
-        let row = records::raw::insert(&mut &mut self.0.inner, collection, values).await?;
-        self.0.journal.note(|| Step::Inserted(collection.clone(), row.clone()));
+        let row = records::row_write::insert(&mut &mut self.0.inner, collection, values).await?;
+        self.0.journal.note(|| UndoStep::Inserted(collection.clone(), row.clone()));
         Ok(row)
     }
 
@@ -285,19 +286,20 @@ impl SystemRecords<&mut Transaction> {
         changes: Record,
     ) -> Result<u64, DataError> {
         self.0.note(collection.name());
-        if let Some(rows) = self.0.before(collection, filter).await? {
-            self.0.journal.note(|| Step::Changed(collection.clone(), rows));
+        if let Some(rows) = self.0.rows_before(collection, filter).await? {
+            self.0.journal.note(|| UndoStep::Changed(collection.clone(), rows));
         }
-        records::raw::update(&mut &mut self.0.inner, &self.0.catalog, collection, filter, &changes).await
+        records::row_write::update(&mut &mut self.0.inner, &self.0.catalog, collection, filter, &changes)
+            .await
     }
 
     /// Removes the records that fit; gives their number.
     pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         self.0.note(collection.name());
-        if let Some(rows) = self.0.before(collection, filter).await? {
-            self.0.journal.note(|| Step::Removed(collection.clone(), rows));
+        if let Some(rows) = self.0.rows_before(collection, filter).await? {
+            self.0.journal.note(|| UndoStep::Removed(collection.clone(), rows));
         }
-        records::raw::destroy(&mut &mut self.0.inner, &self.0.catalog, collection, filter).await
+        records::row_write::destroy(&mut &mut self.0.inner, &self.0.catalog, collection, filter).await
     }
 }
 
@@ -310,17 +312,19 @@ impl GuardedRecords<'_, &mut Transaction> {
         values: Record,
     ) -> Result<Record, DataError> {
         let Self { on, options } = self;
-        Writer::new(on, options).create_associated(collection, association, key, Cow::Owned(values)).await
+        RecordWriter::new(on, options)
+            .create_associated(collection, association, key, Cow::Owned(values))
+            .await
     }
 
     /// Changes the records that fit, with what is nested in them; gives them as they are then.
-    pub async fn change(
+    pub async fn update(
         self,
         collection: &Collection,
         filter: Filter,
         values: Record,
     ) -> Result<Vec<Record>, DataError> {
         let Self { on, options } = self;
-        Writer::new(on, options).update(collection, filter, Cow::Owned(values)).await
+        RecordWriter::new(on, options).update(collection, filter, Cow::Owned(values)).await
     }
 }

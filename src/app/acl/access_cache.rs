@@ -14,7 +14,8 @@ use serde_json::Value as Json;
 
 use super::{Acl, ActiveRoles, Permission};
 use crate::data::{
-    Access, Action, Catalog, Clock, DataError, Filter, Record, Variables, asks_for_time, resolve,
+    Catalog, Clock, DataError, Filter, Record, RecordAccess, RecordAction, Variables, depends_on_time,
+    resolve,
 };
 
 /// Decisions that are kept; the oldest is replaced.
@@ -43,7 +44,7 @@ pub struct Decisions(Mutex<Vec<CachedDecision>>);
 #[derive(Debug)]
 struct CachedDecision {
     collection: Box<str>,
-    action: Action,
+    action: RecordAction,
     decision: Decision,
 }
 
@@ -51,11 +52,11 @@ struct CachedDecision {
 #[derive(Debug, Clone)]
 enum Decision {
     Closed,
-    Open(Access),
+    Open(RecordAccess),
 }
 
 impl Decision {
-    fn access(self) -> Option<Access> {
+    fn access(self) -> Option<RecordAccess> {
         match self {
             Self::Closed => None,
             Self::Open(access) => Some(access),
@@ -63,20 +64,20 @@ impl Decision {
     }
 }
 
-impl From<Option<Access>> for Decision {
-    fn from(access: Option<Access>) -> Self {
+impl From<Option<RecordAccess>> for Decision {
+    fn from(access: Option<RecordAccess>) -> Self {
         access.map_or(Self::Closed, Self::Open)
     }
 }
 
 impl Decisions {
-    fn get(&self, collection: &str, action: Action) -> Option<Decision> {
+    fn get(&self, collection: &str, action: RecordAction) -> Option<Decision> {
         let all = self.0.lock();
         let found = all.iter().find(|one| one.action == action && *one.collection == *collection)?;
         Some(found.decision.clone())
     }
 
-    fn keep(&self, collection: &str, action: Action, decision: Decision) {
+    fn keep(&self, collection: &str, action: RecordAction, decision: Decision) {
         let mut all = self.0.lock();
         // Two may have found it out at once.
         all.retain(|one| one.action != action || *one.collection != *collection);
@@ -136,7 +137,12 @@ impl AccessCache {
 
     /// What of a collection is open to an action; `None` for nothing.
     #[must_use]
-    pub fn access(&self, asking: &AccessContext<'_>, collection: &str, action: Action) -> Option<Access> {
+    pub fn access(
+        &self,
+        asking: &AccessContext<'_>,
+        collection: &str,
+        action: RecordAction,
+    ) -> Option<RecordAccess> {
         debug_assert!(self.is_of(asking.acl, asking.catalog), "asked with other roles or collections");
         let known = self.known.get(collection, action);
         if let Some(decision) = known.or_else(|| asking.request.get(collection, action)) {
@@ -149,33 +155,38 @@ impl AccessCache {
     }
 
     /// Decides, and says whether the decision may be kept for other requests.
-    fn decide(&self, asking: &AccessContext<'_>, collection: &str, action: Action) -> (Option<Access>, bool) {
+    fn decide(
+        &self,
+        asking: &AccessContext<'_>,
+        collection: &str,
+        action: RecordAction,
+    ) -> (Option<RecordAccess>, bool) {
         let name = match action {
-            Action::View => "list",
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Destroy => "destroy",
+            RecordAction::View => "list",
+            RecordAction::Create => "create",
+            RecordAction::Update => "update",
+            RecordAction::Destroy => "destroy",
         };
         let mut permission = asking.acl.permission(&self.roles, collection, name);
         let unknown = |catalog: &Catalog| {
             catalog.get(collection).is_some_and(|collection| collection.get("createdById").is_none())
         };
-        if action != Action::Create && unknown(asking.catalog) {
+        if action != RecordAction::Create && unknown(asking.catalog) {
             permission = permission.and_then(Permission::without_creators);
         }
         let Some(permission) = permission else { return (None, true) };
         // What is not there yet is in no scope.
-        let given = permission.filter().filter(|_| action != Action::Create);
+        let given = permission.filter().filter(|_| action != RecordAction::Create);
         let (scope, lasting) = match given.map(|given| (self.scope(asking, &given), given)) {
             None => (Filter::All, true),
-            Some((Ok((scope, is_small)), given)) => (scope, is_small && !asks_for_time(&given)),
+            Some((Ok((scope, is_small)), given)) => (scope, is_small && !depends_on_time(&given)),
             Some((Err(error), given)) => {
                 // What cannot be read opens nothing.
                 tracing::warn!(%error, collection, "the scope of a role cannot be read");
-                (Filter::never(), !asks_for_time(&given))
+                (Filter::never(), !depends_on_time(&given))
             }
         };
-        (Some(Access { fields: permission.fields, scope: Arc::new(scope) }), lasting)
+        (Some(RecordAccess { fields: permission.fields, scope: Arc::new(scope) }), lasting)
     }
 
     /// Resolves a scope with the user's values, and says whether it is small enough to keep.
@@ -305,7 +316,7 @@ mod tests {
             let cache = AccessCache::new(&acl, &known, &reader);
             let seen = |clock, request: &Decisions| {
                 let asking = AccessContext { acl: &acl, catalog: &known, user: &user, clock, request };
-                let access = cache.access(&asking, "posts", Action::View).unwrap();
+                let access = cache.access(&asking, "posts", RecordAction::View).unwrap();
                 assert!(access.fields.as_ref().unwrap().contains("title"));
                 access.scope
             };
@@ -328,14 +339,14 @@ mod tests {
         let kept = || cache.known.0.lock().len();
         for _ in 0..2 {
             // Nobody knows who made its records.
-            assert!(cache.access(&asking, "posts", Action::View).is_none());
-            assert!(cache.access(&asking, "posts", Action::Destroy).is_none());
-            assert!(cache.access(&asking, "elsewhere", Action::View).is_some());
-            assert!(cache.access(&asking, "roles", Action::View).is_none());
+            assert!(cache.access(&asking, "posts", RecordAction::View).is_none());
+            assert!(cache.access(&asking, "posts", RecordAction::Destroy).is_none());
+            assert!(cache.access(&asking, "elsewhere", RecordAction::View).is_some());
+            assert!(cache.access(&asking, "roles", RecordAction::View).is_none());
             assert_eq!(kept(), 4);
         }
         for number in 0..3 * MAX_DECISIONS {
-            assert!(cache.access(&asking, &format!("c{number}"), Action::View).is_some());
+            assert!(cache.access(&asking, &format!("c{number}"), RecordAction::View).is_some());
             assert!(kept() <= MAX_DECISIONS);
         }
         assert!(request.0.lock().is_empty());

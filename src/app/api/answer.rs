@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::data::Written;
+use crate::data::JsonRecords;
 
 /// The answer of an action.
 #[derive(Debug, Clone)]
@@ -24,13 +24,13 @@ pub enum Answer {
         page_size: u64,
     },
     /// `{"data": {...}}`, of one record that is JSON already.
-    Record(Written),
+    Record(JsonRecords),
     /// `{"data": [...]}`, of records that are JSON already.
-    Records(Written),
+    Records(JsonRecords),
     /// As `List`, of records that are JSON already.
     Page {
         /// The page's records.
-        data: Written,
+        data: JsonRecords,
         /// All records that fit.
         count: u64,
         /// The page, from 1.

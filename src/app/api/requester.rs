@@ -12,7 +12,9 @@ use super::target::Target;
 use crate::app::acl::{self, AccessCache, AccessContext, Acl, ActiveRoles, Decisions, HeldRole, choose};
 use crate::app::auth::Session;
 use crate::app::state::AppState;
-use crate::data::{Access, Action, Catalog, Clock, Filter, Guard, Variables, has_variables, resolve};
+use crate::data::{
+    Catalog, Clock, Filter, Guard, RecordAccess, RecordAction, Variables, has_variables, resolve,
+};
 
 /// For whom a request is answered.
 #[derive(Debug, Clone)]
@@ -173,12 +175,14 @@ struct Managed {
 }
 
 impl Managed {
-    fn access(&self, collection: &str, action: Action) -> Option<Access> {
+    fn access(&self, collection: &str, action: RecordAction) -> Option<RecordAccess> {
         match action {
-            Action::View if collection == self.source || collection == self.target => Some(Access::default()),
-            Action::Update if self.links && collection == self.source => {
+            RecordAction::View if collection == self.source || collection == self.target => {
+                Some(RecordAccess::default())
+            }
+            RecordAction::Update if self.links && collection == self.source => {
                 let association = [self.association.clone()].into_iter().collect();
-                Some(Access { fields: Some(Arc::new(association)), scope: Arc::default() })
+                Some(RecordAccess { fields: Some(Arc::new(association)), scope: Arc::default() })
             }
             _ => None,
         }
@@ -186,7 +190,7 @@ impl Managed {
 }
 
 impl Guard for RoleGuard {
-    fn access(&self, collection: &str, action: Action) -> Option<Access> {
+    fn access(&self, collection: &str, action: RecordAction) -> Option<RecordAccess> {
         if let Some(access) = self.managed.get().and_then(|managed| managed.access(collection, action)) {
             return Some(access);
         }

@@ -12,7 +12,7 @@ use super::names::check_names;
 use super::{Auth, AuthError, Authenticator, EMAIL_PASSWORD, Session, password};
 use crate::app::json::object;
 use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
-use crate::data::{DataError, Filter, Query, Record, Sort, Transaction, to_its_end};
+use crate::data::{DataError, Filter, Query, Record, Sort, Transaction, run_to_completion};
 
 /// The role of a user who is given none: the one that is marked as the default.
 pub async fn default_role(transaction: &mut Transaction) -> Result<Option<String>, DataError> {
@@ -76,7 +76,7 @@ impl Auth {
         // Of two changes at once, the second has the wrong old password.
         let unchanged = own.and(Filter::eq("password", hash));
         let (source, sessions) = (self.source.clone(), Arc::clone(&self.sessions));
-        to_its_end(async move {
+        run_to_completion(async move {
             let (unchanged, changes) = (&unchanged, &changes);
             let changed = || {
                 async move |transaction: &mut Transaction| {

@@ -22,7 +22,7 @@ use super::cpu_queue::CpuQueue;
 use super::json::object;
 use super::settings::SystemSettings;
 use super::system::{ISSUED_TOKENS, TOKEN_BLACKLIST};
-use crate::data::{DataError, DataSource, Filter, Transaction, to_its_end};
+use crate::data::{DataError, DataSource, Filter, Transaction, run_to_completion};
 
 mod account;
 pub(in crate::app) mod accounts;
@@ -180,7 +180,7 @@ impl Auth {
         self.sessions.forget_ended(now);
         self.sessions.block(token, session.expires.timestamp());
         let source = self.source.clone();
-        to_its_end(async move {
+        run_to_completion(async move {
             let (ended, entry, issued) = (&ended, &entry, &issued);
             let work = || {
                 async move |transaction: &mut Transaction| {

@@ -18,7 +18,7 @@ use super::error::AuthError;
 use super::token::Claims;
 use crate::app::json::object;
 use crate::app::system::ISSUED_TOKENS;
-use crate::data::{DataSource, Filter, to_its_end};
+use crate::data::{DataSource, Filter, run_to_completion};
 
 /// How long an ended token is still taken for the one that replaced it.
 const OVERLAP: Duration = Duration::from_secs(10);
@@ -47,8 +47,10 @@ impl Renewals {
         let cell = self.cell(old.jti, Instant::now());
         let (source, old) = (source.clone(), old.clone());
         // To its end, also when the client hangs up: the next request needs what was written.
-        to_its_end(async move { cell.get_or_try_init(|| replace(&source, &old, life, now)).await.cloned() })
-            .await
+        run_to_completion(
+            async move { cell.get_or_try_init(|| replace(&source, &old, life, now)).await.cloned() },
+        )
+        .await
     }
 
     fn cell(&self, old: Uuid, now: Instant) -> Arc<OnceCell<Claims>> {

@@ -259,7 +259,7 @@ async fn where_both_spellings_are_there_already_each_is_itself(engine: TestEngin
     for (id, name) in [(users[1], "Zoe"), (users[0], "zoe"), (users[1], "zoe2")] {
         let changes = object(json!({"username": name, "nickname": "x"}));
         let own = Filter::eq("id", id);
-        app.source().records(&WriteOptions::default()).change(&USERS, own, changes).await.unwrap();
+        app.source().records(&WriteOptions::default()).update(&USERS, own, changes).await.unwrap();
     }
 }
 

@@ -73,7 +73,7 @@ async fn make(
     if transaction.has_table(&collection).await? {
         return Err(refused(format!("there is a table {name} already, which is no collection's")));
     }
-    transaction.make_table(&collection).await?;
+    transaction.create_new_table(&collection).await?;
     fill(transaction, name, given, fields).await
 }
 
@@ -117,7 +117,7 @@ fn first_shape(
         names::check_new("field", field.column(), before)?;
         names::check_column(field.column())?;
     }
-    collection.check_room()?;
+    collection.check_table_limits()?;
     if collection.fields().is_empty() {
         return Err(refused(format!("the collection {name} would have no field")));
     }
@@ -224,7 +224,7 @@ async fn add_missing(
         return Err(refused(format!("{} {what} as long as it has a table", new.name())));
     }
     for field in new.fields().iter().filter(|field| old.get(field.name()).is_none()) {
-        new.check_room()?;
+        new.check_table_limits()?;
         transaction.add_column(new, &field.clone().nullable()).await?;
     }
     Ok(())

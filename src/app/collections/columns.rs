@@ -63,7 +63,7 @@ pub(super) async fn add_column(
         Some(_) => {}
         None => {
             names::check_column(field.column())?;
-            collection.clone().with_field(field.clone()).check_room()?;
+            collection.clone().with_field(field.clone()).check_table_limits()?;
         }
     }
     // Records that are there have none: what must have a value is looked at when they are written.

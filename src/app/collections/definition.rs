@@ -75,7 +75,7 @@ fn column(name: &str, kind: &str, definition: &Map<String, Value>) -> Result<Fie
     if kind == FieldType::String
         && let Some(length) = length(name, definition)?
     {
-        field = field.of_length(length);
+        field = field.max_length(length);
         let keyed = ["primaryKey", "unique", "index"].into_iter().find(|rule| truth(definition, rule));
         if let Some(rule) = keyed.filter(|_| field.is_long()) {
             return Err(refused(

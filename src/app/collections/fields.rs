@@ -173,7 +173,7 @@ pub(super) async fn change(
         (Ok(Defined::Column(was)), Defined::Column(is)) => {
             check_column_stays(&was, is)?;
             if was.is_unique() != is.is_unique() || was.is_indexed() != is.is_indexed() {
-                known.clone().with_field(is.clone()).check_room()?;
+                known.clone().with_field(is.clone()).check_table_limits()?;
                 transaction.change_index(&known, &was, is).await?;
             }
         }

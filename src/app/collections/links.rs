@@ -195,8 +195,8 @@ async fn make_between(
     if transaction.has_table(&collection).await? {
         return Err(refused(format!("there is a table {name} already, which is no collection's")));
     }
-    collection.check_room()?;
-    transaction.make_table(&collection).await?;
+    collection.check_table_limits()?;
+    transaction.create_new_table(&collection).await?;
     transaction.system().insert(&USER_COLLECTIONS, new).await?;
     for (place, definition) in (1_i64..).zip(definitions) {
         write(transaction, name, definition, place).await?;

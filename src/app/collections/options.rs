@@ -185,7 +185,7 @@ fn association(kind: &str, given: &Map<String, Value>) -> Result<(), String> {
 pub(super) fn check_defined(collection: &Collection, defined: &Defined) -> Result<(), DataError> {
     let Defined::Column(field) = defined else { return Ok(()) };
     let problem = |problem: String| DataError::Invalid { field: field.name().to_owned(), problem };
-    if field.fills_itself() && field.has_default() {
+    if field.is_generated() && field.has_default() {
         return Err(problem("it fills itself and has a defaultValue: choose one".to_owned()));
     }
     let Some(Generator::Position { scope: Some(scope) }) = field.generator() else { return Ok(()) };

@@ -9,7 +9,7 @@ use crate::app::api::{Answer, ApiError, Call};
 use crate::app::caches::Cache;
 use crate::app::collections;
 use crate::app::system::{USER_COLLECTIONS, USER_FIELDS};
-use crate::data::{Collection, DataError, DataSource, Filter, Move, Query, Record, Sort, to_its_end};
+use crate::data::{Collection, DataError, DataSource, Filter, Move, Query, Record, Sort, run_to_completion};
 
 pub(super) fn resources() -> [Resource; 6] {
     const MAIN: &[Snippet] = &[("pm.data-source-manager.data-source-main", &["*"])];
@@ -199,7 +199,7 @@ where
     let turn = call.state.definitions().await;
     let source = call.state.source().clone();
     let work = work(source.clone());
-    let changed = to_its_end(async move {
+    let changed = run_to_completion(async move {
         let changed = work.await;
         // It may be done all the same, where the server's word was lost.
         if let Err(DataError::Database(_)) = &changed

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use crate::app::acl::policy::{Reach, Snippet};
 use crate::app::api::{Answering, Call};
 use crate::app::caches::Cache;
-use crate::data::{Collection, Hooking, RecordEvent, Transaction};
+use crate::data::{Collection, HookFuture, RecordEvent, Transaction};
 
 /// A resource of the system, or of one application.
 #[derive(Default)]
@@ -70,7 +70,7 @@ pub enum ActionAccess {
 pub type Run = Box<dyn for<'a> Fn(&'a Call<'a>) -> Answering<'a> + Send + Sync>;
 
 /// Applies the rules of a resource to a record that is written.
-pub type EventHandler = for<'a> fn(&'a mut Transaction, RecordEvent<'a>) -> Hooking<'a>;
+pub type EventHandler = for<'a> fn(&'a mut Transaction, RecordEvent<'a>) -> HookFuture<'a>;
 
 impl Resource {
     /// A resource of this name, with the actions that all collections have. What else it has is set by

@@ -8,7 +8,7 @@ use crate::app::acl::policy::Reach;
 use crate::app::acl::{self, InvariantError, ROOT, check_role_given, check_role_taken};
 use crate::app::caches::Cache;
 use crate::app::system::ROLES_USERS;
-use crate::data::{DataError, Filter, Hooking, RecordEvent, Transaction};
+use crate::data::{DataError, Filter, HookFuture, RecordEvent, Transaction};
 
 pub(super) fn resources() -> [Resource; 1] {
     [Resource {
@@ -20,7 +20,7 @@ pub(super) fn resources() -> [Resource; 1] {
     }]
 }
 
-fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> Hooking<'a> {
+fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> HookFuture<'a> {
     Box::pin(async move {
         match event {
             RecordEvent::BeforeCreate(values) => {

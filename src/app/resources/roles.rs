@@ -11,7 +11,7 @@ use crate::app::acl::{InvariantError, check_role_destroy, check_role_update};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::app::caches::Cache;
 use crate::app::system::{ROLES, ROLES_RESOURCES, ROLES_RESOURCES_ACTIONS};
-use crate::data::{DataError, Hooking, RecordEvent, Transaction};
+use crate::data::{DataError, HookFuture, RecordEvent, Transaction};
 
 pub(super) fn resources() -> [Resource; 5] {
     const ROLES_SNIPPET: &[Snippet] = &[("pm.acl.roles", &["*"])];
@@ -41,7 +41,7 @@ pub(super) fn resources() -> [Resource; 5] {
     ]
 }
 
-fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> Hooking<'a> {
+fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> HookFuture<'a> {
     Box::pin(async move {
         match event {
             RecordEvent::BeforeCreate(_) => Ok(()),

@@ -10,7 +10,7 @@ use crate::app::acl::policy::Reach;
 use crate::app::api::{Answer, ApiError, Call, records};
 use crate::app::auth::Auth;
 use crate::app::system::{TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
-use crate::data::{Filter, Record, to_its_end};
+use crate::data::{Filter, Record, run_to_completion};
 
 pub(super) fn resources() -> [Resource; 1] {
     [Resource {
@@ -40,7 +40,7 @@ async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     let values = Record::from_iter([("config".to_owned(), config), ("updatedById".to_owned(), user)]);
     let filter = Filter::eq("key", TOKEN_POLICY);
     let (state, of_it) = (Arc::clone(call.state), filter.clone());
-    to_its_end(async move {
+    run_to_completion(async move {
         let updated = state.source().system().update(&TOKEN_CONTROL_CONFIG, &of_it, values).await;
         // Also where it failed: it may be done all the same.
         let read = state.auth().reload().await;

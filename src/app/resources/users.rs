@@ -12,7 +12,9 @@ use crate::app::api::{Answer, ApiError, Call};
 use crate::app::auth::{self, AuthError, check_names, password_changed, take_password};
 use crate::app::caches::Cache;
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
-use crate::data::{DataError, Filter, Hooking, Query, Record, RecordEvent, Transaction, to_its_end};
+use crate::data::{
+    DataError, Filter, HookFuture, Query, Record, RecordEvent, Transaction, run_to_completion,
+};
 
 pub(super) fn resources() -> [Resource; 3] {
     [
@@ -76,7 +78,7 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     let own = Filter::eq("id", id);
     values.insert("updatedById".into(), id.into());
     let (source, user) = (call.state.source().clone(), own.clone());
-    let written = to_its_end(async move {
+    let written = run_to_completion(async move {
         let (user, values) = (&user, &values);
         let work = || {
             async move |transaction: &mut Transaction| {
@@ -91,7 +93,7 @@ async fn update_own(call: &Call<'_>, mut values: Record) -> Result<Vec<Value>, A
     Ok(changed(call, &USERS, own, "id").await?)
 }
 
-fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> Hooking<'a> {
+fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> HookFuture<'a> {
     Box::pin(async move {
         match event {
             RecordEvent::BeforeCreate(values) => {

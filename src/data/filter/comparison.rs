@@ -9,8 +9,8 @@ use sea_query::{Cond, Condition, Expr, ExprTrait};
 use serde_json::Value;
 
 use super::Operator;
-use super::junction::never;
-use crate::data::records::number::Held;
+use super::combine::never;
+use crate::data::records::number::Representation;
 use crate::data::records::value;
 use crate::data::{DataError, Engine, Field, FieldType};
 
@@ -18,7 +18,7 @@ use crate::data::{DataError, Engine, Field, FieldType};
 const MAX_VALUES: usize = 30_000;
 
 /// Whether a field can be compared at all.
-pub(super) fn check(field: &Field) -> Result<(), DataError> {
+pub(super) fn check_comparable(field: &Field) -> Result<(), DataError> {
     if field.kind == FieldType::Json || field.kind.is_list() {
         return Err(value::invalid(field, "JSON documents and lists cannot be compared"));
     }
@@ -26,30 +26,30 @@ pub(super) fn check(field: &Field) -> Result<(), DataError> {
 }
 
 /// The values that a field can hold, of those that it is compared with.
-pub(in crate::data) fn held<'a>(
+pub(in crate::data) fn exact_operands<'a>(
     engine: Engine,
     field: &Field,
     given: impl Iterator<Item = &'a Value>,
 ) -> Result<Vec<Expr>, DataError> {
-    among_held(given, |given| value::operand(engine, field, given))
+    keep_exact(given, |given| value::operand(engine, field, given))
 }
 
 /// The values that a field can hold, each as `operand` makes it.
-fn among_held<'a, T>(
+fn keep_exact<'a, T>(
     given: impl Iterator<Item = &'a Value>,
-    operand: impl Fn(&Value) -> Result<Held<T>, DataError>,
+    operand: impl Fn(&Value) -> Result<Representation<T>, DataError>,
 ) -> Result<Vec<T>, DataError> {
-    let mut held = Vec::new();
+    let mut exact = Vec::new();
     for given in given {
-        if let Held::This(value) = operand(given)? {
-            held.push(value);
+        if let Representation::Exact(value) = operand(given)? {
+            exact.push(value);
         }
     }
-    Ok(held)
+    Ok(exact)
 }
 
 /// A field's values, in the order that they have on every engine.
-pub(in crate::data) fn in_order(engine: Engine, values: Expr, field: &Field) -> Expr {
+pub(in crate::data) fn collated(engine: Engine, values: Expr, field: &Field) -> Expr {
     match field.kind() {
         kind if kind.is_text() => engine.in_text_order(values),
         _ => values,
@@ -63,7 +63,7 @@ pub(super) enum Operands<T> {
     /// Null, and no value.
     Null,
     /// Those that the field can hold, of some values; and null, where it is among them.
-    Values { held: Vec<T>, with_null: bool },
+    Values { exact: Vec<T>, with_null: bool },
 }
 
 impl<T> Operands<T> {
@@ -71,26 +71,26 @@ impl<T> Operands<T> {
     pub(super) fn read(
         field: &Field,
         given: &[Value],
-        operand: impl Fn(&Value) -> Result<Held<T>, DataError>,
+        operand: impl Fn(&Value) -> Result<Representation<T>, DataError>,
     ) -> Result<Self, DataError> {
         let with_null = given.iter().any(Value::is_null);
         if with_null && given.iter().all(Value::is_null) {
             return Ok(Self::Null);
         }
-        check(field)?;
+        check_comparable(field)?;
         if given.is_empty() {
             return Ok(Self::None);
         }
         if given.len() > MAX_VALUES {
             return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
         }
-        let held = among_held(given.iter().filter(|value| !value.is_null()), operand)?;
-        Ok(Self::Values { held, with_null })
+        let exact = keep_exact(given.iter().filter(|value| !value.is_null()), operand)?;
+        Ok(Self::Values { exact, with_null })
     }
 }
 
 /// The operands of `$eq`, `$is` and `$in`, which take one value or a list.
-pub(super) fn of_equal(given: &Value, in_list: bool) -> &[Value] {
+pub(super) fn equality_operands(given: &Value, in_list: bool) -> &[Value] {
     match given {
         Value::Array(values) => values.as_slice(),
         // Among nothing is nothing.
@@ -101,7 +101,7 @@ pub(super) fn of_equal(given: &Value, in_list: bool) -> &[Value] {
 
 /// The operands of `$ne`, `$not` and `$notIn`, which take one value or a list; and whether a record without a
 /// value has another one, as NocoBase has it unless it uses SQL's own operator.
-pub(super) fn of_different(given: &Value, operator: Operator) -> (&[Value], bool) {
+pub(super) fn inequality_operands(given: &Value, operator: Operator) -> (&[Value], bool) {
     match given {
         Value::Array(values) => (values.as_slice(), operator == Operator::NotIn),
         other => (std::slice::from_ref(other), matches!(operator, Operator::NotIn | Operator::Ne)),
@@ -109,12 +109,12 @@ pub(super) fn of_different(given: &Value, operator: Operator) -> (&[Value], bool
 }
 
 /// What holds for every value, but not for null.
-fn every_value(column: Expr) -> Expr {
+fn true_unless_null(column: Expr) -> Expr {
     ExprTrait::eq(column.clone(), column)
 }
 
 /// What holds for no value, and fits null neither.
-fn no_value(column: Expr) -> Expr {
+fn false_unless_null(column: Expr) -> Expr {
     ExprTrait::ne(column.clone(), column)
 }
 
@@ -126,16 +126,17 @@ pub(in crate::data) fn equal(
     given: &Value,
     in_list: bool,
 ) -> Result<Condition, DataError> {
-    let operands =
-        Operands::read(field, of_equal(given, in_list), |given| value::operand(engine, field, given))?;
+    let operands = Operands::read(field, equality_operands(given, in_list), |given| {
+        value::operand(engine, field, given)
+    })?;
     let (mut values, with_null) = match operands {
         Operands::None => return Ok(never()),
         Operands::Null => return Ok(Condition::from(column.is_null())),
-        Operands::Values { held, with_null } => (held, with_null),
+        Operands::Values { exact, with_null } => (exact, with_null),
     };
     let null = with_null.then(|| column.clone().is_null());
     let some = match values.len() {
-        0 => no_value(column),
+        0 => false_unless_null(column),
         1 => column.eq(values.remove(0)),
         _ => column.is_in(values),
     };
@@ -153,15 +154,15 @@ pub(super) fn different(
     given: &Value,
     operator: Operator,
 ) -> Result<Condition, DataError> {
-    let (given, null_differs) = of_different(given, operator);
+    let (given, null_differs) = inequality_operands(given, operator);
     let operands = Operands::read(field, given, |given| value::operand(engine, field, given))?;
     let (mut values, with_null) = match operands {
         Operands::None => return Ok(Cond::all()),
         Operands::Null => return Ok(Condition::from(column.is_not_null())),
-        Operands::Values { held, with_null } => (held, with_null),
+        Operands::Values { exact, with_null } => (exact, with_null),
     };
     let others = match values.len() {
-        0 => every_value(column.clone()),
+        0 => true_unless_null(column.clone()),
         1 => column.clone().ne(values.remove(0)),
         _ => column.clone().is_not_in(values),
     };
@@ -180,12 +181,12 @@ pub(super) fn compared(
     given: &Value,
     operator: Operator,
 ) -> Result<Condition, DataError> {
-    check(field)?;
+    check_comparable(field)?;
     if given.is_null() {
         return Err(value::invalid(field, "nothing is less or greater than null"));
     }
     let held = value::operand(engine, field, given)?;
-    Ok(Condition::from(compare(in_order(engine, column, field), held, operator)))
+    Ok(Condition::from(compare(collated(engine, column, field), held, operator)))
 }
 
 /// The condition that a field is within two values, or outside of them.
@@ -208,20 +209,18 @@ pub(super) fn within(
 }
 
 /// Compares a column with a value that it can hold, or that has its place among those.
-pub(in crate::data) fn compare(column: Expr, held: Held<Expr>, operator: Operator) -> Expr {
+pub(in crate::data) fn compare(column: Expr, held: Representation<Expr>, operator: Operator) -> Expr {
     match (operator, held) {
-        (Operator::Ne, Held::This(value)) => column.ne(value),
-        (Operator::Ne, _) => every_value(column),
-        (Operator::Gt, Held::This(value)) | (Operator::Gt | Operator::Gte, Held::Above(value)) => {
-            column.gt(value)
-        }
-        (Operator::Gte, Held::This(value)) => column.gte(value),
-        (Operator::Lt, Held::This(value)) => column.lt(value),
-        (Operator::Lte, Held::This(value)) | (Operator::Lt | Operator::Lte, Held::Above(value)) => {
-            column.lte(value)
-        }
-        (Operator::Gt | Operator::Gte, Held::Below) => every_value(column),
-        (_, Held::This(value)) => column.eq(value),
-        (_, Held::Above(_) | Held::Below) => no_value(column),
+        (Operator::Ne, Representation::Exact(value)) => column.ne(value),
+        (Operator::Ne, _) => true_unless_null(column),
+        (Operator::Gt, Representation::Exact(value))
+        | (Operator::Gt | Operator::Gte, Representation::Above(value)) => column.gt(value),
+        (Operator::Gte, Representation::Exact(value)) => column.gte(value),
+        (Operator::Lt, Representation::Exact(value)) => column.lt(value),
+        (Operator::Lte, Representation::Exact(value))
+        | (Operator::Lt | Operator::Lte, Representation::Above(value)) => column.lte(value),
+        (Operator::Gt | Operator::Gte, Representation::Below) => true_unless_null(column),
+        (_, Representation::Exact(value)) => column.eq(value),
+        (_, Representation::Above(_) | Representation::Below) => false_unless_null(column),
     }
 }

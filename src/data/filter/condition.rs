@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value;
 
+use super::combine::{combine_all, never};
 use super::comparison;
-use super::junction::{never, side_by_side};
-use super::{Clock, Filter, Joins, Operator, moments, text};
-use crate::data::access::{Access, Action, Guard};
+use super::{Clock, Filter, Joins, Operator, date_bounds, text};
+use crate::data::access::{Guard, RecordAccess, RecordAction};
 use crate::data::records::value;
 use crate::data::text::check_document;
 use crate::data::{Catalog, Collection, DataError, Field, FieldType};
@@ -40,7 +40,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The same, for the host itself, which may look at hidden fields.
-    pub(in crate::data) fn looking_at_hidden(self, hidden: bool) -> Self {
+    pub(in crate::data) fn with_hidden(self, hidden: bool) -> Self {
         Self { hidden, ..self }
     }
 
@@ -74,8 +74,8 @@ impl<'a> Compiler<'a> {
     pub(in crate::data) fn access(
         &self,
         collection: &Collection,
-        action: Action,
-    ) -> Result<Option<Access>, DataError> {
+        action: RecordAction,
+    ) -> Result<Option<RecordAccess>, DataError> {
         let Some(guard) = self.guard else { return Ok(None) };
         match guard.access(collection.name(), action) {
             Some(access) => Ok(Some(access)),
@@ -90,7 +90,7 @@ impl<'a> Compiler<'a> {
     pub(in crate::data) fn scope(
         &self,
         collection: &Collection,
-        action: Action,
+        action: RecordAction,
     ) -> Result<Option<Arc<Filter>>, DataError> {
         let access = self.access(collection, action)?;
         Ok(access.map(|access| access.scope).filter(|scope| **scope != Filter::All))
@@ -101,7 +101,7 @@ impl<'a> Compiler<'a> {
     pub(in crate::data) fn check_path(&self, collection: &Collection, path: &str) -> Result<(), DataError> {
         let mut collection = collection;
         for step in path.split('.') {
-            let access = self.access(collection, Action::View)?;
+            let access = self.access(collection, RecordAction::View)?;
             if access.is_some_and(|access| !access.allows(collection, step)) {
                 return Err(DataError::Forbidden(format!(
                     "your roles do not open the field {step} of {}",
@@ -127,8 +127,8 @@ impl<'a> Compiler<'a> {
         qualifier: Option<&str>,
         filter: &Filter,
     ) -> Result<Condition, DataError> {
-        if filter.looks_elsewhere(collection) {
-            return self.among(collection, qualifier, filter);
+        if filter.uses_associations(collection) {
+            return self.subquery(collection, qualifier, filter);
         }
         self.build(filter, &mut |path| {
             let field = collection.known(path)?;
@@ -137,7 +137,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The condition that a record is among those that fit, together with records of others.
-    fn among(
+    fn subquery(
         &self,
         collection: &Collection,
         qualifier: Option<&str>,
@@ -155,7 +155,7 @@ impl<'a> Compiler<'a> {
     fn build(&self, filter: &Filter, find: &mut FindColumn<'_, '_>) -> Result<Condition, DataError> {
         match filter {
             Filter::All => Ok(Cond::all()),
-            Filter::Named(path) => find(path).map(|_| Cond::all()),
+            Filter::PathCheck(path) => find(path).map(|_| Cond::all()),
             Filter::Condition(condition) => {
                 let (column, field) = find(&condition.path)?;
                 if condition.operator == Operator::Col {
@@ -163,7 +163,7 @@ impl<'a> Compiler<'a> {
                         return Err(value::invalid(field, "$col takes the name of another field"));
                     };
                     let (other, other_field) = find(other)?;
-                    return same(column, field, other, other_field);
+                    return same_value(column, field, other, other_field);
                 }
                 self.leaf(column, field, condition.operator, &condition.value)
             }
@@ -189,7 +189,7 @@ impl<'a> Compiler<'a> {
             // What always holds is an empty condition, which "any of" would lose.
             built.push(if part.is_empty() { always() } else { part });
         }
-        Ok(side_by_side(new, built))
+        Ok(combine_all(new, built))
     }
 
     fn leaf(
@@ -201,7 +201,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Condition, DataError> {
         use Operator as Op;
         let engine = self.namespace.engine;
-        let part = |position, wanted| text::part(engine, column.clone(), field, given, position, wanted);
+        let part = |position, wanted| text::substring(engine, column.clone(), field, given, position, wanted);
         match operator {
             Op::Eq | Op::Is | Op::In => comparison::equal(engine, column, field, given, operator == Op::In),
             Op::Ne | Op::Not | Op::NotIn => comparison::different(engine, column, field, given, operator),
@@ -218,21 +218,19 @@ impl<'a> Compiler<'a> {
             Op::EndWith => part(Position::End, true),
             Op::NotEndWith => part(Position::End, false),
             Op::Like | Op::NotLike => text::like(engine, column, field, given, operator == Op::Like),
-            Op::ILike | Op::NotILike => {
-                text::like_either_case(engine, column, field, given, operator == Op::ILike)
-            }
-            Op::Regexp => text::matching(engine, column, field, given, true, true),
-            Op::NotRegexp => text::matching(engine, column, field, given, true, false),
-            Op::IRegexp => text::matching(engine, column, field, given, false, true),
-            Op::NotIRegexp => text::matching(engine, column, field, given, false, false),
-            Op::IsTruly | Op::IsFalsy => truth(&column, field, given, operator == Op::IsTruly),
+            Op::ILike | Op::NotILike => text::ilike(engine, column, field, given, operator == Op::ILike),
+            Op::Regexp => text::regex(engine, column, field, given, true, true),
+            Op::NotRegexp => text::regex(engine, column, field, given, true, false),
+            Op::IRegexp => text::regex(engine, column, field, given, false, true),
+            Op::NotIRegexp => text::regex(engine, column, field, given, false, false),
+            Op::IsTruly | Op::IsFalsy => boolean(&column, field, given, operator == Op::IsTruly),
             Op::Exists => Ok(Condition::from(column.is_not_null())),
             Op::NotExists => Ok(Condition::from(column.is_null())),
             Op::Empty | Op::NotEmpty => Ok(self.empty(column, field, operator == Op::Empty)),
             Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
                 self.list(column, field, operator, given)
             }
-            _ => moments::condition(&column, field, operator, given, self.clock),
+            _ => date_bounds::condition(&column, field, operator, given, self.clock),
         }
     }
 
@@ -307,14 +305,14 @@ fn column(qualifier: Option<&str>, field: &Field) -> Expr {
 }
 
 /// The condition that two fields have the same value.
-fn same(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
-    check_same(field, other_field)?;
+fn same_value(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
+    check_same_type(field, other_field)?;
     Ok(Condition::from(ExprTrait::eq(column, other)))
 }
 
 /// Whether two fields can be compared with each other.
-pub(super) fn check_same(field: &Field, other_field: &Field) -> Result<(), DataError> {
-    comparison::check(field)?;
+pub(super) fn check_same_type(field: &Field, other_field: &Field) -> Result<(), DataError> {
+    comparison::check_comparable(field)?;
     let (kind, other_kind) = (field.kind(), other_field.kind());
     let alike = kind.is_text() && other_kind.is_text() || kind.is_whole() && other_kind.is_whole();
     if !alike && kind != other_kind || other_field.is_hidden() {
@@ -327,8 +325,8 @@ fn always() -> Condition {
     Condition::from(Expr::val(1).eq(1))
 }
 
-fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
-    Ok(if asks_for_true(field, given, wanted)? {
+fn boolean(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Condition, DataError> {
+    Ok(if expects_true(field, given, wanted)? {
         Condition::from(column.clone().eq(true))
     } else {
         Cond::any().add(column.clone().eq(false)).add(column.clone().is_null())
@@ -336,7 +334,7 @@ fn truth(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<Co
 }
 
 /// Whether `$isTruly` (`wanted`) or `$isFalsy` with this operand asks for what is true.
-pub(super) fn asks_for_true(field: &Field, given: &Value, wanted: bool) -> Result<bool, DataError> {
+pub(super) fn expects_true(field: &Field, given: &Value, wanted: bool) -> Result<bool, DataError> {
     if field.kind != FieldType::Boolean {
         return Err(value::invalid(field, "it is neither true nor false"));
     }

@@ -165,25 +165,35 @@ pub(super) fn parse(
     now: DateTime<Utc>,
 ) -> Result<DateExpression, InvalidDate> {
     match value {
-        Value::Array(items) => list(items, timezone, now),
-        Value::String(text) if text.trim_start().starts_with(['(', '[']) => bracketed(text, timezone, now),
-        single => one(single, timezone, now),
+        Value::Array(items) => parse_list(items, timezone, now),
+        Value::String(text) if text.trim_start().starts_with(['(', '[']) => {
+            parse_bracketed(text, timezone, now)
+        }
+        single => parse_end(single, timezone, now),
     }
 }
 
 /// Reads a value that is no range of two ends, which is what an end may be.
-fn one(value: &Value, timezone: FixedOffset, now: DateTime<Utc>) -> Result<DateExpression, InvalidDate> {
+fn parse_end(
+    value: &Value,
+    timezone: FixedOffset,
+    now: DateTime<Utc>,
+) -> Result<DateExpression, InvalidDate> {
     match value {
-        Value::String(text) => text_date(text.trim(), timezone),
+        Value::String(text) => parse_text(text.trim(), timezone),
         // A year alone is often sent as a number.
-        Value::Number(year) => text_date(&year.to_string(), timezone),
-        Value::Object(fields) => relative_date(fields, timezone, now),
+        Value::Number(year) => parse_text(&year.to_string(), timezone),
+        Value::Object(fields) => parse_relative(fields, timezone, now),
         other => Err(InvalidDate::Shape(other.to_string())),
     }
 }
 
 /// Reads `[from, to, brackets, zone]`, whose last two may be missing or null.
-fn list(items: &[Value], timezone: FixedOffset, now: DateTime<Utc>) -> Result<DateExpression, InvalidDate> {
+fn parse_list(
+    items: &[Value],
+    timezone: FixedOffset,
+    now: DateTime<Utc>,
+) -> Result<DateExpression, InvalidDate> {
     let [from, to, rest @ ..] = items else {
         return Err(InvalidDate::Shape(Value::from(items.to_vec()).to_string()));
     };
@@ -205,8 +215,8 @@ fn list(items: &[Value], timezone: FixedOffset, now: DateTime<Utc>) -> Result<Da
         "()" => (true, false),
         other => return Err(InvalidDate::Brackets(other.to_owned())),
     };
-    let timezone = own_zone(zone, timezone)?;
-    let (from, to) = (one(from, timezone, now)?, one(to, timezone, now)?);
+    let timezone = zone_or(zone, timezone)?;
+    let (from, to) = (parse_end(from, timezone, now)?, parse_end(to, timezone, now)?);
     Ok(DateExpression::Range {
         start: if start_exclusive { from.end() } else { from.start() },
         start_exclusive: start_exclusive && from.is_instant(),
@@ -216,7 +226,11 @@ fn list(items: &[Value], timezone: FixedOffset, now: DateTime<Utc>) -> Result<Da
 }
 
 /// Reads `(2023-01,2023-06]`, which a zone may follow.
-fn bracketed(text: &str, timezone: FixedOffset, now: DateTime<Utc>) -> Result<DateExpression, InvalidDate> {
+fn parse_bracketed(
+    text: &str,
+    timezone: FixedOffset,
+    now: DateTime<Utc>,
+) -> Result<DateExpression, InvalidDate> {
     let unreadable = || InvalidDate::Unreadable(text.to_owned());
     let (range, zone) = split_zone(text.trim())?;
     let opening = range.get(..1).unwrap_or_default();
@@ -226,11 +240,11 @@ fn bracketed(text: &str, timezone: FixedOffset, now: DateTime<Utc>) -> Result<Da
         None => (inner.strip_suffix(']').ok_or_else(unreadable)?, "]"),
     };
     let (from, to) = inner.split_once(',').ok_or_else(unreadable)?;
-    list(&[json!(from), json!(to), json!(format!("{opening}{closing}"))], zone.unwrap_or(timezone), now)
+    parse_list(&[json!(from), json!(to), json!(format!("{opening}{closing}"))], zone.unwrap_or(timezone), now)
 }
 
 /// The zone that a list or an object asks for, or the one it is in.
-fn own_zone(value: &Value, otherwise: FixedOffset) -> Result<FixedOffset, InvalidDate> {
+fn zone_or(value: &Value, otherwise: FixedOffset) -> Result<FixedOffset, InvalidDate> {
     match value {
         Value::Null => Ok(otherwise),
         Value::String(text) => timezone(text).ok_or_else(|| InvalidDate::Zone(text.clone())),
@@ -251,25 +265,25 @@ fn split_zone(text: &str) -> Result<(&str, Option<FixedOffset>), InvalidDate> {
 }
 
 /// Reads the text of one date.
-fn text_date(text: &str, timezone: FixedOffset) -> Result<DateExpression, InvalidDate> {
+fn parse_text(text: &str, timezone: FixedOffset) -> Result<DateExpression, InvalidDate> {
     let (local, zone) = split_zone(text)?;
     // What ends in Z is in UTC, whatever zone a client put after it.
     if let Some(utc) = local.strip_suffix('Z') {
         if !shape(utc).starts_with("0000-00-00") {
             return Err(InvalidDate::Unreadable(text.to_owned()));
         }
-        return Ok(DateExpression::Instant(calendar(utc)?.0.and_utc()));
+        return Ok(DateExpression::Instant(parse_local(utc)?.0.and_utc()));
     }
     let timezone = zone.unwrap_or(timezone);
-    let (start, end) = calendar(local)?;
+    let (start, end) = parse_local(local)?;
     match end {
-        Some(end) => Ok(stretch(instant(start, timezone)?, instant(end, timezone)?)),
+        Some(end) => Ok(half_open_range(instant(start, timezone)?, instant(end, timezone)?)),
         None => Ok(DateExpression::Instant(instant(start, timezone)?)),
     }
 }
 
 /// All time from one moment up to another.
-fn stretch(start: DateTime<Utc>, end: DateTime<Utc>) -> DateExpression {
+fn half_open_range(start: DateTime<Utc>, end: DateTime<Utc>) -> DateExpression {
     DateExpression::Range { start, start_exclusive: false, end, end_inclusive: false }
 }
 
@@ -281,7 +295,7 @@ fn instant(local: NaiveDateTime, timezone: FixedOffset) -> Result<DateTime<Utc>,
 
 /// What a text without zone names, as calendar and clock show it: where it starts, and where it ends
 /// unless it is an instant.
-fn calendar(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
+fn parse_local(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
     let impossible = |what| InvalidDate::Impossible { what, text: text.to_owned() };
     let shape = shape(text);
     let (unit, start) = match shape.as_str() {
@@ -292,7 +306,7 @@ fn calendar(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), Invali
         "0000w00" => (Unit::Week, sunday_week(text).ok_or_else(|| impossible("week"))?),
         "0000-00-00" => (Unit::Day, month_day(text).ok_or_else(|| impossible("day"))?),
         longer => match longer.strip_prefix("0000-00-00").and_then(|rest| rest.strip_prefix(['T', ' '])) {
-            Some(time) => return time_of_day(text, time),
+            Some(time) => return parse_time_of_day(text, time),
             None => return Err(InvalidDate::Unreadable(text.to_owned())),
         },
     };
@@ -302,7 +316,7 @@ fn calendar(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), Invali
 
 /// Reads a text whose first ten characters are a day and whose others, after a separator, have the
 /// shape `time`.
-fn time_of_day(text: &str, time: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
+fn parse_time_of_day(text: &str, time: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
     let unreadable = || InvalidDate::Unreadable(text.to_owned());
     let fraction = time.strip_prefix("00:00:00.");
     let length = match time {
@@ -386,7 +400,7 @@ fn midnight(day: NaiveDate) -> NaiveDateTime {
 }
 
 /// Reads `{type, number, unit, timezone}`.
-fn relative_date(
+fn parse_relative(
     fields: &Map<String, Value>,
     timezone: FixedOffset,
     now: DateTime<Utc>,
@@ -396,21 +410,21 @@ fn relative_date(
         _ => return Err(InvalidDate::Shape(Value::from(fields.clone()).to_string())),
     };
     let date = match name {
-        "past" => counted(fields).map(|(unit, count)| RelativeDate { unit, from: -count, count })?,
-        "next" => counted(fields).map(|(unit, count)| RelativeDate { unit, from: 1, count })?,
+        "past" => parse_count(fields).map(|(unit, count)| RelativeDate { unit, from: -count, count })?,
+        "next" => parse_count(fields).map(|(unit, count)| RelativeDate { unit, from: 1, count })?,
         _ => {
             let date = RelativeDate::named(name).ok_or_else(|| InvalidDate::Type(name.to_owned()))?;
             // Other than the variable of the same name.
             RelativeDate { unit: if date.unit == Unit::Week { Unit::IsoWeek } else { date.unit }, ..date }
         }
     };
-    let timezone = own_zone(fields.get("timezone").unwrap_or(&Value::Null), timezone)?;
+    let timezone = zone_or(fields.get("timezone").unwrap_or(&Value::Null), timezone)?;
     let (start, end) = date.days(timezone, now).ok_or(InvalidDate::OutOfReach)?;
-    Ok(stretch(instant(midnight(start), timezone)?, instant(midnight(end), timezone)?))
+    Ok(half_open_range(instant(midnight(start), timezone)?, instant(midnight(end), timezone)?))
 }
 
 /// The unit and the number of `past` and `next`.
-fn counted(fields: &Map<String, Value>) -> Result<(Unit, i64), InvalidDate> {
+fn parse_count(fields: &Map<String, Value>) -> Result<(Unit, i64), InvalidDate> {
     let unit = match fields.get("unit") {
         None | Some(Value::Null) => Unit::Day,
         Some(Value::String(name)) => Unit::named(name).ok_or_else(|| InvalidDate::Unit(name.clone()))?,

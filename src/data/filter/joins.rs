@@ -6,7 +6,7 @@
 use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, JoinType, SelectStatement, TableRef};
 
 use super::Compiler;
-use crate::data::access::Action;
+use crate::data::access::RecordAction;
 use crate::data::{Association, AssociationKind, Catalog, Collection, DataError, Field, table};
 use crate::database::Engine;
 
@@ -19,10 +19,10 @@ pub(in crate::data) struct Joins<'a> {
     compiler: &'a Compiler<'a>,
     base: &'a Collection,
     alias: String,
-    joined: Vec<Joined<'a>>,
+    joined: Vec<Join<'a>>,
 }
 
-struct Joined<'a> {
+struct Join<'a> {
     path: String,
     alias: String,
     collection: &'a Collection,
@@ -75,7 +75,7 @@ impl<'a> Joins<'a> {
         if let Some(known) = self.joined.iter().find(|joined| joined.path == path) {
             return Ok((known.alias.clone(), known.collection));
         }
-        self.check_room(path, association)?;
+        self.check_table_count(path, association)?;
         let compiler = self.compiler;
         let catalog = compiler.catalog;
         let target = catalog.target(association)?;
@@ -114,10 +114,10 @@ impl<'a> Joins<'a> {
         }
         let mut on = Condition::all().add(on);
         // What somebody may not see is not there.
-        if let Some(scope) = compiler.scope(target, Action::View)? {
+        if let Some(scope) = compiler.scope(target, RecordAction::View)? {
             on = on.add(compiler.unguarded().condition(target, Some(&alias), &scope)?);
         }
-        self.joined.push(Joined {
+        self.joined.push(Join {
             path: path.to_owned(),
             alias: alias.clone(),
             collection: target,
@@ -129,7 +129,7 @@ impl<'a> Joins<'a> {
 
     /// Refuses an association for which a statement has no room beside those that it looks through
     /// already.
-    fn check_room(&self, path: &str, association: &Association) -> Result<(), DataError> {
+    fn check_table_count(&self, path: &str, association: &Association) -> Result<(), DataError> {
         let links = self.joined.iter().filter(|joined| joined.through.is_some()).count();
         let own = if association.through.is_some() { 2 } else { 1 };
         if 1 + self.joined.len() + links + own <= MAX_TABLES {

@@ -14,25 +14,25 @@ use serde_json::Value;
 use super::Collection;
 
 mod calendar;
+mod combine;
 mod comparison;
 mod condition;
+mod date_bounds;
 mod dates;
-mod extent;
 mod joins;
-mod junction;
-mod matching;
-mod moments;
+mod matcher;
 mod operator;
 mod parse;
 mod text;
+mod unrestricted;
 mod variables;
 
-pub(super) use comparison::{compare, equal, held, in_order};
+pub(super) use combine::never;
+pub(super) use comparison::{collated, compare, equal, exact_operands};
 pub(super) use condition::{Compiler, condition};
 pub(super) use joins::Joins;
-pub(super) use junction::never;
 pub use operator::Operator;
-pub use variables::{Variables, asks_for_time, check_variables, has_variables, resolve};
+pub use variables::{Variables, check_variables, depends_on_time, has_variables, resolve};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,7 +41,7 @@ pub enum Filter {
     #[default]
     All,
     /// All of them: a path is named and nothing is said of what it leads to, which must exist.
-    Named(String),
+    PathCheck(String),
     /// Those that fit one condition.
     Condition(Condition),
     /// Those that fit each of these; without any, all.
@@ -164,7 +164,7 @@ impl Filter {
     }
 
     /// Whether it looks at records of other collections than this one, whose records are meant.
-    pub(super) fn looks_elsewhere(&self, collection: &Collection) -> bool {
+    pub(super) fn uses_associations(&self, collection: &Collection) -> bool {
         self.paths().into_iter().any(|path| {
             let first = path.split_once('.').map_or(path, |(first, _)| first);
             collection.associated(first).is_some()
@@ -174,7 +174,7 @@ impl Filter {
     fn collect_paths<'a>(&'a self, found: &mut Vec<&'a str>) {
         match self {
             Self::All => {}
-            Self::Named(path) => found.push(path),
+            Self::PathCheck(path) => found.push(path),
             Self::Condition(condition) => {
                 found.push(&condition.path);
                 if condition.operator == Operator::Col {

@@ -10,28 +10,28 @@ use crate::data::DataError;
 
 /// How deep a filter may go, and how many conditions it may have: one that goes further is no
 /// question that somebody has.
-const DEEPEST: usize = 32;
-const MOST: usize = 1000;
+const MAX_DEPTH: usize = 32;
+const MAX_CONDITIONS: usize = 1000;
 /// How many values it may have, those in lists counted each: no engine binds any number of them.
-const MOST_VALUES: usize = 10_000;
+const MAX_VALUES: usize = 10_000;
 
 /// Reads a filter.
 pub(super) fn filter(given: &Value) -> Result<Filter, DataError> {
-    let mut reader = Reader { conditions: 0, values: 0 };
+    let mut parser = Parser { conditions: 0, values: 0 };
     match given {
         Value::Null => Ok(Filter::All),
-        Value::Object(parts) => reader.object(parts, "", 0),
-        Value::Array(parts) => reader.parts(parts, "", 0).map(Filter::And),
-        other => Err(refused(format!("a filter is an object, not {}", shown(other)))),
+        Value::Object(parts) => parser.object(parts, "", 0),
+        Value::Array(parts) => parser.parts(parts, "", 0).map(Filter::And),
+        other => Err(refused(format!("a filter is an object, not {}", excerpt(other)))),
     }
 }
 
-struct Reader {
+struct Parser {
     conditions: usize,
     values: usize,
 }
 
-impl Reader {
+impl Parser {
     fn object(&mut self, parts: &Map<String, Value>, path: &str, depth: usize) -> Result<Filter, DataError> {
         let mut all = Vec::with_capacity(parts.len());
         for (key, value) in parts {
@@ -49,8 +49,8 @@ impl Reader {
 
     /// One key with its value. A key may have several steps: `author.name.$eq`.
     fn entry(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
-        if depth > DEEPEST {
-            return Err(refused(format!("a filter is nested deeper than {DEEPEST}")));
+        if depth > MAX_DEPTH {
+            return Err(refused(format!("a filter is nested deeper than {MAX_DEPTH}")));
         }
         let Some((first, rest)) = split(key) else { return self.step(key, value, path, depth) };
         if first.starts_with('$') {
@@ -58,7 +58,7 @@ impl Reader {
             return self.step(first, &Value::Object(inner), path, depth);
         }
         let path = join(path, first);
-        Ok(naming(&path, self.entry(rest, value, &path, depth + 1)?))
+        Ok(require_path(&path, self.entry(rest, value, &path, depth + 1)?))
     }
 
     fn step(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
@@ -73,7 +73,7 @@ impl Reader {
                 let inner = match value {
                     Value::Object(parts) => self.object(parts, path, depth)?,
                     Value::Array(parts) => Filter::And(self.parts(parts, path, depth)?),
-                    other => return Err(refused(format!("$not is given a filter, not {}", shown(other)))),
+                    other => return Err(refused(format!("$not is given a filter, not {}", excerpt(other)))),
                 };
                 Ok(Filter::Not(Box::new(inner)))
             }
@@ -89,7 +89,7 @@ impl Reader {
             _ => {
                 let path = join(path, key);
                 match value {
-                    Value::Object(parts) => Ok(naming(&path, self.object(parts, &path, depth)?)),
+                    Value::Object(parts) => Ok(require_path(&path, self.object(parts, &path, depth)?)),
                     other => self.condition(&path, Operator::Eq, other),
                 }
             }
@@ -98,12 +98,12 @@ impl Reader {
 
     fn condition(&mut self, path: &str, operator: Operator, value: &Value) -> Result<Filter, DataError> {
         self.conditions += 1;
-        if self.conditions > MOST {
-            return Err(refused(format!("a filter has more than {MOST} conditions")));
+        if self.conditions > MAX_CONDITIONS {
+            return Err(refused(format!("a filter has more than {MAX_CONDITIONS} conditions")));
         }
         self.values += value.as_array().map_or(1, Vec::len);
-        if self.values > MOST_VALUES {
-            return Err(refused(format!("a filter has more than {MOST_VALUES} values")));
+        if self.values > MAX_VALUES {
+            return Err(refused(format!("a filter has more than {MAX_VALUES} values")));
         }
         Ok(Filter::on(path, operator, value.clone()))
     }
@@ -113,7 +113,7 @@ impl Reader {
             Value::Array(parts) => self.parts(parts, path, depth),
             Value::Object(parts) if parts.is_empty() => Ok(Vec::new()),
             Value::Object(parts) => Ok(vec![self.object(parts, path, depth)?]),
-            other => Err(refused(format!("{key} is given a list of filters, not {}", shown(other)))),
+            other => Err(refused(format!("{key} is given a list of filters, not {}", excerpt(other)))),
         }
     }
 
@@ -123,7 +123,7 @@ impl Reader {
             match part {
                 Value::Object(part) => filters.push(self.object(part, path, depth + 1)?),
                 other => {
-                    return Err(refused(format!("a part of a filter is an object, not {}", shown(other))));
+                    return Err(refused(format!("a part of a filter is an object, not {}", excerpt(other))));
                 }
             }
         }
@@ -132,10 +132,10 @@ impl Reader {
 }
 
 /// A filter of what a path leads to. One that says nothing of it still says that it exists.
-fn naming(path: &str, filter: Filter) -> Filter {
+fn require_path(path: &str, filter: Filter) -> Filter {
     match filter {
-        Filter::All => Filter::Named(path.to_owned()),
-        empty if empty.paths().is_empty() => Filter::And(vec![Filter::Named(path.to_owned()), empty]),
+        Filter::All => Filter::PathCheck(path.to_owned()),
+        empty if empty.paths().is_empty() => Filter::And(vec![Filter::PathCheck(path.to_owned()), empty]),
         filter => filter,
     }
 }
@@ -153,7 +153,7 @@ fn refused(sentence: String) -> DataError {
     DataError::Refused(sentence)
 }
 
-fn shown(value: &Value) -> String {
+fn excerpt(value: &Value) -> String {
     value.to_string().chars().take(60).collect()
 }
 
@@ -182,7 +182,7 @@ mod tests {
         for (given, expected) in [
             (json!({}), Filter::All),
             (json!(null), Filter::All),
-            (json!({"a": {}}), Filter::Named("a".to_owned())),
+            (json!({"a": {}}), Filter::PathCheck("a".to_owned())),
             (json!({"$or": []}), Filter::All),
             (json!({"$and": [{"a": 1}]}), Filter::And(vec![one()])),
             (json!({"$or": [{"a": 1}, {"b": null}]}), Filter::Or(vec![one(), Filter::eq("b", Value::Null)])),

@@ -3,7 +3,7 @@
 use sea_query::{Condition, Expr, ExprTrait, LikeExpr};
 use serde_json::Value;
 
-use super::junction::side_by_side;
+use super::combine::combine_all;
 use crate::data::records::value;
 use crate::data::text::Text;
 use crate::data::{DataError, Field, FieldType};
@@ -14,7 +14,7 @@ const ESCAPE: char = '!';
 
 /// Texts that have one of `parts` at a place, upper or lower case, or (not `wanted`) none of them.
 /// Null is neither.
-pub(super) fn part(
+pub(super) fn substring(
     engine: Engine,
     column: Expr,
     field: &Field,
@@ -26,18 +26,18 @@ pub(super) fn part(
         let null = if wanted { column.is_null() } else { column.is_not_null() };
         return Ok(Condition::all().add(null));
     }
-    let text = searched(engine, column, field)?;
-    let patterns = part_patterns(field, given, position)?;
+    let text = searchable_column(engine, column, field)?;
+    let patterns = substring_patterns(field, given, position)?;
     let mut conditions: Vec<Condition> =
         patterns.iter().map(|pattern| fits(engine, text.clone(), pattern, wanted).into()).collect();
     if conditions.is_empty() && wanted {
         conditions.push(Expr::val(1).eq(0).into());
     }
-    Ok(side_by_side(if wanted { Condition::any } else { Condition::all }, conditions))
+    Ok(combine_all(if wanted { Condition::any } else { Condition::all }, conditions))
 }
 
 /// The patterns of texts that have one of `given`, a text or several, at a place.
-pub(super) fn part_patterns(
+pub(super) fn substring_patterns(
     field: &Field,
     given: &Value,
     position: Position,
@@ -61,7 +61,7 @@ pub(super) fn like(
     given: &Value,
     wanted: bool,
 ) -> Result<Condition, DataError> {
-    let text = searched(engine, column, field)?;
+    let text = searchable_column(engine, column, field)?;
     let mut pattern = String::new();
     let given = operand(field, given)?;
     let mut characters = given.as_str().chars();
@@ -84,24 +84,24 @@ pub(super) fn like(
 }
 
 /// The same, upper or lower case.
-pub(super) fn like_either_case(
+pub(super) fn ilike(
     engine: Engine,
     column: Expr,
     field: &Field,
     given: &Value,
     wanted: bool,
 ) -> Result<Condition, DataError> {
-    let text = searched(engine, column, field)?;
-    Ok(Condition::all().add(fits(engine, text, &either_case_pattern(field, given)?, wanted)))
+    let text = searchable_column(engine, column, field)?;
+    Ok(Condition::all().add(fits(engine, text, &ilike_pattern(field, given)?, wanted)))
 }
 
 /// The pattern of `LIKE`, upper or lower case.
-pub(super) fn either_case_pattern(field: &Field, given: &Value) -> Result<Pattern, DataError> {
+pub(super) fn ilike_pattern(field: &Field, given: &Value) -> Result<Pattern, DataError> {
     Pattern::like(operand(field, given)?.as_str()).map_err(|problem| value::invalid(field, problem))
 }
 
 /// Texts that fit a regular expression.
-pub(super) fn matching(
+pub(super) fn regex(
     engine: Engine,
     column: Expr,
     field: &Field,
@@ -109,12 +109,12 @@ pub(super) fn matching(
     exact: bool,
     wanted: bool,
 ) -> Result<Condition, DataError> {
-    let pattern = regular_pattern(field, given, exact)?;
+    let pattern = regex_pattern(field, given, exact)?;
     Ok(Condition::all().add(fits(engine, column, &pattern, wanted)))
 }
 
 /// A regular expression for the texts of a field.
-pub(super) fn regular_pattern(field: &Field, given: &Value, exact: bool) -> Result<Pattern, DataError> {
+pub(super) fn regex_pattern(field: &Field, given: &Value, exact: bool) -> Result<Pattern, DataError> {
     if !field.kind().is_text() {
         return Err(value::invalid(field, "it is no text, which could fit a pattern"));
     }
@@ -128,13 +128,13 @@ fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
 }
 
 /// The column as a text; numbers as people write them.
-fn searched(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataError> {
-    check_searched(field)?;
+fn searchable_column(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataError> {
+    check_searchable(field)?;
     Ok(if field.kind().is_text() { column } else { engine.as_text(column) })
 }
 
 /// Whether texts can be looked for in the field's values.
-pub(super) fn check_searched(field: &Field) -> Result<(), DataError> {
+pub(super) fn check_searchable(field: &Field) -> Result<(), DataError> {
     let kind = field.kind();
     if kind.is_text() || kind.is_whole() || matches!(kind, FieldType::Decimal { .. }) {
         return Ok(());

@@ -95,7 +95,7 @@ pub fn check_variables(filter: &Value, has_user: &dyn Fn(&[&str]) -> bool) -> Re
             let utc = Utc.fix();
             let nobody = Variables { user: None, role: None, timezone: utc, now: Utc::now() };
             let exists = value(name, &nobody).is_some()
-                && below(name, &USER).is_none_or(|path| has_user(&steps(path)));
+                && strip_name(name, &USER).is_none_or(|path| has_user(&steps(path)));
             if exists { Ok(()) } else { Err(UnknownVariable { name: name.to_owned() }) }
         }
         Value::Array(items) => items.iter().try_for_each(|item| check_variables(item, has_user)),
@@ -117,11 +117,11 @@ pub fn has_variables(filter: &Value) -> bool {
 
 /// Whether what a filter's variables stand for depends on when it is asked, not only on who asks.
 #[must_use]
-pub fn asks_for_time(filter: &Value) -> bool {
+pub fn depends_on_time(filter: &Value) -> bool {
     match filter {
         Value::String(text) => name(text).is_some_and(|name| !is_of_requester(name)),
-        Value::Array(items) => items.iter().any(asks_for_time),
-        Value::Object(fields) => fields.values().any(asks_for_time),
+        Value::Array(items) => items.iter().any(depends_on_time),
+        Value::Object(fields) => fields.values().any(depends_on_time),
         _ => false,
     }
 }
@@ -137,7 +137,7 @@ fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
     if name.contains(['{', '}']) {
         return None;
     }
-    if let Some(path) = below(name, &USER) {
+    if let Some(path) = strip_name(name, &USER) {
         return user(path, variables.user);
     }
     if ROLE.contains(&name) {
@@ -146,18 +146,18 @@ fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
     if matches!(name, "$system.now" | "$date.now" | "$nDate.now") {
         return Some(Value::from(variables.now.to_rfc3339_opts(SecondsFormat::Millis, true)));
     }
-    let date = RelativeDate::named(below(name, &["$date", "$nDate"])?.strip_prefix('.')?)?;
+    let date = RelativeDate::named(strip_name(name, &["$date", "$nDate"])?.strip_prefix('.')?)?;
     // A clock at the end of all calendars has no tomorrow: the variable exists, its value does not.
     Some(date.value(variables.timezone, variables.now).unwrap_or(Value::Null))
 }
 
 /// Whether a variable is of who asks, whenever that is.
 fn is_of_requester(name: &str) -> bool {
-    ROLE.contains(&name) || below(name, &USER).is_some()
+    ROLE.contains(&name) || strip_name(name, &USER).is_some()
 }
 
 /// What follows one of these names in a path, with its dot; empty when the path is the name.
-fn below<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
+fn strip_name<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
     names
         .iter()
         .filter_map(|name| path.strip_prefix(name))
@@ -180,22 +180,22 @@ fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
         return Some(Value::Null);
     };
     match steps.split_first() {
-        Some((first, rest)) => at(user.get(*first)?, rest),
+        Some((first, rest)) => lookup(user.get(*first)?, rest),
         None => Some(Value::Object(user.clone())),
     }
 }
 
 /// What a value has at these steps; none where it has nothing of such a name.
-fn at(value: &Value, steps: &[&str]) -> Option<Value> {
+fn lookup(value: &Value, steps: &[&str]) -> Option<Value> {
     let Some((first, rest)) = steps.split_first() else {
         return Some(value.clone());
     };
     match value {
-        Value::Object(fields) => at(fields.get(*first)?, rest),
+        Value::Object(fields) => lookup(fields.get(*first)?, rest),
         Value::Array(items) => {
             let mut found = Vec::new();
             for item in items {
-                match at(item, steps)? {
+                match lookup(item, steps)? {
                     Value::Null => {}
                     // Lists in lists become one: the permissions of all roles.
                     Value::Array(inner) => found.extend(inner.into_iter().filter(|value| !value.is_null())),
@@ -289,7 +289,7 @@ mod tests {
             ("{{ $absent }}", true),
             ("{{ $username }}", true),
         ] {
-            assert_eq!(asks_for_time(&json!({"$and": [{"a": 1}, {"b.$in": [text]}]})), expected, "{text}");
+            assert_eq!(depends_on_time(&json!({"$and": [{"a": 1}, {"b.$in": [text]}]})), expected, "{text}");
         }
     }
 

@@ -5,18 +5,18 @@ use chrono::Offset as _;
 use sea_query::{Expr, Func, NullOrdering, Order, Query as Statement, SelectStatement};
 use serde_json::Value as Json;
 
-use super::number::{self, Held};
+use super::number::{self, Representation};
 use super::read::page;
 use super::value;
-use crate::data::access::Action;
-use crate::data::filter::{Clock, Compiler, Joins, compare, in_order};
+use crate::data::access::RecordAction;
+use crate::data::filter::{Clock, Compiler, Joins, collated, compare};
 use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
 use crate::database::{DatabaseError, Engine, Executor, Refusal, StoredMoment, Value};
 
 /// Groups that an answer has at most, where nothing else is said.
-const MOST: u64 = 2000;
+const DEFAULT_GROUPS: u64 = 2000;
 /// Groups that an answer has at most, whatever is said.
-const LARGEST: u64 = 100_000;
+const MAX_GROUPS: u64 = 100_000;
 
 /// Digits of an exact sum at most, and of them behind the point.
 const MAX_DIGITS: (u32, u32) = (65, 30);
@@ -31,7 +31,7 @@ pub struct Aggregation {
     /// By what the records are divided.
     pub dimensions: Vec<Dimension>,
     /// In which order the groups are given.
-    pub orders: Vec<Ordering>,
+    pub orders: Vec<GroupOrder>,
     /// Of which groups: conditions on the names of measures and dimensions.
     pub having: Filter,
     /// At most so many.
@@ -96,7 +96,7 @@ pub struct Dimension {
 
 /// One step of the order of groups.
 #[derive(Debug, Clone)]
-pub struct Ordering {
+pub struct GroupOrder {
     /// The name of a measure or a dimension, or a field.
     pub name: String,
     /// From the greatest to the least.
@@ -106,7 +106,7 @@ pub struct Ordering {
 }
 
 /// One column of the answer.
-struct Column<'a> {
+struct OutputColumn<'a> {
     alias: String,
     path: String,
     expression: Expr,
@@ -132,7 +132,7 @@ pub(in crate::data) async fn aggregate<E: Executor>(
         )));
     }
     let (columns, statement) = {
-        let compiler = super::plan::compiler(executor, catalog, query);
+        let compiler = super::read_plan::compiler(executor, catalog, query);
         let columns_and_statement = statement(&compiler, collection, query, wanted)?;
         let (columns, statement) = columns_and_statement;
         let kept: Vec<(String, Field, Option<Function>, bool)> = columns
@@ -147,7 +147,7 @@ pub(in crate::data) async fn aggregate<E: Executor>(
             let values = columns.iter().zip(row.into_values());
             values
                 .map(|((alias, field, function, is_formatted), stored)| {
-                    Ok((alias.clone(), shown(collection, field, *function, *is_formatted, stored)?))
+                    Ok((alias.clone(), group_value(collection, field, *function, *is_formatted, stored)?))
                 })
                 .collect()
         })
@@ -176,7 +176,7 @@ fn statement<'a>(
     collection: &'a Collection,
     query: &Query,
     wanted: &Aggregation,
-) -> Result<(Vec<Column<'a>>, SelectStatement), DataError> {
+) -> Result<(Vec<OutputColumn<'a>>, SelectStatement), DataError> {
     let engine = compiler.namespace.engine;
     let mut joins = Joins::new(compiler, collection);
     let columns = columns(compiler, collection, &mut joins, query.clock, wanted)?;
@@ -190,27 +190,27 @@ fn statement<'a>(
         compiler.check_path(collection, path)?;
     }
     statement.cond_where(compiler.condition(collection, Some(&base), &query.filter)?);
-    if let Some(scope) = compiler.scope(collection, Action::View)? {
+    if let Some(scope) = compiler.scope(collection, RecordAction::View)? {
         statement.cond_where(compiler.unguarded().condition(collection, Some(&base), &scope)?);
     }
     if aggregated {
-        for (place, column) in columns.iter().enumerate() {
+        for (index, column) in columns.iter().enumerate() {
             if column.function.is_none() {
-                statement.add_group_by([ordinal(place)]);
+                statement.add_group_by([ordinal(index)]);
             }
         }
     }
     having(engine, &mut statement, &columns, &wanted.having)?;
     let mut ordered = Vec::new();
     for order in &wanted.orders {
-        let place = columns.iter().position(|column| column.alias == order.name || column.path == order.name);
-        let expression = match place {
-            Some(place) => columns.get(place).map(|column| column.expression.clone()),
+        let index = columns.iter().position(|column| column.alias == order.name || column.path == order.name);
+        let expression = match index {
+            Some(index) => columns.get(index).map(|column| column.expression.clone()),
             None if aggregated => None,
             None => {
                 compiler.check_path(collection, &order.name)?;
                 let (column, field) = joins.column(&order.name)?;
-                Some(in_order(engine, column, field))
+                Some(collated(engine, column, field))
             }
         };
         let Some(expression) = expression else {
@@ -221,16 +221,16 @@ fn statement<'a>(
             true => (Order::Desc, order.nulls_first.unwrap_or(true)),
         };
         let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
-        let by = match place {
-            Some(place) => by_place(engine, place, expression),
+        let by = match index {
+            Some(index) => order_term(engine, index, expression),
             None => expression,
         };
         statement.order_by_expr_with_nulls(by, direction, nulls);
-        ordered.extend(place);
+        ordered.extend(index);
     }
-    tell_apart(&mut statement, engine, &columns, &ordered);
+    add_tiebreakers(&mut statement, engine, &columns, &ordered);
     if !aggregated || !wanted.dimensions.is_empty() {
-        page(&mut statement, Some(std::cmp::min(wanted.limit.unwrap_or(MOST), LARGEST)), wanted.offset);
+        page(&mut statement, Some(wanted.limit.unwrap_or(DEFAULT_GROUPS).min(MAX_GROUPS)), wanted.offset);
     }
     joins.add_to(&mut statement);
     Ok((columns, statement))
@@ -238,10 +238,15 @@ fn statement<'a>(
 
 /// Orders what is alike in the orders that were asked for by the values that divide it. Without any
 /// order, groups without a value come first, as engines that group in order give them.
-fn tell_apart(statement: &mut SelectStatement, engine: Engine, columns: &[Column<'_>], ordered: &[usize]) {
-    for (place, column) in columns.iter().enumerate() {
-        if column.function.is_none() && !ordered.contains(&place) {
-            let by = by_place(engine, place, column.expression.clone());
+fn add_tiebreakers(
+    statement: &mut SelectStatement,
+    engine: Engine,
+    columns: &[OutputColumn<'_>],
+    ordered: &[usize],
+) {
+    for (index, column) in columns.iter().enumerate() {
+        if column.function.is_none() && !ordered.contains(&index) {
+            let by = order_term(engine, index, column.expression.clone());
             statement.order_by_expr_with_nulls(by, Order::Asc, NullOrdering::First);
         }
     }
@@ -249,13 +254,13 @@ fn tell_apart(statement: &mut SelectStatement, engine: Engine, columns: &[Column
 
 /// A column of the answer in an order: by its place, so that what is bound in it is the same; MySQL
 /// says where nulls go by the expression itself.
-fn by_place(engine: Engine, place: usize, expression: Expr) -> Expr {
-    if engine == Engine::Mysql { expression } else { ordinal(place) }
+fn order_term(engine: Engine, index: usize, expression: Expr) -> Expr {
+    if engine == Engine::Mysql { expression } else { ordinal(index) }
 }
 
 /// The place of a column in the answer, as `GROUP BY` and `ORDER BY` say it.
-fn ordinal(place: usize) -> Expr {
-    Expr::cust((place + 1).to_string())
+fn ordinal(index: usize) -> Expr {
+    Expr::cust((index + 1).to_string())
 }
 
 fn columns<'a>(
@@ -264,7 +269,7 @@ fn columns<'a>(
     joins: &mut Joins<'a>,
     clock: Clock,
     wanted: &Aggregation,
-) -> Result<Vec<Column<'a>>, DataError> {
+) -> Result<Vec<OutputColumn<'a>>, DataError> {
     let engine = compiler.namespace.engine;
     let mut columns = Vec::with_capacity(wanted.measures.len() + wanted.dimensions.len());
     for measure in &wanted.measures {
@@ -272,9 +277,9 @@ fn columns<'a>(
         let (column, field) = joins.column(&measure.path)?;
         let expression = match measure.function {
             Some(function) => apply(engine, function, column, field, measure.distinct)?,
-            None => in_order(engine, column, field),
+            None => collated(engine, column, field),
         };
-        columns.push(Column {
+        columns.push(OutputColumn {
             alias: measure.alias.clone(),
             path: measure.path.clone(),
             expression,
@@ -305,10 +310,10 @@ fn columns<'a>(
                 let formatted = engine.format_moment(column, stored, format, minutes);
                 engine.in_text_order(formatted.map_err(|error| DataError::Refused(error.to_string()))?)
             }
-            None => in_order(engine, column, field),
+            None => collated(engine, column, field),
         };
         let (alias, path) = (dimension.alias.clone(), dimension.path.clone());
-        columns.push(Column { alias, path, expression, field, function: None, is_formatted });
+        columns.push(OutputColumn { alias, path, expression, field, function: None, is_formatted });
     }
     Ok(columns)
 }
@@ -356,8 +361,8 @@ fn apply(
         }
         (Function::Sum, false) => engine.sum(column, is_exact && !has_whole_sum(engine, field)),
         (Function::Average, false) => engine.average(column, is_exact),
-        (Function::Minimum, _) => ordered(Func::min(in_order(engine, column, field)).into()),
-        (Function::Maximum, _) => ordered(Func::max(in_order(engine, column, field)).into()),
+        (Function::Minimum, _) => ordered(Func::min(collated(engine, column, field)).into()),
+        (Function::Maximum, _) => ordered(Func::max(collated(engine, column, field)).into()),
     })
 }
 
@@ -374,7 +379,7 @@ fn has_whole_sum(engine: Engine, field: &Field) -> bool {
 fn having(
     engine: Engine,
     statement: &mut SelectStatement,
-    columns: &[Column<'_>],
+    columns: &[OutputColumn<'_>],
     filter: &Filter,
 ) -> Result<(), DataError> {
     let parts = match filter {
@@ -391,7 +396,7 @@ fn having(
 
 fn having_part(
     engine: Engine,
-    columns: &[Column<'_>],
+    columns: &[OutputColumn<'_>],
     filter: &Filter,
 ) -> Result<sea_query::Condition, DataError> {
     let all = |parts: &[Filter], mut condition: sea_query::Condition| {
@@ -404,7 +409,7 @@ fn having_part(
         Filter::And(parts) => return all(parts, sea_query::Cond::all()),
         Filter::Or(parts) => return all(parts, sea_query::Cond::any()),
         Filter::Condition(condition) => condition,
-        Filter::All | Filter::Named(_) | Filter::Not(_) => {
+        Filter::All | Filter::PathCheck(_) | Filter::Not(_) => {
             return Err(DataError::Refused("having takes conditions on measures".to_owned()));
         }
     };
@@ -421,21 +426,25 @@ fn having_part(
 }
 
 /// What a group's value is compared with.
-fn having_operand(engine: Engine, column: &Column<'_>, given: &Json) -> Result<Held<Expr>, DataError> {
+fn having_operand(
+    engine: Engine,
+    column: &OutputColumn<'_>,
+    given: &Json,
+) -> Result<Representation<Expr>, DataError> {
     let no_number = || DataError::Refused(format!("having: {given} is no number"));
     let value = |value: Value| Expr::val(sea_query::Value::from(value));
     let field = column.field;
     match column.function {
         Some(Function::Sum | Function::Average) if !is_exact(field) => {
             let number = number::double(given).ok_or_else(no_number)?;
-            Ok(Held::This(value(Value::Real(number))))
+            Ok(Representation::Exact(value(Value::Real(number))))
         }
         Some(Function::Sum) if !has_whole_sum(engine, field) => {
             having_decimal(engine, given).ok_or_else(no_number)
         }
         Some(Function::Average) => having_decimal(engine, given).ok_or_else(no_number),
         Some(Function::Count | Function::Sum) => {
-            let held = number::among_whole(given, i64::MIN, i64::MAX).ok_or_else(no_number)?;
+            let held = number::represent_integer(given, i64::MIN, i64::MAX).ok_or_else(no_number)?;
             Ok(held.map(|number| value(Value::Integer(number))))
         }
         Some(Function::Minimum | Function::Maximum) | None => value::operand(engine, field, given),
@@ -443,14 +452,14 @@ fn having_operand(engine: Engine, column: &Column<'_>, given: &Json) -> Result<H
 }
 
 /// A number that an exact sum or average is compared with: no engine sums up to more digits.
-fn having_decimal(engine: Engine, given: &Json) -> Option<Held<Expr>> {
+fn having_decimal(engine: Engine, given: &Json) -> Option<Representation<Expr>> {
     let (precision, scale) = MAX_DIGITS;
-    let held = number::among_decimals(given, precision, scale)?;
+    let held = number::represent_decimal(given, precision, scale)?;
     Some(held.map(|number| engine.decimal(number, precision, scale)))
 }
 
 /// A value of the answer: exact where it can be, in numbers where a client reads the same number.
-fn shown(
+fn group_value(
     collection: &Collection,
     field: &Field,
     function: Option<Function>,
@@ -458,9 +467,9 @@ fn shown(
     stored: Value,
 ) -> Result<Json, DataError> {
     let exact = |number: &BigDecimal| match (function, field.kind()) {
-        (Some(Function::Average), FieldType::Decimal { scale, .. }) => number::shown_average(number, scale),
-        (Some(Function::Average), _) => number::shown_average(number, 0),
-        _ => number::shown(number),
+        (Some(Function::Average), FieldType::Decimal { scale, .. }) => number::average_to_json(number, scale),
+        (Some(Function::Average), _) => number::average_to_json(number, 0),
+        _ => number::exact_to_json(number),
     };
     let number = |stored: Value| match stored {
         Value::Integer(number) => Some(value::whole_to_json(number)),

@@ -5,39 +5,40 @@ use std::pin::Pin;
 
 use serde_json::Value as Json;
 
-use super::position::{of_place_taken, orders};
-use super::writer::{Origin, Values, Writer};
-use super::{generate, raw, value};
-use crate::data::access::Action;
+use super::positions::{position_conflict, position_fields};
+use super::writer::{NestingContext, RecordWriter, Values};
+use super::{generate, row_write, value};
+use crate::data::access::RecordAction;
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{
     AssociationKind, Collection, DataError, Field, Generator, Record, RecordEvent, WriteOptions,
 };
 use crate::database::{Executor, Value};
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// Makes a record, and gives it with what was made with it.
     pub(in crate::data) async fn create(
         &mut self,
         collection: &Collection,
         given: Cow<'_, Record>,
     ) -> Result<Record, DataError> {
-        let mut record = self.make(collection, given, Record::new(), Origin::top()).await?;
-        self.censor(collection, &mut record);
+        let mut record =
+            self.create_in_context(collection, given, Record::new(), NestingContext::root()).await?;
+        self.redact(collection, &mut record);
         Ok(record)
     }
 
     /// Makes a record with some values that nobody gave it: those by which it belongs to another.
-    pub(super) fn make<'b>(
+    pub(super) fn create_in_context<'b>(
         &'b mut self,
         collection: &'b Collection,
         given: Cow<'b, Record>,
         belonging: Record,
-        origin: Origin,
+        context: NestingContext,
     ) -> Pin<Box<dyn Future<Output = Result<Record, DataError>> + Send + 'b>> {
         Box::pin(async move {
-            let access = self.access(collection, Action::Create)?;
-            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin)?;
+            let access = self.access(collection, RecordAction::Create)?;
+            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &context)?;
             own.extend(belonging);
             let hooks = self.hooks(collection);
             for hook in &hooks {
@@ -48,8 +49,8 @@ impl Writer<'_> {
                 .partition(|(association, _)| association.kind == AssociationKind::BelongsTo);
             let mut made = Record::new();
             for (association, value) in before {
-                let place = origin.behind(&association);
-                let referred = self.refer(collection, &association, value, &place).await?;
+                let inner = context.nested(&association);
+                let referred = self.resolve_reference(collection, &association, value, &inner).await?;
                 if let Some((key, shown)) = referred {
                     own.insert(association.foreign_key.to_string(), key);
                     made.extend(shown.map(|record| (association.name.to_string(), record)));
@@ -57,8 +58,8 @@ impl Writer<'_> {
             }
             let mut record = self.insert(collection, own).await?;
             for (association, value) in after {
-                let place = origin.behind(&association);
-                if let Some(shown) = self.set_nested(collection, &record, &association, value, &place).await?
+                let inner = context.nested(&association);
+                if let Some(shown) = self.set_nested(collection, &record, &association, value, &inner).await?
                 {
                     made.insert(association.name.to_string(), shown);
                 }
@@ -73,30 +74,30 @@ impl Writer<'_> {
 
     /// Writes the row with everything that fills itself.
     async fn insert(&mut self, collection: &Collection, mut own: Record) -> Result<Record, DataError> {
-        let mut row = Row::of(collection, &mut own, self.options)?;
-        let mut taken = Vec::new();
+        let mut row = NewRow::of(collection, &mut own, self.options)?;
+        let mut allocated = Vec::new();
         // The fields that an order is divided by come before it is known where it ends.
-        for (field, scope) in orders(collection) {
+        for (field, scope) in position_fields(collection) {
             let given = own.remove(field.name()).filter(|value| !value.is_null());
             let scope = scope.and_then(|scope| Some((scope, row.value_of(collection, scope)?)));
             let scope = scope.as_ref().map(|(name, value)| (*name, value));
             let stored = match given {
                 Some(given) => {
                     let stored = value::to_storage(field, &given)?;
-                    self.note_place(collection, field, scope, &stored)?;
+                    self.note_position(collection, field, scope, &stored)?;
                     stored
                 }
                 None => {
-                    let (place, order) = self.next_position(collection, field, scope).await?;
-                    taken.push((field, order));
-                    Value::Integer(place)
+                    let (position, sequence) = self.next_position(collection, field, scope).await?;
+                    allocated.push((field, sequence));
+                    Value::Integer(position)
                 }
             };
             row.columns.push(field);
             row.values.push(stored);
         }
         let written = row.write(&mut &mut self.transaction.inner, collection).await;
-        written.map_err(|error| of_place_taken(error, &taken))
+        written.map_err(|error| position_conflict(error, &allocated))
     }
 
     /// The record by some of its fields, or a new one; whether it is new.
@@ -106,7 +107,7 @@ impl Writer<'_> {
         keys: &[String],
         given: &Record,
     ) -> Result<Record, DataError> {
-        match self.first_by(collection, keys, given).await? {
+        match self.find_by_fields(collection, keys, given).await? {
             Some(found) => Ok(found),
             None => self.create(collection, Cow::Borrowed(given)).await,
         }
@@ -114,18 +115,18 @@ impl Writer<'_> {
 }
 
 /// A new record's row, with what fills itself but for its places in orders.
-pub(super) struct Row<'a> {
+pub(super) struct NewRow<'a> {
     columns: Vec<&'a Field>,
     values: Vec<Value>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> NewRow<'a> {
     pub(super) fn of(
         collection: &'a Collection,
         own: &mut Record,
         options: &WriteOptions,
     ) -> Result<Self, DataError> {
-        let now = raw::now();
+        let now = row_write::now();
         let user = options.user;
         let mut columns: Vec<&Field> = Vec::with_capacity(collection.fields().len());
         let mut values = Vec::with_capacity(collection.fields().len());
@@ -166,6 +167,6 @@ impl<'a> Row<'a> {
         executor: &mut E,
         collection: &Collection,
     ) -> Result<Record, DataError> {
-        raw::insert_values(executor, collection, self.columns, self.values).await
+        row_write::insert_values(executor, collection, self.columns, self.values).await
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::append::KEYS_AT_ONCE;
-use super::rows::{are_told_apart, keyed};
-use super::writer::{Which, Writer};
-use crate::data::access::{Access, Action};
+use super::eager_load::MAX_KEYS_PER_STATEMENT;
+use super::row_key::{have_row_keys, row_key_filter};
+use super::writer::{RecordWriter, RowFilter};
+use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::references::Reference;
 use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record, RecordEvent};
 
@@ -17,22 +17,22 @@ use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Recor
 #[derive(Default)]
 struct Removal<'a> {
     /// Records that are still to be removed.
-    next: VecDeque<Removed<'a>>,
+    pending: VecDeque<RemovalStep<'a>>,
     /// Those of collections with hooks, which hear of it when all is done.
-    told: Vec<(&'a Collection, Vec<Record>)>,
+    removed: Vec<(&'a Collection, Vec<Record>)>,
     /// References to keys that are gone, by records that may stay: what becomes of those is decided
     /// when it is known which do.
-    left: Vec<(&'a Reference, Vec<Json>)>,
+    dangling: Vec<(&'a Reference, Vec<Json>)>,
 }
 
-struct Removed<'a> {
+struct RemovalStep<'a> {
     collection: &'a Collection,
-    which: Which,
+    row_filter: RowFilter,
     /// Links between two others, of which hooks do not hear.
     are_links: bool,
 }
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// Removes the records that fit and are open; gives their number.
     pub(in crate::data) async fn destroy(
         &mut self,
@@ -50,24 +50,29 @@ impl Writer<'_> {
         filter: Filter,
     ) -> Result<u64, DataError> {
         self.check_filter(target, &filter)?;
-        let open = self.access(target, Action::Destroy)?.map_or(Filter::All, Access::into_scope);
-        self.remove(target, Which { decided: belonging.and(open), asked: Some(filter) }).await
+        let open = self.access(target, RecordAction::Destroy)?.map_or(Filter::All, RecordAccess::into_scope);
+        self.destroy_cascading(target, RowFilter { enforced: belonging.and(open), requested: Some(filter) })
+            .await
     }
 
     /// Removes records with those that are to go with them; gives the number of the first alone.
-    async fn remove(&mut self, collection: &Collection, which: Which) -> Result<u64, DataError> {
+    async fn destroy_cascading(
+        &mut self,
+        collection: &Collection,
+        row_filter: RowFilter,
+    ) -> Result<u64, DataError> {
         let catalog = Arc::clone(&self.catalog);
         let mut removal = Removal::default();
-        let first = Removed { collection, which, are_links: false };
+        let first = RemovalStep { collection, row_filter, are_links: false };
         let removed = self.remove_rows(&catalog, first, &mut removal).await?;
-        while let Some(next) = removal.next.pop_front() {
+        while let Some(next) = removal.pending.pop_front() {
             self.remove_rows(&catalog, next, &mut removal).await?;
         }
-        for (reference, keys) in removal.left {
-            self.release(&catalog, reference, keys).await?;
+        for (reference, keys) in removal.dangling {
+            self.resolve_dangling(&catalog, reference, keys).await?;
         }
         // Of what refers to others before those.
-        for (collection, records) in removal.told.into_iter().rev() {
+        for (collection, records) in removal.removed.into_iter().rev() {
             for hook in self.hooks(collection) {
                 for record in &records {
                     hook.on(self.transaction, collection, RecordEvent::AfterDestroy(record)).await?;
@@ -81,15 +86,15 @@ impl Writer<'_> {
     async fn remove_rows<'a>(
         &mut self,
         catalog: &'a Catalog,
-        Removed { collection, which, are_links }: Removed<'a>,
+        RemovalStep { collection, row_filter, are_links }: RemovalStep<'a>,
         removal: &mut Removal<'a>,
     ) -> Result<u64, DataError> {
         let references = catalog.references(collection);
         if are_links && references.is_empty() {
-            return self.delete(collection, which).await;
+            return self.delete(collection, row_filter).await;
         }
         let hooks = if are_links { Vec::new() } else { self.hooks(collection) };
-        let records = self.whole(collection, which.clone()).await?;
+        let records = self.read_for_update(collection, row_filter.clone()).await?;
         if records.is_empty() {
             return Ok(0);
         }
@@ -98,30 +103,30 @@ impl Writer<'_> {
                 hook.on(self.transaction, collection, RecordEvent::BeforeDestroy(record)).await?;
             }
         }
-        let told_apart = are_told_apart(collection, &records);
+        let have_keys = have_row_keys(collection, &records);
         let mut removed = 0;
-        if told_apart {
-            for records in records.chunks(KEYS_AT_ONCE) {
-                removed += self.delete(collection, keyed(collection, records)?).await?;
+        if have_keys {
+            for records in records.chunks(MAX_KEYS_PER_STATEMENT) {
+                removed += self.delete(collection, row_key_filter(collection, records)?).await?;
             }
         } else {
-            removed = self.delete(collection, which).await?;
+            removed = self.delete(collection, row_filter).await?;
         }
         for reference in references {
-            self.follow(collection, &records, told_apart, reference, removal).await?;
+            self.collect_references(collection, &records, have_keys, reference, removal).await?;
         }
         if !hooks.is_empty() {
-            removal.told.push((collection, records));
+            removal.removed.push((collection, records));
         }
         Ok(removed)
     }
 
     /// Notes which records refer to those that are gone, and what is to become of them.
-    async fn follow<'a>(
+    async fn collect_references<'a>(
         &mut self,
         collection: &Collection,
         gone: &[Record],
-        told_apart: bool,
+        have_keys: bool,
         reference: &'a Reference,
         removal: &mut Removal<'a>,
     ) -> Result<(), DataError> {
@@ -132,28 +137,29 @@ impl Writer<'_> {
             return Ok(());
         };
         let is_own = key.unique || (key.primary_key && collection.primary_key().count() == 1);
-        let is_shared = !(told_apart && is_own);
-        for gone in gone.chunks(KEYS_AT_ONCE) {
+        let is_shared = !(have_keys && is_own);
+        for gone in gone.chunks(MAX_KEYS_PER_STATEMENT) {
             let mut keys: Vec<Json> = Vec::with_capacity(gone.len());
             keys.extend(
                 gone.iter().filter_map(|record| record.get(key.name())).filter(|key| !key.is_null()).cloned(),
             );
             if is_shared && !keys.is_empty() {
                 // Others that stay may be referred to by the same.
-                let stay = self.whole(collection, Filter::one_of(key.name(), keys.clone())).await?;
+                let stay = self.read_for_update(collection, Filter::one_of(key.name(), keys.clone())).await?;
                 keys.retain(|own| stay.iter().all(|record| record.get(key.name()) != Some(own)));
             }
             if keys.is_empty() {
                 continue;
             }
-            let which = || Filter::one_of(referring.name(), keys.clone()).into();
-            let goes = |are_links| Removed { collection: &reference.from, which: which(), are_links };
+            let row_filter = || Filter::one_of(referring.name(), keys.clone()).into();
+            let step =
+                |are_links| RemovalStep { collection: &reference.from, row_filter: row_filter(), are_links };
             match (reference.on_delete, reference.is_link) {
-                (OnDelete::Restrict, _) => removal.left.push((reference, keys)),
-                (_, true) => removal.next.push_back(goes(true)),
-                (OnDelete::Cascade, false) => removal.next.push_back(goes(false)),
+                (OnDelete::Restrict, _) => removal.dangling.push((reference, keys)),
+                (_, true) => removal.pending.push_back(step(true)),
+                (OnDelete::Cascade, false) => removal.pending.push_back(step(false)),
                 (OnDelete::SetNull, false) if !referring.not_null => {
-                    removal.left.push((reference, keys));
+                    removal.dangling.push((reference, keys));
                 }
                 (OnDelete::SetNull | OnDelete::Nothing, false) => {}
             }
@@ -162,7 +168,7 @@ impl Writer<'_> {
     }
 
     /// Does what was decided with records that stay and refer to keys that are gone.
-    async fn release(
+    async fn resolve_dangling(
         &mut self,
         catalog: &Catalog,
         reference: &Reference,

@@ -7,35 +7,35 @@
 //! (`alone.rs`), and so is what `raw.rs` does for the host itself.
 
 mod aggregate;
-pub(super) mod alone;
-mod append;
-mod associate;
 mod create;
-mod depth;
+mod datetime;
 mod destroy;
+mod eager_load;
 mod generate;
-mod moment;
+mod json_depth;
+mod json_rows;
+mod links;
 mod nested;
 pub(super) mod number;
-mod order;
-mod plan;
-mod position;
-pub(super) mod raw;
+mod order_by;
+mod parent_scope;
+mod positions;
 mod read;
-mod rows;
+mod read_plan;
+mod row_key;
+pub(super) mod row_write;
+pub(super) mod single_statement;
 mod update;
 pub(super) mod value;
-mod within;
 mod writer;
-mod written;
 
-pub use aggregate::{Aggregation, Dimension, Function, Measure, Ordering};
-pub use position::Move;
-pub(super) use read::{count, find, find_one, find_readable, find_written};
-pub use rows::keyed;
+pub use aggregate::{Aggregation, Dimension, Function, GroupOrder, Measure};
+pub use json_rows::JsonRecords;
+pub use positions::Move;
+pub(super) use read::{count, find, find_json, find_one, find_readable};
+pub use row_key::row_key_filter;
+pub(super) use writer::RecordWriter;
 pub use writer::WriteOptions;
-pub(super) use writer::Writer;
-pub use written::Written;
 
 pub(super) use aggregate::aggregate;
 

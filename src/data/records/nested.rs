@@ -7,30 +7,30 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use super::rows::{keyed, others};
-use super::writer::{Origin, Writer};
-use crate::data::access::{Access, Action};
+use super::row_key::{other_rows, row_key_filter};
+use super::writer::{NestingContext, RecordWriter};
+use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
 /// What a nested value names.
-enum Named {
+enum NestedItem {
     /// A record that is there, and what is shown of it.
-    Known(Record, Json),
+    Existing(Record, Json),
     /// A record that is to be made of this.
     New(Record),
     /// A record that is not there: as recorded, that is let go.
-    Nothing,
+    Missing,
 }
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// The record that a record is to belong to: the key by which it does, and the record as it is
     /// shown with it. `None` when there is no such record: as recorded, that changes nothing.
-    pub(super) async fn refer(
+    pub(super) async fn resolve_reference(
         &mut self,
         collection: &Collection,
         association: &Association,
         given: Json,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Option<(Json, Option<Json>)>, DataError> {
         let catalog = std::sync::Arc::clone(&self.catalog);
         let target = catalog.target(association)?;
@@ -40,12 +40,13 @@ impl Writer<'_> {
             Json::Object(given) => {
                 let named = given.get(key).filter(|value| !value.is_null());
                 if let Some(named) = named
-                    && let Some(record) = self.visible(target, key, named).await?
+                    && let Some(record) = self.find_visible(target, key, named).await?
                 {
-                    let shown = self.change_nested(target, &record, given.clone(), origin).await?;
+                    let shown = self.update_nested(target, &record, given.clone(), context).await?;
                     return Ok(Some((record.get(key).cloned().unwrap_or(Json::Null), shown)));
                 }
-                let made = self.make(target, Cow::Owned(given), Record::new(), origin.clone()).await?;
+                let made =
+                    self.create_in_context(target, Cow::Owned(given), Record::new(), context.clone()).await?;
                 let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {
                     return Err(DataError::Refused(format!(
                         "a record of {} has no {key}, by which {} belongs to it",
@@ -60,7 +61,7 @@ impl Writer<'_> {
                 association.name
             ))),
             scalar => {
-                let found = self.visible(target, key, &scalar).await?;
+                let found = self.find_visible(target, key, &scalar).await?;
                 Ok(found.map(|record| (record.get(key).cloned().unwrap_or(scalar), None)))
             }
         }
@@ -73,18 +74,18 @@ impl Writer<'_> {
         record: &Record,
         association: &Association,
         given: Json,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Option<Json>, DataError> {
         match association.kind {
             AssociationKind::BelongsTo => Ok(None),
-            AssociationKind::HasOne => self.set_one(collection, record, association, given, origin).await,
+            AssociationKind::HasOne => self.set_one(collection, record, association, given, context).await,
             AssociationKind::HasMany | AssociationKind::BelongsToMany => {
                 let items = match given {
                     Json::Null => Vec::new(),
                     Json::Array(items) => items.into_iter().filter(|item| !item.is_null()).collect(),
                     one => vec![one],
                 };
-                self.set_many(collection, record, association, items, origin).await.map(Some)
+                self.set_many(collection, record, association, items, context).await.map(Some)
             }
         }
     }
@@ -95,7 +96,7 @@ impl Writer<'_> {
         record: &Record,
         association: &Association,
         given: Json,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Option<Json>, DataError> {
         let catalog = std::sync::Arc::clone(&self.catalog);
         let target = catalog.target(association)?;
@@ -106,7 +107,7 @@ impl Writer<'_> {
             Json::Null => (None, None),
             Json::Object(object) => {
                 let found = match object.get(key).filter(|value| !value.is_null()).cloned() {
-                    Some(named) => self.visible(target, key, &named).await?,
+                    Some(named) => self.find_visible(target, key, &named).await?,
                     None => None,
                 };
                 (found, Some(object))
@@ -117,29 +118,36 @@ impl Writer<'_> {
                     association.name
                 )));
             }
-            scalar => match self.visible(target, key, &scalar).await? {
+            scalar => match self.find_visible(target, key, &scalar).await? {
                 Some(found) => (Some(found), None),
                 None => return Ok(None),
             },
         };
         // Whatever belonged to it before does so no longer.
-        let before = Filter::eq(&*foreign_key, source.clone()).and(self.seen_scope(target));
+        let before = Filter::eq(&*foreign_key, source.clone()).and(self.visible_scope(target));
         let kept = found.as_slice();
-        self.link(target, before.and(others(target, kept)?), &foreign_key, Json::Null).await?;
+        self.link(target, before.and(other_rows(target, kept)?), &foreign_key, Json::Null).await?;
         match (found, given) {
             (Some(found), given) => {
-                self.link(target, keyed(target, std::slice::from_ref(&found))?, &foreign_key, source).await?;
+                self.link(
+                    target,
+                    row_key_filter(target, std::slice::from_ref(&found))?,
+                    &foreign_key,
+                    source,
+                )
+                .await?;
                 match given {
                     Some(mut given) => {
                         given.remove(&foreign_key);
-                        self.change_nested(target, &found, given, origin).await
+                        self.update_nested(target, &found, given, context).await
                     }
                     None => Ok(None),
                 }
             }
             (None, Some(given)) => {
                 let belonging = Record::from_iter([(foreign_key, source)]);
-                let made = self.make(target, Cow::Owned(given), belonging, origin.clone()).await?;
+                let made =
+                    self.create_in_context(target, Cow::Owned(given), belonging, context.clone()).await?;
                 Ok(Some(self.shown_nested(target, made)))
             }
             (None, None) => Ok(Some(Json::Null)),
@@ -152,7 +160,7 @@ impl Writer<'_> {
         record: &Record,
         association: &Association,
         items: Vec<Json>,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Json, DataError> {
         let catalog = std::sync::Arc::clone(&self.catalog);
         let target = catalog.target(association)?;
@@ -162,13 +170,13 @@ impl Writer<'_> {
         let mut shown = Vec::new();
         for item in items {
             let link = item.get(link_name(association)).cloned();
-            match self.named(target, association, item, origin).await? {
-                Named::Known(found, given) => {
+            match self.resolve_item(target, association, item, context).await? {
+                NestedItem::Existing(found, given) => {
                     shown.push(given);
                     linked.push((found, link));
                 }
-                Named::New(given) => made.push((given, link)),
-                Named::Nothing => {}
+                NestedItem::New(given) => made.push((given, link)),
+                NestedItem::Missing => {}
             }
         }
         let known: Vec<Record> = linked.iter().map(|(record, _)| record.clone()).collect();
@@ -177,34 +185,35 @@ impl Writer<'_> {
             self.link_one(target, association, &source, &found, link).await?;
         }
         for (given, link) in made {
-            let new = self.make_linked(target, association, &source, Cow::Owned(given), link, origin).await?;
+            let new =
+                self.create_linked(target, association, &source, Cow::Owned(given), link, context).await?;
             shown.push(self.shown_nested(target, new));
         }
         Ok(Json::Array(shown))
     }
 
     /// What an item names.
-    async fn named(
+    async fn resolve_item(
         &mut self,
         target: &Collection,
         association: &Association,
         item: Json,
-        origin: &Origin,
-    ) -> Result<Named, DataError> {
+        context: &NestingContext,
+    ) -> Result<NestedItem, DataError> {
         let key = &*association.target_key;
         match item {
             Json::Object(given) => {
                 let Some(named) = given.get(key).filter(|value| !value.is_null()).cloned() else {
-                    return Ok(Named::New(given));
+                    return Ok(NestedItem::New(given));
                 };
-                let Some(found) = self.visible(target, key, &named).await? else {
-                    return Ok(Named::New(given));
+                let Some(found) = self.find_visible(target, key, &named).await? else {
+                    return Ok(NestedItem::New(given));
                 };
                 let mut changes = given;
                 if association.kind == AssociationKind::HasMany {
                     changes.remove(&*association.foreign_key);
                 }
-                let shown = self.change_nested(target, &found, changes, origin).await?;
+                let shown = self.update_nested(target, &found, changes, context).await?;
                 let mut found = found;
                 if let Some(Json::Object(now)) = &shown {
                     // Its key may be another.
@@ -213,60 +222,61 @@ impl Writer<'_> {
                 // As recorded: of what was only linked, its key.
                 let shown =
                     shown.unwrap_or_else(|| Json::Object(Record::from_iter([(key.to_owned(), named)])));
-                Ok(Named::Known(found, shown))
+                Ok(NestedItem::Existing(found, shown))
             }
             Json::Array(_) | Json::Bool(_) | Json::Null => Err(DataError::Refused(format!(
                 "{} are records: give their keys, or objects",
                 association.name
             ))),
-            scalar => match self.visible(target, key, &scalar).await? {
+            scalar => match self.find_visible(target, key, &scalar).await? {
                 Some(found) => {
                     let shown = Json::Object(found.clone());
-                    Ok(Named::Known(found, shown))
+                    Ok(NestedItem::Existing(found, shown))
                 }
-                None => Ok(Named::Nothing),
+                None => Ok(NestedItem::Missing),
             },
         }
     }
 
     /// Makes a record that belongs to another by an association.
-    pub(super) async fn make_linked(
+    pub(super) async fn create_linked(
         &mut self,
         target: &Collection,
         association: &Association,
         source: &Json,
         given: Cow<'_, Record>,
         link: Option<Json>,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Record, DataError> {
         if association.kind == AssociationKind::BelongsToMany {
-            let made = self.make(target, given, Record::new(), origin.clone()).await?;
+            let made = self.create_in_context(target, given, Record::new(), context.clone()).await?;
             self.link_one(target, association, source, &made, link).await?;
             return Ok(made);
         }
         let belonging = Record::from_iter([(association.foreign_key.to_string(), source.clone())]);
-        self.make(target, given, belonging, origin.clone()).await
+        self.create_in_context(target, given, belonging, context.clone()).await
     }
 
     /// Changes a nested record where that is asked for; gives it as it is then.
-    async fn change_nested(
+    async fn update_nested(
         &mut self,
         target: &Collection,
         record: &Record,
         given: Record,
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<Option<Json>, DataError> {
-        if !self.updates(origin) {
+        if !self.updates_association(context) {
             return Ok(None);
         }
-        let open = self.access(target, Action::Update)?.map_or(Filter::All, Access::into_scope);
-        let filter = keyed(target, std::slice::from_ref(record))?.and(open);
-        let changed = self.change(target, filter.into(), Cow::Owned(given), origin.clone()).await?;
+        let open = self.access(target, RecordAction::Update)?.map_or(Filter::All, RecordAccess::into_scope);
+        let filter = row_key_filter(target, std::slice::from_ref(record))?.and(open);
+        let changed =
+            self.update_in_context(target, filter.into(), Cow::Owned(given), context.clone()).await?;
         Ok(changed.into_iter().next().map(Json::Object))
     }
 
     fn shown_nested(&self, target: &Collection, mut record: Record) -> Json {
-        self.censor(target, &mut record);
+        self.redact(target, &mut record);
         Json::Object(record)
     }
 

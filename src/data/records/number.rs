@@ -18,10 +18,10 @@ use serde_json::Value as Json;
 const MAX_DIGITS: i64 = 400;
 
 /// The largest whole number that a JavaScript client reads as it is; larger ones go out as texts.
-pub(super) const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+pub(super) const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
 /// Decimals to which engines calculate averages.
-const AVERAGE_DECIMALS: i64 = 16;
+const MAX_AVERAGE_DECIMALS: i64 = 16;
 
 /// Digits of which a double holds any number.
 const DOUBLE_DIGITS: i64 = 15;
@@ -63,7 +63,7 @@ pub(super) fn floor(given: &Json) -> Option<i64> {
 /// The double that is nearest to a value.
 pub(super) fn double(given: &Json) -> Option<f64> {
     let text = text_of(given)?;
-    let number: f64 = Notation::read(&text)?.is_short().then(|| text.parse().ok())??;
+    let number: f64 = NumberParts::read(&text)?.is_short().then(|| text.parse().ok())??;
     number.is_finite().then_some(number)
 }
 
@@ -75,15 +75,15 @@ pub(super) fn digits(number: &serde_json::Number) -> Option<String> {
     if text.contains(['e', 'E']) || is_zero_below_zero {
         return Some(parse(&text)?.to_plain_string());
     }
-    Notation::read(&text)?.is_short().then_some(text)
+    NumberParts::read(&text)?.is_short().then_some(text)
 }
 
 /// An exact number as it goes out: a number where a double has these very digits, as whole numbers
 /// are; a text where a client that reads doubles would read another number.
-pub(super) fn shown(number: &BigDecimal) -> Json {
+pub(super) fn exact_to_json(number: &BigDecimal) -> Json {
     let plain = number.normalized().to_plain_string();
     let is_read_alike = match number.is_integer() {
-        true => plain.parse().is_ok_and(|whole: i64| whole.unsigned_abs() <= SAFE_INTEGER.unsigned_abs()),
+        true => plain.parse().is_ok_and(|whole: i64| whole.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs()),
         false => plain.parse().is_ok_and(|double: f64| double.to_string() == plain),
     };
     match plain.parse() {
@@ -94,18 +94,18 @@ pub(super) fn shown(number: &BigDecimal) -> Json {
 
 /// An average of numbers with so many decimals, as it goes out. One that does not end has as many
 /// decimals as a double holds, and four more than the numbers at least.
-pub(super) fn shown_average(average: &BigDecimal, decimals: u32) -> Json {
+pub(super) fn average_to_json(average: &BigDecimal, decimals: u32) -> Json {
     let average = average.normalized();
-    if average.fractional_digit_count() < AVERAGE_DECIMALS {
-        return shown(&average);
+    if average.fractional_digit_count() < MAX_AVERAGE_DECIMALS {
+        return exact_to_json(&average);
     }
     let whole = i64::try_from(average.digits()).unwrap_or(i64::MAX) - average.fractional_digit_count();
-    let kept = (DOUBLE_DIGITS - whole).max(i64::from(decimals) + 4).min(AVERAGE_DECIMALS);
-    shown(&average.with_scale_round(kept, RoundingMode::HalfUp))
+    let kept = (DOUBLE_DIGITS - whole).max(i64::from(decimals) + 4).min(MAX_AVERAGE_DECIMALS);
+    exact_to_json(&average.with_scale_round(kept, RoundingMode::HalfUp))
 }
 
 fn parse(text: &str) -> Option<BigDecimal> {
-    let notation = Notation::read(text)?;
+    let notation = NumberParts::read(text)?;
     if !notation.is_short() {
         return None;
     }
@@ -115,14 +115,14 @@ fn parse(text: &str) -> Option<BigDecimal> {
 }
 
 /// The parts of a number as it is written.
-struct Notation<'a> {
+struct NumberParts<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
     exponent: i64,
 }
 
-impl<'a> Notation<'a> {
+impl<'a> NumberParts<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (negative, unsigned) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
@@ -166,54 +166,62 @@ pub(super) fn truth(given: &Json) -> Option<bool> {
 /// What a number is to the values that a column with so many digits holds, of them so many behind the
 /// point.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::data) enum Held<T> {
+pub(in crate::data) enum Representation<T> {
     /// One of them.
-    This(T),
+    Exact(T),
     /// None of them: greater than this one, and less than the next.
     Above(T),
     /// None of them: less than all.
     Below,
 }
 
-impl<T> Held<T> {
-    pub(in crate::data) fn map<U>(self, make: impl FnOnce(T) -> U) -> Held<U> {
+impl<T> Representation<T> {
+    pub(in crate::data) fn map<U>(self, make: impl FnOnce(T) -> U) -> Representation<U> {
         match self {
-            Self::This(value) => Held::This(make(value)),
-            Self::Above(value) => Held::Above(make(value)),
-            Self::Below => Held::Below,
+            Self::Exact(value) => Representation::Exact(make(value)),
+            Self::Above(value) => Representation::Above(make(value)),
+            Self::Below => Representation::Below,
         }
     }
 }
 
 /// What a number is to the whole numbers from one to another.
-pub(in crate::data) fn among_whole(given: &Json, least: i64, greatest: i64) -> Option<Held<i64>> {
+pub(in crate::data) fn represent_integer(
+    given: &Json,
+    least: i64,
+    greatest: i64,
+) -> Option<Representation<i64>> {
     if let Some(number) = whole(given).filter(|number| (least..=greatest).contains(number)) {
-        return Some(Held::This(number));
+        return Some(Representation::Exact(number));
     }
     let number = decimal(given)?;
     Some(match floor(given) {
-        Some(whole) if whole < least => Held::Below,
-        Some(whole) => Held::Above(whole.min(greatest)),
-        None if number < BigDecimal::zero() => Held::Below,
-        None => Held::Above(greatest),
+        Some(whole) if whole < least => Representation::Below,
+        Some(whole) => Representation::Above(whole.min(greatest)),
+        None if number < BigDecimal::zero() => Representation::Below,
+        None => Representation::Above(greatest),
     })
 }
 
 /// What a number is to the numbers of so many digits, of them so many behind the point.
-pub(in crate::data) fn among_decimals(given: &Json, precision: u32, scale: u32) -> Option<Held<BigDecimal>> {
+pub(in crate::data) fn represent_decimal(
+    given: &Json,
+    precision: u32,
+    scale: u32,
+) -> Option<Representation<BigDecimal>> {
     let number = decimal(given)?;
     let scale = i64::from(scale);
     let greatest = BigDecimal::new(BigInt::from(10).pow(precision) - 1, scale);
     if number > greatest {
-        return Some(Held::Above(greatest));
+        return Some(Representation::Above(greatest));
     }
     let below = number.with_scale_round(scale, RoundingMode::Floor);
     Some(if below < -greatest {
-        Held::Below
+        Representation::Below
     } else if below == number {
-        Held::This(below)
+        Representation::Exact(below)
     } else {
-        Held::Above(below)
+        Representation::Above(below)
     })
 }
 
@@ -310,7 +318,7 @@ mod tests {
             ("0.00001", number("0.00001")),
             ("0.1234567890123456789", json!("0.1234567890123456789")),
         ] {
-            assert_eq!(shown(&exact.parse().unwrap()), out, "{exact}");
+            assert_eq!(exact_to_json(&exact.parse().unwrap()), out, "{exact}");
         }
     }
 
@@ -324,36 +332,36 @@ mod tests {
             ("9007199254740993.3333333333333333", 0, json!("9007199254740993.3333")),
             ("123456789123456.1234566666666667", 5, json!("123456789123456.123456667")),
         ] {
-            assert_eq!(shown_average(&average.parse().unwrap(), decimals), out, "{average}");
+            assert_eq!(average_to_json(&average.parse().unwrap(), decimals), out, "{average}");
         }
     }
 
     #[test]
     fn what_a_column_cannot_hold_has_its_place_among_what_it_holds() {
-        let of_integers = |text: &str| among_whole(&json!(text), -128, 127).unwrap();
+        let of_integers = |text: &str| represent_integer(&json!(text), -128, 127).unwrap();
         for (text, held) in [
-            ("5", Held::This(5)),
-            ("5.5", Held::Above(5)),
-            ("-5.5", Held::Above(-6)),
-            ("127.5", Held::Above(127)),
-            ("128", Held::Above(127)),
-            ("1e300", Held::Above(127)),
-            ("-128", Held::This(-128)),
-            ("-128.5", Held::Below),
-            ("-1e300", Held::Below),
+            ("5", Representation::Exact(5)),
+            ("5.5", Representation::Above(5)),
+            ("-5.5", Representation::Above(-6)),
+            ("127.5", Representation::Above(127)),
+            ("128", Representation::Above(127)),
+            ("1e300", Representation::Above(127)),
+            ("-128", Representation::Exact(-128)),
+            ("-128.5", Representation::Below),
+            ("-1e300", Representation::Below),
         ] {
             assert_eq!(of_integers(text), held, "{text}");
         }
         let exact = |text: &str| text.parse::<BigDecimal>().unwrap();
         for (text, held) in [
-            ("1.5", Held::This(exact("1.50"))),
-            ("1.555", Held::Above(exact("1.55"))),
-            ("-1.555", Held::Above(exact("-1.56"))),
-            ("1000", Held::Above(exact("99.99"))),
-            ("-99.99", Held::This(exact("-99.99"))),
-            ("-99.991", Held::Below),
+            ("1.5", Representation::Exact(exact("1.50"))),
+            ("1.555", Representation::Above(exact("1.55"))),
+            ("-1.555", Representation::Above(exact("-1.56"))),
+            ("1000", Representation::Above(exact("99.99"))),
+            ("-99.99", Representation::Exact(exact("-99.99"))),
+            ("-99.991", Representation::Below),
         ] {
-            assert_eq!(among_decimals(&json!(text), 4, 2), Some(held), "{text}");
+            assert_eq!(represent_decimal(&json!(text), 4, 2), Some(held), "{text}");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use sea_query::{Condition, Expr, Query as Statement, SelectStatement};
 
-use super::order;
-use super::plan::{Plan, compiler};
-use super::written::{Sheet, Written};
-use crate::data::access::Action;
+use super::json_rows::{JsonRecords, RowWriter};
+use super::order_by;
+use super::read_plan::{ReadPlan, compiler};
+use crate::data::access::RecordAction;
 use crate::data::filter::Compiler;
 use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
@@ -26,10 +26,10 @@ pub(in crate::data) async fn find<E: Executor>(
     let mut records =
         rows.into_iter().map(|row| plan.record(collection, row)).collect::<Result<Vec<_>, _>>()?;
     if !plan.associations.is_empty() && !records.is_empty() {
-        super::append::load(executor, catalog, collection, query, &plan, &mut records).await?;
+        super::eager_load::load(executor, catalog, collection, query, &plan, &mut records).await?;
     }
-    super::within::add_links(executor, catalog, query, &mut records).await?;
-    plan.tidy(&mut records);
+    super::parent_scope::add_links(executor, catalog, query, &mut records).await?;
+    plan.remove_unselected(&mut records);
     Ok(records)
 }
 
@@ -47,20 +47,20 @@ pub(in crate::data) async fn find_readable<E: Executor>(
 }
 
 /// Reads the records a query asks for as the JSON that goes out, written straight from the rows.
-pub(in crate::data) async fn find_written<E: Executor>(
+pub(in crate::data) async fn find_json<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
     collection: &Collection,
     query: &Query,
-) -> Result<Written, DataError> {
-    if super::within::key(catalog, collection, query)?.is_some() {
+) -> Result<JsonRecords, DataError> {
+    if super::parent_scope::key(catalog, collection, query)?.is_some() {
         // What links them to the record that they belong to is put into them.
         let found = Box::pin(find(executor, catalog, collection, query)).await?;
-        return Ok(Written::records(&found));
+        return Ok(JsonRecords::records(&found));
     }
     let (plan, statement) = prepare(executor, catalog, collection, query)?;
     let rows = executor.query(&statement).await?;
-    Written::rows(executor, Sheet { catalog, collection, query, plan, between: None }, rows).await
+    JsonRecords::rows(executor, RowWriter { catalog, collection, query, plan, link_fields: None }, rows).await
 }
 
 /// What is read for a query, and the statement that reads it.
@@ -69,12 +69,12 @@ fn prepare<'a, E: Executor>(
     catalog: &'a Catalog,
     collection: &'a Collection,
     query: &Query,
-) -> Result<(Plan<'a>, SelectStatement), DataError> {
+) -> Result<(ReadPlan<'a>, SelectStatement), DataError> {
     let selection = Selection::of(query, catalog, collection)?;
     let compiler = compiler(executor, catalog, query);
-    let mut plan = Plan::new(&compiler, collection, &selection, query.hidden)?;
-    if let Some(key) = super::within::key(catalog, collection, query)? {
-        plan.needs(key);
+    let mut plan = ReadPlan::new(&compiler, collection, &selection, query.hidden)?;
+    if let Some(key) = super::parent_scope::key(catalog, collection, query)? {
+        plan.require(key);
     }
     let statement = select(&compiler, collection, &plan, query)?;
     Ok((plan, statement))
@@ -121,7 +121,7 @@ pub(in crate::data) fn fitting(
     compiler: &Compiler<'_>,
     collection: &Collection,
     filter: &Filter,
-    action: Action,
+    action: RecordAction,
 ) -> Result<Condition, DataError> {
     for path in filter.paths() {
         compiler.check_path(collection, path)?;
@@ -137,7 +137,7 @@ pub(in crate::data) fn fitting(
 fn select(
     compiler: &Compiler<'_>,
     collection: &Collection,
-    plan: &Plan<'_>,
+    plan: &ReadPlan<'_>,
     query: &Query,
 ) -> Result<SelectStatement, DataError> {
     let mut statement = Statement::select();
@@ -151,9 +151,9 @@ fn select(
             "{field}: records are sorted by at most {MAX_SORTS} fields at once"
         )));
     }
-    order::by(compiler, collection, &mut statement, &query.sort)?;
-    if query.total || query.offset > 0 || !query.sort.is_empty() {
-        order::complete(compiler, collection, None, &mut statement, &query.sort, &collection.key());
+    order_by::requested(compiler, collection, &mut statement, &query.sort)?;
+    if query.total_order || query.offset > 0 || !query.sort.is_empty() {
+        order_by::tiebreakers(compiler, collection, None, &mut statement, &query.sort, &collection.key());
     }
     page(&mut statement, query.limit, query.offset);
     if query.lock {
@@ -170,11 +170,11 @@ fn limit_to(
     collection: &Collection,
     query: &Query,
 ) -> Result<(), DataError> {
-    limit(statement, fitting(compiler, collection, &query.filter, Action::View)?);
-    limit(statement, super::within::condition(compiler, collection, query)?);
-    if let Some(asked) = &query.asked {
-        let compiler = compiler.guarded(asked.guard.as_deref());
-        limit(statement, compiler.condition(collection, None, &asked.filter)?);
+    limit(statement, fitting(compiler, collection, &query.filter, RecordAction::View)?);
+    limit(statement, super::parent_scope::condition(compiler, collection, query)?);
+    if let Some(requested) = &query.requested {
+        let compiler = compiler.guarded(requested.guard.as_deref());
+        limit(statement, compiler.condition(collection, None, &requested.filter)?);
     }
     Ok(())
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::position::orders;
-use super::rows::are_told_apart;
-use super::writer::{Origin, Values, Which, Writer};
-use super::{generate, keyed, raw, value};
-use crate::data::access::{Access, Action};
+use super::positions::position_fields;
+use super::row_key::have_row_keys;
+use super::writer::{NestingContext, RecordWriter, RowFilter, Values};
+use super::{generate, row_key_filter, row_write, value};
+use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record, RecordEvent};
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// Changes the records that fit and are open; gives them as they are then.
     pub(in crate::data) async fn update(
         &mut self,
@@ -22,12 +22,12 @@ impl Writer<'_> {
         filter: Filter,
         given: Cow<'_, Record>,
     ) -> Result<Vec<Record>, DataError> {
-        self.update_among(collection, Filter::All, filter, given).await
+        self.update_associated(collection, Filter::All, filter, given).await
     }
 
     /// The same of those records alone that belong to another one: that they do is no question that
     /// whoever changes them asks.
-    pub(in crate::data) async fn update_among(
+    pub(in crate::data) async fn update_associated(
         &mut self,
         collection: &Collection,
         belonging: Filter,
@@ -35,22 +35,23 @@ impl Writer<'_> {
         given: Cow<'_, Record>,
     ) -> Result<Vec<Record>, DataError> {
         self.check_filter(collection, &filter)?;
-        let open = self.access(collection, Action::Update)?.map_or(Filter::All, Access::into_scope);
-        let which = Which { decided: belonging.and(open), asked: Some(filter) };
-        self.change(collection, which, given, Origin::top()).await
+        let open =
+            self.access(collection, RecordAction::Update)?.map_or(Filter::All, RecordAccess::into_scope);
+        let row_filter = RowFilter { enforced: belonging.and(open), requested: Some(filter) };
+        self.update_in_context(collection, row_filter, given, NestingContext::root()).await
     }
 
     /// Changes records that were chosen.
-    pub(super) fn change<'b>(
+    pub(super) fn update_in_context<'b>(
         &'b mut self,
         collection: &'b Collection,
-        which: Which,
+        row_filter: RowFilter,
         given: Cow<'b, Record>,
-        origin: Origin,
+        context: NestingContext,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Record>, DataError>> + Send + 'b>> {
         Box::pin(async move {
-            let access = self.access(collection, Action::Update)?;
-            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &origin)?;
+            let access = self.access(collection, RecordAction::Update)?;
+            let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &context)?;
             // What fills itself is not given by anybody.
             for name in [CREATED_AT, UPDATED_AT] {
                 own.remove(name);
@@ -62,18 +63,18 @@ impl Writer<'_> {
                 }
             }
             generate::touch(collection, &mut own);
-            let before = self.whole(collection, which.clone()).await?;
+            let before = self.read_for_update(collection, row_filter.clone()).await?;
             let hooks = self.hooks(collection);
             if before.is_empty() {
                 return Ok(Vec::new());
             }
-            let alike = hooks.is_empty() && nested.is_empty() && !self.changes_order(collection, &own);
+            let is_bulk = hooks.is_empty() && nested.is_empty() && !self.changes_scope(collection, &own);
             let after = changed_keys(collection, &before, &own);
-            if alike && (after.is_err() || !are_told_apart(collection, &before)) {
-                return self.change_without_key(collection, which, before, own).await;
+            if is_bulk && (after.is_err() || !have_row_keys(collection, &before)) {
+                return self.update_without_key(collection, row_filter, before, own).await;
             }
             let after = after?;
-            if alike {
+            if is_bulk {
                 self.write(collection, &before, &own).await?;
             } else {
                 for record in &before {
@@ -82,41 +83,41 @@ impl Writer<'_> {
                         let event = RecordEvent::BeforeUpdate { record, changes: &mut changes };
                         hook.on(self.transaction, collection, event).await?;
                     }
-                    self.change_one(collection, record, changes, &nested, &origin).await?;
+                    self.update_one(collection, record, changes, &nested, &context).await?;
                 }
             }
             if !hooks.is_empty() {
-                for record in self.whole(collection, after.clone()).await? {
+                for record in self.read_for_update(collection, after.clone()).await? {
                     for hook in &hooks {
                         hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
                     }
                 }
             }
-            self.seen(collection, after).await
+            self.read_visible_or_keys(collection, after).await
         })
     }
 
     /// Changes records that are not told apart by a key, but by what they are found by. They are given
     /// to those who saw them before: behind it, nobody knows which they are.
-    async fn change_without_key(
+    async fn update_without_key(
         &mut self,
         collection: &Collection,
-        which: Which,
+        row_filter: RowFilter,
         before: Vec<Record>,
         mut changes: Record,
     ) -> Result<Vec<Record>, DataError> {
-        let mut records = match self.seen_scope(collection) {
+        let mut records = match self.visible_scope(collection) {
             Filter::All => before,
             scope => {
-                let decided = which.decided.clone().and(scope);
-                self.whole(collection, Which { decided, ..which.clone() }).await?
+                let enforced = row_filter.enforced.clone().and(scope);
+                self.read_for_update(collection, RowFilter { enforced, ..row_filter.clone() }).await?
             }
         };
         if let Some(field) = collection.get(UPDATED_AT).filter(|field| field.kind().is_date()) {
-            changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, raw::now())?);
+            changes.insert(UPDATED_AT.to_owned(), value::to_json(collection, field, row_write::now())?);
         }
-        self.note_places(collection, &records, &changes)?;
-        self.set(collection, which, &changes).await?;
+        self.note_positions(collection, &records, &changes)?;
+        self.set(collection, row_filter, &changes).await?;
         let mut stored = Record::new();
         for (name, given) in &changes {
             let field = collection.known(name)?;
@@ -127,47 +128,53 @@ impl Writer<'_> {
         }
         for record in &mut records {
             record.extend(stored.clone());
-            self.censor(collection, record);
+            self.redact(collection, record);
         }
         Ok(records)
     }
 
     /// The records as whoever changed them may see them: at least their keys.
-    async fn seen(&mut self, collection: &Collection, filter: Filter) -> Result<Vec<Record>, DataError> {
-        match self.shown(collection, filter.clone()).await {
+    async fn read_visible_or_keys(
+        &mut self,
+        collection: &Collection,
+        filter: Filter,
+    ) -> Result<Vec<Record>, DataError> {
+        match self.read_visible(collection, filter.clone()).await {
             Err(DataError::Forbidden(_)) => {
-                let mut records = self.whole(collection, filter).await?;
-                records.iter_mut().for_each(|record| self.censor(collection, record));
+                let mut records = self.read_for_update(collection, filter).await?;
+                records.iter_mut().for_each(|record| self.redact(collection, record));
                 Ok(records)
             }
             other => other,
         }
     }
 
-    async fn change_one(
+    async fn update_one(
         &mut self,
         collection: &Collection,
         record: &Record,
         mut changes: Record,
         nested: &[(crate::data::Association, Json)],
-        origin: &Origin,
+        context: &NestingContext,
     ) -> Result<(), DataError> {
         for (association, value) in nested {
             if association.kind == AssociationKind::BelongsTo {
-                let place = origin.behind(association);
-                if let Some((key, _)) = self.refer(collection, association, value.clone(), &place).await? {
+                let inner = context.nested(association);
+                if let Some((key, _)) =
+                    self.resolve_reference(collection, association, value.clone(), &inner).await?
+                {
                     changes.insert(association.foreign_key.to_string(), key);
                 }
             }
         }
-        self.reorder(collection, record, &mut changes).await?;
+        self.append_to_new_scope(collection, record, &mut changes).await?;
         self.write(collection, std::slice::from_ref(record), &changes).await?;
         let mut now = record.clone();
         now.extend(changes);
         for (association, value) in nested {
             if association.kind != AssociationKind::BelongsTo {
-                let place = origin.behind(association);
-                self.set_nested(collection, &now, association, value.clone(), &place).await?;
+                let inner = context.nested(association);
+                self.set_nested(collection, &now, association, value.clone(), &inner).await?;
             }
         }
         Ok(())
@@ -179,41 +186,41 @@ impl Writer<'_> {
         records: &[Record],
         changes: &Record,
     ) -> Result<(), DataError> {
-        self.note_places(collection, records, changes)?;
+        self.note_positions(collection, records, changes)?;
         for records in records.chunks(1000) {
-            self.set(collection, keyed(collection, records)?, changes).await?;
+            self.set(collection, row_key_filter(collection, records)?, changes).await?;
         }
         Ok(())
     }
 
     /// Whether changes move records into another order.
-    fn changes_order(&self, collection: &Collection, changes: &Record) -> bool {
-        orders(collection).any(|(_, scope)| scope.is_some_and(|scope| changes.contains_key(scope)))
+    fn changes_scope(&self, collection: &Collection, changes: &Record) -> bool {
+        position_fields(collection).any(|(_, scope)| scope.is_some_and(|scope| changes.contains_key(scope)))
     }
 
     /// A record that comes into another order comes in at its end.
-    pub(super) async fn reorder(
+    pub(super) async fn append_to_new_scope(
         &mut self,
         collection: &Collection,
         record: &Record,
         changes: &mut Record,
     ) -> Result<(), DataError> {
-        for (field, scope) in orders(collection) {
+        for (field, scope) in position_fields(collection) {
             let Some(scope) = scope else { continue };
             let Some(value) = changes.get(scope).filter(|value| record.get(scope) != Some(value)).cloned()
             else {
                 continue;
             };
             if !changes.contains_key(field.name()) {
-                let (place, _) = self.next_position(collection, field, Some((scope, &value))).await?;
-                changes.insert(field.name().to_owned(), Json::from(place));
+                let (position, _) = self.next_position(collection, field, Some((scope, &value))).await?;
+                changes.insert(field.name().to_owned(), Json::from(position));
             }
         }
         Ok(())
     }
 
     /// The record that has the same values in some fields.
-    pub(super) async fn first_by(
+    pub(super) async fn find_by_fields(
         &mut self,
         collection: &Collection,
         keys: &[String],
@@ -226,7 +233,7 @@ impl Writer<'_> {
         }
         let parts =
             keys.iter().map(|key| Filter::eq(key.as_str(), given.get(key).cloned().unwrap_or(Json::Null)));
-        let query = Query { total: true, ..self.query(Filter::And(parts.collect())) };
+        let query = Query { total_order: true, ..self.query(Filter::And(parts.collect())) };
         let catalog = Arc::clone(&self.catalog);
         super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await
     }
@@ -240,9 +247,9 @@ impl Writer<'_> {
         given: &Record,
     ) -> Result<Result<Vec<Record>, Record>, DataError> {
         let given = Cow::Borrowed(given);
-        match self.first_by(collection, keys, &given).await? {
+        match self.find_by_fields(collection, keys, &given).await? {
             Some(found) => {
-                let filter = keyed(collection, std::slice::from_ref(&found))?;
+                let filter = row_key_filter(collection, std::slice::from_ref(&found))?;
                 self.update(collection, filter, given).await.map(Ok)
             }
             None => self.create(collection, given).await.map(Err),
@@ -253,11 +260,11 @@ impl Writer<'_> {
 /// The filter for records after their change, which may have changed the key.
 ///
 /// # Errors
-/// As [`keyed`]: also of what is told apart before it and not behind it.
+/// As [`row_key_filter`]: also of what is told apart before it and not behind it.
 fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Result<Filter, DataError> {
     let moved = collection.row_keys()?.iter().any(|field| changes.contains_key(field.name()));
     if !moved {
-        return keyed(collection, before);
+        return row_key_filter(collection, before);
     }
     let after: Vec<Record> = before
         .iter()
@@ -267,5 +274,5 @@ fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) ->
             record
         })
         .collect();
-    keyed(collection, &after)
+    row_key_filter(collection, &after)
 }

@@ -12,9 +12,9 @@ use sea_query::Expr;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::depth;
-use super::moment;
-use super::number::{self, Held, SAFE_INTEGER};
+use super::datetime;
+use super::json_depth;
+use super::number::{self, MAX_SAFE_INTEGER, Representation};
 pub(in crate::data) use crate::data::error::{invalid, unreadable};
 use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
@@ -26,7 +26,11 @@ pub(in crate::data) fn from_json(field: &Field, given: &Json) -> Result<sea_quer
 }
 
 /// A JSON value that a field is compared with, as an expression of a statement.
-pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> Result<Held<Expr>, DataError> {
+pub(in crate::data) fn operand(
+    engine: Engine,
+    field: &Field,
+    given: &Json,
+) -> Result<Representation<Expr>, DataError> {
     let held = compared_value(field, given)?;
     Ok(held.map(|value| match (field.kind, value) {
         (FieldType::Decimal { precision, scale }, Value::Decimal(number)) => {
@@ -38,7 +42,10 @@ pub(in crate::data) fn operand(engine: Engine, field: &Field, given: &Json) -> R
 
 /// A JSON value that a field is compared with: exactly, so that a number has its place among those
 /// that the field holds.
-pub(in crate::data) fn compared_value(field: &Field, given: &Json) -> Result<Held<Value>, DataError> {
+pub(in crate::data) fn compared_value(
+    field: &Field,
+    given: &Json,
+) -> Result<Representation<Value>, DataError> {
     let not_a_number = || expected(field, given, "a number");
     // A text is compared with whatever it looks like, and with a longer one than it could be.
     if field.kind.is_text() || field.kind == FieldType::Password {
@@ -46,31 +53,31 @@ pub(in crate::data) fn compared_value(field: &Field, given: &Json) -> Result<Hel
             Json::Bool(value) => Text::new(field, value.to_string())?,
             other => text(field, other, None)?,
         };
-        return Ok(Held::This(stored_text(text)));
+        return Ok(Representation::Exact(stored_text(text)));
     }
     let held = match field.kind {
         FieldType::Integer => {
-            number::among_whole(given, i32::MIN.into(), i32::MAX.into()).ok_or_else(not_a_number)?
+            number::represent_integer(given, i32::MIN.into(), i32::MAX.into()).ok_or_else(not_a_number)?
         }
         FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => {
-            number::among_whole(given, i64::MIN, i64::MAX).ok_or_else(not_a_number)?
+            number::represent_integer(given, i64::MIN, i64::MAX).ok_or_else(not_a_number)?
         }
-        FieldType::UnixTimestamp { .. } => match number::among_whole(given, i64::MIN, i64::MAX) {
+        FieldType::UnixTimestamp { .. } => match number::represent_integer(given, i64::MIN, i64::MAX) {
             Some(held) => held,
-            None => return to_storage(field, given).map(Held::This),
+            None => return to_storage(field, given).map(Representation::Exact),
         },
         FieldType::Decimal { precision, scale } => {
-            let held = number::among_decimals(given, precision, scale).ok_or_else(not_a_number)?;
+            let held = number::represent_decimal(given, precision, scale).ok_or_else(not_a_number)?;
             return Ok(held.map(Value::Decimal));
         }
-        _ => return signed(field, given).map(Held::This),
+        _ => return convert(field, given).map(Representation::Exact),
     };
     Ok(held.map(Value::Integer))
 }
 
 /// A JSON value as a field stores it.
 pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, DataError> {
-    let stored = signed(field, given)?;
+    let stored = convert(field, given)?;
     if field.unsigned && is_negative(&stored) {
         return Err(expected(field, given, "a number from 0 on, as of an unsigned field"));
     }
@@ -87,7 +94,7 @@ fn is_negative(stored: &Value) -> bool {
 }
 
 /// The same, whether the field is unsigned or not: it may be compared with any number.
-fn signed(field: &Field, given: &Json) -> Result<Value, DataError> {
+fn convert(field: &Field, given: &Json) -> Result<Value, DataError> {
     if given.is_null() {
         if field.not_null {
             return Err(invalid(field, "it must have a value"));
@@ -115,23 +122,23 @@ fn signed(field: &Field, given: &Json) -> Result<Value, DataError> {
             truth(given).map(Value::Bool).ok_or_else(|| expected(field, given, "true or false"))
         }
         FieldType::Json => {
-            depth::check(field, given)?;
+            json_depth::check(field, given)?;
             document(field, given).map(Value::Json)
         }
         FieldType::Array | FieldType::Set => list(field, given),
-        FieldType::DateTime => moment::moment(given)
+        FieldType::DateTime => datetime::instant(given)
             .map(Value::DateTime)
             .ok_or_else(|| expected(field, given, "a date and time")),
-        FieldType::DateTimeNoTz => moment::wall_clock(given)
+        FieldType::DateTimeNoTz => datetime::wall_clock(given)
             .map(Value::DateTimeNoTz)
             .ok_or_else(|| expected(field, given, "a date and time")),
         FieldType::DateOnly => {
-            moment::date(given).map(Value::Date).ok_or_else(|| expected(field, given, "a date"))
+            datetime::date(given).map(Value::Date).ok_or_else(|| expected(field, given, "a date"))
         }
         FieldType::Time => {
-            moment::time(given).map(Value::Time).ok_or_else(|| expected(field, given, "a time of day"))
+            datetime::time(given).map(Value::Time).ok_or_else(|| expected(field, given, "a time of day"))
         }
-        FieldType::UnixTimestamp { milliseconds } => moment::since_1970(given, milliseconds)
+        FieldType::UnixTimestamp { milliseconds } => datetime::since_1970(given, milliseconds)
             .map(Value::Integer)
             .ok_or_else(|| expected(field, given, "a date and time")),
         FieldType::Uuid => given
@@ -189,7 +196,7 @@ fn too_many_digits(field: &Field) -> DataError {
 
 /// The whole number that a float is, if it is one without a doubt.
 #[expect(clippy::cast_possible_truncation, reason = "it was checked to be whole and in range")]
-fn exact(number: f64) -> Option<i64> {
+fn exact_integer(number: f64) -> Option<i64> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     (number.fract() == 0.0 && number.abs() <= LARGEST).then_some(number as i64)
 }
@@ -217,19 +224,19 @@ fn truth(given: &Json) -> Option<bool> {
 /// numbers without exponents.
 pub(in crate::data) fn document(field: &Field, given: &Json) -> Result<Json, DataError> {
     check_document(field, given)?;
-    with_written_numbers(field, given)
+    without_exponents(field, given)
 }
 
 /// A document with every number written without an exponent.
-fn with_written_numbers(field: &Field, given: &Json) -> Result<Json, DataError> {
+fn without_exponents(field: &Field, given: &Json) -> Result<Json, DataError> {
     Ok(match given {
         Json::Array(items) => {
-            Json::Array(items.iter().map(|item| with_written_numbers(field, item)).collect::<Result<_, _>>()?)
+            Json::Array(items.iter().map(|item| without_exponents(field, item)).collect::<Result<_, _>>()?)
         }
         Json::Object(entries) => {
             let entries = entries
                 .iter()
-                .map(|(name, value)| Ok((name.clone(), with_written_numbers(field, value)?)))
+                .map(|(name, value)| Ok((name.clone(), without_exponents(field, value)?)))
                 .collect::<Result<_, DataError>>()?;
             Json::Object(entries)
         }
@@ -247,7 +254,7 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     let Some(items) = parsed.as_ref().unwrap_or(given).as_array() else {
         return Err(expected(field, given, "a list"));
     };
-    depth::check(field, parsed.as_ref().unwrap_or(given))?;
+    json_depth::check(field, parsed.as_ref().unwrap_or(given))?;
     let mut kept: Vec<Json> = Vec::with_capacity(items.len());
     for item in items {
         let item = document(field, item)?;
@@ -331,8 +338,8 @@ pub(in crate::data) fn write(
         (
             FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort,
             Value::Integer(number),
-        ) if number.unsigned_abs() <= SAFE_INTEGER.unsigned_abs() => write_json(out, &number),
-        (FieldType::Decimal { scale, .. }, Value::Text(text)) if is_written_out(&text, scale) => {
+        ) if number.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => write_json(out, &number),
+        (FieldType::Decimal { scale, .. }, Value::Text(text)) if has_exact_scale(&text, scale) => {
             write_text(out, &text);
         }
         (FieldType::Json | FieldType::Array | FieldType::Set, Value::Text(text)) => {
@@ -366,7 +373,7 @@ fn text_to_json(stored: Value) -> Option<Json> {
 }
 
 pub(in crate::data) fn whole_to_json(number: i64) -> Json {
-    if (-SAFE_INTEGER..=SAFE_INTEGER).contains(&number) {
+    if (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) {
         Json::from(number)
     } else {
         Json::String(number.to_string())
@@ -375,7 +382,7 @@ pub(in crate::data) fn whole_to_json(number: i64) -> Json {
 
 pub(in crate::data) fn real_to_json(stored: Value) -> Option<Json> {
     match stored {
-        Value::Real(number) => match exact(number) {
+        Value::Real(number) => match exact_integer(number) {
             // As JavaScript writes it: 7, not 7.0.
             Some(whole) => Some(Json::from(whole)),
             None => serde_json::Number::from_f64(number).map(Json::Number),
@@ -387,7 +394,7 @@ pub(in crate::data) fn real_to_json(stored: Value) -> Option<Json> {
 }
 
 /// Whether a number is a text with just so many decimals.
-fn is_written_out(text: &str, scale: u32) -> bool {
+fn has_exact_scale(text: &str, scale: u32) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use sea_query::Condition;
 use serde_json::Value as Json;
 
-use super::raw;
-use crate::data::access::{Access, Action, Guard};
+use super::row_write;
+use crate::data::access::{Guard, RecordAccess, RecordAction};
 use crate::data::filter::{Clock, Compiler};
 use crate::data::hooks::Hook;
-use crate::data::{Asked, Association, Catalog, Collection, DataError, Filter, Query, Record, Transaction};
+use crate::data::{
+    Association, Catalog, Collection, DataError, Filter, Query, Record, RequestedFilter, Transaction,
+};
 
 /// How records are written.
 #[derive(Debug, Clone)]
@@ -47,8 +49,8 @@ impl WriteOptions {
     pub(super) fn access(
         &self,
         collection: &Collection,
-        action: Action,
-    ) -> Result<Option<Access>, DataError> {
+        action: RecordAction,
+    ) -> Result<Option<RecordAccess>, DataError> {
         let Some(guard) = &self.guard else { return Ok(None) };
         let access = guard.access(collection.name(), action);
         access.map(Some).ok_or_else(|| {
@@ -66,22 +68,22 @@ impl WriteOptions {
         &self,
         collection: &Collection,
         given: Cow<'_, Record>,
-        access: Option<&Access>,
-        origin: &Origin,
+        access: Option<&RecordAccess>,
+        context: &NestingContext,
     ) -> Result<Values, DataError> {
         let mut values = Values { own: Record::new(), nested: Vec::new() };
         match given {
             Cow::Owned(given) => {
                 for (name, value) in given {
-                    let goes = self.destination(collection, &name, access, origin)?;
-                    values.put(goes, name, value);
+                    let target = self.destination(collection, &name, access, context)?;
+                    values.put(target, name, value);
                 }
             }
             Cow::Borrowed(given) => {
                 for (name, value) in given {
-                    match self.destination(collection, name, access, origin)? {
-                        Goes::Nowhere => {}
-                        goes => values.put(goes, name.clone(), value.clone()),
+                    match self.destination(collection, name, access, context)? {
+                        ValueTarget::Ignored => {}
+                        target => values.put(target, name.clone(), value.clone()),
                     }
                 }
             }
@@ -98,22 +100,22 @@ impl WriteOptions {
         &self,
         collection: &'a Collection,
         name: &str,
-        access: Option<&Access>,
-        origin: &Origin,
-    ) -> Result<Goes<'a>, DataError> {
-        let path = origin.path_of(name);
+        access: Option<&RecordAccess>,
+        context: &NestingContext,
+    ) -> Result<ValueTarget<'a>, DataError> {
+        let path = context.path_of(name);
         if !self.is_listed(&path) || access.is_some_and(|access| !access.may_set(name)) {
-            return Ok(Goes::Nowhere);
+            return Ok(ValueTarget::Ignored);
         }
         if collection.get(name).is_some() {
-            return Ok(Goes::IntoRecord);
+            return Ok(ValueTarget::Field);
         }
-        let Some(association) = collection.associated(name) else { return Ok(Goes::Nowhere) };
-        if origin.from.as_ref().is_some_and(|from| association.is_reverse_of(from)) {
-            return Ok(Goes::Nowhere);
+        let Some(association) = collection.associated(name) else { return Ok(ValueTarget::Ignored) };
+        if context.from.as_ref().is_some_and(|from| association.is_reverse_of(from)) {
+            return Ok(ValueTarget::Ignored);
         }
         self.check_nested(collection, association)?;
-        Ok(Goes::Behind(association))
+        Ok(ValueTarget::Association(association))
     }
 
     fn check_nested(&self, collection: &Collection, association: &Association) -> Result<(), DataError> {
@@ -137,9 +139,9 @@ impl WriteOptions {
     }
 
     /// Takes out of a record what whoever wrote it may not see.
-    pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
+    pub(super) fn redact(&self, collection: &Collection, record: &mut Record) {
         let Some(guard) = &self.guard else { return };
-        match guard.access(collection.name(), Action::View) {
+        match guard.access(collection.name(), RecordAction::View) {
             Some(access) => record.retain(|name, _| access.allows(collection, name)),
             None => {
                 let keys: Vec<&str> = collection.key().iter().map(|field| field.name()).collect();
@@ -150,7 +152,7 @@ impl WriteOptions {
 }
 
 /// Changes records in a transaction.
-pub(in crate::data) struct Writer<'a> {
+pub(in crate::data) struct RecordWriter<'a> {
     pub(super) transaction: &'a mut Transaction,
     pub(super) catalog: Arc<Catalog>,
     pub(super) options: &'a WriteOptions,
@@ -163,37 +165,37 @@ pub(super) struct Values {
 }
 
 impl Values {
-    fn put(&mut self, goes: Goes<'_>, name: String, value: Json) {
-        match goes {
-            Goes::Nowhere => {}
-            Goes::IntoRecord => drop(self.own.insert(name, value)),
-            Goes::Behind(association) => self.nested.push((association.clone(), value)),
+    fn put(&mut self, target: ValueTarget<'_>, name: String, value: Json) {
+        match target {
+            ValueTarget::Ignored => {}
+            ValueTarget::Field => drop(self.own.insert(name, value)),
+            ValueTarget::Association(association) => self.nested.push((association.clone(), value)),
         }
     }
 }
 
 /// Where a value goes.
-enum Goes<'a> {
-    Nowhere,
-    IntoRecord,
-    Behind(&'a Association),
+enum ValueTarget<'a> {
+    Ignored,
+    Field,
+    Association(&'a Association),
 }
 
 /// Where in what was given something is: nowhere, or behind an association.
 #[derive(Clone)]
-pub(super) struct Origin {
+pub(super) struct NestingContext {
     /// The names that lead there: `comments.author`.
     pub(super) path: String,
     /// The association that led there, seen from the other side.
     pub(super) from: Option<Association>,
 }
 
-impl Origin {
-    pub(super) fn top() -> Self {
+impl NestingContext {
+    pub(super) fn root() -> Self {
         Self { path: String::new(), from: None }
     }
 
-    pub(super) fn behind(&self, association: &Association) -> Self {
+    pub(super) fn nested(&self, association: &Association) -> Self {
         Self { path: self.path_of(&association.name), from: Some(association.clone()) }
     }
 
@@ -202,7 +204,7 @@ impl Origin {
     }
 }
 
-impl<'a> Writer<'a> {
+impl<'a> RecordWriter<'a> {
     pub(in crate::data) fn new(transaction: &'a mut Transaction, options: &'a WriteOptions) -> Self {
         let catalog = Arc::clone(&transaction.catalog);
         transaction.set_guarded(options.guard.is_some());
@@ -223,8 +225,8 @@ impl<'a> Writer<'a> {
     pub(super) fn access(
         &self,
         collection: &Collection,
-        action: Action,
-    ) -> Result<Option<Access>, DataError> {
+        action: RecordAction,
+    ) -> Result<Option<RecordAccess>, DataError> {
         self.options.access(collection, action)
     }
 
@@ -239,10 +241,10 @@ impl<'a> Writer<'a> {
         &self,
         collection: &Collection,
         given: Cow<'_, Record>,
-        access: Option<&Access>,
-        origin: &Origin,
+        access: Option<&RecordAccess>,
+        context: &NestingContext,
     ) -> Result<Values, DataError> {
-        self.options.values(collection, given, access, origin)
+        self.options.values(collection, given, access, context)
     }
 
     /// Whether whoever writes may look at what a filter looks at. The key is what names a record to
@@ -258,65 +260,69 @@ impl<'a> Writer<'a> {
     }
 
     /// The condition for the rows that are written.
-    pub(super) fn condition(&self, collection: &Collection, which: &Which) -> Result<Condition, DataError> {
+    pub(super) fn condition(
+        &self,
+        collection: &Collection,
+        row_filter: &RowFilter,
+    ) -> Result<Condition, DataError> {
         let compiler = self.compiler();
-        let decided = compiler.unguarded().condition(collection, None, &which.decided)?;
-        let Some(asked) = &which.asked else { return Ok(decided) };
-        Ok(Condition::all().add(decided).add(compiler.condition(collection, None, asked)?))
+        let enforced = compiler.unguarded().condition(collection, None, &row_filter.enforced)?;
+        let Some(requested) = &row_filter.requested else { return Ok(enforced) };
+        Ok(Condition::all().add(enforced).add(compiler.condition(collection, None, requested)?))
     }
 
     /// Sets values of rows, and asks no hook; gives their number.
     pub(super) async fn set(
         &mut self,
         collection: &Collection,
-        which: impl Into<Which>,
+        row_filter: impl Into<RowFilter>,
         values: &Record,
     ) -> Result<u64, DataError> {
         self.transaction.note(collection.name());
-        let condition = self.condition(collection, &which.into())?;
-        raw::set(&mut &mut self.transaction.inner, collection, condition, values).await
+        let condition = self.condition(collection, &row_filter.into())?;
+        row_write::set(&mut &mut self.transaction.inner, collection, condition, values).await
     }
 
     /// Removes rows, and asks no hook; gives their number.
     pub(super) async fn delete(
         &mut self,
         collection: &Collection,
-        which: impl Into<Which>,
+        row_filter: impl Into<RowFilter>,
     ) -> Result<u64, DataError> {
         self.transaction.note(collection.name());
-        let condition = self.condition(collection, &which.into())?;
-        raw::delete(&mut &mut self.transaction.inner, collection, condition).await
+        let condition = self.condition(collection, &row_filter.into())?;
+        row_write::delete(&mut &mut self.transaction.inner, collection, condition).await
     }
 
     /// Whether records behind an association are changed, and not only linked.
-    pub(super) fn updates(&self, origin: &Origin) -> bool {
-        self.options.update_associations.contains(&origin.path)
+    pub(super) fn updates_association(&self, context: &NestingContext) -> bool {
+        self.options.update_associations.contains(&context.path)
     }
 
     /// Reads records for what is done with them, with what of them may be shown.
-    pub(super) async fn shown(
+    pub(super) async fn read_visible(
         &mut self,
         collection: &Collection,
         filter: Filter,
     ) -> Result<Vec<Record>, DataError> {
-        let query = Query { total: true, ..self.query(filter) };
+        let query = Query { total_order: true, ..self.query(filter) };
         let catalog = Arc::clone(&self.catalog);
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
     /// Reads a record by one of its fields, when it may be seen.
-    pub(super) async fn visible(
+    pub(super) async fn find_visible(
         &mut self,
         collection: &Collection,
         field: &str,
         key: &Json,
     ) -> Result<Option<Record>, DataError> {
-        Ok(self.all_visible(collection, field, vec![key.clone()]).await?.into_iter().next())
+        Ok(self.find_all_visible(collection, field, vec![key.clone()]).await?.into_iter().next())
     }
 
     /// Reads records by one of their fields, when they may be seen: what of them may be shown, and
     /// that field.
-    pub(super) async fn all_visible(
+    pub(super) async fn find_all_visible(
         &mut self,
         collection: &Collection,
         field: &str,
@@ -325,12 +331,12 @@ impl<'a> Writer<'a> {
         let catalog = Arc::clone(&self.catalog);
         let named = Filter::one_of(field, keys);
         let Some(guard) = &self.options.guard else {
-            let query = Query { total: true, ..self.query(named) };
+            let query = Query { total_order: true, ..self.query(named) };
             return super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await;
         };
         // Who may see none of it sees nothing.
-        let Some(access) = guard.access(collection.name(), Action::View) else { return Ok(Vec::new()) };
-        let mut records = self.whole(collection, named.and((*access.scope).clone())).await?;
+        let Some(access) = guard.access(collection.name(), RecordAction::View) else { return Ok(Vec::new()) };
+        let mut records = self.read_for_update(collection, named.and((*access.scope).clone())).await?;
         for record in &mut records {
             record.retain(|name, _| name == field || access.allows(collection, name));
         }
@@ -338,30 +344,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Reads all of the records that fit, whoever may see them; nobody else changes them meanwhile.
-    pub(super) async fn whole(
+    pub(super) async fn read_for_update(
         &mut self,
         collection: &Collection,
-        which: impl Into<Which>,
+        row_filter: impl Into<RowFilter>,
     ) -> Result<Vec<Record>, DataError> {
-        let Which { decided, asked } = which.into();
-        let asked = asked.map(|filter| Asked { filter, guard: self.options.guard.clone() });
+        let RowFilter { enforced, requested } = row_filter.into();
+        let requested = requested.map(|filter| RequestedFilter { filter, guard: self.options.guard.clone() });
         let clock = self.options.clock;
-        let query = Query { asked, lock: true, total: true, clock, ..Query::filter(decided) };
+        let query = Query { requested, lock: true, total_order: true, clock, ..Query::filter(enforced) };
         let catalog = Arc::clone(&self.catalog);
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
     /// Why a record that is named is not among those that were looked for: there is none, or it is
     /// not open to whoever asks.
-    pub(super) async fn refusal(&mut self, collection: &Collection, field: &str, key: &Json) -> DataError {
-        if let Err(refused) = self.check_open(collection, field, std::slice::from_ref(key), &[]).await {
+    pub(super) async fn access_error(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        key: &Json,
+    ) -> DataError {
+        if let Err(refused) = self.check_accessible(collection, field, std::slice::from_ref(key), &[]).await {
             return refused;
         }
         DataError::Refused(format!("{} has no record {key}", collection.name()))
     }
 
     /// Refuses keys of records that are there and not among the `open` ones.
-    pub(super) async fn check_open(
+    pub(super) async fn check_accessible(
         &mut self,
         collection: &Collection,
         field: &str,
@@ -372,7 +383,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         for keys in keys.chunks(1000) {
-            let there = self.whole(collection, Filter::one_of(field, keys.to_vec())).await?;
+            let there = self.read_for_update(collection, Filter::one_of(field, keys.to_vec())).await?;
             let closed = there.iter().filter_map(|record| record.get(field)).find(|key| !open.contains(key));
             if let Some(key) = closed {
                 return Err(DataError::Forbidden(format!(
@@ -385,22 +396,22 @@ impl<'a> Writer<'a> {
     }
 
     /// See [`WriteOptions::censor`].
-    pub(super) fn censor(&self, collection: &Collection, record: &mut Record) {
-        self.options.censor(collection, record);
+    pub(super) fn redact(&self, collection: &Collection, record: &mut Record) {
+        self.options.redact(collection, record);
     }
 }
 
 /// Which records are written.
 #[derive(Debug, Clone)]
-pub(super) struct Which {
+pub(super) struct RowFilter {
     /// By what was decided, which may look at everything.
-    pub(super) decided: Filter,
+    pub(super) enforced: Filter,
     /// And by what whoever writes asks for.
-    pub(super) asked: Option<Filter>,
+    pub(super) requested: Option<Filter>,
 }
 
-impl From<Filter> for Which {
-    fn from(decided: Filter) -> Self {
-        Self { decided, asked: None }
+impl From<Filter> for RowFilter {
+    fn from(enforced: Filter) -> Self {
+        Self { enforced, requested: None }
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 
 use super::DataSource;
-use crate::data::records::{self, Writer};
+use crate::data::records::{self, RecordWriter};
 use crate::data::views::{GuardedRecords, SystemRecords};
 use crate::data::{Association, Collection, DataError, Filter, Move, Record, Transaction, table};
 
@@ -16,7 +16,12 @@ impl SystemRecords<&DataSource> {
     /// hidden fields.
     pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         let (database, own) = (self.0.database.clone(), collection.clone());
-        self.0.told(collection, async move { records::raw::insert(&mut &database, &own, values).await }).await
+        self.0
+            .notifying(
+                collection,
+                async move { records::row_write::insert(&mut &database, &own, values).await },
+            )
+            .await
     }
 
     /// Changes the records that fit; gives their number.
@@ -28,17 +33,18 @@ impl SystemRecords<&DataSource> {
     ) -> Result<u64, DataError> {
         let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
         let (own, filter) = (collection.clone(), filter.clone());
-        let work =
-            async move { records::raw::update(&mut &database, &catalog, &own, &filter, &changes).await };
-        self.0.told(collection, work).await
+        let work = async move {
+            records::row_write::update(&mut &database, &catalog, &own, &filter, &changes).await
+        };
+        self.0.notifying(collection, work).await
     }
 
     /// Removes the records that fit; gives their number.
     pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
         let (own, filter) = (collection.clone(), filter.clone());
-        let work = async move { records::raw::destroy(&mut &database, &catalog, &own, &filter).await };
-        self.0.told(collection, work).await
+        let work = async move { records::row_write::destroy(&mut &database, &catalog, &own, &filter).await };
+        self.0.notifying(collection, work).await
     }
 }
 
@@ -46,13 +52,13 @@ impl GuardedRecords<'_, &DataSource> {
     /// Creates a record with what is nested in it, and gives it with what was created with it.
     pub async fn create(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         let Self { on, options } = self;
-        if records::alone::is_alone(collection, &on.hooks, &values) {
-            return records::alone::create(&mut &on.database, collection, values, options).await;
+        if records::single_statement::is_sufficient(collection, &on.hooks, &values) {
+            return records::single_statement::create(&mut &on.database, collection, values, options).await;
         }
         let values = &values;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).create(collection, Cow::Borrowed(values)).await
+                RecordWriter::new(transaction, options).create(collection, Cow::Borrowed(values)).await
             }
         })
         .await
@@ -65,13 +71,13 @@ impl GuardedRecords<'_, &DataSource> {
         all: Vec<Record>,
     ) -> Result<Vec<Record>, DataError> {
         let Self { on, options } = self;
-        let _batch = on.finding.batch(collection, &all).await;
+        let _lock = on.locks.unique_values(collection, &all).await;
         let all = &all;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
                 let mut made = Vec::with_capacity(all.len());
                 for values in all {
-                    let mut writer = Writer::new(transaction, options);
+                    let mut writer = RecordWriter::new(transaction, options);
                     made.push(writer.create(collection, Cow::Borrowed(values)).await?);
                 }
                 Ok(made)
@@ -81,18 +87,19 @@ impl GuardedRecords<'_, &DataSource> {
     }
 
     /// Changes the records that fit, with what is nested in them; gives them as they are then.
-    pub async fn change(
+    pub async fn update(
         self,
         collection: &Collection,
         filter: Filter,
         values: Record,
     ) -> Result<Vec<Record>, DataError> {
         let Self { on, options } = self;
-        if records::alone::is_alone(collection, &on.hooks, &values) {
+        if records::single_statement::is_sufficient(collection, &on.hooks, &values) {
             let catalog = on.catalog.load_full();
             let executor = &mut &on.database;
             let changed =
-                records::alone::change(executor, &catalog, collection, &filter, &values, options).await?;
+                records::single_statement::update(executor, &catalog, collection, &filter, &values, options)
+                    .await?;
             if let Some(changed) = changed {
                 return Ok(changed);
             }
@@ -100,7 +107,7 @@ impl GuardedRecords<'_, &DataSource> {
         let (filter, values) = (&filter, &values);
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                let mut writer = Writer::new(transaction, options);
+                let mut writer = RecordWriter::new(transaction, options);
                 writer.update(collection, filter.clone(), Cow::Borrowed(values)).await
             }
         })
@@ -108,7 +115,7 @@ impl GuardedRecords<'_, &DataSource> {
     }
 
     /// Changes those that belong to another record, of the records that fit.
-    pub async fn change_associated(
+    pub async fn update_associated(
         self,
         target: &Collection,
         belonging: Filter,
@@ -119,8 +126,8 @@ impl GuardedRecords<'_, &DataSource> {
         let (belonging, filter, values) = (&belonging, &filter, &values);
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
-                    .update_among(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
+                RecordWriter::new(transaction, options)
+                    .update_associated(target, belonging.clone(), filter.clone(), Cow::Borrowed(values))
                     .await
             }
         })
@@ -129,31 +136,31 @@ impl GuardedRecords<'_, &DataSource> {
 
     /// Removes the records that fit, and does what was decided with those that refer to them; gives
     /// their number.
-    pub async fn remove(self, collection: &Collection, filter: Filter) -> Result<u64, DataError> {
+    pub async fn destroy(self, collection: &Collection, filter: Filter) -> Result<u64, DataError> {
         let Self { on, options } = self;
-        let _turn = on.ring_turn(collection).await;
+        let _lock = on.cascade_lock(collection).await;
         let filter = &filter;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).destroy(collection, filter.clone()).await
+                RecordWriter::new(transaction, options).destroy(collection, filter.clone()).await
             }
         })
         .await
     }
 
     /// Removes those that belong to another record, of the records that fit; gives their number.
-    pub async fn remove_associated(
+    pub async fn destroy_associated(
         self,
         target: &Collection,
         belonging: Filter,
         filter: Filter,
     ) -> Result<u64, DataError> {
         let Self { on, options } = self;
-        let _turn = on.ring_turn(target).await;
+        let _lock = on.cascade_lock(target).await;
         let (belonging, filter) = (&belonging, &filter);
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
+                RecordWriter::new(transaction, options)
                     .destroy_associated(target, belonging.clone(), filter.clone())
                     .await
             }
@@ -170,9 +177,9 @@ impl GuardedRecords<'_, &DataSource> {
     ) -> Result<Record, DataError> {
         let Self { on, options } = self;
         let values = &values;
-        on.find_or_make(collection, &sought(keys, values), || {
+        on.find_or_create(collection, &lookup_values(keys, values), || {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).first_or_create(collection, keys, values).await
+                RecordWriter::new(transaction, options).first_or_create(collection, keys, values).await
             }
         })
         .await
@@ -188,9 +195,9 @@ impl GuardedRecords<'_, &DataSource> {
     ) -> Result<Result<Vec<Record>, Record>, DataError> {
         let Self { on, options } = self;
         let values = &values;
-        on.find_or_make(collection, &sought(keys, values), || {
+        on.find_or_create(collection, &lookup_values(keys, values), || {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).update_or_create(collection, keys, values).await
+                RecordWriter::new(transaction, options).update_or_create(collection, keys, values).await
             }
         })
         .await
@@ -199,10 +206,10 @@ impl GuardedRecords<'_, &DataSource> {
     /// Moves a record within an order.
     pub async fn move_record(self, collection: &Collection, change: &Move) -> Result<(), DataError> {
         let Self { on, options } = self;
-        let _turn = on.places.turn(&table::name(collection, on.database.namespace())).await;
+        let _lock = on.sequences.move_lock(&table::name(collection, on.database.namespace())).await;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).move_record(collection, change).await
+                RecordWriter::new(transaction, options).move_record(collection, change).await
             }
         })
         .await
@@ -221,7 +228,7 @@ impl GuardedRecords<'_, &DataSource> {
         let others = &others;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
+                RecordWriter::new(transaction, options)
                     .associate(collection, association, key, others.clone(), replace)
                     .await
             }
@@ -240,7 +247,7 @@ impl GuardedRecords<'_, &DataSource> {
         let others = &others;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
+                RecordWriter::new(transaction, options)
                     .dissociate(collection, association, key, others.clone())
                     .await
             }
@@ -259,7 +266,9 @@ impl GuardedRecords<'_, &DataSource> {
         let others = &others;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options).toggle(collection, association, key, others.clone()).await
+                RecordWriter::new(transaction, options)
+                    .toggle(collection, association, key, others.clone())
+                    .await
             }
         })
         .await
@@ -276,7 +285,7 @@ impl GuardedRecords<'_, &DataSource> {
         let values = &values;
         on.transact(|| {
             async move |transaction: &mut Transaction| {
-                Writer::new(transaction, options)
+                RecordWriter::new(transaction, options)
                     .create_associated(collection, association, key, Cow::Borrowed(values))
                     .await
             }
@@ -286,6 +295,6 @@ impl GuardedRecords<'_, &DataSource> {
 }
 
 /// The values by which a record is looked for.
-fn sought(keys: &[String], values: &Record) -> Record {
+fn lookup_values(keys: &[String], values: &Record) -> Record {
     keys.iter().map(|key| (key.clone(), values.get(key).cloned().unwrap_or_default())).collect()
 }

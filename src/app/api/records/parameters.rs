@@ -70,7 +70,7 @@ impl<'a> Parameters<'a> {
     pub(super) fn meant_or(&self, collection: &Collection, all: Option<&str>) -> Result<Filter, ApiError> {
         let by_key = self.by_key(collection)?;
         let filter = self.filter()?;
-        if by_key.is_none() && filter.leaves_none_out() && !self.is_true(all)? {
+        if by_key.is_none() && filter.is_unrestricted() && !self.is_true(all)? {
             let or = all.map_or_else(String::new, |all| format!("; to mean all of them: {all}=true"));
             return Err(ApiError::bad_request(format!(
                 "say which records are meant, by filterByTk or by a filter that leaves some out{or}"

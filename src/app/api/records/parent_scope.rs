@@ -1,14 +1,14 @@
 //! Limits records to those that belong to the record that the path names.
 
 use crate::app::api::{ApiError, Call, RecordSet};
-use crate::data::{AssociationKind, DataError, Filter, Query, Record, Within};
+use crate::data::{AssociationKind, DataError, Filter, Parent, Query, Record};
 
 /// Which records of a set a path means.
 pub(super) enum ParentScope {
     /// All of them: the path names no record that they belong to.
     Unlimited,
     /// Those that belong to the record that the path names.
-    Within(Within),
+    Within(Parent),
     /// None: that record does not exist, or may not be seen.
     Missing,
 }
@@ -22,7 +22,7 @@ pub(super) async fn parent_scope(call: &Call<'_>, set: &RecordSet) -> Result<Par
     if by_key && call.requester.guard().is_none() {
         // Its key says it all: whether it exists, the answer shows.
         let value = behind.key.clone();
-        return Ok(ParentScope::Within(Within { association: association.clone(), value }));
+        return Ok(ParentScope::Within(Parent { association: association.clone(), value }));
     }
     let name = if association.kind == AssociationKind::BelongsTo {
         &association.foreign_key
@@ -41,7 +41,7 @@ pub(super) async fn parent_scope(call: &Call<'_>, set: &RecordSet) -> Result<Par
     let found = known(source.find_one(&set.collection, Query::filter(named).fields(&[name])).await)?;
     let value = found.and_then(|mut record| record.remove(&**name));
     Ok(value.map_or(ParentScope::Missing, |value| {
-        ParentScope::Within(Within { association: association.clone(), value })
+        ParentScope::Within(Parent { association: association.clone(), value })
     }))
 }
 

@@ -6,7 +6,7 @@ use super::parameters::Parameters;
 use super::parent_scope::{ParentScope, parent_scope};
 use crate::app::api::list::{self, Page};
 use crate::app::api::{Answer, ApiError, Call, RecordSet};
-use crate::data::{Aggregation, Dimension, Filter, Function, Measure, Ordering, Query};
+use crate::data::{Aggregation, Dimension, Filter, Function, GroupOrder, Measure, Query};
 
 /// Records that are listed without pages at most.
 const MAX_WITHOUT_PAGES: u64 = 100_000;
@@ -17,12 +17,12 @@ const MAX_ROWS: u64 = i64::MAX as u64;
 pub(super) async fn list(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
     let (page, asked) = asked(call, set, Filter::All).await?;
     let Some(query) = asked else { return Ok(empty(page)) };
-    let data = call.state.source().find_written(set.records(), &query).await?;
+    let data = call.state.source().find_json(set.records(), &query).await?;
     let Some(page) = page else {
-        check_number(data.number())?;
+        check_number(data.count())?;
         return Ok(Answer::Records(data));
     };
-    let count = count(call, set, page, query, data.number()).await?;
+    let count = count(call, set, page, query, data.count()).await?;
     Ok(Answer::Page { data, count, page: page.number, page_size: page.size })
 }
 
@@ -72,8 +72,8 @@ async fn asked(
     let filter = among.and(parameters.by_key(records)?.unwrap_or_default()).and(parameters.filter()?);
     let mut query = parameters.query(filter)?;
     query.sort = parameters.sort()?;
-    query.total = true;
-    query.within = match parent_scope(call, set).await? {
+    query.total_order = true;
+    query.parent = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => return Ok((page, None)),
@@ -120,21 +120,21 @@ pub(super) async fn get_among(call: &Call<'_>, set: &RecordSet, among: Filter) -
     let filter = parameters.filter()?;
     let sort = parameters.sort()?;
     // The first of an order is one record, too.
-    if by_key.is_none() && filter.leaves_none_out() && sort.is_empty() && one_of_many {
+    if by_key.is_none() && filter.is_unrestricted() && sort.is_empty() && one_of_many {
         return Err(ApiError::bad_request(
             "say which record is meant: filterByTk, filter and sort are missing",
         ));
     }
     let mut query = parameters.query(among.and(by_key.unwrap_or_default()).and(filter))?;
     query.sort = sort;
-    query.total = true;
-    query.within = match parent_scope(call, set).await? {
+    query.total_order = true;
+    query.parent = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => return Ok(Answer::Data(Value::Null)),
     };
     query.limit = Some(1);
-    Ok(Answer::Record(call.state.source().find_written(records, &query).await?))
+    Ok(Answer::Record(call.state.source().find_json(records, &query).await?))
 }
 
 pub(super) async fn query(call: &Call<'_>, set: &RecordSet) -> Result<Answer, ApiError> {
@@ -185,7 +185,7 @@ fn aggregation(body: &Map<String, Value>) -> Result<Aggregation, ApiError> {
             Some("last") => Some(false),
             _ => None,
         };
-        wanted.orders.push(Ordering { name, descending, nulls_first });
+        wanted.orders.push(GroupOrder { name, descending, nulls_first });
     }
     if let Some(having) = body.get("having") {
         wanted.having = Filter::parse(having)?;

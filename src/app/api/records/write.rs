@@ -10,8 +10,8 @@ use super::passwords;
 use crate::app::api::record_set::{Behind, RecordSet};
 use crate::app::api::{Answer, ApiError, Call};
 use crate::data::{
-    Access, Action, AssociationKind, Collection, DataError, Filter, Move, Query, Record, Transaction, Within,
-    keyed,
+    AssociationKind, Collection, DataError, Filter, Move, Parent, Query, Record, RecordAccess, RecordAction,
+    Transaction, row_key_filter,
 };
 
 /// A call and its body, for what writes values: the body may be long, and is not copied.
@@ -97,7 +97,7 @@ pub(super) async fn create((call, body): Given<'_>, set: &RecordSet) -> Result<A
 }
 
 /// A filter for the records that belong to the one that the path names.
-async fn belonging(call: &Call<'_>, set: &RecordSet, within: &Within) -> Result<Filter, ApiError> {
+async fn belonging(call: &Call<'_>, set: &RecordSet, within: &Parent) -> Result<Filter, ApiError> {
     let association = &within.association;
     let target = set.records();
     if within.value.is_null() {
@@ -111,13 +111,13 @@ async fn belonging(call: &Call<'_>, set: &RecordSet, within: &Within) -> Result<
         }
         AssociationKind::BelongsToMany => {
             let query = Query {
-                within: Some(within.clone()),
+                parent: Some(within.clone()),
                 guard: call.requester.guard(),
                 clock: call.requester.clock(),
                 ..Query::default()
             };
             // Others may be named as these are.
-            keyed(target, &call.state.source().find(target, query).await?)?
+            row_key_filter(target, &call.state.source().find(target, query).await?)?
         }
     })
 }
@@ -146,13 +146,13 @@ pub(super) async fn update((call, body): Given<'_>, set: &RecordSet) -> Result<A
     };
     let given = one_record(call, records, body).await?;
     let changed = if belonging == Filter::All {
-        source.records(&options).change(records, filter, given).await?
+        source.records(&options).update(records, filter, given).await?
     } else {
-        source.records(&options).change_associated(records, belonging.clone(), filter, given).await?
+        source.records(&options).update_associated(records, belonging.clone(), filter, given).await?
     };
     if to_one {
         let Some(one) = changed.into_iter().next() else {
-            check_reach(call, records, Action::Update, belonging).await?;
+            check_reach(call, records, RecordAction::Update, belonging).await?;
             return Err(ApiError::bad_request("there is no record to be changed"));
         };
         return Ok(Answer::Data(Value::Object(one)));
@@ -189,7 +189,7 @@ async fn update_each(
             let mut changed = vec![Value::Null; number];
             for (at, (named, values)) in in_order {
                 let one = Filter::eq(key, named.clone());
-                let records = transaction.records(options).change(collection, one, values.clone()).await?;
+                let records = transaction.records(options).update(collection, one, values.clone()).await?;
                 if let Some(set) = changed.get_mut(*at) {
                     *set = records.into_iter().map(Value::Object).collect();
                 }
@@ -218,17 +218,17 @@ pub(super) async fn destroy(call: &Call<'_>, set: &RecordSet) -> Result<Answer, 
         ParentScope::Within(limit) => {
             let belonging = belonging(call, set, &limit).await?;
             if to_one {
-                check_reach(call, records, Action::Destroy, belonging.clone()).await?;
+                check_reach(call, records, RecordAction::Destroy, belonging.clone()).await?;
             } else if let Some(named) = parameters.by_key(records)? {
-                check_reach(call, records, Action::Destroy, belonging.clone().and(named)).await?;
+                check_reach(call, records, RecordAction::Destroy, belonging.clone().and(named)).await?;
             }
-            source.records(&options).remove_associated(records, belonging, filter).await?;
+            source.records(&options).destroy_associated(records, belonging, filter).await?;
         }
         ParentScope::Unlimited => {
             if let Some(named) = parameters.by_key(records)? {
-                check_reach(call, records, Action::Destroy, named).await?;
+                check_reach(call, records, RecordAction::Destroy, named).await?;
             }
-            return Ok(Answer::Data(json!(source.records(&options).remove(records, filter).await?)));
+            return Ok(Answer::Data(json!(source.records(&options).destroy(records, filter).await?)));
         }
         ParentScope::Missing => check_source(call, set).await?,
     }
@@ -255,7 +255,7 @@ async fn find_or_create(
     let parts = sought.iter().map(|(key, value)| Filter::eq(key.as_str(), value.clone()));
     let mut query = parameters.query(Filter::And(parts.collect()))?;
     (query.fields, query.except, query.appends) = (Vec::new(), Vec::new(), Vec::new());
-    query.within = match parent_scope(call, set).await? {
+    query.parent = match parent_scope(call, set).await? {
         ParentScope::Unlimited => None,
         ParentScope::Within(within) => Some(within),
         ParentScope::Missing => {
@@ -264,15 +264,15 @@ async fn find_or_create(
             return Err(ApiError::bad_request(format!("{name} has no record {}", behind.key)));
         }
     };
-    query.total = true;
+    query.total_order = true;
     let (query, given, options) = (&query, &given, &options);
     let work = || {
         async move |transaction: &mut Transaction| {
             let found = transaction.find_one(records, query.clone()).await?;
             Ok::<_, DataError>(match found {
                 Some(found) if change => {
-                    let one = keyed(records, std::slice::from_ref(&found))?;
-                    let changed = transaction.records(options).change(records, one, given.clone()).await?;
+                    let one = row_key_filter(records, std::slice::from_ref(&found))?;
+                    let changed = transaction.records(options).update(records, one, given.clone()).await?;
                     changed.into_iter().next().unwrap_or(found)
                 }
                 Some(found) => found,
@@ -283,7 +283,7 @@ async fn find_or_create(
             })
         }
     };
-    Ok(Answer::Data(Value::Object(call.state.source().find_or_make(records, &sought, work).await?)))
+    Ok(Answer::Data(Value::Object(call.state.source().find_or_create(records, &sought, work).await?)))
 }
 
 /// Refuses an action on named records that are not all open for it, as NocoBase does when records
@@ -292,11 +292,11 @@ async fn find_or_create(
 async fn check_reach(
     call: &Call<'_>,
     records: &Collection,
-    action: Action,
+    action: RecordAction,
     named: Filter,
 ) -> Result<(), ApiError> {
     let Some(guard) = call.requester.guard() else { return Ok(()) };
-    let scope = guard.access(records.name(), action).map(Access::into_scope);
+    let scope = guard.access(records.name(), action).map(RecordAccess::into_scope);
     if scope == Some(Filter::All) {
         return Ok(());
     }
@@ -305,7 +305,7 @@ async fn check_reach(
     let counted = |filter| Query { clock: call.requester.clock(), ..Query::filter(filter) };
     let (named, open) = (counted(named), counted(open));
     if source.count_of(records, &named).await? > source.count_of(records, &open).await? {
-        let what = if action == Action::Destroy { "removing" } else { "changing" };
+        let what = if action == RecordAction::Destroy { "removing" } else { "changing" };
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             format!("your roles do not allow {what} this record of {}", records.name()),
@@ -318,7 +318,7 @@ async fn check_reach(
 async fn check_source(call: &Call<'_>, set: &RecordSet) -> Result<(), ApiError> {
     let Some(behind) = &set.behind else { return Ok(()) };
     let named = Filter::eq(set.collection.single_key()?.name(), behind.key.clone());
-    match check_reach(call, &set.collection, Action::View, named).await {
+    match check_reach(call, &set.collection, RecordAction::View, named).await {
         // A key that no record could have is of no record.
         Err(error) if error.status == StatusCode::BAD_REQUEST => Ok(()),
         checked => checked,

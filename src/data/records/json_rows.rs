@@ -4,46 +4,48 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::pin::Pin;
 
-use super::append::{Far, FarRows, KEYS_AT_ONCE, distinct};
-use super::plan::{Plan, key_here};
+use super::eager_load::{
+    AssociatedRows, AssociationReader, LinkFields, MAX_KEYS_PER_STATEMENT, distinct_keys,
+};
+use super::read_plan::{ReadPlan, local_key};
 use super::value::{self, key_text};
 use crate::data::query::Selection;
 use crate::data::{Association, Catalog, Collection, DataError, Field, Query, Record};
 use crate::database::{Executor, Row, Value};
 
 /// Bytes that a value takes, roughly.
-const USUAL: usize = 32;
+const VALUE_BYTES: usize = 32;
 
 /// Records as a JSON array.
 #[derive(Debug, Clone, Default)]
-pub struct Written {
+pub struct JsonRecords {
     json: Vec<u8>,
-    number: usize,
+    count: usize,
 }
 
-impl Written {
+impl JsonRecords {
     /// From rows of a plan, with what it appends to them.
     pub(super) async fn rows<E: Executor>(
         executor: &mut E,
-        sheet: Sheet<'_>,
+        writer: RowWriter<'_>,
         rows: Vec<Row>,
     ) -> Result<Self, DataError> {
-        let number = rows.len();
-        let (json, _) = match sheet.plan.associations.is_empty() {
-            true => sheet.written(rows.into_iter().map(Row::into_values).collect(), &[])?,
-            false => sheet.write(executor, rows).await?,
+        let count = rows.len();
+        let (json, _) = match writer.plan.associations.is_empty() {
+            true => writer.write_rows(rows.into_iter().map(Row::into_values).collect(), &[])?,
+            false => writer.write_with_associations(executor, rows).await?,
         };
-        Ok(Self { json, number })
+        Ok(Self { json, count })
     }
 
     pub(super) fn records(records: &[Record]) -> Self {
-        Self { json: serde_json::to_vec(records).unwrap_or_default(), number: records.len() }
+        Self { json: serde_json::to_vec(records).unwrap_or_default(), count: records.len() }
     }
 
     /// How many there are.
     #[must_use]
-    pub fn number(&self) -> usize {
-        self.number
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// All of them: a JSON array.
@@ -71,23 +73,23 @@ fn name(name: &str) -> Vec<u8> {
     written
 }
 
-/// Fields with their names as they are written.
-struct Fields<'a> {
+/// NamedFields with their names as they are written.
+struct NamedFields<'a> {
     collection: &'a Collection,
     fields: Vec<(&'a Field, Vec<u8>)>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> NamedFields<'a> {
     fn new(collection: &'a Collection, fields: &[&'a Field]) -> Self {
         let fields = fields.iter().map(|field| (*field, name(field.name()))).collect();
         Self { collection, fields }
     }
 
-    /// Writes a value for each of them, where an object begins.
+    /// Writes a value for each of them, where an object start.
     fn write(&self, json: &mut Vec<u8>, values: &mut impl Iterator<Item = Value>) -> Result<(), DataError> {
-        let begins = json.len();
+        let start = json.len();
         for ((field, name), stored) in self.fields.iter().zip(values) {
-            open(json, name, begins);
+            write_name(json, name, start);
             value::write(json, self.collection, field, stored)?;
         }
         Ok(())
@@ -95,17 +97,17 @@ impl<'a> Fields<'a> {
 }
 
 /// What rows of one collection are written by.
-pub(super) struct Sheet<'a> {
+pub(super) struct RowWriter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) collection: &'a Collection,
     pub(super) query: &'a Query,
-    pub(super) plan: Plan<'a>,
+    pub(super) plan: ReadPlan<'a>,
     /// What is between the records and those that they are appended to.
-    pub(super) between: Option<(&'a Collection, Vec<&'a Field>)>,
+    pub(super) link_fields: Option<LinkFields<'a>>,
 }
 
 /// Records as a JSON array, and where in it each of them is.
-type Places = (Vec<u8>, Vec<Range<usize>>);
+type JsonArray = (Vec<u8>, Vec<Range<usize>>);
 
 /// What one association appends to rows.
 struct Appended {
@@ -118,13 +120,13 @@ struct Appended {
     json: Vec<u8>,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> RowWriter<'a> {
     /// Writes rows: the plan's columns, and behind a key those of what is between.
-    fn write<'b, E: Executor>(
+    fn write_with_associations<'b, E: Executor>(
         self,
         executor: &'b mut E,
         rows: Vec<Row>,
-    ) -> Pin<Box<dyn Future<Output = Result<Places, DataError>> + Send + 'b>>
+    ) -> Pin<Box<dyn Future<Output = Result<JsonArray, DataError>> + Send + 'b>>
     where
         'a: 'b,
     {
@@ -136,7 +138,7 @@ impl<'a> Sheet<'a> {
                     all.push(self.append(executor, association, selection, &rows).await?);
                 }
             }
-            self.written(rows, &all)
+            self.write_rows(rows, &all)
         })
     }
 
@@ -148,14 +150,14 @@ impl<'a> Sheet<'a> {
         selection: &Selection,
         rows: &[Vec<Value>],
     ) -> Result<Appended, DataError> {
-        let here = self.collection.known(key_here(association))?;
+        let here = self.collection.known(local_key(association))?;
         let column = self.plan.columns.iter().position(|field| field.name() == here.name());
         let stored = |row: &Vec<Value>| column.and_then(|column| row.get(column)).cloned();
         let keys = rows
             .iter()
             .map(|row| value::to_json(self.collection, here, stored(row).unwrap_or(Value::Null)))
             .collect::<Result<Vec<_>, _>>()?;
-        let far = Far {
+        let reader = AssociationReader {
             catalog: self.catalog,
             association,
             target: self.catalog.target(association)?,
@@ -170,72 +172,76 @@ impl<'a> Sheet<'a> {
             json: Vec::new(),
         };
         let engine = executor.namespace().engine;
-        for keys in distinct(engine, here, keys.iter())?.chunks(KEYS_AT_ONCE) {
-            let FarRows { plan, key: (collection, key), between, rows } = far.rows(executor, keys).await?;
+        for keys in distinct_keys(engine, here, keys.iter())?.chunks(MAX_KEYS_PER_STATEMENT) {
+            let AssociatedRows { plan, key: (collection, key), link_fields, rows } =
+                reader.rows(executor, keys).await?;
             let mut theirs = Vec::with_capacity(rows.len());
             for row in &rows {
                 let stored = row.value(plan.columns.len()).cloned().unwrap_or(Value::Null);
                 theirs.push(key_text(&value::to_json(collection, key, stored)?).unwrap_or_default());
             }
             let (catalog, query) = (self.catalog, self.query);
-            let sheet = Sheet { catalog, collection: far.target, query, plan, between };
-            let (json, places) = sheet.write(executor, rows).await?;
-            appended.add(&json, theirs, places);
+            let writer = RowWriter { catalog, collection: reader.target, query, plan, link_fields };
+            let (json, ranges) = writer.write_with_associations(executor, rows).await?;
+            appended.add(&json, theirs, ranges);
         }
         Ok(appended)
     }
 
-    fn written(&self, rows: Vec<Vec<Value>>, appended: &[Appended]) -> Result<Places, DataError> {
+    fn write_rows(&self, rows: Vec<Vec<Value>>, appended: &[Appended]) -> Result<JsonArray, DataError> {
         let plan = &self.plan;
-        let shown = Fields::new(self.collection, plan.columns.get(..plan.shown).unwrap_or_default());
-        let between =
-            self.between.as_ref().map(|(between, shown)| (name(between.name()), Fields::new(between, shown)));
-        let mut places = Vec::with_capacity(rows.len());
-        let mut json = Vec::with_capacity(rows.len() * (shown.fields.len() + appended.len()) * USUAL + 2);
+        let shown = NamedFields::new(self.collection, plan.columns.get(..plan.shown).unwrap_or_default());
+        let link_fields = self
+            .link_fields
+            .as_ref()
+            .map(|(through, fields)| (name(through.name()), NamedFields::new(through, fields)));
+        let mut ranges = Vec::with_capacity(rows.len());
+        let mut json =
+            Vec::with_capacity(rows.len() * (shown.fields.len() + appended.len()) * VALUE_BYTES + 2);
         json.push(b'[');
         for (at, row) in rows.into_iter().enumerate() {
             if at > 0 {
                 json.push(b',');
             }
-            let begins = json.len();
+            let start = json.len();
             json.push(b'{');
             let mut values = row.into_iter();
             shown.write(&mut json, &mut values)?;
             for one in appended {
-                one.write(&mut json, at, begins + 1);
+                one.write(&mut json, at, start + 1);
             }
-            if let Some((name, fields)) = &between {
+            if let Some((name, fields)) = &link_fields {
                 // Behind the columns that nobody is shown, and the key.
                 let mut values = values.skip(plan.columns.len() - plan.shown + 1);
-                open(&mut json, name, begins + 1);
+                write_name(&mut json, name, start + 1);
                 json.push(b'{');
                 fields.write(&mut json, &mut values)?;
                 json.push(b'}');
             }
             json.push(b'}');
-            places.push(begins..json.len());
+            ranges.push(start..json.len());
         }
         json.push(b']');
-        Ok((json, places))
+        Ok((json, ranges))
     }
 }
 
 impl Appended {
     /// Takes in records, each with the key that it belongs to.
-    fn add(&mut self, json: &[u8], keys: Vec<String>, places: Vec<Range<usize>>) {
+    fn add(&mut self, json: &[u8], keys: Vec<String>, ranges: Vec<Range<usize>>) {
         let before = self.json.len();
         self.json.extend_from_slice(json);
-        for (key, place) in keys.into_iter().zip(places) {
-            self.found.entry(key).or_default().push(place.start + before..place.end + before);
+        for (key, range) in keys.into_iter().zip(ranges) {
+            self.found.entry(key).or_default().push(range.start + before..range.end + before);
         }
     }
 
-    /// Writes what belongs to the row at this place, in an object that begins at `begins`.
-    fn write(&self, json: &mut Vec<u8>, at: usize, begins: usize) {
-        open(json, &self.name, begins);
+    /// Writes what belongs to the row at this place, in an object that start at `start`.
+    fn write(&self, json: &mut Vec<u8>, at: usize, start: usize) {
+        write_name(json, &self.name, start);
         let key = self.keys.get(at).and_then(Option::as_ref);
         let theirs = key.and_then(|key| self.found.get(key)).map(Vec::as_slice).unwrap_or_default();
-        let theirs = theirs.iter().filter_map(|place| self.json.get(place.clone()));
+        let theirs = theirs.iter().filter_map(|range| self.json.get(range.clone()));
         if !self.many {
             let mut theirs = theirs;
             return json.extend_from_slice(theirs.next().unwrap_or(b"null"));
@@ -251,8 +257,8 @@ impl Appended {
     }
 }
 
-/// Writes a name, without a comma where it is the first in an object that begins there.
-fn open(json: &mut Vec<u8>, name: &[u8], begins: usize) {
-    let first = json.len() == begins;
+/// Writes a name, without a comma where it is the first in an object that start there.
+fn write_name(json: &mut Vec<u8>, name: &[u8], start: usize) {
+    let first = json.len() == start;
     json.extend_from_slice(name.get(usize::from(first)..).unwrap_or_default());
 }

@@ -7,12 +7,12 @@ use std::pin::Pin;
 use sea_query::{Cond, Expr, ExprTrait, JoinType, Query as Statement, SelectStatement};
 use serde_json::Value as Json;
 
-use super::order;
-use super::plan::{Plan, compiler, key_here};
+use super::order_by;
+use super::parent_scope::visible_link_fields;
+use super::read_plan::{ReadPlan, compiler, local_key};
 use super::value;
 use super::value::key_text;
-use super::within::open_between;
-use crate::data::access::Action;
+use crate::data::access::RecordAction;
 use crate::data::filter::{self, Compiler};
 use crate::data::query::Selection;
 use crate::data::{
@@ -21,7 +21,7 @@ use crate::data::{
 use crate::database::{Engine, Executor, Row};
 
 /// Keys that one statement asks for; engines bind so many values at least.
-pub(super) const KEYS_AT_ONCE: usize = 1000;
+pub(super) const MAX_KEYS_PER_STATEMENT: usize = 1000;
 
 /// Reads the associated records and puts them into the records.
 pub(super) fn load<'a, E: Executor>(
@@ -29,22 +29,28 @@ pub(super) fn load<'a, E: Executor>(
     catalog: &'a Catalog,
     collection: &'a Collection,
     query: &'a Query,
-    plan: &'a Plan<'_>,
+    plan: &'a ReadPlan<'_>,
     records: &'a mut [Record],
 ) -> Pin<Box<dyn Future<Output = Result<(), DataError>> + Send + 'a>> {
     Box::pin(async move {
         for (association, selection) in &plan.associations {
-            let here = key_here(association);
+            let here = local_key(association);
             let kind = collection.known(here)?;
-            let keys = distinct(
+            let keys = distinct_keys(
                 executor.namespace().engine,
                 kind,
                 records.iter().filter_map(|record| record.get(here)),
             )?;
-            let far = Far { catalog, association, target: catalog.target(association)?, selection, query };
+            let reader = AssociationReader {
+                catalog,
+                association,
+                target: catalog.target(association)?,
+                selection,
+                query,
+            };
             let mut found: HashMap<String, Vec<Record>> = HashMap::new();
-            for keys in keys.chunks(KEYS_AT_ONCE) {
-                for (key, record) in far.read(executor, keys).await? {
+            for keys in keys.chunks(MAX_KEYS_PER_STATEMENT) {
+                for (key, record) in reader.read(executor, keys).await? {
                     found.entry(key).or_default().push(record);
                 }
             }
@@ -65,17 +71,17 @@ pub(super) fn load<'a, E: Executor>(
 }
 
 /// Keys as a statement asks for them, each once; null is none.
-pub(super) fn distinct<'a>(
+pub(super) fn distinct_keys<'a>(
     engine: Engine,
     field: &Field,
     keys: impl Iterator<Item = &'a Json>,
 ) -> Result<Vec<Expr>, DataError> {
     let keys: BTreeMap<String, &Json> = keys.filter_map(|key| Some((key_text(key)?, key))).collect();
-    filter::held(engine, field, keys.into_values())
+    filter::exact_operands(engine, field, keys.into_values())
 }
 
 /// The other end of an association.
-pub(super) struct Far<'a> {
+pub(super) struct AssociationReader<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) association: &'a Association,
     pub(super) target: &'a Collection,
@@ -83,34 +89,37 @@ pub(super) struct Far<'a> {
     pub(super) query: &'a Query,
 }
 
+/// A through collection, with the fields of its records that the requester may see.
+pub(super) type LinkFields<'a> = (&'a Collection, Vec<&'a Field>);
+
 /// What was read there: in each row the record's columns, the key that it belongs to, and the columns
 /// of what is between the two.
-pub(super) struct FarRows<'a> {
-    pub(super) plan: Plan<'a>,
+pub(super) struct AssociatedRows<'a> {
+    pub(super) plan: ReadPlan<'a>,
     /// Where the key is.
     pub(super) key: (&'a Collection, &'a Field),
-    pub(super) between: Option<(&'a Collection, Vec<&'a Field>)>,
+    pub(super) link_fields: Option<LinkFields<'a>>,
     pub(super) rows: Vec<Row>,
 }
 
-impl<'a> Far<'a> {
+impl<'a> AssociationReader<'a> {
     /// The records that belong to some keys, each with its key.
     async fn read<E: Executor>(
         &self,
         executor: &mut E,
         keys: &[Expr],
     ) -> Result<Vec<(String, Record)>, DataError> {
-        let FarRows { plan, key, between, rows } = self.rows(executor, keys).await?;
+        let AssociatedRows { plan, key, link_fields, rows } = self.rows(executor, keys).await?;
         let (mut texts, mut records) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
-            let (text, record) = self.taken_apart(&plan, key, between.as_ref(), row)?;
+            let (text, record) = self.split_row(&plan, key, link_fields.as_ref(), row)?;
             texts.push(text);
             records.push(record);
         }
         if !plan.associations.is_empty() && !records.is_empty() {
             load(executor, self.catalog, self.target, self.query, &plan, &mut records).await?;
         }
-        plan.tidy(&mut records);
+        plan.remove_unselected(&mut records);
         Ok(texts.into_iter().zip(records).collect())
     }
 
@@ -119,44 +128,44 @@ impl<'a> Far<'a> {
         &self,
         executor: &mut E,
         keys: &[Expr],
-    ) -> Result<FarRows<'a>, DataError> {
+    ) -> Result<AssociatedRows<'a>, DataError> {
         let through = match self.association.through {
             Some(_) => Some(self.catalog.through(self.association)?),
             None => None,
         };
-        let (plan, between, statement) = {
+        let (plan, link_fields, statement) = {
             let compiler = compiler(executor, self.catalog, self.query);
-            let plan = Plan::new(&compiler, self.target, self.selection, false)?;
-            let between = through.map(|(between, other_key)| {
-                (between, open_between(&compiler, self.association, between, other_key))
+            let plan = ReadPlan::new(&compiler, self.target, self.selection, false)?;
+            let link_fields = through.map(|(through, other_key)| {
+                (through, visible_link_fields(&compiler, self.association, through, other_key))
             });
-            let statement = match (through, &between) {
+            let statement = match (through, &link_fields) {
                 (Some(through), Some((_, shown))) => self.linked(&compiler, &plan, through, shown, keys)?,
                 _ => self.direct(&compiler, &plan, keys)?,
             };
-            (plan, between, statement)
+            (plan, link_fields, statement)
         };
-        let key = self.key_there(between.as_ref().map(|(between, _)| *between))?;
+        let key = self.remote_key(link_fields.as_ref().map(|(through, _)| *through))?;
         let rows = executor.query(&statement).await?;
-        Ok(FarRows { plan, key, between, rows })
+        Ok(AssociatedRows { plan, key, link_fields, rows })
     }
 
     /// The field there that the keys are in.
-    fn key_there(&self, between: Option<&'a Collection>) -> Result<(&'a Collection, &'a Field), DataError> {
-        let (collection, name) = match (self.association.kind, between) {
+    fn remote_key(&self, through: Option<&'a Collection>) -> Result<(&'a Collection, &'a Field), DataError> {
+        let (collection, name) = match (self.association.kind, through) {
             (AssociationKind::BelongsTo, _) => (self.target, &self.association.target_key),
-            (AssociationKind::BelongsToMany, Some(between)) => (between, &self.association.foreign_key),
+            (AssociationKind::BelongsToMany, Some(through)) => (through, &self.association.foreign_key),
             _ => (self.target, &self.association.foreign_key),
         };
         Ok((collection, collection.known(name)?))
     }
 
     /// A row: the record's columns, the key, and the columns of what is between the two.
-    fn taken_apart(
+    fn split_row(
         &self,
-        plan: &Plan<'_>,
+        plan: &ReadPlan<'_>,
         (collection, key): (&Collection, &Field),
-        between: Option<&(&Collection, Vec<&Field>)>,
+        link_fields: Option<&LinkFields<'_>>,
         row: Row,
     ) -> Result<(String, Record), DataError> {
         let mut values = row.into_values().into_iter();
@@ -167,11 +176,11 @@ impl<'a> Far<'a> {
         }
         let stored = values.next().unwrap_or(crate::database::Value::Null);
         let text = key_text(&value::to_json(collection, key, stored)?).unwrap_or_default();
-        if let Some((between, shown)) = between {
-            let link = shown.iter().zip(values).map(|(field, stored)| {
-                Ok((field.name().to_owned(), value::to_json(between, field, stored)?))
+        if let Some((through, fields)) = link_fields {
+            let link = fields.iter().zip(values).map(|(field, stored)| {
+                Ok((field.name().to_owned(), value::to_json(through, field, stored)?))
             });
-            record.insert(between.name().to_owned(), Json::Object(link.collect::<Result<_, DataError>>()?));
+            record.insert(through.name().to_owned(), Json::Object(link.collect::<Result<_, DataError>>()?));
         }
         Ok((text, record))
     }
@@ -179,57 +188,57 @@ impl<'a> Far<'a> {
     fn direct(
         &self,
         compiler: &Compiler<'_>,
-        plan: &Plan<'_>,
+        plan: &ReadPlan<'_>,
         keys: &[Expr],
     ) -> Result<SelectStatement, DataError> {
-        let (_, key) = self.key_there(None)?;
+        let (_, key) = self.remote_key(None)?;
         let mut statement = Statement::select();
         statement.from(table::table(self.target, compiler.namespace));
         statement.columns(plan.columns.iter().map(|field| field.column().to_owned()));
         statement.column(key.column().to_owned());
         statement.and_where(Expr::col(key.column().to_owned()).is_in(keys.to_vec()));
-        if let Some(scope) = compiler.scope(self.target, Action::View)? {
+        if let Some(scope) = compiler.scope(self.target, RecordAction::View)? {
             statement.cond_where(compiler.unguarded().condition(self.target, None, &scope)?);
         }
-        order::complete(compiler, self.target, None, &mut statement, &[], &[]);
+        order_by::tiebreakers(compiler, self.target, None, &mut statement, &[], &[]);
         Ok(statement)
     }
 
     fn linked(
         &self,
         compiler: &Compiler<'_>,
-        plan: &Plan<'_>,
-        (between, other_key): (&Collection, &str),
+        plan: &ReadPlan<'_>,
+        (through, other_key): (&Collection, &str),
         shown: &[&Field],
         keys: &[Expr],
     ) -> Result<SelectStatement, DataError> {
-        let (there, link) = (compiler.alias(), compiler.alias());
+        let (target_alias, link) = (compiler.alias(), compiler.alias());
         let column = |alias: &str, field: &Field| Expr::col((alias.to_owned(), field.column().to_owned()));
-        let (_, key) = self.key_there(Some(between))?;
-        let on = column(&link, between.known(other_key)?)
-            .eq(column(&there, self.target.known(&self.association.target_key)?));
+        let (_, key) = self.remote_key(Some(through))?;
+        let on = column(&link, through.known(other_key)?)
+            .eq(column(&target_alias, self.target.known(&self.association.target_key)?));
         let mut statement = Statement::select();
-        statement.from(table::table(self.target, compiler.namespace).alias(there.clone())).join(
+        statement.from(table::table(self.target, compiler.namespace).alias(target_alias.clone())).join(
             JoinType::InnerJoin,
-            table::table(between, compiler.namespace).alias(link.clone()),
+            table::table(through, compiler.namespace).alias(link.clone()),
             Cond::all().add(on),
         );
         for field in &plan.columns {
-            statement.expr(column(&there, field));
+            statement.expr(column(&target_alias, field));
         }
         statement.expr(column(&link, key));
         for field in shown {
             statement.expr(column(&link, field));
         }
         statement.and_where(column(&link, key).is_in(keys.to_vec()));
-        if let Some(scope) = compiler.scope(self.target, Action::View)? {
-            statement.cond_where(compiler.unguarded().condition(self.target, Some(&there), &scope)?);
+        if let Some(scope) = compiler.scope(self.target, RecordAction::View)? {
+            statement.cond_where(compiler.unguarded().condition(self.target, Some(&target_alias), &scope)?);
         }
-        order::complete(compiler, self.target, Some(&there), &mut statement, &[], &[]);
+        order_by::tiebreakers(compiler, self.target, Some(&target_alias), &mut statement, &[], &[]);
         // Two may be linked more than once.
         let of_both = |field: &Field| [&*self.association.foreign_key, other_key].contains(&field.name());
-        if !(between.primary_key().next().is_some() && between.primary_key().all(of_both)) {
-            order::complete(compiler, between, Some(&link), &mut statement, &[], &[]);
+        if !(through.primary_key().next().is_some() && through.primary_key().all(of_both)) {
+            order_by::tiebreakers(compiler, through, Some(&link), &mut statement, &[], &[]);
         }
         Ok(statement)
     }

@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use bigdecimal::BigDecimal;
 use sea_query::{Expr, ExprTrait, Func, NullOrdering, Order, Query as Statement, SelectStatement};
 
-use super::{plan, value};
-use crate::data::access::Action;
-use crate::data::filter::{Compiler, Joins, in_order};
+use super::{read_plan, value};
+use crate::data::access::RecordAction;
+use crate::data::filter::{Compiler, Joins, collated};
 use crate::data::{Association, AssociationKind, Collection, DataError, Field, FieldType, Sort, table};
 use crate::database::{Engine, Row, Value};
 
@@ -20,14 +20,14 @@ const MAX_COMPARED: usize = 32;
 /// # Errors
 /// [`DataError::UnknownField`] of a field that does not exist, [`DataError::Invalid`] of one that has
 /// no order, [`DataError::Forbidden`] of one that is not open.
-pub(super) fn by(
+pub(super) fn requested(
     compiler: &Compiler<'_>,
     collection: &Collection,
     statement: &mut SelectStatement,
-    asked: &[Sort],
+    requested: &[Sort],
 ) -> Result<(), DataError> {
     let engine = compiler.namespace.engine;
-    for sort in asked {
+    for sort in requested {
         compiler.check_path(collection, &sort.field)?;
         let order = if sort.descending { Order::Desc } else { Order::Asc };
         let Some(field) = collection.get(&sort.field) else {
@@ -38,19 +38,19 @@ pub(super) fn by(
         if !is_comparable(field) {
             return Err(value::invalid(field, "JSON documents and lists have no order"));
         }
-        by_column(engine, statement, Expr::col(field.column().to_owned()), field, order);
+        by_field(engine, statement, Expr::col(field.column().to_owned()), field, order);
     }
     Ok(())
 }
 
 /// Completes an order of the rows of a collection, so that no two that differ are in the same place:
 /// behind what was asked for by these fields first, those by which records are named.
-pub(super) fn complete(
+pub(super) fn tiebreakers(
     compiler: &Compiler<'_>,
     collection: &Collection,
     alias: Option<&str>,
     statement: &mut SelectStatement,
-    asked: &[Sort],
+    requested: &[Sort],
     named_by: &[&Field],
 ) {
     let column = |name: &str| match alias {
@@ -58,10 +58,10 @@ pub(super) fn complete(
         None => Expr::col(name.to_owned()),
     };
     let engine = compiler.namespace.engine;
-    let mut used: Vec<&str> = asked.iter().map(|sort| &*sort.field).collect();
+    let mut used: Vec<&str> = requested.iter().map(|sort| &*sort.field).collect();
     let mut add = |field: &'_ Field, used: &mut Vec<&str>| {
         if !used.contains(&field.name()) {
-            by_column(engine, statement, column(field.column()), field, Order::Asc);
+            by_field(engine, statement, column(field.column()), field, Order::Asc);
         }
     };
     for field in named_by.iter().copied().chain(collection.primary_key()) {
@@ -88,7 +88,7 @@ pub(super) fn key_fields(collection: &Collection) -> impl Iterator<Item = &Field
 }
 
 /// Puts rows of these columns into the order of their keys: that in which [`complete`] reads them.
-pub(super) fn by_key(collection: &Collection, columns: &[&Field], rows: &mut [Row]) {
+pub(super) fn sort_by_key(collection: &Collection, columns: &[&Field], rows: &mut [Row]) {
     let keys: Vec<(usize, &Field)> = key_fields(collection)
         .filter_map(|key| Some((columns.iter().position(|field| field.name() == key.name())?, key)))
         .collect();
@@ -124,7 +124,7 @@ fn compare(key: &Field, one: Option<&Value>, other: Option<&Value>) -> Ordering 
 /// The fields that rows without a key are compared by: an order tells of a value, so that these are
 /// the ones that whoever asks may see.
 fn compared<'a>(compiler: &Compiler<'_>, collection: &'a Collection) -> impl Iterator<Item = &'a Field> {
-    let access = compiler.access(collection, Action::View);
+    let access = compiler.access(collection, RecordAction::View);
     let is_open = move |field: &&Field| match &access {
         Ok(access) => access.as_ref().is_none_or(|access| access.allows(collection, field.name())),
         Err(_) => false,
@@ -154,8 +154,8 @@ fn digest(collection: &Collection, column: impl Fn(&str) -> Expr) -> Expr {
     Func::cust("MD5").arg(Func::cust("CONCAT").args(parts)).into()
 }
 
-fn by_column(engine: Engine, statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
-    let column = in_order(engine, column, field);
+fn by_field(engine: Engine, statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
+    let column = collated(engine, column, field);
     // Engines disagree on where nulls belong; where there are none, the index is enough.
     if field.is_not_null() {
         statement.order_by_expr(column, order);
@@ -180,16 +180,16 @@ fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> R
     value
         .expr(column.clone())
         .and_where(belongs(compiler, collection, association, target, joins.alias())?)
-        .order_by_expr_with_nulls(in_order(engine, column, field), Order::Asc, NullOrdering::Last)
+        .order_by_expr_with_nulls(collated(engine, column, field), Order::Asc, NullOrdering::Last)
         .limit(1);
-    if let Some(scope) = compiler.scope(target, Action::View)? {
+    if let Some(scope) = compiler.scope(target, RecordAction::View)? {
         value.cond_where(compiler.unguarded().condition(target, Some(joins.alias()), &scope)?);
     }
     joins.add_to(&mut value);
     let value = Expr::SubQuery(None, Box::new(value.into()));
     Ok(match field.kind() {
         FieldType::Decimal { .. } => engine.in_decimal_order(value),
-        _ => in_order(engine, value, field),
+        _ => collated(engine, value, field),
     })
 }
 
@@ -201,7 +201,7 @@ fn belongs(
     target: &Collection,
     alias: &str,
 ) -> Result<Expr, DataError> {
-    let here = collection.known(plan::key_here(association))?;
+    let here = collection.known(read_plan::local_key(association))?;
     let own = Expr::col((table::name(collection, compiler.namespace), here.column().to_owned()));
     let there = |name: &str| -> Result<Expr, DataError> {
         Ok(Expr::col((alias.to_owned(), target.known(name)?.column().to_owned())))
@@ -210,15 +210,15 @@ fn belongs(
         AssociationKind::BelongsTo => there(&association.target_key)?.eq(own),
         AssociationKind::HasOne | AssociationKind::HasMany => there(&association.foreign_key)?.eq(own),
         AssociationKind::BelongsToMany => {
-            let (between, other_key) = compiler.catalog.through(association)?;
+            let (through, other_key) = compiler.catalog.through(association)?;
             let link = compiler.alias();
             let column = |name: &str| -> Result<_, DataError> {
-                Ok((link.clone(), between.known(name)?.column().to_owned()))
+                Ok((link.clone(), through.known(name)?.column().to_owned()))
             };
             let mut links = Statement::select();
             links
                 .column(column(other_key)?)
-                .from(table::table(between, compiler.namespace).alias(link.clone()))
+                .from(table::table(through, compiler.namespace).alias(link.clone()))
                 .and_where(Expr::col(column(&association.foreign_key)?).eq(own));
             there(&association.target_key)?.in_subquery(links)
         }

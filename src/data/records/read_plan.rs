@@ -1,7 +1,7 @@
 //! What is read of each record: the columns of what is shown, and of what finds the associations.
 
 use super::value;
-use crate::data::access::Action;
+use crate::data::access::RecordAction;
 use crate::data::filter::Compiler;
 use crate::data::query::Selection;
 use crate::data::{Association, AssociationKind, Catalog, Collection, DataError, Field, Query, Record};
@@ -14,11 +14,11 @@ pub(super) fn compiler<'a, E: Executor>(
     query: &'a Query,
 ) -> Compiler<'a> {
     Compiler::new(catalog, executor.namespace(), query.guard.as_deref(), query.clock)
-        .looking_at_hidden(query.hidden)
+        .with_hidden(query.hidden)
 }
 
 /// The field of the record itself by which an association finds the others.
-pub(super) fn key_here(association: &Association) -> &str {
+pub(super) fn local_key(association: &Association) -> &str {
     match association.kind {
         AssociationKind::BelongsTo => &association.foreign_key,
         _ => &association.source_key,
@@ -26,21 +26,21 @@ pub(super) fn key_here(association: &Association) -> &str {
 }
 
 /// What is read of a collection's records.
-pub(super) struct Plan<'a> {
+pub(super) struct ReadPlan<'a> {
     /// The columns; those behind the first `shown` serve the associations alone.
     pub(super) columns: Vec<&'a Field>,
     pub(super) shown: usize,
     pub(super) associations: Vec<(&'a Association, Selection)>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> ReadPlan<'a> {
     pub(super) fn new(
         compiler: &Compiler<'_>,
         collection: &'a Collection,
         selection: &Selection,
         hidden: bool,
     ) -> Result<Self, DataError> {
-        let access = compiler.access(collection, Action::View)?;
+        let access = compiler.access(collection, RecordAction::View)?;
         let open = |name: &str| access.as_ref().is_none_or(|access| access.allows(collection, name));
         let mut columns: Vec<&Field> = match &selection.fields {
             None => {
@@ -63,7 +63,7 @@ impl<'a> Plan<'a> {
             if !open(name) || !is_open(compiler, association)? {
                 continue;
             }
-            let key = collection.known(key_here(association))?;
+            let key = collection.known(local_key(association))?;
             if !columns.contains(&key) {
                 columns.push(key);
             }
@@ -77,7 +77,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Reads a column for what comes after, whether it is shown or not.
-    pub(super) fn needs(&mut self, field: &'a Field) {
+    pub(super) fn require(&mut self, field: &'a Field) {
         if !self.columns.contains(&field) {
             self.columns.push(field);
         }
@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Takes out what served the associations alone.
-    pub(super) fn tidy(&self, records: &mut [Record]) {
+    pub(super) fn remove_unselected(&self, records: &mut [Record]) {
         for field in self.columns.iter().skip(self.shown) {
             for record in records.iter_mut() {
                 record.remove(field.name());
@@ -112,7 +112,7 @@ impl<'a> Plan<'a> {
 
 /// Whether whoever asks may see records at the other end of an association.
 fn is_open(compiler: &Compiler<'_>, association: &Association) -> Result<bool, DataError> {
-    match compiler.access(compiler.catalog.target(association)?, Action::View) {
+    match compiler.access(compiler.catalog.target(association)?, RecordAction::View) {
         Err(DataError::Forbidden(_)) => Ok(false),
         other => other.map(|_| true),
     }

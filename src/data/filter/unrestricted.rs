@@ -9,23 +9,23 @@ impl Filter {
     /// nothing in it (`{"$and": []}`, `{"$or": [{}]}`), or what it compares with is empty (`{"a":
     /// {"$notIn": []}}`, `{"a": {"$includes": ""}}`).
     #[must_use]
-    pub fn leaves_none_out(&self) -> bool {
+    pub fn is_unrestricted(&self) -> bool {
         match self {
-            Self::All | Self::Named(_) => true,
-            Self::Condition(condition) => condition.extent() == Some(Extent::All),
-            Self::And(parts) => parts.iter().all(Self::leaves_none_out),
-            Self::Or(parts) => parts.iter().any(Self::leaves_none_out),
-            Self::Not(inner) => inner.leaves_all_out(),
+            Self::All | Self::PathCheck(_) => true,
+            Self::Condition(condition) => condition.constant() == Some(true),
+            Self::And(parts) => parts.iter().all(Self::is_unrestricted),
+            Self::Or(parts) => parts.iter().any(Self::is_unrestricted),
+            Self::Not(inner) => inner.matches_nothing(),
         }
     }
 
-    fn leaves_all_out(&self) -> bool {
+    fn matches_nothing(&self) -> bool {
         match self {
-            Self::All | Self::Named(_) => false,
-            Self::Condition(condition) => condition.extent() == Some(Extent::None),
-            Self::And(parts) => parts.iter().any(Self::leaves_all_out),
-            Self::Or(parts) => parts.iter().all(Self::leaves_all_out),
-            Self::Not(inner) => inner.leaves_none_out(),
+            Self::All | Self::PathCheck(_) => false,
+            Self::Condition(condition) => condition.constant() == Some(false),
+            Self::And(parts) => parts.iter().any(Self::matches_nothing),
+            Self::Or(parts) => parts.iter().all(Self::matches_nothing),
+            Self::Not(inner) => inner.is_unrestricted(),
         }
     }
 }
@@ -38,23 +38,23 @@ enum Extent {
 }
 
 impl Condition {
-    fn extent(&self) -> Option<Extent> {
+    fn constant(&self) -> Option<bool> {
         use Operator as Op;
         let is_empty_list = self.value.as_array().is_some_and(Vec::is_empty);
         match self.operator {
-            Op::Eq | Op::Is | Op::In | Op::AnyOf if is_empty_list => Some(Extent::None),
-            Op::Ne | Op::Not | Op::NotIn | Op::NoneOf if is_empty_list => Some(Extent::All),
-            Op::Includes | Op::StartsWith | Op::EndWith if is_empty_list => Some(Extent::None),
-            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if is_empty_list => Some(Extent::All),
+            Op::Eq | Op::Is | Op::In | Op::AnyOf if is_empty_list => Some(false),
+            Op::Ne | Op::Not | Op::NotIn | Op::NoneOf if is_empty_list => Some(true),
+            Op::Includes | Op::StartsWith | Op::EndWith if is_empty_list => Some(false),
+            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if is_empty_list => Some(true),
             // Every text has the empty one in it.
-            Op::Includes | Op::StartsWith | Op::EndWith if has_empty_text(&self.value) => Some(Extent::All),
-            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if has_empty_text(&self.value) => {
-                Some(Extent::None)
+            Op::Includes | Op::StartsWith | Op::EndWith if includes_empty_text(&self.value) => Some(true),
+            Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if includes_empty_text(&self.value) => {
+                Some(false)
             }
-            Op::Like | Op::ILike if is_any_text(&self.value) => Some(Extent::All),
-            Op::NotLike | Op::NotILike if is_any_text(&self.value) => Some(Extent::None),
-            Op::Regexp | Op::IRegexp if is_empty_text(&self.value) => Some(Extent::All),
-            Op::NotRegexp | Op::NotIRegexp if is_empty_text(&self.value) => Some(Extent::None),
+            Op::Like | Op::ILike if matches_any_text(&self.value) => Some(true),
+            Op::NotLike | Op::NotILike if matches_any_text(&self.value) => Some(false),
+            Op::Regexp | Op::IRegexp if is_empty_text(&self.value) => Some(true),
+            Op::NotRegexp | Op::NotIRegexp if is_empty_text(&self.value) => Some(false),
             _ => None,
         }
     }
@@ -64,12 +64,12 @@ fn is_empty_text(given: &Value) -> bool {
     given.as_str().is_some_and(str::is_empty)
 }
 
-fn has_empty_text(given: &Value) -> bool {
+fn includes_empty_text(given: &Value) -> bool {
     is_empty_text(given) || given.as_array().is_some_and(|parts| parts.iter().any(is_empty_text))
 }
 
 /// Whether it is `%`, as often as it may be.
-fn is_any_text(given: &Value) -> bool {
+fn matches_any_text(given: &Value) -> bool {
     given.as_str().is_some_and(|pattern| !pattern.is_empty() && pattern.chars().all(|next| next == '%'))
 }
 
@@ -108,7 +108,7 @@ mod tests {
             json!({"v": {"$iLike": "%%"}}),
             json!({"v": {"$regexp": ""}}),
         ] {
-            assert!(Filter::parse(&given).unwrap().leaves_none_out(), "{given}");
+            assert!(Filter::parse(&given).unwrap().is_unrestricted(), "{given}");
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
             json!({"v": {"$like": ""}}),
             json!({"v": {"$empty": true}}),
         ] {
-            assert!(!Filter::parse(&given).unwrap().leaves_none_out(), "{given}");
+            assert!(!Filter::parse(&given).unwrap().is_unrestricted(), "{given}");
         }
     }
 }

@@ -6,12 +6,12 @@ use std::borrow::Cow;
 
 use sea_query::{Expr, Query as Statement, Returning};
 
-use super::create::Row;
-use super::plan::Plan;
+use super::create::NewRow;
 use super::read::fitting;
-use super::writer::{Origin, Values, WriteOptions};
-use super::{generate, order, raw, value};
-use crate::data::access::{Access, Action};
+use super::read_plan::ReadPlan;
+use super::writer::{NestingContext, Values, WriteOptions};
+use super::{generate, order_by, row_write, value};
+use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::filter::Compiler;
 use crate::data::query::Selection;
@@ -19,7 +19,7 @@ use crate::data::{Catalog, Collection, DataError, Filter, Generator, Hooks, Reco
 use crate::database::Executor;
 
 /// Whether writing these values is one statement.
-pub(in crate::data) fn is_alone(collection: &Collection, hooks: &Hooks, given: &Record) -> bool {
+pub(in crate::data) fn is_sufficient(collection: &Collection, hooks: &Hooks, given: &Record) -> bool {
     let ordered = |field: &crate::data::Field| matches!(field.generator, Some(Generator::Position { .. }));
     !collection.fields().iter().any(ordered)
         && given.keys().all(|name| collection.associated(name).is_none())
@@ -33,17 +33,17 @@ pub(in crate::data) async fn create<E: Executor>(
     given: Record,
     options: &WriteOptions,
 ) -> Result<Record, DataError> {
-    let access = options.access(collection, Action::Create)?;
+    let access = options.access(collection, RecordAction::Create)?;
     let Values { mut own, .. } =
-        options.values(collection, Cow::Owned(given), access.as_ref(), &Origin::top())?;
-    let mut made = Row::of(collection, &mut own, options)?.write(executor, collection).await?;
-    options.censor(collection, &mut made);
+        options.values(collection, Cow::Owned(given), access.as_ref(), &NestingContext::root())?;
+    let mut made = NewRow::of(collection, &mut own, options)?.write(executor, collection).await?;
+    options.redact(collection, &mut made);
     Ok(made)
 }
 
 /// Changes the records that fit and are open, and gives them as they are then; `None`, and nothing is
 /// done, where the engine does not say what it changed, or somebody may change what they may not see.
-pub(in crate::data) async fn change<E: Executor>(
+pub(in crate::data) async fn update<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
     collection: &Collection,
@@ -55,27 +55,27 @@ pub(in crate::data) async fn change<E: Executor>(
     if !namespace.engine.has_update_returning() || collection.primary_key().next().is_none() {
         return Ok(None);
     }
-    let access = options.access(collection, Action::Update)?;
-    if !sees_changed(collection, given, access.as_ref(), options) {
+    let access = options.access(collection, RecordAction::Update)?;
+    if !sees_all_changes(collection, given, access.as_ref(), options) {
         return Ok(None);
     }
     let compiler = Compiler::new(catalog, namespace, options.guard.as_deref(), options.clock);
-    let mut plan = Plan::new(&compiler, collection, &Selection::default(), false)?;
+    let mut plan = ReadPlan::new(&compiler, collection, &Selection::default(), false)?;
     // Engines answer in the order in which the rows lie.
-    order::key_fields(collection).for_each(|key| plan.needs(key));
+    order_by::key_fields(collection).for_each(|key| plan.require(key));
     let mut statement = Statement::update();
     statement.table(table::table(collection, namespace));
-    let condition = fitting(&compiler, collection, filter, Action::Update)?;
+    let condition = fitting(&compiler, collection, filter, RecordAction::Update)?;
     if !condition.is_empty() {
         statement.cond_where(condition);
     }
     let Values { mut own, .. } =
-        options.values(collection, Cow::Borrowed(given), access.as_ref(), &Origin::top())?;
+        options.values(collection, Cow::Borrowed(given), access.as_ref(), &NestingContext::root())?;
     generate::touch(collection, &mut own);
     for (name, given) in &own {
-        let itself = matches!(name.as_str(), CREATED_AT | UPDATED_AT)
+        let is_generated = matches!(name.as_str(), CREATED_AT | UPDATED_AT)
             || (options.user.is_some() && matches!(name.as_str(), CREATED_BY | UPDATED_BY));
-        if !itself {
+        if !is_generated {
             let field = collection.known(name)?;
             statement.value(field.column().to_owned(), Expr::val(value::from_json(field, given)?));
         }
@@ -84,7 +84,7 @@ pub(in crate::data) async fn change<E: Executor>(
         statement.value(field.column().to_owned(), user);
     }
     if let Some(field) = collection.get(UPDATED_AT) {
-        statement.value(field.column().to_owned(), Expr::val(sea_query::Value::from(raw::now())));
+        statement.value(field.column().to_owned(), Expr::val(sea_query::Value::from(row_write::now())));
     }
     if statement.get_values().is_empty() {
         return Ok(None);
@@ -92,32 +92,32 @@ pub(in crate::data) async fn change<E: Executor>(
     let shown: Vec<_> = plan.columns.iter().map(|field| field.column().to_owned()).collect();
     statement.returning(Returning::new().columns(shown));
     let mut rows = executor.update_returning(&statement).await?;
-    order::by_key(collection, &plan.columns, &mut rows);
-    raw::count_on_changed(executor, collection, &own).await?;
+    order_by::sort_by_key(collection, &plan.columns, &mut rows);
+    row_write::advance_changed_key(executor, collection, &own).await?;
     let changed: Result<Vec<_>, _> = rows.into_iter().map(|row| plan.record(collection, row)).collect();
     let mut changed = changed?;
-    plan.tidy(&mut changed);
+    plan.remove_unselected(&mut changed);
     Ok(Some(changed))
 }
 
 /// Whether all that is changed may be seen, also when it is changed.
-fn sees_changed(
+fn sees_all_changes(
     collection: &Collection,
     given: &Record,
-    access: Option<&Access>,
+    access: Option<&RecordAccess>,
     options: &WriteOptions,
 ) -> bool {
     let Some(access) = access else { return true };
-    options.access(collection, Action::View).ok().flatten().is_some_and(|seen| {
+    options.access(collection, RecordAction::View).ok().flatten().is_some_and(|seen| {
         *seen.scope == Filter::All
-            || (seen.scope == access.scope && !looks_at(collection, &seen.scope, given))
+            || (seen.scope == access.scope && !may_change_result(collection, &seen.scope, given))
     })
 }
 
 /// Whether a filter looks at what is changed, so that a record may leave it; or at other records.
-fn looks_at(collection: &Collection, filter: &Filter, given: &Record) -> bool {
-    let of_itself = [UPDATED_AT, UPDATED_BY];
+fn may_change_result(collection: &Collection, filter: &Filter, given: &Record) -> bool {
+    let generated = [UPDATED_AT, UPDATED_BY];
     let is_touched = |path: &str| collection.get(path).is_some_and(|field| field.touched);
-    let may_change = |path: &str| given.contains_key(path) || of_itself.contains(&path) || is_touched(path);
-    filter.looks_elsewhere(collection) || filter.paths().into_iter().any(may_change)
+    let may_change = |path: &str| given.contains_key(path) || generated.contains(&path) || is_touched(path);
+    filter.uses_associations(collection) || filter.paths().into_iter().any(may_change)
 }

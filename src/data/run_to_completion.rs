@@ -11,7 +11,7 @@ use crate::database::DatabaseError;
 ///
 /// # Errors
 /// Those of the work; [`DatabaseError::Failed`] where the host ends before it does.
-pub async fn to_its_end<T: Send + 'static, E: From<DataError> + Send + 'static>(
+pub async fn run_to_completion<T: Send + 'static, E: From<DataError> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {
     match tokio::spawn(work.in_current_span()).await {

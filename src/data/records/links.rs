@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::position::orders;
-use super::rows::{are_told_apart, keyed, others};
+use super::positions::position_fields;
+use super::row_key::{have_row_keys, other_rows, row_key_filter};
 use super::value::key_text;
-use super::writer::{Origin, Writer};
-use crate::data::access::{Access, Action};
+use super::writer::{NestingContext, RecordWriter};
+use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::collection::CREATED_BY;
 use crate::data::{
     Association, AssociationKind, Collection, DataError, Filter, Operator, Record, RecordEvent,
 };
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// Makes records refer to another one by a field, or to none.
     pub(super) async fn link(
         &mut self,
@@ -26,18 +26,18 @@ impl Writer<'_> {
         value: Json,
     ) -> Result<(), DataError> {
         let changes = Record::from_iter([(foreign_key.to_owned(), value)]);
-        if !orders(target).any(|(_, scope)| scope == Some(foreign_key)) {
+        if !position_fields(target).any(|(_, scope)| scope == Some(foreign_key)) {
             return self.set(target, filter, &changes).await.map(drop);
         }
-        let records = self.whole(target, filter.clone()).await?;
-        if !are_told_apart(target, &records) {
+        let records = self.read_for_update(target, filter.clone()).await?;
+        if !have_row_keys(target, &records) {
             return self.set(target, filter, &changes).await.map(drop);
         }
         // They come into another order, at its end.
         for record in &records {
             let mut changes = changes.clone();
-            self.reorder(target, record, &mut changes).await?;
-            self.set(target, keyed(target, std::slice::from_ref(record))?, &changes).await?;
+            self.append_to_new_scope(target, record, &mut changes).await?;
+            self.set(target, row_key_filter(target, std::slice::from_ref(record))?, &changes).await?;
         }
         Ok(())
     }
@@ -54,36 +54,36 @@ impl Writer<'_> {
         match association.kind {
             AssociationKind::BelongsToMany => {
                 let catalog = Arc::clone(&self.catalog);
-                let (between, other_key) = catalog.through(association)?;
+                let (through, other_key) = catalog.through(association)?;
                 let kept = kept.iter().filter_map(|record| record.get(&*association.target_key).cloned());
                 let mut ended = own.and(Filter::on(other_key, Operator::NotIn, kept.collect::<Vec<_>>()));
                 if self.options.guard.is_some() {
-                    let links = self.whole(between, ended.clone()).await?;
+                    let links = self.read_for_update(through, ended.clone()).await?;
                     let linked = links.into_iter().filter_map(|mut link| link.remove(other_key)).collect();
-                    let seen = self.seen_keys(target, &association.target_key, linked).await?;
+                    let seen = self.visible_keys(target, &association.target_key, linked).await?;
                     ended = ended.and(Filter::one_of(other_key, seen));
                 }
-                self.end_links(between, ended).await
+                self.end_links(through, ended).await
             }
             _ => {
-                let ended = own.and(others(target, kept)?).and(self.seen_scope(target));
+                let ended = own.and(other_rows(target, kept)?).and(self.visible_scope(target));
                 self.link(target, ended, &association.foreign_key, Json::Null).await
             }
         }
     }
 
     /// The records that whoever writes may see: a link to what one does not see is not one's to end.
-    pub(super) fn seen_scope(&self, target: &Collection) -> Filter {
+    pub(super) fn visible_scope(&self, target: &Collection) -> Filter {
         match &self.options.guard {
             None => Filter::All,
-            Some(guard) => {
-                guard.access(target.name(), Action::View).map_or_else(Filter::never, Access::into_scope)
-            }
+            Some(guard) => guard
+                .access(target.name(), RecordAction::View)
+                .map_or_else(Filter::never, RecordAccess::into_scope),
         }
     }
 
     /// Those of some keys whose records may be seen.
-    async fn seen_keys(
+    async fn visible_keys(
         &mut self,
         target: &Collection,
         field: &str,
@@ -94,25 +94,26 @@ impl Writer<'_> {
         }
         let mut seen = Vec::with_capacity(keys.len());
         for keys in keys.chunks(1000) {
-            let records = self.all_visible(target, field, keys.to_vec()).await?;
+            let records = self.find_all_visible(target, field, keys.to_vec()).await?;
             seen.extend(records.into_iter().filter_map(|mut record| record.remove(field)));
         }
         Ok(seen)
     }
 
     /// Removes records that are between two others.
-    async fn end_links(&mut self, between: &Collection, filter: Filter) -> Result<(), DataError> {
-        let hooks = self.hooks(between);
-        let links = if hooks.is_empty() { Vec::new() } else { self.whole(between, filter.clone()).await? };
+    async fn end_links(&mut self, through: &Collection, filter: Filter) -> Result<(), DataError> {
+        let hooks = self.hooks(through);
+        let links =
+            if hooks.is_empty() { Vec::new() } else { self.read_for_update(through, filter.clone()).await? };
         for link in &links {
             for hook in &hooks {
-                hook.on(self.transaction, between, RecordEvent::BeforeDestroy(link)).await?;
+                hook.on(self.transaction, through, RecordEvent::BeforeDestroy(link)).await?;
             }
         }
-        self.delete(between, filter).await?;
+        self.delete(through, filter).await?;
         for link in &links {
             for hook in &hooks {
-                hook.on(self.transaction, between, RecordEvent::AfterDestroy(link)).await?;
+                hook.on(self.transaction, through, RecordEvent::AfterDestroy(link)).await?;
             }
         }
         Ok(())
@@ -128,11 +129,11 @@ impl Writer<'_> {
         link: Option<Json>,
     ) -> Result<(), DataError> {
         if association.kind != AssociationKind::BelongsToMany {
-            let one = keyed(target, std::slice::from_ref(found))?;
+            let one = row_key_filter(target, std::slice::from_ref(found))?;
             return self.link(target, one, &association.foreign_key, source.clone()).await;
         }
         let catalog = Arc::clone(&self.catalog);
-        let (between, other_key) = catalog.through(association)?;
+        let (through, other_key) = catalog.through(association)?;
         let other = found.get(&*association.target_key).cloned().unwrap_or(Json::Null);
         let pair =
             Filter::eq(&*association.foreign_key, source.clone()).and(Filter::eq(other_key, other.clone()));
@@ -142,22 +143,22 @@ impl Writer<'_> {
         };
         // Which two it is between is not said by what is between them; nor does it lead on to others.
         further.retain(|name, _| {
-            let is_own = between.get(name).is_some_and(|field| !field.primary_key);
+            let is_own = through.get(name).is_some_and(|field| !field.primary_key);
             is_own && *name != *association.foreign_key && name != other_key
         });
-        let known = self.whole(between, pair.clone()).await?;
+        let known = self.read_for_update(through, pair.clone()).await?;
         let mut scope = Filter::All;
         if let Some(guard) = self.options.guard.as_ref().filter(|_| !further.is_empty()) {
-            let made = || guard.access(between.name(), Action::Create);
+            let made = || guard.access(through.name(), RecordAction::Create);
             // What nobody knows the maker of may be ended and made anew by whoever may make it.
-            let anonymous = between.get(CREATED_BY).is_none();
-            let open = match guard.access(between.name(), Action::Update) {
+            let anonymous = through.get(CREATED_BY).is_none();
+            let open = match guard.access(through.name(), RecordAction::Update) {
                 _ if known.is_empty() => made(),
                 None if anonymous => made(),
                 open => open,
             };
             further.retain(|name, _| open.as_ref().is_some_and(|open| open.may_set(name)));
-            scope = open.map_or_else(Filter::never, Access::into_scope);
+            scope = open.map_or_else(Filter::never, RecordAccess::into_scope);
         }
         if known.is_empty() {
             let mut values = further;
@@ -166,7 +167,9 @@ impl Writer<'_> {
             // Whoever may change the record may link it.
             return self
                 .unguarded(async |writer| {
-                    writer.make(between, Cow::Owned(values), Record::new(), Origin::top()).await
+                    writer
+                        .create_in_context(through, Cow::Owned(values), Record::new(), NestingContext::root())
+                        .await
                 })
                 .await
                 .map(drop);
@@ -174,23 +177,25 @@ impl Writer<'_> {
         if further.is_empty() {
             return Ok(());
         }
-        let which = pair.and(scope).into();
-        self.unguarded(async |writer| writer.change(between, which, Cow::Owned(further), Origin::top()).await)
-            .await
-            .map(drop)
+        let row_filter = pair.and(scope).into();
+        self.unguarded(async |writer| {
+            writer.update_in_context(through, row_filter, Cow::Owned(further), NestingContext::root()).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Does something as the host itself.
     async fn unguarded<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Writer<'_>) -> Result<T, DataError>,
+        work: impl AsyncFnOnce(&mut RecordWriter<'_>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
         let options = super::WriteOptions {
             user: self.options.user,
             clock: self.options.clock,
             ..super::WriteOptions::default()
         };
-        let mut writer = Writer {
+        let mut writer = RecordWriter {
             transaction: &mut *self.transaction,
             catalog: Arc::clone(&self.catalog),
             options: &options,
@@ -199,23 +204,23 @@ impl Writer<'_> {
     }
 
     /// The record whose links are to change, when whoever asks may change it.
-    async fn source(
+    async fn source_record(
         &mut self,
         collection: &Collection,
         association: &Association,
         key: &Json,
     ) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
-        let filter = match self.access(collection, Action::Update)? {
+        let filter = match self.access(collection, RecordAction::Update)? {
             Some(access) if !access.may_set(&association.name) => {
                 return Err(DataError::Forbidden(format!("your roles do not open {}", association.name)));
             }
             Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
-        match self.whole(collection, filter).await?.into_iter().next() {
+        match self.read_for_update(collection, filter).await?.into_iter().next() {
             Some(found) => Ok(found),
-            None => Err(self.refusal(collection, collection.single_key()?.name(), key).await),
+            None => Err(self.access_error(collection, collection.single_key()?.name(), key).await),
         }
     }
 
@@ -229,18 +234,20 @@ impl Writer<'_> {
         others: Vec<Json>,
         replace: bool,
     ) -> Result<(), DataError> {
-        let record = self.source(collection, association, key).await?;
+        let record = self.source_record(collection, association, key).await?;
         let catalog = Arc::clone(&self.catalog);
         let target = catalog.target(association)?;
         let hooks = self.hooks(collection);
         if association.kind == AssociationKind::BelongsTo {
             let given = others.into_iter().next().unwrap_or(Json::Null);
             let given = key_of(association, given);
-            let referred = self.refer(collection, association, given.clone(), &Origin::top()).await?;
+            let referred = self
+                .resolve_reference(collection, association, given.clone(), &NestingContext::root())
+                .await?;
             let Some((value, _)) = referred else {
-                return Err(self.refusal(target, &association.target_key, &given).await);
+                return Err(self.access_error(target, &association.target_key, &given).await);
             };
-            let one = keyed(collection, std::slice::from_ref(&record))?;
+            let one = row_key_filter(collection, std::slice::from_ref(&record))?;
             self.link(collection, one, &association.foreign_key, value).await?;
         } else {
             let source = self.source_value(collection, &record, association)?;
@@ -252,8 +259,8 @@ impl Writer<'_> {
                     other => name.as_ref().and_then(|name| other.get(&**name)).cloned(),
                 };
                 let other = key_of(association, other);
-                let Some(record) = self.visible(target, &association.target_key, &other).await? else {
-                    return Err(self.refusal(target, &association.target_key, &other).await);
+                let Some(record) = self.find_visible(target, &association.target_key, &other).await? else {
+                    return Err(self.access_error(target, &association.target_key, &other).await);
                 };
                 found.push((record, link));
             }
@@ -279,24 +286,24 @@ impl Writer<'_> {
         key: &Json,
         others: Vec<Json>,
     ) -> Result<(), DataError> {
-        let record = self.source(collection, association, key).await?;
+        let record = self.source_record(collection, association, key).await?;
         let catalog = Arc::clone(&self.catalog);
         let target = catalog.target(association)?;
         let hooks = self.hooks(collection);
         let others: Vec<Json> = others.into_iter().map(|other| key_of(association, other)).collect();
         match association.kind {
             AssociationKind::BelongsTo => {
-                let one = keyed(collection, std::slice::from_ref(&record))?;
+                let one = row_key_filter(collection, std::slice::from_ref(&record))?;
                 self.link(collection, one, &association.foreign_key, Json::Null).await?;
             }
             AssociationKind::BelongsToMany => {
                 let source = self.source_value(collection, &record, association)?;
-                let (between, other_key) = catalog.through(association)?;
-                let seen = self.seen_keys(target, &association.target_key, others.clone()).await?;
-                self.check_open(target, &association.target_key, &others, &seen).await?;
+                let (through, other_key) = catalog.through(association)?;
+                let seen = self.visible_keys(target, &association.target_key, others.clone()).await?;
+                self.check_accessible(target, &association.target_key, &others, &seen).await?;
                 let links =
                     Filter::eq(&*association.foreign_key, source).and(Filter::one_of(other_key, seen));
-                self.end_links(between, links).await?;
+                self.end_links(through, links).await?;
             }
             AssociationKind::HasOne | AssociationKind::HasMany => {
                 let source = self.source_value(collection, &record, association)?;
@@ -304,11 +311,11 @@ impl Writer<'_> {
                 let ended = if association.kind == AssociationKind::HasOne {
                     own
                 } else {
-                    let seen = self.seen_keys(target, &association.target_key, others.clone()).await?;
-                    self.check_open(target, &association.target_key, &others, &seen).await?;
+                    let seen = self.visible_keys(target, &association.target_key, others.clone()).await?;
+                    self.check_accessible(target, &association.target_key, &others, &seen).await?;
                     own.and(Filter::one_of(&*association.target_key, others))
                 };
-                let ended = ended.and(self.seen_scope(target));
+                let ended = ended.and(self.visible_scope(target));
                 self.link(target, ended, &association.foreign_key, Json::Null).await?;
             }
         }
@@ -332,11 +339,11 @@ impl Writer<'_> {
                 association.name
             )));
         }
-        let record = self.source(collection, association, key).await?;
+        let record = self.source_record(collection, association, key).await?;
         let catalog = Arc::clone(&self.catalog);
-        let (between, other_key) = catalog.through(association)?;
+        let (through, other_key) = catalog.through(association)?;
         let source = self.source_value(collection, &record, association)?;
-        let links = self.whole(between, Filter::eq(&*association.foreign_key, source)).await?;
+        let links = self.read_for_update(through, Filter::eq(&*association.foreign_key, source)).await?;
         let linked: HashSet<String> =
             links.iter().filter_map(|link| link.get(other_key).and_then(key_text)).collect();
         let (ended, begun): (Vec<Json>, Vec<Json>) = others.into_iter().partition(|other| {
@@ -365,17 +372,17 @@ impl Writer<'_> {
         let query = self.query(filter.clone());
         let catalog = Arc::clone(&self.catalog);
         let seen = super::count(&mut &mut self.transaction.inner, &catalog, collection, &query).await?;
-        let found = self.whole(collection, filter).await?.into_iter().next().filter(|_| seen > 0);
+        let found = self.read_for_update(collection, filter).await?.into_iter().next().filter(|_| seen > 0);
         let Some(record) = found else {
-            return Err(self.refusal(collection, collection.single_key()?.name(), key).await);
+            return Err(self.access_error(collection, collection.single_key()?.name(), key).await);
         };
         let target = catalog.target(association)?;
-        let origin = Origin { path: String::new(), from: Some(association.clone()) };
+        let context = NestingContext { path: String::new(), from: Some(association.clone()) };
         let mut made = match association.kind {
             AssociationKind::BelongsTo => {
-                let record = self.source(collection, association, key).await?;
-                let made = self.make(target, given, Record::new(), origin).await?;
-                let one = keyed(collection, std::slice::from_ref(&record))?;
+                let record = self.source_record(collection, association, key).await?;
+                let made = self.create_in_context(target, given, Record::new(), context).await?;
+                let one = row_key_filter(collection, std::slice::from_ref(&record))?;
                 let value = made.get(&*association.target_key).cloned().unwrap_or(Json::Null);
                 self.link(collection, one, &association.foreign_key, value).await?;
                 made
@@ -387,10 +394,10 @@ impl Writer<'_> {
                 }
                 let link =
                     association.through.as_ref().and_then(|through| given.get(&*through.collection).cloned());
-                self.make_linked(target, association, &source, given, link, &origin).await?
+                self.create_linked(target, association, &source, given, link, &context).await?
             }
         };
-        self.censor(target, &mut made);
+        self.redact(target, &mut made);
         Ok(made)
     }
 }

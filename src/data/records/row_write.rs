@@ -62,13 +62,13 @@ pub(super) async fn insert_values<E: Executor>(
     }
     let key = collection.generated_key().filter(|key| columns.iter().all(|field| field.name() != key.name()));
     let generated = executor.insert(&statement, key.map(Field::column)).await;
-    let generated = generated.map_err(|error| without_key_left(key, error))?;
+    let generated = generated.map_err(|error| keys_exhausted(key, error))?;
     if key.is_none()
         && let Some(own) = collection.generated_key()
     {
         let at = columns.iter().position(|field| field.name() == own.name());
         if let Some(Value::Integer(given)) = at.and_then(|at| values.get(at)) {
-            advance_sequence(executor, collection, own, *given).await?;
+            advance_key(executor, collection, own, *given).await?;
         }
     }
 
@@ -81,7 +81,7 @@ pub(super) async fn insert_values<E: Executor>(
 }
 
 /// A failure, with the key that has no number left where that is the matter.
-fn without_key_left(key: Option<&Field>, error: DatabaseError) -> DataError {
+fn keys_exhausted(key: Option<&Field>, error: DatabaseError) -> DataError {
     match (key, &error) {
         (Some(key), DatabaseError::Refused(Refusal::NoKeyLeft { .. })) => {
             let largest = if key.kind == FieldType::Integer { i32::MAX.into() } else { i64::MAX };
@@ -95,7 +95,7 @@ fn without_key_left(key: Option<&Field>, error: DatabaseError) -> DataError {
 }
 
 /// Sees to it that the next key that is made is none that a record brought with it.
-async fn advance_sequence<E: Executor>(
+async fn advance_key<E: Executor>(
     executor: &mut E,
     collection: &Collection,
     key: &Field,
@@ -110,7 +110,7 @@ async fn advance_sequence<E: Executor>(
 }
 
 /// The same of a key that was changed.
-pub(super) async fn count_on_changed<E: Executor>(
+pub(super) async fn advance_changed_key<E: Executor>(
     executor: &mut E,
     collection: &Collection,
     changes: &Record,
@@ -118,7 +118,7 @@ pub(super) async fn count_on_changed<E: Executor>(
     let Some(key) = collection.generated_key() else { return Ok(()) };
     let Some(given) = changes.get(key.name()) else { return Ok(()) };
     match value::to_storage(key, given)? {
-        Value::Integer(given) => advance_sequence(executor, collection, key, given).await,
+        Value::Integer(given) => advance_key(executor, collection, key, given).await,
         _ => Ok(()),
     }
 }
@@ -157,7 +157,7 @@ pub(super) async fn set<E: Executor>(
     }
     statement.table(table::table(collection, namespace)).cond_where(condition);
     let changed = executor.execute(&statement).await?;
-    count_on_changed(executor, collection, changes).await?;
+    advance_changed_key(executor, collection, changes).await?;
     Ok(changed)
 }
 

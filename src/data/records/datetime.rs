@@ -24,11 +24,11 @@ fn in_range(date: &impl Datelike) -> bool {
 }
 
 /// A moment, to the millisecond.
-pub(super) fn moment(given: &Json) -> Option<DateTime<Utc>> {
+pub(super) fn instant(given: &Json) -> Option<DateTime<Utc>> {
     let at = match given {
         Json::Number(_) => DateTime::from_timestamp_millis(number::floor(given)?)?,
         Json::String(text) => {
-            let Notation { date, time, zone } = Notation::read(text.trim())?;
+            let DateTimeParts { date, time, zone } = DateTimeParts::read(text.trim())?;
             let local = date?.and_time(time.unwrap_or(NaiveTime::MIN));
             local.checked_sub_offset(zone.unwrap_or(UTC))?.and_utc()
         }
@@ -39,7 +39,7 @@ pub(super) fn moment(given: &Json) -> Option<DateTime<Utc>> {
 
 /// A date and a time of day; those of a moment are what they are in UTC.
 pub(super) fn wall_clock(given: &Json) -> Option<NaiveDateTime> {
-    moment(given).map(|at| at.naive_utc())
+    instant(given).map(|at| at.naive_utc())
 }
 
 /// A date.
@@ -49,9 +49,9 @@ pub(super) fn date(given: &Json) -> Option<NaiveDate> {
 
 /// A time of day, to the millisecond.
 pub(super) fn time(given: &Json) -> Option<NaiveTime> {
-    let alone = given.as_str().and_then(|text| Notation::read(text.trim()));
+    let alone = given.as_str().and_then(|text| DateTimeParts::read(text.trim()));
     match alone {
-        Some(Notation { date: None, time: Some(time), zone }) => {
+        Some(DateTimeParts { date: None, time: Some(time), zone }) => {
             let offset = TimeDelta::seconds(zone.unwrap_or(UTC).local_minus_utc().into());
             Some((time - offset).trunc_subsecs(3))
         }
@@ -65,7 +65,7 @@ pub(super) fn since_1970(given: &Json, milliseconds: bool) -> Option<i64> {
         let thousandth = if milliseconds { Some(number) } else { number.checked_mul(1000) };
         return DateTime::from_timestamp_millis(thousandth?).filter(in_range).map(|_| number);
     }
-    let at = moment(given)?;
+    let at = instant(given)?;
     Some(if milliseconds { at.timestamp_millis() } else { at.timestamp() })
 }
 
@@ -75,13 +75,13 @@ const UTC: FixedOffset = match FixedOffset::east_opt(0) {
 };
 
 /// The parts of a date and time as it is written.
-struct Notation {
+struct DateTimeParts {
     date: Option<NaiveDate>,
     time: Option<NaiveTime>,
     zone: Option<FixedOffset>,
 }
 
-impl Notation {
+impl DateTimeParts {
     fn read(text: &str) -> Option<Self> {
         let (date, clock) = match text.split_once(['T', 't', ' ']) {
             Some((date, clock)) if date.contains('-') => (Some(read_date(date)?), Some(clock)),
@@ -181,7 +181,7 @@ mod tests {
             let midnight = NaiveTime::MIN;
             let found = time(&json!(text)).map(|time| (time - midnight).num_seconds());
             assert_eq!(found, Some(seconds), "{text}");
-            assert_eq!(moment(&json!(text)), None, "{text}");
+            assert_eq!(instant(&json!(text)), None, "{text}");
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
             "２０２４-02-29",
         ] {
             let given = json!(text);
-            assert_eq!((moment(&given), wall_clock(&given), date(&given)), (None, None, None), "{text}");
+            assert_eq!((instant(&given), wall_clock(&given), date(&given)), (None, None, None), "{text}");
             assert_eq!(time(&given), None, "{text}");
             if text != "2024" {
                 assert_eq!(since_1970(&given, true), None, "{text}");
@@ -235,10 +235,10 @@ mod tests {
             assert_eq!(wall_clock(&number(given)), at, "{given}");
             assert_eq!(since_1970(&number(given), true), Some(1_704_067_200_000), "{given}");
             assert_eq!(since_1970(&json!(given), true), Some(1_704_067_200_000), "{given}");
-            assert_eq!(moment(&json!(given)), None, "{given}");
+            assert_eq!(instant(&json!(given)), None, "{given}");
         }
         for given in ["1e30", "-1e30", "253402300800000", "-62167219200001"] {
-            assert_eq!(moment(&number(given)), None, "{given}");
+            assert_eq!(instant(&number(given)), None, "{given}");
         }
     }
 }

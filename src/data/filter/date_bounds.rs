@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::dates::{self, DateExpression, InvalidDate};
 use super::{Clock, Operator, compare};
-use crate::data::records::number::Held;
+use crate::data::records::number::Representation;
 use crate::data::records::value;
 use crate::data::{DataError, Field, FieldType};
 use crate::database;
@@ -19,7 +19,7 @@ use crate::database;
 /// Years that a field can hold.
 const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 /// What is kept of a second: milliseconds.
-const DECIMALS: u16 = 3;
+const FRACTION_DIGITS: u16 = 3;
 
 /// The condition that a field is within what a date operator's value names, before it, after it …
 ///
@@ -46,7 +46,7 @@ pub(super) fn bounds(
     operator: Operator,
     given: &Value,
     clock: Clock,
-) -> Result<Vec<Bound>, DataError> {
+) -> Result<Vec<DateBound>, DataError> {
     if !field.kind().is_date() {
         return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
     }
@@ -63,12 +63,12 @@ pub(super) fn bounds(
             (on_the_wall(start), start_exclusive, on_the_wall(end), end_inclusive)
         }
     };
-    let last = if end_inclusive { end } else { end.checked_sub_signed(LEAST).unwrap_or(end) };
+    let last = if end_inclusive { end } else { end.checked_sub_signed(SMALLEST_STEP).unwrap_or(end) };
     if start.year() > *YEARS.end() || last.year() < *YEARS.start() {
         return Err(invalid(InvalidDate::OutOfReach));
     }
-    let from = |at, exclusive: bool| Bound::new(field, at, Side::From, exclusive);
-    let until = |at, inclusive: bool| Bound::new(field, at, Side::Until, !inclusive);
+    let from = |at, exclusive: bool| DateBound::new(field, at, BoundSide::From, exclusive);
+    let until = |at, inclusive: bool| DateBound::new(field, at, BoundSide::Until, !inclusive);
     Ok(match operator {
         Operator::DateNotOn => vec![until(start, start_exclusive), from(end, end_inclusive)],
         Operator::DateBefore => vec![until(start, start_exclusive)],
@@ -80,51 +80,57 @@ pub(super) fn bounds(
 }
 
 /// The least that one moment can be before another.
-const LEAST: chrono::TimeDelta = chrono::TimeDelta::nanoseconds(1);
+const SMALLEST_STEP: chrono::TimeDelta = chrono::TimeDelta::nanoseconds(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum BoundSide {
     From,
     Until,
 }
 
 /// The moment that a field is compared with in place of another, and whether it is left out itself.
-fn within_reach(at: NaiveDateTime, side: Side, exclusive: bool) -> (NaiveDateTime, bool) {
+fn clamp(at: NaiveDateTime, side: BoundSide, exclusive: bool) -> (NaiveDateTime, bool) {
     if at.year() < *YEARS.start() {
         // After it is everything, before it nothing.
-        return (NaiveDate::from_ymd_opt(*YEARS.start(), 1, 1).map_or(at, first_of), side == Side::Until);
+        return (
+            NaiveDate::from_ymd_opt(*YEARS.start(), 1, 1).map_or(at, start_of_day),
+            side == BoundSide::Until,
+        );
     }
     if at.year() > *YEARS.end() {
-        return (NaiveDate::from_ymd_opt(*YEARS.end(), 12, 31).map_or(at, last_of), side == Side::From);
+        return (
+            NaiveDate::from_ymd_opt(*YEARS.end(), 12, 31).map_or(at, end_of_day),
+            side == BoundSide::From,
+        );
     }
     // Nothing that is stored is between two milliseconds.
-    let kept = at.trunc_subsecs(DECIMALS);
-    (kept, if kept == at { exclusive } else { side == Side::From })
+    let kept = at.trunc_subsecs(FRACTION_DIGITS);
+    (kept, if kept == at { exclusive } else { side == BoundSide::From })
 }
 
-fn first_of(day: NaiveDate) -> NaiveDateTime {
+fn start_of_day(day: NaiveDate) -> NaiveDateTime {
     day.and_time(NaiveTime::MIN)
 }
 
-fn last_of(day: NaiveDate) -> NaiveDateTime {
+fn end_of_day(day: NaiveDate) -> NaiveDateTime {
     let last = NaiveTime::from_hms_milli_opt(23, 59, 59, 999).unwrap_or(NaiveTime::MIN);
     day.and_time(last)
 }
 
 /// One end of what a field's values are compared with, as the field keeps moments.
-pub(super) struct Bound {
+pub(super) struct DateBound {
     pub(super) value: database::Value,
     pub(super) operator: Operator,
 }
 
-impl Bound {
-    fn new(field: &Field, at: NaiveDateTime, side: Side, exclusive: bool) -> Self {
-        let (at, exclusive) = within_reach(at, side, exclusive);
+impl DateBound {
+    fn new(field: &Field, at: NaiveDateTime, side: BoundSide, exclusive: bool) -> Self {
+        let (at, exclusive) = clamp(at, side, exclusive);
         let (value, exclusive) = match field.kind() {
             FieldType::DateOnly => {
-                // Within a day, a date before or after it is before or after the moment too.
+                // Parent a day, a date before or after it is before or after the moment too.
                 let midnight = at.time() == NaiveTime::MIN;
-                (database::Value::Date(at.date()), if midnight { exclusive } else { side == Side::From })
+                (database::Value::Date(at.date()), if midnight { exclusive } else { side == BoundSide::From })
             }
             FieldType::DateTimeNoTz => (database::Value::DateTimeNoTz(at), exclusive),
             FieldType::UnixTimestamp { milliseconds } => {
@@ -134,20 +140,20 @@ impl Bound {
                 } else {
                     (at.timestamp(), at.timestamp_subsec_millis() == 0)
                 };
-                (database::Value::Integer(number), if exact { exclusive } else { side == Side::From })
+                (database::Value::Integer(number), if exact { exclusive } else { side == BoundSide::From })
             }
             _ => (database::Value::DateTime(at.and_utc()), exclusive),
         };
         let operator = match (side, exclusive) {
-            (Side::From, true) => Operator::Gt,
-            (Side::From, false) => Operator::Gte,
-            (Side::Until, true) => Operator::Lt,
-            (Side::Until, false) => Operator::Lte,
+            (BoundSide::From, true) => Operator::Gt,
+            (BoundSide::From, false) => Operator::Gte,
+            (BoundSide::Until, true) => Operator::Lt,
+            (BoundSide::Until, false) => Operator::Lte,
         };
         Self { value, operator }
     }
 
     fn expression(self, column: Expr) -> Expr {
-        compare(column, Held::This(Expr::val(sea_query::Value::from(self.value))), self.operator)
+        compare(column, Representation::Exact(Expr::val(sea_query::Value::from(self.value))), self.operator)
     }
 }

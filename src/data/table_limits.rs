@@ -24,7 +24,7 @@ const MAX_DECLARED_BYTES: usize = 65_000;
 /// What every row of InnoDB has besides its columns.
 const ROW_HEADER_BYTES: usize = 24;
 /// Bytes that a row has of a value which may be kept elsewhere, in InnoDB; PostgreSQL has 24 of it.
-const BYTES_OF_A_LONG_VALUE: usize = 41;
+const OVERFLOW_POINTER_BYTES: usize = 41;
 /// Bytes of a character.
 const CHARACTER_BYTES: usize = 4;
 
@@ -40,7 +40,7 @@ pub(super) fn check(collection: &Collection) -> Result<(), DataError> {
     }
     let (mut row, mut declared, mut indexes) = (ROW_HEADER_BYTES, 0, 1);
     for (at, field) in collection.fields().iter().enumerate() {
-        let size = Size::of(collection, at, field);
+        let size = ColumnBytes::of(collection, at, field);
         row += size.row;
         declared += size.declared;
         if row + at / 8 > MAX_ROW_BYTES {
@@ -48,7 +48,7 @@ pub(super) fn check(collection: &Collection) -> Result<(), DataError> {
                 field,
                 format!(
                     "a record has room for {MAX_ROW_BYTES} bytes, of which a text or a document takes \
-                     {BYTES_OF_A_LONG_VALUE} and this field {}: keep it in another collection",
+                     {OVERFLOW_POINTER_BYTES} and this field {}: keep it in another collection",
                     size.row
                 ),
             );
@@ -106,20 +106,20 @@ fn key_bytes(field: &Field) -> Option<usize> {
 }
 
 /// What a field takes of a table's room.
-struct Size {
+struct ColumnBytes {
     row: usize,
     declared: usize,
 }
 
-impl Size {
+impl ColumnBytes {
     fn of(collection: &Collection, at: usize, field: &Field) -> Self {
         let kind = table::kind(collection, at, field, Engine::Mysql);
         match kind {
             ColumnType::Text | ColumnType::Json | ColumnType::JsonBinary => {
-                Self { row: BYTES_OF_A_LONG_VALUE, declared: 12 }
+                Self { row: OVERFLOW_POINTER_BYTES, declared: 12 }
             }
             ColumnType::String(_) if !field.primary_key => {
-                Self { row: BYTES_OF_A_LONG_VALUE, declared: bytes(&kind) + 2 }
+                Self { row: OVERFLOW_POINTER_BYTES, declared: bytes(&kind) + 2 }
             }
             other => Self { row: bytes(&other), declared: bytes(&other) },
         }

@@ -6,7 +6,7 @@ use sea_query::{Cond, Condition, Expr, ExprTrait, Query as Statement};
 use serde_json::Value as Json;
 
 use super::value::key_text;
-use crate::data::access::Action;
+use crate::data::access::RecordAction;
 use crate::data::filter::{Compiler, equal, never};
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
 use crate::database::Executor;
@@ -17,15 +17,15 @@ pub(super) fn condition(
     collection: &Collection,
     query: &Query,
 ) -> Result<Condition, DataError> {
-    let Some(within) = &query.within else { return Ok(Cond::all()) };
-    let association = &within.association;
+    let Some(parent) = &query.parent else { return Ok(Cond::all()) };
+    let association = &parent.association;
     let column = |field: &Field| Expr::col(field.column().to_owned());
     let equals = |field: &Field| -> Result<Condition, DataError> {
-        if within.value == Json::Null {
+        if parent.value == Json::Null {
             // To nothing belongs nothing.
             return Ok(never());
         }
-        equal(compiler.namespace.engine, column(field), field, &within.value, false)
+        equal(compiler.namespace.engine, column(field), field, &parent.value, false)
     };
     match association.kind {
         AssociationKind::BelongsTo => equals(collection.known(&association.target_key)?),
@@ -33,12 +33,12 @@ pub(super) fn condition(
             equals(collection.known(&association.foreign_key)?)
         }
         AssociationKind::BelongsToMany => {
-            let (between, other_key) = compiler.catalog.through(association)?;
+            let (through, other_key) = compiler.catalog.through(association)?;
             let mut links = Statement::select();
             links
-                .column(between.known(other_key)?.column().to_owned())
-                .from(table::table(between, compiler.namespace))
-                .cond_where(equals(between.known(&association.foreign_key)?)?);
+                .column(through.known(other_key)?.column().to_owned())
+                .from(table::table(through, compiler.namespace))
+                .cond_where(equals(through.known(&association.foreign_key)?)?);
             let key = collection.known(&association.target_key)?;
             Ok(Condition::from(column(key).in_subquery(links)))
         }
@@ -51,10 +51,10 @@ pub(super) fn key<'a>(
     collection: &'a Collection,
     query: &Query,
 ) -> Result<Option<&'a Field>, DataError> {
-    match &query.within {
-        Some(within) if within.association.kind == AssociationKind::BelongsToMany => {
-            catalog.through(&within.association)?;
-            collection.known(&within.association.target_key).map(Some)
+    match &query.parent {
+        Some(parent) if parent.association.kind == AssociationKind::BelongsToMany => {
+            catalog.through(&parent.association)?;
+            collection.known(&parent.association.target_key).map(Some)
         }
         _ => Ok(None),
     }
@@ -62,19 +62,19 @@ pub(super) fn key<'a>(
 
 /// The fields of what is between two records that whoever asks may see; those that link them are
 /// known from the two.
-pub(super) fn open_between<'a>(
+pub(super) fn visible_link_fields<'a>(
     compiler: &Compiler<'_>,
     association: &crate::data::Association,
-    between: &'a Collection,
+    through: &'a Collection,
     other_key: &str,
 ) -> Vec<&'a Field> {
-    let access = compiler.access(between, Action::View);
+    let access = compiler.access(through, RecordAction::View);
     let open = |name: &str| match &access {
-        Ok(access) => access.as_ref().is_none_or(|access| access.allows(between, name)),
+        Ok(access) => access.as_ref().is_none_or(|access| access.allows(through, name)),
         Err(_) => false,
     };
     let links = |name: &str| *name == *association.foreign_key || name == other_key;
-    let shown = between.fields().iter().filter(|field| !field.is_hidden());
+    let shown = through.fields().iter().filter(|field| !field.is_hidden());
     shown.filter(|field| links(field.name()) || open(field.name())).collect()
 }
 
@@ -85,23 +85,23 @@ pub(super) async fn add_links<E: Executor>(
     query: &Query,
     records: &mut [Record],
 ) -> Result<(), DataError> {
-    let Some(within) = &query.within else { return Ok(()) };
-    let association = &within.association;
+    let Some(parent) = &query.parent else { return Ok(()) };
+    let association = &parent.association;
     if association.kind != AssociationKind::BelongsToMany || records.is_empty() {
         return Ok(());
     }
-    let (between, other_key) = catalog.through(association)?;
+    let (through, other_key) = catalog.through(association)?;
     let target_key = &*association.target_key;
     let open: Vec<&str> = {
-        let compiler = super::plan::compiler(executor, catalog, query);
-        open_between(&compiler, association, between, other_key).into_iter().map(Field::name).collect()
+        let compiler = super::read_plan::compiler(executor, catalog, query);
+        visible_link_fields(&compiler, association, through, other_key).into_iter().map(Field::name).collect()
     };
     let mut found: HashMap<String, Record> = HashMap::new();
     for records in records.chunks(1000) {
         let keys = records.iter().filter_map(|record| record.get(target_key).cloned()).collect();
         let links =
-            Filter::eq(&*association.foreign_key, within.value.clone()).and(Filter::one_of(other_key, keys));
-        for mut link in super::plain(executor, catalog, between, links).await? {
+            Filter::eq(&*association.foreign_key, parent.value.clone()).and(Filter::one_of(other_key, keys));
+        for mut link in super::plain(executor, catalog, through, links).await? {
             link.retain(|name, _| open.contains(&name.as_str()));
             if let Some(key) = link.get(other_key).and_then(key_text) {
                 found.insert(key, link);
@@ -111,7 +111,7 @@ pub(super) async fn add_links<E: Executor>(
     for record in records {
         let link = record.get(target_key).and_then(key_text).and_then(|key| found.remove(&key));
         if let Some(link) = link {
-            record.insert(between.name().to_owned(), Json::Object(link));
+            record.insert(through.name().to_owned(), Json::Object(link));
         }
     }
     Ok(())

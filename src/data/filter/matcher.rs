@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::comparison::{self, Operands, of_different, of_equal};
-use super::condition::{asks_for_true, check_same};
-use super::{Clock, Condition, Filter, Operator, moments, text};
-use crate::data::records::number::Held;
+use super::comparison::{self, Operands, equality_operands, inequality_operands};
+use super::condition::{check_same_type, expects_true};
+use super::{Clock, Condition, Filter, Operator, date_bounds, text};
+use crate::data::records::number::Representation;
 use crate::data::records::value;
 use crate::data::{Collection, DataError, Field, Record};
 use crate::database::{Pattern, Position, Value};
@@ -33,7 +33,7 @@ impl Filter {
     /// As a statement with this filter: a field is unknown, or an operand does not fit its field. Conditions
     /// on associated records and on lists are refused, too.
     pub fn matcher<'a>(&self, collection: &'a Collection, clock: Clock) -> Result<Matcher<'a>, DataError> {
-        Compiler { collection, clock }.test(self).map(Matcher)
+        MatcherBuilder { collection, clock }.test(self).map(Matcher)
     }
 }
 
@@ -45,16 +45,16 @@ impl Matcher<'_> {
     }
 }
 
-struct Compiler<'a> {
+struct MatcherBuilder<'a> {
     collection: &'a Collection,
     clock: Clock,
 }
 
-impl<'a> Compiler<'a> {
+impl<'a> MatcherBuilder<'a> {
     fn test(&self, filter: &Filter) -> Result<Test<'a>, DataError> {
         Ok(match filter {
             Filter::All => Box::new(|_| Some(true)),
-            Filter::Named(path) => {
+            Filter::PathCheck(path) => {
                 self.field(path)?;
                 Box::new(|_| Some(true))
             }
@@ -90,7 +90,7 @@ impl<'a> Compiler<'a> {
                 return Err(value::invalid(field, "$col takes the name of another field"));
             };
             let other = self.field(other)?;
-            check_same(field, other)?;
+            check_same_type(field, other)?;
             return Ok(Box::new(move |record| Some(stored(field, record)? == stored(other, record)?)));
         }
         if field.kind.is_list() {
@@ -105,7 +105,7 @@ impl<'a> Compiler<'a> {
 fn stored(field: &Field, record: &Record) -> Option<Value> {
     let given = record.get(field.name()).filter(|given| !given.is_null())?;
     match value::compared_value(field, given) {
-        Ok(Held::This(value)) => Some(value),
+        Ok(Representation::Exact(value)) => Some(value),
         _ => None,
     }
 }
@@ -117,27 +117,27 @@ fn value_test(field: &Field, operator: Operator, given: &Json, clock: Clock) -> 
         Op::Ne | Op::Not | Op::NotIn => different(field, given, operator)?,
         Op::Gt | Op::Gte | Op::Lt | Op::Lte => compared(field, given, operator)?,
         Op::Between | Op::NotBetween => between(field, given, operator == Op::Between)?,
-        Op::Includes => part(field, given, Position::Anywhere, true)?,
-        Op::NotIncludes => part(field, given, Position::Anywhere, false)?,
-        Op::StartsWith => part(field, given, Position::Beginning, true)?,
-        Op::NotStartsWith => part(field, given, Position::Beginning, false)?,
-        Op::EndWith => part(field, given, Position::End, true)?,
-        Op::NotEndWith => part(field, given, Position::End, false)?,
+        Op::Includes => substring(field, given, Position::Anywhere, true)?,
+        Op::NotIncludes => substring(field, given, Position::Anywhere, false)?,
+        Op::StartsWith => substring(field, given, Position::Beginning, true)?,
+        Op::NotStartsWith => substring(field, given, Position::Beginning, false)?,
+        Op::EndWith => substring(field, given, Position::End, true)?,
+        Op::NotEndWith => substring(field, given, Position::End, false)?,
         Op::Like | Op::NotLike => {
-            text::check_searched(field)?;
+            text::check_searchable(field)?;
             matching(like(field, given)?, operator == Op::Like)
         }
         Op::ILike | Op::NotILike => {
-            text::check_searched(field)?;
-            let pattern = compiled(field, &text::either_case_pattern(field, given)?)?;
+            text::check_searchable(field)?;
+            let pattern = compiled(field, &text::ilike_pattern(field, given)?)?;
             matching(pattern, operator == Op::ILike)
         }
         Op::Regexp | Op::NotRegexp | Op::IRegexp | Op::NotIRegexp => {
             let exact = matches!(operator, Op::Regexp | Op::NotRegexp);
-            let pattern = compiled(field, &text::regular_pattern(field, given, exact)?)?;
+            let pattern = compiled(field, &text::regex_pattern(field, given, exact)?)?;
             matching(pattern, matches!(operator, Op::Regexp | Op::IRegexp))
         }
-        Op::IsTruly | Op::IsFalsy => match asks_for_true(field, given, operator == Op::IsTruly)? {
+        Op::IsTruly | Op::IsFalsy => match expects_true(field, given, operator == Op::IsTruly)? {
             true => Box::new(|value| value.map(|value| value == Value::Bool(true))),
             false => Box::new(|value| Some(value.is_none_or(|value| value == Value::Bool(false)))),
         },
@@ -159,11 +159,11 @@ fn value_test(field: &Field, operator: Operator, given: &Json, clock: Clock) -> 
 
 fn equal(field: &Field, given: &Json, in_list: bool) -> Result<ValueTest, DataError> {
     let operand = |given: &Json| value::compared_value(field, given);
-    Ok(match Operands::read(field, of_equal(given, in_list), operand)? {
+    Ok(match Operands::read(field, equality_operands(given, in_list), operand)? {
         Operands::None => Box::new(|_| Some(false)),
         Operands::Null => Box::new(|value| Some(value.is_none())),
-        Operands::Values { held, with_null } => Box::new(move |value| match value {
-            Some(value) => Some(held.contains(&value)),
+        Operands::Values { exact, with_null } => Box::new(move |value| match value {
+            Some(value) => Some(exact.contains(&value)),
             None => with_null.then_some(true),
         }),
     })
@@ -171,19 +171,19 @@ fn equal(field: &Field, given: &Json, in_list: bool) -> Result<ValueTest, DataEr
 
 fn different(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest, DataError> {
     let operand = |given: &Json| value::compared_value(field, given);
-    let (given, null_differs) = of_different(given, operator);
+    let (given, null_differs) = inequality_operands(given, operator);
     Ok(match Operands::read(field, given, operand)? {
         Operands::None => Box::new(|_| Some(true)),
         Operands::Null => Box::new(|value| Some(value.is_some())),
-        Operands::Values { held, with_null } => Box::new(move |value| match value {
-            Some(value) => Some(!held.contains(&value)),
+        Operands::Values { exact, with_null } => Box::new(move |value| match value {
+            Some(value) => Some(!exact.contains(&value)),
             None => (null_differs && !with_null).then_some(true),
         }),
     })
 }
 
 fn compared(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest, DataError> {
-    comparison::check(field)?;
+    comparison::check_comparable(field)?;
     if given.is_null() {
         return Err(value::invalid(field, "nothing is less or greater than null"));
     }
@@ -191,13 +191,13 @@ fn compared(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest
     Ok(Box::new(move |value| {
         let value = value?;
         Some(match &held {
-            Held::This(bound) => is_on_side(&value, bound, operator),
+            Representation::Exact(bound) => satisfies(&value, bound, operator),
             // Between two values of the field: what is not above the lower one is below.
-            Held::Above(bound) => {
-                let is_greater = is_on_side(&value, bound, Operator::Gt);
+            Representation::Above(bound) => {
+                let is_greater = satisfies(&value, bound, Operator::Gt);
                 is_greater == matches!(operator, Operator::Gt | Operator::Gte)
             }
-            Held::Below => matches!(operator, Operator::Gt | Operator::Gte),
+            Representation::Below => matches!(operator, Operator::Gt | Operator::Gte),
         })
     }))
 }
@@ -218,21 +218,21 @@ fn between(field: &Field, given: &Json, wanted: bool) -> Result<ValueTest, DataE
 
 /// Values within the time that a date operator's operand names, before it or after it.
 fn within(field: &Field, operator: Operator, given: &Json, clock: Clock) -> Result<ValueTest, DataError> {
-    let bounds = moments::bounds(field, operator, given, clock)?;
+    let bounds = date_bounds::bounds(field, operator, given, clock)?;
     Ok(Box::new(move |value| {
         let value = value?;
-        let mut sides = bounds.iter().map(|bound| is_on_side(&value, &bound.value, bound.operator));
+        let mut sides = bounds.iter().map(|bound| satisfies(&value, &bound.value, bound.operator));
         Some(if operator == Operator::DateNotOn { sides.any(|side| side) } else { sides.all(|side| side) })
     }))
 }
 
 /// Texts that have one of the given texts at a place, or (not `wanted`) none of them.
-fn part(field: &Field, given: &Json, position: Position, wanted: bool) -> Result<ValueTest, DataError> {
+fn substring(field: &Field, given: &Json, position: Position, wanted: bool) -> Result<ValueTest, DataError> {
     if given.is_null() {
         return Ok(Box::new(move |value| Some(value.is_none() == wanted)));
     }
-    text::check_searched(field)?;
-    let patterns = text::part_patterns(field, given, position)?;
+    text::check_searchable(field)?;
+    let patterns = text::substring_patterns(field, given, position)?;
     let patterns = patterns.iter().map(|pattern| compiled(field, pattern)).collect::<Result<Vec<_>, _>>()?;
     Ok(Box::new(move |value| {
         let text = value.and_then(as_text);
@@ -279,7 +279,7 @@ fn as_text(value: Value) -> Option<String> {
     }
 }
 
-fn is_on_side(value: &Value, bound: &Value, operator: Operator) -> bool {
+fn satisfies(value: &Value, bound: &Value, operator: Operator) -> bool {
     let Some(ordering) = ordering(value, bound) else { return false };
     match operator {
         Operator::Gt => ordering == Ordering::Greater,

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use sea_query::{CaseStatement, Expr, ExprTrait, Func, Query as Statement};
 use serde_json::Value as Json;
 
-use super::writer::Writer;
-use super::{keyed, value};
-use crate::data::access::Action;
-use crate::data::places::{Order, OrderName};
+use super::writer::RecordWriter;
+use super::{row_key_filter, value};
+use crate::data::access::RecordAction;
+use crate::data::sequences::{Sequence, SequenceName};
 use crate::data::{
     Collection, DataError, Field, FieldType, Filter, Generator, Operator, Query, Record, Sort, table,
 };
 use crate::database::{DatabaseError, Value};
 
 /// Records that one statement gives places of their own.
-const PLACES_AT_ONCE: usize = 500;
+const MAX_POSITIONS_PER_STATEMENT: usize = 500;
 
 /// Places of a unique field are moved only where they are nearer to zero than this.
-const NEAR: i64 = 1 << 60;
+const MAX_SHIFTABLE: i64 = 1 << 60;
 /// How far such places go aside while others move: behind all that are near.
-const ASIDE: i64 = 1 << 61;
+const SHIFT_OFFSET: i64 = 1 << 61;
 /// Where the record that is moved waits meanwhile.
-const WAITING: i64 = 1 << 62;
+const PARKED_POSITION: i64 = 1 << 62;
 
 /// Where a record is moved to.
 #[derive(Debug, Clone)]
@@ -45,31 +45,31 @@ pub struct Move {
 }
 
 /// An order, as records are moved in it.
-struct Line<'a> {
+struct OrderedRecords<'a> {
     collection: &'a Collection,
     field: &'a Field,
     /// The field that divides the records, with what they have in it.
     scope: Option<(&'a str, Json)>,
-    order: Arc<Order>,
+    sequence: Arc<Sequence>,
 }
 
-impl Line<'_> {
+impl OrderedRecords<'_> {
     fn filter(&self) -> Filter {
         self.scope.as_ref().map_or(Filter::All, |(name, value)| Filter::eq(*name, value.clone()))
     }
 
     /// The records whose places a move beside another one has to do with.
-    fn between(&self, moved: &Moved, target: &Record) -> Filter {
+    fn affected(&self, moved: &PendingMove, target: &Record) -> Filter {
         let name = self.field.name();
-        let Some(to) = self.place_of(target) else { return Filter::All };
-        let Some(from) = self.place_of(&moved.record).filter(|_| !moved.comes_in) else {
+        let Some(to) = self.position_of(target) else { return Filter::All };
+        let Some(from) = self.position_of(&moved.record).filter(|_| !moved.changes_scope) else {
             return Filter::on(name, Operator::Gte, to);
         };
         let [low, high] = if from < to { [from, to] } else { [to, from] };
         Filter::on(name, Operator::Gte, low).and(Filter::on(name, Operator::Lte, high))
     }
 
-    fn place_of(&self, record: &Record) -> Option<i64> {
+    fn position_of(&self, record: &Record) -> Option<i64> {
         // Numbers that JavaScript would round are shown as texts.
         let shown = record.get(self.field.name())?;
         shown.as_i64().or_else(|| shown.as_str()?.parse().ok())
@@ -77,10 +77,10 @@ impl Line<'_> {
 }
 
 /// A record on its way.
-struct Moved {
+struct PendingMove {
     record: Record,
     /// Whether it comes from another order.
-    comes_in: bool,
+    changes_scope: bool,
     to: Destination,
 }
 
@@ -95,14 +95,14 @@ enum Destination {
 }
 
 /// What is known of the places of an order.
-struct Standing {
+struct PositionSummary {
     /// Each record has one, and no other has the same.
     are_distinct: bool,
     least: Option<i64>,
 }
 
 /// The fields that hold an order, each with the field that divides it.
-pub(super) fn orders(collection: &Collection) -> impl Iterator<Item = (&Field, Option<&str>)> {
+pub(super) fn position_fields(collection: &Collection) -> impl Iterator<Item = (&Field, Option<&str>)> {
     collection.fields().iter().filter_map(|field| match &field.generator {
         Some(Generator::Position { scope }) => Some((field, scope.as_deref())),
         _ => None,
@@ -111,124 +111,124 @@ pub(super) fn orders(collection: &Collection) -> impl Iterator<Item = (&Field, O
 
 /// A failure to write places that were taken off their orders. Where another record has one already, somebody
 /// gave it that place meanwhile: what failed is done again, when that is seen.
-pub(super) fn of_place_taken(error: DataError, taken: &[(&Field, Arc<Order>)]) -> DataError {
+pub(super) fn position_conflict(error: DataError, taken: &[(&Field, Arc<Sequence>)]) -> DataError {
     let DataError::Database(DatabaseError::Unique { columns }) = &error else { return error };
-    let Some((field, order)) =
+    let Some((field, sequence)) =
         taken.iter().find(|(field, _)| columns.iter().any(|name| name == field.column()))
     else {
         return error;
     };
-    order.set_stale();
+    sequence.set_stale();
     DatabaseError::Conflict(format!("a place of {} was given to another record", field.name())).into()
 }
 
 /// Whether nobody but this transaction has an order: whoever else has may have taken places of it that
 /// are not to be seen yet.
-fn is_alone(order: &Arc<Order>) -> bool {
+fn is_exclusive(sequence: &Arc<Sequence>) -> bool {
     // The memory, the transaction, and who asks.
-    Arc::strong_count(order) <= 3
+    Arc::strong_count(sequence) <= 3
 }
 
-impl Writer<'_> {
+impl RecordWriter<'_> {
     /// The place behind all others that have the same value in the field that divides them.
     pub(super) async fn next_position(
         &mut self,
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-    ) -> Result<(i64, Arc<Order>), DataError> {
-        let order = self.order(collection, field, scope).await?;
-        let before = order.last();
-        let place = match order.take(1) {
+    ) -> Result<(i64, Arc<Sequence>), DataError> {
+        let sequence = self.loaded_sequence(collection, field, scope).await?;
+        let before = sequence.last();
+        let position = match sequence.allocate(1) {
             // The record that had the last place may have got another one.
-            Err(_) if is_alone(&order) => {
-                let last = self.last_place(collection, field, scope).await?;
-                order.end_at(last, before);
-                order.take(1)
+            Err(_) if is_exclusive(&sequence) => {
+                let last = self.last_position(collection, field, scope).await?;
+                sequence.reset_to(last, before);
+                sequence.allocate(1)
             }
             taken => taken,
         };
-        Ok((place?, order))
+        Ok((position?, sequence))
     }
 
     /// Keeps in mind the places that records are given by whoever writes them.
-    pub(super) fn note_places(
+    pub(super) fn note_positions(
         &mut self,
         collection: &Collection,
         records: &[Record],
         changes: &Record,
     ) -> Result<(), DataError> {
-        for (field, scope) in orders(collection) {
+        for (field, scope) in position_fields(collection) {
             let Some(given) = changes.get(field.name()) else { continue };
-            let place = value::to_storage(field, given)?;
+            let position = value::to_storage(field, given)?;
             for record in records {
                 let scope =
                     scope.and_then(|scope| Some((scope, changes.get(scope).or_else(|| record.get(scope))?)));
-                self.note_place(collection, field, scope, &place)?;
+                self.note_position(collection, field, scope, &position)?;
             }
         }
         Ok(())
     }
 
     /// Keeps in mind that a record is given this place, or none.
-    pub(super) fn note_place(
+    pub(super) fn note_position(
         &mut self,
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-        place: &Value,
+        position: &Value,
     ) -> Result<(), DataError> {
-        let name = self.order_name(collection, field, scope)?;
-        let place = if let Value::Integer(place) = place { Some(*place) } else { None };
-        self.transaction.order(name).give(place);
+        let name = self.sequence_name(collection, field, scope)?;
+        let position = if let Value::Integer(position) = position { Some(*position) } else { None };
+        self.transaction.sequence(name).note_explicit(position);
         Ok(())
     }
 
-    fn order_name(
+    fn sequence_name(
         &self,
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-    ) -> Result<OrderName, DataError> {
+    ) -> Result<SequenceName, DataError> {
         let scope = match scope {
             Some((name, given)) => {
-                let divides = collection.known(name)?;
+                let scope_field = collection.known(name)?;
                 // As it is stored: what is written in several ways is the same.
                 let stored = match given {
                     Json::Null => Value::Null,
-                    given => value::to_storage(divides, given)?,
+                    given => value::to_storage(scope_field, given)?,
                 };
-                Some((divides.column().to_owned(), format!("{stored:?}")))
+                Some((scope_field.column().to_owned(), format!("{stored:?}")))
             }
             None => None,
         };
         let table = table::name(collection, self.transaction.inner.namespace());
-        Ok(OrderName { table, column: field.column().to_owned(), scope })
+        Ok(SequenceName { table, column: field.column().to_owned(), scope })
     }
 
     /// An order whose last place is known.
-    async fn order(
+    async fn loaded_sequence(
         &mut self,
         collection: &Collection,
         field: &Field,
         scope: Option<(&str, &Json)>,
-    ) -> Result<Arc<Order>, DataError> {
-        let name = self.order_name(collection, field, scope)?;
-        let order = self.transaction.order(name);
-        order
-            .read
+    ) -> Result<Arc<Sequence>, DataError> {
+        let name = self.sequence_name(collection, field, scope)?;
+        let sequence = self.transaction.sequence(name);
+        sequence
+            .loaded
             .get_or_try_init(|| async {
-                order.raise(self.last_place(collection, field, scope).await?);
+                sequence.raise_to(self.last_position(collection, field, scope).await?);
                 Ok::<_, DataError>(())
             })
             .await?;
-        if order.take_stale() {
-            order.raise(self.last_place(collection, field, scope).await?);
+        if sequence.take_stale() {
+            sequence.raise_to(self.last_position(collection, field, scope).await?);
         }
-        Ok(order)
+        Ok(sequence)
     }
 
-    async fn last_place(
+    async fn last_position(
         &mut self,
         collection: &Collection,
         field: &Field,
@@ -261,14 +261,14 @@ impl Writer<'_> {
         if field.kind() != FieldType::Sort {
             return Err(DataError::Refused(format!("{} holds no order", field.name())));
         }
-        self.access(collection, Action::Update)?;
+        self.access(collection, RecordAction::Update)?;
         let scope = match &field.generator {
             Some(Generator::Position { scope }) => scope.as_deref(),
             _ => None,
         };
-        let record = self.placed(collection, &change.source).await?;
+        let record = self.movable_record(collection, &change.source).await?;
         let target = match &change.target {
-            Some(target) => Some(self.placed(collection, target).await?),
+            Some(target) => Some(self.movable_record(collection, target).await?),
             None => None,
         };
         let has = |record: &Record| scope.map(|scope| record.get(scope).cloned().unwrap_or(Json::Null));
@@ -291,28 +291,30 @@ impl Writer<'_> {
             _ => None,
         };
         let into = wanted.or_else(|| target.as_ref().and_then(has)).or_else(|| own.clone());
-        let comes_in = into != own;
+        let changes_scope = into != own;
         let prepended = change.prepend && target.is_none();
         let target = target.filter(|target| has(target) == into);
         let to = match target {
             _ if change.sticky || prepended => Destination::First,
             Some(target) => Destination::Beside { target, after: change.after },
-            None if comes_in => Destination::Last,
+            None if changes_scope => Destination::Last,
             None => return Ok(()),
         };
-        if let Some(scope) = scope.filter(|_| comes_in) {
+        if let Some(scope) = scope.filter(|_| changes_scope) {
             self.check_settable(collection, scope)?;
         }
         let scope = scope.zip(into);
-        let order = self.order(collection, field, scope.as_ref().map(|(name, value)| (*name, value))).await?;
-        let line = Line { collection, field, scope, order };
-        let moved = self.move_in(&line, Moved { record, comes_in, to }).await;
-        moved.map_err(|error| of_place_taken(error, &[(field, line.order)]))
+        let sequence = self
+            .loaded_sequence(collection, field, scope.as_ref().map(|(name, value)| (*name, value)))
+            .await?;
+        let ordered = OrderedRecords { collection, field, scope, sequence };
+        let moved = self.move_in(&ordered, PendingMove { record, changes_scope, to }).await;
+        moved.map_err(|error| position_conflict(error, &[(field, ordered.sequence)]))
     }
 
     /// To move a record into another order is to change the field that divides the orders.
     fn check_settable(&self, collection: &Collection, name: &str) -> Result<(), DataError> {
-        match self.access(collection, Action::Update)? {
+        match self.access(collection, RecordAction::Update)? {
             Some(access) if !access.may_set(name) => Err(DataError::Forbidden(format!(
                 "your roles do not let you set {name} of {}",
                 collection.name()
@@ -322,28 +324,28 @@ impl Writer<'_> {
     }
 
     /// The record of a key, when whoever asks may change it.
-    async fn placed(&mut self, collection: &Collection, key: &Json) -> Result<Record, DataError> {
+    async fn movable_record(&mut self, collection: &Collection, key: &Json) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
-        let open = match self.access(collection, Action::Update)? {
+        let open = match self.access(collection, RecordAction::Update)? {
             Some(access) => filter.and(access.into_scope()),
             None => filter,
         };
-        match self.whole(collection, open).await?.into_iter().next() {
+        match self.read_for_update(collection, open).await?.into_iter().next() {
             Some(found) => Ok(found),
-            None => Err(self.refusal(collection, collection.single_key()?.name(), key).await),
+            None => Err(self.access_error(collection, collection.single_key()?.name(), key).await),
         }
     }
 
     /// Moves a record to its place among those of an order.
-    async fn move_in(&mut self, line: &Line<'_>, moved: Moved) -> Result<(), DataError> {
-        let standing = self.standing(line, &moved).await?;
-        if !standing.are_distinct {
-            return self.renumber(line, moved).await;
+    async fn move_in(&mut self, ordered: &OrderedRecords<'_>, moved: PendingMove) -> Result<(), DataError> {
+        let summary = self.summarize(ordered, &moved).await?;
+        if !summary.are_distinct {
+            return self.renumber(ordered, moved).await;
         }
-        let place = match &moved.to {
-            Destination::Last => line.order.take(1)?,
-            Destination::First => match standing.least {
-                Some(least) if !moved.comes_in && line.place_of(&moved.record) == Some(least) => {
+        let position = match &moved.to {
+            Destination::Last => ordered.sequence.allocate(1)?,
+            Destination::First => match summary.least {
+                Some(least) if !moved.changes_scope && ordered.position_of(&moved.record) == Some(least) => {
                     return Ok(());
                 }
                 Some(least) => std::cmp::min(least.saturating_sub(1), 0),
@@ -351,65 +353,70 @@ impl Writer<'_> {
             },
             Destination::Beside { target, .. } if *target == moved.record => return Ok(()),
             Destination::Beside { target, after } => {
-                let (from, is_before) = match line.place_of(&moved.record) {
-                    Some(from) if !moved.comes_in => (from, Some(from) < line.place_of(target)),
-                    _ => (line.order.take(1)?, false),
+                let (from, is_before) = match ordered.position_of(&moved.record) {
+                    Some(from) if !moved.changes_scope => (from, Some(from) < ordered.position_of(target)),
+                    _ => (ordered.sequence.allocate(1)?, false),
                 };
-                let taken = line.place_of(target).unwrap_or(from);
+                let taken = ordered.position_of(target).unwrap_or(from);
                 // Who drags a record down sees it behind the other one, and who drags it up before it.
                 let to = match (is_before, *after) {
                     (true, _) | (false, false) => taken,
                     (false, true) => taken.saturating_add(1),
                 };
-                if line.field.is_unique() {
-                    if [from, to].iter().any(|place| !(-NEAR..NEAR).contains(place)) {
-                        return self.renumber(line, moved).await;
+                if ordered.field.is_unique() {
+                    if [from, to].iter().any(|position| !(-MAX_SHIFTABLE..MAX_SHIFTABLE).contains(position)) {
+                        return self.renumber(ordered, moved).await;
                     }
-                    self.put(line, &moved, WAITING).await?;
+                    self.set_position(ordered, &moved, PARKED_POSITION).await?;
                 }
-                self.shift(line, from, to).await?;
+                self.shift(ordered, from, to).await?;
                 to
             }
         };
-        self.put(line, &moved, place).await
+        self.set_position(ordered, &moved, position).await
     }
 
     /// Looks at the places of an order: at all of them, or where they are known to be distinct, at those alone
     /// that a move has to do with.
-    async fn standing(&mut self, line: &Line<'_>, moved: &Moved) -> Result<Standing, DataError> {
-        let (given, is_alone) = (line.order.given(), is_alone(&line.order));
-        let is_known = line.order.is_distinct();
+    async fn summarize(
+        &mut self,
+        ordered: &OrderedRecords<'_>,
+        moved: &PendingMove,
+    ) -> Result<PositionSummary, DataError> {
+        let (given, is_exclusive) = (ordered.sequence.explicit_count(), is_exclusive(&ordered.sequence));
+        let is_known = ordered.sequence.is_distinct();
         let concerned = match &moved.to {
-            Destination::Last if is_known => return Ok(Standing { are_distinct: true, least: None }),
-            Destination::Beside { target, .. } if is_known => line.between(moved, target),
+            Destination::Last if is_known => return Ok(PositionSummary { are_distinct: true, least: None }),
+            Destination::Beside { target, .. } if is_known => ordered.affected(moved, target),
             _ => Filter::All,
         };
         let statement = {
             let compiler = self.compiler().unguarded();
-            let place = || Expr::col(line.field.column().to_owned());
+            let position = || Expr::col(ordered.field.column().to_owned());
             let counts = match is_known && concerned == Filter::All {
                 true => [Expr::val(0), Expr::val(0)],
-                false => {
-                    [Func::count(Expr::col(sea_query::Asterisk)).into(), Func::count_distinct(place()).into()]
-                }
+                false => [
+                    Func::count(Expr::col(sea_query::Asterisk)).into(),
+                    Func::count_distinct(position()).into(),
+                ],
             };
             Statement::select()
                 .exprs(counts)
-                .expr(Func::min(place()))
-                .from(table::table(line.collection, compiler.namespace))
-                .cond_where(compiler.condition(line.collection, None, &line.filter().and(concerned))?)
+                .expr(Func::min(position()))
+                .from(table::table(ordered.collection, compiler.namespace))
+                .cond_where(compiler.condition(ordered.collection, None, &ordered.filter().and(concerned))?)
                 .to_owned()
         };
         let row = self.transaction.inner.query(&statement).await?.into_iter().next();
         let values = row.map(crate::database::Row::into_values).unwrap_or_default();
         let [all, distinct, least] = values.as_slice() else {
-            return Err(value::unreadable(line.collection, line.field.name(), "number"));
+            return Err(value::unreadable(ordered.collection, ordered.field.name(), "number"));
         };
         let are_distinct = all == distinct;
-        if are_distinct && is_alone {
-            line.order.set_distinct(given);
+        if are_distinct && is_exclusive {
+            ordered.sequence.set_distinct(given);
         }
-        Ok(Standing {
+        Ok(PositionSummary {
             are_distinct,
             least: if let Value::Integer(least) = least { Some(*least) } else { None },
         })
@@ -417,57 +424,62 @@ impl Writer<'_> {
 
     /// Makes room at a place: what is between it and another place, which becomes free, moves by one. Places
     /// of a unique field go aside together first: one after the other, each would meet the next one.
-    async fn shift(&mut self, line: &Line<'_>, from: i64, to: i64) -> Result<(), DataError> {
+    async fn shift(&mut self, ordered: &OrderedRecords<'_>, from: i64, to: i64) -> Result<(), DataError> {
         let (low, high, step) = match to.cmp(&from) {
             Ordering::Greater => (from + 1, to, -1),
             Ordering::Less => (to, from - 1, 1),
             Ordering::Equal => return Ok(()),
         };
-        if !line.field.is_unique() {
-            return self.add_to_places(line, (low, high), step).await;
+        if !ordered.field.is_unique() {
+            return self.add_to_positions(ordered, (low, high), step).await;
         }
-        self.add_to_places(line, (low, high), ASIDE).await?;
-        self.add_to_places(line, (low + ASIDE, high + ASIDE), step - ASIDE).await
+        self.add_to_positions(ordered, (low, high), SHIFT_OFFSET).await?;
+        self.add_to_positions(ordered, (low + SHIFT_OFFSET, high + SHIFT_OFFSET), step - SHIFT_OFFSET).await
     }
 
     /// Moves all that is between two places by so much.
-    async fn add_to_places(
+    async fn add_to_positions(
         &mut self,
-        line: &Line<'_>,
+        ordered: &OrderedRecords<'_>,
         (low, high): (i64, i64),
         step: i64,
     ) -> Result<(), DataError> {
-        let name = line.field.name();
+        let name = ordered.field.name();
         let between = Filter::on(name, Operator::Gte, low).and(Filter::on(name, Operator::Lte, high));
         let statement = {
             let compiler = self.compiler().unguarded();
-            let column = Expr::col(line.field.column().to_owned());
+            let column = Expr::col(ordered.field.column().to_owned());
             Statement::update()
-                .table(table::table(line.collection, compiler.namespace))
-                .value(line.field.column().to_owned(), column.add(step))
-                .cond_where(compiler.condition(line.collection, None, &between.and(line.filter()))?)
+                .table(table::table(ordered.collection, compiler.namespace))
+                .value(ordered.field.column().to_owned(), column.add(step))
+                .cond_where(compiler.condition(ordered.collection, None, &between.and(ordered.filter()))?)
                 .to_owned()
         };
         self.transaction.inner.execute(&statement).await?;
         Ok(())
     }
 
-    async fn put(&mut self, line: &Line<'_>, moved: &Moved, place: i64) -> Result<(), DataError> {
-        let mut changes = Record::from_iter([(line.field.name().to_owned(), Json::from(place))]);
-        if let Some((scope, value)) = line.scope.as_ref().filter(|_| moved.comes_in) {
+    async fn set_position(
+        &mut self,
+        ordered: &OrderedRecords<'_>,
+        moved: &PendingMove,
+        position: i64,
+    ) -> Result<(), DataError> {
+        let mut changes = Record::from_iter([(ordered.field.name().to_owned(), Json::from(position))]);
+        if let Some((scope, value)) = ordered.scope.as_ref().filter(|_| moved.changes_scope) {
             changes.insert((*scope).to_owned(), value.clone());
         }
-        let one = keyed(line.collection, std::slice::from_ref(&moved.record))?;
-        self.set(line.collection, one, &changes).await.map(drop)
+        let one = row_key_filter(ordered.collection, std::slice::from_ref(&moved.record))?;
+        self.set(ordered.collection, one, &changes).await.map(drop)
     }
 
     /// Moves a record where places are missing, or several records have the same: all get new ones, in
     /// the order in which they are listed.
-    async fn renumber(&mut self, line: &Line<'_>, moved: Moved) -> Result<(), DataError> {
-        let before = line.order.last();
-        let is_alone = is_alone(&line.order);
-        let mut rows = self.in_line(line).await?;
-        let key = line.collection.single_key()?.name();
+    async fn renumber(&mut self, ordered: &OrderedRecords<'_>, moved: PendingMove) -> Result<(), DataError> {
+        let before = ordered.sequence.last();
+        let is_exclusive = is_exclusive(&ordered.sequence);
+        let mut rows = self.list_in_order(ordered).await?;
+        let key = ordered.collection.single_key()?.name();
         let at = |rows: &[Record], one: &Record| rows.iter().position(|row| row.get(key) == one.get(key));
         let from = at(&rows, &moved.record);
         let to = match &moved.to {
@@ -485,45 +497,49 @@ impl Writer<'_> {
         rows.insert(to, moved.record.clone());
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         // The places of a unique field may be those of others until they are given up.
-        let is_free = is_alone && !line.field.is_unique() && line.order.end_at(count, before);
-        let first = if is_free { 1 } else { line.order.take(rows.len())? };
+        let is_free = is_exclusive && !ordered.field.is_unique() && ordered.sequence.reset_to(count, before);
+        let first = if is_free { 1 } else { ordered.sequence.allocate(rows.len())? };
         let placed = (first..).zip(rows).enumerate().filter(|(at, _)| *at != to).map(|(_, placed)| placed);
         let changed: Vec<(i64, Record)> =
-            placed.filter(|(place, row)| line.place_of(row) != Some(*place)).collect();
-        for changed in changed.chunks(PLACES_AT_ONCE) {
-            self.give_places(line, changed).await?;
+            placed.filter(|(position, row)| ordered.position_of(row) != Some(*position)).collect();
+        for changed in changed.chunks(MAX_POSITIONS_PER_STATEMENT) {
+            self.write_positions(ordered, changed).await?;
         }
-        self.put(line, &moved, first.saturating_add(i64::try_from(to).unwrap_or(i64::MAX))).await
+        self.set_position(ordered, &moved, first.saturating_add(i64::try_from(to).unwrap_or(i64::MAX))).await
     }
 
     /// The records of an order as they are listed: their keys and places.
-    async fn in_line(&mut self, line: &Line<'_>) -> Result<Vec<Record>, DataError> {
-        let (name, key) = (line.field.name(), line.collection.single_key()?.name());
-        let mut names: Vec<&str> = line.collection.row_keys()?.into_iter().map(Field::name).collect();
+    async fn list_in_order(&mut self, ordered: &OrderedRecords<'_>) -> Result<Vec<Record>, DataError> {
+        let (name, key) = (ordered.field.name(), ordered.collection.single_key()?.name());
+        let mut names: Vec<&str> = ordered.collection.row_keys()?.into_iter().map(Field::name).collect();
         names.extend([name, key]);
         let sort = vec![Sort::ascending(name)];
-        let query = Query { sort, lock: true, ..Query::filter(line.filter()).fields(&names) };
+        let query = Query { sort, lock: true, ..Query::filter(ordered.filter()).fields(&names) };
         let catalog = Arc::clone(&self.catalog);
-        super::find(&mut &mut self.transaction.inner, &catalog, line.collection, &query).await
+        super::find(&mut &mut self.transaction.inner, &catalog, ordered.collection, &query).await
     }
 
-    async fn give_places(&mut self, line: &Line<'_>, placed: &[(i64, Record)]) -> Result<(), DataError> {
+    async fn write_positions(
+        &mut self,
+        ordered: &OrderedRecords<'_>,
+        placed: &[(i64, Record)],
+    ) -> Result<(), DataError> {
         let statement = {
             let compiler = self.compiler().unguarded();
-            let mut places = CaseStatement::new();
-            for (place, row) in placed {
-                let one = keyed(line.collection, std::slice::from_ref(row))?;
-                places = places.case(compiler.condition(line.collection, None, &one)?, *place);
+            let mut positions = CaseStatement::new();
+            for (position, row) in placed {
+                let one = row_key_filter(ordered.collection, std::slice::from_ref(row))?;
+                positions = positions.case(compiler.condition(ordered.collection, None, &one)?, *position);
             }
             let rows: Vec<Record> = placed.iter().map(|(_, row)| row.clone()).collect();
-            let rows = keyed(line.collection, &rows)?;
+            let rows = row_key_filter(ordered.collection, &rows)?;
             Statement::update()
-                .table(table::table(line.collection, compiler.namespace))
+                .table(table::table(ordered.collection, compiler.namespace))
                 .value(
-                    line.field.column().to_owned(),
-                    places.finally(Expr::col(line.field.column().to_owned())),
+                    ordered.field.column().to_owned(),
+                    positions.finally(Expr::col(ordered.field.column().to_owned())),
                 )
-                .cond_where(compiler.condition(line.collection, None, &rows)?)
+                .cond_where(compiler.condition(ordered.collection, None, &rows)?)
                 .to_owned()
         };
         self.transaction.inner.execute(&statement).await?;

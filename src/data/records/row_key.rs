@@ -9,7 +9,7 @@ use crate::data::{Collection, Condition, DataError, Field, Filter, Operator, Rec
 /// # Errors
 /// [`DataError::Refused`] where nothing tells the rows of a collection apart, or one of these from
 /// others.
-pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
+pub fn row_key_filter(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
     if records.is_empty() {
         return Ok(Filter::never());
     }
@@ -36,19 +36,19 @@ pub fn keyed(collection: &Collection, records: &[Record]) -> Result<Filter, Data
 /// The filter for all rows but those of these records.
 ///
 /// # Errors
-/// As [`keyed`].
-pub(super) fn others(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
-    Ok(match keyed(collection, records)? {
+/// As [`row_key_filter`].
+pub(super) fn other_rows(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
+    Ok(match row_key_filter(collection, records)? {
         // Those without a key are others, too.
         Filter::Condition(one) => Filter::Condition(Condition { operator: Operator::NotIn, ..one }),
         rows => Filter::Not(Box::new(rows)),
     })
 }
 
-/// Whether [`keyed`] means the rows of these records and no others.
-pub(super) fn are_told_apart(collection: &Collection, records: &[Record]) -> bool {
+/// Whether [`row_key_filter`] means the rows of these records and no others.
+pub(super) fn have_row_keys(collection: &Collection, records: &[Record]) -> bool {
     let by = |key: &Field| {
-        key.kind().is_shown_whole() && records.iter().all(|record| key_value(record, key.name()).is_some())
+        key.kind().has_lossless_json() && records.iter().all(|record| key_value(record, key.name()).is_some())
     };
     collection.row_keys().is_ok_and(|keys| keys.into_iter().all(by))
 }
