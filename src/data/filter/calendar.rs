@@ -1,30 +1,30 @@
-//! The calendar that filters speak of: its units, and the dates that are named as seen from today.
+//! Units of the calendar, and dates relative to today.
 //!
-//! Days here have no zone: which day is today depends on one, and so does the instant at which a day
-//! starts, but not which month comes after another.
+//! Days have no zone here. Which day is today, and the instant at which a day starts, depend on a zone; which
+//! month follows another does not.
 
 use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Utc, Weekday};
 use serde_json::{Value, json};
 
-/// What the calendar is divided in.
+/// A unit of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// From midnight.
+    /// Starts at midnight.
     Day,
-    /// From Sunday.
+    /// Starts on Sunday.
     Week,
-    /// From Monday.
+    /// Starts on Monday.
     IsoWeek,
-    /// From the 1st.
+    /// Starts on the 1st.
     Month,
-    /// From January, April, July or October.
+    /// Starts in January, April, July or October.
     Quarter,
-    /// From January 1.
+    /// Starts on January 1.
     Year,
 }
 
 impl Unit {
-    /// The unit that a filter names; a week is an ISO week there.
+    /// Returns the unit of this name in a filter, where a week is an ISO week.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name.strip_suffix('s').unwrap_or(name) {
             "day" => Some(Self::Day),
@@ -36,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// The first day of the unit that a day is in; none at the end of all calendars.
+    /// Returns the first day of the unit that contains a day; `None` at the end of the calendar.
     pub(super) fn start(self, day: NaiveDate) -> Option<NaiveDate> {
         match self {
             Self::Day => Some(day),
@@ -48,8 +48,8 @@ impl Unit {
         }
     }
 
-    /// The first day of the unit that is `count` after the one that starts on `first`, or before it
-    /// where `count` is negative; none out of all calendars.
+    /// Returns the first day of the unit that is `count` units after the one that starts on `first`, or
+    /// before it if `count` is negative; `None` outside of the calendar.
     pub(super) fn shift(self, first: NaiveDate, count: i64) -> Option<NaiveDate> {
         let (days, months) = match self {
             Self::Day => (1, 0),
@@ -67,7 +67,7 @@ impl Unit {
         NaiveDate::from_ymd_opt(year, u32::try_from(month.rem_euclid(12)).ok()? + 1, 1)
     }
 
-    /// The text that names the unit which starts on this day.
+    /// Returns the text that names the unit that starts on this day.
     fn text(self, first: NaiveDate) -> Option<String> {
         Some(match self {
             Self::Day => first.format("%Y-%m-%d").to_string(),
@@ -84,22 +84,22 @@ impl Unit {
     }
 }
 
-/// A date as seen from today.
+/// A date relative to today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RelativeDate {
-    /// What it is counted in.
+    /// The unit that it is counted in.
     pub(super) unit: Unit,
-    /// Where it starts, in units from the current one.
+    /// Its start, in units from the current one.
     pub(super) from: i64,
-    /// How many units it is long.
+    /// Its length in units.
     pub(super) count: i64,
 }
 
 impl RelativeDate {
-    /// The one that a variable or a type names, such as `today`, `lastMonth` or `next7Days`.
+    /// Returns the relative date of this name, such as `today`, `lastMonth` or `next7Days`.
     ///
-    /// `last7Days` are today and the six days before, `next7Days` the seven days after today. A week is
-    /// one from Sunday, unless the name says that it is an ISO week.
+    /// `last7Days` are today and the six days before, `next7Days` the seven days after today. A week starts
+    /// on Sunday, unless the name says that it is an ISO week.
     pub(super) fn named(name: &str) -> Option<Self> {
         let (unit, from, count) = match name {
             "dayBeforeYesterday" => (Unit::Day, -2, 1),
@@ -134,8 +134,8 @@ impl RelativeDate {
         Some(Self { unit, from, count })
     }
 
-    /// Its first day, and the first that is not part of it, in a zone; none out of the years that a
-    /// text can name.
+    /// Returns its first day and the first day after it, in a zone; `None` outside of the years that a text
+    /// can name.
     pub(super) fn days(self, timezone: FixedOffset, now: DateTime<Utc>) -> Option<(NaiveDate, NaiveDate)> {
         let current = self.unit.start(now.with_timezone(&timezone).date_naive())?;
         let start = self.unit.shift(current, self.from)?;
@@ -143,9 +143,9 @@ impl RelativeDate {
         ((0..=9999).contains(&start.year()) && (0..=10000).contains(&end.year())).then_some((start, end))
     }
 
-    /// The value that names it for good, with the zone, as [`parse`](super::dates::parse) reads it:
-    /// `"2023-05+08:00"`, or for several units `["2023-05-25", "2023-06-01", "[)", "+08:00"]`. None out of
-    /// the years 0 to 9999.
+    /// Returns an absolute value with the zone, in the notation of [`parse`](super::dates::parse):
+    /// `"2023-05+08:00"`, or for several units `["2023-05-25", "2023-06-01", "[)", "+08:00"]`. `None` outside
+    /// of the years 0 to 9999.
     pub(super) fn value(self, timezone: FixedOffset, now: DateTime<Utc>) -> Option<Value> {
         let (start, end) = self.days(timezone, now)?;
         let start = self.unit.text(start)?;
@@ -156,7 +156,7 @@ impl RelativeDate {
     }
 }
 
-/// The year that a week which starts on this Sunday belongs to: its Saturday's.
+/// Returns the year of a week that starts on this Sunday: the year of its Saturday.
 pub(super) fn week_year(sunday: NaiveDate) -> Option<i32> {
     Some(sunday.checked_add_days(Days::new(6))?.year())
 }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_texts_that_stay_the_same_tomorrow() {
+    fn relative_dates_become_absolute_texts() {
         for (name, now, hours, expected) in [
             ("today", "2022-12-31T16:00:00Z", 8, json!("2023-01-01+08:00")),
             ("today", "2022-12-31T15:59:59Z", 8, json!("2022-12-31+08:00")),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_none() {
+    fn unknown_names_are_none() {
         for name in ["", "Today", "this", "thisDay", "thatWeek", "this week", "last8Days", "日期Week", "past"]
         {
             assert_eq!(RelativeDate::named(name), None, "{name}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn no_date_is_beyond_the_years_that_a_text_can_name() {
+    fn dates_beyond_the_year_9999_are_none() {
         let next = RelativeDate::named("nextYear").unwrap();
         let at = |now: &str| next.value(FixedOffset::east_opt(0).unwrap(), now.parse().unwrap());
         assert_eq!(at("9998-06-01T00:00:00Z"), Some(json!("9999+00:00")));

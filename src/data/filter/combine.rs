@@ -1,12 +1,13 @@
-//! Conditions made of others, and the condition that no record meets.
+//! Combines conditions with AND and OR.
 
 use sea_query::{Condition, Expr, ExprTrait};
 
-/// Parts of a condition that stand side by side.
+/// How many conditions are combined at one level.
 const MAX_WIDTH: usize = 64;
 
-/// Conditions of which all, or any, are to hold. Each further one in a row is one level deeper: SQLite
-/// goes down 1000, and who writes the statement has a stack to go down on.
+/// Combines conditions with AND (`Condition::all`) or OR (`Condition::any`) into a balanced tree. In a flat
+/// chain each condition would nest one level deeper: SQLite allows 1000 levels, and the recursion that writes
+/// the statement is limited by its stack.
 pub(super) fn combine_all(new: fn() -> Condition, mut parts: Vec<Condition>) -> Condition {
     while parts.len() > MAX_WIDTH {
         let mut rest = parts.into_iter().peekable();
@@ -18,7 +19,7 @@ pub(super) fn combine_all(new: fn() -> Condition, mut parts: Vec<Condition>) -> 
     parts.into_iter().fold(new(), Condition::add)
 }
 
-/// No record meets it.
+/// Returns a condition that no record fulfils.
 pub(in crate::data) fn never() -> Condition {
     Condition::from(Expr::val(1).eq(0))
 }

@@ -1,9 +1,9 @@
-//! Comparing a field with values: exactly, whatever digits a number is given with.
+//! Compares a field with values, exactly, however many digits a number has.
 //!
-//! A number that the field cannot hold (1.5 among whole numbers, 10^30 among those of 64 bits) equals
-//! none of its values, and is greater or less than each of them: it is compared by the greatest value
-//! below it. So no engine sees a number of another type than the column's, which each would round in a
-//! way of its own, and an index serves all comparisons.
+//! A number that the field cannot hold (1.5 in a field of whole numbers, 10^30 in one of 64 bits) equals none
+//! of its values, but it is greater or less than each of them. Such a number is replaced by the greatest
+//! value below it. Therefore no engine compares a column with a number of another type, which each engine
+//! would round differently, and an index serves every comparison.
 
 use sea_query::{Cond, Condition, Expr, ExprTrait};
 use serde_json::Value;
@@ -14,10 +14,10 @@ use crate::data::records::number::Representation;
 use crate::data::records::value;
 use crate::data::{DataError, Engine, Field, FieldType};
 
-/// Values that a field is compared with at once: every engine binds so many.
+/// Limit of the values in one comparison; every engine binds as many.
 const MAX_VALUES: usize = 30_000;
 
-/// Whether a field can be compared at all.
+/// Checks that a field can be compared at all.
 pub(super) fn check_comparable(field: &Field) -> Result<(), DataError> {
     if field.kind == FieldType::Json || field.kind.is_list() {
         return Err(value::invalid(field, "JSON documents and lists cannot be compared"));
@@ -25,7 +25,7 @@ pub(super) fn check_comparable(field: &Field) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The values that a field can hold, of those that it is compared with.
+/// Converts operands to expressions and drops those that the field cannot hold.
 pub(in crate::data) fn exact_operands<'a>(
     engine: Engine,
     field: &Field,
@@ -34,7 +34,7 @@ pub(in crate::data) fn exact_operands<'a>(
     keep_exact(given, |given| value::operand(engine, field, given))
 }
 
-/// The values that a field can hold, each as `operand` makes it.
+/// Converts each value with `operand` and keeps those that the field can hold.
 fn keep_exact<'a, T>(
     given: impl Iterator<Item = &'a Value>,
     operand: impl Fn(&Value) -> Result<Representation<T>, DataError>,
@@ -48,7 +48,7 @@ fn keep_exact<'a, T>(
     Ok(exact)
 }
 
-/// A field's values, in the order that they have on every engine.
+/// Returns an expression that sorts and compares in the same order on every engine.
 pub(in crate::data) fn collated(engine: Engine, values: Expr, field: &Field) -> Expr {
     match field.kind() {
         kind if kind.is_text() => engine.in_text_order(values),
@@ -56,18 +56,18 @@ pub(in crate::data) fn collated(engine: Engine, values: Expr, field: &Field) -> 
     }
 }
 
-/// What a field is compared with.
+/// The operands of an equality operator.
 pub(super) enum Operands<T> {
-    /// Nothing at all.
+    /// An empty list.
     None,
-    /// Null, and no value.
+    /// Null alone.
     Null,
-    /// Those that the field can hold, of some values; and null, where it is among them.
+    /// The values that the field can hold; `with_null` if null was among the operands.
     Values { exact: Vec<T>, with_null: bool },
 }
 
 impl<T> Operands<T> {
-    /// Reads the operands, each value as `operand` makes it.
+    /// Reads the operands and converts each with `operand`.
     pub(super) fn read(
         field: &Field,
         given: &[Value],
@@ -89,18 +89,18 @@ impl<T> Operands<T> {
     }
 }
 
-/// The operands of `$eq`, `$is` and `$in`, which take one value or a list.
+/// Returns the operands of `$eq`, `$is` and `$in`, which take one value or a list.
 pub(super) fn equality_operands(given: &Value, in_list: bool) -> &[Value] {
     match given {
         Value::Array(values) => values.as_slice(),
-        // Among nothing is nothing.
+        // `$in` with null is an empty list.
         Value::Null if in_list => &[],
         other => std::slice::from_ref(other),
     }
 }
 
-/// The operands of `$ne`, `$not` and `$notIn`, which take one value or a list; and whether a record without a
-/// value has another one, as NocoBase has it unless it uses SQL's own operator.
+/// Returns the operands of `$ne`, `$not` and `$notIn`, which take one value or a list, and whether records
+/// without a value match. In NocoBase they do, unless it passes SQL's own operator through.
 pub(super) fn inequality_operands(given: &Value, operator: Operator) -> (&[Value], bool) {
     match given {
         Value::Array(values) => (values.as_slice(), operator == Operator::NotIn),
@@ -108,17 +108,17 @@ pub(super) fn inequality_operands(given: &Value, operator: Operator) -> (&[Value
     }
 }
 
-/// What holds for every value, but not for null.
+/// Returns a condition that is true for every value and unknown for null.
 fn true_unless_null(column: Expr) -> Expr {
     ExprTrait::eq(column.clone(), column)
 }
 
-/// What holds for no value, and fits null neither.
+/// Returns a condition that is false for every value and unknown for null.
 fn false_unless_null(column: Expr) -> Expr {
     ExprTrait::ne(column.clone(), column)
 }
 
-/// The condition that a field has one of these values.
+/// Returns the condition that a field has one of these values.
 pub(in crate::data) fn equal(
     engine: Engine,
     column: Expr,
@@ -146,7 +146,7 @@ pub(in crate::data) fn equal(
     })
 }
 
-/// The condition that a field has another value than these.
+/// Returns the condition that a field has none of these values.
 pub(super) fn different(
     engine: Engine,
     column: Expr,
@@ -173,7 +173,7 @@ pub(super) fn different(
     })
 }
 
-/// The condition that a field is greater or less than a value.
+/// Returns the condition that a field is greater or less than a value.
 pub(super) fn compared(
     engine: Engine,
     column: Expr,
@@ -189,7 +189,7 @@ pub(super) fn compared(
     Ok(Condition::from(compare(collated(engine, column, field), held, operator)))
 }
 
-/// The condition that a field is within two values, or outside of them.
+/// Returns the condition that a field lies between two values, or outside of them.
 pub(super) fn within(
     engine: Engine,
     column: &Expr,
@@ -208,7 +208,7 @@ pub(super) fn within(
     })
 }
 
-/// Compares a column with a value that it can hold, or that has its place among those.
+/// Compares a column with an operand, which the column may not be able to hold.
 pub(in crate::data) fn compare(column: Expr, held: Representation<Expr>, operator: Operator) -> Expr {
     match (operator, held) {
         (Operator::Ne, Representation::Exact(value)) => column.ne(value),

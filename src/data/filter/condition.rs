@@ -1,4 +1,4 @@
-//! Filters as conditions of a statement.
+//! Compiles filters to conditions of SQL statements.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::database::{Namespace, Position};
 /// Finds the column that a path leads to.
 type FindColumn<'a, 'f> = dyn FnMut(&str) -> Result<(Expr, &'f Field), DataError> + 'a;
 
-/// What conditions are written with.
+/// Compiles filters for one statement: it knows the catalog, the guard and the aliases in use.
 pub(in crate::data) struct Compiler<'a> {
     pub(in crate::data) catalog: &'a Catalog,
     pub(in crate::data) namespace: Namespace<'a>,
     guard: Option<&'a dyn Guard>,
     clock: Clock,
-    /// Whether hidden fields may be looked at: for what the host needs to know itself.
+    /// Whether conditions may be on hidden fields; only the host's own filters may.
     hidden: bool,
     aliases: Cell<u32>,
 }
@@ -39,17 +39,17 @@ impl<'a> Compiler<'a> {
         Self { catalog, namespace, guard, clock, hidden: false, aliases: Cell::new(0) }
     }
 
-    /// The same, for the host itself, which may look at hidden fields.
+    /// Allows or forbids conditions on hidden fields.
     pub(in crate::data) fn with_hidden(self, hidden: bool) -> Self {
         Self { hidden, ..self }
     }
 
-    /// The same, for what was decided and not asked for: it may look at everything.
+    /// Returns a compiler without a guard, for filters that the host enforces and nobody requested.
     pub(in crate::data) fn unguarded(&self) -> Self {
         self.guarded(None)
     }
 
-    /// The same, with another who decides what is open. Its names for tables are its own.
+    /// Returns a compiler with another guard. Its aliases do not collide with those of `self`.
     pub(in crate::data) fn guarded(&self, guard: Option<&'a dyn Guard>) -> Self {
         let first = self.aliases.get() + 1000;
         self.aliases.set(first + 1000);
@@ -63,14 +63,14 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A name for a table that no other has in the same statement.
+    /// Returns an alias that is unique in the statement.
     pub(in crate::data) fn alias(&self) -> String {
         let number = self.aliases.get();
         self.aliases.set(number + 1);
         format!("t{number}")
     }
 
-    /// What of a collection is open; `None` for all of it.
+    /// Returns which fields and records of a collection the guard opens; `None` if it opens all.
     pub(in crate::data) fn access(
         &self,
         collection: &Collection,
@@ -86,7 +86,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The records of a collection that are open; `None` for all of them.
+    /// Returns which records of a collection the guard opens; `None` if it opens all.
     pub(in crate::data) fn scope(
         &self,
         collection: &Collection,
@@ -96,8 +96,7 @@ impl<'a> Compiler<'a> {
         Ok(access.map(|access| access.scope).filter(|scope| **scope != Filter::All))
     }
 
-    /// Whether whoever asks may look at what a path leads to: a filter or an order tells of a value
-    /// too.
+    /// Checks that the requester may view every field of a path: a filter or a sort order reveals values too.
     pub(in crate::data) fn check_path(&self, collection: &Collection, path: &str) -> Result<(), DataError> {
         let mut collection = collection;
         for step in path.split('.') {
@@ -110,7 +109,7 @@ impl<'a> Compiler<'a> {
             }
             match collection.associated(step) {
                 Some(association) => collection = self.catalog.target(association)?,
-                // Secrets are nothing to look for, whoever looks.
+                // Nobody may search by a hidden field, whatever the roles say.
                 None if !self.hidden && collection.get(step).is_some_and(Field::is_hidden) => {
                     return Err(collection.unknown(step));
                 }
@@ -120,7 +119,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// A filter as a condition on a collection's table, whose columns are of `qualifier`.
+    /// Compiles a filter to a condition on a collection's table. `qualifier` is the table's alias.
     pub(in crate::data) fn condition(
         &self,
         collection: &Collection,
@@ -136,7 +135,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The condition that a record is among those that fit, together with records of others.
+    /// Compiles a filter on associated records to a condition that the record's key is in a subquery.
     fn subquery(
         &self,
         collection: &Collection,
@@ -186,7 +185,7 @@ impl<'a> Compiler<'a> {
         let mut built = Vec::with_capacity(parts.len());
         for part in parts {
             let part = self.build(part, find)?;
-            // What always holds is an empty condition, which "any of" would lose.
+            // An empty condition is always true, but OR would drop it.
             built.push(if part.is_empty() { always() } else { part });
         }
         Ok(combine_all(new, built))
@@ -287,7 +286,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// A filter as a condition, for what looks at one collection alone and at all of it.
+/// Compiles a filter on one collection without a guard.
 pub(in crate::data) fn condition(
     catalog: &Catalog,
     namespace: Namespace<'_>,
@@ -304,13 +303,13 @@ fn column(qualifier: Option<&str>, field: &Field) -> Expr {
     }
 }
 
-/// The condition that two fields have the same value.
+/// Returns the condition that two fields have equal values.
 fn same_value(column: Expr, field: &Field, other: Expr, other_field: &Field) -> Result<Condition, DataError> {
     check_same_type(field, other_field)?;
     Ok(Condition::from(ExprTrait::eq(column, other)))
 }
 
-/// Whether two fields can be compared with each other.
+/// Checks that the values of two fields can be compared with each other.
 pub(super) fn check_same_type(field: &Field, other_field: &Field) -> Result<(), DataError> {
     comparison::check_comparable(field)?;
     let (kind, other_kind) = (field.kind(), other_field.kind());
@@ -333,7 +332,7 @@ fn boolean(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<
     })
 }
 
-/// Whether `$isTruly` (`wanted`) or `$isFalsy` with this operand asks for what is true.
+/// Whether the operand of `$isTruly` (`wanted`) or `$isFalsy` asks for true values.
 pub(super) fn expects_true(field: &Field, given: &Value, wanted: bool) -> Result<bool, DataError> {
     if field.kind != FieldType::Boolean {
         return Err(value::invalid(field, "it is neither true nor false"));

@@ -1,9 +1,9 @@
-//! Date operators as conditions, up to both ends of what a field can hold.
+//! Date operators: compiles a period to bounds on a field, up to the ends of its range.
 //!
-//! What a filter names may end where no field can follow: the day 9999-12-31 ends in the year 10000,
-//! and west of Greenwich it begins there too. Beyond the ends of the calendar nothing is stored, so a
-//! moment there is the nearest that can be: bound as it is, it would be a text of another width on
-//! SQLite and no date at all on MariaDB.
+//! A period may end outside of what a field can hold: the day 9999-12-31 ends in the year 10000, and west of
+//! Greenwich it starts there too. No record has such a value, so that a bound outside is replaced by the
+//! nearest one inside. Bound as it is, it would be a text of another length on SQLite and an invalid date on
+//! MariaDB.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, Utc};
 use sea_query::{Cond, Condition, Expr};
@@ -18,10 +18,10 @@ use crate::database;
 
 /// Years that a field can hold.
 const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
-/// What is kept of a second: milliseconds.
+/// Stored digits of the fraction of a second: milliseconds.
 const FRACTION_DIGITS: u16 = 3;
 
-/// The condition that a field is within what a date operator's value names, before it, after it …
+/// Returns the condition that a field lies within the period of a date operator, before it or after it.
 ///
 /// # Errors
 /// As [`bounds`].
@@ -37,10 +37,11 @@ pub(super) fn condition(
     Ok(bounds.into_iter().fold(new(), |all, bound| all.add(bound.expression(column.clone()))))
 }
 
-/// The bounds that a date operator sets: a value keeps to all of them, with `$dateNotOn` to one.
+/// Returns the bounds that a date operator sets. A value must satisfy all of them; with `$dateNotOn`, one of
+/// them.
 ///
 /// # Errors
-/// [`DataError::Invalid`] when the field is no date, or the value none that a field could hold.
+/// [`DataError::Invalid`] if the field is not a date, or if no field can hold the value.
 pub(super) fn bounds(
     field: &Field,
     operator: Operator,
@@ -52,7 +53,7 @@ pub(super) fn bounds(
     }
     let invalid = |error: InvalidDate| value::invalid(field, error.to_string());
     let expression = dates::parse(given, clock.timezone, clock.now).map_err(invalid)?;
-    // What is of no zone is compared with what a clock on the wall shows: of whoever asks.
+    // Values without a zone are compared with the local time of the requester.
     let on_the_wall = |at: DateTime<Utc>| match field.kind() {
         FieldType::DateOnly | FieldType::DateTimeNoTz => at.with_timezone(&clock.timezone).naive_local(),
         _ => at.naive_utc(),
@@ -79,7 +80,7 @@ pub(super) fn bounds(
     })
 }
 
-/// The least that one moment can be before another.
+/// The smallest difference of two instants.
 const SMALLEST_STEP: chrono::TimeDelta = chrono::TimeDelta::nanoseconds(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,10 +89,10 @@ enum BoundSide {
     Until,
 }
 
-/// The moment that a field is compared with in place of another, and whether it is left out itself.
+/// Moves a bound into the range of a field. Also returns whether the bound is exclusive then.
 fn clamp(at: NaiveDateTime, side: BoundSide, exclusive: bool) -> (NaiveDateTime, bool) {
     if at.year() < *YEARS.start() {
-        // After it is everything, before it nothing.
+        // Every value is after it, none before it.
         return (
             NaiveDate::from_ymd_opt(*YEARS.start(), 1, 1).map_or(at, start_of_day),
             side == BoundSide::Until,
@@ -103,7 +104,7 @@ fn clamp(at: NaiveDateTime, side: BoundSide, exclusive: bool) -> (NaiveDateTime,
             side == BoundSide::From,
         );
     }
-    // Nothing that is stored is between two milliseconds.
+    // No stored value lies between two milliseconds.
     let kept = at.trunc_subsecs(FRACTION_DIGITS);
     (kept, if kept == at { exclusive } else { side == BoundSide::From })
 }
@@ -117,7 +118,7 @@ fn end_of_day(day: NaiveDate) -> NaiveDateTime {
     day.and_time(last)
 }
 
-/// One end of what a field's values are compared with, as the field keeps moments.
+/// A bound on the values of a field, in the form in which the field stores them.
 pub(super) struct DateBound {
     pub(super) value: database::Value,
     pub(super) operator: Operator,
@@ -128,7 +129,8 @@ impl DateBound {
         let (at, exclusive) = clamp(at, side, exclusive);
         let (value, exclusive) = match field.kind() {
             FieldType::DateOnly => {
-                // Parent a day, a date before or after it is before or after the moment too.
+                // A date is before or after an instant within a day exactly if it is before or after that
+                // day.
                 let midnight = at.time() == NaiveTime::MIN;
                 (database::Value::Date(at.date()), if midnight { exclusive } else { side == BoundSide::From })
             }

@@ -1,14 +1,14 @@
-//! What a date operator's value means in time.
+//! Parses the operands of date operators.
 //!
-//! Filters name dates the way people do: `2023` is a whole year, `2023-05-31 10` an hour,
-//! `{"type": "past", "number": 3, "unit": "month"}` the three months before this one. Here every such
-//! value becomes a [`DateExpression`], which the operators compare records with. A value that says its
-//! zone (`2023+08:00`) is read in it, any other in the zone of the request.
+//! Filters name dates as people do: `2023` is a whole year, `2023-05-31 10` an hour, `{"type": "past",
+//! "number": 3, "unit": "month"}` the three months before this one. Every such operand becomes a
+//! [`DateExpression`], with which the operators compare records. An operand with a zone (`2023+08:00`) is
+//! read in that zone, any other in the zone of the request.
 //!
-//! A week starts on Monday where it is an ISO 8601 week: in `2023W05`, in `{"type": "thisWeek"}` and in
-//! the unit of `past` and `next`. It starts on Sunday in `2023w05` only, which the variable
-//! `$nDate.thisWeek` becomes: there, week 1 is the one that has January 1 in it. NocoBase differs
-//! between the two in the same way, and filters that were written for it rely on that.
+//! A week starts on Monday if it is an ISO 8601 week: in `2023W05`, in `{"type": "thisWeek"}` and as the unit
+//! of `past` and `next`. It starts on Sunday in `2023w05` only, which the variable `$nDate.thisWeek` becomes;
+//! there, week 1 is the week that contains January 1. NocoBase makes the same difference, and filters that
+//! were written for it rely on it.
 
 use std::fmt;
 use std::ops::Range;
@@ -20,26 +20,26 @@ use serde_json::{Map, Value, json};
 
 use super::calendar::{RelativeDate, Unit, week_year};
 
-/// What a date operator's value names.
+/// The value of a date operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DateExpression {
-    /// A single moment, such as `2024-01-01T10:00:00.000Z`.
+    /// A single instant, such as `2024-01-01T10:00:00.000Z`.
     Instant(DateTime<Utc>),
-    /// A stretch of time, which may be empty (`end` before `start`).
+    /// A range of time, which may be empty (`end` before `start`).
     Range {
-        /// Its first moment.
+        /// Its first instant.
         start: DateTime<Utc>,
-        /// Whether that moment is outside of it: `(` before an instant.
+        /// Whether that instant is excluded: `(` before an instant.
         start_exclusive: bool,
-        /// The moment it ends at. The end of 9999 is in the year 10000.
+        /// The instant at which it ends. The end of 9999 is in the year 10000.
         end: DateTime<Utc>,
-        /// Whether that moment is part of it: `]` after an instant.
+        /// Whether that instant is included: `]` after an instant.
         end_inclusive: bool,
     },
 }
 
 impl DateExpression {
-    /// Its first moment.
+    /// Returns its first instant.
     fn start(self) -> DateTime<Utc> {
         match self {
             Self::Instant(instant) => instant,
@@ -47,7 +47,7 @@ impl DateExpression {
         }
     }
 
-    /// The moment it ends at.
+    /// Returns the instant at which it ends.
     fn end(self) -> DateTime<Utc> {
         match self {
             Self::Instant(instant) => instant,
@@ -55,37 +55,37 @@ impl DateExpression {
         }
     }
 
-    /// Whether it is a single moment.
+    /// Whether it is a single instant.
     fn is_instant(self) -> bool {
         matches!(self, Self::Instant(_))
     }
 }
 
-/// Why a value names no date.
+/// Why an operand is not a date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InvalidDate {
-    /// Neither a text, nor two of them, nor an object with a type.
+    /// Neither a text, nor a list of two, nor an object with a type.
     Shape(String),
-    /// A text in no form that is known here.
+    /// A text in an unknown form.
     Unreadable(String),
-    /// A text in a known form that names what the calendar or the clock does not have.
+    /// A text in a known form, but of a date or time that does not exist.
     Impossible {
-        /// What it would have been: `day`, `week`, `time`.
+        /// The kind of date: `day`, `week`, `time`.
         what: &'static str,
         /// The text.
         text: String,
     },
-    /// A zone that is no offset from UTC.
+    /// A zone that is not an offset from UTC.
     Zone(String),
     /// A third element that is not one of `[]`, `[)`, `(]`, `()`.
     Brackets(String),
-    /// A type of relative date that is not known.
+    /// An unknown type of relative date.
     Type(String),
-    /// A unit that `past` and `next` do not count in.
+    /// An unknown unit of `past` and `next`.
     Unit(String),
-    /// A number that `past` and `next` cannot count.
+    /// A number of units that is not a positive whole number.
     Number(String),
-    /// A relative date so far away that no calendar has it.
+    /// A relative date outside of the calendar.
     OutOfReach,
 }
 
@@ -124,8 +124,8 @@ impl fmt::Display for InvalidDate {
 
 impl std::error::Error for InvalidDate {}
 
-/// A zone as the header `X-Timezone` gives it: `+08:00`, `-05:30`, `Z` or `UTC`. None when the text is
-/// something else, a name such as `Asia/Shanghai` among it.
+/// Parses a zone in the notation of the header `X-Timezone`: `+08:00`, `-05:30`, `Z` or `UTC`. `None` for any
+/// other text, including names such as `Asia/Shanghai`.
 pub(super) fn timezone(text: &str) -> Option<FixedOffset> {
     if matches!(text, "Z" | "UTC") {
         return FixedOffset::east_opt(0);
@@ -141,24 +141,24 @@ pub(super) fn timezone(text: &str) -> Option<FixedOffset> {
     FixedOffset::east_opt(if text.starts_with('-') { -seconds } else { seconds })
 }
 
-/// Reads the value of a date operator.
+/// Parses the operand of a date operator.
 ///
 /// - A text: a year (`2023`), quarter (`2023Q2`), week (`2023W05`, `2023w05`), month, day, hour, minute,
-///   second or millisecond (`2023-05-31T10:30:00.125`, a space may stand for the `T`) is all of that
-///   stretch. With `Z` after it, or with a fraction of a second in any other number of digits, a day or
-///   time is the instant.
-/// - Two ends, in a list or as the text `(2023-01,2023-06]`: from the first to the second. A third
-///   element says which ends belong to it (both, unless it says so), a fourth the zone. An end that is
-///   itself a stretch is in or out as a whole.
-/// - An object: `type` is a relative date as seen from `now`; `past` and `next` take `number` (1) and
-///   `unit` (`day`), and count whole units without the current one.
+///   second or millisecond (`2023-05-31T10:30:00.125`; a space may replace the `T`) is the whole of that
+///   period. A day or time with a `Z` after it, or with another number of digits in the fraction of a second,
+///   is an instant.
+/// - Two ends, in a list or as the text `(2023-01,2023-06]`: the range from the first to the second. A third
+///   element says which ends are included (by default both), a fourth is the zone. An end that is itself a
+///   period is included or excluded as a whole.
+/// - An object: `type` is a relative date as seen from `now`; `past` and `next` take `number` (default 1) and
+///   `unit` (default `day`), and count whole units without the current one.
 ///
-/// The zone is the one that ends the text (`2023-01+08:00`), else that of the list or object, else
+/// The zone is the one at the end of the text (`2023-01+08:00`), else that of the list or object, else
 /// `timezone`.
 ///
 /// # Errors
 ///
-/// [`InvalidDate`] when the value names no date, with a sentence for the one who wrote the filter.
+/// [`InvalidDate`] if the operand is not a date, with a sentence for the author of the filter.
 pub(super) fn parse(
     value: &Value,
     timezone: FixedOffset,
@@ -173,7 +173,7 @@ pub(super) fn parse(
     }
 }
 
-/// Reads a value that is no range of two ends, which is what an end may be.
+/// Parses a single date, which may be an end of a range.
 fn parse_end(
     value: &Value,
     timezone: FixedOffset,
@@ -181,14 +181,14 @@ fn parse_end(
 ) -> Result<DateExpression, InvalidDate> {
     match value {
         Value::String(text) => parse_text(text.trim(), timezone),
-        // A year alone is often sent as a number.
+        // Clients often send a year as a number.
         Value::Number(year) => parse_text(&year.to_string(), timezone),
         Value::Object(fields) => parse_relative(fields, timezone, now),
         other => Err(InvalidDate::Shape(other.to_string())),
     }
 }
 
-/// Reads `[from, to, brackets, zone]`, whose last two may be missing or null.
+/// Parses `[from, to, brackets, zone]`; the last two may be missing or null.
 fn parse_list(
     items: &[Value],
     timezone: FixedOffset,
@@ -225,7 +225,7 @@ fn parse_list(
     })
 }
 
-/// Reads `(2023-01,2023-06]`, which a zone may follow.
+/// Parses `(2023-01,2023-06]` with an optional zone after it.
 fn parse_bracketed(
     text: &str,
     timezone: FixedOffset,
@@ -243,7 +243,7 @@ fn parse_bracketed(
     parse_list(&[json!(from), json!(to), json!(format!("{opening}{closing}"))], zone.unwrap_or(timezone), now)
 }
 
-/// The zone that a list or an object asks for, or the one it is in.
+/// Returns the zone of a list or an object, or the default.
 fn zone_or(value: &Value, otherwise: FixedOffset) -> Result<FixedOffset, InvalidDate> {
     match value {
         Value::Null => Ok(otherwise),
@@ -252,7 +252,7 @@ fn zone_or(value: &Value, otherwise: FixedOffset) -> Result<FixedOffset, Invalid
     }
 }
 
-/// Parts a text from the offset that ends it, if there is one.
+/// Splits the offset at the end of a text, if there is one.
 fn split_zone(text: &str) -> Result<(&str, Option<FixedOffset>), InvalidDate> {
     let parts = text.len().checked_sub(6).and_then(|length| text.split_at_checked(length));
     match parts {
@@ -264,10 +264,10 @@ fn split_zone(text: &str) -> Result<(&str, Option<FixedOffset>), InvalidDate> {
     }
 }
 
-/// Reads the text of one date.
+/// Parses the text of one date.
 fn parse_text(text: &str, timezone: FixedOffset) -> Result<DateExpression, InvalidDate> {
     let (local, zone) = split_zone(text)?;
-    // What ends in Z is in UTC, whatever zone a client put after it.
+    // A `Z` means UTC, whatever zone a client appended.
     if let Some(utc) = local.strip_suffix('Z') {
         if !shape(utc).starts_with("0000-00-00") {
             return Err(InvalidDate::Unreadable(text.to_owned()));
@@ -282,19 +282,18 @@ fn parse_text(text: &str, timezone: FixedOffset) -> Result<DateExpression, Inval
     }
 }
 
-/// All time from one moment up to another.
+/// Returns the range from one instant to another, without the other.
 fn half_open_range(start: DateTime<Utc>, end: DateTime<Utc>) -> DateExpression {
     DateExpression::Range { start, start_exclusive: false, end, end_inclusive: false }
 }
 
-/// When the clocks of a zone show this.
+/// Returns the instant of a local time in a zone.
 fn instant(local: NaiveDateTime, timezone: FixedOffset) -> Result<DateTime<Utc>, InvalidDate> {
     let moment = timezone.from_local_datetime(&local).single().ok_or(InvalidDate::OutOfReach)?;
     Ok(moment.with_timezone(&Utc))
 }
 
-/// What a text without zone names, as calendar and clock show it: where it starts, and where it ends
-/// unless it is an instant.
+/// Parses a text without a zone to local times: its start, and its end unless it is an instant.
 fn parse_local(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
     let impossible = |what| InvalidDate::Impossible { what, text: text.to_owned() };
     let shape = shape(text);
@@ -314,8 +313,7 @@ fn parse_local(text: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), Inv
     Ok((midnight(start), Some(midnight(end))))
 }
 
-/// Reads a text whose first ten characters are a day and whose others, after a separator, have the
-/// shape `time`.
+/// Parses a text of a day (ten characters), a separator and a time. `time` is the shape of the time.
 fn parse_time_of_day(text: &str, time: &str) -> Result<(NaiveDateTime, Option<NaiveDateTime>), InvalidDate> {
     let unreadable = || InvalidDate::Unreadable(text.to_owned());
     let fraction = time.strip_prefix("00:00:00.");
@@ -345,61 +343,61 @@ fn parse_time_of_day(text: &str, time: &str) -> Result<(NaiveDateTime, Option<Na
     Ok((start, length.map(|length| start + length)))
 }
 
-/// A text with every digit as `0`, to be compared with a form.
+/// Replaces every digit of a text by `0`, to compare its form.
 fn shape(text: &str) -> String {
     text.chars().map(|character| if character.is_ascii_digit() { '0' } else { character }).collect()
 }
 
-/// The number that these bytes of a text are, if they are one.
+/// Parses a range of a text's bytes as a number.
 fn digits(text: &str, range: Range<usize>) -> Option<u32> {
     text.get(range)?.parse().ok()
 }
 
-/// A day of the year that a text starts with.
+/// Returns a day of the year at the start of a text.
 fn day(text: &str, month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year(text)?, month, day)
 }
 
-/// The year that a text starts with.
+/// Returns the year at the start of a text.
 fn year(text: &str) -> Option<i32> {
     digits(text, 0..4).and_then(|year| i32::try_from(year).ok())
 }
 
-/// The first day of `2023-05`.
+/// Returns the first day of `2023-05`.
 fn month(text: &str) -> Option<NaiveDate> {
     day(text, digits(text, 5..7)?, 1)
 }
 
-/// The day of `2023-05-31`.
+/// Returns the day of `2023-05-31`.
 fn month_day(text: &str) -> Option<NaiveDate> {
     day(text, digits(text, 5..7)?, digits(text, 8..10)?)
 }
 
-/// The first day of `2023Q2`.
+/// Returns the first day of `2023Q2`.
 fn quarter(text: &str) -> Option<NaiveDate> {
     let number = digits(text, 5..6)?.checked_sub(1)?;
     day(text, number * 3 + 1, 1)
 }
 
-/// The Monday of `2023W05`.
+/// Returns the Monday of `2023W05`.
 fn iso_week(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_isoywd_opt(year(text)?, digits(text, 5..7)?, Weekday::Mon)
 }
 
-/// The Sunday of `2023w05`.
+/// Returns the Sunday of `2023w05`.
 fn sunday_week(text: &str) -> Option<NaiveDate> {
     let first = Unit::Week.start(day(text, 1, 1)?)?;
     let sunday = first.checked_add_days(Days::new(u64::from(digits(text, 5..7)?.checked_sub(1)?) * 7))?;
-    // The week of the next January 1 is the first of the next year, not the last of this one.
+    // The week of the next January 1 is the first week of the next year, not the last of this one.
     (week_year(sunday)? == year(text)?).then_some(sunday)
 }
 
-/// The first moment of a day.
+/// Returns the first instant of a day.
 fn midnight(day: NaiveDate) -> NaiveDateTime {
     day.and_time(NaiveTime::MIN)
 }
 
-/// Reads `{type, number, unit, timezone}`.
+/// Parses `{type, number, unit, timezone}`.
 fn parse_relative(
     fields: &Map<String, Value>,
     timezone: FixedOffset,
@@ -414,7 +412,7 @@ fn parse_relative(
         "next" => parse_count(fields).map(|(unit, count)| RelativeDate { unit, from: 1, count })?,
         _ => {
             let date = RelativeDate::named(name).ok_or_else(|| InvalidDate::Type(name.to_owned()))?;
-            // Other than the variable of the same name.
+            // Unlike the variable of the same name.
             RelativeDate { unit: if date.unit == Unit::Week { Unit::IsoWeek } else { date.unit }, ..date }
         }
     };
@@ -423,7 +421,7 @@ fn parse_relative(
     Ok(half_open_range(instant(midnight(start), timezone)?, instant(midnight(end), timezone)?))
 }
 
-/// The unit and the number of `past` and `next`.
+/// Parses the unit and the number of `past` and `next`.
 fn parse_count(fields: &Map<String, Value>) -> Result<(Unit, i64), InvalidDate> {
     let unit = match fields.get("unit") {
         None | Some(Value::Null) => Unit::Day,

@@ -1,7 +1,7 @@
-//! Records of other collections that a filter or an order looks at.
+//! Joins the associated records that a filter or a sort order refers to.
 //!
-//! All conditions of one filter that are on the same association are on the same record of it, as
-//! NocoBase has it: `{"tags.name": "a", "tags.color": "red"}` means a tag that is both.
+//! All conditions of a filter on the same association apply to the same associated record, as in NocoBase:
+//! `{"tags.name": "a", "tags.color": "red"}` matches records with a tag that is both.
 
 use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, JoinType, SelectStatement, TableRef};
 
@@ -10,11 +10,11 @@ use crate::data::access::RecordAction;
 use crate::data::{Association, AssociationKind, Catalog, Collection, DataError, Field, table};
 use crate::database::Engine;
 
-/// Tables that one statement joins. MariaDB takes 61 and SQLite 64, but PostgreSQL plans half a minute
-/// for a condition on any of 40.
+/// Limit of joined tables in one statement. MariaDB allows 61 and SQLite 64, but PostgreSQL takes half a
+/// minute to plan a statement with a condition on any of 40.
 const MAX_TABLES: usize = 25;
 
-/// The collections that are joined to one, each path once.
+/// The collections that are joined to a base collection, each path once.
 pub(in crate::data) struct Joins<'a> {
     compiler: &'a Compiler<'a>,
     base: &'a Collection,
@@ -26,28 +26,28 @@ struct Join<'a> {
     path: String,
     alias: String,
     collection: &'a Collection,
-    /// Between the two, where there is one: its table, its alias, its condition.
+    /// The through collection of a belongsToMany: its table, its alias and its condition.
     through: Option<(TableRef, String, Condition)>,
     on: Condition,
 }
 
 impl<'a> Joins<'a> {
-    /// From a collection, under a new alias.
+    /// Begins at a collection, under a new alias.
     pub(in crate::data) fn new(compiler: &'a Compiler<'a>, base: &'a Collection) -> Self {
         Self { compiler, base, alias: compiler.alias(), joined: Vec::new() }
     }
 
-    /// The alias of the collection itself.
+    /// Returns the alias of the base collection.
     pub(in crate::data) fn alias(&self) -> &str {
         &self.alias
     }
 
-    /// The column that a path leads to; that of an association is its key.
+    /// Returns the column that a path leads to; for an association, the target's key.
     pub(in crate::data) fn column(&mut self, path: &str) -> Result<(Expr, &'a Field), DataError> {
         let (mut collection, mut alias, mut walked) = (self.base, self.alias.clone(), String::new());
         for step in path.split('.') {
             let Some(association) = collection.associated(step) else {
-                // The last step, or none at all: what follows a column is nothing.
+                // A column must be the last step.
                 let field = collection.known(step)?;
                 let rest = path.strip_prefix(&walked).unwrap_or(path).trim_start_matches('.');
                 if rest != step {
@@ -113,7 +113,7 @@ impl<'a> Joins<'a> {
             check_types(catalog, from, target, association)?;
         }
         let mut on = Condition::all().add(on);
-        // What somebody may not see is not there.
+        // Records that the requester may not see count as missing.
         if let Some(scope) = compiler.scope(target, RecordAction::View)? {
             on = on.add(compiler.unguarded().condition(target, Some(&alias), &scope)?);
         }
@@ -127,8 +127,7 @@ impl<'a> Joins<'a> {
         Ok((alias, target))
     }
 
-    /// Refuses an association for which a statement has no room beside those that it looks through
-    /// already.
+    /// Checks that a statement may join the tables of one more association.
     fn check_table_count(&self, path: &str, association: &Association) -> Result<(), DataError> {
         let links = self.joined.iter().filter(|joined| joined.through.is_some()).count();
         let own = if association.through.is_some() { 2 } else { 1 };
@@ -141,7 +140,7 @@ impl<'a> Joins<'a> {
         )))
     }
 
-    /// Adds the collection and all that are joined to it to a statement.
+    /// Adds the base collection and all joins to a statement.
     pub(in crate::data) fn add_to(self, statement: &mut SelectStatement) {
         let namespace = self.compiler.namespace;
         statement.from(table::table(self.base, namespace).alias(self.alias));
@@ -155,8 +154,8 @@ impl<'a> Joins<'a> {
     }
 }
 
-/// Refuses an association over fields of different types, which was made before such were refused:
-/// PostgreSQL compares no such columns.
+/// Refuses an association whose fields have different types, on PostgreSQL, which cannot compare them. Such
+/// associations were allowed in earlier versions.
 fn check_types(
     catalog: &Catalog,
     from: &Collection,
@@ -188,7 +187,7 @@ fn check_types(
     Ok(())
 }
 
-/// Comparing one column with another.
+/// Compares one column with another.
 trait EqualsTo {
     fn equals_to(self, other: Expr) -> Expr;
 }

@@ -1,8 +1,8 @@
-//! Filters evaluated on records in memory, with the results that the same filter has in a statement.
+//! Evaluates filters on records in memory, with the same results as in an SQL statement.
 //!
-//! A filter is compiled once for a collection, which finds its errors, and evaluated on any number of
-//! records. As in SQL a condition is true, false or, on null, unknown (`None`); a record fits when the
-//! filter is true of it.
+//! A filter is compiled once for a collection, which reports its errors, and then evaluated on any number of
+//! records. As in SQL, a condition is true, false or, on null, unknown (`None`); a record matches if the
+//! filter is true.
 
 use std::cmp::Ordering;
 
@@ -17,28 +17,28 @@ use crate::data::records::value;
 use crate::data::{Collection, DataError, Field, Record};
 use crate::database::{Pattern, Position, Value};
 
-/// A filter that was compiled for the records of a collection.
+/// A filter that is compiled for the records of a collection.
 pub struct Matcher<'a>(Test<'a>);
 
-/// What a part of a filter says of a record.
+/// Evaluates a part of a filter on a record.
 type Test<'a> = Box<dyn Fn(&Record) -> Option<bool> + Send + Sync + 'a>;
 
-/// What a condition says of a value.
+/// Evaluates a condition on a value.
 type ValueTest = Box<dyn Fn(Option<Value>) -> Option<bool> + Send + Sync>;
 
 impl Filter {
     /// Compiles the filter for records of a collection.
     ///
     /// # Errors
-    /// As a statement with this filter: a field is unknown, or an operand does not fit its field. Conditions
-    /// on associated records and on lists are refused, too.
+    /// The same as a statement with this filter: a field is unknown, or an operand does not fit its field.
+    /// Conditions on associated records and on lists are refused, too.
     pub fn matcher<'a>(&self, collection: &'a Collection, clock: Clock) -> Result<Matcher<'a>, DataError> {
         MatcherBuilder { collection, clock }.test(self).map(Matcher)
     }
 }
 
 impl Matcher<'_> {
-    /// Whether a record fits the filter. A field that the record does not have is null.
+    /// Whether a record matches the filter. A field that the record lacks is null.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         (self.0)(record) == Some(true)
@@ -101,7 +101,7 @@ impl<'a> MatcherBuilder<'a> {
     }
 }
 
-/// The value of a record's field as a database stores it; `None` is null.
+/// Returns the value of a record's field as a database stores it; `None` is null.
 fn stored(field: &Field, record: &Record) -> Option<Value> {
     let given = record.get(field.name()).filter(|given| !given.is_null())?;
     match value::compared_value(field, given) {
@@ -192,7 +192,7 @@ fn compared(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest
         let value = value?;
         Some(match &held {
             Representation::Exact(bound) => satisfies(&value, bound, operator),
-            // Between two values of the field: what is not above the lower one is below.
+            // The operand lies between two values of the field, so a value is greater or less, never equal.
             Representation::Above(bound) => {
                 let is_greater = satisfies(&value, bound, Operator::Gt);
                 is_greater == matches!(operator, Operator::Gt | Operator::Gte)
@@ -216,7 +216,7 @@ fn between(field: &Field, given: &Json, wanted: bool) -> Result<ValueTest, DataE
     }))
 }
 
-/// Values within the time that a date operator's operand names, before it or after it.
+/// Tests whether a value lies within, before or after the period of a date operator.
 fn within(field: &Field, operator: Operator, given: &Json, clock: Clock) -> Result<ValueTest, DataError> {
     let bounds = date_bounds::bounds(field, operator, given, clock)?;
     Ok(Box::new(move |value| {
@@ -226,7 +226,7 @@ fn within(field: &Field, operator: Operator, given: &Json, clock: Clock) -> Resu
     }))
 }
 
-/// Texts that have one of the given texts at a place, or (not `wanted`) none of them.
+/// Tests whether a text contains one of the given texts at `position`, or (not `wanted`) none of them.
 fn substring(field: &Field, given: &Json, position: Position, wanted: bool) -> Result<ValueTest, DataError> {
     if given.is_null() {
         return Ok(Box::new(move |value| Some(value.is_none() == wanted)));
@@ -249,7 +249,7 @@ fn compiled(field: &Field, pattern: &Pattern) -> Result<Regex, DataError> {
     pattern.compile().map_err(|problem| value::invalid(field, problem))
 }
 
-/// A pattern of `LIKE` that tells upper and lower case apart. A backslash makes `%` and `_` ordinary.
+/// Compiles a case-sensitive pattern of `LIKE`, in which a backslash escapes `%` and `_`.
 fn like(field: &Field, given: &Json) -> Result<Regex, DataError> {
     let given = text::operand(field, given)?;
     let mut pattern = String::from(r"(?s)\A");
@@ -269,7 +269,7 @@ fn like(field: &Field, given: &Json) -> Result<Regex, DataError> {
     Regex::new(&pattern).map_err(|_| value::invalid(field, "the pattern is too large"))
 }
 
-/// A value in which texts are looked for.
+/// Returns a value as a text to search in.
 fn as_text(value: Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text),
@@ -289,7 +289,7 @@ fn satisfies(value: &Value, bound: &Value, operator: Operator) -> bool {
     }
 }
 
-/// The order of two values of one field; texts by their characters, as on every engine.
+/// Compares two values of one field. Texts are ordered by code points, as on every engine.
 fn ordering(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::Bool(one), Value::Bool(other)) => Some(one.cmp(other)),
@@ -306,7 +306,7 @@ fn ordering(one: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
-/// Whether all hold; unknown where one is unknown and none is false.
+/// Combines with AND: unknown if one is unknown and none is false.
 fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut result = Some(true);
     for part in parts {
@@ -319,7 +319,7 @@ fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     result
 }
 
-/// Whether one holds; unknown where one is unknown and none is true.
+/// Combines with OR: unknown if one is unknown and none is true.
 fn any(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     all(parts.map(|part| part.map(|part| !part))).map(|none| !none)
 }
@@ -375,7 +375,7 @@ mod tests {
         ]
     }
 
-    /// Comparisons of every kind of field with every kind of operand.
+    /// Every comparison operator with operands of every kind.
     fn comparisons() -> Vec<Json> {
         let operands = json!({
             "title": ["Größe", "GRÖSSE", "", null, ["", null], []],
@@ -399,7 +399,7 @@ mod tests {
         filters
     }
 
-    /// Searches in texts, by every pattern.
+    /// Every text operator with operands of every kind.
     fn patterns() -> Vec<Json> {
         let operands = json!(["größe", "Gr%", "_r%e", "%100\\%", "a\\b%", 1, ["x", "b"], "", null]);
         let mut filters = Vec::new();
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_fits_in_memory_as_in_each_database() {
+    async fn the_matcher_agrees_with_each_database() {
         crate::database::tests::everywhere(async |at| {
             let (collection, records) = (collection(), records());
             let source = DataSource::new(Database::create(&at).await.unwrap());
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_compared_in_a_database_only() {
+    fn conditions_on_lists_are_refused() {
         let collection = Collection::new("things").field(Field::new("tags", crate::data::FieldType::Array));
         let filter = Filter::on("tags", Operator::AnyOf, "x");
         let refused = filter.matcher(&collection, Clock::utc()).err().unwrap().to_string();

@@ -1,11 +1,12 @@
-//! Which records are meant.
+//! Filters: which records a query reads or writes.
 //!
-//! A [`Filter`] is a tree of conditions; `parse.rs` reads it from JSON in NocoBase's notation,
-//! `condition.rs` writes it as a condition of a statement, with `text.rs`, `moments.rs` and the
-//! expressions of [`crate::database`] for what is more than a comparison. A condition may be on a
-//! record of another collection (`author.company.name`): `joins.rs` brings those in.
+//! A [`Filter`] is a tree of conditions. `parse.rs` parses it from JSON in NocoBase's notation, and
+//! `variables.rs` resolves the variables of that JSON before. `condition.rs` compiles it to a condition of an
+//! SQL statement; `comparison.rs`, `text.rs` and `date_bounds.rs` compile the groups of operators. A
+//! condition may be on a record of another collection (`author.company.name`), which `joins.rs` joins.
+//! `matcher.rs` evaluates a filter on records in memory.
 //!
-//! Nulls are SQL's: compared with anything they neither fit nor fit not, but for the operators that
+//! Nulls behave as in SQL: a comparison with null is neither true nor false, except for the operators that
 //! say otherwise (`$ne`, `$notIn`, `$isFalsy`, `$empty`).
 
 use chrono::{DateTime, FixedOffset, Utc};
@@ -34,52 +35,52 @@ pub(super) use joins::Joins;
 pub use operator::Operator;
 pub use variables::{Variables, check_variables, depends_on_time, has_variables, resolve};
 
-/// Which records are meant.
+/// A condition on the records of a collection.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Filter {
-    /// All of them.
+    /// Matches all records.
     #[default]
     All,
-    /// All of them: a path is named and nothing is said of what it leads to, which must exist.
+    /// Matches all records. The path must exist, but nothing is required of its value (`{"author": {}}`).
     PathCheck(String),
-    /// Those that fit one condition.
+    /// Matches the records that fulfil one condition.
     Condition(Condition),
-    /// Those that fit each of these; without any, all.
+    /// Matches the records that match each of these; without any, all records.
     And(Vec<Filter>),
-    /// Those that fit one of these; without any, none.
+    /// Matches the records that match at least one of these; without any, no record.
     Or(Vec<Filter>),
-    /// Those that do not fit.
+    /// Matches the records that the inner filter does not match.
     Not(Box<Filter>),
 }
 
-/// One condition on a field of the record, or of one that is associated with it.
+/// A condition on a field of a record, or of a record that is associated with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// The field, behind the associations that lead to it: `author.name`.
+    /// The name of the field, after the associations that lead to it: `author.name`.
     pub path: String,
-    /// How it is compared.
+    /// The comparison.
     pub operator: Operator,
-    /// With what.
+    /// The operand.
     pub value: Value,
 }
 
-/// What a filter needs to know of whoever asks: dates are of a zone, and some are of today.
+/// The time at which a filter is evaluated, and the requester's time zone: `today` depends on both.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// The zone that dates without one are of.
+    /// The zone of dates that do not state one.
     pub timezone: FixedOffset,
-    /// Now.
+    /// The current time.
     pub now: DateTime<Utc>,
 }
 
 impl Clock {
-    /// Now, in UTC.
+    /// Returns the current time in UTC.
     #[must_use]
     pub fn utc() -> Self {
         Self { timezone: Utc.fix_offset(), now: Utc::now() }
     }
 
-    /// Now, in the zone that a client says it is in: `+08:00`. `None` when that is no zone.
+    /// Returns the current time in a zone that a client states: `+08:00`. `None` if the text is not a zone.
     #[must_use]
     pub fn of(timezone: &str) -> Option<Self> {
         Some(Self { timezone: dates::timezone(timezone)?, now: Utc::now() })
@@ -97,52 +98,53 @@ impl FixOffset for Utc {
 }
 
 impl Filter {
-    /// One condition.
+    /// Returns a filter of one condition.
     pub fn on(path: impl Into<String>, operator: Operator, value: impl Into<Value>) -> Self {
         Self::Condition(Condition { path: path.into(), operator, value: value.into() })
     }
 
-    /// Those whose field has this value (null: those without one).
+    /// Matches records whose field has this value; null matches records without a value.
     pub fn eq(field: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::on(field, Operator::Eq, value)
     }
 
-    /// Those whose field has another value, or none (null: those with any).
+    /// Matches records whose field has another value or none; null matches records with a value.
     pub fn ne(field: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::on(field, Operator::Ne, value)
     }
 
-    /// Those whose field has one of these values (null among them: or none).
+    /// Matches records whose field has one of these values; with null among them, also records without a
+    /// value.
     pub fn one_of(field: impl Into<String>, values: Vec<Value>) -> Self {
         Self::on(field, Operator::In, values)
     }
 
-    /// Those whose field is less.
+    /// Matches records whose field is less than the value.
     pub fn less(field: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::on(field, Operator::Lt, value)
     }
 
-    /// Those whose field is greater.
+    /// Matches records whose field is greater than the value.
     pub fn greater(field: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::on(field, Operator::Gt, value)
     }
 
-    /// None of them.
+    /// Matches no record.
     #[must_use]
     pub const fn never() -> Self {
         Self::Or(Vec::new())
     }
 
-    /// Reads a filter in NocoBase's notation. Whether the fields exist and the values fit them is
-    /// found out when it is used.
+    /// Parses a filter in NocoBase's notation. Whether its fields exist and its operands fit them is checked
+    /// when it is used.
     ///
     /// # Errors
-    /// [`super::DataError::Refused`] with what is wrong of it.
+    /// [`super::DataError::Refused`] with what is wrong.
     pub fn parse(given: &Value) -> Result<Self, super::DataError> {
         parse::filter(given)
     }
 
-    /// Those that fit both.
+    /// Matches the records that match both filters.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -156,14 +158,14 @@ impl Filter {
         }
     }
 
-    /// The paths of all its conditions.
+    /// Returns the paths of all conditions.
     pub(super) fn paths(&self) -> Vec<&str> {
         let mut found = Vec::new();
         self.collect_paths(&mut found);
         found
     }
 
-    /// Whether it looks at records of other collections than this one, whose records are meant.
+    /// Whether a condition is on an associated record, and not on the collection's own fields.
     pub(super) fn uses_associations(&self, collection: &Collection) -> bool {
         self.paths().into_iter().any(|path| {
             let first = path.split_once('.').map_or(path, |(first, _)| first);

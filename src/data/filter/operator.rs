@@ -1,13 +1,13 @@
-//! How a condition compares.
+//! The operators of conditions.
 
 macro_rules! operators {
     ($($(#[$doc:meta])+ $name:ident = $first:literal $(| $other:literal)*;)+) => {
-        /// How a condition compares: NocoBase's operators.
+        /// The comparison of a condition: NocoBase's operators.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Operator { $($(#[$doc])+ $name,)+ }
 
         impl Operator {
-            /// The operator of this name, with its `$`.
+            /// Returns the operator of this name, with its `$`.
             #[must_use]
             pub fn named(name: &str) -> Option<Self> {
                 match name {
@@ -16,7 +16,7 @@ macro_rules! operators {
                 }
             }
 
-            /// Its name, with its `$`.
+            /// Returns its name, with its `$`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $first,)+ }
@@ -26,9 +26,9 @@ macro_rules! operators {
 }
 
 operators! {
-    /// Has this value, or one of these; null: has none.
+    /// Has this value, or one of these. With null: has no value.
     Eq = "$eq";
-    /// Has another value, or none; null: has one.
+    /// Has another value or none. With null: has a value.
     Ne = "$ne";
     /// Is greater.
     Gt = "$gt";
@@ -42,43 +42,43 @@ operators! {
     In = "$in";
     /// Has none of these values.
     NotIn = "$notIn";
-    /// Is within two values, or one of them.
+    /// Lies between two values, both included.
     Between = "$between";
-    /// Is outside of two values.
+    /// Lies outside of two values.
     NotBetween = "$notBetween";
-    /// Is this: a value, true, false or null.
+    /// Is this value: true, false, null or another.
     Is = "$is";
-    /// Is not this; null: has a value.
+    /// Is not this value. With null: has a value.
     Not = "$not";
-    /// Has this text in it, upper or lower case; or one of these.
+    /// Contains this text, or one of these, ignoring case.
     Includes = "$includes";
-    /// Does not have this text in it, upper or lower case; nor any of these.
+    /// Contains neither this text nor any of these, ignoring case.
     NotIncludes = "$notIncludes";
-    /// Begins with this text, upper or lower case; or one of these.
+    /// Starts with this text, or one of these, ignoring case.
     StartsWith = "$startsWith";
-    /// Does not begin with it.
+    /// Does not start with this text, ignoring case.
     NotStartsWith = "$notStartsWith";
-    /// Ends with this text, upper or lower case; or one of these.
+    /// Ends with this text, or one of these, ignoring case.
     EndWith = "$endWith" | "$endsWith";
-    /// Does not end with it.
+    /// Does not end with this text, ignoring case.
     NotEndWith = "$notEndWith" | "$notEndsWith";
-    /// Fits a pattern with `%` and `_`, exactly.
+    /// Matches a pattern with `%` and `_`, case-sensitively.
     Like = "$like";
-    /// Does not fit it.
+    /// Does not match that pattern.
     NotLike = "$notLike";
-    /// Fits a pattern with `%` and `_`, upper or lower case.
+    /// Matches a pattern with `%` and `_`, ignoring case.
     ILike = "$iLike";
-    /// Does not fit it.
+    /// Does not match that pattern.
     NotILike = "$notILike";
-    /// Fits a regular expression.
+    /// Matches a regular expression, case-sensitively.
     Regexp = "$regexp";
-    /// Does not fit it.
+    /// Does not match it.
     NotRegexp = "$notRegexp";
-    /// Fits a regular expression, upper or lower case.
+    /// Matches a regular expression, ignoring case.
     IRegexp = "$iRegexp";
-    /// Does not fit it.
+    /// Does not match it.
     NotIRegexp = "$notIRegexp";
-    /// Has the same value as another field.
+    /// Equals another field of the record.
     Col = "$col";
     /// Has no value, or an empty one.
     Empty = "$empty";
@@ -86,36 +86,36 @@ operators! {
     NotEmpty = "$notEmpty";
     /// Is true.
     IsTruly = "$isTruly";
-    /// Is false, or has no value.
+    /// Is false or has no value.
     IsFalsy = "$isFalsy";
-    /// There is such a record, or a value.
+    /// Has a value; of an association: has such a record.
     Exists = "$exists";
-    /// There is none.
+    /// Has no value; of an association: has no such record.
     NotExists = "$notExists";
-    /// Is a list of just these.
+    /// Is a list of exactly these values.
     Match = "$match";
-    /// Is a list of others.
+    /// Is a list of other values.
     NotMatch = "$notMatch";
-    /// Is a list with one of these at least.
+    /// Is a list with at least one of these values.
     AnyOf = "$anyOf";
-    /// Is a list with none of these, or nothing.
+    /// Is a list with none of these values, or has no value.
     NoneOf = "$noneOf";
-    /// Is a list without anything in it, or nothing.
+    /// Is an empty list, or has no value.
     ArrayEmpty = "$arrayEmpty";
-    /// Is a list with something in it.
+    /// Is a list with at least one value.
     ArrayNotEmpty = "$arrayNotEmpty";
-    /// Is within a day, month, year …
+    /// Lies within a period: a day, month, year …
     DateOn = "$dateOn";
-    /// Is outside of it.
+    /// Lies outside of the period.
     DateNotOn = "$dateNotOn";
-    /// Is before it.
+    /// Lies before the period.
     DateBefore = "$dateBefore";
-    /// Is within it, or after it.
+    /// Lies within the period or after it.
     DateNotBefore = "$dateNotBefore";
-    /// Is after it.
+    /// Lies after the period.
     DateAfter = "$dateAfter";
-    /// Is within it, or before it.
+    /// Lies within the period or before it.
     DateNotAfter = "$dateNotAfter";
-    /// Is from the beginning of one to the end of another.
+    /// Lies between the start of one period and the end of another.
     DateBetween = "$dateBetween";
 }

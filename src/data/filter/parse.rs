@@ -1,21 +1,20 @@
-//! Filters as they come: JSON in NocoBase's notation.
+//! Parses filters from JSON in NocoBase's notation.
 //!
-//! `{"title": "x", "views": {"$gt": 3}}`, `{"author.name": {"$includes": "a"}}`,
-//! `{"author": {"name": …}}`, `{"$or": […]}`, `{"views.$gt": 3}` and any mixture of them.
+//! The notations can be mixed: `{"title": "x", "views": {"$gt": 3}}`, `{"author.name": {"$includes": "a"}}`,
+//! `{"author": {"name": …}}`, `{"$or": […]}`, `{"views.$gt": 3}`.
 
 use serde_json::{Map, Value};
 
 use super::{Filter, Operator};
 use crate::data::DataError;
 
-/// How deep a filter may go, and how many conditions it may have: one that goes further is no
-/// question that somebody has.
+/// Limits of nesting and of conditions, far beyond what a person or a program writes on purpose.
 const MAX_DEPTH: usize = 32;
 const MAX_CONDITIONS: usize = 1000;
-/// How many values it may have, those in lists counted each: no engine binds any number of them.
+/// Limit of operands, counting each value of a list: engines limit the values that a statement binds.
 const MAX_VALUES: usize = 10_000;
 
-/// Reads a filter.
+/// Parses a filter.
 pub(super) fn filter(given: &Value) -> Result<Filter, DataError> {
     let mut parser = Parser { conditions: 0, values: 0 };
     match given {
@@ -47,7 +46,7 @@ impl Parser {
         })
     }
 
-    /// One key with its value. A key may have several steps: `author.name.$eq`.
+    /// Parses one key with its value. A key may consist of several steps: `author.name.$eq`.
     fn entry(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
         if depth > MAX_DEPTH {
             return Err(refused(format!("a filter is nested deeper than {MAX_DEPTH}")));
@@ -66,7 +65,7 @@ impl Parser {
             "$and" => Ok(Filter::And(self.list(key, value, path, depth)?)),
             "$or" => {
                 let parts = self.list(key, value, path, depth)?;
-                // As recorded: nothing to choose from is no condition.
+                // As recorded: without an alternative there is no condition.
                 Ok(if parts.is_empty() { Filter::All } else { Filter::Or(parts) })
             }
             "$not" if path.is_empty() || value.is_object() => {
@@ -131,7 +130,7 @@ impl Parser {
     }
 }
 
-/// A filter of what a path leads to. One that says nothing of it still says that it exists.
+/// Ensures that the path is checked, also by a filter without a condition on it.
 fn require_path(path: &str, filter: Filter) -> Filter {
     match filter {
         Filter::All => Filter::PathCheck(path.to_owned()),
@@ -140,7 +139,7 @@ fn require_path(path: &str, filter: Filter) -> Filter {
     }
 }
 
-/// The first step of a key and what follows; `None` for a single step.
+/// Returns the first step of a key and the rest; `None` if the key is a single step.
 fn split(key: &str) -> Option<(&str, &str)> {
     key.split_once('.').filter(|(first, rest)| !first.is_empty() && !rest.is_empty())
 }
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_notation_says_the_same() {
+    fn every_notation_parses_to_the_same_filter() {
         let expected = Filter::on("author.name", Operator::Includes, "a");
         for given in [
             json!({"author.name": {"$includes": "a"}}),
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_said_is_read() {
+    fn filters_are_parsed() {
         let one = || Filter::eq("a", 1);
         for (given, expected) in [
             (json!({}), Filter::All),
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn malformed_filters_are_refused() {
         let mut deep = json!({"a": 1});
         for _ in 0..40 {
             deep = json!({"$not": deep});

@@ -1,4 +1,4 @@
-//! Texts that are looked for in others, and patterns that they fit.
+//! Operators on texts: substrings, `LIKE` patterns and regular expressions.
 
 use sea_query::{Condition, Expr, ExprTrait, LikeExpr};
 use serde_json::Value;
@@ -9,11 +9,11 @@ use crate::data::text::Text;
 use crate::data::{DataError, Field, FieldType};
 use crate::database::{Engine, Pattern, Position};
 
-/// What makes a wildcard of `LIKE` an ordinary character; every engine reads it the same.
+/// The escape character of `LIKE` patterns; every engine accepts it.
 const ESCAPE: char = '!';
 
-/// Texts that have one of `parts` at a place, upper or lower case, or (not `wanted`) none of them.
-/// Null is neither.
+/// Returns the condition that a text contains one of the given texts at `position`, ignoring case, or (not
+/// `wanted`) none of them. It is unknown for null.
 pub(super) fn substring(
     engine: Engine,
     column: Expr,
@@ -36,7 +36,7 @@ pub(super) fn substring(
     Ok(combine_all(if wanted { Condition::any } else { Condition::all }, conditions))
 }
 
-/// The patterns of texts that have one of `given`, a text or several, at a place.
+/// Returns the patterns that find `given`, one text or several, at `position`.
 pub(super) fn substring_patterns(
     field: &Field,
     given: &Value,
@@ -53,7 +53,7 @@ pub(super) fn substring_patterns(
     parts.iter().map(pattern).collect()
 }
 
-/// Texts that fit a pattern with `%` and `_`, where a backslash makes one of them ordinary.
+/// Returns the condition that a text matches a pattern with `%` and `_`, which a backslash escapes.
 pub(super) fn like(
     engine: Engine,
     column: Expr,
@@ -83,7 +83,7 @@ pub(super) fn like(
     Ok(Condition::all().add(if wanted { text.like(pattern) } else { text.not_like(pattern) }))
 }
 
-/// The same, upper or lower case.
+/// As [`like`], ignoring case.
 pub(super) fn ilike(
     engine: Engine,
     column: Expr,
@@ -95,12 +95,12 @@ pub(super) fn ilike(
     Ok(Condition::all().add(fits(engine, text, &ilike_pattern(field, given)?, wanted)))
 }
 
-/// The pattern of `LIKE`, upper or lower case.
+/// Returns the pattern of `LIKE` that ignores case.
 pub(super) fn ilike_pattern(field: &Field, given: &Value) -> Result<Pattern, DataError> {
     Pattern::like(operand(field, given)?.as_str()).map_err(|problem| value::invalid(field, problem))
 }
 
-/// Texts that fit a regular expression.
+/// Returns the condition that a text matches a regular expression.
 pub(super) fn regex(
     engine: Engine,
     column: Expr,
@@ -113,7 +113,7 @@ pub(super) fn regex(
     Ok(Condition::all().add(fits(engine, column, &pattern, wanted)))
 }
 
-/// A regular expression for the texts of a field.
+/// Compiles a regular expression for the texts of a field.
 pub(super) fn regex_pattern(field: &Field, given: &Value, exact: bool) -> Result<Pattern, DataError> {
     if !field.kind().is_text() {
         return Err(value::invalid(field, "it is no text, which could fit a pattern"));
@@ -127,13 +127,13 @@ fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
     if wanted { fits } else { fits.not() }
 }
 
-/// The column as a text; numbers as people write them.
+/// Returns the column as a text; numbers in plain decimal notation.
 fn searchable_column(engine: Engine, column: Expr, field: &Field) -> Result<Expr, DataError> {
     check_searchable(field)?;
     Ok(if field.kind().is_text() { column } else { engine.as_text(column) })
 }
 
-/// Whether texts can be looked for in the field's values.
+/// Checks that texts can be searched in the field's values.
 pub(super) fn check_searchable(field: &Field) -> Result<(), DataError> {
     let kind = field.kind();
     if kind.is_text() || kind.is_whole() || matches!(kind, FieldType::Decimal { .. }) {

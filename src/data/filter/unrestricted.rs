@@ -1,13 +1,13 @@
-//! Filters that leave nothing out: what was to say which records are meant, and is empty.
+//! Recognizes filters that match all records because they are empty, by accident rather than on purpose.
 
 use serde_json::Value;
 
 use super::{Condition, Filter, Operator};
 
 impl Filter {
-    /// Whether it leaves no record out, whatever the records hold, but for those without a value: it has
-    /// nothing in it (`{"$and": []}`, `{"$or": [{}]}`), or what it compares with is empty (`{"a":
-    /// {"$notIn": []}}`, `{"a": {"$includes": ""}}`).
+    /// Whether the filter matches every record that has values, whatever they are: it has no condition
+    /// (`{"$and": []}`, `{"$or": [{}]}`), or its operands are empty (`{"a": {"$notIn": []}}`, `{"a":
+    /// {"$includes": ""}}`).
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {
         match self {
@@ -30,13 +30,6 @@ impl Filter {
     }
 }
 
-/// What of the records a condition means where that does not depend on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    All,
-    None,
-}
-
 impl Condition {
     fn constant(&self) -> Option<bool> {
         use Operator as Op;
@@ -46,7 +39,7 @@ impl Condition {
             Op::Ne | Op::Not | Op::NotIn | Op::NoneOf if is_empty_list => Some(true),
             Op::Includes | Op::StartsWith | Op::EndWith if is_empty_list => Some(false),
             Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if is_empty_list => Some(true),
-            // Every text has the empty one in it.
+            // Every text contains the empty text.
             Op::Includes | Op::StartsWith | Op::EndWith if includes_empty_text(&self.value) => Some(true),
             Op::NotIncludes | Op::NotStartsWith | Op::NotEndWith if includes_empty_text(&self.value) => {
                 Some(false)
@@ -68,7 +61,7 @@ fn includes_empty_text(given: &Value) -> bool {
     is_empty_text(given) || given.as_array().is_some_and(|parts| parts.iter().any(is_empty_text))
 }
 
-/// Whether it is `%`, as often as it may be.
+/// Whether the pattern is one or several `%`.
 fn matches_any_text(given: &Value) -> bool {
     given.as_str().is_some_and(|pattern| !pattern.is_empty() && pattern.chars().all(|next| next == '%'))
 }
@@ -80,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_empty_inside_leaves_none_out() {
+    fn empty_filters_are_unrestricted() {
         for given in [
             json!({}),
             json!([]),
@@ -113,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_something_may_leave_some_out() {
+    fn filters_with_a_condition_are_restricted() {
         for given in [
             json!({"v": 1}),
             json!({"v": null}),

@@ -1,13 +1,12 @@
-//! What a filter leaves open until it is used: who asks, and when.
+//! Variables of stored filters, which stand for the requester and the time.
 //!
-//! A filter that is stored with a block or a role says `{{ $user.id }}` or `{{ $nDate.today }}` instead
-//! of a value. Before such a filter is read, [`resolve`] puts the values of the request in their places;
-//! what reads the filter afterwards sees no variables. A text is a variable only as a whole: `Hello
-//! {{ $user.id }}` is what it says.
+//! A filter that is stored with a block or a role contains `{{ $user.id }}` or `{{ $nDate.today }}` in place
+//! of a value. [`resolve`] replaces the variables with the values of the request before the filter is parsed.
+//! Only a whole text is a variable: `Hello {{ $user.id }}` stays as it is.
 //!
 //! | variable | value |
 //! |---|---|
-//! | `$user`, `currentUser`, `ctx.state.currentUser` | the user, or what is at a path: `$user.team.id` |
+//! | `$user`, `currentUser`, `ctx.state.currentUser` | the user, or the value at a path: `$user.team.id` |
 //! | `$nRole`, `currentRole`, `ctx.state.currentRole` | the role's name |
 //! | `$nDate.today`, `$date.today` and so on | the day, week, month … as a date with its zone |
 //! | `$nDate.now`, `$date.now`, `$system.now` | the instant, in UTC |
@@ -19,29 +18,29 @@ use serde_json::{Map, Value};
 
 use super::calendar::RelativeDate;
 
-/// What the user who asks is called.
+/// Names of the variable for the user.
 const USER: [&str; 3] = ["ctx.state.currentUser", "currentUser", "$user"];
-/// What the role is called.
+/// Names of the variable for the role.
 const ROLE: [&str; 3] = ["ctx.state.currentRole", "currentRole", "$nRole"];
 
-/// What the variables of a filter stand for in one request.
+/// The values of a filter's variables in one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<'a> {
-    /// The user who asks, with whatever relations were loaded; none for a visitor. Everything in it can
-    /// be compared with: a password's hash must not be.
+    /// The user who sent the request, with the associations that were loaded; `None` for a visitor. Filters
+    /// can compare with every value in it, so it must not contain a password's hash.
     pub user: Option<&'a Map<String, Value>>,
-    /// The name of the role that the request is made in.
+    /// The name of the role in which the request acts.
     pub role: Option<&'a str>,
-    /// The zone that days, weeks and months start in.
+    /// The zone in which days, weeks and months start.
     pub timezone: FixedOffset,
-    /// When the request came.
+    /// When the request arrived.
     pub now: DateTime<Utc>,
 }
 
-/// A filter asks for a variable that does not exist.
+/// A filter contains a variable that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownVariable {
-    /// What stands between the braces.
+    /// The text between the braces.
     pub name: String,
 }
 
@@ -53,12 +52,12 @@ impl fmt::Display for UnknownVariable {
 
 impl std::error::Error for UnknownVariable {}
 
-/// A filter with every variable in it, at any depth, replaced by its value.
+/// Replaces every variable in a filter, at any depth, by its value.
 ///
-/// A variable without value in this request (nobody is logged in, the user's field is empty) is null. A
-/// path to what the user does not have is no variable: null in its place would mean other records. A
-/// path that leads through a list gives the list of what it finds in each item: `$user.roles.name` is
-/// the names of all roles, without those that are null.
+/// A variable without a value in this request (nobody is signed in, or the user's field is empty) becomes
+/// null. A path that the user does not have is an unknown variable, because null in its place would match
+/// other records. A path through a list gives the list of values in its items: `$user.roles.name` is the
+/// names of all roles, without nulls.
 ///
 /// # Errors
 ///
@@ -82,8 +81,8 @@ pub fn resolve(filter: &Value, variables: &Variables<'_>) -> Result<Value, Unkno
     })
 }
 
-/// Checks the variables of a filter that is kept for later: whether each of them exists, where
-/// `has_user` says which paths below the user do.
+/// Checks that every variable of a filter exists, before the filter is stored. `has_user` says which paths of
+/// the user exist.
 ///
 /// # Errors
 ///
@@ -104,7 +103,7 @@ pub fn check_variables(filter: &Value, has_user: &dyn Fn(&[&str]) -> bool) -> Re
     }
 }
 
-/// Whether a filter has variables, at any depth: one without them is what it is.
+/// Whether a filter contains variables, at any depth.
 #[must_use]
 pub fn has_variables(filter: &Value) -> bool {
     match filter {
@@ -115,7 +114,7 @@ pub fn has_variables(filter: &Value) -> bool {
     }
 }
 
-/// Whether what a filter's variables stand for depends on when it is asked, not only on who asks.
+/// Whether the values of a filter's variables depend on the time, and not only on the requester.
 #[must_use]
 pub fn depends_on_time(filter: &Value) -> bool {
     match filter {
@@ -126,14 +125,14 @@ pub fn depends_on_time(filter: &Value) -> bool {
     }
 }
 
-/// The variable that a text is, if it is one: what stands between its braces.
+/// Returns the text between the braces, if the whole text is a variable.
 fn name(text: &str) -> Option<&str> {
     Some(text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())
 }
 
-/// A variable's value in a request; none when there is no such variable.
+/// Returns a variable's value in a request; `None` if there is no such variable.
 fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
-    // Two variables in a text are not one.
+    // Two variables in one text are not a variable.
     if name.contains(['{', '}']) {
         return None;
     }
@@ -147,16 +146,16 @@ fn value(name: &str, variables: &Variables<'_>) -> Option<Value> {
         return Some(Value::from(variables.now.to_rfc3339_opts(SecondsFormat::Millis, true)));
     }
     let date = RelativeDate::named(strip_name(name, &["$date", "$nDate"])?.strip_prefix('.')?)?;
-    // A clock at the end of all calendars has no tomorrow: the variable exists, its value does not.
+    // The last day of the calendar has no tomorrow: the variable exists, but has no value.
     Some(date.value(variables.timezone, variables.now).unwrap_or(Value::Null))
 }
 
-/// Whether a variable is of who asks, whenever that is.
+/// Whether a variable depends on the requester alone.
 fn is_of_requester(name: &str) -> bool {
     ROLE.contains(&name) || strip_name(name, &USER).is_some()
 }
 
-/// What follows one of these names in a path, with its dot; empty when the path is the name.
+/// Strips one of these names from a path. The rest is empty or starts with a dot.
 fn strip_name<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
     names
         .iter()
@@ -164,13 +163,13 @@ fn strip_name<'a>(path: &'a str, names: &[&str]) -> Option<&'a str> {
         .find(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The steps of a path that is empty or starts with a dot.
+/// Splits a path that is empty or starts with a dot.
 fn steps(path: &str) -> Vec<&str> {
     path.split('.').skip(1).collect()
 }
 
-/// What a user has at a path such as `.team.id`; none when it has no such thing, or the path has an empty
-/// step.
+/// Returns the user's value at a path such as `.team.id`; `None` if the user has no such field, or if a step
+/// is empty.
 fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
     let steps = steps(path);
     if steps.iter().any(|step| step.trim().is_empty()) {
@@ -185,7 +184,7 @@ fn user(path: &str, user: Option<&Map<String, Value>>) -> Option<Value> {
     }
 }
 
-/// What a value has at these steps; none where it has nothing of such a name.
+/// Returns the value at these steps; `None` if a step does not exist.
 fn lookup(value: &Value, steps: &[&str]) -> Option<Value> {
     let Some((first, rest)) = steps.split_first() else {
         return Some(value.clone());
@@ -197,7 +196,7 @@ fn lookup(value: &Value, steps: &[&str]) -> Option<Value> {
             for item in items {
                 match lookup(item, steps)? {
                     Value::Null => {}
-                    // Lists in lists become one: the permissions of all roles.
+                    // Nested lists become one list, such as the permissions of all roles.
                     Value::Array(inner) => found.extend(inner.into_iter().filter(|value| !value.is_null())),
                     other => found.push(other),
                 }
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_have_the_values_of_the_request() {
+    fn variables_resolve_to_the_values_of_the_request() {
         for (text, expected) in [
             ("{{ctx.state.currentUser.id}}", json!(1)),
             ("{{ currentUser.id}}", json!(1)),
@@ -253,7 +252,7 @@ mod tests {
             ("{{$user.groups.name}}", json!([])),
             ("{{$user.nickname}}", json!(null)),
             ("{{$user}}", user()),
-            // A value is not read as a variable again.
+            // A value is not resolved again.
             ("{{$user.note}}", json!("{{ $user.id }}")),
             ("{{ $nRole }}", json!("admin")),
             ("{{ ctx.state.currentRole }}", json!("admin")),
@@ -264,7 +263,7 @@ mod tests {
             ("{{ $nDate.next7Days }}", json!(["2023-01-02", "2023-01-09", "[)", "+08:00"])),
             ("{{ $nDate.now }}", json!("2022-12-31T16:00:00.500Z")),
             ("{{$system.now}}", json!("2022-12-31T16:00:00.500Z")),
-            // These are no variables.
+            // These are not variables.
             ("Hello {{ $user.id }}", json!("Hello {{ $user.id }}")),
             ("{ $user.id }", json!("{ $user.id }")),
             ("$user.id", json!("$user.id")),
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_depends_on_the_time_is_known() {
+    fn dependence_on_time_is_recognized() {
         for (text, expected) in [
             ("{{ $user.id }}", false),
             ("{{ctx.state.currentUser.team.id}}", false),
@@ -285,7 +284,7 @@ mod tests {
             ("{{ $nDate.today }}", true),
             ("{{ $date.thisWeek }}", true),
             ("{{ $system.now }}", true),
-            // Of what is not known nothing is promised.
+            // An unknown variable may depend on the time.
             ("{{ $absent }}", true),
             ("{{ $username }}", true),
         ] {
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visitor_has_null() {
+    fn variables_are_null_for_a_visitor() {
         for text in
             ["{{$user}}", "{{$user.roles.name}}", "{{currentUser.id}}", "{{$nRole}}", "{{currentRole}}"]
         {
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_found_at_any_depth_and_nothing_else_changes() {
+    fn variables_are_resolved_at_any_depth_and_nothing_else_changes() {
         let filter = json!({
             "$and": [
                 {"owner": {"id": {"$eq": "{{$user.id}}"}}},
@@ -342,7 +341,7 @@ mod tests {
             "$user.id}} and {{$user.id",
         ] {
             let filter = json!({"$and": [{"a.$eq": format!("{{{{ {name} }}}}")}]});
-            // It is unknown to a visitor too, so that no filter works by chance.
+            // It is unknown for a visitor too, so that no filter works by chance.
             for user in [Some(&user()), None] {
                 let error = resolved(&filter, user, Some("admin")).unwrap_err();
                 assert_eq!(error.to_string(), format!("a filter has no variable \"{name}\""));
@@ -351,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_does_not_have_is_no_variable() {
+    fn a_path_that_the_user_lacks_is_unknown() {
         for name in [
             "$user.absent",
             "$user.absent.name",
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_what_is_kept_are_checked_without_a_user() {
+    fn stored_variables_are_checked_without_a_user() {
         let has_user = |steps: &[&str]| matches!(steps, [] | ["id"] | ["roles", "name"]);
         let checked = |name: &str| {
             let filter = json!({"$and": [{"a.$in": [1, format!("{{{{ {name} }}}}")]}]});
@@ -392,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dates_can_be_read() {
+    fn resolved_dates_can_be_parsed() {
         let now = "2022-12-31T16:00:00Z".parse().unwrap();
         let utc = FixedOffset::east_opt(0).unwrap();
         for name in

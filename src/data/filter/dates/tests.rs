@@ -1,8 +1,8 @@
-//! Values of date operators and what they mean: each table is read as the specification.
+//! Operands of date operators and their values: the tables are the specification.
 
 use super::*;
 
-/// A Wednesday, late enough that it is Thursday at +08:00.
+/// A Wednesday, late enough to be Thursday at +08:00.
 const NOW: &str = "2024-05-22T18:30:00Z";
 
 fn now() -> DateTime<Utc> {
@@ -13,7 +13,7 @@ fn read(value: &Value, zone: &str) -> Result<DateExpression, InvalidDate> {
     parse(value, timezone(zone).unwrap(), now())
 }
 
-/// Short for a table: `[start,end)`, or the instant alone, without the zeros of midnight.
+/// Formats a date for a table: `[start,end)`, or the instant alone, without the zeros of midnight.
 fn shown(date: DateExpression) -> String {
     let moment = |moment: DateTime<Utc>| {
         let text = moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
@@ -35,7 +35,7 @@ fn check(value: Value, zone: &str, expected: &str) {
 }
 
 #[test]
-fn texts_name_stretches_and_instants() {
+fn texts_are_periods_and_instants() {
     for (text, zone, expected) in [
         ("2023", "Z", "[2023-01-01,2024-01-01)"),
         ("2023", "+08:00", "[2022-12-31T16:00:00,2023-12-31T16:00:00)"),
@@ -153,7 +153,7 @@ fn relative_dates_are_seen_from_now_in_the_zone() {
 }
 
 #[test]
-fn what_names_no_date_is_refused_with_a_sentence() {
+fn invalid_dates_are_refused_with_a_sentence() {
     let far = json!({"type": "past", "number": 9_000_000_000_000_000_000_i64, "unit": "year"});
     for (value, expected) in [
         (json!("2023-02-31"), "there is no day 2023-02-31"),
