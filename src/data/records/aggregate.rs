@@ -1,4 +1,4 @@
-//! Sums, counts and the like over records, by groups.
+//! Counts, sums and other aggregates of records, by groups.
 
 use bigdecimal::BigDecimal;
 use chrono::Offset as _;
@@ -13,50 +13,50 @@ use crate::data::filter::{Clock, Compiler, Joins, collated, compare};
 use crate::data::{Catalog, Collection, DataError, Field, FieldType, Filter, Operator, Query, Record};
 use crate::database::{DatabaseError, Engine, Executor, Refusal, StoredMoment, Value};
 
-/// Groups that an answer has at most, where nothing else is said.
+/// Default limit of groups in a response.
 const DEFAULT_GROUPS: u64 = 2000;
-/// Groups that an answer has at most, whatever is said.
+/// Upper limit of groups in a response.
 const MAX_GROUPS: u64 = 100_000;
 
-/// Digits of an exact sum at most, and of them behind the point.
+/// Digits of an exact sum, in total and after the point.
 const MAX_DIGITS: (u32, u32) = (65, 30);
-/// Measures and dimensions of one question: PostgreSQL gives 1,664 columns, SQLite 2,000.
+/// Limit of measures and dimensions in one query: PostgreSQL returns 1,664 columns, SQLite 2,000.
 const MAX_COLUMNS: usize = 1000;
 
-/// What is summed up.
+/// An aggregating query.
 #[derive(Debug, Clone, Default)]
 pub struct Aggregation {
-    /// What is counted, summed …
+    /// The aggregates to compute.
     pub measures: Vec<Measure>,
-    /// By what the records are divided.
+    /// The values that divide the records into groups.
     pub dimensions: Vec<Dimension>,
-    /// In which order the groups are given.
+    /// The order of the groups.
     pub orders: Vec<GroupOrder>,
-    /// Of which groups: conditions on the names of measures and dimensions.
+    /// Which groups are returned: conditions on the names of measures and dimensions.
     pub having: Filter,
-    /// At most so many.
+    /// How many groups are returned at most.
     pub limit: Option<u64>,
-    /// Leaving out so many first.
+    /// How many groups are skipped first.
     pub offset: u64,
 }
 
-/// A function over the values of a field.
+/// An aggregate function over the values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Function {
-    /// How many have a value.
+    /// The number of values.
     Count,
-    /// Their sum.
+    /// The sum.
     Sum,
-    /// Their average.
+    /// The average.
     Average,
-    /// The least.
+    /// The least value.
     Minimum,
-    /// The greatest.
+    /// The greatest value.
     Maximum,
 }
 
 impl Function {
-    /// The function of this name.
+    /// Returns the function of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -70,42 +70,42 @@ impl Function {
     }
 }
 
-/// One value of a group.
+/// An aggregate of a group.
 #[derive(Debug, Clone)]
 pub struct Measure {
-    /// The field, behind associations.
+    /// The path of the field, through associations.
     pub path: String,
     /// The function; without one, the value itself.
     pub function: Option<Function>,
-    /// Each value once.
+    /// Whether equal values count once.
     pub distinct: bool,
-    /// Its name in the answer.
+    /// The name in the response.
     pub alias: String,
 }
 
-/// One value that divides the records.
+/// A value that divides the records into groups.
 #[derive(Debug, Clone)]
 pub struct Dimension {
-    /// The field, behind associations.
+    /// The path of the field, through associations.
     pub path: String,
-    /// A part of a date: `YYYY-MM`.
+    /// A format for dates and times, such as `YYYY-MM`.
     pub format: Option<String>,
-    /// Its name in the answer.
+    /// The name in the response.
     pub alias: String,
 }
 
-/// One step of the order of groups.
+/// A sort key of groups.
 #[derive(Debug, Clone)]
 pub struct GroupOrder {
     /// The name of a measure or a dimension, or a field.
     pub name: String,
-    /// From the greatest to the least.
+    /// Whether the greatest value comes first.
     pub descending: bool,
-    /// Whether groups without a value come first; as a server has it, where nothing is said.
+    /// Whether groups without a value come first; by default, only in descending order.
     pub nulls_first: Option<bool>,
 }
 
-/// One column of the answer.
+/// A column of the response.
 struct OutputColumn<'a> {
     alias: String,
     path: String,
@@ -115,7 +115,7 @@ struct OutputColumn<'a> {
     is_formatted: bool,
 }
 
-/// Sums up the records that fit a query.
+/// Computes aggregates of the records that match a query.
 pub(in crate::data) async fn aggregate<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -154,8 +154,8 @@ pub(in crate::data) async fn aggregate<E: Executor>(
         .collect()
 }
 
-/// An error of the engine; that a number is out of range is a matter of what is summed up, which the
-/// engine does not name.
+/// Converts an error of the engine. If a number is out of range, names the summed fields, which the engine
+/// does not.
 fn out_of_range(error: DatabaseError, wanted: &Aggregation) -> DataError {
     if !matches!(error, DatabaseError::Refused(Refusal::OutOfRange { .. })) {
         return error.into();
@@ -236,8 +236,8 @@ fn statement<'a>(
     Ok((columns, statement))
 }
 
-/// Orders what is alike in the orders that were asked for by the values that divide it. Without any
-/// order, groups without a value come first, as engines that group in order give them.
+/// Sorts groups that compare equal in the requested order by the other dimensions. Groups without a value
+/// come first, as in engines that group by sorting.
 fn add_tiebreakers(
     statement: &mut SelectStatement,
     engine: Engine,
@@ -252,13 +252,13 @@ fn add_tiebreakers(
     }
 }
 
-/// A column of the answer in an order: by its place, so that what is bound in it is the same; MySQL
-/// says where nulls go by the expression itself.
+/// Returns the sort key of a column: its ordinal, so that its bound values are not repeated. MySQL needs the
+/// expression to sort nulls.
 fn order_term(engine: Engine, index: usize, expression: Expr) -> Expr {
     if engine == Engine::Mysql { expression } else { ordinal(index) }
 }
 
-/// The place of a column in the answer, as `GROUP BY` and `ORDER BY` say it.
+/// Returns the ordinal of a column for `GROUP BY` and `ORDER BY`.
 fn ordinal(index: usize) -> Expr {
     Expr::cust((index + 1).to_string())
 }
@@ -366,12 +366,12 @@ fn apply(
     })
 }
 
-/// Whether a field's values are exact, so that their sum and average are.
+/// Whether the values of a field are exact, and so are their sum and average.
 fn is_exact(field: &Field) -> bool {
     field.kind().is_whole() || matches!(field.kind(), FieldType::Decimal { .. })
 }
 
-/// Whether a field's sum is a whole number of 64 bits to the engine, however many values there are.
+/// Whether the engine sums the field in 64 bits, however many values there are.
 fn has_whole_sum(engine: Engine, field: &Field) -> bool {
     engine != Engine::Mysql && field.kind() == FieldType::Integer
 }
@@ -425,7 +425,7 @@ fn having_part(
     Ok(sea_query::Condition::from(compare(column.expression.clone(), given, condition.operator)))
 }
 
-/// What a group's value is compared with.
+/// Converts the operand of a condition on a group.
 fn having_operand(
     engine: Engine,
     column: &OutputColumn<'_>,
@@ -451,14 +451,14 @@ fn having_operand(
     }
 }
 
-/// A number that an exact sum or average is compared with: no engine sums up to more digits.
+/// Converts the operand of a condition on an exact sum or average; no engine computes more digits.
 fn having_decimal(engine: Engine, given: &Json) -> Option<Representation<Expr>> {
     let (precision, scale) = MAX_DIGITS;
     let held = number::represent_decimal(given, precision, scale)?;
     Some(held.map(|number| engine.decimal(number, precision, scale)))
 }
 
-/// A value of the answer: exact where it can be, in numbers where a client reads the same number.
+/// Converts a value of the response: a JSON number if clients read it exactly, else a text.
 fn group_value(
     collection: &Collection,
     field: &Field,

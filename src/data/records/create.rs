@@ -1,4 +1,4 @@
-//! Making records, with what is nested in them.
+//! Creates records with the records nested in them.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::data::{
 use crate::database::{Executor, Value};
 
 impl RecordWriter<'_> {
-    /// Makes a record, and gives it with what was made with it.
+    /// Creates a record and returns it with the nested records that were created.
     pub(in crate::data) async fn create(
         &mut self,
         collection: &Collection,
@@ -28,7 +28,8 @@ impl RecordWriter<'_> {
         Ok(record)
     }
 
-    /// Makes a record with some values that nobody gave it: those by which it belongs to another.
+    /// Creates a record with additional values that the writer cannot set: the keys by which it belongs to
+    /// another.
     pub(super) fn create_in_context<'b>(
         &'b mut self,
         collection: &'b Collection,
@@ -72,11 +73,11 @@ impl RecordWriter<'_> {
         })
     }
 
-    /// Writes the row with everything that fills itself.
+    /// Inserts the row with all generated values.
     async fn insert(&mut self, collection: &Collection, mut own: Record) -> Result<Record, DataError> {
         let mut row = NewRow::of(collection, &mut own, self.options)?;
         let mut allocated = Vec::new();
-        // The fields that an order is divided by come before it is known where it ends.
+        // The fields that scope an order must be set before the next position is known.
         for (field, scope) in position_fields(collection) {
             let given = own.remove(field.name()).filter(|value| !value.is_null());
             let scope = scope.and_then(|scope| Some((scope, row.value_of(collection, scope)?)));
@@ -100,7 +101,7 @@ impl RecordWriter<'_> {
         written.map_err(|error| position_conflict(error, &allocated))
     }
 
-    /// The record by some of its fields, or a new one; whether it is new.
+    /// Finds the record with the same values in some fields, or creates it.
     pub(in crate::data) async fn first_or_create(
         &mut self,
         collection: &Collection,
@@ -114,7 +115,7 @@ impl RecordWriter<'_> {
     }
 }
 
-/// A new record's row, with what fills itself but for its places in orders.
+/// A row to insert, with all generated values except positions.
 pub(super) struct NewRow<'a> {
     columns: Vec<&'a Field>,
     values: Vec<Value>,
@@ -136,7 +137,7 @@ impl<'a> NewRow<'a> {
                 own.remove(field.name()).filter(|value| !value.is_null() || field.generator.is_none());
             let stored = match (field.name(), given) {
                 (CREATED_AT | UPDATED_AT, _) if field.kind().is_date() => now.clone(),
-                // Nobody makes a record in somebody else's name.
+                // Nobody can create a record in the name of another user.
                 (CREATED_BY | UPDATED_BY, _) if user.is_some() => user.map_or(Value::Null, Value::Integer),
                 (_, None | Some(Json::Null)) if field.auto_increment => continue,
                 (_, Some(given)) => value::to_storage(field, &given)?,
@@ -155,7 +156,7 @@ impl<'a> NewRow<'a> {
         Ok(Self { columns, values })
     }
 
-    /// A field's value.
+    /// Returns a field's value.
     fn value_of(&self, collection: &Collection, name: &str) -> Option<Json> {
         let at = self.columns.iter().position(|known| known.name() == name)?;
         let stored = Value::clone(self.values.get(at)?);

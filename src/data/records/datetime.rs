@@ -1,15 +1,15 @@
-//! Dates and times as they are given: one notation for every type that holds them.
+//! Parses dates and times: all types accept the same notations.
 //!
-//! | given | is |
+//! | given | parsed as |
 //! |---|---|
 //! | `2024-02-29`, `2024-2-9` | midnight of that day |
-//! | a date, `T` or a blank, and `10:11`, `10:11:12` or `10:11:12.345678` | that time of the day |
-//! | behind it `Z`, `+08:00`, `+0800` or `+08`, with a blank before it or not | as the clocks of that zone show it; of UTC, where there is none |
-//! | `10:11`, `10:11:12+08:00` | a time of day, for what holds one |
-//! | a JSON number | milliseconds since 1970; what counts since 1970 itself takes its own unit, as a text too |
-//! | anything else: `2024/02/29`, `24:00`, the leap second `23:59:60`, years beyond 0 to 9999 | no date |
+//! | a date, `T` or a space, and `10:11`, `10:11:12` or `10:11:12.345678` | that time of the day |
+//! | after it `Z`, `+08:00`, `+0800` or `+08`, with or without a space before it | the zone of that local time; UTC by default |
+//! | `10:11`, `10:11:12+08:00` | a time of day, for the type `time` |
+//! | a JSON number | milliseconds since 1970; for a Unix timestamp, a number of its own unit, also as a text |
+//! | anything else: `2024/02/29`, `24:00`, the leap second `23:59:60`, years beyond 0 to 9999 | not a date |
 //!
-//! What is finer than a millisecond is left out. What is kept without a zone is what UTC shows.
+//! Fractions of a millisecond are cut off. Types without a zone store the local time in UTC.
 
 use chrono::{
     DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, Utc,
@@ -18,12 +18,12 @@ use serde_json::Value as Json;
 
 use super::number;
 
-/// Beyond these years the texts of moments are no longer of one width, and out of order.
+/// Outside of these years the stored texts have another length, and sort wrongly.
 fn in_range(date: &impl Datelike) -> bool {
     (0..=9999).contains(&date.year())
 }
 
-/// A moment, to the millisecond.
+/// Parses an instant, to the millisecond.
 pub(super) fn instant(given: &Json) -> Option<DateTime<Utc>> {
     let at = match given {
         Json::Number(_) => DateTime::from_timestamp_millis(number::floor(given)?)?,
@@ -37,17 +37,17 @@ pub(super) fn instant(given: &Json) -> Option<DateTime<Utc>> {
     in_range(&at).then(|| at.trunc_subsecs(3))
 }
 
-/// A date and a time of day; those of a moment are what they are in UTC.
+/// Parses a date with a time of day; that of an instant is in UTC.
 pub(super) fn wall_clock(given: &Json) -> Option<NaiveDateTime> {
     instant(given).map(|at| at.naive_utc())
 }
 
-/// A date.
+/// Parses a date.
 pub(super) fn date(given: &Json) -> Option<NaiveDate> {
     wall_clock(given).map(|at| at.date())
 }
 
-/// A time of day, to the millisecond.
+/// Parses a time of day, to the millisecond.
 pub(super) fn time(given: &Json) -> Option<NaiveTime> {
     let alone = given.as_str().and_then(|text| DateTimeParts::read(text.trim()));
     match alone {
@@ -59,7 +59,7 @@ pub(super) fn time(given: &Json) -> Option<NaiveTime> {
     }
 }
 
-/// A moment as a number since 1970; a number is one already, whatever is behind its point.
+/// Parses an instant to a number since 1970. A number is taken as it is, without its fraction.
 pub(super) fn since_1970(given: &Json, milliseconds: bool) -> Option<i64> {
     if let Some(number) = number::floor(given) {
         let thousandth = if milliseconds { Some(number) } else { number.checked_mul(1000) };
@@ -74,7 +74,7 @@ const UTC: FixedOffset = match FixedOffset::east_opt(0) {
     None => unreachable!(),
 };
 
-/// The parts of a date and time as it is written.
+/// The parts of a date and time in text form.
 struct DateTimeParts {
     date: Option<NaiveDate>,
     time: Option<NaiveTime>,
@@ -97,7 +97,7 @@ impl DateTimeParts {
     }
 }
 
-/// A number of so many digits.
+/// Parses a number with a fixed number of digits.
 fn part(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
     let are_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (are_digits && digits.contains(&text.len())).then(|| text.parse().ok())?
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_notation_is_the_same_moment_to_every_type() {
+    fn every_type_accepts_every_notation() {
         for text in [
             "2024-02-29T10:11:12Z",
             "2024-02-29t10:11:12z",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none_to_any_type() {
+    fn invalid_dates_are_refused_by_every_type() {
         for text in [
             "",
             "Z",

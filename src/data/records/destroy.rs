@@ -1,4 +1,4 @@
-//! Removing records, and what becomes of those that refer to them.
+//! Removes records and applies `OnDelete` to the records that refer to them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::references::Reference;
 use crate::data::{Catalog, Collection, DataError, Filter, OnDelete, Query, Record, RecordEvent};
 
-/// What one removal leads to. Records are gone from their table before those that refer to them are
-/// looked for, so that each is found once, however the associations lead back to it.
+/// The progress of one removal. Rows are deleted before the records that refer to them are searched, so that
+/// each record is found once, also in a cycle of associations.
 #[derive(Default)]
 struct Removal<'a> {
     /// Records that are still to be removed.
     pending: VecDeque<RemovalStep<'a>>,
-    /// Those of collections with hooks, which hear of it when all is done.
+    /// Removed records of collections with hooks, which run at the end.
     removed: Vec<(&'a Collection, Vec<Record>)>,
-    /// References to keys that are gone, by records that may stay: what becomes of those is decided
-    /// when it is known which do.
+    /// References to removed keys from records that may stay. They are resolved at the end, when it is known
+    /// which do.
     dangling: Vec<(&'a Reference, Vec<Json>)>,
 }
 
 struct RemovalStep<'a> {
     collection: &'a Collection,
     row_filter: RowFilter,
-    /// Links between two others, of which hooks do not hear.
+    /// Whether the records are links, for which no hooks run.
     are_links: bool,
 }
 
 impl RecordWriter<'_> {
-    /// Removes the records that fit and are open; gives their number.
+    /// Removes the matching records that the writer may remove, and returns their number.
     pub(in crate::data) async fn destroy(
         &mut self,
         collection: &Collection,
@@ -42,7 +42,7 @@ impl RecordWriter<'_> {
         self.destroy_associated(collection, Filter::All, filter).await
     }
 
-    /// Removes records that belong to another one, of those that fit.
+    /// Removes the matching records among those that belong to another one.
     pub(in crate::data) async fn destroy_associated(
         &mut self,
         target: &Collection,
@@ -55,7 +55,7 @@ impl RecordWriter<'_> {
             .await
     }
 
-    /// Removes records with those that are to go with them; gives the number of the first alone.
+    /// Removes records with those that depend on them; returns the number of the former.
     async fn destroy_cascading(
         &mut self,
         collection: &Collection,
@@ -71,7 +71,7 @@ impl RecordWriter<'_> {
         for (reference, keys) in removal.dangling {
             self.resolve_dangling(&catalog, reference, keys).await?;
         }
-        // Of what refers to others before those.
+        // Referring records come before those that they refer to.
         for (collection, records) in removal.removed.into_iter().rev() {
             for hook in self.hooks(collection) {
                 for record in &records {
@@ -82,7 +82,7 @@ impl RecordWriter<'_> {
         Ok(removed)
     }
 
-    /// Removes rows and notes what refers to them; gives their number.
+    /// Removes rows, collects the references to them and returns their number.
     async fn remove_rows<'a>(
         &mut self,
         catalog: &'a Catalog,
@@ -121,7 +121,7 @@ impl RecordWriter<'_> {
         Ok(removed)
     }
 
-    /// Notes which records refer to those that are gone, and what is to become of them.
+    /// Collects the records that refer to removed ones, by what is to become of them.
     async fn collect_references<'a>(
         &mut self,
         collection: &Collection,
@@ -130,7 +130,7 @@ impl RecordWriter<'_> {
         reference: &'a Reference,
         removal: &mut Removal<'a>,
     ) -> Result<(), DataError> {
-        // Where the other side is not (yet) what the association says, nothing refers.
+        // Where a field does not exist (yet), nothing refers to the records.
         let (Some(referring), Some(key)) =
             (reference.from.get(&reference.foreign_key), collection.get(&reference.key))
         else {
@@ -144,7 +144,7 @@ impl RecordWriter<'_> {
                 gone.iter().filter_map(|record| record.get(key.name())).filter(|key| !key.is_null()).cloned(),
             );
             if is_shared && !keys.is_empty() {
-                // Others that stay may be referred to by the same.
+                // Keys that other records share still exist.
                 let stay = self.read_for_update(collection, Filter::one_of(key.name(), keys.clone())).await?;
                 keys.retain(|own| stay.iter().all(|record| record.get(key.name()) != Some(own)));
             }
@@ -167,7 +167,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Does what was decided with records that stay and refer to keys that are gone.
+    /// Applies `OnDelete` to the records that stay and refer to removed keys.
     async fn resolve_dangling(
         &mut self,
         catalog: &Catalog,

@@ -1,5 +1,5 @@
-//! The records at the other end of associations, read for many records at once. What goes out as it
-//! is read is written from the rows (`written.rs`); here they become records.
+//! Loads the associated records of many records at once. Responses are written from rows without building
+//! records (`json_rows.rs`), with the statements of this file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -20,10 +20,10 @@ use crate::data::{
 };
 use crate::database::{Engine, Executor, Row};
 
-/// Keys that one statement asks for; engines bind so many values at least.
+/// Limit of keys in one statement; every engine binds as many values.
 pub(super) const MAX_KEYS_PER_STATEMENT: usize = 1000;
 
-/// Reads the associated records and puts them into the records.
+/// Loads the associated records of a plan and inserts them into the records.
 pub(super) fn load<'a, E: Executor>(
     executor: &'a mut E,
     catalog: &'a Catalog,
@@ -70,7 +70,7 @@ pub(super) fn load<'a, E: Executor>(
     })
 }
 
-/// Keys as a statement asks for them, each once; null is none.
+/// Converts keys to operands, each once and without null.
 pub(super) fn distinct_keys<'a>(
     engine: Engine,
     field: &Field,
@@ -80,7 +80,7 @@ pub(super) fn distinct_keys<'a>(
     filter::exact_operands(engine, field, keys.into_values())
 }
 
-/// The other end of an association.
+/// Reads the target's records of an association.
 pub(super) struct AssociationReader<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) association: &'a Association,
@@ -92,18 +92,18 @@ pub(super) struct AssociationReader<'a> {
 /// A through collection, with the fields of its records that the requester may see.
 pub(super) type LinkFields<'a> = (&'a Collection, Vec<&'a Field>);
 
-/// What was read there: in each row the record's columns, the key that it belongs to, and the columns
-/// of what is between the two.
+/// Rows of the target: the plan's columns, the key of the record that the row belongs to, and the fields of
+/// the link.
 pub(super) struct AssociatedRows<'a> {
     pub(super) plan: ReadPlan<'a>,
-    /// Where the key is.
+    /// The field of that key, and its collection.
     pub(super) key: (&'a Collection, &'a Field),
     pub(super) link_fields: Option<LinkFields<'a>>,
     pub(super) rows: Vec<Row>,
 }
 
 impl<'a> AssociationReader<'a> {
-    /// The records that belong to some keys, each with its key.
+    /// Reads the records that belong to these keys, each with its key.
     async fn read<E: Executor>(
         &self,
         executor: &mut E,
@@ -123,7 +123,7 @@ impl<'a> AssociationReader<'a> {
         Ok(texts.into_iter().zip(records).collect())
     }
 
-    /// The rows of the records that belong to some keys.
+    /// Reads the rows that belong to these keys.
     pub(super) async fn rows<E: Executor>(
         &self,
         executor: &mut E,
@@ -150,7 +150,7 @@ impl<'a> AssociationReader<'a> {
         Ok(AssociatedRows { plan, key, link_fields, rows })
     }
 
-    /// The field there that the keys are in.
+    /// Returns the field that refers to the keys, and its collection.
     fn remote_key(&self, through: Option<&'a Collection>) -> Result<(&'a Collection, &'a Field), DataError> {
         let (collection, name) = match (self.association.kind, through) {
             (AssociationKind::BelongsTo, _) => (self.target, &self.association.target_key),
@@ -160,7 +160,7 @@ impl<'a> AssociationReader<'a> {
         Ok((collection, collection.known(name)?))
     }
 
-    /// A row: the record's columns, the key, and the columns of what is between the two.
+    /// Splits a row into the key that it belongs to and the record, with its link.
     fn split_row(
         &self,
         plan: &ReadPlan<'_>,
@@ -235,7 +235,7 @@ impl<'a> AssociationReader<'a> {
             statement.cond_where(compiler.unguarded().condition(self.target, Some(&target_alias), &scope)?);
         }
         order_by::tiebreakers(compiler, self.target, Some(&target_alias), &mut statement, &[], &[]);
-        // Two may be linked more than once.
+        // Two records may be linked more than once.
         let of_both = |field: &Field| [&*self.association.foreign_key, other_key].contains(&field.name());
         if !(through.primary_key().next().is_some() && through.primary_key().all(of_both)) {
             order_by::tiebreakers(compiler, through, Some(&link), &mut statement, &[], &[]);

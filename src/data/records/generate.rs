@@ -1,4 +1,4 @@
-//! Values that a new record is given where nobody gives it one.
+//! Generates values of new and updated records.
 
 use rand::seq::IndexedRandom as _;
 use serde_json::Value as Json;
@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::data::snowflake;
 use crate::data::{Collection, Generator, Record};
 
-/// A value that needs nothing but chance or a clock; `None` for a place in an order.
+/// Generates a value; `None` for a position, which depends on other records.
 pub(super) fn value(generator: &Generator) -> Option<Json> {
     match generator {
         Generator::Uuid => Some(Json::String(uuid::Uuid::new_v4().hyphenated().to_string())),
@@ -21,7 +21,7 @@ pub(super) fn value(generator: &Generator) -> Option<Json> {
     }
 }
 
-/// Sets the fields of a changed record that say when it was changed, whatever they were given.
+/// Sets the fields that hold the time of the last update, and overwrites given values.
 pub(super) fn touch(collection: &Collection, changes: &mut Record) {
     for field in collection.fields().iter().filter(|field| field.touched) {
         changes.insert(field.name().to_owned(), now());

@@ -1,14 +1,14 @@
-//! How deep a JSON document is.
+//! Limits the nesting of JSON documents.
 
 use serde_json::Value as Json;
 
 use crate::data::error::invalid;
 use crate::data::{DataError, Field};
 
-/// Levels of lists and objects within each other, in one value: MariaDB reads no deeper document.
+/// Limit of nested lists and objects in a value: MariaDB does not parse deeper documents.
 const MAX_LEVELS: usize = 31;
 
-/// Checks that every engine reads a document again.
+/// Checks that every engine can parse a document.
 pub(super) fn check(field: &Field, given: &Json) -> Result<(), DataError> {
     if is_deeper(given, MAX_LEVELS) {
         return Err(invalid(

@@ -1,4 +1,4 @@
-//! Records as the JSON that goes out, written from rows without being anything else in between.
+//! Writes rows to JSON for responses without building records first.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::data::query::Selection;
 use crate::data::{Association, Catalog, Collection, DataError, Field, Query, Record};
 use crate::database::{Executor, Row, Value};
 
-/// Bytes that a value takes, roughly.
+/// Estimated size of a value, for the initial capacity.
 const VALUE_BYTES: usize = 32;
 
 /// Records as a JSON array.
@@ -24,7 +24,7 @@ pub struct JsonRecords {
 }
 
 impl JsonRecords {
-    /// From rows of a plan, with what it appends to them.
+    /// Writes the rows that a plan read, with the associations that it includes.
     pub(super) async fn rows<E: Executor>(
         executor: &mut E,
         writer: RowWriter<'_>,
@@ -42,19 +42,19 @@ impl JsonRecords {
         Self { json: serde_json::to_vec(records).unwrap_or_default(), count: records.len() }
     }
 
-    /// How many there are.
+    /// Returns the number of records.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// All of them: a JSON array.
+    /// Returns all records as a JSON array.
     #[must_use]
     pub fn json(&self) -> &[u8] {
         &self.json
     }
 
-    /// The only one: a JSON object, `null` where there is none.
+    /// Returns the only record as a JSON object, or `null` if there is none.
     #[must_use]
     pub fn one(&self) -> &[u8] {
         match self.json.as_slice() {
@@ -64,7 +64,7 @@ impl JsonRecords {
     }
 }
 
-/// `,"name":`
+/// Writes a name in JSON as `,"name":`.
 fn name(name: &str) -> Vec<u8> {
     let mut written = Vec::with_capacity(name.len() + 4);
     written.push(b',');
@@ -73,7 +73,7 @@ fn name(name: &str) -> Vec<u8> {
     written
 }
 
-/// NamedFields with their names as they are written.
+/// Fields with their names in JSON.
 struct NamedFields<'a> {
     collection: &'a Collection,
     fields: Vec<(&'a Field, Vec<u8>)>,
@@ -85,7 +85,7 @@ impl<'a> NamedFields<'a> {
         Self { collection, fields }
     }
 
-    /// Writes a value for each of them, where an object start.
+    /// Writes a value for each field. The object starts at the end of `json`.
     fn write(&self, json: &mut Vec<u8>, values: &mut impl Iterator<Item = Value>) -> Result<(), DataError> {
         let start = json.len();
         for ((field, name), stored) in self.fields.iter().zip(values) {
@@ -96,32 +96,32 @@ impl<'a> NamedFields<'a> {
     }
 }
 
-/// What rows of one collection are written by.
+/// Writes rows of one collection to JSON.
 pub(super) struct RowWriter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) collection: &'a Collection,
     pub(super) query: &'a Query,
     pub(super) plan: ReadPlan<'a>,
-    /// What is between the records and those that they are appended to.
+    /// The fields of the links to the parent rows, if the rows belong to others by links.
     pub(super) link_fields: Option<LinkFields<'a>>,
 }
 
-/// Records as a JSON array, and where in it each of them is.
+/// Records as a JSON array, and the byte range of each.
 type JsonArray = (Vec<u8>, Vec<Range<usize>>);
 
-/// What one association appends to rows.
+/// The associated records of one association, for all rows.
 struct Appended {
     name: Vec<u8>,
     many: bool,
-    /// The key by which each row finds its records.
+    /// The key of each row.
     keys: Vec<Option<String>>,
-    /// Where they are in `json`.
+    /// The byte ranges in `json` of the records that belong to a key.
     found: HashMap<String, Vec<Range<usize>>>,
     json: Vec<u8>,
 }
 
 impl<'a> RowWriter<'a> {
-    /// Writes rows: the plan's columns, and behind a key those of what is between.
+    /// Writes rows of these columns: the plan's, a key, and the fields of the link.
     fn write_with_associations<'b, E: Executor>(
         self,
         executor: &'b mut E,
@@ -142,7 +142,7 @@ impl<'a> RowWriter<'a> {
         })
     }
 
-    /// Reads what an association appends to rows.
+    /// Reads and writes the associated records of all rows.
     async fn append<E: Executor>(
         &self,
         executor: &mut E,
@@ -211,7 +211,7 @@ impl<'a> RowWriter<'a> {
                 one.write(&mut json, at, start + 1);
             }
             if let Some((name, fields)) = &link_fields {
-                // Behind the columns that nobody is shown, and the key.
+                // The columns that are not selected and the key come first.
                 let mut values = values.skip(plan.columns.len() - plan.shown + 1);
                 write_name(&mut json, name, start + 1);
                 json.push(b'{');
@@ -227,7 +227,7 @@ impl<'a> RowWriter<'a> {
 }
 
 impl Appended {
-    /// Takes in records, each with the key that it belongs to.
+    /// Adds records, each with the key that it belongs to.
     fn add(&mut self, json: &[u8], keys: Vec<String>, ranges: Vec<Range<usize>>) {
         let before = self.json.len();
         self.json.extend_from_slice(json);
@@ -236,7 +236,7 @@ impl Appended {
         }
     }
 
-    /// Writes what belongs to the row at this place, in an object that start at `start`.
+    /// Writes the records that belong to the row of index `at`, in an object that starts at `start`.
     fn write(&self, json: &mut Vec<u8>, at: usize, start: usize) {
         write_name(json, &self.name, start);
         let key = self.keys.get(at).and_then(Option::as_ref);
@@ -257,7 +257,7 @@ impl Appended {
     }
 }
 
-/// Writes a name, without a comma where it is the first in an object that start there.
+/// Writes a name, without its comma if it is the first in the object that starts at `start`.
 fn write_name(json: &mut Vec<u8>, name: &[u8], start: usize) {
     let first = json.len() == start;
     json.extend_from_slice(name.get(usize::from(first)..).unwrap_or_default());

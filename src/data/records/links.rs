@@ -1,4 +1,4 @@
-//! Links between records: which belong to which.
+//! Links between records: sets and removes foreign keys and records of through collections.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use crate::data::{
 };
 
 impl RecordWriter<'_> {
-    /// Makes records refer to another one by a field, or to none.
+    /// Sets the foreign key of matching records; null unlinks them.
     pub(super) async fn link(
         &mut self,
         target: &Collection,
@@ -33,7 +33,7 @@ impl RecordWriter<'_> {
         if !have_row_keys(target, &records) {
             return self.set(target, filter, &changes).await.map(drop);
         }
-        // They come into another order, at its end.
+        // The records are appended to the order of their new parent.
         for record in &records {
             let mut changes = changes.clone();
             self.append_to_new_scope(target, record, &mut changes).await?;
@@ -42,7 +42,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Ends all links of a record but those with some others.
+    /// Removes all links of a record except those to the `kept` ones.
     pub(super) async fn unlink_others(
         &mut self,
         target: &Collection,
@@ -72,7 +72,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// The records that whoever writes may see: a link to what one does not see is not one's to end.
+    /// Returns the records that the writer may see: a writer cannot remove links to other records.
     pub(super) fn visible_scope(&self, target: &Collection) -> Filter {
         match &self.options.guard {
             None => Filter::All,
@@ -82,7 +82,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Those of some keys whose records may be seen.
+    /// Returns the keys whose records the writer may see.
     async fn visible_keys(
         &mut self,
         target: &Collection,
@@ -100,7 +100,7 @@ impl RecordWriter<'_> {
         Ok(seen)
     }
 
-    /// Removes records that are between two others.
+    /// Removes records of a through collection.
     async fn end_links(&mut self, through: &Collection, filter: Filter) -> Result<(), DataError> {
         let hooks = self.hooks(through);
         let links =
@@ -119,7 +119,8 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Links a record with another, once; `link` has further values of what is between the two.
+    /// Links two records, unless they are linked already. `link` has the values of further fields of the
+    /// link.
     pub(super) async fn link_one(
         &mut self,
         target: &Collection,
@@ -141,7 +142,7 @@ impl RecordWriter<'_> {
             Some(Json::Object(values)) => values,
             _ => Record::new(),
         };
-        // Which two it is between is not said by what is between them; nor does it lead on to others.
+        // The values cannot change the two keys, and nested records are not allowed.
         further.retain(|name, _| {
             let is_own = through.get(name).is_some_and(|field| !field.primary_key);
             is_own && *name != *association.foreign_key && name != other_key
@@ -150,7 +151,7 @@ impl RecordWriter<'_> {
         let mut scope = Filter::All;
         if let Some(guard) = self.options.guard.as_ref().filter(|_| !further.is_empty()) {
             let made = || guard.access(through.name(), RecordAction::Create);
-            // What nobody knows the maker of may be ended and made anew by whoever may make it.
+            // Without a creator, everybody who may create a link may as well remove and recreate it.
             let anonymous = through.get(CREATED_BY).is_none();
             let open = match guard.access(through.name(), RecordAction::Update) {
                 _ if known.is_empty() => made(),
@@ -185,7 +186,7 @@ impl RecordWriter<'_> {
         .map(drop)
     }
 
-    /// Does something as the host itself.
+    /// Runs `work` with a writer without a guard.
     async fn unguarded<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut RecordWriter<'_>) -> Result<T, DataError>,
@@ -203,7 +204,7 @@ impl RecordWriter<'_> {
         work(&mut writer).await
     }
 
-    /// The record whose links are to change, when whoever asks may change it.
+    /// Returns the record whose links change, if the writer may change it.
     async fn source_record(
         &mut self,
         collection: &Collection,
@@ -224,8 +225,8 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Links a record with others, by their keys or by objects with keys; the links that it has stay
-    /// (`add`), or end (`set`).
+    /// Links a record to others, given by their keys or by objects with keys. The links that it has stay
+    /// (`add`), or are replaced (`set`).
     pub(in crate::data) async fn associate(
         &mut self,
         collection: &Collection,
@@ -278,7 +279,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Ends links of a record with others; without any, with what a single one names.
+    /// Removes links between a record and others. A single association needs no keys.
     pub(in crate::data) async fn dissociate(
         &mut self,
         collection: &Collection,
@@ -325,7 +326,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Ends the links that there are and makes those that there are not.
+    /// Removes the links that exist and creates those that do not.
     pub(in crate::data) async fn toggle(
         &mut self,
         collection: &Collection,
@@ -359,7 +360,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Makes a record that belongs to another one.
+    /// Creates a record that belongs to another one.
     pub(in crate::data) async fn create_associated(
         &mut self,
         collection: &Collection,
@@ -368,7 +369,7 @@ impl RecordWriter<'_> {
         given: Cow<'_, Record>,
     ) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
-        // It belongs to what may be seen; making it is decided by its own collection.
+        // The parent must be visible; the target's own permissions decide on the creation.
         let query = self.query(filter.clone());
         let catalog = Arc::clone(&self.catalog);
         let seen = super::count(&mut &mut self.transaction.inner, &catalog, collection, &query).await?;
@@ -402,11 +403,11 @@ impl RecordWriter<'_> {
     }
 }
 
-/// The key that an item is, or has.
+/// Returns the key that an item is or contains.
 fn key_of(association: &Association, item: Json) -> Json {
     match item {
         Json::Object(mut object) => object.remove(&*association.target_key).unwrap_or(Json::Null),
-        // A key with further values of the link: `[1, {…}]`.
+        // A key and the further fields of the link: `[1, {…}]`.
         Json::Array(items) => items.into_iter().next().unwrap_or(Json::Null),
         other => other,
     }

@@ -1,10 +1,17 @@
-//! What is done with records.
+//! Reads and writes records.
 //!
-//! `read.rs` finds and counts in the order of `order.rs`, `written.rs` writes what was found as JSON, `append.rs` reads what belongs to what was found, `aggregate.rs`
-//! sums up. What changes records goes through a [`Writer`], in a transaction: `create.rs`,
-//! `update.rs`, `destroy.rs`, with the records nested in them (`nested.rs`), the links between
-//! records (`associate.rs`) and their order (`position.rs`). What needs none of that is one statement
-//! (`alone.rs`), and so is what `raw.rs` does for the host itself.
+//! Reading: `read.rs` finds and counts records, with the columns of `read_plan.rs`, in the order of
+//! `order_by.rs`, and limited to those of a parent record by `parent_scope.rs`. `eager_load.rs` loads
+//! associated records, `json_rows.rs` writes rows to JSON without building records, and `aggregate.rs`
+//! computes sums and counts.
+//!
+//! Writing: a [`RecordWriter`] writes in a transaction. `create.rs`, `update.rs` and `destroy.rs` have its
+//! operations; `nested.rs` handles records within records, `links.rs` associations, `positions.rs` the
+//! positions of sorted records. A write without any of these is a single statement (`single_statement.rs`),
+//! as are the host's own writes (`row_write.rs`).
+//!
+//! Values: `value.rs` converts them between JSON and storage, with `number.rs`, `datetime.rs` and
+//! `json_depth.rs`; `generate.rs` makes those of new records.
 
 mod aggregate;
 mod create;
@@ -42,8 +49,8 @@ pub(super) use aggregate::aggregate;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record};
 use crate::database::Executor;
 
-/// Reads records with their own fields alone. `find` may need it of other records, and could not
-/// call itself.
+/// Reads records without associated records. [`find`] needs this for through collections and cannot call
+/// itself, as an `async fn` of infinite size.
 fn plain<'a, E: Executor>(
     executor: &'a mut E,
     catalog: &'a Catalog,

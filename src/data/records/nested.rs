@@ -1,7 +1,7 @@
-//! Records within records: values given for an association when a record is made or changed.
+//! Records within records: values that a record is given for its associations.
 //!
-//! A value is a key, an object with a key, an object without one (a new record), or for the many a
-//! list of those. What is there already is linked; it is changed only where that is asked for.
+//! A value is a key, an object with a key, an object without one (a new record) or, for associations to many,
+//! a list of those. Existing records are linked; they are changed only if the request asks for it.
 
 use std::borrow::Cow;
 
@@ -12,19 +12,19 @@ use super::writer::{NestingContext, RecordWriter};
 use crate::data::access::{RecordAccess, RecordAction};
 use crate::data::{Association, AssociationKind, Collection, DataError, Filter, Record};
 
-/// What a nested value names.
+/// The record that a nested value stands for.
 enum NestedItem {
-    /// A record that is there, and what is shown of it.
+    /// An existing record, and how the response shows it.
     Existing(Record, Json),
-    /// A record that is to be made of this.
+    /// A new record with these values.
     New(Record),
-    /// A record that is not there: as recorded, that is let go.
+    /// A missing record; as recorded, it is ignored.
     Missing,
 }
 
 impl RecordWriter<'_> {
-    /// The record that a record is to belong to: the key by which it does, and the record as it is
-    /// shown with it. `None` when there is no such record: as recorded, that changes nothing.
+    /// Resolves the value of a belongsTo: returns the foreign key, and the record as the response shows it.
+    /// `None` if there is no such record; as recorded, nothing changes then.
     pub(super) async fn resolve_reference(
         &mut self,
         collection: &Collection,
@@ -67,7 +67,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Sets what belongs to a record, and gives it as it is shown with the record.
+    /// Sets the associated records of a record and returns them as the response shows them.
     pub(super) async fn set_nested(
         &mut self,
         collection: &Collection,
@@ -123,7 +123,7 @@ impl RecordWriter<'_> {
                 None => return Ok(None),
             },
         };
-        // Whatever belonged to it before does so no longer.
+        // A previous record no longer belongs to this one.
         let before = Filter::eq(&*foreign_key, source.clone()).and(self.visible_scope(target));
         let kept = found.as_slice();
         self.link(target, before.and(other_rows(target, kept)?), &foreign_key, Json::Null).await?;
@@ -192,7 +192,7 @@ impl RecordWriter<'_> {
         Ok(Json::Array(shown))
     }
 
-    /// What an item names.
+    /// Resolves an item of a list.
     async fn resolve_item(
         &mut self,
         target: &Collection,
@@ -216,10 +216,10 @@ impl RecordWriter<'_> {
                 let shown = self.update_nested(target, &found, changes, context).await?;
                 let mut found = found;
                 if let Some(Json::Object(now)) = &shown {
-                    // Its key may be another.
+                    // The change may include the key.
                     found.extend(now.clone());
                 }
-                // As recorded: of what was only linked, its key.
+                // As recorded: a record that was only linked is shown by its key.
                 let shown =
                     shown.unwrap_or_else(|| Json::Object(Record::from_iter([(key.to_owned(), named)])));
                 Ok(NestedItem::Existing(found, shown))
@@ -238,7 +238,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Makes a record that belongs to another by an association.
+    /// Creates a record that belongs to another by an association.
     pub(super) async fn create_linked(
         &mut self,
         target: &Collection,
@@ -257,7 +257,7 @@ impl RecordWriter<'_> {
         self.create_in_context(target, given, belonging, context.clone()).await
     }
 
-    /// Changes a nested record where that is asked for; gives it as it is then.
+    /// Changes a nested record if the request asks for it, and returns it as changed.
     async fn update_nested(
         &mut self,
         target: &Collection,
@@ -280,7 +280,7 @@ impl RecordWriter<'_> {
         Json::Object(record)
     }
 
-    /// The value by which others belong to a record.
+    /// Returns the key of a record to which others refer.
     pub(super) fn source_value(
         &self,
         collection: &Collection,
@@ -299,7 +299,7 @@ impl RecordWriter<'_> {
     }
 }
 
-/// The name under which an item says what is between it and the record.
+/// Returns the name under which an item has the fields of its link.
 fn link_name(association: &Association) -> &str {
     association.through.as_ref().map_or("", |through| &through.collection)
 }

@@ -1,11 +1,11 @@
-//! Numbers as they are given, digit for digit: one notation for every type that holds numbers.
+//! Parses numbers without losing digits: all types accept the same notations.
 //!
-//! | given | is |
+//! | given | parsed as |
 //! |---|---|
 //! | a JSON number | that number |
-//! | a text of a sign, digits with at most one point, and an exponent, blanks around it or not: `" +1.50e3 "` | that number |
-//! | separators (`1,000`, `1_000`), other bases (`0x1F`), words (`NaN`), nothing at all | no number |
-//! | more than [`MAX_DIGITS`] digits before or behind the point, written without an exponent | no number |
+//! | a text of a sign, digits with at most one point, and an exponent, with or without spaces around it: `" +1.50e3 "` | that number |
+//! | separators (`1,000`, `1_000`), other bases (`0x1F`), words (`NaN`), the empty text | not a number |
+//! | more than [`MAX_DIGITS`] digits before or after the point, written without an exponent | not a number |
 
 use std::borrow::Cow;
 
@@ -13,20 +13,20 @@ use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
 use serde_json::Value as Json;
 
-/// Digits that a number has before its point, and behind it, at most: as many as any double needs. A
-/// few characters must not become a gigabyte.
+/// Limit of digits before the point, and after it; every double needs fewer. A short text such as
+/// `1e999999999` must not expand to a gigabyte.
 const MAX_DIGITS: i64 = 400;
 
-/// The largest whole number that a JavaScript client reads as it is; larger ones go out as texts.
+/// The largest whole number that JavaScript clients read exactly; larger ones are returned as texts.
 pub(super) const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// Decimals to which engines calculate averages.
+/// Decimals to which engines compute averages.
 const MAX_AVERAGE_DECIMALS: i64 = 16;
 
-/// Digits of which a double holds any number.
+/// Decimal digits that a double always represents.
 const DOUBLE_DIGITS: i64 = 15;
 
-/// The text that a number was given as.
+/// Returns the text in which a number was given.
 fn text_of(given: &Json) -> Option<Cow<'_, str>> {
     match given {
         Json::Number(number) => Some(number.to_string().into()),
@@ -35,12 +35,12 @@ fn text_of(given: &Json) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The number that a value is.
+/// Parses a number.
 pub(in crate::data) fn decimal(given: &Json) -> Option<BigDecimal> {
     parse(&text_of(given)?)
 }
 
-/// The whole number that a value is: `5.0` and `5e0` are 5.
+/// Parses a whole number: `5.0` and `5e0` are 5.
 pub(in crate::data) fn whole(given: &Json) -> Option<i64> {
     if let Some(number) = given.as_i64() {
         return Some(number);
@@ -52,7 +52,7 @@ pub(in crate::data) fn whole(given: &Json) -> Option<i64> {
     }
 }
 
-/// The whole number that a value is, without what is behind its point.
+/// Parses a number and rounds it down.
 pub(super) fn floor(given: &Json) -> Option<i64> {
     match whole(given) {
         Some(number) => Some(number),
@@ -60,14 +60,14 @@ pub(super) fn floor(given: &Json) -> Option<i64> {
     }
 }
 
-/// The double that is nearest to a value.
+/// Parses a number to the nearest double.
 pub(super) fn double(given: &Json) -> Option<f64> {
     let text = text_of(given)?;
     let number: f64 = NumberParts::read(&text)?.is_short().then(|| text.parse().ok())??;
     number.is_finite().then_some(number)
 }
 
-/// The digits of a number, without an exponent: as a text holds it, and a document.
+/// Returns the digits of a number without an exponent, for texts and documents.
 pub(super) fn digits(number: &serde_json::Number) -> Option<String> {
     let text = number.to_string();
     let is_zero_below_zero =
@@ -78,8 +78,8 @@ pub(super) fn digits(number: &serde_json::Number) -> Option<String> {
     NumberParts::read(&text)?.is_short().then_some(text)
 }
 
-/// An exact number as it goes out: a number where a double has these very digits, as whole numbers
-/// are; a text where a client that reads doubles would read another number.
+/// Converts an exact number to JSON: a number if a client that reads doubles gets exactly these digits, else
+/// a text.
 pub(super) fn exact_to_json(number: &BigDecimal) -> Json {
     let plain = number.normalized().to_plain_string();
     let is_read_alike = match number.is_integer() {
@@ -92,8 +92,8 @@ pub(super) fn exact_to_json(number: &BigDecimal) -> Json {
     }
 }
 
-/// An average of numbers with so many decimals, as it goes out. One that does not end has as many
-/// decimals as a double holds, and four more than the numbers at least.
+/// Converts an average of numbers with `decimals` decimals to JSON. A repeating decimal is rounded to the
+/// digits of a double, but has at least four decimals more than the numbers.
 pub(super) fn average_to_json(average: &BigDecimal, decimals: u32) -> Json {
     let average = average.normalized();
     if average.fractional_digit_count() < MAX_AVERAGE_DECIMALS {
@@ -114,7 +114,7 @@ fn parse(text: &str) -> Option<BigDecimal> {
     Some(BigDecimal::new(if notation.negative { -number } else { number }, notation.decimals()))
 }
 
-/// The parts of a number as it is written.
+/// The parts of a number in text form.
 struct NumberParts<'a> {
     negative: bool,
     whole: &'a str,
@@ -140,7 +140,7 @@ impl<'a> NumberParts<'a> {
         is_number.then_some(Self { negative, whole, fraction, exponent })
     }
 
-    /// Digits behind the point without the exponent; below 0, zeros before it.
+    /// Returns the number of decimals after applying the exponent; negative for trailing zeros.
     fn decimals(&self) -> i64 {
         i64::try_from(self.fraction.len()).unwrap_or(i64::MAX).saturating_sub(self.exponent)
     }
@@ -154,7 +154,7 @@ impl<'a> NumberParts<'a> {
     }
 }
 
-/// Whether a number is 0 or 1, and so says no or yes.
+/// Converts 0 and 1 to booleans.
 pub(super) fn truth(given: &Json) -> Option<bool> {
     match whole(given)? {
         0 => Some(false),
@@ -163,15 +163,14 @@ pub(super) fn truth(given: &Json) -> Option<bool> {
     }
 }
 
-/// What a number is to the values that a column with so many digits holds, of them so many behind the
-/// point.
+/// The relation of a number to the values that a column can hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::data) enum Representation<T> {
-    /// One of them.
+    /// The column can hold the number.
     Exact(T),
-    /// None of them: greater than this one, and less than the next.
+    /// The column cannot hold the number, which lies between this value and the next.
     Above(T),
-    /// None of them: less than all.
+    /// The number is less than every value of the column.
     Below,
 }
 
@@ -185,7 +184,7 @@ impl<T> Representation<T> {
     }
 }
 
-/// What a number is to the whole numbers from one to another.
+/// Relates a number to the whole numbers from `least` to `greatest`.
 pub(in crate::data) fn represent_integer(
     given: &Json,
     least: i64,
@@ -203,7 +202,7 @@ pub(in crate::data) fn represent_integer(
     })
 }
 
-/// What a number is to the numbers of so many digits, of them so many behind the point.
+/// Relates a number to the decimals with `precision` digits, `scale` of them after the point.
 pub(in crate::data) fn represent_decimal(
     given: &Json,
     precision: u32,
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn every_notation_is_the_same_number_to_every_type() {
+    fn every_type_accepts_every_notation() {
         for text in ["5", "+5", " 5 ", "5.0", "5.", "0.5e1", "50E-1", "05", "5e+0", "\t5\n"] {
             assert_eq!(whole(&json!(text)), Some(5), "{text}");
             assert_eq!(double(&json!(text)), Some(5.0), "{text}");
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_double_does_not_hold_goes_out_as_a_text() {
+    fn numbers_that_a_double_cannot_hold_become_texts() {
         for (exact, out) in [
             ("30.3100", json!(30.31)),
             ("7.000", json!(7)),
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn an_average_has_the_decimals_that_say_something() {
+    fn averages_are_rounded_to_significant_decimals() {
         for (average, decimals, out) in [
             ("2.7500000000000000", 0, json!(2.75)),
             ("3.3333333333333333", 0, number("3.33333333333333")),
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_column_cannot_hold_has_its_place_among_what_it_holds() {
+    fn numbers_that_a_column_cannot_hold_keep_their_order() {
         let of_integers = |text: &str| represent_integer(&json!(text), -128, 127).unwrap();
         for (text, held) in [
             ("5", Representation::Exact(5)),

@@ -1,5 +1,5 @@
-//! The order of rows. Behind what is asked for comes what tells apart the rows that are alike in it:
-//! pages mean something only where no two rows may change places from one statement to the next.
+//! Sorts rows. Tiebreakers after the requested order make it total: otherwise rows could change places from
+//! one page to the next.
 
 use std::cmp::Ordering;
 
@@ -12,14 +12,14 @@ use crate::data::filter::{Compiler, Joins, collated};
 use crate::data::{Association, AssociationKind, Collection, DataError, Field, FieldType, Sort, table};
 use crate::database::{Engine, Row, Value};
 
-/// Columns that rows without a key are compared by, before the engine's own name for a row.
+/// Limit of the columns that order rows without a key; the engine's row identifier follows.
 const MAX_COMPARED: usize = 32;
 
-/// Orders the rows of a collection by what is asked for.
+/// Sorts the rows of a collection as requested.
 ///
 /// # Errors
-/// [`DataError::UnknownField`] of a field that does not exist, [`DataError::Invalid`] of one that has
-/// no order, [`DataError::Forbidden`] of one that is not open.
+/// [`DataError::UnknownField`] for an unknown field, [`DataError::Invalid`] for one that has no order,
+/// [`DataError::Forbidden`] for one that the requester may not see.
 pub(super) fn requested(
     compiler: &Compiler<'_>,
     collection: &Collection,
@@ -43,8 +43,8 @@ pub(super) fn requested(
     Ok(())
 }
 
-/// Completes an order of the rows of a collection, so that no two that differ are in the same place:
-/// behind what was asked for by these fields first, those by which records are named.
+/// Adds tiebreakers to an order, so that only identical rows compare equal: first the fields of `named_by`,
+/// then the primary key or else all columns.
 pub(super) fn tiebreakers(
     compiler: &Compiler<'_>,
     collection: &Collection,
@@ -72,7 +72,7 @@ pub(super) fn tiebreakers(
         return;
     }
     let name = row_name(collection, engine);
-    // Without any order the rows come as they were written, where an engine can say so.
+    // Without any order, rows come in the order of insertion, if the engine can tell it.
     if !used.is_empty() || name.is_none() {
         for field in compared(compiler, collection) {
             add(field, &mut used);
@@ -82,12 +82,12 @@ pub(super) fn tiebreakers(
     statement.order_by_expr(last, Order::Asc);
 }
 
-/// The fields by which records without any other order are in one.
+/// Returns the fields that order records by default.
 pub(super) fn key_fields(collection: &Collection) -> impl Iterator<Item = &Field> {
     collection.key().into_iter().chain(collection.primary_key())
 }
 
-/// Puts rows of these columns into the order of their keys: that in which [`complete`] reads them.
+/// Sorts rows of these columns by key, as [`tiebreakers`] does.
 pub(super) fn sort_by_key(collection: &Collection, columns: &[&Field], rows: &mut [Row]) {
     let keys: Vec<(usize, &Field)> = key_fields(collection)
         .filter_map(|key| Some((columns.iter().position(|field| field.name() == key.name())?, key)))
@@ -98,7 +98,7 @@ pub(super) fn sort_by_key(collection: &Collection, columns: &[&Field], rows: &mu
     });
 }
 
-/// Which of two values of a key comes first; behind all is none.
+/// Compares two values of a key; null comes last.
 fn compare(key: &Field, one: Option<&Value>, other: Option<&Value>) -> Ordering {
     match (one, other) {
         (Some(Value::Null), Some(Value::Null)) => Ordering::Equal,
@@ -121,8 +121,8 @@ fn compare(key: &Field, one: Option<&Value>, other: Option<&Value>) -> Ordering 
     }
 }
 
-/// The fields that rows without a key are compared by: an order tells of a value, so that these are
-/// the ones that whoever asks may see.
+/// Returns the fields that order rows without a key. An order reveals values, so the requester must be
+/// allowed to see the fields.
 fn compared<'a>(compiler: &Compiler<'_>, collection: &'a Collection) -> impl Iterator<Item = &'a Field> {
     let access = compiler.access(collection, RecordAction::View);
     let is_open = move |field: &&Field| match &access {
@@ -137,15 +137,15 @@ fn is_comparable(field: &Field) -> bool {
     !field.kind().is_list() && field.kind() != FieldType::Json
 }
 
-/// The engine's own name for the row of a table; `None` where it has none, or columns have it.
+/// Returns the engine's row identifier; `None` if it has none, or if columns hide its names.
 fn row_name(collection: &Collection, engine: Engine) -> Option<&'static str> {
     let is_free =
         |name: &&&str| collection.fields().iter().all(|field| !field.column().eq_ignore_ascii_case(name));
     engine.row_identifiers().iter().find(is_free).copied()
 }
 
-/// What rows differ in that differ at all: texts are compared by their beginnings only, and documents
-/// have no order.
+/// Returns a hash of a whole row, which orders rows that no column does: long texts are compared by their
+/// beginnings only, and documents have no order.
 fn digest(collection: &Collection, column: impl Fn(&str) -> Expr) -> Expr {
     let parts = collection.fields().iter().map(|field| {
         let digest = Func::cust("MD5").arg(column(field.column()));
@@ -156,7 +156,7 @@ fn digest(collection: &Collection, column: impl Fn(&str) -> Expr) -> Expr {
 
 fn by_field(engine: Engine, statement: &mut SelectStatement, column: Expr, field: &Field, order: Order) {
     let column = collated(engine, column, field);
-    // Engines disagree on where nulls belong; where there are none, the index is enough.
+    // Engines disagree on the place of nulls. Without nulls, the index alone serves the order.
     if field.is_not_null() {
         statement.order_by_expr(column, order);
     } else {
@@ -164,8 +164,7 @@ fn by_field(engine: Engine, statement: &mut SelectStatement, column: Expr, field
     }
 }
 
-/// The value that a path leads to, of the one record that is associated; of several, the
-/// least that is one.
+/// Returns the value of the associated record at a path; of several records, the least value.
 fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> Result<Expr, DataError> {
     let found = path.split_once('.').and_then(|(first, rest)| Some((collection.associated(first)?, rest)));
     let Some((association, rest)) = found else { return Err(collection.unknown(path)) };
@@ -193,7 +192,7 @@ fn associated(compiler: &Compiler<'_>, collection: &Collection, path: &str) -> R
     })
 }
 
-/// That a record of the target, under an alias, belongs to the record of the statement around it.
+/// Returns the condition that a record of the target belongs to the record of the outer statement.
 fn belongs(
     compiler: &Compiler<'_>,
     collection: &Collection,

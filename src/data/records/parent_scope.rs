@@ -1,4 +1,4 @@
-//! Records that belong to another one: `posts/1/tags`.
+//! Limits queries to the records that belong to a parent record: `posts/1/tags`.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::data::filter::{Compiler, equal, never};
 use crate::data::{AssociationKind, Catalog, Collection, DataError, Field, Filter, Query, Record, table};
 use crate::database::Executor;
 
-/// The condition that records belong to the one that a query names.
+/// Returns the condition that records belong to the query's parent; without a parent, an empty condition.
 pub(super) fn condition(
     compiler: &Compiler<'_>,
     collection: &Collection,
@@ -22,7 +22,7 @@ pub(super) fn condition(
     let column = |field: &Field| Expr::col(field.column().to_owned());
     let equals = |field: &Field| -> Result<Condition, DataError> {
         if parent.value == Json::Null {
-            // To nothing belongs nothing.
+            // No record belongs to a parent without a key.
             return Ok(never());
         }
         equal(compiler.namespace.engine, column(field), field, &parent.value, false)
@@ -45,7 +45,7 @@ pub(super) fn condition(
     }
 }
 
-/// The field of the records by which their links are found, where there are links.
+/// Returns the field of the records that links refer to, if the association has links.
 pub(super) fn key<'a>(
     catalog: &Catalog,
     collection: &'a Collection,
@@ -60,8 +60,8 @@ pub(super) fn key<'a>(
     }
 }
 
-/// The fields of what is between two records that whoever asks may see; those that link them are
-/// known from the two.
+/// Returns the fields of a through collection that the requester may see. The two keys are always visible, as
+/// the requester knows them from the linked records.
 pub(super) fn visible_link_fields<'a>(
     compiler: &Compiler<'_>,
     association: &crate::data::Association,
@@ -78,7 +78,7 @@ pub(super) fn visible_link_fields<'a>(
     shown.filter(|field| links(field.name()) || open(field.name())).collect()
 }
 
-/// Adds to each record what is between it and the one that it belongs to.
+/// Adds to each record the link between it and its parent.
 pub(super) async fn add_links<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,

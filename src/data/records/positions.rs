@@ -1,4 +1,7 @@
-//! The order of records: places that count from one, of which no two records have the same.
+//! Positions of sorted records, and moves between them.
+//!
+//! A sort field numbers the records of a scope from one; no two records have the same position. New records
+//! get theirs from a [`Sequence`]; a move shifts the records between two positions.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,40 +18,40 @@ use crate::data::{
 };
 use crate::database::{DatabaseError, Value};
 
-/// Records that one statement gives places of their own.
+/// Limit of records whose positions one statement sets.
 const MAX_POSITIONS_PER_STATEMENT: usize = 500;
 
-/// Places of a unique field are moved only where they are nearer to zero than this.
+/// Positions of a unique field are shifted only if their absolute values are less.
 const MAX_SHIFTABLE: i64 = 1 << 60;
-/// How far such places go aside while others move: behind all that are near.
+/// How far positions of a unique field are set apart during a shift, out of the range of all others.
 const SHIFT_OFFSET: i64 = 1 << 61;
-/// Where the record that is moved waits meanwhile.
+/// The position of the moved record during a shift.
 const PARKED_POSITION: i64 = 1 << 62;
 
-/// Where a record is moved to.
+/// A move of a record to another position.
 #[derive(Debug, Clone)]
 pub struct Move {
-    /// The record that is moved, by its key.
+    /// The key of the record to move.
     pub source: Json,
-    /// The record whose place it takes, by its key.
+    /// The key of the record whose position it takes.
     pub target: Option<Json>,
-    /// Behind that record, and not in its place.
+    /// Whether it goes after that record, and not to its position.
     pub after: bool,
-    /// The field that holds the order: `sort`.
+    /// The sort field: `sort`.
     pub field: String,
-    /// The order that it changes to: values of the field that divides the records.
+    /// The scope to move to: the value of the field that scopes the order.
     pub scope: Option<Record>,
-    /// Before all others of the order that it changes to, and not behind them.
+    /// Whether it goes to the start of the new scope, and not to its end.
     pub prepend: bool,
-    /// Before all others, wherever else it would go.
+    /// Whether it goes to the start in any case.
     pub sticky: bool,
 }
 
-/// An order, as records are moved in it.
+/// The records of one scope in their order.
 struct OrderedRecords<'a> {
     collection: &'a Collection,
     field: &'a Field,
-    /// The field that divides the records, with what they have in it.
+    /// The field that scopes the order, and its value.
     scope: Option<(&'a str, Json)>,
     sequence: Arc<Sequence>,
 }
@@ -58,7 +61,7 @@ impl OrderedRecords<'_> {
         self.scope.as_ref().map_or(Filter::All, |(name, value)| Filter::eq(*name, value.clone()))
     }
 
-    /// The records whose places a move beside another one has to do with.
+    /// Returns the filter for the records between the positions of a move.
     fn affected(&self, moved: &PendingMove, target: &Record) -> Filter {
         let name = self.field.name();
         let Some(to) = self.position_of(target) else { return Filter::All };
@@ -70,16 +73,16 @@ impl OrderedRecords<'_> {
     }
 
     fn position_of(&self, record: &Record) -> Option<i64> {
-        // Numbers that JavaScript would round are shown as texts.
+        // Numbers that JavaScript would round are texts.
         let shown = record.get(self.field.name())?;
         shown.as_i64().or_else(|| shown.as_str()?.parse().ok())
     }
 }
 
-/// A record on its way.
+/// A record that is being moved.
 struct PendingMove {
     record: Record,
-    /// Whether it comes from another order.
+    /// Whether it comes from another scope.
     changes_scope: bool,
     to: Destination,
 }
@@ -87,21 +90,21 @@ struct PendingMove {
 enum Destination {
     First,
     Last,
-    /// In the place of this record, or behind it.
+    /// To the position of this record, or after it.
     Beside {
         target: Record,
         after: bool,
     },
 }
 
-/// What is known of the places of an order.
+/// Whether the positions of a scope are usable for a move.
 struct PositionSummary {
-    /// Each record has one, and no other has the same.
+    /// Whether each record has a position that no other record has.
     are_distinct: bool,
     least: Option<i64>,
 }
 
-/// The fields that hold an order, each with the field that divides it.
+/// Returns the sort fields, each with the field that scopes it.
 pub(super) fn position_fields(collection: &Collection) -> impl Iterator<Item = (&Field, Option<&str>)> {
     collection.fields().iter().filter_map(|field| match &field.generator {
         Some(Generator::Position { scope }) => Some((field, scope.as_deref())),
@@ -109,8 +112,8 @@ pub(super) fn position_fields(collection: &Collection) -> impl Iterator<Item = (
     })
 }
 
-/// A failure to write places that were taken off their orders. Where another record has one already, somebody
-/// gave it that place meanwhile: what failed is done again, when that is seen.
+/// Converts the error that an allocated position is taken to a conflict, which is retried: another writer set
+/// that position explicitly, so that the sequence must be read again.
 pub(super) fn position_conflict(error: DataError, taken: &[(&Field, Arc<Sequence>)]) -> DataError {
     let DataError::Database(DatabaseError::Unique { columns }) = &error else { return error };
     let Some((field, sequence)) =
@@ -122,15 +125,15 @@ pub(super) fn position_conflict(error: DataError, taken: &[(&Field, Arc<Sequence
     DatabaseError::Conflict(format!("a place of {} was given to another record", field.name())).into()
 }
 
-/// Whether nobody but this transaction has an order: whoever else has may have taken places of it that
-/// are not to be seen yet.
+/// Whether only this transaction uses a sequence. Other transactions may have allocated positions that are
+/// not visible yet.
 fn is_exclusive(sequence: &Arc<Sequence>) -> bool {
-    // The memory, the transaction, and who asks.
+    // The owners: the cache, the transaction and the caller.
     Arc::strong_count(sequence) <= 3
 }
 
 impl RecordWriter<'_> {
-    /// The place behind all others that have the same value in the field that divides them.
+    /// Allocates the position after the last one of a scope.
     pub(super) async fn next_position(
         &mut self,
         collection: &Collection,
@@ -140,7 +143,7 @@ impl RecordWriter<'_> {
         let sequence = self.loaded_sequence(collection, field, scope).await?;
         let before = sequence.last();
         let position = match sequence.allocate(1) {
-            // The record that had the last place may have got another one.
+            // The record with the last position may have moved.
             Err(_) if is_exclusive(&sequence) => {
                 let last = self.last_position(collection, field, scope).await?;
                 sequence.reset_to(last, before);
@@ -151,7 +154,7 @@ impl RecordWriter<'_> {
         Ok((position?, sequence))
     }
 
-    /// Keeps in mind the places that records are given by whoever writes them.
+    /// Notes the positions that a writer sets explicitly.
     pub(super) fn note_positions(
         &mut self,
         collection: &Collection,
@@ -170,7 +173,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Keeps in mind that a record is given this place, or none.
+    /// Notes that a record gets this position, or none.
     pub(super) fn note_position(
         &mut self,
         collection: &Collection,
@@ -193,7 +196,7 @@ impl RecordWriter<'_> {
         let scope = match scope {
             Some((name, given)) => {
                 let scope_field = collection.known(name)?;
-                // As it is stored: what is written in several ways is the same.
+                // In the stored form, as a value has several notations in JSON.
                 let stored = match given {
                     Json::Null => Value::Null,
                     given => value::to_storage(scope_field, given)?,
@@ -206,7 +209,7 @@ impl RecordWriter<'_> {
         Ok(SequenceName { table, column: field.column().to_owned(), scope })
     }
 
-    /// An order whose last place is known.
+    /// Returns a sequence whose last position is loaded.
     async fn loaded_sequence(
         &mut self,
         collection: &Collection,
@@ -251,7 +254,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Moves a record within an order, or into another.
+    /// Moves a record within its scope, or to another.
     pub(in crate::data) async fn move_record(
         &mut self,
         collection: &Collection,
@@ -312,7 +315,7 @@ impl RecordWriter<'_> {
         moved.map_err(|error| position_conflict(error, &[(field, ordered.sequence)]))
     }
 
-    /// To move a record into another order is to change the field that divides the orders.
+    /// Moving a record to another scope changes the field that scopes the order.
     fn check_settable(&self, collection: &Collection, name: &str) -> Result<(), DataError> {
         match self.access(collection, RecordAction::Update)? {
             Some(access) if !access.may_set(name) => Err(DataError::Forbidden(format!(
@@ -323,7 +326,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// The record of a key, when whoever asks may change it.
+    /// Returns the record of a key, if the writer may change it.
     async fn movable_record(&mut self, collection: &Collection, key: &Json) -> Result<Record, DataError> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
         let open = match self.access(collection, RecordAction::Update)? {
@@ -336,7 +339,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// Moves a record to its place among those of an order.
+    /// Moves a record to a position within a scope.
     async fn move_in(&mut self, ordered: &OrderedRecords<'_>, moved: PendingMove) -> Result<(), DataError> {
         let summary = self.summarize(ordered, &moved).await?;
         if !summary.are_distinct {
@@ -358,7 +361,7 @@ impl RecordWriter<'_> {
                     _ => (ordered.sequence.allocate(1)?, false),
                 };
                 let taken = ordered.position_of(target).unwrap_or(from);
-                // Who drags a record down sees it behind the other one, and who drags it up before it.
+                // A record that moves towards the end goes after the target, towards the start before it.
                 let to = match (is_before, *after) {
                     (true, _) | (false, false) => taken,
                     (false, true) => taken.saturating_add(1),
@@ -376,8 +379,8 @@ impl RecordWriter<'_> {
         self.set_position(ordered, &moved, position).await
     }
 
-    /// Looks at the places of an order: at all of them, or where they are known to be distinct, at those alone
-    /// that a move has to do with.
+    /// Checks the positions of a scope: all of them or, if they are known to be distinct, those that the move
+    /// affects.
     async fn summarize(
         &mut self,
         ordered: &OrderedRecords<'_>,
@@ -422,8 +425,8 @@ impl RecordWriter<'_> {
         })
     }
 
-    /// Makes room at a place: what is between it and another place, which becomes free, moves by one. Places
-    /// of a unique field go aside together first: one after the other, each would meet the next one.
+    /// Frees a position: shifts all records between it and another position by one towards that. Positions of
+    /// a unique field are first set apart together, as each would collide with the next one.
     async fn shift(&mut self, ordered: &OrderedRecords<'_>, from: i64, to: i64) -> Result<(), DataError> {
         let (low, high, step) = match to.cmp(&from) {
             Ordering::Greater => (from + 1, to, -1),
@@ -437,7 +440,7 @@ impl RecordWriter<'_> {
         self.add_to_positions(ordered, (low + SHIFT_OFFSET, high + SHIFT_OFFSET), step - SHIFT_OFFSET).await
     }
 
-    /// Moves all that is between two places by so much.
+    /// Adds a number to all positions of a range.
     async fn add_to_positions(
         &mut self,
         ordered: &OrderedRecords<'_>,
@@ -473,8 +476,8 @@ impl RecordWriter<'_> {
         self.set(ordered.collection, one, &changes).await.map(drop)
     }
 
-    /// Moves a record where places are missing, or several records have the same: all get new ones, in
-    /// the order in which they are listed.
+    /// Moves a record if positions are missing or not distinct: numbers all records of the scope anew, in
+    /// their listed order.
     async fn renumber(&mut self, ordered: &OrderedRecords<'_>, moved: PendingMove) -> Result<(), DataError> {
         let before = ordered.sequence.last();
         let is_exclusive = is_exclusive(&ordered.sequence);
@@ -496,7 +499,7 @@ impl RecordWriter<'_> {
         let to = to.min(rows.len());
         rows.insert(to, moved.record.clone());
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        // The places of a unique field may be those of others until they are given up.
+        // Positions of a unique field may be taken by other scopes until these are renumbered.
         let is_free = is_exclusive && !ordered.field.is_unique() && ordered.sequence.reset_to(count, before);
         let first = if is_free { 1 } else { ordered.sequence.allocate(rows.len())? };
         let placed = (first..).zip(rows).enumerate().filter(|(at, _)| *at != to).map(|(_, placed)| placed);
@@ -508,7 +511,7 @@ impl RecordWriter<'_> {
         self.set_position(ordered, &moved, first.saturating_add(i64::try_from(to).unwrap_or(i64::MAX))).await
     }
 
-    /// The records of an order as they are listed: their keys and places.
+    /// Reads the keys and positions of all records of a scope, in their order.
     async fn list_in_order(&mut self, ordered: &OrderedRecords<'_>) -> Result<Vec<Record>, DataError> {
         let (name, key) = (ordered.field.name(), ordered.collection.single_key()?.name());
         let mut names: Vec<&str> = ordered.collection.row_keys()?.into_iter().map(Field::name).collect();

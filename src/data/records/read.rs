@@ -1,4 +1,4 @@
-//! Reading records.
+//! Reads and counts records.
 
 use sea_query::{Condition, Expr, Query as Statement, SelectStatement};
 
@@ -11,10 +11,10 @@ use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Query, Record, table};
 use crate::database::{Executor, Namespace};
 
-/// Fields that records are sorted by at once: SQLite takes 2,000.
+/// Limit of sort keys: SQLite allows 2,000.
 const MAX_SORTS: usize = 1000;
 
-/// Reads the records a query asks for.
+/// Reads the records of a query.
 pub(in crate::data) async fn find<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -33,8 +33,8 @@ pub(in crate::data) async fn find<E: Executor>(
     Ok(records)
 }
 
-/// Reads the records a query asks for, without what is associated with them; each with the errors of the
-/// fields that cannot be read, which it lacks.
+/// Reads the records of a query without associated records. Leaves out values that cannot be read, and
+/// returns their errors beside each record.
 pub(in crate::data) async fn find_readable<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -46,7 +46,7 @@ pub(in crate::data) async fn find_readable<E: Executor>(
     Ok(rows.into_iter().map(|row| plan.readable(collection, row)).collect())
 }
 
-/// Reads the records a query asks for as the JSON that goes out, written straight from the rows.
+/// Reads the records of a query as JSON for a response, written from the rows.
 pub(in crate::data) async fn find_json<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -54,7 +54,7 @@ pub(in crate::data) async fn find_json<E: Executor>(
     query: &Query,
 ) -> Result<JsonRecords, DataError> {
     if super::parent_scope::key(catalog, collection, query)?.is_some() {
-        // What links them to the record that they belong to is put into them.
+        // Links to the parent are added to the records, so that these must be built.
         let found = Box::pin(find(executor, catalog, collection, query)).await?;
         return Ok(JsonRecords::records(&found));
     }
@@ -63,7 +63,7 @@ pub(in crate::data) async fn find_json<E: Executor>(
     JsonRecords::rows(executor, RowWriter { catalog, collection, query, plan, link_fields: None }, rows).await
 }
 
-/// What is read for a query, and the statement that reads it.
+/// Returns the plan of a query and its statement.
 fn prepare<'a, E: Executor>(
     executor: &E,
     catalog: &'a Catalog,
@@ -80,7 +80,7 @@ fn prepare<'a, E: Executor>(
     Ok((plan, statement))
 }
 
-/// Reads the first record a query asks for.
+/// Reads the first record of a query.
 pub(in crate::data) async fn find_one<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -91,7 +91,7 @@ pub(in crate::data) async fn find_one<E: Executor>(
     Ok(find(executor, catalog, collection, &query).await?.into_iter().next())
 }
 
-/// Counts the records that fit a query, whatever its page.
+/// Counts the records that match a query, ignoring its page.
 pub(in crate::data) async fn count<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -107,7 +107,7 @@ pub(in crate::data) async fn count<E: Executor>(
     Ok(executor.count(&statement).await?)
 }
 
-/// The statement that counts all rows.
+/// Returns the statement that counts all rows.
 pub(super) fn counting(collection: &Collection, namespace: Namespace<'_>) -> SelectStatement {
     let mut statement = Statement::select();
     statement
@@ -116,7 +116,8 @@ pub(super) fn counting(collection: &Collection, namespace: Namespace<'_>) -> Sel
     statement
 }
 
-/// The condition for the records that fit and are open: what a filter looks at must be open too.
+/// Returns the condition for the matching records that the guard opens. The guard must also open the fields
+/// of the filter.
 pub(in crate::data) fn fitting(
     compiler: &Compiler<'_>,
     collection: &Collection,
@@ -129,8 +130,7 @@ pub(in crate::data) fn fitting(
     let condition = compiler.condition(collection, None, filter)?;
     let Some(scope) = compiler.scope(collection, action)? else { return Ok(condition) };
     let open = compiler.unguarded().condition(collection, None, &scope)?;
-    // Not added to the condition, which may be one of several parts that are enough, or a negated one:
-    // beside it.
+    // Added beside the condition, not to it: that may be an OR, or negated.
     Ok(if condition.is_empty() { open } else { Condition::all().add(condition).add(open) })
 }
 
@@ -157,13 +157,13 @@ fn select(
     }
     page(&mut statement, query.limit, query.offset);
     if query.lock {
-        // SQLite has no need of it: its transactions that write come one after the other.
+        // SQLite does not need it: its writing transactions run one after the other.
         statement.lock_exclusive();
     }
     Ok(statement)
 }
 
-/// Leaves out the rows that a query does not mean.
+/// Adds all conditions of a query to a statement.
 fn limit_to(
     statement: &mut SelectStatement,
     compiler: &Compiler<'_>,
@@ -179,21 +179,21 @@ fn limit_to(
     Ok(())
 }
 
-/// Leaves out the rows that do not fit. A condition that all fit is not said: `WHERE TRUE` would keep
-/// SQLite from counting a table's pages, and have it look at each row.
+/// Adds a condition unless it is empty: with `WHERE TRUE`, SQLite would read every row instead of counting a
+/// table's pages.
 fn limit(statement: &mut SelectStatement, condition: Condition) {
     if !condition.is_empty() {
         statement.cond_where(condition);
     }
 }
 
-/// Takes a part of the rows.
+/// Limits a statement to a page of its rows.
 pub(super) fn page(statement: &mut SelectStatement, limit: Option<u64>, offset: u64) {
     if let Some(limit) = limit {
         statement.limit(limit);
     }
     if offset > 0 {
-        // No engine takes an offset without a limit.
+        // No engine allows an offset without a limit.
         statement.limit(limit.unwrap_or(i64::MAX as u64)).offset(offset);
     }
 }

@@ -1,4 +1,4 @@
-//! What is read of each record: the columns of what is shown, and of what finds the associations.
+//! Plans which columns a query reads: those of the selected fields, and the keys of associations.
 
 use super::value;
 use crate::data::access::RecordAction;
@@ -7,7 +7,7 @@ use crate::data::query::Selection;
 use crate::data::{Association, AssociationKind, Catalog, Collection, DataError, Field, Query, Record};
 use crate::database::{Executor, Row};
 
-/// What the conditions of a query are written with.
+/// Returns the compiler for the conditions of a query.
 pub(super) fn compiler<'a, E: Executor>(
     executor: &'a E,
     catalog: &'a Catalog,
@@ -17,7 +17,7 @@ pub(super) fn compiler<'a, E: Executor>(
         .with_hidden(query.hidden)
 }
 
-/// The field of the record itself by which an association finds the others.
+/// Returns the field of the record by which an association finds the others.
 pub(super) fn local_key(association: &Association) -> &str {
     match association.kind {
         AssociationKind::BelongsTo => &association.foreign_key,
@@ -25,9 +25,9 @@ pub(super) fn local_key(association: &Association) -> &str {
     }
 }
 
-/// What is read of a collection's records.
+/// The columns and associations that a query reads.
 pub(super) struct ReadPlan<'a> {
-    /// The columns; those behind the first `shown` serve the associations alone.
+    /// All columns. Those after the first `shown` are not selected, but associations need them.
     pub(super) columns: Vec<&'a Field>,
     pub(super) shown: usize,
     pub(super) associations: Vec<(&'a Association, Selection)>,
@@ -69,14 +69,14 @@ impl<'a> ReadPlan<'a> {
             }
             associations.push((association, inner.clone()));
         }
-        // A statement reads something, even if nothing of it is shown.
+        // A statement must read a column, even if none is selected.
         if columns.is_empty() {
             columns.extend(collection.fields().first());
         }
         Ok(Self { columns, shown, associations })
     }
 
-    /// Reads a column for what comes after, whether it is shown or not.
+    /// Adds a column that is needed, but not selected.
     pub(super) fn require(&mut self, field: &'a Field) {
         if !self.columns.contains(&field) {
             self.columns.push(field);
@@ -87,8 +87,8 @@ impl<'a> ReadPlan<'a> {
         record(collection, &self.columns, row)
     }
 
-    /// As [`Plan::record`], but for the fields that hold what their types do not allow: these are left out
-    /// and named.
+    /// As [`ReadPlan::record`], but leaves out the values that their types do not allow, and returns their
+    /// errors.
     pub(super) fn readable(&self, collection: &Collection, row: Row) -> (Record, Vec<DataError>) {
         let (mut record, mut unreadable) = (Record::new(), Vec::new());
         for (field, raw) in self.columns.iter().zip(row.into_values()) {
@@ -100,7 +100,7 @@ impl<'a> ReadPlan<'a> {
         (record, unreadable)
     }
 
-    /// Takes out what served the associations alone.
+    /// Removes the fields that were read but not selected.
     pub(super) fn remove_unselected(&self, records: &mut [Record]) {
         for field in self.columns.iter().skip(self.shown) {
             for record in records.iter_mut() {
@@ -110,7 +110,7 @@ impl<'a> ReadPlan<'a> {
     }
 }
 
-/// Whether whoever asks may see records at the other end of an association.
+/// Whether the requester may see records of an association's target.
 fn is_open(compiler: &Compiler<'_>, association: &Association) -> Result<bool, DataError> {
     match compiler.access(compiler.catalog.target(association)?, RecordAction::View) {
         Err(DataError::Forbidden(_)) => Ok(false),

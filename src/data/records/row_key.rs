@@ -1,14 +1,14 @@
-//! Which rows records are: a record may be named by what others are named by, too.
+//! Finds the row behind each record by a unique key. The key in an API request need not be unique, so that it
+//! may find several rows.
 
 use serde_json::Value as Json;
 
 use crate::data::{Collection, Condition, DataError, Field, Filter, Operator, Record};
 
-/// The filter for the rows of these records.
+/// Returns the filter for the rows of these records.
 ///
 /// # Errors
-/// [`DataError::Refused`] where nothing tells the rows of a collection apart, or one of these from
-/// others.
+/// [`DataError::Refused`] if the collection has no unique key, or if one of the records lacks it.
 pub fn row_key_filter(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
     if records.is_empty() {
         return Ok(Filter::never());
@@ -33,19 +33,19 @@ pub fn row_key_filter(collection: &Collection, records: &[Record]) -> Result<Fil
     Ok(Filter::Or(rows))
 }
 
-/// The filter for all rows but those of these records.
+/// Returns the filter for all rows except those of these records.
 ///
 /// # Errors
 /// As [`row_key_filter`].
 pub(super) fn other_rows(collection: &Collection, records: &[Record]) -> Result<Filter, DataError> {
     Ok(match row_key_filter(collection, records)? {
-        // Those without a key are others, too.
+        // Rows without a key are other rows, too.
         Filter::Condition(one) => Filter::Condition(Condition { operator: Operator::NotIn, ..one }),
         rows => Filter::Not(Box::new(rows)),
     })
 }
 
-/// Whether [`row_key_filter`] means the rows of these records and no others.
+/// Whether [`row_key_filter`] finds exactly the rows of these records.
 pub(super) fn have_row_keys(collection: &Collection, records: &[Record]) -> bool {
     let by = |key: &Field| {
         key.kind().has_lossless_json() && records.iter().all(|record| key_value(record, key.name()).is_some())
@@ -53,7 +53,7 @@ pub(super) fn have_row_keys(collection: &Collection, records: &[Record]) -> bool
     collection.row_keys().is_ok_and(|keys| keys.into_iter().all(by))
 }
 
-/// The value that a record is told apart by: any number of rows may have none.
+/// Returns a value of a key. Null is none: any number of rows may have it.
 fn key_value<'a>(record: &'a Record, name: &str) -> Option<&'a Json> {
     record.get(name).filter(|value| !value.is_null())
 }

@@ -1,5 +1,5 @@
-//! Writing records by one statement, without hooks and without what is nested in them: for the
-//! host's own records.
+//! Writes rows with one statement, without guards, hooks and nested records: for the host's own records, and
+//! as the last step of other writes.
 
 use chrono::{SubsecRound, Utc};
 use sea_query::{Condition, Expr, Query as Statement};
@@ -14,12 +14,12 @@ use crate::data::{
 };
 use crate::database::{Executor, Value};
 
-/// Now, as it is stored.
+/// Returns the current time as it is stored.
 pub(in crate::data) fn now() -> Value {
     Value::DateTime(Utc::now().trunc_subsecs(3))
 }
 
-/// Writes a new record, and gives it as it is stored.
+/// Inserts a record and returns it as stored.
 pub(in crate::data) async fn insert<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -30,7 +30,7 @@ pub(in crate::data) async fn insert<E: Executor>(
     let mut values = Vec::with_capacity(collection.fields().len());
     for field in collection.fields() {
         let value = match given.remove(field.name()) {
-            // The database is to make the key.
+            // The database generates the key.
             None | Some(Json::Null) if field.auto_increment => continue,
             Some(value) => value::to_storage(field, &value)?,
             None if matches!(field.name(), CREATED_AT | UPDATED_AT) => now.clone(),
@@ -47,7 +47,7 @@ pub(in crate::data) async fn insert<E: Executor>(
     insert_values(executor, collection, columns, values).await
 }
 
-/// Writes one row; gives it as a record without hidden fields.
+/// Inserts one row and returns it as a record without hidden fields.
 pub(super) async fn insert_values<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -72,7 +72,7 @@ pub(super) async fn insert_values<E: Executor>(
         }
     }
 
-    // Through the same conversion as a record that is read, so that both look the same.
+    // Converts stored values as a read does, so that both return the same record.
     let stored = columns.into_iter().zip(values).chain(key.zip(generated.map(Value::Integer)));
     stored
         .filter(|(field, _)| !field.is_hidden())
@@ -80,7 +80,7 @@ pub(super) async fn insert_values<E: Executor>(
         .collect()
 }
 
-/// A failure, with the key that has no number left where that is the matter.
+/// Names the key in an error of the database that its numbers are used up.
 fn keys_exhausted(key: Option<&Field>, error: DatabaseError) -> DataError {
     match (key, &error) {
         (Some(key), DatabaseError::Refused(Refusal::NoKeyLeft { .. })) => {
@@ -94,7 +94,7 @@ fn keys_exhausted(key: Option<&Field>, error: DatabaseError) -> DataError {
     }
 }
 
-/// Sees to it that the next key that is made is none that a record brought with it.
+/// Advances the sequence of a generated key beyond a key that a record was given.
 async fn advance_key<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -109,7 +109,7 @@ async fn advance_key<E: Executor>(
     }
 }
 
-/// The same of a key that was changed.
+/// As [`advance_key`], for an update that may change the key.
 pub(super) async fn advance_changed_key<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -123,7 +123,7 @@ pub(super) async fn advance_changed_key<E: Executor>(
     }
 }
 
-/// Changes the records that fit; gives their number.
+/// Updates the matching records and returns their number.
 pub(in crate::data) async fn update<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -135,7 +135,7 @@ pub(in crate::data) async fn update<E: Executor>(
     set(executor, collection, condition, changes).await
 }
 
-/// Sets values of the rows for which a condition holds; gives their number.
+/// Updates the rows that fulfil a condition and returns their number.
 pub(super) async fn set<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -161,7 +161,7 @@ pub(super) async fn set<E: Executor>(
     Ok(changed)
 }
 
-/// Removes the records that fit; gives their number.
+/// Removes the matching records and returns their number.
 pub(in crate::data) async fn destroy<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -172,7 +172,7 @@ pub(in crate::data) async fn destroy<E: Executor>(
     delete(executor, collection, condition).await
 }
 
-/// Removes the rows for which a condition holds; gives their number.
+/// Removes the rows that fulfil a condition and returns their number.
 pub(super) async fn delete<E: Executor>(
     executor: &mut E,
     collection: &Collection,

@@ -1,6 +1,7 @@
-//! Writing that is one statement: of records without hooks, places in an order or anything nested in
-//! them. Each engine does such a statement whole or not at all and makes it last, so that there is
-//! nothing for a transaction to hold together, and nothing to be said around it.
+//! Writes records with a single statement and without a transaction.
+//!
+//! This suffices for records without hooks, positions and nested records: every engine executes one statement
+//! atomically and durably, which saves the round trips of `BEGIN` and `COMMIT`.
 
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ use crate::data::query::Selection;
 use crate::data::{Catalog, Collection, DataError, Filter, Generator, Hooks, Record, table};
 use crate::database::Executor;
 
-/// Whether writing these values is one statement.
+/// Whether a single statement can write these values.
 pub(in crate::data) fn is_sufficient(collection: &Collection, hooks: &Hooks, given: &Record) -> bool {
     let ordered = |field: &crate::data::Field| matches!(field.generator, Some(Generator::Position { .. }));
     !collection.fields().iter().any(ordered)
@@ -26,7 +27,7 @@ pub(in crate::data) fn is_sufficient(collection: &Collection, hooks: &Hooks, giv
         && hooks.of(collection.name()).is_empty()
 }
 
-/// Makes a record.
+/// Creates a record.
 pub(in crate::data) async fn create<E: Executor>(
     executor: &mut E,
     collection: &Collection,
@@ -41,8 +42,9 @@ pub(in crate::data) async fn create<E: Executor>(
     Ok(made)
 }
 
-/// Changes the records that fit and are open, and gives them as they are then; `None`, and nothing is
-/// done, where the engine does not say what it changed, or somebody may change what they may not see.
+/// Updates the matching records that the requester may change, and returns them as updated. Returns `None`,
+/// and does nothing, if the engine cannot return updated rows or if the requester may change records without
+/// seeing them.
 pub(in crate::data) async fn update<E: Executor>(
     executor: &mut E,
     catalog: &Catalog,
@@ -61,7 +63,7 @@ pub(in crate::data) async fn update<E: Executor>(
     }
     let compiler = Compiler::new(catalog, namespace, options.guard.as_deref(), options.clock);
     let mut plan = ReadPlan::new(&compiler, collection, &Selection::default(), false)?;
-    // Engines answer in the order in which the rows lie.
+    // `RETURNING` has no order.
     order_by::key_fields(collection).for_each(|key| plan.require(key));
     let mut statement = Statement::update();
     statement.table(table::table(collection, namespace));
@@ -100,7 +102,7 @@ pub(in crate::data) async fn update<E: Executor>(
     Ok(Some(changed))
 }
 
-/// Whether all that is changed may be seen, also when it is changed.
+/// Whether the requester sees all records that an update may change, before and after it.
 fn sees_all_changes(
     collection: &Collection,
     given: &Record,
@@ -114,7 +116,7 @@ fn sees_all_changes(
     })
 }
 
-/// Whether a filter looks at what is changed, so that a record may leave it; or at other records.
+/// Whether the update may change the result of a filter, or the filter is on other records.
 fn may_change_result(collection: &Collection, filter: &Filter, given: &Record) -> bool {
     let generated = [UPDATED_AT, UPDATED_BY];
     let is_touched = |path: &str| collection.get(path).is_some_and(|field| field.touched);

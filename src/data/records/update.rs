@@ -1,4 +1,4 @@
-//! Changing records, with what is nested in them.
+//! Updates records with the records nested in them.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::data::collection::{CREATED_AT, CREATED_BY, UPDATED_AT, UPDATED_BY};
 use crate::data::{AssociationKind, Collection, DataError, Filter, Query, Record, RecordEvent};
 
 impl RecordWriter<'_> {
-    /// Changes the records that fit and are open; gives them as they are then.
+    /// Updates the matching records that the writer may change, and returns them as updated.
     pub(in crate::data) async fn update(
         &mut self,
         collection: &Collection,
@@ -25,8 +25,8 @@ impl RecordWriter<'_> {
         self.update_associated(collection, Filter::All, filter, given).await
     }
 
-    /// The same of those records alone that belong to another one: that they do is no question that
-    /// whoever changes them asks.
+    /// As [`Self::update`], for records that belong to another one. The writer needs no permission to see the
+    /// fields of `belonging`.
     pub(in crate::data) async fn update_associated(
         &mut self,
         collection: &Collection,
@@ -41,7 +41,7 @@ impl RecordWriter<'_> {
         self.update_in_context(collection, row_filter, given, NestingContext::root()).await
     }
 
-    /// Changes records that were chosen.
+    /// Updates the records of a filter.
     pub(super) fn update_in_context<'b>(
         &'b mut self,
         collection: &'b Collection,
@@ -52,7 +52,7 @@ impl RecordWriter<'_> {
         Box::pin(async move {
             let access = self.access(collection, RecordAction::Update)?;
             let Values { mut own, nested } = self.values(collection, given, access.as_ref(), &context)?;
-            // What fills itself is not given by anybody.
+            // Generated values cannot be set.
             for name in [CREATED_AT, UPDATED_AT] {
                 own.remove(name);
             }
@@ -97,8 +97,8 @@ impl RecordWriter<'_> {
         })
     }
 
-    /// Changes records that are not told apart by a key, but by what they are found by. They are given
-    /// to those who saw them before: behind it, nobody knows which they are.
+    /// Updates records without a unique key, by the filter itself. Returns the records that the writer could
+    /// see before: afterwards they cannot be found again.
     async fn update_without_key(
         &mut self,
         collection: &Collection,
@@ -133,7 +133,7 @@ impl RecordWriter<'_> {
         Ok(records)
     }
 
-    /// The records as whoever changed them may see them: at least their keys.
+    /// Returns the updated records as the writer may see them, at least with their keys.
     async fn read_visible_or_keys(
         &mut self,
         collection: &Collection,
@@ -193,12 +193,12 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// Whether changes move records into another order.
+    /// Whether the changes move records to another scope of an order.
     fn changes_scope(&self, collection: &Collection, changes: &Record) -> bool {
         position_fields(collection).any(|(_, scope)| scope.is_some_and(|scope| changes.contains_key(scope)))
     }
 
-    /// A record that comes into another order comes in at its end.
+    /// Appends a record to the order of its new scope, if it changes the scope.
     pub(super) async fn append_to_new_scope(
         &mut self,
         collection: &Collection,
@@ -219,7 +219,7 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
-    /// The record that has the same values in some fields.
+    /// Finds the record with the same values in some fields.
     pub(super) async fn find_by_fields(
         &mut self,
         collection: &Collection,
@@ -238,8 +238,8 @@ impl RecordWriter<'_> {
         super::find_one(&mut &mut self.transaction.inner, &catalog, collection, query).await
     }
 
-    /// Changes the record that has the same values in some fields, or makes one: the records that
-    /// were changed, or the one that was made.
+    /// Updates the record with the same values in some fields, or creates one. Returns the updated records,
+    /// or the created one.
     pub(in crate::data) async fn update_or_create(
         &mut self,
         collection: &Collection,
@@ -257,10 +257,10 @@ impl RecordWriter<'_> {
     }
 }
 
-/// The filter for records after their change, which may have changed the key.
+/// Returns the filter for records after an update, which may have changed their keys.
 ///
 /// # Errors
-/// As [`row_key_filter`]: also of what is told apart before it and not behind it.
+/// As [`row_key_filter`], also for records that lose their key.
 fn changed_keys(collection: &Collection, before: &[Record], changes: &Record) -> Result<Filter, DataError> {
     let moved = collection.row_keys()?.iter().any(|field| changes.contains_key(field.name()));
     if !moved {

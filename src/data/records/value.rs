@@ -1,7 +1,7 @@
-//! Values on their way in and out: JSON, checked and converted by the field's type.
+//! Converts values between JSON and storage by the field's type, and checks them.
 //!
-//! What is accepted is what the same request gets from NocoBase: a number for a text, a numeric
-//! text for a number, a moment in any zone. What comes out is always the type itself.
+//! The accepted values are those of NocoBase: a number for a text, a numeric text for a number, an instant in
+//! any zone. Values are always returned in the JSON type of the field.
 
 use std::borrow::Cow;
 
@@ -20,12 +20,12 @@ use crate::data::text::{Text, check_document};
 use crate::data::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Value};
 
-/// A JSON value as the query builder binds it.
+/// Converts a JSON value for the query builder.
 pub(in crate::data) fn from_json(field: &Field, given: &Json) -> Result<sea_query::Value, DataError> {
     to_storage(field, given).map(Into::into)
 }
 
-/// A JSON value that a field is compared with, as an expression of a statement.
+/// Converts an operand to an expression of a statement.
 pub(in crate::data) fn operand(
     engine: Engine,
     field: &Field,
@@ -40,14 +40,13 @@ pub(in crate::data) fn operand(
     }))
 }
 
-/// A JSON value that a field is compared with: exactly, so that a number has its place among those
-/// that the field holds.
+/// Converts an operand. A number that the field cannot hold keeps its order among the field's values.
 pub(in crate::data) fn compared_value(
     field: &Field,
     given: &Json,
 ) -> Result<Representation<Value>, DataError> {
     let not_a_number = || expected(field, given, "a number");
-    // A text is compared with whatever it looks like, and with a longer one than it could be.
+    // Any text can be an operand, also one that is too long for the field.
     if field.kind.is_text() || field.kind == FieldType::Password {
         let text = match given {
             Json::Bool(value) => Text::new(field, value.to_string())?,
@@ -75,7 +74,7 @@ pub(in crate::data) fn compared_value(
     Ok(held.map(Value::Integer))
 }
 
-/// A JSON value as a field stores it.
+/// Converts a JSON value for storage.
 pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, DataError> {
     let stored = convert(field, given)?;
     if field.unsigned && is_negative(&stored) {
@@ -93,7 +92,7 @@ fn is_negative(stored: &Value) -> bool {
     }
 }
 
-/// The same, whether the field is unsigned or not: it may be compared with any number.
+/// As [`to_storage`], but without the check of unsigned fields: operands may be negative.
 fn convert(field: &Field, given: &Json) -> Result<Value, DataError> {
     if given.is_null() {
         if field.not_null {
@@ -152,7 +151,7 @@ fn convert(field: &Field, given: &Json) -> Result<Value, DataError> {
 fn expected(field: &Field, given: &Json, what: &str) -> DataError {
     let mut shown: String = given.to_string().chars().take(60).collect();
     if field.is_hidden() {
-        // A sentence is an answer too.
+        // The error must not reveal a hidden value.
         shown = "what was given".to_owned();
     }
     invalid(field, format!("{shown} is not {what}"))
@@ -168,9 +167,9 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<Text, DataE
         Cow::Borrowed(text) if field.trimmed => text.trim().into(),
         text => text,
     };
-    // What is refused is not copied: it may be megabytes.
+    // A refused text is not copied: it may have megabytes.
     if let Some(limit) = limit {
-        // No character takes more bytes: this is too long by far, and is not counted.
+        // A character has at most 4 bytes: such a text is too long in any case, and not counted.
         if text.len() / 4 > limit {
             return Err(invalid(field, format!("it has more than the {limit} characters that are allowed")));
         }
@@ -194,7 +193,7 @@ fn too_many_digits(field: &Field) -> DataError {
     invalid(field, "a number has too many digits, written without an exponent")
 }
 
-/// The whole number that a float is, if it is one without a doubt.
+/// Returns the whole number that a double represents exactly.
 #[expect(clippy::cast_possible_truncation, reason = "it was checked to be whole and in range")]
 fn exact_integer(number: f64) -> Option<i64> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
@@ -220,14 +219,14 @@ fn truth(given: &Json) -> Option<bool> {
     }
 }
 
-/// A document as every engine keeps it: PostgreSQL has no place for U+0000 within one, and writes
+/// Converts a document to the form that every engine stores: PostgreSQL cannot store U+0000, and writes
 /// numbers without exponents.
 pub(in crate::data) fn document(field: &Field, given: &Json) -> Result<Json, DataError> {
     check_document(field, given)?;
     without_exponents(field, given)
 }
 
-/// A document with every number written without an exponent.
+/// Rewrites every number of a document without an exponent.
 fn without_exponents(field: &Field, given: &Json) -> Result<Json, DataError> {
     Ok(match given {
         Json::Array(items) => {
@@ -240,7 +239,7 @@ fn without_exponents(field: &Field, given: &Json) -> Result<Json, DataError> {
                 .collect::<Result<_, DataError>>()?;
             Json::Object(entries)
         }
-        // Minus nought is nought to PostgreSQL.
+        // PostgreSQL stores -0 as 0.
         Json::Number(number) if number.as_i64().is_none_or(|whole| whole == 0) => {
             let digits = number::digits(number).ok_or_else(|| too_many_digits(field))?;
             digits.parse().map_or_else(|_| given.clone(), Json::Number)
@@ -265,7 +264,7 @@ fn list(field: &Field, given: &Json) -> Result<Value, DataError> {
     Ok(Value::Json(Json::Array(kept)))
 }
 
-/// A stored value as JSON of the field's type.
+/// Converts a stored value to JSON of the field's type.
 pub(in crate::data) fn to_json(
     collection: &Collection,
     field: &Field,
@@ -299,8 +298,7 @@ pub(in crate::data) fn to_json(
     found.ok_or_else(|| unreadable(collection, field.name(), field.kind.as_str()))
 }
 
-/// As [`to_json`], but a boolean is nought or one: of a number that somebody wrote in its place nobody
-/// knows what it means.
+/// As [`to_json`], but refuses numbers other than 0 and 1 in a boolean field, whose meaning is unknown.
 pub(in crate::data) fn to_json_strictly(
     collection: &Collection,
     field: &Field,
@@ -314,8 +312,8 @@ pub(in crate::data) fn to_json_strictly(
     }
 }
 
-/// Writes a stored value as JSON of the field's type: what [`to_json`] gives, without making it first
-/// where it is a text or a whole number already.
+/// Writes a stored value as JSON of the field's type, as [`to_json`] converts it. Texts and whole numbers are
+/// written directly.
 pub(in crate::data) fn write(
     out: &mut Vec<u8>,
     collection: &Collection,
@@ -329,7 +327,7 @@ pub(in crate::data) fn write(
             | FieldType::Nanoid
             | FieldType::Uid
             | FieldType::Password
-            // Texts of SQLite, in the form that goes out.
+            // SQLite stores these as texts in the form of the response.
             | FieldType::DateTime
             | FieldType::DateOnly
             | FieldType::Uuid,
@@ -343,7 +341,7 @@ pub(in crate::data) fn write(
             write_text(out, &text);
         }
         (FieldType::Json | FieldType::Array | FieldType::Set, Value::Text(text)) => {
-            // As it is: reading it is enough to know that it is one document, and keeps its digits.
+            // Parsing validates the document; writing its text keeps all digits.
             let document: &RawValue = serde_json::from_str(&text)
                 .map_err(|_| unreadable(collection, field.name(), field.kind.as_str()))?;
             out.extend_from_slice(document.get().as_bytes());
@@ -359,7 +357,7 @@ pub(in crate::data) fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Into memory, and of types that are JSON.
+    // Writing to memory cannot fail, nor can the types of the callers.
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok());
 }
@@ -383,7 +381,7 @@ pub(in crate::data) fn whole_to_json(number: i64) -> Json {
 pub(in crate::data) fn real_to_json(stored: Value) -> Option<Json> {
     match stored {
         Value::Real(number) => match exact_integer(number) {
-            // As JavaScript writes it: 7, not 7.0.
+            // As in JavaScript: 7, not 7.0.
             Some(whole) => Some(Json::from(whole)),
             None => serde_json::Number::from_f64(number).map(Json::Number),
         },
@@ -393,7 +391,7 @@ pub(in crate::data) fn real_to_json(stored: Value) -> Option<Json> {
     }
 }
 
-/// Whether a number is a text with just so many decimals.
+/// Whether a text is a number with exactly `scale` decimals.
 fn has_exact_scale(text: &str, scale: u32) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
@@ -433,7 +431,7 @@ fn time_to_json(kind: FieldType, stored: Value) -> Option<Json> {
             DateTime::from_timestamp_millis(thousandth?).map(moment)
         }
         (FieldType::Uuid, Value::Uuid(uuid)) => Some(Json::String(uuid.hyphenated().to_string())),
-        // Texts of engines without such types: written in this form by us, with milliseconds.
+        // Engines without these types store texts in this form, with milliseconds.
         (FieldType::DateTimeNoTz, Value::Text(text)) => {
             Some(Json::String(text.get(..19).map_or(text.clone(), str::to_owned)))
         }
@@ -447,7 +445,7 @@ fn time_to_json(kind: FieldType, stored: Value) -> Option<Json> {
     }
 }
 
-/// A key as texts compare it: `1` and `"1"` are one key.
+/// Returns a key as a text, for comparisons: `1` and `"1"` are the same key.
 pub(in crate::data) fn key_text(key: &Json) -> Option<String> {
     match key {
         Json::Null => None,

@@ -1,4 +1,4 @@
-//! What changes records: for whom, with which fields, in which transaction.
+//! The writer of records: its options, and what all of its operations share.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::data::{
     Association, Catalog, Collection, DataError, Filter, Query, Record, RequestedFilter, Transaction,
 };
 
-/// How records are written.
+/// For whom and with which values records are written.
 #[derive(Debug, Clone)]
 pub struct WriteOptions {
-    /// These fields only, which may be those of associations (`comments.text`).
+    /// Only these fields are written; paths lead into associations (`comments.text`).
     pub whitelist: Option<Vec<String>>,
-    /// Not these.
+    /// These fields are not written.
     pub blacklist: Vec<String>,
-    /// Associations whose records are changed too, and not only linked.
+    /// Associations whose existing records are updated, and not only linked.
     pub update_associations: Vec<String>,
-    /// Who decides what is open; `None` opens everything.
+    /// Decides what the writer may see and change; `None` allows everything.
     pub guard: Option<Arc<dyn Guard>>,
-    /// The user who does it.
+    /// The user who writes.
     pub user: Option<i64>,
-    /// What time it is for whoever does it.
+    /// The time and zone of the writer.
     pub clock: Clock,
 }
 
@@ -45,7 +45,8 @@ impl Default for WriteOptions {
 }
 
 impl WriteOptions {
-    /// What of a collection is open for an action; `None` for all of it.
+    /// Returns which fields and records of a collection the guard opens for an action; `None` if it opens
+    /// all.
     pub(super) fn access(
         &self,
         collection: &Collection,
@@ -61,9 +62,9 @@ impl WriteOptions {
         })
     }
 
-    /// Divides what was given into the record's own values and those of associations, without what
-    /// nobody may write and what the collection does not have: as recorded, that is let go. Of what is only
-    /// lent, nothing else is copied.
+    /// Splits the given values into those of the record and those of associations. As recorded, ignores
+    /// values that the writer may not set and names that the collection does not have. Copies no other values
+    /// if `given` is borrowed.
     pub(super) fn values(
         &self,
         collection: &Collection,
@@ -88,14 +89,14 @@ impl WriteOptions {
                 }
             }
         }
-        // In the order of the definition, so that the same request does the same.
+        // In the order of the definition, so that equal requests have equal effects.
         values.nested.sort_by_key(|(association, _)| {
             collection.associations().iter().position(|known| known.name == association.name)
         });
         Ok(values)
     }
 
-    /// What becomes of a value of this name.
+    /// Returns what a value of this name is for.
     fn destination<'a>(
         &self,
         collection: &'a Collection,
@@ -138,7 +139,7 @@ impl WriteOptions {
         allowed && !self.blacklist.iter().any(|name| name == path)
     }
 
-    /// Takes out of a record what whoever wrote it may not see.
+    /// Removes the fields that the writer may not see.
     pub(super) fn redact(&self, collection: &Collection, record: &mut Record) {
         let Some(guard) = &self.guard else { return };
         match guard.access(collection.name(), RecordAction::View) {
@@ -151,14 +152,14 @@ impl WriteOptions {
     }
 }
 
-/// Changes records in a transaction.
+/// Writes records in a transaction.
 pub(in crate::data) struct RecordWriter<'a> {
     pub(super) transaction: &'a mut Transaction,
     pub(super) catalog: Arc<Catalog>,
     pub(super) options: &'a WriteOptions,
 }
 
-/// A record's values: its own, and those of associations, by their place in the collection.
+/// The values of a record and, in the order of the definition, those of its associations.
 pub(super) struct Values {
     pub(super) own: Record,
     pub(super) nested: Vec<(Association, Json)>,
@@ -174,19 +175,19 @@ impl Values {
     }
 }
 
-/// Where a value goes.
+/// What a value is for.
 enum ValueTarget<'a> {
     Ignored,
     Field,
     Association(&'a Association),
 }
 
-/// Where in what was given something is: nowhere, or behind an association.
+/// Where a record is nested in the given values; the root is not nested.
 #[derive(Clone)]
 pub(super) struct NestingContext {
-    /// The names that lead there: `comments.author`.
+    /// The associations that lead to it: `comments.author`.
     pub(super) path: String,
-    /// The association that led there, seen from the other side.
+    /// The last of these associations. Its reverse cannot be set in the nested record.
     pub(super) from: Option<Association>,
 }
 
@@ -211,7 +212,7 @@ impl<'a> RecordWriter<'a> {
         Self { transaction, catalog, options }
     }
 
-    /// A query of whoever writes.
+    /// Returns a query with the guard and the clock of the writer.
     pub(super) fn query(&self, filter: Filter) -> Query {
         Query { filter, guard: self.options.guard.clone(), clock: self.options.clock, ..Query::default() }
     }
@@ -221,7 +222,8 @@ impl<'a> RecordWriter<'a> {
         Compiler::new(&self.catalog, namespace, self.options.guard.as_deref(), self.options.clock)
     }
 
-    /// What of a collection is open for an action; `None` for all of it.
+    /// Returns which fields and records of a collection the guard opens for an action; `None` if it opens
+    /// all.
     pub(super) fn access(
         &self,
         collection: &Collection,
@@ -230,7 +232,7 @@ impl<'a> RecordWriter<'a> {
         self.options.access(collection, action)
     }
 
-    /// The hooks that are concerned, and a note that records of it change.
+    /// Returns the hooks for a collection, and notes that its records change.
     pub(super) fn hooks(&mut self, collection: &Collection) -> Vec<Arc<dyn Hook>> {
         self.transaction.note(collection.name());
         self.transaction.hooks.of(collection.name())
@@ -247,8 +249,8 @@ impl<'a> RecordWriter<'a> {
         self.options.values(collection, given, access, context)
     }
 
-    /// Whether whoever writes may look at what a filter looks at. The key is what names a record to
-    /// those, too, who may change what they do not see.
+    /// Checks that the writer may filter by the fields of a filter. The key is always allowed: it names
+    /// records to writers who cannot see them.
     pub(super) fn check_filter(&self, collection: &Collection, filter: &Filter) -> Result<(), DataError> {
         let keys = collection.key();
         for path in filter.paths() {
@@ -259,7 +261,7 @@ impl<'a> RecordWriter<'a> {
         Ok(())
     }
 
-    /// The condition for the rows that are written.
+    /// Returns the condition for the rows of a filter.
     pub(super) fn condition(
         &self,
         collection: &Collection,
@@ -271,7 +273,7 @@ impl<'a> RecordWriter<'a> {
         Ok(Condition::all().add(enforced).add(compiler.condition(collection, None, requested)?))
     }
 
-    /// Sets values of rows, and asks no hook; gives their number.
+    /// Updates rows without hooks and returns their number.
     pub(super) async fn set(
         &mut self,
         collection: &Collection,
@@ -283,7 +285,7 @@ impl<'a> RecordWriter<'a> {
         row_write::set(&mut &mut self.transaction.inner, collection, condition, values).await
     }
 
-    /// Removes rows, and asks no hook; gives their number.
+    /// Removes rows without hooks and returns their number.
     pub(super) async fn delete(
         &mut self,
         collection: &Collection,
@@ -294,12 +296,12 @@ impl<'a> RecordWriter<'a> {
         row_write::delete(&mut &mut self.transaction.inner, collection, condition).await
     }
 
-    /// Whether records behind an association are changed, and not only linked.
+    /// Whether existing records of an association are updated, and not only linked.
     pub(super) fn updates_association(&self, context: &NestingContext) -> bool {
         self.options.update_associations.contains(&context.path)
     }
 
-    /// Reads records for what is done with them, with what of them may be shown.
+    /// Reads records with the fields that the writer may see.
     pub(super) async fn read_visible(
         &mut self,
         collection: &Collection,
@@ -310,7 +312,7 @@ impl<'a> RecordWriter<'a> {
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
-    /// Reads a record by one of its fields, when it may be seen.
+    /// Reads a record by the value of a field, if the writer may see it.
     pub(super) async fn find_visible(
         &mut self,
         collection: &Collection,
@@ -320,8 +322,8 @@ impl<'a> RecordWriter<'a> {
         Ok(self.find_all_visible(collection, field, vec![key.clone()]).await?.into_iter().next())
     }
 
-    /// Reads records by one of their fields, when they may be seen: what of them may be shown, and
-    /// that field.
+    /// Reads records by the values of a field, if the writer may see them. The records have the fields that
+    /// the writer may see, and that field.
     pub(super) async fn find_all_visible(
         &mut self,
         collection: &Collection,
@@ -334,7 +336,7 @@ impl<'a> RecordWriter<'a> {
             let query = Query { total_order: true, ..self.query(named) };
             return super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await;
         };
-        // Who may see none of it sees nothing.
+        // Nobody sees records of a closed collection.
         let Some(access) = guard.access(collection.name(), RecordAction::View) else { return Ok(Vec::new()) };
         let mut records = self.read_for_update(collection, named.and((*access.scope).clone())).await?;
         for record in &mut records {
@@ -343,7 +345,8 @@ impl<'a> RecordWriter<'a> {
         Ok(records)
     }
 
-    /// Reads all of the records that fit, whoever may see them; nobody else changes them meanwhile.
+    /// Reads matching records with all fields, whatever the guard says, and locks them until the transaction
+    /// ends.
     pub(super) async fn read_for_update(
         &mut self,
         collection: &Collection,
@@ -357,8 +360,7 @@ impl<'a> RecordWriter<'a> {
         super::find(&mut &mut self.transaction.inner, &catalog, collection, &query).await
     }
 
-    /// Why a record that is named is not among those that were looked for: there is none, or it is
-    /// not open to whoever asks.
+    /// Returns why a record was not found: it does not exist, or the writer has no access to it.
     pub(super) async fn access_error(
         &mut self,
         collection: &Collection,
@@ -371,7 +373,7 @@ impl<'a> RecordWriter<'a> {
         DataError::Refused(format!("{} has no record {key}", collection.name()))
     }
 
-    /// Refuses keys of records that are there and not among the `open` ones.
+    /// Refuses keys of existing records that are not among the `open` ones.
     pub(super) async fn check_accessible(
         &mut self,
         collection: &Collection,
@@ -395,18 +397,18 @@ impl<'a> RecordWriter<'a> {
         Ok(())
     }
 
-    /// See [`WriteOptions::censor`].
+    /// See [`WriteOptions::redact`].
     pub(super) fn redact(&self, collection: &Collection, record: &mut Record) {
         self.options.redact(collection, record);
     }
 }
 
-/// Which records are written.
+/// The rows that a statement writes.
 #[derive(Debug, Clone)]
 pub(super) struct RowFilter {
-    /// By what was decided, which may look at everything.
+    /// Conditions of the host, on any field.
     pub(super) enforced: Filter,
-    /// And by what whoever writes asks for.
+    /// Conditions of the writer, limited by the guard.
     pub(super) requested: Option<Filter>,
 }
 
