@@ -1,42 +1,42 @@
-//! What somebody may see and change, as far as records are concerned.
+//! Access to records: which fields and records of a collection a guard opens.
 //!
-//! Who may do what is decided above; here it is kept to, in the statements themselves, so that no
-//! list, count, sum or association shows what a record may not be shown for.
+//! A [`Guard`] of the application decides. This room enforces its decisions in the statements themselves, so
+//! that no list, count, sum or association reveals a record that the requester may not see.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Collection, Filter};
 
-/// What is done with records.
+/// An action on records. A guard opens fields and records for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordAction {
-    /// Reading them.
+    /// Reads records.
     View,
-    /// Making them.
+    /// Creates records.
     Create,
-    /// Changing them.
+    /// Updates records.
     Update,
-    /// Removing them.
+    /// Removes records.
     Destroy,
 }
 
-/// What of a collection is open to somebody. Cheap to clone: one request asks for it again and again.
+/// Which fields and records of a collection are open. Cheap to clone, as a request needs it several times.
 #[derive(Debug, Clone, Default)]
 pub struct RecordAccess {
-    /// These fields and associations, beside those that every record has; `None` for all.
+    /// The open fields and associations, besides those that every record has; `None` for all.
     pub fields: Option<Arc<BTreeSet<String>>>,
-    /// These records.
+    /// The open records.
     pub scope: Arc<Filter>,
 }
 
-/// Whether whoever may see a record may see this of it.
+/// Whether a field may be seen by everybody who may see the record.
 fn is_of_every_record(name: &str) -> bool {
     matches!(name, "createdAt" | "updatedAt" | "createdById" | "updatedById" | "sort" | "id")
 }
 
 impl RecordAccess {
-    /// Whether a field or an association is open.
+    /// Whether a field or an association may be read.
     #[must_use]
     pub fn allows(&self, collection: &Collection, name: &str) -> bool {
         self.fields.as_ref().is_none_or(|fields| {
@@ -47,26 +47,26 @@ impl RecordAccess {
         })
     }
 
-    /// The records that are open, as a filter to be put together with others.
+    /// Returns the open records as a filter.
     #[must_use]
     pub fn into_scope(self) -> Filter {
         Arc::unwrap_or_clone(self.scope)
     }
 
-    /// Whether a field or an association may be set. Unlike what may be seen, nothing may be set
-    /// because every record has it: neither a key nor a place in an order.
+    /// Whether a field or an association may be set. Unlike in [`Self::allows`], no field may be set by
+    /// everybody, not even a key or a position.
     #[must_use]
     pub fn may_set(&self, name: &str) -> bool {
         self.fields.as_ref().is_none_or(|fields| fields.contains(name))
     }
 }
 
-/// Who decides what of which collection is open.
+/// Decides which fields and records are open.
 pub trait Guard: Send + Sync + std::fmt::Debug {
-    /// What of a collection may be seen or changed; `None` for nothing.
+    /// Returns what is open of a collection for an action; `None` if it is closed.
     fn access(&self, collection: &str, action: RecordAction) -> Option<RecordAccess>;
 
-    /// Whether values for an association may be given inside a record, where its fields allow it:
-    /// who may change a user need not be one who may give roles.
+    /// Whether a record may contain values for an association, if its fields allow it: a requester who may
+    /// change users need not be one who may assign roles.
     fn may_nest(&self, source: &str, association: &str, target: &str) -> bool;
 }

@@ -1,24 +1,24 @@
-//! How the records of one collection belong to those of another.
+//! Associations between the records of two collections.
 
 use std::sync::Arc;
 
 use super::{Collection, DataError, Field, FieldType};
 
-/// Which side refers to which, and to how many.
+/// Which side has the foreign key, and to how many records it leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssociationKind {
-    /// The record refers to one of the target's.
+    /// The record refers to one of the target.
     BelongsTo,
-    /// One record of the target refers to it.
+    /// One record of the target refers to this record.
     HasOne,
-    /// Records of the target refer to it.
+    /// Records of the target refer to this record.
     HasMany,
-    /// Records of a third collection refer to both sides.
+    /// Links, the records of a third collection, refer to both sides.
     BelongsToMany,
 }
 
 impl AssociationKind {
-    /// The kind as it is written in a definition.
+    /// Returns the name of the kind in definitions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -29,51 +29,51 @@ impl AssociationKind {
         }
     }
 
-    /// Whether there can be several on the other side.
+    /// Whether an association leads to any number of records.
     #[must_use]
     pub const fn is_many(self) -> bool {
         matches!(self, Self::HasMany | Self::BelongsToMany)
     }
 }
 
-/// What becomes of a record that refers to one which is destroyed.
+/// What happens to a record that refers to a removed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDelete {
-    /// It refers to none from then on.
+    /// Its foreign key becomes null.
     #[default]
     SetNull,
-    /// It is destroyed too.
+    /// It is removed, too.
     Cascade,
-    /// It keeps the other from being destroyed.
+    /// It prevents the removal.
     Restrict,
-    /// It goes on referring to what is not there.
+    /// Its foreign key stays and refers to nothing.
     Nothing,
 }
 
-/// An association of a collection with another one. Keys are fields' names.
+/// An association of a collection with another. Its keys are names of fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Association {
     /// Its name.
     pub name: Arc<str>,
-    /// Which side refers to which.
+    /// The side with the foreign key, and the number of records.
     pub kind: AssociationKind,
     /// The other collection.
     pub target: Arc<str>,
-    /// The field that refers: of this collection (belongs to), of the target (has), or of the
-    /// collection between, to this side (belongs to many).
+    /// The field that refers: of this collection (belongsTo), of the target (hasOne, hasMany) or of the
+    /// through collection, to this side (belongsToMany).
     pub foreign_key: Arc<str>,
-    /// This collection's field that is referred to (has, belongs to many).
+    /// The field of this collection that is referred to (hasOne, hasMany, belongsToMany).
     pub source_key: Arc<str>,
-    /// The target's field that is referred to (belongs to, belongs to many), or by which its
-    /// records are named (has).
+    /// The field of the target that is referred to (belongsTo, belongsToMany), or by which requests name its
+    /// records (hasOne, hasMany).
     pub target_key: Arc<str>,
-    /// The collection between (belongs to many).
+    /// The through collection (belongsToMany).
     pub through: Option<Through>,
-    /// What becomes of the side that refers.
+    /// What happens to the records on the side that refers.
     pub on_delete: OnDelete,
 }
 
-/// The collection between two others.
+/// A through collection: its records link those of two others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Through {
     /// Its name.
@@ -96,13 +96,14 @@ impl Association {
         }
     }
 
-    /// The record's `foreign_key` refers to a record of `target`.
+    /// Returns an association in which the record's `foreign_key` refers to a record of `target`.
     #[must_use]
     pub fn belongs_to(name: &str, target: &str, foreign_key: &str) -> Self {
         Self::new(name, AssociationKind::BelongsTo, target, foreign_key)
     }
 
-    /// Records of `through` refer to both sides, to this by `foreign_key`, to the other by `other_key`.
+    /// Returns an association in which records of `through` refer to this side by `foreign_key` and to the
+    /// other by `other_key`.
     #[must_use]
     pub fn belongs_to_many(
         name: &str,
@@ -118,28 +119,28 @@ impl Association {
         }
     }
 
-    /// Referring to another field of this collection than `id`.
+    /// Refers to another field of this collection than `id`.
     #[must_use]
     pub fn source_key(mut self, field: &str) -> Self {
         self.source_key = field.into();
         self
     }
 
-    /// Referring to another field of the target than `id`.
+    /// Refers to another field of the target than `id`.
     #[must_use]
     pub fn target_key(mut self, field: &str) -> Self {
         self.target_key = field.into();
         self
     }
 
-    /// Whether both lie over the same fields of the same collections.
+    /// Whether both use the same fields of the same collections.
     #[must_use]
     pub fn same_fields(&self, other: &Self) -> bool {
         Self { on_delete: other.on_delete, name: Arc::clone(&other.name), ..self.clone() } == *other
     }
 
-    /// Checks that a field can refer to another one: records are found by comparing the two, in the
-    /// database and in what it answered, so that both must hold the same kind of values.
+    /// Checks that a field can refer to another one. Keys are compared in the database and in JSON, so both
+    /// fields must hold values of the same kind.
     ///
     /// # Errors
     /// [`DataError::Refused`] with both fields and their types.
@@ -161,7 +162,7 @@ impl Association {
         )))
     }
 
-    /// Whether both say the same of the same columns, seen from the two sides.
+    /// Whether both are the two sides of one association.
     #[must_use]
     pub(super) fn is_reverse_of(&self, other: &Self) -> bool {
         use AssociationKind::{BelongsTo, BelongsToMany, HasMany, HasOne};
@@ -182,7 +183,7 @@ impl Association {
     }
 }
 
-/// Types whose values every engine compares as what they are, and that look the same in an answer.
+/// Kinds of values. Within a kind, every engine compares values exactly, and equal values have equal JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValueKind {
     Whole,
@@ -196,8 +197,8 @@ enum ValueKind {
     Since1970 { milliseconds: bool },
 }
 
-/// How values of a type are compared with those that refer to them; `None` where an answer does not
-/// show all of a value, or no engine compares it.
+/// Returns the kind of a type's values; `None` if JSON does not show the whole value, or if an engine cannot
+/// compare it.
 const fn value_kind(kind: FieldType) -> Option<ValueKind> {
     Some(match kind {
         FieldType::Integer | FieldType::BigInt | FieldType::SnowflakeId | FieldType::Sort => ValueKind::Whole,
@@ -218,7 +219,7 @@ const fn value_kind(kind: FieldType) -> Option<ValueKind> {
     })
 }
 
-/// Why fields of these types cannot refer to each other; `None` where they can.
+/// Returns why fields of these types cannot refer to each other; `None` if they can.
 fn mismatch(kind: FieldType, other: FieldType) -> Option<String> {
     if let Some(kind) = [kind, other].into_iter().find(|kind| value_kind(*kind).is_none()) {
         return Some(format!("records cannot be told by the values of a {}", described(kind)));
@@ -232,7 +233,7 @@ fn mismatch(kind: FieldType, other: FieldType) -> Option<String> {
     })
 }
 
-/// A type with what tells it from others of its name.
+/// Describes a type so that it differs from others of the same name.
 fn described(kind: FieldType) -> String {
     match kind {
         FieldType::Decimal { scale, .. } => format!("decimal with {scale} decimals"),
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_one_kind_of_values_refer_to_each_other() {
+    fn fields_of_the_same_kind_of_values_can_refer_to_each_other() {
         use FieldType::{
             Array, BigInt, Boolean, DateOnly, DateTime, DateTimeNoTz, Double, Float, Integer, Json, Nanoid,
             Password, Set, SnowflakeId, Sort, String, Text, Time, Uid, Uuid,

@@ -1,4 +1,4 @@
-//! All collections of a data source, by name.
+//! The collections of a data source, by name.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -6,33 +6,33 @@ use std::sync::{Arc, OnceLock};
 use super::references::{Reference, References};
 use super::{Association, Collection, DataError};
 
-/// All collections of a data source. Never changed: who defines a collection makes another catalog,
-/// so that whoever works with the old one finishes with it.
+/// The collections of a data source. A catalog is immutable: a change of definitions makes a new one, so that
+/// running operations keep theirs.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    // Shared by the catalogs before and after a change, which differ in one.
+    // Shared by the catalogs before and after a change, which differ in few.
     collections: BTreeMap<Arc<str>, Arc<Collection>>,
-    /// The catalog that it was made from at first; `None` for that one itself.
+    /// The catalog before all changes; `None` in that one itself.
     base: Option<Arc<Catalog>>,
     /// An index that is built at the first removal of records.
     references: OnceLock<References>,
 }
 
 impl Catalog {
-    /// Of these collections.
+    /// Makes a catalog of these collections.
     #[must_use]
     pub fn new(collections: impl IntoIterator<Item = Collection>) -> Self {
         let named = collections.into_iter().map(|one| (Arc::from(one.name()), Arc::new(one)));
         Self { collections: named.collect(), base: None, references: OnceLock::new() }
     }
 
-    /// With a collection, in the place of one of the same name.
+    /// Returns a catalog with a collection, which replaces one of the same name.
     #[must_use]
     pub fn with(self: &Arc<Self>, collection: Collection) -> Self {
         self.with_all([collection])
     }
 
-    /// With collections, in the place of those of the same names.
+    /// Returns a catalog with more collections, which replace those of the same names.
     #[must_use]
     pub fn with_all(self: &Arc<Self>, added: impl IntoIterator<Item = Collection>) -> Self {
         let mut collections = self.collections.clone();
@@ -40,7 +40,7 @@ impl Catalog {
         Self { collections, base: Some(self.base()), references: OnceLock::new() }
     }
 
-    /// Without a collection.
+    /// Returns a catalog without a collection.
     #[must_use]
     pub fn without(self: &Arc<Self>, name: &str) -> Self {
         let mut collections = self.collections.clone();
@@ -48,27 +48,27 @@ impl Catalog {
         Self { collections, base: Some(self.base()), references: OnceLock::new() }
     }
 
-    /// The catalog that this one was made from at first, before anything was added or removed.
+    /// Returns the catalog from which this one was made, before all additions and removals.
     #[must_use]
     pub fn base(self: &Arc<Self>) -> Arc<Self> {
         Arc::clone(self.base.as_ref().unwrap_or(self))
     }
 
-    /// The collection of this name, if there is one.
+    /// Returns the collection of this name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name).map(|collection| &**collection)
     }
 
-    /// All of them, by name.
+    /// Returns all collections, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         self.collections.values().map(|collection| &**collection)
     }
 
-    /// The collection at the other end of an association.
+    /// Returns the target of an association.
     ///
     /// # Errors
-    /// [`DataError::Refused`] when it does not exist (any more).
+    /// [`DataError::Refused`] if it does not exist (any more).
     pub fn target(&self, association: &Association) -> Result<&Collection, DataError> {
         self.get(&association.target).ok_or_else(|| {
             DataError::Refused(format!(
@@ -78,7 +78,7 @@ impl Catalog {
         })
     }
 
-    /// The collection between the two of an association, with its field that refers to the target.
+    /// Returns the through collection of an association, and its field that refers to the target.
     pub(super) fn through<'a>(
         &'a self,
         association: &'a Association,

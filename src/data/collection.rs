@@ -1,19 +1,19 @@
-//! A collection's definition.
+//! The definition of a collection.
 
 use std::sync::Arc;
 
 use super::{Association, DataError, Field};
 
-/// The field that says when a record was made.
+/// The field with the time at which a record was created.
 pub(super) const CREATED_AT: &str = "createdAt";
-/// The field that says when a record last changed.
+/// The field with the time at which a record was last updated.
 pub(super) const UPDATED_AT: &str = "updatedAt";
-/// The field that says who made a record.
+/// The field with the user who created a record.
 pub(super) const CREATED_BY: &str = "createdById";
-/// The field that says who last changed a record.
+/// The field with the user who last updated a record.
 pub(super) const UPDATED_BY: &str = "updatedById";
 
-/// A collection's definition. Cheap to clone once it is complete.
+/// The definition of a collection. Cheap to clone once it is complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collection {
     name: Arc<str>,
@@ -24,7 +24,7 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// Begins a definition. The table has the same name, after its data source's prefix.
+    /// Begins a definition. The table has the same name, after the prefix of the data source.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let name: Arc<str> = name.into();
@@ -44,7 +44,7 @@ impl Collection {
         self
     }
 
-    /// With a field in the place of the one of the same name.
+    /// Adds a field, which replaces one of the same name.
     #[must_use]
     pub fn with_field(mut self, field: Field) -> Self {
         let fields = Arc::make_mut(&mut self.fields);
@@ -62,13 +62,13 @@ impl Collection {
         self
     }
 
-    /// Adds `createdAt` and `updatedAt`, which are filled by themselves.
+    /// Adds `createdAt` and `updatedAt`, which the host sets.
     #[must_use]
     pub fn timestamps(self) -> Self {
         self.field(Field::date_time(CREATED_AT).not_null()).field(Field::date_time(UPDATED_AT).not_null())
     }
 
-    /// Adds `createdBy`, which is filled by itself.
+    /// Adds `createdBy`, which the host sets.
     #[must_use]
     pub fn created_by(self) -> Self {
         self.field(Field::big_int(CREATED_BY)).association(Association::belongs_to(
@@ -78,7 +78,7 @@ impl Collection {
         ))
     }
 
-    /// Adds `updatedBy`, which is filled by itself.
+    /// Adds `updatedBy`, which the host sets.
     #[must_use]
     pub fn updated_by(self) -> Self {
         self.field(Field::big_int(UPDATED_BY)).association(Association::belongs_to(
@@ -88,14 +88,14 @@ impl Collection {
         ))
     }
 
-    /// Its records are in a table of another name.
+    /// Sets another name of the table.
     #[must_use]
     pub fn in_table(mut self, table: &str) -> Self {
         self.table = table.into();
         self
     }
 
-    /// Records are named by other fields than the primary key (`filterTargetKey`).
+    /// Sets the fields that name records in requests, if they are not the primary key (`filterTargetKey`).
     #[must_use]
     pub fn named_by(mut self, fields: &[&str]) -> Self {
         self.target_key =
@@ -103,55 +103,55 @@ impl Collection {
         self
     }
 
-    /// Checks that every engine has room for its table: for its fields, its key and its indexes.
+    /// Checks that every engine can create the table, with its columns, key and indexes.
     ///
     /// # Errors
-    /// [`DataError::Refused`] with the first field that is too much, and the limit.
+    /// [`DataError::Refused`] with the first field beyond a limit, and the limit.
     pub fn check_table_limits(&self) -> Result<(), DataError> {
         super::table_limits::check(self)
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name of its table, without the data source's prefix.
+    /// Returns the name of its table, without the prefix of the data source.
     pub(super) fn table(&self) -> &str {
         &self.table
     }
 
-    /// Its fields, in the order of their definition.
+    /// Returns its fields in the order of the definition.
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// Its associations, in the order of their definition.
+    /// Returns its associations in the order of the definition.
     #[must_use]
     pub fn associations(&self) -> &[Association] {
         &self.associations
     }
 
-    /// The field of this name, if there is one.
+    /// Returns the field of this name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| &*field.name == name)
     }
 
-    /// The association of this name, if there is one.
+    /// Returns the association of this name, if there is one.
     #[must_use]
     pub fn associated(&self, name: &str) -> Option<&Association> {
         self.associations.iter().find(|association| &*association.name == name)
     }
 
-    /// The fields of the primary key; mostly one.
+    /// Returns the fields of the primary key, usually one.
     pub fn primary_key(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(|field| field.primary_key)
     }
 
-    /// The fields by which a record is named: the primary key, where nothing else is said.
+    /// Returns the fields that name a record in requests: by default, the primary key.
     #[must_use]
     pub fn key(&self) -> Vec<&Field> {
         match &self.target_key {
@@ -160,10 +160,10 @@ impl Collection {
         }
     }
 
-    /// The one field by which a record is named.
+    /// Returns the single field that names a record in requests.
     ///
     /// # Errors
-    /// [`DataError::Refused`] where there is none, or several.
+    /// [`DataError::Refused`] if there is no such field, or more than one.
     pub fn single_key(&self) -> Result<&Field, DataError> {
         match self.key().as_slice() {
             [key] => Ok(key),
@@ -174,12 +174,11 @@ impl Collection {
         }
     }
 
-    /// The one field by which its rows are told apart: the primary key, or else a unique field by which
-    /// records are named. (A record may be named by a field that is not unique; what is found by it is
-    /// not only what was looked for.)
+    /// Returns the single field that identifies a row: the primary key, or else a unique field that names
+    /// records. (The field that names records need not be unique; then it may find several rows.)
     ///
     /// # Errors
-    /// [`DataError::Refused`] where there is none.
+    /// [`DataError::Refused`] if there is no such field.
     pub fn row_key(&self) -> Result<&Field, DataError> {
         let mut primary = self.primary_key();
         if let (Some(key), None) = (primary.next(), primary.next()) {
@@ -195,24 +194,24 @@ impl Collection {
         )))
     }
 
-    /// The fields by which its rows are told apart: the primary key, or else as [`Self::row_key`] has it.
+    /// Returns the fields that identify a row: the primary key, or else that of [`Self::row_key`].
     ///
     /// # Errors
-    /// [`DataError::Refused`] where there are none.
+    /// [`DataError::Refused`] if there are no such fields.
     pub fn row_keys(&self) -> Result<Vec<&Field>, DataError> {
         let primary: Vec<&Field> = self.primary_key().collect();
         if primary.is_empty() { Ok(vec![self.row_key()?]) } else { Ok(primary) }
     }
 
-    /// The field of this name, or the error that there is none.
+    /// Returns the field of this name, or the error that it does not exist.
     pub(super) fn known(&self, name: &str) -> Result<&Field, DataError> {
         self.get(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// The association of this name, or the error that there is none.
+    /// Returns the association of this name.
     ///
     /// # Errors
-    /// [`DataError::UnknownField`].
+    /// [`DataError::UnknownField`] if it does not exist.
     pub fn known_association(&self, name: &str) -> Result<&Association, DataError> {
         self.associated(name).ok_or_else(|| self.unknown(name))
     }
@@ -221,7 +220,7 @@ impl Collection {
         DataError::UnknownField { collection: self.name.as_ref().to_owned(), field: name.to_owned() }
     }
 
-    /// The key that the database counts up.
+    /// Returns the key that the database generates.
     pub(super) fn generated_key(&self) -> Option<&Field> {
         self.fields.iter().find(|field| field.auto_increment)
     }

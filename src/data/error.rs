@@ -1,4 +1,4 @@
-//! What the data model refuses, and what the database below it failed.
+//! Errors of the data model and of the database below it.
 
 use super::{Collection, Field};
 use crate::database::DatabaseError;
@@ -6,55 +6,55 @@ use crate::database::DatabaseError;
 /// Why records could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
-    /// The database refused or failed.
+    /// The database refused the statement, or failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A collection has no such field.
+    /// The collection does not have this field.
     #[error("the collection {collection} has no field {field}")]
     UnknownField {
-        /// The collection.
+        /// The name of the collection.
         collection: String,
-        /// The name that was used.
+        /// The name of the field.
         field: String,
     },
     /// A value does not fit its field.
     #[error("{field}: {problem}")]
     Invalid {
-        /// The field.
+        /// The name of the field.
         field: String,
-        /// What does not fit.
+        /// Why it does not fit.
         problem: String,
     },
-    /// What was asked for makes no sense; the sentence says why.
+    /// The request is invalid; the sentence says why.
     #[error("{0}")]
     Refused(String),
-    /// It is not open to whoever asks.
+    /// The guard does not allow the request.
     #[error("{0}")]
     Forbidden(String),
-    /// A value in the database is not what the field's type says: somebody else wrote it.
+    /// A stored value does not have the type of its field: another program wrote it.
     #[error("{collection}.{field} holds a value that is no {expected}")]
     Unreadable {
-        /// The collection.
+        /// The name of the collection.
         collection: String,
-        /// The field.
+        /// The name of the field.
         field: String,
-        /// The type's name.
+        /// The name of the type.
         expected: &'static str,
     },
 }
 
-/// A value that does not fit its field.
+/// Returns the error that a value does not fit its field.
 pub(super) fn invalid(field: &Field, problem: impl Into<String>) -> DataError {
     DataError::Invalid { field: field.name().to_owned(), problem: problem.into() }
 }
 
-/// A stored value that is not what its field's type says.
+/// Returns the error that a stored value does not have the type of its field.
 pub(super) fn unreadable(collection: &Collection, field: &str, expected: &'static str) -> DataError {
     DataError::Unreadable { collection: collection.name().to_owned(), field: field.to_owned(), expected }
 }
 
 impl DataError {
-    /// The columns whose values another record has already, when that is the matter.
+    /// Returns the columns of a violated unique index.
     #[cfg(test)]
     #[must_use]
     pub fn unique(&self) -> Option<&[String]> {
@@ -64,7 +64,7 @@ impl DataError {
         }
     }
 
-    /// What the database said, when it was the database.
+    /// Returns the error of the database, if it is one.
     #[must_use]
     pub fn database(&self) -> Option<&DatabaseError> {
         match self {
@@ -74,9 +74,9 @@ impl DataError {
     }
 }
 
-/// An error that may come from the database: one of those that are over when the same is done again.
+/// An error that may come from the database, which tells whether a retry may succeed.
 pub trait Cause {
-    /// What the database said, when it was the database.
+    /// Returns the error of the database, if it is one.
     fn cause(&self) -> Option<&DatabaseError>;
 }
 

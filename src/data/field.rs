@@ -1,4 +1,4 @@
-//! One field of a collection that is a column: its type and its rules.
+//! The fields of a collection: their types and rules.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::{DataError, records};
 
-/// Characters of a string, where its field says nothing of them.
+/// The length of a string in characters, unless its field sets another.
 pub(super) const DEFAULT_STRING_LENGTH: u32 = 255;
 
-/// The type of a field, in NocoBase's words.
+/// The type of a field, in NocoBase's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     /// A text of limited length.
@@ -21,54 +21,54 @@ pub enum FieldType {
     Integer,
     /// A whole number of 64 bits.
     BigInt,
-    /// A number with a fraction; as exact as a `Double`.
+    /// A floating-point number, with the precision of a `Double`.
     Float,
-    /// A number with a fraction.
+    /// A floating-point number.
     Double,
-    /// An exact number of so many digits, so many of them behind the point.
+    /// An exact decimal number.
     Decimal {
-        /// All digits.
+        /// The number of digits.
         precision: u32,
-        /// Those behind the point.
+        /// The number of digits after the point.
         scale: u32,
     },
     /// True or false.
     Boolean,
-    /// A moment, to the millisecond.
+    /// An instant, to the millisecond.
     DateTime,
-    /// A date and a time of day, wherever that is.
+    /// A date and a time of day, without a zone.
     DateTimeNoTz,
     /// A date.
     DateOnly,
     /// A time of day.
     Time,
-    /// A moment, kept as a number since 1970.
+    /// An instant, stored as a number since 1970.
     UnixTimestamp {
-        /// Whether it counts milliseconds, and not seconds.
+        /// Whether it counts milliseconds instead of seconds.
         milliseconds: bool,
     },
     /// A JSON document.
     Json,
     /// A list of values.
     Array,
-    /// A list of values, each once.
+    /// A list of distinct values.
     Set,
     /// A UUID.
     Uuid,
     /// A short random text.
     Nanoid,
-    /// A random text behind a prefix.
+    /// A random text with a prefix.
     Uid,
-    /// A number that the host makes, larger than those before it.
+    /// A number that the host generates, greater than those before it.
     SnowflakeId,
-    /// A hash of a password; nobody is ever shown it.
+    /// The hash of a password, which is never shown.
     Password,
-    /// A place in an order.
+    /// A position in an order.
     Sort,
 }
 
 impl FieldType {
-    /// The type as it is written in a definition.
+    /// Returns the name of the type in definitions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -115,13 +115,13 @@ impl FieldType {
             Self::DateOnly => ColumnType::Date,
             Self::Time => ColumnType::Time,
             Self::Json => ColumnType::Json,
-            // What looks into them needs the parsed form, where an engine has one.
+            // Searching them needs the parsed form, if an engine has one.
             Self::Array | Self::Set => ColumnType::JsonBinary,
             Self::Uuid => ColumnType::Uuid,
         }
     }
 
-    /// Whether its values are texts, in which others can be looked for.
+    /// Whether its values are texts that can be searched.
     #[must_use]
     pub const fn is_text(self) -> bool {
         matches!(self, Self::String | Self::Text | Self::Nanoid | Self::Uid)
@@ -133,14 +133,14 @@ impl FieldType {
         matches!(self, Self::Integer | Self::BigInt | Self::SnowflakeId | Self::Sort)
     }
 
-    /// Whether its values are dates or moments.
+    /// Whether its values are dates or instants.
     #[must_use]
     pub const fn is_date(self) -> bool {
         matches!(self, Self::DateTime | Self::DateTimeNoTz | Self::DateOnly | Self::UnixTimestamp { .. })
     }
 
-    /// Whether a value, as it is shown, is that of what has it and of nothing else: of a time the
-    /// fractions of a second are stored and not shown.
+    /// Whether equal JSON means equal stored values. For a time, JSON lacks the fraction of a second, which
+    /// is stored.
     #[must_use]
     pub const fn has_lossless_json(self) -> bool {
         !matches!(self, Self::DateTimeNoTz | Self::Time | Self::Json | Self::Array | Self::Set)
@@ -153,35 +153,35 @@ impl FieldType {
     }
 }
 
-/// What fills a field of a new record that is given no value.
+/// Generates the value of a field in a new record that is given none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Generator {
     /// A random UUID.
     Uuid,
-    /// So many random characters of an alphabet.
+    /// Random characters of an alphabet.
     Nanoid {
-        /// Their number.
+        /// The number of characters.
         size: usize,
-        /// The characters to choose from.
+        /// The alphabet.
         alphabet: Arc<[char]>,
     },
-    /// Random characters behind a prefix.
+    /// Random characters after a prefix.
     Uid {
         /// The prefix.
         prefix: Arc<str>,
     },
-    /// A number larger than those before it.
+    /// A number greater than those before it.
     Snowflake,
-    /// The moment at which the record is made.
+    /// The time at which the record is created.
     Now,
-    /// The place behind all others, or behind those with the same value in a field.
+    /// The position after the last one of all records, or of those with the same value in a field.
     Position {
-        /// That field.
+        /// The field that scopes the order.
         scope: Option<Arc<str>>,
     },
 }
 
-/// One field of a collection. Begun by the constructor of its type, completed by its rules.
+/// A field of a collection: the constructor of its type, followed by its rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     pub(super) name: Arc<str>,
@@ -212,7 +212,7 @@ macro_rules! constructors {
 }
 
 impl Field {
-    /// A field of a type.
+    /// Returns a field of a type.
     #[must_use]
     pub fn new(name: &str, kind: FieldType) -> Self {
         let name: Arc<str> = name.into();
@@ -236,33 +236,33 @@ impl Field {
     }
 
     constructors! {
-        /// A text of at most 255 characters.
+        /// Returns a text field of at most 255 characters.
         string => String;
-        /// A text of any length.
+        /// Returns a text field of any length.
         text => Text;
-        /// A whole number of 32 bits.
+        /// Returns a field for whole numbers of 32 bits.
         integer => Integer;
-        /// A whole number of 64 bits.
+        /// Returns a field for whole numbers of 64 bits.
         big_int => BigInt;
-        /// True or false.
+        /// Returns a field for true and false.
         boolean => Boolean;
-        /// A JSON document.
+        /// Returns a field for JSON documents.
         json => Json;
-        /// A moment, to the millisecond.
+        /// Returns a field for instants, to the millisecond.
         date_time => DateTime;
-        /// A UUID.
+        /// Returns a field for UUIDs.
         uuid => Uuid;
-        /// A hash of a password.
+        /// Returns a field for the hash of a password.
         password => Password;
     }
 
-    /// A place in the order of all records.
+    /// Returns a field for positions in the order of all records.
     #[must_use]
     pub fn sort(name: &str) -> Self {
         Self::new(name, FieldType::Sort).generated(Generator::Position { scope: None })
     }
 
-    /// The primary key, or a part of it; it always has a value.
+    /// Makes it the primary key, or a part of it; it is not null.
     #[must_use]
     pub fn primary_key(mut self) -> Self {
         self.primary_key = true;
@@ -270,128 +270,127 @@ impl Field {
         self
     }
 
-    /// The database counts it up for new records. For the primary key alone.
+    /// Lets the database generate it for new records. Only for the primary key.
     #[must_use]
     pub fn auto_increment(mut self) -> Self {
         self.auto_increment = true;
         self
     }
 
-    /// No two records have the same value; any number have none.
+    /// Allows no two records with the same value, but any number without one.
     #[must_use]
     pub fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    /// Records are found by it without looking at all of them.
+    /// Gives it an index.
     #[must_use]
     pub fn indexed(mut self) -> Self {
         self.indexed = true;
         self
     }
 
-    /// It always has a value.
+    /// Requires a value.
     #[must_use]
     pub fn not_null(mut self) -> Self {
         self.not_null = true;
         self
     }
 
-    /// Left out of every record but where it is asked for by name: a password.
+    /// Omits it from every record, unless a query names it: for passwords.
     #[must_use]
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    /// It holds no number less than 0.
+    /// Refuses negative numbers.
     #[must_use]
     pub fn unsigned(mut self) -> Self {
         self.unsigned = true;
         self
     }
 
-    /// Its texts are stored without the blanks around them.
+    /// Strips white space around its texts before they are stored.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
         self.trimmed = true;
         self
     }
 
-    /// It holds the moment at which the record was changed last.
+    /// Sets it to the current time at every update of the record.
     #[must_use]
     pub fn touched(mut self) -> Self {
         self.touched = true;
         self
     }
 
-    /// A string has so many characters at most, not 255.
+    /// Sets the maximum length of a string in characters; by default, 255.
     #[must_use]
     pub fn max_length(mut self, characters: u32) -> Self {
         self.length = Some(characters);
         self
     }
 
-    /// The value of a new record that is given none.
+    /// Sets the value of a new record that is given none.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
         self
     }
 
-    /// What makes the value of a new record that is given none.
+    /// Sets the generator for a new record that is given no value.
     #[must_use]
     pub fn generated(mut self, generator: Generator) -> Self {
         self.generator = Some(generator);
         self
     }
 
-    /// Its column has another name than the field.
+    /// Sets another name of the column.
     #[must_use]
     pub fn in_column(mut self, column: &str) -> Self {
         self.column = column.into();
         self
     }
 
-    /// A value may be missing in the table, whatever the field's own rule: what records that are
-    /// there have none of.
+    /// Allows nulls in the column, whatever the rule of the field: for records that exist already.
     #[must_use]
     pub fn nullable(mut self) -> Self {
         self.not_null = false;
         self
     }
 
-    /// A value as a record of it would show it.
+    /// Converts a value to the form in which a record shows it.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] when it does not fit.
+    /// [`DataError::Invalid`] if it does not fit the field.
     pub fn check(&self, value: &Value) -> Result<Value, DataError> {
         let stored = records::value::to_storage(self, value)?;
-        // What is hidden is shown to nobody, but it is a default all the same.
+        // A hidden field is never shown, but its default is a value all the same.
         records::value::to_json(&super::Collection::new(""), self, stored)
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its column's name; mostly its own.
+    /// Returns the name of its column, usually its own name.
     #[must_use]
     pub fn column(&self) -> &str {
         &self.column
     }
 
-    /// Its type.
+    /// Returns its type.
     #[must_use]
     pub const fn kind(&self) -> FieldType {
         self.kind
     }
 
-    /// Its column's type. That of a string has the usual length, within which a field's own can change
-    /// at any time; a longer one has none.
+    /// Returns the type of its column. A string has a column of the default length, so that its own length
+    /// can change at any time below that; a longer string is a text of any length.
     pub(super) fn column_type(&self) -> ColumnType {
         match (self.kind, self.length) {
             (FieldType::String, Some(length)) if length > DEFAULT_STRING_LENGTH => ColumnType::Text,
@@ -399,66 +398,66 @@ impl Field {
         }
     }
 
-    /// Characters that a string of it may have.
+    /// Returns the maximum length of a string in characters.
     pub(super) fn length(&self) -> u32 {
         self.length.unwrap_or(DEFAULT_STRING_LENGTH)
     }
 
-    /// Whether its column holds texts of any length, of which no index holds all.
+    /// Whether its column holds texts of any length, which no index covers as a whole.
     #[must_use]
     pub fn is_long(&self) -> bool {
         matches!(self.column_type(), ColumnType::Text)
     }
 
-    /// Whether records are given without it.
+    /// Whether it is omitted from records.
     #[must_use]
     pub const fn is_hidden(&self) -> bool {
         self.hidden
     }
 
-    /// Whether the primary key is, or begins with, this field.
+    /// Whether it is the primary key or a part of it.
     #[must_use]
     pub const fn is_primary_key(&self) -> bool {
         self.primary_key
     }
 
-    /// Whether it always has a value.
+    /// Whether it requires a value.
     #[must_use]
     pub const fn is_not_null(&self) -> bool {
         self.not_null
     }
 
-    /// Whether records are found by it without looking at all of them.
+    /// Whether it has an index.
     #[must_use]
     pub const fn is_indexed(&self) -> bool {
         self.indexed
     }
 
-    /// Whether the database counts it up for new records.
+    /// Whether the database generates it for new records.
     #[must_use]
     pub const fn is_auto_increment(&self) -> bool {
         self.auto_increment
     }
 
-    /// What makes the value of a new record that is given none.
+    /// Returns the generator for a new record that is given no value.
     #[must_use]
     pub const fn generator(&self) -> Option<&Generator> {
         self.generator.as_ref()
     }
 
-    /// Whether a new record that is given no value gets one of its own.
+    /// Whether the value of a new record is generated if none is given.
     #[must_use]
     pub const fn is_generated(&self) -> bool {
         self.auto_increment || self.generator.is_some()
     }
 
-    /// Whether there is one value for all new records that are given none.
+    /// Whether it has a default value.
     #[must_use]
     pub const fn has_default(&self) -> bool {
         self.default.is_some()
     }
 
-    /// Whether no two records have the same value.
+    /// Whether no two records may have the same value.
     #[must_use]
     pub const fn is_unique(&self) -> bool {
         self.unique

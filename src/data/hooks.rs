@@ -1,44 +1,44 @@
-//! Hooks: code that is told of records that are created, updated and destroyed.
+//! Hooks: code that runs when records are created, updated and destroyed.
 //!
-//! A hook runs in the transaction of the change: an error of it undoes the change, and what it writes
-//! belongs to the change. [`Hook::committed`] runs after the transaction, when everybody may see it.
+//! A hook runs in the transaction of the change: its error rolls the change back, and its writes belong to
+//! the change. [`Hook::committed`] runs after the transaction, when the change is visible to others.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{Collection, DataError, Record, Transaction};
 
-/// The result of a hook, later.
+/// The future of a hook's result.
 pub type HookFuture<'a> = Pin<Box<dyn Future<Output = Result<(), DataError>> + Send + 'a>>;
 
-/// A step in the life of one record.
+/// A step in the life of a record.
 #[derive(Debug)]
 pub enum RecordEvent<'a> {
-    /// The record is about to be created with these values, which may be changed.
+    /// The record is about to be created with these values, which the hook may change.
     BeforeCreate(&'a mut Record),
     /// The record was created, and so were those nested in it.
     AfterCreate(&'a Record),
     /// The record is about to be updated.
     BeforeUpdate {
-        /// The record as it is.
+        /// The current record.
         record: &'a Record,
-        /// Its new values, which may be changed.
+        /// Its new values, which the hook may change.
         changes: &'a mut Record,
     },
-    /// The record was updated; as it is now.
+    /// The record was updated to this.
     AfterUpdate(&'a Record),
     /// The record is about to be destroyed.
     BeforeDestroy(&'a Record),
-    /// The record was destroyed; as it was.
+    /// The record was destroyed; this was its state.
     AfterDestroy(&'a Record),
 }
 
 /// A listener to changes of records.
 pub trait Hook: Send + Sync {
-    /// Whether it is told of this collection at all.
+    /// Whether it listens to changes of this collection.
     fn concerns(&self, collection: &str) -> bool;
 
-    /// Handles an event. The default handles none.
+    /// Handles an event. By default, does nothing.
     fn on<'a>(
         &'a self,
         _transaction: &'a mut Transaction,
@@ -48,8 +48,8 @@ pub trait Hook: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// A change of records of these collections is on the disk; or may be, as of one that failed it is
-    /// not always known. What is known of them is to be read again.
+    /// Called when a change of records of these collections is durable, or may be: the outcome of a failed
+    /// commit is not always known. Whatever is cached of them must be read again.
     fn committed(&self, _collections: &[Arc<str>]) {}
 }
 
@@ -66,22 +66,22 @@ impl std::fmt::Debug for Hooks {
 }
 
 impl Hooks {
-    /// These, in this order.
+    /// Makes a list of hooks, which run in this order.
     pub fn new(hooks: Vec<Arc<dyn Hook>>) -> Self {
         Self { hooks: hooks.into() }
     }
 
-    /// Those that want to know of a collection.
+    /// Returns the hooks that listen to a collection.
     pub(super) fn of(&self, collection: &str) -> Vec<Arc<dyn Hook>> {
         self.hooks.iter().filter(|hook| hook.concerns(collection)).cloned().collect()
     }
 
-    /// Whether one of them wants to know of a collection.
+    /// Whether a hook listens to a collection.
     pub(super) fn concern(&self, collection: &Collection) -> bool {
         self.hooks.iter().any(|hook| hook.concerns(collection.name()))
     }
 
-    /// Tells those that are concerned.
+    /// Notifies the hooks that listen to one of the collections.
     pub(super) fn committed(&self, collections: &[Arc<str>]) {
         for hook in self.hooks.iter() {
             if collections.iter().any(|collection| hook.concerns(collection)) {

@@ -1,33 +1,35 @@
-//! Taking back a change of definitions on MySQL and MariaDB, which commit with every change of a table:
-//! what was written before it stays when the transaction fails behind it.
+//! A journal that undoes changes of definitions on MySQL and MariaDB.
+//!
+//! These engines commit with every change of a table, so that a rollback does not undo what was written
+//! before it.
 
 use super::{Collection, DataError, DataSource, Field, Filter, Record, Transaction, row_key_filter};
 
-/// What a transaction did, in order; kept where a rollback alone does not take it back.
+/// The steps of a transaction in order, on engines where a rollback does not undo all of them.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     steps: Option<Vec<UndoStep>>,
 }
 
-/// One thing that was done.
+/// A step that can be undone.
 #[derive(Debug)]
 pub(super) enum UndoStep {
-    /// A table was made.
+    /// A table was created.
     Table(Collection),
     /// A column was added.
     Column(Collection, Field),
-    /// The index of a field was to become another one.
+    /// The index of a field was replaced.
     Index { collection: Collection, was: Field, is: Field },
-    /// A row was written.
+    /// A row was inserted.
     Inserted(Collection, Record),
-    /// Rows were changed, which were these.
+    /// Rows were updated; these are the rows before.
     Changed(Collection, Vec<Record>),
-    /// Rows were removed, which were these.
+    /// Rows were removed; these are the rows.
     Removed(Collection, Vec<Record>),
 }
 
 impl Journal {
-    /// Keeps what is done from now on.
+    /// Keeps a journal from now on.
     pub(super) fn keep(&mut self) {
         self.steps.get_or_insert_default();
     }
@@ -42,14 +44,14 @@ impl Journal {
         }
     }
 
-    /// Notes that a table or a column is gone: the rows that spoke of it do not come back.
+    /// Forgets the removed rows, which do not come back once a table or a column is dropped.
     pub(super) fn forget_removed_rows(&mut self) {
         if let Some(steps) = &mut self.steps {
             steps.retain(|step| !matches!(step, UndoStep::Removed(..)));
         }
     }
 
-    /// Takes back what was done, the last of it first.
+    /// Undoes all steps, the last one first.
     pub(super) async fn undo(self, source: &DataSource) -> Result<(), DataError> {
         let steps = self.steps.unwrap_or_default();
         if steps.is_empty() {
@@ -98,25 +100,25 @@ impl UndoStep {
 }
 
 impl Transaction {
-    /// Keeps what it does from now on where the engine does not take it back by itself, so that
-    /// [`Self::abandon`] can.
+    /// Keeps a journal from now on, if the engine does not roll back definitions itself, so that
+    /// [`Self::abandon`] can undo them.
     pub fn keep_journal(&mut self) {
         if !self.inner.namespace().engine.has_transactional_ddl() {
             self.journal.keep();
         }
     }
 
-    /// Ends it and leaves rows and tables as they were before.
+    /// Ends the transaction and restores rows and tables.
     ///
     /// # Errors
-    /// What could not be taken back.
+    /// Returns the error of a step that could not be undone.
     pub async fn abandon(self, source: &DataSource) -> Result<(), DataError> {
         let Self { inner, journal, .. } = self;
         drop(inner);
         journal.undo(source).await
     }
 
-    /// The rows that fit, before they are changed.
+    /// Reads the matching rows before they change, if a journal is kept.
     pub(super) async fn rows_before(
         &mut self,
         collection: &Collection,

@@ -1,11 +1,11 @@
 //! The data model: collections, fields, associations, filters, records.
 //!
-//! A [`Collection`] is defined by its [`Field`]s and [`Association`]s and becomes a table
-//! (`table.rs`); all that a data source has are its [`Catalog`]. A [`Record`] is a JSON object whose
-//! values are checked against the fields on the way in and given their types on the way out.
-//! [`DataSource`] and [`Transaction`] have the same operations; both hand them to `records/`, which
-//! builds statements as trees and runs them on [`crate::database`]. What may be seen and changed is
-//! decided by a [`Guard`] and kept to in the statements; what wants to know of changes is a [`Hook`].
+//! A [`Collection`] is defined by its [`Field`]s and [`Association`]s and stored in a table (`table.rs`); the
+//! [`Catalog`] holds all collections of a data source. A [`Record`] is a JSON object, whose values are
+//! checked and converted by the fields' types. A [`DataSource`] and a [`Transaction`] offer the same
+//! operations. Both delegate to `records/`, which builds statements as trees and runs them on
+//! [`crate::database`]. A [`Guard`] decides which records and fields are open, and the statements enforce it;
+//! a [`Hook`] listens to changes.
 
 mod access;
 mod association;
@@ -52,7 +52,7 @@ pub use source::DataSource;
 pub(crate) use text::has_nul;
 pub use transaction::Transaction;
 
-/// A record: values by field name. Dates are RFC 3339 texts with milliseconds in UTC.
+/// A record: values by field name. Instants are RFC 3339 texts in UTC with milliseconds.
 pub type Record = Map<String, Value>;
 
 #[cfg(test)]

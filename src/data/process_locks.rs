@@ -1,9 +1,10 @@
-//! Turns within one process, where the database would have many do the same in vain.
+//! Locks within the process, for operations that would conflict in the database again and again.
 //!
-//! Those who find a record or make it: who asks for one that somebody else is just making waits
-//! until it is there, and finds it, also where nothing in the database keeps it from being made twice.
-//! Those who would lock the same in another order, and wait for each other until the database finds out:
-//! requests that make several records with the same unique values, and removals that lead round in a ring.
+//! - Find or create: a second request for the same values waits for the first, and then finds its record,
+//!   also without a unique index.
+//! - Records with the same unique values in one request, and removals that cascade in a cycle: two of them
+//!   would lock the same rows in different orders, and wait until the database detects the deadlock.
+//! - Retries after a conflict: they run one after the other.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -13,11 +14,11 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::{Collection, Record};
 
-/// How many are at it at a time. Two who ask for different records wait for each other where their hashes
-/// meet.
+/// The number of locks for find-or-create. Requests for different values share a lock if their hashes
+/// collide.
 const LOOKUP_LOCKS: usize = 16;
 
-/// The turns of one data source; nothing as long as nobody asks.
+/// The locks of one data source. They are allocated at the first use.
 #[derive(Debug, Default)]
 pub(super) struct ProcessLocks {
     lookups: OnceLock<Box<[Mutex<()>]>>,
@@ -28,7 +29,7 @@ pub(super) struct ProcessLocks {
     released: Notify,
 }
 
-/// The unique values of several records, as long as they are being written.
+/// A lock on the unique values of several records.
 #[derive(Debug)]
 pub(super) struct UniqueValuesLock<'a> {
     locks: &'a ProcessLocks,
@@ -45,7 +46,7 @@ impl Drop for UniqueValuesLock<'_> {
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl ProcessLocks {
-    /// Waits for the turn of whoever looks for a record of a collection by these values.
+    /// Locks the search for a record of a collection by these values.
     pub(super) async fn lookup(&self, collection: &str, sought: &Record) -> Option<MutexGuard<'_, ()>> {
         let lookups = self.lookups.get_or_init(|| (0..LOOKUP_LOCKS).map(|_| Mutex::default()).collect());
         let [first, ..] = HASHER.hash_one((collection, sought.to_owned())).to_le_bytes();
@@ -55,19 +56,18 @@ impl ProcessLocks {
         }
     }
 
-    /// Waits for the turn of those whose transaction was undone because others were in its way: they do
-    /// it again one after the other.
+    /// Locks the retry of a transaction after a conflict.
     pub(super) async fn retries(&self) -> MutexGuard<'_, ()> {
         self.retries.lock().await
     }
 
-    /// Waits for the turn of removals that lead round in a ring.
+    /// Locks removals that cascade in a cycle.
     pub(super) async fn cascade_cycle(&self) -> MutexGuard<'_, ()> {
         self.cascade_cycles.lock().await
     }
 
-    /// Waits until no other request with several records writes one of the unique values of these. All are
-    /// taken together, so that no two wait for each other. `None` where there are none.
+    /// Locks all unique values of several records at once, so that two requests cannot deadlock. `None` if
+    /// there is nothing to lock.
     pub(super) async fn unique_values(
         &self,
         collection: &Collection,
@@ -81,7 +81,7 @@ impl ProcessLocks {
             return None;
         }
         loop {
-            // Also what ends between the look and the wait is heard of.
+            // Registered before the check, so that no notification is lost.
             let ended = self.released.notified();
             if self.take(&values) {
                 return Some(UniqueValuesLock { locks: self, values });
@@ -100,7 +100,7 @@ impl ProcessLocks {
     }
 }
 
-/// Hashes of the values that no two records may have.
+/// Hashes the values that must be unique.
 fn hash_unique_values(collection: &Collection, records: &[Record]) -> HashSet<u64> {
     let fields = collection.fields().iter().filter(|field| field.is_unique() || field.is_primary_key());
     fields
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn batches_with_a_value_in_common_come_one_after_the_other() {
+    async fn requests_with_a_common_unique_value_run_one_after_the_other() {
         let locks = ProcessLocks::default();
         let tags = Collection::new("tags").field(Field::string("name").unique()).field(Field::string("note"));
         let first = locks.unique_values(&tags, &named(&["a", "b"])).await;

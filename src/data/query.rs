@@ -1,4 +1,4 @@
-//! What to read: which records, in which order, how many, with which fields and associations.
+//! Queries: which records are read, in which order, and with which fields and associations.
 
 use std::sync::Arc;
 
@@ -6,77 +6,76 @@ use super::access::Guard;
 use super::filter::Clock;
 use super::{Collection, DataError, Filter};
 
-/// One step of an order.
+/// A sort key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort {
-    /// The field, behind the associations that lead to it.
+    /// The path of the field, through associations.
     pub field: String,
-    /// From the greatest to the least.
+    /// Whether the greatest value comes first.
     pub descending: bool,
 }
 
 impl Sort {
-    /// From the least to the greatest; records without a value come last.
+    /// Sorts by a field in ascending order. Records without a value come last.
     pub fn ascending(field: impl Into<String>) -> Self {
         Self { field: field.into(), descending: false }
     }
 
-    /// From the greatest to the least; records without a value come last.
+    /// Sorts by a field in descending order. Records without a value come last.
     pub fn descending(field: impl Into<String>) -> Self {
         Self { field: field.into(), descending: true }
     }
 }
 
-/// The records that belong to another one by an association of that one.
+/// The parent record of an association, to whose records a query is limited.
 #[derive(Debug, Clone)]
 pub struct Parent {
-    /// The association.
+    /// The association of the parent.
     pub association: super::Association,
-    /// The value by which they belong to it: of its source key, or of the foreign key where it
-    /// belongs to them.
+    /// The key of the parent: the value of its source key or, for a belongsTo, of its foreign key.
     pub value: serde_json::Value,
 }
 
-/// What to read. `Query::default()` is everything, in no order.
+/// A query. `Query::default()` reads all records in no order.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Which.
+    /// Which records are read.
     pub filter: Filter,
-    /// And of those, which somebody asks for.
+    /// A second filter on them, which the requester chose.
     pub requested: Option<RequestedFilter>,
-    /// Of those that belong to one record.
+    /// Limits the query to the records of this parent.
     pub parent: Option<Parent>,
-    /// In which order. Records that are alike in it are told apart by what does.
+    /// The order of the records. Tiebreakers follow the last sort key.
     pub sort: Vec<Sort>,
-    /// Whether there is an order where none is said: that of the key.
+    /// Whether the key orders the records if `sort` is empty.
     pub total_order: bool,
-    /// At most so many.
+    /// How many records are read at most.
     pub limit: Option<u64>,
-    /// Leaving out so many first; needs an order to mean anything.
+    /// How many records are skipped first; this needs an order.
     pub offset: u64,
-    /// With these fields only, which may be those of associations (`author.name`); empty for all
-    /// that are not hidden.
+    /// The fields to read; paths lead into associations (`author.name`). If empty, all fields that are not
+    /// hidden.
     pub fields: Vec<String>,
-    /// Without these.
+    /// The fields to omit.
     pub except: Vec<String>,
-    /// With these associations, which may be of associations (`comments.author`).
+    /// The associations to load; paths lead to associations of associations (`comments.author`).
     pub appends: Vec<String>,
-    /// Whether hidden fields may be named: for what the host needs to know itself.
+    /// Whether the query may name hidden fields; only the host's own queries may.
     pub hidden: bool,
-    /// Whether nobody else may change the records before the transaction ends.
+    /// Whether the records are locked until the transaction ends.
     pub lock: bool,
-    /// Who decides what is open; `None` opens everything.
+    /// Decides which fields and records are open; `None` opens everything.
     pub guard: Option<Arc<dyn Guard>>,
-    /// What time it is for whoever asks.
+    /// The time and zone of the requester.
     pub clock: Clock,
 }
 
-/// What somebody asks for of records that were chosen for other reasons.
+/// A filter of the requester, beside a filter of the host.
 #[derive(Debug, Clone)]
 pub struct RequestedFilter {
-    /// Which.
+    /// Which records are read.
     pub filter: Filter,
-    /// Who decides what is open of the records behind associations, which a filter may look at.
+    /// Decides which associated records the filter may depend on.
     pub guard: Option<Arc<dyn Guard>>,
 }
 
@@ -102,27 +101,27 @@ impl Default for Query {
 }
 
 impl Query {
-    /// The records that fit, with all fields that are not hidden.
+    /// Returns a query for the matching records, with all fields that are not hidden.
     #[must_use]
     pub fn filter(filter: Filter) -> Self {
         Self { filter, ..Self::default() }
     }
 
-    /// In this order, after what was said before.
+    /// Adds a sort key.
     #[must_use]
     pub fn sort(mut self, sort: Sort) -> Self {
         self.sort.push(sort);
         self
     }
 
-    /// At most so many.
+    /// Limits the number of records.
     #[must_use]
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// With these fields only, hidden ones too.
+    /// Reads only these fields, which may be hidden.
     #[must_use]
     pub fn fields(mut self, names: &[&str]) -> Self {
         self.fields = names.iter().map(|name| (*name).to_owned()).collect();
@@ -131,20 +130,20 @@ impl Query {
     }
 }
 
-/// How far associations of associations go: what is nested deeper grows beyond all measure.
+/// Limit of nested associations: each level multiplies the number of records.
 const MAX_ASSOCIATION_DEPTH: usize = 8;
 
-/// What of a record is wanted: its own fields and those of associations, as a tree.
+/// The fields and associations to read, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selection {
-    /// These fields; `None` for all that are not hidden.
+    /// The fields; `None` for all that are not hidden.
     pub(super) fields: Option<Vec<String>>,
     pub(super) except: Vec<String>,
     pub(super) associations: Vec<(String, Selection)>,
 }
 
 impl Selection {
-    /// Reads a query's `fields`, `except` and `appends`.
+    /// Builds the tree of a query's `fields`, `except` and `appends`.
     pub(super) fn of(
         query: &Query,
         catalog: &super::Catalog,
@@ -158,9 +157,9 @@ impl Selection {
             selection.add(path, catalog, collection, false)?;
         }
         for path in &query.appends {
-            // Options behind a name, as in `tags(recursively=true)`, are for trees.
+            // Options after a name, as in `tags(recursively=true)`, are for trees and ignored.
             let path = path.split_once('(').map_or(path.as_str(), |(path, _)| path);
-            // As NocoBase has it: what is not there cannot be appended, and the rest is.
+            // As in NocoBase, unknown names are ignored.
             if is_known(path, catalog, collection) {
                 selection.add(path, catalog, collection, true)?;
             }
@@ -207,7 +206,7 @@ impl Selection {
         });
         let Some((_, inner)) = self.associations.get_mut(at) else { return Ok(()) };
         match rest {
-            // All of it, whatever was said of some fields before.
+            // The whole record, even if single fields were named before.
             None => inner.fields = None,
             Some(rest) => {
                 let of_field = !rest.contains('.') && target.associated(rest).is_none();
@@ -235,7 +234,7 @@ impl Selection {
     }
 }
 
-/// Whether a path leads over associations to one, or to a field at its end.
+/// Whether a path leads through associations to an association or a field.
 fn is_known(path: &str, catalog: &super::Catalog, collection: &Collection) -> bool {
     let (mut collection, mut walked) = (collection, false);
     for step in path.split('.') {

@@ -1,16 +1,16 @@
-//! Work that goes to its end, whether anybody waits for it or not.
+//! Runs work to completion, even if its caller stops waiting.
 
 use tracing::Instrument;
 
 use super::DataError;
 use crate::database::DatabaseError;
 
-/// Does what changes both a database and what memory knows of it. Once begun it goes to its end, also
-/// when nobody waits for it any more (a client that hangs up, a request that took too long): memory
-/// must not be left with what the database knows better, nor the database with half of it.
+/// Runs work that changes both the database and memory. Once started, it completes even if the caller is
+/// dropped (a client that disconnects, a request that times out), so that memory and the database cannot
+/// disagree.
 ///
 /// # Errors
-/// Those of the work; [`DatabaseError::Failed`] where the host ends before it does.
+/// The error of the work; [`DatabaseError::Failed`] if the host shuts down before it completes.
 pub async fn run_to_completion<T: Send + 'static, E: From<DataError> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {

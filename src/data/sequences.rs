@@ -1,8 +1,8 @@
-//! The places that records get at the end of an order: whole numbers behind the last one.
+//! Sequences: allocate the positions of new records at the end of an order.
 //!
-//! The last place of an order is read once and remembered from then on. Every transaction takes its
-//! places off the same number before it writes them, so that no two take the same, and none waits for
-//! another to commit. What is rolled back leaves a gap.
+//! The last position of an order is read once and cached. Transactions allocate positions from the cached
+//! number before they write them, so that no two get the same, and none waits for another to commit. A
+//! rollback leaves a gap.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use tokio::sync::{OnceCell, OwnedMutexGuard};
 
 use super::DataError;
 
-/// Orders that are remembered while no transaction writes to them.
+/// Limit of cached sequences that no transaction uses.
 const MAX_IDLE_SEQUENCES: usize = 4096;
 
-/// An order: a field of a table, among the records that have the same in another one.
+/// Identifies a sequence: a sort field of a table, in one scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SequenceName {
     pub(super) table: String,
     pub(super) column: String,
-    /// The column that divides the records, and what they have in it.
+    /// The column that scopes the order, and its value.
     pub(super) scope: Option<(String, String)>,
 }
 
-/// All orders of a data source. Cheap to clone; all clones know the same.
+/// The sequences of a data source. Cheap to clone; clones share their state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sequences {
     inner: Arc<Inner>,
@@ -34,13 +34,13 @@ pub(super) struct Sequences {
 #[derive(Debug, Default)]
 struct Inner {
     sequences: Mutex<HashMap<SequenceName, Arc<Sequence>>>,
-    /// Whose turn it is to move records of a table.
+    /// Serializes the moves of records of a table.
     move_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Sequences {
-    /// An order. As long as whoever asks keeps it, nobody is given another one of the same name: a
-    /// transaction keeps it to its end.
+    /// Returns a sequence. While the caller keeps it, everybody gets the same one: a transaction keeps it
+    /// until its end.
     pub(super) fn sequence(&self, name: &SequenceName) -> Arc<Sequence> {
         let mut sequences = self.inner.sequences.lock();
         if let Some(sequence) = sequences.get(name) {
@@ -52,45 +52,45 @@ impl Sequences {
         Arc::clone(sequences.entry(name.clone()).or_default())
     }
 
-    /// Waits until nobody else moves records of a table. Moves lock rows in an order of their own each:
-    /// two at a time would wait for each other.
+    /// Waits until no other move of a table's records is running. Each move locks rows in its own order, so
+    /// that two at a time could deadlock.
     pub(super) async fn move_lock(&self, table: &str) -> OwnedMutexGuard<()> {
         let lock = Arc::clone(self.inner.move_locks.lock().entry(table.to_owned()).or_default());
         lock.lock_owned().await
     }
 
-    /// The orders of a table are to be read anew.
+    /// Forgets the cached positions of a table.
     pub(super) fn forget(&self, table: &str) {
         self.inner.sequences.lock().retain(|name, sequence| name.table != table || is_in_use(sequence));
         self.inner.move_locks.lock().remove(table);
     }
 }
 
-/// Whether somebody else than the memory itself has it.
+/// Whether the cache is not the only owner.
 fn is_in_use(sequence: &Arc<Sequence>) -> bool {
     Arc::strong_count(sequence) > 1
 }
 
-/// What is known of an order.
+/// The cached state of a sequence.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
-    /// Set once the last place has been read from the table.
+    /// Set once the last position is loaded from the table.
     pub(super) loaded: OnceCell<()>,
-    /// Whether the last place is to be read once more: somebody else gave records places.
+    /// Whether the last position must be loaded again, because other writers set positions explicitly.
     stale: AtomicBool,
-    /// No record has a place behind it.
+    /// No record has a greater position.
     last: Mutex<i64>,
-    /// How often somebody said a place, or took one away, and did not let the order give it.
+    /// How often a position was set or removed explicitly, not allocated.
     explicit: AtomicU64,
-    /// That number when all places were last seen to be distinct.
+    /// The value of `explicit` when all positions were last seen to be distinct.
     distinct: Mutex<Option<u64>>,
 }
 
 impl Sequence {
-    /// Takes so many places behind the last; gives the first of them.
+    /// Allocates `count` positions after the last one and returns the first of them.
     ///
     /// # Errors
-    /// [`DataError::Refused`] where numbers go no further.
+    /// [`DataError::Refused`] if the numbers are used up.
     pub(super) fn allocate(&self, count: usize) -> Result<i64, DataError> {
         let mut last = self.last.lock();
         let end = i64::try_from(count).ok().and_then(|count| last.checked_add(count));
@@ -105,7 +105,7 @@ impl Sequence {
         Ok(first)
     }
 
-    /// Somebody gives a record this place, or none.
+    /// Notes that a record is explicitly given this position, or none.
     pub(super) fn note_explicit(&self, position: Option<i64>) {
         self.explicit.fetch_add(1, Ordering::SeqCst);
         if let Some(position) = position {
@@ -113,45 +113,45 @@ impl Sequence {
         }
     }
 
-    /// How often somebody gave a place. Read before looking whether all are distinct.
+    /// Returns how often positions were set explicitly. Read it before checking that all are distinct.
     pub(super) fn explicit_count(&self) -> u64 {
         self.explicit.load(Ordering::SeqCst)
     }
 
-    /// Each record has a place, and no other has the same: that was seen after this [`Order::given`], while
-    /// nobody else was changing the order.
+    /// Notes that all positions are distinct, which was checked after this [`Sequence::explicit_count`],
+    /// while nobody else changed the order.
     pub(super) fn set_distinct(&self, explicit: u64) {
         *self.distinct.lock() = Some(explicit);
     }
 
-    /// Whether that is known, and still so.
+    /// Whether all positions are known to be distinct.
     pub(super) fn is_distinct(&self) -> bool {
         *self.distinct.lock() == Some(self.explicit_count())
     }
 
-    /// The last place is to be read once more.
+    /// Requires the last position to be loaded again.
     pub(super) fn set_stale(&self) {
         self.stale.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it is; once.
+    /// Returns whether the last position must be loaded again, and resets that.
     pub(super) fn take_stale(&self) -> bool {
         self.stale.load(Ordering::SeqCst) && self.stale.swap(false, Ordering::SeqCst)
     }
 
-    /// A record has this place.
+    /// Notes that a record has this position.
     pub(super) fn raise_to(&self, position: i64) {
         let mut last = self.last.lock();
         *last = position.max(*last);
     }
 
-    /// The last place that was read or taken.
+    /// Returns the last position that was loaded or allocated.
     pub(super) fn last(&self) -> i64 {
         *self.last.lock()
     }
 
-    /// Ends the order at another place, if no place was taken since `before` was the last of it; gives
-    /// whether it does.
+    /// Resets the last position, unless positions were allocated since it was `before`; returns whether it
+    /// did.
     pub(super) fn reset_to(&self, position: i64, before: i64) -> bool {
         let mut last = self.last.lock();
         let is_unchanged = *last == before;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_place_is_taken_twice() {
+    fn no_position_is_allocated_twice() {
         let sequence = Sequence::default();
         sequence.raise_to(7);
         sequence.raise_to(3);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn distinct_places_are_known_until_somebody_gives_one() {
+    fn positions_are_known_to_be_distinct_until_one_is_set() {
         let sequence = Sequence::default();
         assert!(!sequence.is_distinct());
         let before = sequence.explicit_count();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_in_use_is_remembered_and_others_make_room() {
+    fn a_sequence_in_use_is_kept_and_others_are_evicted() {
         let sequences = Sequences::default();
         let used = sequences.sequence(&name("cards", 0));
         used.raise_to(5);

@@ -1,26 +1,25 @@
-//! IDs that the host makes: numbers for records without a counted key, short texts for definitions.
+//! IDs that the host generates: numbers for records without a generated key, short texts for definitions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng as _;
 
-/// 2024-01-01 in seconds since 1970: the numbers count from here.
+/// The epoch of the numbers: 2024-01-01, in seconds since 1970.
 const EPOCH_SECONDS: u64 = 1_704_067_200;
-/// Bits for the numbers of one second. With 33 for the seconds that is 53, what JavaScript's numbers
-/// hold without loss, and enough for 272 years.
+/// Bits for the numbers of one second. With 33 bits for the seconds they make 53, which JavaScript's numbers
+/// hold exactly, and which last for 272 years.
 const SEQUENCE_BITS: u32 = 20;
 const MAX_SNOWFLAKE: u64 = (1 << 53) - 1;
 
-/// Where the numbers of one second begin is random, in the lower part of them: after a restart, or
-/// beside another host on the same database, another number is likely. The key of the table is what
-/// forbids the same one.
+/// The numbers of a second start at a random value of these low bits, so that they probably differ after a
+/// restart, or beside another host on the same database. The table's key prevents duplicates.
 const RANDOM_BITS: u32 = SEQUENCE_BITS - 1;
 
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// A number of at most 53 bits, greater than every one that this process was given before, also
-/// when the clock goes back. Numbers of different seconds are in the order of time.
+/// Returns a number of at most 53 bits, greater than every previous one of this process, also if the clock
+/// goes back. Numbers of different seconds are in the order of time.
 #[must_use]
 pub fn next_snowflake() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
@@ -31,16 +30,16 @@ fn next(last: &AtomicU64, seconds: u64) -> i64 {
     let begin = (seconds << SEQUENCE_BITS) + (rand::random::<u64>() >> (64 - RANDOM_BITS));
     let step = |last: u64| {
         let same_second = last >> SEQUENCE_BITS >= seconds;
-        // More than a second's numbers go on with those of the next one.
+        // If the numbers of a second are used up, those of the next follow.
         if same_second { last + 1 } else { begin }
     };
-    // It cannot fail: the step always gives a number.
+    // This cannot fail, as the closure always returns `Some`.
     let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
     let number = step(before.unwrap_or_else(|last| last));
     i64::try_from(number.min(MAX_SNOWFLAKE)).unwrap_or(i64::MAX)
 }
 
-/// 11 random characters of `a-z0-9`: the keys of collections and fields.
+/// Returns 11 random characters of `a-z0-9`: a key for a collection or a field.
 #[must_use]
 pub fn random_uid() -> String {
     const CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_too_many_numbers_goes_on_with_the_next() {
+    fn a_second_of_too_many_numbers_continues_with_the_next() {
         let full = (7 << SEQUENCE_BITS) + (1 << SEQUENCE_BITS) - 1;
         let last = AtomicU64::new(full);
         assert_eq!(next(&last, 7), 8 << SEQUENCE_BITS);
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_of_eleven_characters_and_differ() {
+    fn keys_have_eleven_characters_and_differ() {
         let keys: HashSet<String> = (0..1000).map(|_| random_uid()).collect();
         assert_eq!(keys.len(), 1000);
         assert!(

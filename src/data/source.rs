@@ -1,4 +1,6 @@
-//! A data source: a database with what is known of its collections.
+//! The data source of an application: its database, its catalog and its hooks.
+//!
+//! This file has tables, reads and transactions; `source/writes.rs` has the writes of the two views.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use crate::database::{Database, DatabaseError, Engine, Retry};
 
 mod writes;
 
-/// A database with what is known of its collections. Cheap to clone; all clones know the same.
+/// A database with the definitions of its collections. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub struct DataSource {
     database: Database,
@@ -27,7 +29,7 @@ pub struct DataSource {
 }
 
 impl DataSource {
-    /// Over an open database.
+    /// Makes a data source of an open database, with an empty catalog.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self {
@@ -39,30 +41,30 @@ impl DataSource {
         }
     }
 
-    /// The same database with a catalog and hooks of its own.
+    /// Returns a data source of the same database with another catalog and other hooks.
     #[must_use]
     pub fn with(self, catalog: Arc<Catalog>, hooks: Hooks) -> Self {
         Self { catalog: Arc::new(ArcSwap::new(catalog)), hooks, ..self }
     }
 
-    /// The database below.
+    /// Returns the database.
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// All collections, as they are known now.
+    /// Returns the current catalog.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
     }
 
-    /// From now on these are all collections.
+    /// Replaces the catalog.
     pub fn set_catalog(&self, catalog: Arc<Catalog>) {
         self.catalog.store(catalog);
     }
 
-    /// Makes a collection's table, with its indexes, where it is missing.
+    /// Creates a collection's table with its indexes, if it does not exist.
     pub async fn create_table(&self, collection: &Collection) -> Result<(), DataError> {
         self.transact(|| {
             async move |transaction: &mut Transaction| transaction.create_table(collection).await
@@ -70,7 +72,7 @@ impl DataSource {
         .await
     }
 
-    /// Removes a collection's table with its records, where there is one.
+    /// Drops a collection's table with its records, if it exists.
     pub async fn drop_table(&self, collection: &Collection) -> Result<(), DataError> {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.database.namespace())).if_exists();
@@ -79,12 +81,12 @@ impl DataSource {
         Ok(())
     }
 
-    /// Whether the collection has a table.
+    /// Whether a collection has a table.
     pub async fn has_table(&self, collection: &Collection) -> Result<bool, DataError> {
         Ok(self.database.has_table(&table::name(collection, self.database.namespace())).await?)
     }
 
-    /// The columns of a collection that its table lacks.
+    /// Returns the columns that a collection's table lacks.
     pub async fn missing_columns(&self, collection: &Collection) -> Result<Vec<String>, DataError> {
         let known = self.database.columns_of(&table::name(collection, self.database.namespace())).await?;
         let has = |column: &str| match self.database.engine() {
@@ -100,8 +102,8 @@ impl DataSource {
         records::find(&mut &self.database, &self.catalog.load(), collection, &query).await
     }
 
-    /// Reads records without what is associated with them. A value that its field's type does not allow
-    /// is left out and named beside its record; the others are read all the same.
+    /// Reads records without associated records. Leaves out values that do not have the type of their field,
+    /// and returns their errors beside the record.
     pub async fn find_readable(
         &self,
         collection: &Collection,
@@ -110,7 +112,7 @@ impl DataSource {
         records::find_readable(&mut &self.database, &self.catalog.load(), collection, query).await
     }
 
-    /// Reads records as the JSON that goes out.
+    /// Reads records as JSON for a response.
     pub async fn find_json(&self, collection: &Collection, query: &Query) -> Result<JsonRecords, DataError> {
         records::find_json(&mut &self.database, &self.catalog.load(), collection, query).await
     }
@@ -120,18 +122,18 @@ impl DataSource {
         records::find_one(&mut &self.database, &self.catalog.load(), collection, query).await
     }
 
-    /// Counts the records that fit.
+    /// Counts the records that match a filter.
     #[cfg(test)]
     pub async fn count(&self, collection: &Collection, filter: &super::Filter) -> Result<u64, DataError> {
         self.count_of(collection, &Query::filter(filter.clone())).await
     }
 
-    /// Counts the records of a query, whatever its page.
+    /// Counts the records that match a query, ignoring its page.
     pub async fn count_of(&self, collection: &Collection, query: &Query) -> Result<u64, DataError> {
         records::count(&mut &self.database, &self.catalog.load(), collection, query).await
     }
 
-    /// Sums up the records of a query.
+    /// Computes aggregates of the records that match a query.
     pub async fn aggregate(
         &self,
         collection: &Collection,
@@ -141,8 +143,8 @@ impl DataSource {
         records::aggregate(&mut &self.database, &self.catalog.load(), collection, query, wanted).await
     }
 
-    /// Writes to a collection. The hooks that it concerns are told that its records are changed, or may
-    /// be: of a change that failed it is not always known.
+    /// Writes to a collection and notifies its hooks, also of a failure: it is not always known whether a
+    /// failed write took effect.
     async fn notifying<T: Send + 'static>(
         &self,
         collection: &Collection,
@@ -160,20 +162,20 @@ impl DataSource {
         .await
     }
 
-    /// Begins a transaction that may write; it waits for the one before it. Dropped without
-    /// [`Transaction::commit`], it is rolled back.
+    /// Begins a transaction that may write. On an engine with one writer, it waits for the current one.
+    /// Dropped without [`Transaction::commit`], it is rolled back.
     pub async fn begin(&self) -> Result<Transaction, DataError> {
         self.begin_with_lock_timeout(None).await
     }
 
-    /// The same, for what is done again where others hold for longer than `wait` what it waits for.
+    /// As [`Self::begin`], for work that is retried if it waits longer than `wait` for a lock.
     async fn begin_with_lock_timeout(&self, wait: Option<Duration>) -> Result<Transaction, DataError> {
         let (inner, catalog) = (self.database.begin_with_lock_timeout(wait).await?, self.catalog.load_full());
         Ok(Transaction::new(inner, catalog, self.hooks.clone(), self.sequences.clone()))
     }
 
-    /// Waits for the lock to remove records of a collection, where that leads round in a ring: such removals
-    /// begin at different places of it, and would wait for each other.
+    /// Locks removals from a collection if they cascade in a cycle: starting at different collections of it,
+    /// they would deadlock.
     async fn cascade_lock(&self, collection: &Collection) -> Option<MutexGuard<'_, ()>> {
         if self.catalog.load().has_cascade_cycle(collection) {
             Some(self.locks.cascade_cycle().await)
@@ -182,9 +184,9 @@ impl DataSource {
         }
     }
 
-    /// Finds a record or makes it, in a transaction. Those who look for the same values do so one after
-    /// the other; where somebody made it in another way meanwhile, it is looked for once more. The work
-    /// is as for [`DataSource::transact`].
+    /// Finds a record or creates it, in a transaction. Requests for the same values run one after the other.
+    /// If a record is created in another way meanwhile, `work` runs again. It must be as for
+    /// [`DataSource::transact`].
     pub async fn find_or_create<T, E, W>(
         &self,
         collection: &Collection,
@@ -205,9 +207,9 @@ impl DataSource {
         }
     }
 
-    /// Does something in a transaction, whole or not at all. Where others who changed the same at the same
-    /// time made it impossible, nothing of it is done, and it is done again, some times: `work` gives it
-    /// for each time, and it must leave nothing behind but in its transaction.
+    /// Runs `work` in a transaction and commits it. After a conflict with another transaction it is rolled
+    /// back and retried a limited number of times, with new work each time. The work must have no effects
+    /// outside of its transaction.
     pub async fn transact<T, E, W>(&self, work: impl Fn() -> W) -> Result<T, E>
     where
         E: From<DataError> + Cause,
@@ -216,7 +218,7 @@ impl DataSource {
         self.retry(work, false).await
     }
 
-    /// The same of what changes the catalog, which counts for everybody as soon as it is on the disk.
+    /// As [`Self::transact`], for work that changes the catalog, which is published with the commit.
     pub async fn redefine<T, W>(&self, work: impl Fn() -> W) -> Result<T, DataError>
     where
         W: AsyncFnOnce(&mut Transaction) -> Result<T, DataError>,
@@ -231,7 +233,7 @@ impl DataSource {
     {
         let (mut retry, mut lock) = (Retry::default(), None);
         loop {
-            // In a box: what is done may be much, and is held by all that wait for it.
+            // Boxed, because its callers would hold the large future of the work in theirs.
             let error = match Box::pin(self.attempt(work(), redefines, retry.lock_timeout())).await {
                 Err(error) => error,
                 done => return done,
@@ -240,7 +242,7 @@ impl DataSource {
                 return Err(error);
             }
             if lock.is_none() {
-                // Those who were in each other's way once are not let meet again.
+                // Transactions that conflicted once do not meet again.
                 lock = Some(self.locks.retries().await);
             }
         }
@@ -251,7 +253,7 @@ impl DataSource {
         E: From<DataError>,
         W: AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     {
-        // Changes of definitions say themselves how long they wait.
+        // Changes of definitions set their own lock timeout.
         let mut transaction = self.begin_with_lock_timeout(wait.filter(|_| !redefines)).await?;
         if redefines {
             transaction.keep_journal();

@@ -1,4 +1,4 @@
-//! A collection's table: how it is made and changed.
+//! The table of a collection: the statements that create and change it.
 
 use sea_query::{
     ColumnDef, ColumnType, Expr, ExprTrait, Index, IndexCreateStatement, IndexType, IntoTableRef, Table,
@@ -9,16 +9,16 @@ use super::records::value;
 use super::{Collection, DataError, Field, FieldType};
 use crate::database::{Engine, Namespace};
 
-/// Bytes of an identifier that every engine takes.
+/// Maximum length of an identifier in bytes, on every engine.
 const MAX_NAME_BYTES: usize = 60;
 
-/// Texts of limited length that a row of MySQL and MariaDB holds itself: all of them may have 64 KiB
-/// together. Beyond so many, the row says where they are.
+/// How many strings MySQL and MariaDB store in the row itself, where all of them share 64 KiB. Further
+/// strings become texts, which the row points to.
 const MAX_INLINE_STRINGS: usize = 40;
-/// Characters of such a text that an index holds: all of them.
+/// Length of the indexed prefix of a string in characters, which is all of it.
 const INDEX_PREFIX_CHARACTERS: u32 = 255;
 
-/// The table, for a statement.
+/// Returns the table for a statement.
 pub(super) fn table(collection: &Collection, namespace: Namespace<'_>) -> TableRef {
     named(&name(collection, namespace), namespace)
 }
@@ -30,12 +30,12 @@ fn named(name: &str, namespace: Namespace<'_>) -> TableRef {
     }
 }
 
-/// The table's name.
+/// Returns the name of the table.
 pub(super) fn name(collection: &Collection, namespace: Namespace<'_>) -> String {
     format!("{}{}", namespace.table_prefix, collection.table())
 }
 
-/// The statement that makes the table where it is missing.
+/// Returns the statement that creates the table if it does not exist.
 pub(super) fn create(
     collection: &Collection,
     namespace: Namespace<'_>,
@@ -43,7 +43,7 @@ pub(super) fn create(
     create_new(collection, namespace).map(|mut statement| statement.if_not_exists().take())
 }
 
-/// The statement that makes the table.
+/// Returns the statement that creates the table.
 pub(super) fn create_new(
     collection: &Collection,
     namespace: Namespace<'_>,
@@ -68,12 +68,12 @@ pub(super) fn create_new(
     Ok(statement)
 }
 
-/// Whether a field holds a text of limited length, on an engine that counts these.
+/// Whether a field is a string that the row stores itself, on an engine that limits these.
 fn is_inline_string(field: &Field, engine: Engine) -> bool {
     engine == Engine::Mysql && matches!(field.column_type(), ColumnType::String(_))
 }
 
-/// The general type of a field's column, where `at` fields are before it.
+/// Returns the general type of a field's column; `at` is its index among the fields.
 pub(super) fn kind(collection: &Collection, at: usize, field: &Field, engine: Engine) -> ColumnType {
     let others = collection.fields().iter().take(at);
     let is_plain = !(field.primary_key || field.unique || field.indexed) && field.default.is_none();
@@ -93,7 +93,7 @@ fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> R
     if field.auto_increment {
         column.auto_increment();
         if namespace.engine == Engine::Sqlite && field.kind == FieldType::Integer {
-            // SQLite counts on beyond 32 bits, where the others stop.
+            // SQLite counts on beyond 32 bits, unlike the other engines.
             column.check(Expr::col(field.column().to_owned()).lte(i32::MAX));
         }
     }
@@ -103,7 +103,7 @@ fn column(collection: &Collection, field: &Field, namespace: Namespace<'_>) -> R
     Ok(column)
 }
 
-/// The statement that adds a field's column. In a table with records they get its default.
+/// Returns the statement that adds a field's column. Existing records get its default.
 pub(super) fn add_column(
     collection: &Collection,
     field: &Field,
@@ -115,7 +115,7 @@ pub(super) fn add_column(
     Ok(statement)
 }
 
-/// The statement that removes a field's column.
+/// Returns the statement that drops a field's column.
 pub(super) fn drop_column(
     collection: &Collection,
     field: &Field,
@@ -126,15 +126,15 @@ pub(super) fn drop_column(
     statement
 }
 
-/// Whether a field has an index of its own. Documents and lists have none, whatever is asked for: no
-/// engine finds something in them by it, and none takes long ones.
+/// Whether a field has an index of its own. Documents and lists have none, even if the definition asks for
+/// it: no engine uses it to search them, and none can index long ones.
 pub(super) fn has_index(field: &Field) -> bool {
     !field.primary_key
         && (field.unique
             || field.indexed && !matches!(field.column_type(), ColumnType::Json | ColumnType::JsonBinary))
 }
 
-/// The index that a field asks for, if any.
+/// Returns the statement that creates a field's index, if it has one.
 pub(super) fn index(
     collection: &Collection,
     field: &Field,
@@ -152,7 +152,7 @@ pub(super) fn index(
         index.col(field.column().to_owned());
     }
     if is_long && namespace.engine == Engine::Postgres {
-        // The usual one takes no text beyond 2,704 bytes.
+        // A B-tree of PostgreSQL takes at most 2,704 bytes.
         index.index_type(IndexType::Hash);
     }
     index.if_not_exists();
@@ -162,12 +162,12 @@ pub(super) fn index(
     Some(index)
 }
 
-/// The indexes of all fields.
+/// Returns the statements for the indexes of all fields.
 pub(super) fn indexes(collection: &Collection, namespace: Namespace<'_>) -> Vec<IndexCreateStatement> {
     collection.fields().iter().filter_map(|field| index(collection, field, namespace)).collect()
 }
 
-/// The name of a field's index. One that is too long for an engine ends in a hash of all of it.
+/// Returns the name of a field's index. A name that is too long is cut and ends in a hash.
 pub(super) fn index_name(
     collection: &Collection,
     field: &Field,
@@ -189,7 +189,7 @@ pub(super) fn index_name(
     format!("{}_{hash}", &whole[..end])
 }
 
-/// The statement that removes a field's index.
+/// Returns the statement that drops a field's index.
 pub(super) fn drop_index(
     collection: &Collection,
     field: &Field,

@@ -1,5 +1,6 @@
-//! How many fields, indexes and bytes the table of a collection has room for. The smallest limit of all
-//! engines holds for each, so that a definition is refused everywhere or nowhere:
+//! Checks that a collection's table fits the limits of every engine.
+//!
+//! The smallest limit of all engines holds, so that a definition is refused on all of them or on none:
 //! <https://mariadb.com/kb/en/innodb-limitations/>, <https://www.postgresql.org/docs/current/limits.html>,
 //! <https://www.sqlite.org/limits.html>.
 
@@ -8,30 +9,30 @@ use sea_query::{ColumnType, StringLen};
 use super::{Collection, DataError, Field, table};
 use crate::database::Engine;
 
-/// Fields of a collection. InnoDB has room for 1,017 columns, PostgreSQL for 1,600, SQLite for 2,000.
+/// Limit of fields. InnoDB allows 1,017 columns, PostgreSQL 1,600, SQLite 2,000.
 const MAX_FIELDS: usize = 1000;
-/// Fields of one key: MySQL takes 16, the others 32 and more.
+/// Limit of fields in a key: MySQL allows 16, the others 32 or more.
 const MAX_KEY_FIELDS: usize = 16;
-/// Bytes of one entry in an index: PostgreSQL takes 2,704, InnoDB 3,072.
+/// Limit of bytes in an index entry: PostgreSQL allows 2,704, InnoDB 3,072.
 const MAX_KEY_BYTES: usize = 2700;
-/// Indexes of a table, with that of its key: MySQL and MariaDB take 64.
+/// Limit of indexes, with that of the key: MySQL and MariaDB allow 64.
 const MAX_INDEXES: usize = 64;
-/// Bytes of a row in a page, which holds two at least: InnoDB's 16 KiB leave 8,126.
+/// Limit of bytes in a row. A page of InnoDB (16 KiB) holds at least two rows, which leaves 8,126 for each.
 const MAX_ROW_BYTES: usize = 8126;
-/// Bytes of the columns of a table of MySQL and MariaDB as they are declared, texts without a limit and
-/// documents left out: of 65,535, with room for what says which are null.
+/// Limit of bytes in the declared columns of MySQL and MariaDB, except texts of any length and documents:
+/// they allow 65,535, which include the null bitmap.
 const MAX_DECLARED_BYTES: usize = 65_000;
-/// What every row of InnoDB has besides its columns.
+/// Bytes of InnoDB's row header.
 const ROW_HEADER_BYTES: usize = 24;
-/// Bytes that a row has of a value which may be kept elsewhere, in InnoDB; PostgreSQL has 24 of it.
+/// Bytes in the row of a value that is stored elsewhere, in InnoDB; in PostgreSQL it takes 24.
 const OVERFLOW_POINTER_BYTES: usize = 41;
-/// Bytes of a character.
+/// Maximum size of a character in bytes.
 const CHARACTER_BYTES: usize = 4;
 
-/// Checks that every engine has room for the table of a collection.
+/// Checks that every engine can create the table of a collection.
 ///
 /// # Errors
-/// [`DataError::Refused`] with the first field that is too much, and the limit.
+/// [`DataError::Refused`] with the first field beyond a limit, and the limit.
 pub(super) fn check(collection: &Collection) -> Result<(), DataError> {
     let refused =
         |field: &Field, problem: String| Err(DataError::Refused(format!("{}: {problem}", field.name())));
@@ -97,7 +98,7 @@ fn check_key(collection: &Collection) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Bytes of a value in an index; `None` for what has no limit.
+/// Returns the maximum size of a value in an index, in bytes; `None` if it is unlimited.
 fn key_bytes(field: &Field) -> Option<usize> {
     Some(match field.column_type() {
         ColumnType::Text | ColumnType::Json | ColumnType::JsonBinary => return None,
@@ -105,7 +106,7 @@ fn key_bytes(field: &Field) -> Option<usize> {
     })
 }
 
-/// What a field takes of a table's room.
+/// What a field takes of a table's limits, in bytes.
 struct ColumnBytes {
     row: usize,
     declared: usize,
@@ -126,8 +127,8 @@ impl ColumnBytes {
     }
 }
 
-/// Bytes of a value of a column: of InnoDB or PostgreSQL, whichever takes more, with what PostgreSQL
-/// leaves free before it.
+/// Returns the maximum size of a value in bytes, on InnoDB or PostgreSQL, whichever is greater, including
+/// PostgreSQL's alignment.
 fn bytes(kind: &ColumnType) -> usize {
     match kind {
         ColumnType::String(StringLen::N(characters)) => *characters as usize * CHARACTER_BYTES,

@@ -1,4 +1,4 @@
-//! The data model, tried on each engine.
+//! Tests of the data model on each engine.
 
 #![allow(clippy::large_futures, reason = "a test goes through many steps")]
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::database::Database;
 
-/// A test with the collection's table, on each engine.
+/// Runs a test on each engine, with the collection's table.
 async fn everywhere(collection: &Collection, test: impl AsyncFn(DataSource)) {
     let test = async |at| {
         let source = DataSource::new(Database::create(&at).await.unwrap());
@@ -48,7 +48,7 @@ fn object(value: Value) -> Record {
 }
 
 #[tokio::test]
-async fn texts_are_found_by_any_part_in_any_case_and_told_apart_exactly() {
+async fn texts_are_searched_ignoring_case_and_compared_exactly() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for title in ["Größe", "größe", "grosse", "100%_!", "Émile 😀", "a", "a ", "A", "\\b"] {
@@ -72,13 +72,13 @@ async fn texts_are_found_by_any_part_in_any_case_and_told_apart_exactly() {
             ("a", vec![6, 7, 8]),
         ] {
             assert_eq!(find(includes(part)).await, ids, "{part}");
-            // The tenth has no title: it has the part as little as it has it not.
+            // The tenth has no title, so neither the condition nor its negation is true.
             let others: Vec<i64> = (1..=9).filter(|id| !ids.contains(id)).collect();
             assert_eq!(find(Filter::Not(Box::new(includes(part)))).await, others, "not {part}");
         }
         assert_eq!(find(Filter::eq("title", "a")).await, [6]);
         assert_eq!(find(Filter::eq("title", "größe")).await, [2]);
-        // Numbers are looked for as people write them; documents have no parts.
+        // Numbers are searched in decimal notation; documents cannot be searched.
         assert_eq!(find(Filter::on("id", Operator::Includes, "1")).await, [1, 10]);
         assert!(
             source.find(&kinds, Query::filter(Filter::on("extra", Operator::Includes, "1"))).await.is_err()
@@ -88,7 +88,7 @@ async fn texts_are_found_by_any_part_in_any_case_and_told_apart_exactly() {
 }
 
 #[tokio::test]
-async fn a_record_comes_back_as_it_went_in() {
+async fn a_record_is_read_as_it_was_written() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         let given = json!({
@@ -172,7 +172,7 @@ async fn values_are_converted_or_refused_by_their_type() {
 }
 
 #[tokio::test]
-async fn a_hidden_field_is_given_only_when_it_is_named_and_never_in_a_refusal() {
+async fn a_hidden_field_is_shown_only_when_named_and_never_in_an_error() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         let stored = source.system().insert(&kinds, object(json!({"password": "hush"}))).await.unwrap();
@@ -189,13 +189,13 @@ async fn a_hidden_field_is_given_only_when_it_is_named_and_never_in_a_refusal() 
 }
 
 #[tokio::test]
-async fn unique_fields_are_unique_and_say_which() {
+async fn a_violated_unique_index_is_named() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         source.system().insert(&kinds, object(json!({"title": "a"}))).await.unwrap();
         let taken = source.system().insert(&kinds, object(json!({"title": "a"}))).await.unwrap_err();
         assert_eq!(taken.unique(), Some(&["title".to_owned()][..]));
-        // Any number have none; and making the table again changes nothing.
+        // Any number of records have no value; creating the table again changes nothing.
         source.create_table(&kinds).await.unwrap();
         for _ in 0..2 {
             source.system().insert(&kinds, Record::new()).await.unwrap();
@@ -206,7 +206,7 @@ async fn unique_fields_are_unique_and_say_which() {
 }
 
 #[tokio::test]
-async fn filters_say_which_records_are_meant() {
+async fn filters_match_the_same_records_on_each_engine() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for (views, live) in [(json!(1), true), (json!(2), false), (json!(3), true), (json!(null), false)] {
@@ -247,7 +247,7 @@ async fn filters_say_which_records_are_meant() {
             assert_eq!(ids(filter.clone()).await, expected, "{filter:?}");
             assert_eq!(source.count(&kinds, &filter).await, Ok(expected.len() as u64), "{filter:?}");
         }
-        // What is compared with nothing fits as little as it fits not: SQL's own nulls.
+        // A comparison with null is neither true nor false, as in SQL.
         for (filter, expected) in [
             (views(json!(2)), vec![1, 3]),
             (Filter::ne("views", json!(2)), vec![2]),
@@ -271,7 +271,7 @@ async fn filters_say_which_records_are_meant() {
 }
 
 #[tokio::test]
-async fn sorting_puts_what_has_no_value_last_and_pages_follow() {
+async fn nulls_are_sorted_last_and_pages_follow_the_order() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for views in [json!(2), json!(null), json!(1), json!(2)] {
@@ -292,7 +292,7 @@ async fn sorting_puts_what_has_no_value_last_and_pages_follow() {
 }
 
 #[tokio::test]
-async fn updates_touch_what_fits_and_its_time() {
+async fn updates_change_matching_records_and_their_time() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         for _ in 0..2 {
@@ -316,7 +316,7 @@ async fn updates_touch_what_fits_and_its_time() {
 }
 
 #[tokio::test]
-async fn a_transaction_has_the_same_operations_and_can_be_given_up() {
+async fn a_transaction_has_the_same_operations_and_can_be_rolled_back() {
     let links = Collection::new("links")
         .field(Field::string("role").primary_key())
         .field(Field::big_int("user").primary_key())
@@ -342,7 +342,7 @@ async fn a_transaction_has_the_same_operations_and_can_be_given_up() {
 }
 
 #[tokio::test]
-async fn records_are_written_as_they_are_read() {
+async fn json_rows_equal_the_records_that_are_read() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         let written = source.find_json(&kinds, &Query::default()).await.unwrap();
@@ -374,7 +374,7 @@ async fn records_are_written_as_they_are_read() {
     .await;
 }
 
-/// Opens what it is told to.
+/// A guard that opens what it is told to.
 #[derive(Debug)]
 struct Opening {
     view: Option<RecordAccess>,
@@ -395,7 +395,7 @@ impl Guard for Opening {
 }
 
 #[tokio::test]
-async fn one_statement_changes_what_a_transaction_changes() {
+async fn a_single_statement_updates_as_a_transaction_does() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         let plain = WriteOptions::default();
@@ -458,7 +458,7 @@ async fn one_statement_changes_what_a_transaction_changes() {
     .await;
 }
 
-/// Hears of what is on the disk.
+/// Notifies when a change is committed.
 #[derive(Default)]
 struct CommitListener(tokio::sync::Notify);
 
@@ -473,7 +473,7 @@ impl Hook for CommitListener {
 }
 
 #[tokio::test]
-async fn a_commit_that_nobody_waits_for_is_made_and_told() {
+async fn a_commit_completes_and_notifies_without_its_caller() {
     let kinds = kinds();
     everywhere(&kinds, async |source| {
         let listener = Arc::new(CommitListener::default());
@@ -483,7 +483,7 @@ async fn a_commit_that_nobody_waits_for_is_made_and_told() {
         let published = Arc::new(Catalog::new([kinds.clone()]));
         let (publishing, new) = (source.clone(), Arc::clone(&published));
         let mut commit = Box::pin(transaction.commit_and(move || publishing.set_catalog(new)));
-        // It is begun, and then nobody is there any more.
+        // The caller goes away after the commit has begun.
         let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
         assert!(begun.is_pending());
         drop(commit);
@@ -495,7 +495,7 @@ async fn a_commit_that_nobody_waits_for_is_made_and_told() {
 }
 
 #[tokio::test]
-async fn any_number_of_records_with_a_key_of_several_fields_is_changed_and_removed() {
+async fn many_records_with_a_composite_key_are_updated_and_removed() {
     let seats = Collection::new("seats")
         .field(Field::big_int("row").primary_key())
         .field(Field::big_int("number").primary_key())

@@ -1,15 +1,15 @@
-//! Texts that every engine can hold.
+//! Texts that every engine can store.
 //!
-//! PostgreSQL has no place for U+0000, SQLite ends a pattern at it, and MariaDB compares it as it
-//! is. Every text that comes from outside, to be stored or to be looked for, becomes a [`Text`] or is
-//! checked by [`check_document`] before anything else sees it.
+//! PostgreSQL cannot store U+0000, SQLite ends a pattern at it, and MariaDB compares it like any character.
+//! Every text from outside, to be stored or to be searched for, becomes a [`Text`] or is checked by
+//! [`check_document`] first.
 
 use serde_json::Value as Json;
 
 use super::error::invalid;
 use super::{DataError, Field};
 
-/// What is said of a text that has one.
+/// The error for a text with U+0000.
 const PROBLEM: &str = "a text cannot hold the character U+0000";
 
 /// A text without U+0000.
@@ -20,19 +20,19 @@ impl Text {
     /// Checks a text that a field is given or compared with.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] when it has a U+0000.
+    /// [`DataError::Invalid`] if it contains U+0000.
     pub(super) fn new(field: &Field, text: impl Into<String>) -> Result<Self, DataError> {
         let text = text.into();
         check(field, &text)?;
         Ok(Self(text))
     }
 
-    /// The text.
+    /// Returns the text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text.
+    /// Returns the text.
     pub(super) fn into_string(self) -> String {
         self.0
     }
@@ -42,15 +42,15 @@ fn check(field: &Field, text: &str) -> Result<(), DataError> {
     if text.contains('\0') { Err(invalid(field, PROBLEM)) } else { Ok(()) }
 }
 
-/// Checks the texts of a JSON document, names among them, at every depth.
+/// Checks the texts and names in a JSON document, at any depth.
 ///
 /// # Errors
-/// [`DataError::Invalid`] when one has a U+0000.
+/// [`DataError::Invalid`] if one contains U+0000.
 pub(super) fn check_document(field: &Field, given: &Json) -> Result<(), DataError> {
     if has_nul(given) { Err(invalid(field, PROBLEM)) } else { Ok(()) }
 }
 
-/// Whether a text in a JSON document, names among them, has a U+0000, at any depth.
+/// Whether a text or a name in a JSON document contains U+0000, at any depth.
 pub(crate) fn has_nul(given: &Json) -> bool {
     match given {
         Json::String(text) => text.contains('\0'),
@@ -68,7 +68,7 @@ mod tests {
     use crate::data::FieldType;
 
     #[test]
-    fn texts_with_nul_are_refused_wherever_they_are() {
+    fn texts_with_nul_are_refused_at_any_depth() {
         let field = Field::new("s", FieldType::Json);
         assert_eq!(Text::new(&field, "a\tb").unwrap().into_string(), "a\tb");
         assert!(Text::new(&field, "a\0b").is_err());

@@ -1,4 +1,4 @@
-//! A transaction of a data source.
+//! Transactions of a data source.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::database;
 
-/// A transaction with the same operations as [`DataSource`](super::DataSource).
+/// A transaction, with the same operations as [`DataSource`](super::DataSource).
 #[derive(Debug)]
 pub struct Transaction {
     pub(super) inner: database::Transaction,
@@ -23,9 +23,9 @@ pub struct Transaction {
     changed: Vec<Arc<str>>,
     guarded: bool,
     sequences: Sequences,
-    /// The orders that it took places of, kept to its end.
+    /// The sequences from which it allocated positions, kept until its end.
     sequences_in_use: HashMap<SequenceName, Arc<Sequence>>,
-    /// Tables whose orders begin anew with it.
+    /// Tables whose sequences must be forgotten after it.
     redefined: Vec<String>,
     pub(super) journal: Journal,
 }
@@ -50,43 +50,43 @@ impl Transaction {
         }
     }
 
-    /// An order that it writes places of.
+    /// Returns a sequence and keeps it until the end of the transaction.
     pub(super) fn sequence(&mut self, name: SequenceName) -> Arc<Sequence> {
         let sequences = &self.sequences;
         Arc::clone(self.sequences_in_use.entry(name).or_insert_with_key(|name| sequences.sequence(name)))
     }
 
-    /// Whether somebody changes records in it for whom not everything is open.
+    /// Whether a writer with a guard changes records in it.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
         self.guarded
     }
 
     pub(super) fn set_guarded(&mut self, guarded: bool) {
-        // Once it is, it stays so: also while hooks do more in it.
+        // It stays so while hooks write in it as the host.
         self.guarded |= guarded;
     }
 
-    /// Records of a collection are changed: the hooks hear of it when it is on the disk. Whatever
-    /// writes comes by here, so that nobody can forget to say so.
+    /// Notes that records of a collection change, so that their hooks are notified after the commit. All
+    /// writes call this.
     pub(super) fn note(&mut self, collection: &str) {
         if !self.changed.iter().any(|known| &**known == collection) {
             self.changed.push(collection.into());
         }
     }
 
-    /// All collections, as they are known to it.
+    /// Returns the catalog of the transaction.
     #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
-    /// From now on, for this transaction alone, these are all collections.
+    /// Replaces the catalog, for this transaction alone.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
         self.catalog = catalog;
     }
 
-    /// Makes a collection's table; see [`DataSource::create_table`](super::DataSource::create_table).
+    /// Creates a collection's table; see [`DataSource::create_table`](super::DataSource::create_table).
     pub async fn create_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let namespace = self.inner.namespace();
         let (statement, indexes) =
@@ -98,7 +98,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes a collection's table, of which there is none yet.
+    /// Creates a collection's table, which must not exist.
     pub async fn create_new_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let namespace = self.inner.namespace();
         let (statement, indexes) =
@@ -111,7 +111,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Removes a collection's table with its records, where there is one.
+    /// Drops a collection's table with its records, if it exists.
     pub async fn drop_table(&mut self, collection: &Collection) -> Result<(), DataError> {
         let mut statement = sea_query::Table::drop();
         statement.table(table::table(collection, self.inner.namespace())).if_exists();
@@ -121,8 +121,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Adds a field's column and its index to a collection's table, where it is missing. Records that
-    /// are there get its default.
+    /// Adds a field's column and its index to a collection's table, if it does not exist. Existing records
+    /// get its default.
     pub async fn add_column(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
         let namespace = self.inner.namespace();
         let column = table::add_column(collection, field, namespace)?;
@@ -138,7 +138,7 @@ impl Transaction {
         }
     }
 
-    /// Removes a field's column and its index from a collection's table, where it is there.
+    /// Drops a field's column and its index, if it exists.
     pub async fn drop_column(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
         let name = table::name(collection, self.inner.namespace());
         if !self.inner.columns_of(&name).await?.iter().any(|known| known == field.column()) {
@@ -152,7 +152,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes the index of a field what its definition asks for now.
+    /// Replaces the index of a field after a change of its definition.
     pub async fn change_index(
         &mut self,
         collection: &Collection,
@@ -168,7 +168,7 @@ impl Transaction {
         self.create_index(collection, is).await
     }
 
-    /// Makes the index that a field asks for, where it is missing.
+    /// Creates the index of a field, if it has one and it does not exist.
     pub async fn create_index(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
         match table::index(collection, field, self.inner.namespace()) {
             Some(index) => Ok(self.inner.execute(&index).await.map(drop)?),
@@ -176,7 +176,7 @@ impl Transaction {
         }
     }
 
-    /// Removes the index that a field asked for.
+    /// Drops the index of a field.
     pub async fn drop_index(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
         if field.primary_key || !(field.unique || field.indexed) {
             return Ok(());
@@ -191,7 +191,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Gives records that are there places in an order: the order of their keys.
+    /// Sets the positions of existing records in the order of their keys.
     pub async fn fill_positions(&mut self, collection: &Collection, field: &Field) -> Result<(), DataError> {
         let key = collection.single_key()?;
         if key.kind().is_whole() {
@@ -219,7 +219,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether the collection has a table.
+    /// Whether a collection has a table.
     pub async fn has_table(&mut self, collection: &Collection) -> Result<bool, DataError> {
         let name = table::name(collection, self.inner.namespace());
         Ok(self.inner.has_table(&name).await?)
@@ -239,18 +239,18 @@ impl Transaction {
         records::find_one(&mut &mut self.inner, &self.catalog, collection, query).await
     }
 
-    /// Counts records.
+    /// Counts the records that match a filter.
     pub async fn count(&mut self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         let query = Query::filter(filter.clone());
         records::count(&mut &mut self.inner, &self.catalog, collection, &query).await
     }
 
-    /// Makes everything it did last: when this returns, it survives a power failure.
+    /// Commits: once this returns, all changes survive a power failure.
     pub async fn commit(self) -> Result<(), DataError> {
         self.commit_and(|| {}).await
     }
 
-    /// The same; `publish` makes known what changed with it, before the hooks hear of it.
+    /// As [`Self::commit`]; `publish` runs after the commit, before the hooks are notified.
     pub async fn commit_and(self, publish: impl FnOnce() + Send + 'static) -> Result<(), DataError> {
         let Self { inner, hooks, changed, sequences, sequences_in_use, redefined, .. } = self;
         run_to_completion(async move {
@@ -260,7 +260,7 @@ impl Transaction {
             if done.is_ok() {
                 publish();
             }
-            // Also where it failed: what was acknowledged by a server and never heard is done.
+            // Also after a failure: the server may have committed although its answer was lost.
             hooks.committed(&changed);
             Ok(done?)
         })
@@ -269,8 +269,8 @@ impl Transaction {
 }
 
 impl SystemRecords<&mut Transaction> {
-    /// Writes a record, and gives it as it is stored: with defaults, times and its key, and without
-    /// hidden fields.
+    /// Inserts a record and returns it as stored: with defaults, times and its key, and without hidden
+    /// fields.
     pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         self.0.note(collection.name());
         let row = records::row_write::insert(&mut &mut self.0.inner, collection, values).await?;
@@ -278,7 +278,7 @@ impl SystemRecords<&mut Transaction> {
         Ok(row)
     }
 
-    /// Changes the records that fit; gives their number.
+    /// Updates the matching records and returns their number.
     pub async fn update(
         self,
         collection: &Collection,
@@ -293,7 +293,7 @@ impl SystemRecords<&mut Transaction> {
             .await
     }
 
-    /// Removes the records that fit; gives their number.
+    /// Removes the matching records and returns their number.
     pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         self.0.note(collection.name());
         if let Some(rows) = self.0.rows_before(collection, filter).await? {
@@ -317,7 +317,7 @@ impl GuardedRecords<'_, &mut Transaction> {
             .await
     }
 
-    /// Changes the records that fit, with what is nested in them; gives them as they are then.
+    /// Updates the matching records with the records nested in them, and returns them as updated.
     pub async fn update(
         self,
         collection: &Collection,

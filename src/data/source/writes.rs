@@ -12,8 +12,8 @@ use crate::data::views::{GuardedRecords, SystemRecords};
 use crate::data::{Association, Collection, DataError, Filter, Move, Record, Transaction, table};
 
 impl SystemRecords<&DataSource> {
-    /// Writes a record, and gives it as it is stored: with defaults, times and its key, and without
-    /// hidden fields.
+    /// Inserts a record and returns it as stored: with defaults, times and its key, and without hidden
+    /// fields.
     pub async fn insert(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         let (database, own) = (self.0.database.clone(), collection.clone());
         self.0
@@ -24,7 +24,7 @@ impl SystemRecords<&DataSource> {
             .await
     }
 
-    /// Changes the records that fit; gives their number.
+    /// Updates the matching records and returns their number.
     pub async fn update(
         self,
         collection: &Collection,
@@ -39,7 +39,7 @@ impl SystemRecords<&DataSource> {
         self.0.notifying(collection, work).await
     }
 
-    /// Removes the records that fit; gives their number.
+    /// Removes the matching records and returns their number.
     pub async fn destroy(self, collection: &Collection, filter: &Filter) -> Result<u64, DataError> {
         let (database, catalog) = (self.0.database.clone(), self.0.catalog.load_full());
         let (own, filter) = (collection.clone(), filter.clone());
@@ -49,7 +49,7 @@ impl SystemRecords<&DataSource> {
 }
 
 impl GuardedRecords<'_, &DataSource> {
-    /// Creates a record with what is nested in it, and gives it with what was created with it.
+    /// Creates a record with the records nested in it, and returns it with those that were created.
     pub async fn create(self, collection: &Collection, values: Record) -> Result<Record, DataError> {
         let Self { on, options } = self;
         if records::single_statement::is_sufficient(collection, &on.hooks, &values) {
@@ -86,7 +86,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Changes the records that fit, with what is nested in them; gives them as they are then.
+    /// Updates the matching records with the records nested in them, and returns them as updated.
     pub async fn update(
         self,
         collection: &Collection,
@@ -114,7 +114,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Changes those that belong to another record, of the records that fit.
+    /// Updates the matching records among those that belong to another one.
     pub async fn update_associated(
         self,
         target: &Collection,
@@ -134,8 +134,8 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Removes the records that fit, and does what was decided with those that refer to them; gives
-    /// their number.
+    /// Removes the matching records, applies `OnDelete` to the records that refer to them, and returns their
+    /// number.
     pub async fn destroy(self, collection: &Collection, filter: Filter) -> Result<u64, DataError> {
         let Self { on, options } = self;
         let _lock = on.cascade_lock(collection).await;
@@ -148,7 +148,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Removes those that belong to another record, of the records that fit; gives their number.
+    /// Removes the matching records among those that belong to another one, and returns their number.
     pub async fn destroy_associated(
         self,
         target: &Collection,
@@ -168,7 +168,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Finds the first record with the same values in some fields, or creates one.
+    /// Finds the first record with the same values in some fields, or creates it.
     pub async fn first_or_create(
         self,
         collection: &Collection,
@@ -185,8 +185,8 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Changes the first record with the same values in some fields (the records that were changed), or
-    /// creates one (the record).
+    /// Updates the first record with the same values in some fields, or creates it. Returns the updated
+    /// records, or the created one.
     pub async fn update_or_create(
         self,
         collection: &Collection,
@@ -203,7 +203,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Moves a record within an order.
+    /// Moves a record within its order, or to another scope.
     pub async fn move_record(self, collection: &Collection, change: &Move) -> Result<(), DataError> {
         let Self { on, options } = self;
         let _lock = on.sequences.move_lock(&table::name(collection, on.database.namespace())).await;
@@ -215,8 +215,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Links a record, by its key, with others by theirs; the links that it has stay, or (`replace`)
-    /// end.
+    /// Links a record to others, by their keys. The links that it has stay, or are removed (`replace`).
     pub async fn associate(
         self,
         (collection, association): (&Collection, &Association),
@@ -236,7 +235,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Ends links of a record, by its key, with others by theirs.
+    /// Removes the links between a record and others, by their keys.
     pub async fn dissociate(
         self,
         (collection, association): (&Collection, &Association),
@@ -255,7 +254,7 @@ impl GuardedRecords<'_, &DataSource> {
         .await
     }
 
-    /// Ends the links that there are, and creates those that there are not.
+    /// Removes the links that exist and creates those that do not.
     pub async fn toggle(
         self,
         (collection, association): (&Collection, &Association),
@@ -294,7 +293,7 @@ impl GuardedRecords<'_, &DataSource> {
     }
 }
 
-/// The values by which a record is looked for.
+/// Returns the values by which a record is searched.
 fn lookup_values(keys: &[String], values: &Record) -> Record {
     keys.iter().map(|key| (key.clone(), values.get(key).cloned().unwrap_or_default())).collect()
 }
