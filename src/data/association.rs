@@ -222,14 +222,10 @@ const fn value_kind(kind: FieldType) -> Option<ValueKind> {
 /// Returns why fields of these types cannot refer to each other; `None` if they can.
 fn mismatch(kind: FieldType, other: FieldType) -> Option<String> {
     if let Some(kind) = [kind, other].into_iter().find(|kind| value_kind(*kind).is_none()) {
-        return Some(format!("records cannot be told by the values of a {}", described(kind)));
+        return Some(format!("the values of a {} cannot identify records", described(kind)));
     }
     (value_kind(kind) != value_kind(other)).then(|| {
-        format!(
-            "a {} is never the same as a {}: give both fields one type",
-            described(kind),
-            described(other)
-        )
+        format!("a {} never equals a {}: give both fields the same type", described(kind), described(other))
     })
 }
 

@@ -88,7 +88,7 @@ impl Catalog {
         });
         found.ok_or_else(|| {
             DataError::Refused(format!(
-                "the collection between the two of the association {} does not exist",
+                "the through collection of the association {} does not exist",
                 association.name
             ))
         })

@@ -189,7 +189,7 @@ impl Collection {
             return Ok(key);
         }
         Err(DataError::Refused(format!(
-            "the collection {} has neither one primary key nor a unique field that records are named by",
+            "the collection {} has neither a single primary key nor a unique field that names its records",
             self.name
         )))
     }

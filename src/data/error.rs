@@ -32,7 +32,7 @@ pub enum DataError {
     #[error("{0}")]
     Forbidden(String),
     /// A stored value does not have the type of its field: another program wrote it.
-    #[error("{collection}.{field} holds a value that is no {expected}")]
+    #[error("{collection}.{field} holds a value that is not of type {expected}")]
     Unreadable {
         /// The name of the collection.
         collection: String,

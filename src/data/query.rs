@@ -179,7 +179,7 @@ impl Selection {
     ) -> Result<(), DataError> {
         if path.split('.').count() > MAX_ASSOCIATION_DEPTH {
             return Err(DataError::Refused(format!(
-                "{path} goes further than {MAX_ASSOCIATION_DEPTH} associations"
+                "{path} leads through more than {MAX_ASSOCIATION_DEPTH} associations"
             )));
         }
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));

@@ -18,7 +18,8 @@ pub async fn run_to_completion<T: Send + 'static, E: From<DataError> + Send + 's
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => {
-            let sentence = "the host is shutting down: whether this was done shows when it runs again";
+            let sentence =
+                "the host is shutting down and may not have completed this: check once it runs again";
             Err(DataError::from(DatabaseError::Failed(sentence.to_owned())).into())
         }
     }

@@ -97,7 +97,7 @@ impl Sequence {
         let end = end.ok_or_else(|| {
             let last = *last;
             DataError::Refused(format!(
-                "there is no place behind {last}, the last of the order: move it first"
+                "there is no position after {last}, the last of the order: move that record first"
             ))
         })?;
         let first = *last + 1;
@@ -180,7 +180,7 @@ mod tests {
             (sequence.allocate(1).unwrap(), sequence.allocate(3).unwrap(), sequence.allocate(1).unwrap()),
             (8, 9, 12)
         );
-        assert!(!sequence.reset_to(2, 11), "a place was taken since");
+        assert!(!sequence.reset_to(2, 11), "a position was allocated since");
         assert!(sequence.reset_to(2, 12));
         assert_eq!(sequence.allocate(1).unwrap(), 3);
         sequence.raise_to(i64::MAX - 1);
@@ -196,11 +196,11 @@ mod tests {
         sequence.set_distinct(before);
         assert!(sequence.is_distinct());
         sequence.allocate(2).unwrap();
-        assert!(sequence.is_distinct(), "it gives distinct places itself");
+        assert!(sequence.is_distinct(), "allocated positions are distinct");
         sequence.note_explicit(None);
         assert!(!sequence.is_distinct());
         sequence.set_distinct(before);
-        assert!(!sequence.is_distinct(), "a place was given since it was looked at");
+        assert!(!sequence.is_distinct(), "a position was set since the check");
     }
 
     #[test]

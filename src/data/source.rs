@@ -262,7 +262,7 @@ impl DataSource {
             Ok(done) => done,
             Err(error) => {
                 if redefines && let Err(left) = transaction.abandon(self).await {
-                    tracing::error!(%left, "a change of definitions that failed could not be taken back");
+                    tracing::error!(%left, "could not undo a failed change of definitions");
                 }
                 return Err(error);
             }

@@ -48,8 +48,8 @@ pub(super) fn check(collection: &Collection) -> Result<(), DataError> {
             return refused(
                 field,
                 format!(
-                    "a record has room for {MAX_ROW_BYTES} bytes, of which a text or a document takes \
-                     {OVERFLOW_POINTER_BYTES} and this field {}: keep it in another collection",
+                    "a row has at most {MAX_ROW_BYTES} bytes, of which a text or a document takes \
+                     {OVERFLOW_POINTER_BYTES} and this field {}: move the field to another collection",
                     size.row
                 ),
             );

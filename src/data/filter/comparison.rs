@@ -82,7 +82,7 @@ impl<T> Operands<T> {
             return Ok(Self::None);
         }
         if given.len() > MAX_VALUES {
-            return Err(value::invalid(field, format!("it is compared with more than {MAX_VALUES} values")));
+            return Err(value::invalid(field, format!("a comparison takes at most {MAX_VALUES} values")));
         }
         let exact = keep_exact(given.iter().filter(|value| !value.is_null()), operand)?;
         Ok(Self::Values { exact, with_null })
@@ -183,7 +183,7 @@ pub(super) fn compared(
 ) -> Result<Condition, DataError> {
     check_comparable(field)?;
     if given.is_null() {
-        return Err(value::invalid(field, "nothing is less or greater than null"));
+        return Err(value::invalid(field, "null is neither less nor greater than any value"));
     }
     let held = value::operand(engine, field, given)?;
     Ok(Condition::from(compare(collated(engine, column, field), held, operator)))
@@ -198,7 +198,7 @@ pub(super) fn within(
     wanted: bool,
 ) -> Result<Condition, DataError> {
     let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
-        return Err(value::invalid(field, "between takes two values"));
+        return Err(value::invalid(field, "$between and $notBetween take two values"));
     };
     let by = |given, operator| compared(engine, column.clone(), field, given, operator);
     Ok(if wanted {

@@ -80,7 +80,7 @@ impl<'a> Compiler<'a> {
         match guard.access(collection.name(), action) {
             Some(access) => Ok(Some(access)),
             None => Err(DataError::Forbidden(format!(
-                "your roles do not open the collection {}",
+                "your roles give no access to the collection {}",
                 collection.name()
             ))),
         }
@@ -103,7 +103,7 @@ impl<'a> Compiler<'a> {
             let access = self.access(collection, RecordAction::View)?;
             if access.is_some_and(|access| !access.allows(collection, step)) {
                 return Err(DataError::Forbidden(format!(
-                    "your roles do not open the field {step} of {}",
+                    "your roles give no access to the field {step} of {}",
                     collection.name()
                 )));
             }
@@ -258,7 +258,10 @@ impl<'a> Compiler<'a> {
         given: &Value,
     ) -> Result<Condition, DataError> {
         if !field.kind.is_list() {
-            return Err(value::invalid(field, format!("{} is for lists, and it is none", operator.name())));
+            return Err(value::invalid(
+                field,
+                format!("{} is for lists, which this field is not", operator.name()),
+            ));
         }
         let engine = self.namespace.engine;
         let values = match given {
@@ -267,10 +270,7 @@ impl<'a> Compiler<'a> {
         };
         values.iter().try_for_each(|value| check_document(field, value))?;
         if values.iter().any(|value| value.is_array() || value.is_object()) {
-            return Err(value::invalid(
-                field,
-                "what is looked for in a list is a text, a number or a truth value",
-            ));
+            return Err(value::invalid(field, "a list can be searched for texts, numbers and booleans only"));
         }
         let values =
             values.iter().map(|value| value::document(field, value)).collect::<Result<Vec<_>, _>>()?;
@@ -335,7 +335,7 @@ fn boolean(column: &Expr, field: &Field, given: &Value, wanted: bool) -> Result<
 /// Whether the operand of `$isTruly` (`wanted`) or `$isFalsy` asks for true values.
 pub(super) fn expects_true(field: &Field, given: &Value, wanted: bool) -> Result<bool, DataError> {
     if field.kind != FieldType::Boolean {
-        return Err(value::invalid(field, "it is neither true nor false"));
+        return Err(value::invalid(field, "it is not a boolean"));
     }
     let yes =
         matches!(given, Value::Bool(true)) || given.as_str().is_some_and(|text| matches!(text, "true" | "1"));

@@ -49,7 +49,10 @@ pub(super) fn bounds(
     clock: Clock,
 ) -> Result<Vec<DateBound>, DataError> {
     if !field.kind().is_date() {
-        return Err(value::invalid(field, format!("{} is for dates, and it is none", operator.name())));
+        return Err(value::invalid(
+            field,
+            format!("{} is for dates, which this field is not", operator.name()),
+        ));
     }
     let invalid = |error: InvalidDate| value::invalid(field, error.to_string());
     let expression = dates::parse(given, clock.timezone, clock.now).map_err(invalid)?;

@@ -135,7 +135,7 @@ impl<'a> Joins<'a> {
             return Ok(());
         }
         Err(DataError::Refused(format!(
-            "{path}: a filter or an order looks through at most {} associations, where a belongsToMany counts twice",
+            "{path}: a filter or a sort order leads through at most {} associations, where a belongsToMany counts twice",
             MAX_TABLES - 1
         )))
     }

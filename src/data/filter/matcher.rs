@@ -94,7 +94,7 @@ impl<'a> MatcherBuilder<'a> {
             return Ok(Box::new(move |record| Some(stored(field, record)? == stored(other, record)?)));
         }
         if field.kind.is_list() {
-            return Err(value::invalid(field, "lists are compared in a database only"));
+            return Err(value::invalid(field, "conditions on lists need a database"));
         }
         let test = value_test(field, condition.operator, given, self.clock)?;
         Ok(Box::new(move |record| test(stored(field, record))))
@@ -151,7 +151,10 @@ fn value_test(field: &Field, operator: Operator, given: &Json, clock: Clock) -> 
             })
         }
         Op::Match | Op::NotMatch | Op::AnyOf | Op::NoneOf | Op::ArrayEmpty | Op::ArrayNotEmpty => {
-            return Err(value::invalid(field, format!("{} is for lists, and it is none", operator.name())));
+            return Err(value::invalid(
+                field,
+                format!("{} is for lists, which this field is not", operator.name()),
+            ));
         }
         _ => within(field, operator, given, clock)?,
     })
@@ -185,7 +188,7 @@ fn different(field: &Field, given: &Json, operator: Operator) -> Result<ValueTes
 fn compared(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest, DataError> {
     comparison::check_comparable(field)?;
     if given.is_null() {
-        return Err(value::invalid(field, "nothing is less or greater than null"));
+        return Err(value::invalid(field, "null is neither less nor greater than any value"));
     }
     let held = value::compared_value(field, given)?;
     Ok(Box::new(move |value| {
@@ -204,7 +207,7 @@ fn compared(field: &Field, given: &Json, operator: Operator) -> Result<ValueTest
 
 fn between(field: &Field, given: &Json, wanted: bool) -> Result<ValueTest, DataError> {
     let Some([low, high]) = given.as_array().map(Vec::as_slice) else {
-        return Err(value::invalid(field, "between takes two values"));
+        return Err(value::invalid(field, "$between and $notBetween take two values"));
     };
     let (low, high) = match wanted {
         true => (compared(field, low, Operator::Gte)?, compared(field, high, Operator::Lte)?),

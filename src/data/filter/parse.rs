@@ -49,7 +49,7 @@ impl Parser {
     /// Parses one key with its value. A key may consist of several steps: `author.name.$eq`.
     fn entry(&mut self, key: &str, value: &Value, path: &str, depth: usize) -> Result<Filter, DataError> {
         if depth > MAX_DEPTH {
-            return Err(refused(format!("a filter is nested deeper than {MAX_DEPTH}")));
+            return Err(refused(format!("a filter is nested more than {MAX_DEPTH} levels deep")));
         }
         let Some((first, rest)) = split(key) else { return self.step(key, value, path, depth) };
         if first.starts_with('$') {
@@ -72,7 +72,7 @@ impl Parser {
                 let inner = match value {
                     Value::Object(parts) => self.object(parts, path, depth)?,
                     Value::Array(parts) => Filter::And(self.parts(parts, path, depth)?),
-                    other => return Err(refused(format!("$not is given a filter, not {}", excerpt(other)))),
+                    other => return Err(refused(format!("$not takes a filter, not {}", excerpt(other)))),
                 };
                 Ok(Filter::Not(Box::new(inner)))
             }
@@ -81,7 +81,9 @@ impl Parser {
                     return Err(refused(format!("there is no operator {key}")));
                 };
                 if path.is_empty() {
-                    return Err(refused(format!("{key} is of no field")));
+                    return Err(refused(format!(
+                        "{key} has no field: write it inside of one, as in {{\"title\": {{\"{key}\": …}}}}"
+                    )));
                 }
                 self.condition(path, operator, value)
             }
@@ -112,7 +114,7 @@ impl Parser {
             Value::Array(parts) => self.parts(parts, path, depth),
             Value::Object(parts) if parts.is_empty() => Ok(Vec::new()),
             Value::Object(parts) => Ok(vec![self.object(parts, path, depth)?]),
-            other => Err(refused(format!("{key} is given a list of filters, not {}", excerpt(other)))),
+            other => Err(refused(format!("{key} takes a list of filters, not {}", excerpt(other)))),
         }
     }
 

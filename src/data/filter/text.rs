@@ -116,10 +116,10 @@ pub(super) fn regex(
 /// Compiles a regular expression for the texts of a field.
 pub(super) fn regex_pattern(field: &Field, given: &Value, exact: bool) -> Result<Pattern, DataError> {
     if !field.kind().is_text() {
-        return Err(value::invalid(field, "it is no text, which could fit a pattern"));
+        return Err(value::invalid(field, "it is not a text, and only texts match patterns"));
     }
     Pattern::regular(operand(field, given)?.as_str(), exact)
-        .map_err(|problem| value::invalid(field, format!("the pattern cannot be read: {problem}")))
+        .map_err(|problem| value::invalid(field, format!("the pattern is invalid: {problem}")))
 }
 
 fn fits(engine: Engine, text: Expr, pattern: &Pattern, wanted: bool) -> Expr {
@@ -139,7 +139,7 @@ pub(super) fn check_searchable(field: &Field) -> Result<(), DataError> {
     if kind.is_text() || kind.is_whole() || matches!(kind, FieldType::Decimal { .. }) {
         return Ok(());
     }
-    Err(value::invalid(field, "it is no text, in which others could be looked for"))
+    Err(value::invalid(field, "it is not a text, and cannot be searched"))
 }
 
 pub(super) fn operand(field: &Field, given: &Value) -> Result<Text, DataError> {
@@ -147,6 +147,6 @@ pub(super) fn operand(field: &Field, given: &Value) -> Result<Text, DataError> {
         Value::String(text) => Text::new(field, text.as_str()),
         Value::Number(number) => Text::new(field, number.to_string()),
         Value::Bool(value) => Text::new(field, value.to_string()),
-        _ => Err(value::invalid(field, "only a text can be looked for in a text")),
+        _ => Err(value::invalid(field, "a text can be searched for texts only")),
     }
 }

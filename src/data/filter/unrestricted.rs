@@ -1,4 +1,4 @@
-//! Recognizes filters that match all records because they are empty, by accident rather than on purpose.
+//! Recognizes filters that match all records because something in them is empty.
 
 use serde_json::Value;
 
@@ -31,6 +31,7 @@ impl Filter {
 }
 
 impl Condition {
+    /// Returns the result of the condition, if it is the same for every record with a value.
     fn constant(&self) -> Option<bool> {
         use Operator as Op;
         let is_empty_list = self.value.as_array().is_some_and(Vec::is_empty);

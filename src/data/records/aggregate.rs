@@ -124,7 +124,9 @@ pub(in crate::data) async fn aggregate<E: Executor>(
     wanted: &Aggregation,
 ) -> Result<Vec<Record>, DataError> {
     if wanted.measures.is_empty() && wanted.dimensions.is_empty() {
-        return Err(DataError::Refused("say what is asked for: measures or dimensions".to_owned()));
+        return Err(DataError::Refused(
+            "the query has neither measures nor dimensions: give at least one".to_owned(),
+        ));
     }
     if wanted.measures.len() + wanted.dimensions.len() > MAX_COLUMNS {
         return Err(DataError::Refused(format!(
@@ -292,13 +294,13 @@ fn columns<'a>(
         compiler.check_path(collection, &dimension.path)?;
         let (column, field) = joins.column(&dimension.path)?;
         if matches!(field.kind(), FieldType::Json | FieldType::Array | FieldType::Set) {
-            return Err(value::invalid(field, "JSON documents and lists divide nothing"));
+            return Err(value::invalid(field, "JSON documents and lists cannot be dimensions"));
         }
         let stored = match &dimension.format {
             Some(format) => Some((
                 format,
                 stored_moment(field).ok_or_else(|| {
-                    value::invalid(field, "it is no date and no time, which a format could show")
+                    value::invalid(field, "it is neither a date nor a time, which a format requires")
                 })?,
             )),
             None => None,
@@ -340,14 +342,14 @@ fn apply(
     let is_exact = is_exact(field);
     let is_number = is_exact || matches!(field.kind(), FieldType::Float | FieldType::Double);
     if matches!(function, Function::Sum | Function::Average) && !is_number {
-        return Err(value::invalid(field, "only numbers have a sum"));
+        return Err(value::invalid(field, "only numbers can be summed"));
     }
     let comparable = !matches!(
         field.kind(),
         FieldType::Json | FieldType::Array | FieldType::Set | FieldType::Boolean | FieldType::Uuid
     );
     if matches!(function, Function::Minimum | Function::Maximum) && !comparable {
-        return Err(value::invalid(field, "it has neither a least nor a greatest"));
+        return Err(value::invalid(field, "its values have neither a minimum nor a maximum"));
     }
     let ordered = |found: Expr| match field.kind() {
         FieldType::Decimal { .. } => engine.in_decimal_order(found),
@@ -357,7 +359,7 @@ fn apply(
         (Function::Count, false) => Func::count(column).into(),
         (Function::Count, true) => Func::count_distinct(column).into(),
         (Function::Sum | Function::Average, true) => {
-            return Err(DataError::Refused("distinct is for counts".to_owned()));
+            return Err(DataError::Refused("distinct is for count only".to_owned()));
         }
         (Function::Sum, false) => engine.sum(column, is_exact && !has_whole_sum(engine, field)),
         (Function::Average, false) => engine.average(column, is_exact),
@@ -419,7 +421,7 @@ fn having_part(
     };
     match condition.operator {
         Operator::Eq | Operator::Ne | Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => {}
-        other => return Err(DataError::Refused(format!("having knows no {}", other.name()))),
+        other => return Err(DataError::Refused(format!("having does not support {}", other.name()))),
     }
     let given = having_operand(engine, column, &condition.value)?;
     Ok(sea_query::Condition::from(compare(column.expression.clone(), given, condition.operator)))
@@ -431,7 +433,7 @@ fn having_operand(
     column: &OutputColumn<'_>,
     given: &Json,
 ) -> Result<Representation<Expr>, DataError> {
-    let no_number = || DataError::Refused(format!("having: {given} is no number"));
+    let no_number = || DataError::Refused(format!("having: {given} is not a number"));
     let value = |value: Value| Expr::val(sea_query::Value::from(value));
     let field = column.field;
     match column.function {

@@ -214,7 +214,10 @@ impl RecordWriter<'_> {
         let filter = Filter::eq(collection.single_key()?.name(), key.clone());
         let filter = match self.access(collection, RecordAction::Update)? {
             Some(access) if !access.may_set(&association.name) => {
-                return Err(DataError::Forbidden(format!("your roles do not open {}", association.name)));
+                return Err(DataError::Forbidden(format!(
+                    "your roles give no access to {}",
+                    association.name
+                )));
             }
             Some(access) => filter.and(access.into_scope()),
             None => filter,
@@ -336,7 +339,7 @@ impl RecordWriter<'_> {
     ) -> Result<(), DataError> {
         if association.kind != AssociationKind::BelongsToMany {
             return Err(DataError::Refused(format!(
-                "{} is no association of many with many",
+                "{} is not a belongsToMany, which toggle requires",
                 association.name
             )));
         }

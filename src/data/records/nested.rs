@@ -49,7 +49,7 @@ impl RecordWriter<'_> {
                     self.create_in_context(target, Cow::Owned(given), Record::new(), context.clone()).await?;
                 let Some(value) = made.get(key).filter(|value| !value.is_null()).cloned() else {
                     return Err(DataError::Refused(format!(
-                        "a record of {} has no {key}, by which {} belongs to it",
+                        "a record of {} has no {key}, which {} refers to",
                         target.name(),
                         collection.name()
                     )));
@@ -57,7 +57,7 @@ impl RecordWriter<'_> {
                 Ok(Some((value, Some(self.shown_nested(target, made)))))
             }
             Json::Array(_) | Json::Bool(_) => Err(DataError::Refused(format!(
-                "{} is one record: give its key, or an object",
+                "{} is a single record: give its key or an object",
                 association.name
             ))),
             scalar => {
@@ -114,7 +114,7 @@ impl RecordWriter<'_> {
             }
             Json::Array(_) | Json::Bool(_) => {
                 return Err(DataError::Refused(format!(
-                    "{} is one record: give its key, or an object",
+                    "{} is a single record: give its key or an object",
                     association.name
                 )));
             }
@@ -225,7 +225,7 @@ impl RecordWriter<'_> {
                 Ok(NestedItem::Existing(found, shown))
             }
             Json::Array(_) | Json::Bool(_) | Json::Null => Err(DataError::Refused(format!(
-                "{} are records: give their keys, or objects",
+                "{} are records: give their keys or objects",
                 association.name
             ))),
             scalar => match self.find_visible(target, key, &scalar).await? {
@@ -290,7 +290,7 @@ impl RecordWriter<'_> {
         let value = record.get(&*association.source_key).filter(|value| !value.is_null());
         value.cloned().ok_or_else(|| {
             DataError::Refused(format!(
-                "the record of {} has no {}, by which {} belong to it",
+                "the record of {} has no {}, which {} refer to",
                 collection.name(),
                 association.source_key,
                 association.name

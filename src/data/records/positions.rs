@@ -122,7 +122,7 @@ pub(super) fn position_conflict(error: DataError, taken: &[(&Field, Arc<Sequence
         return error;
     };
     sequence.set_stale();
-    DatabaseError::Conflict(format!("a place of {} was given to another record", field.name())).into()
+    DatabaseError::Conflict(format!("another record has taken a position of {}", field.name())).into()
 }
 
 /// Whether only this transaction uses a sequence. Other transactions may have allocated positions that are
@@ -262,7 +262,7 @@ impl RecordWriter<'_> {
     ) -> Result<(), DataError> {
         let field = collection.known(&change.field)?;
         if field.kind() != FieldType::Sort {
-            return Err(DataError::Refused(format!("{} holds no order", field.name())));
+            return Err(DataError::Refused(format!("{} is not a sort field", field.name())));
         }
         self.access(collection, RecordAction::Update)?;
         let scope = match &field.generator {
@@ -279,17 +279,14 @@ impl RecordWriter<'_> {
         let wanted = match (scope, &change.scope) {
             (Some(scope), Some(given)) => {
                 let others = given.keys().any(|name| name != scope);
-                let given = given
-                    .get(scope)
-                    .filter(|_| !others)
-                    .ok_or_else(|| DataError::Refused(format!("targetScope has {scope} and nothing else")))?;
+                let given = given.get(scope).filter(|_| !others).ok_or_else(|| {
+                    DataError::Refused(format!("targetScope must have {scope} and nothing else"))
+                })?;
                 Some(collection.known(scope)?.check(given)?)
             }
             (None, Some(_)) => {
                 let field = field.name();
-                return Err(DataError::Refused(format!(
-                    "{field} is one order: there is no targetScope in it"
-                )));
+                return Err(DataError::Refused(format!("{field} has no scope: leave targetScope out")));
             }
             _ => None,
         };

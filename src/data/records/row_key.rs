@@ -17,7 +17,7 @@ pub fn row_key_filter(collection: &Collection, records: &[Record]) -> Result<Fil
     let value = |record: &Record, name: &str| {
         key_value(record, name).cloned().ok_or_else(|| {
             let collection = collection.name();
-            DataError::Refused(format!("a record of {collection} has no {name}, by which it is told apart"))
+            DataError::Refused(format!("a record of {collection} has no {name}, which identifies it"))
         })
     };
     if let [key] = keys.as_slice() {

@@ -87,7 +87,7 @@ fn keys_exhausted(key: Option<&Field>, error: DatabaseError) -> DataError {
             let largest = if key.kind == FieldType::Integer { i32::MAX.into() } else { i64::MAX };
             value::invalid(
                 key,
-                format!("{largest} is the largest there is and is used: give the record a key of its own"),
+                format!("{largest} is the largest number and is taken: give the record a key of its own"),
             )
         }
         _ => error.into(),

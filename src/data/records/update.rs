@@ -228,7 +228,7 @@ impl RecordWriter<'_> {
     ) -> Result<Option<Record>, DataError> {
         if keys.is_empty() {
             return Err(DataError::Refused(
-                "say by which fields a record is found: filterKeys is missing".to_owned(),
+                "filterKeys is missing: name the fields by which to find a record".to_owned(),
             ));
         }
         let parts =

@@ -78,7 +78,7 @@ pub(in crate::data) fn compared_value(
 pub(in crate::data) fn to_storage(field: &Field, given: &Json) -> Result<Value, DataError> {
     let stored = convert(field, given)?;
     if field.unsigned && is_negative(&stored) {
-        return Err(expected(field, given, "a number from 0 on, as of an unsigned field"));
+        return Err(expected(field, given, "a number of at least 0, which an unsigned field requires"));
     }
     Ok(stored)
 }
@@ -152,7 +152,7 @@ fn expected(field: &Field, given: &Json, what: &str) -> DataError {
     let mut shown: String = given.to_string().chars().take(60).collect();
     if field.is_hidden() {
         // The error must not reveal a hidden value.
-        shown = "what was given".to_owned();
+        shown = "the value".to_owned();
     }
     invalid(field, format!("{shown} is not {what}"))
 }
@@ -171,7 +171,7 @@ fn text(field: &Field, given: &Json, limit: Option<usize>) -> Result<Text, DataE
     if let Some(limit) = limit {
         // A character has at most 4 bytes: such a text is too long in any case, and not counted.
         if text.len() / 4 > limit {
-            return Err(invalid(field, format!("it has more than the {limit} characters that are allowed")));
+            return Err(invalid(field, format!("it has more than {limit} characters, which is the limit")));
         }
         let length = text.chars().count();
         if length > limit {

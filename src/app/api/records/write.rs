@@ -246,7 +246,9 @@ async fn find_or_create(
     let parameters = Parameters::of(call);
     let (options, keys) = (parameters.write_options()?, parameters.words("filterKeys")?);
     if keys.is_empty() {
-        return Err(ApiError::bad_request("say by which fields a record is found: filterKeys is missing"));
+        return Err(ApiError::bad_request(
+            "filterKeys is missing: name the fields by which to find a record",
+        ));
     }
     let records = set.records();
     let given = one_record(call, records, body).await?;
