@@ -80,7 +80,7 @@ impl<'a> Compiler<'a> {
         match guard.access(collection.name(), action) {
             Some(access) => Ok(Some(access)),
             None => Err(DataError::Forbidden(format!(
-                "your roles give no access to the collection {}",
+                "your roles do not give access to the collection {}",
                 collection.name()
             ))),
         }
@@ -103,7 +103,7 @@ impl<'a> Compiler<'a> {
             let access = self.access(collection, RecordAction::View)?;
             if access.is_some_and(|access| !access.allows(collection, step)) {
                 return Err(DataError::Forbidden(format!(
-                    "your roles give no access to the field {step} of {}",
+                    "your roles do not give access to the field {step} of {}",
                     collection.name()
                 )));
             }

@@ -215,7 +215,7 @@ impl RecordWriter<'_> {
         let filter = match self.access(collection, RecordAction::Update)? {
             Some(access) if !access.may_set(&association.name) => {
                 return Err(DataError::Forbidden(format!(
-                    "your roles give no access to {}",
+                    "your roles do not give access to {}",
                     association.name
                 )));
             }

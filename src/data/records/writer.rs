@@ -389,7 +389,7 @@ impl<'a> RecordWriter<'a> {
             let closed = there.iter().filter_map(|record| record.get(field)).find(|key| !open.contains(key));
             if let Some(key) = closed {
                 return Err(DataError::Forbidden(format!(
-                    "your roles give no access to the record {key} of {}",
+                    "your roles do not give access to the record {key} of {}",
                     collection.name()
                 )));
             }

@@ -60,7 +60,7 @@ async fn what_is_read_is_open(engine: TestEngine) {
                 NONE,
                 403,
                 "errors.0.message",
-                json!("your roles give no access to the field secret of posts"),
+                json!("your roles do not give access to the field secret of posts"),
             ),
             ("eve", "GET posts:list?sort=-views", NONE, 403, "", NONE),
             ("eve", "GET posts:list?filter={\"secret\":\"x\"}", NONE, 403, "", NONE),
@@ -81,7 +81,7 @@ async fn what_is_read_is_open(engine: TestEngine) {
                 by("secret"),
                 403,
                 "errors.0.message",
-                json!("your roles give no access to the field secret of posts"),
+                json!("your roles do not give access to the field secret of posts"),
             ),
             (
                 "eve",
