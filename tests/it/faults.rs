@@ -106,7 +106,7 @@ async fn without_the_main_database_applications_run_and_the_registry_is_read_onl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_on_one_server_share_its_connections() {
-    const APPLICATIONS: usize = 30;
+    const APPLICATIONS: usize = 18;
     for server in own_servers(12) {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();

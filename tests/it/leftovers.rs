@@ -266,8 +266,8 @@ fn keep_data_requires_purge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_applications_share_few_connections() {
     use futures_util::StreamExt as _;
-    const APPLICATIONS: usize = 40;
-    for server in [OwnServer::mariadb(30), OwnServer::postgres(30)] {
+    const APPLICATIONS: usize = 24;
+    for server in [OwnServer::mariadb(18), OwnServer::postgres(18)] {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();
         let ids: Vec<String> = (0..APPLICATIONS).map(|number| format!("app-{number}")).collect();

@@ -1,5 +1,7 @@
 //! Where applications stand: starts by visit, stops that hold, idle stops, restarts of the daemon.
 
+use std::time::Duration;
+
 use macro_rules_attribute::apply;
 use serde_json::json;
 
@@ -47,13 +49,16 @@ async fn applications_are_created_and_deleted_while_others_serve_requests(engine
         let list = client.get(format!("{url}/api/__app/stays/users:list")).bearer_auth(&token);
         let ended = ended.clone();
         asking.spawn(async move {
+            // Paced, so that the requests leave the cores to what they run beside.
+            let mut pace = tokio::time::interval(Duration::from_millis(10));
             while !*ended.borrow() {
+                pace.tick().await;
                 let answer = list.try_clone().unwrap().send().await.unwrap();
                 assert_eq!(answer.status(), 200);
             }
         });
     }
-    for _ in 0..40 {
+    for _ in 0..20 {
         for id in ["goes", "comes"] {
             sign_in(&daemon, Some(id)).await;
             daemon.call("app.stop", json!({"id": id}));

@@ -181,9 +181,9 @@ async fn applications_in_one_database_share_its_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_applications_share_thirty_connections() {
-    const APPLICATIONS: usize = 1000;
-    const AT_A_TIME: usize = 50;
+async fn hundreds_of_applications_share_thirty_connections() {
+    const APPLICATIONS: usize = 200;
+    const AT_A_TIME: usize = 20;
     let server = OwnServer::postgres(30);
     let environment = TestEnvironment::on(&server.url("host"));
     let daemon = environment.daemon();
