@@ -11,9 +11,9 @@ fn at(url: &str) -> Location {
     Location::parse(url).unwrap()
 }
 
-/// A statement that takes some seconds.
+/// A statement that outlasts what is done beside it; it is cancelled when it is dropped.
 fn slow(engine: Engine) -> SelectStatement {
-    let sleep = if engine == Engine::Postgres { "pg_sleep(4)::text" } else { "SLEEP(4)" };
+    let sleep = if engine == Engine::Postgres { "pg_sleep(20)::text" } else { "SLEEP(20)" };
     Query::select().expr_as(Expr::cust(sleep), "slept").to_owned()
 }
 
@@ -55,7 +55,7 @@ async fn busy_applications_leave_connections_of_a_small_server() {
         }
         let calm = all.pop().unwrap();
         let work = keep_busy(&all).await;
-        let asked = tokio::time::timeout(Duration::from_secs(2), calm.query(&one())).await;
+        let asked = tokio::time::timeout(Duration::from_secs(10), calm.query(&one())).await;
         assert_eq!(
             asked.expect("the calm application waits for its neighbours").unwrap().len(),
             1,
@@ -78,7 +78,7 @@ async fn busy_schemas_leave_connections_to_a_calm_one() {
     }
     let calm = Database::create(&around.with_schema("calm").unwrap()).await.unwrap();
     let work = keep_busy(&busy).await;
-    let asked = tokio::time::timeout(Duration::from_secs(2), calm.query(&one())).await;
+    let asked = tokio::time::timeout(Duration::from_secs(10), calm.query(&one())).await;
     assert_eq!(asked.expect("the calm application waits for its neighbours").unwrap().len(), 1);
     drop(work);
     calm.close().await;
