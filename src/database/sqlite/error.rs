@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 use rustix::process::{Resource, getrlimit};
 
-use super::files::{LOG, beside};
+use super::file_names::{LOG, beside};
 use crate::database::descriptors::no_descriptor_left;
 use crate::database::{DatabaseError, Refusal};
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::files::{self, INDEX, Identity, LOG, beside};
+use super::file_names::{INDEX, LOG, beside};
+use super::files::{self, Identity};
 use crate::database::DatabaseError;
 
 /// The files of one open database.

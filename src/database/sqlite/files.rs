@@ -1,4 +1,4 @@
-//! The files of a database: their names, creating and removing them, and the owner's mark on them. All of
+//! The files of a database: creating and removing them, and the owner's mark on them. All of
 //! this blocks and runs on a thread of the blocking pool.
 
 use std::io::ErrorKind;
@@ -6,19 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error;
+use super::file_names::{INDEX, LOG, beside};
 use crate::database::DatabaseError;
 use crate::database::descriptors::is_descriptor_shortage;
-
-/// The suffixes of the write-ahead log and of its index.
-pub(super) const LOG: &str = "-wal";
-pub(super) const INDEX: &str = "-shm";
-
-/// The path of a database's file with this suffix.
-pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    PathBuf::from(name)
-}
 
 /// A file's identity, whatever its name: device and inode.
 pub(super) type Identity = (u64, u64);

@@ -13,6 +13,7 @@ mod connection;
 mod count_cache;
 mod error;
 mod file_checks;
+mod file_names;
 mod files;
 pub(super) mod functions;
 mod group_commit;
