@@ -1,32 +1,34 @@
+# Completion of nbapps in bash. Load it with: source <(nbapps completions bash)
 _clap_complete_nbapps() {
-    local IFS=$'\013'
-    local _CLAP_COMPLETE_INDEX=${COMP_CWORD}
-    local _CLAP_COMPLETE_COMP_TYPE=${COMP_TYPE}
-    if compopt +o nospace 2> /dev/null; then
-        local _CLAP_COMPLETE_SPACE=false
-    else
-        local _CLAP_COMPLETE_SPACE=true
+    local words=("${COMP_WORDS[@]:0:COMP_CWORD}" "$2") head= breaks i word line
+    if [[ -n ${COMP_LINE-} ]]; then
+        # Bash splits words at = : @ too, which nbapps needs whole: what no blank separates is joined again.
+        words=()
+        line=${COMP_LINE:0:COMP_POINT}
+        for ((i = 0; i <= COMP_CWORD; i++)); do
+            word=${COMP_WORDS[i]}
+            if ((i > 0)) && [[ $line != [[:space:]]* ]]; then
+                ((i < COMP_CWORD)) || word=$line
+                words[${#words[@]} - 1]+=$word
+            else
+                line=${line#"${line%%[![:space:]]*}"}
+                ((i < COMP_CWORD)) || word=$line
+                words+=("$word")
+            fi
+            line=${line#"$word"}
+        done
+        # Of the word, bash replaces only what is behind the last place where it splits; an @ is replaced, too.
+        breaks=${COMP_WORDBREAKS//[[:space:]\"\']/}
+        word=${words[${#words[@]} - 1]}
+        [[ -n $breaks && $word == *["$breaks"]* ]] && head=${word%"${word##*["$breaks"]}"}
+        head=${head%@}
     fi
-    local words=("${COMP_WORDS[@]}")
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        words[COMP_CWORD]="$2"
-    fi
-    COMPREPLY=( $( \
-        _CLAP_IFS="$IFS" \
-        _CLAP_COMPLETE_INDEX="$_CLAP_COMPLETE_INDEX" \
-        _CLAP_COMPLETE_COMP_TYPE="$_CLAP_COMPLETE_COMP_TYPE" \
-        _CLAP_COMPLETE_SPACE="$_CLAP_COMPLETE_SPACE" \
-        NBAPPS_COMPLETE="bash" \
-        "nbapps" -- "${words[@]}" \
-    ) )
-    if [[ $? != 0 ]]; then
-        unset COMPREPLY
-    elif [[ $_CLAP_COMPLETE_SPACE == false ]] && [[ "${COMPREPLY-}" =~ [=/:]$ ]]; then
-        compopt -o nospace
+    mapfile -t COMPREPLY < <(
+        NBAPPS_COMPLETE=bash NBAPPS_COMPLETE_WORD=$((${#words[@]} - 1)) nbapps -- "${words[@]}" 2> /dev/null
+    )
+    COMPREPLY=("${COMPREPLY[@]#"$head"}")
+    if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[=/] ]]; then
+        compopt -o nospace 2> /dev/null
     fi
 }
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -o nospace -o bashdefault -o nosort -F _clap_complete_nbapps nbapps
-else
-    complete -o nospace -o bashdefault -F _clap_complete_nbapps nbapps
-fi
+complete -o nosort -F _clap_complete_nbapps nbapps 2> /dev/null || complete -F _clap_complete_nbapps nbapps

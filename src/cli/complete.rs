@@ -1,8 +1,6 @@
-//! Tab completion, with the IDs of applications.
+//! Completion of values, such as the IDs of applications: attached to the arguments of commands.
 //!
-//! A shell runs `nbapps` itself to complete a command line; [`answer`] recognizes that and answers before
-//! anything else starts. IDs come from the running daemon within 50 ms or not at all, and completion never
-//! starts a daemon.
+//! IDs come from the running daemon within 50 ms or not at all, and completion never starts a daemon.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -11,54 +9,20 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use clap::CommandFactory as _;
-use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use clap_complete::env::Shells;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Cli;
+use super::completion;
 use crate::client::{IncomingLine, paths};
-use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
+use crate::protocol::methods::{AppList, AppSummaries, AppUserNames, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing, PROTOCOL_VERSION,
-    Request, RequestId, State,
+    AppId, ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing,
+    OneApplication, PROTOCOL_VERSION, Request, RequestId, State,
 };
-
-/// The variable that a shell sets to request completion.
-const VARIABLE: &str = "NBAPPS_COMPLETE";
 
 /// How long the daemon may take: nobody waits for the tab key.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// Answers a shell that requests completion, and exits. Does nothing otherwise.
-pub(crate) fn answer() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
-}
-
-/// The script that makes a shell request completion.
-pub(crate) fn registration(shell: &str) -> io::Result<String> {
-    let shells = Shells::builtins();
-    let shell = shells.completer(shell).ok_or_else(|| io::Error::other(format!("{shell} is not known")))?;
-    let mut script = Vec::new();
-    shell.write_registration(VARIABLE, "nbapps", "nbapps", "nbapps", &mut script)?;
-    let script = String::from_utf8_lossy(&script);
-    Ok(script.trim().replace(ZSH_REGISTERS, ZSH_REGISTERS_OR_COMPLETES) + "\n")
-}
-
-/// The end of the script for zsh.
-const ZSH_REGISTERS: &str = "compdef _clap_dynamic_completer_nbapps nbapps";
-
-/// As a file in `fpath`, the script itself runs for the first completion: without this line the first press
-/// of the tab key would only register it.
-const ZSH_REGISTERS_OR_COMPLETES: &str = "\
-if [[ ${funcstack[1]} == _nbapps ]]; then
-    compdef _clap_dynamic_completer_nbapps nbapps
-    _clap_dynamic_completer_nbapps
-else
-    compdef _clap_dynamic_completer_nbapps nbapps
-fi";
 
 /// Completes the names of limits, up to the value.
 pub(crate) fn limits() -> ArgValueCompleter {
@@ -91,6 +55,20 @@ pub(crate) fn deletable() -> ArgValueCompleter {
 /// Completes deleted applications that can be undeleted.
 pub(crate) fn deleted() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| candidates(current, true, |_, _| true))
+}
+
+/// Completes the users of the application that is named on the command line.
+pub(crate) fn users() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let id = completion::given().into_iter().find_map(|word| AppId::parse(word.to_str()?).ok());
+        let users = id.and_then(|id| ask::<AppUserNames>(OneApplication { id }));
+        let named = users.map(|named| named.users).unwrap_or_default().into_iter().flat_map(|user| {
+            let help = super::output::printable(user.nickname.as_deref().unwrap_or_default());
+            let names = [user.username, user.email].into_iter().flatten();
+            names.map(move |name| CompletionCandidate::new(name).help(Some(help.clone().into())))
+        });
+        named.filter(|name| name.get_value().to_str().is_some_and(|name| begins(name, current))).collect()
+    })
 }
 
 /// Completes running operations and those that ended lately.

@@ -9,11 +9,12 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::error::CliError;
+use super::interrupt::UnderWay;
 use super::output::{Color, Console, Format};
 use super::values::milliseconds;
 use crate::client::autostart::{Launch, StartError};
 use crate::client::{Address, Client, ClientError, paths};
-use crate::protocol::methods::{AppList, AppSummaries, Method};
+use crate::protocol::methods::{AppList, AppSummaries, Method, MethodKind};
 use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
 
 /// How long a daemon may take to answer a request that needs no work.
@@ -58,6 +59,7 @@ pub(crate) struct GlobalOptions {
 pub(crate) struct Context {
     pub(crate) options: Arc<GlobalOptions>,
     pub(crate) console: Console,
+    under_way: UnderWay,
     bound: Option<Arc<Bound>>,
 }
 
@@ -87,7 +89,7 @@ impl Context {
                 std::env::var_os("NBAPPS_SOCKET").filter(|path| !path.is_empty()).map(Into::into);
         }
         let console = Console::new(options.output, options.color, options.quiet);
-        Self { options: Arc::new(options), console, bound: None }
+        Self { options: Arc::new(options), console, under_way: UnderWay::default(), bound: None }
     }
 
     /// The address of the daemon.
@@ -230,7 +232,14 @@ impl Context {
         wait: Wait,
     ) -> Result<M::Result, CliError> {
         let mut spinner = self.console.spinner(subject);
-        let call = client.call_with_progress::<M>(params, |progress| spinner.update(&progress));
+        let command = matches!(M::KIND, MethodKind::Command)
+            .then(|| self.under_way.begin(&self.console, M::NAME, subject));
+        let call = client.call_with_progress::<M>(params, |progress| {
+            if let (Some(command), Some(operation)) = (&command, &progress.operation) {
+                command.is_operation(operation);
+            }
+            spinner.update(&progress);
+        });
         let patience = match wait.wait {
             true => Duration::from_millis(wait.timeout_ms).saturating_sub(self.spent()).saturating_add(GRACE),
             false => REQUEST_TIMEOUT,
@@ -242,6 +251,11 @@ impl Context {
         let answered = within(patience, unanswered, call).await;
         if let (Err(CliError::TimedOut { .. }), Some(bound)) = (&answered, &self.bound) {
             bound.silent.store(true, Ordering::Relaxed);
+        }
+        if let Err(CliError::TimedOut { .. } | CliError::Client(ClientError::Lost { .. })) = &answered
+            && let Some(how) = command.and_then(|command| command.found_by())
+        {
+            self.console.note(&how);
         }
         answered
     }

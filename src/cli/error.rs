@@ -40,6 +40,14 @@ pub(crate) enum CliError {
         /// What to do.
         hint: Option<String>,
     },
+    /// The user pressed Ctrl-C while the daemon worked.
+    #[error("{message}")]
+    Interrupted {
+        /// What goes on.
+        message: String,
+        /// How to find it again.
+        hint: Option<String>,
+    },
     /// A file or a terminal failed.
     #[error("{what}: {error}")]
     Io {
@@ -84,6 +92,7 @@ impl CliError {
             Self::Usage { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,
             Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Interrupted { .. } => Exit::Interrupted,
             Self::Io { .. } | Self::Output(_) => Exit::Failed,
             Self::ClosedPipe => Exit::Done,
             Self::Reported(exit) => *exit,
@@ -95,9 +104,10 @@ impl CliError {
         match self {
             Self::Client(error) => error.hint(),
             Self::Start(error) => error.hint(),
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::TimedOut { hint, .. } => {
-                hint.clone()
-            }
+            Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::TimedOut { hint, .. }
+            | Self::Interrupted { hint, .. } => hint.clone(),
             Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     TimedOut = 6,
     /// A confirmation, a precondition or a permission is missing.
     Refused = 7,
+    /// Ctrl-C while the daemon worked: 128 and the number of the signal, as shells do.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -35,7 +37,8 @@ impl Exit {
   4  no such application
   5  already exists, or in conflict with its state
   6  timed out; the operation goes on
-  7  refused: confirmation, precondition or permission missing";
+  7  refused: confirmation, precondition or permission missing
+  130  interrupted with Ctrl-C; the operation goes on";
 
     /// The severity, for several commands that end differently: the higher, the less an operator could have
     /// expected it.
@@ -49,6 +52,7 @@ impl Exit {
             Self::TimedOut => 5,
             Self::Failed => 6,
             Self::Unreachable => 7,
+            Self::Interrupted => 8,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Generates the files in `completions/` and `man/` from the types of the command line and the protocol.
+//! Generates the files in `man/` from the types of the command line and the protocol.
 //!
 //! The test fails when a file is stale; `UPDATE_GENERATED=1 cargo test --lib generated` writes it. This is a
 //! test so that the generator is not part of the command. It is the one place in this room that uses the
@@ -13,7 +13,7 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{Cli, complete};
+use super::Cli;
 use crate::daemon::arguments::Arguments;
 
 /// The name of the manual, in the middle of each page's header.
@@ -22,9 +22,6 @@ const MANUAL: &str = "nbapps manual";
 /// Every generated file with its content.
 fn files() -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
-    for (shell, file) in [("bash", "nbapps.bash"), ("zsh", "_nbapps"), ("fish", "nbapps.fish")] {
-        files.insert(Path::new("completions").join(file), complete::registration(shell).unwrap());
-    }
     let mut command = Cli::command();
     command.build();
     pages(&command, &mut files);
@@ -104,18 +101,16 @@ fn generated_files_are_fresh() {
             stale.push(path.clone());
         }
     }
-    for directory in ["completions", "man"] {
-        for entry in std::fs::read_dir(root.join(directory)).unwrap() {
-            let path = Path::new(directory).join(entry.unwrap().file_name());
-            // Pages in Markdown are written by hand.
-            if files.contains_key(&path) || path.extension().is_some_and(|kind| kind == "md") {
-                continue;
-            }
-            if update {
-                std::fs::remove_file(root.join(&path)).unwrap();
-            } else {
-                stale.push(path);
-            }
+    for entry in std::fs::read_dir(root.join("man")).unwrap() {
+        let path = Path::new("man").join(entry.unwrap().file_name());
+        // Pages in Markdown are written by hand.
+        if files.contains_key(&path) || path.extension().is_some_and(|kind| kind == "md") {
+            continue;
+        }
+        if update {
+            std::fs::remove_file(root.join(&path)).unwrap();
+        } else {
+            stale.push(path);
         }
     }
     assert!(stale.is_empty(), "stale: {stale:?}; run: UPDATE_GENERATED=1 cargo test --lib generated");

@@ -1,15 +1,17 @@
 //! Runs a command on several applications concurrently, and reports each result.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::protocol::AppId;
+use super::output::Format;
+use crate::protocol::{AppId, ErrorKind};
 
 /// The most applications at a time.
 const AT_ONCE: usize = 16;
@@ -17,8 +19,28 @@ const AT_ONCE: usize = 16;
 /// The results for several applications, in the order of the command line.
 #[derive(Debug)]
 pub(crate) struct Results<T> {
-    done: Vec<T>,
-    failed: Vec<CliError>,
+    all: Vec<(AppId, Result<T, CliError>)>,
+}
+
+/// The result for one application, as data.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Shown<'a, T> {
+    Done(&'a T),
+    Failed { id: &'a AppId, error: Failure },
+}
+
+/// Why the command failed for an application.
+#[derive(Debug, Serialize)]
+struct Failure {
+    /// The kind of the daemon's error; absent when the daemon did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<ErrorKind>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// The exit code that the error leads to.
+    exit_code: u8,
 }
 
 /// Runs `work` for each of `ids`. A failure does not stop the others, and duplicate IDs count once.
@@ -30,58 +52,76 @@ where
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
     let mut seen = HashSet::new();
-    for (position, id) in ids.iter().filter(|id| seen.insert(*id)).enumerate() {
-        let (turns, work) = (Arc::clone(&turns), work(id.clone()));
+    let unique: Vec<&AppId> = ids.iter().filter(|id| seen.insert(*id)).collect();
+    for (position, id) in unique.iter().enumerate() {
+        let (turns, work) = (Arc::clone(&turns), work((*id).clone()));
         tasks.spawn(async move {
             // The semaphore is never closed; without a permit the work would run all the same.
             let _turn = turns.acquire().await;
             (position, work.await)
         });
     }
-    let mut ended = Vec::with_capacity(tasks.len());
+    let mut ended: HashMap<usize, Result<T, CliError>> = HashMap::new();
     while let Some(task) = tasks.join_next().await {
-        match task {
-            Ok(result) => ended.push(result),
-            Err(error) => {
-                let error = std::io::Error::other(error);
-                ended.push((
-                    usize::MAX,
-                    Err(CliError::Io { what: "a task of nbapps ended".to_owned(), error }),
-                ));
-            }
-        }
+        // A task that panicked leaves no result.
+        ended.extend(task.ok());
     }
-    ended.sort_by_key(|(position, _)| *position);
-    let mut results = Results { done: Vec::new(), failed: Vec::new() };
-    for (_, result) in ended {
-        match result {
-            Ok(done) => results.done.push(done),
-            Err(error) => results.failed.push(error),
-        }
-    }
-    results
+    let result = |position| {
+        ended.remove(&position).unwrap_or_else(|| {
+            let error = std::io::Error::other("it panicked");
+            Err(CliError::Io { what: "a task of nbapps ended".to_owned(), error })
+        })
+    };
+    let all = unique.into_iter().cloned().zip((0..).map(result)).collect();
+    Results { all }
 }
 
-impl<T> Results<T> {
-    /// Prints the results with `print`, then each failure, and returns the most severe one.
+impl<T: Serialize> Results<T> {
+    /// Prints the results, then each failure, and returns the most severe one. As data, failures are among the
+    /// results, each with its ID; `name` is the name of a result, and `text` formats the results for people.
     pub(crate) fn report(
-        mut self,
+        self,
         context: &Context,
-        print: impl FnOnce(&[T]) -> Result<(), CliError>,
+        name: impl Fn(&T) -> &str,
+        text: impl FnOnce(&[&T]) -> String,
     ) -> Result<(), CliError> {
-        if !self.done.is_empty() || self.failed.is_empty() {
-            print(&self.done)?;
+        let console = &context.console;
+        let done: Vec<&T> = self.all.iter().filter_map(|(_, result)| result.as_ref().ok()).collect();
+        if matches!(console.format, Format::Json | Format::Jsonl | Format::Yaml) {
+            let shown: Vec<Shown<'_, T>> = self.all.iter().map(|(id, result)| shown(id, result)).collect();
+            console.list(&shown, |_| "", String::new)?;
+        } else if !done.is_empty() || self.all.is_empty() {
+            console.list(&done, |done| name(done), || text(&done))?;
         }
-        if self.done.is_empty() && self.failed.len() == 1 {
+        let is_single = self.all.len() == 1;
+        let mut failed: Vec<CliError> = self.all.into_iter().filter_map(|(_, result)| result.err()).collect();
+        if is_single {
             // The error of a single application is the command's.
-            return self.failed.pop().map_or(Ok(()), Err);
+            return failed.pop().map_or(Ok(()), Err);
         }
-        for error in &self.failed {
-            context.console.error(error);
+        for error in &failed {
+            console.error(error);
         }
-        match Exit::worst(self.failed.iter().map(CliError::exit)) {
+        match Exit::worst(failed.iter().map(CliError::exit)) {
             Exit::Done => Ok(()),
             exit => Err(CliError::Reported(exit)),
+        }
+    }
+}
+
+fn shown<'a, T>(id: &'a AppId, result: &'a Result<T, CliError>) -> Shown<'a, T> {
+    match result {
+        Ok(done) => Shown::Done(done),
+        Err(error) => {
+            let kind = match error {
+                CliError::Client(error) => error.kind(),
+                _ => None,
+            };
+            let exit_code = error.exit() as u8;
+            Shown::Failed {
+                id,
+                error: Failure { kind, message: error.to_string(), hint: error.hint(), exit_code },
+            }
         }
     }
 }
@@ -104,9 +144,9 @@ mod tests {
         .await;
         let context = Context::new(GlobalOptions { quiet: true, ..GlobalOptions::default() });
         let mut printed = Vec::new();
-        let end = results.report(&context, |done| {
-            printed = done.to_vec();
-            Ok(())
+        let end = results.report(&context, AppId::as_str, |done| {
+            printed = done.iter().map(|id| (*id).clone()).collect();
+            String::new()
         });
         assert_eq!(printed, ids(&["crm", "hr"]));
         assert!(matches!(end, Err(CliError::Reported(Exit::NotFound))));
@@ -120,6 +160,7 @@ mod tests {
             Ok(id)
         })
         .await;
-        assert_eq!(results.done, many);
+        let done: Vec<_> = results.all.into_iter().filter_map(|(_, result)| result.ok()).collect();
+        assert_eq!(done, many);
     }
 }

@@ -6,11 +6,13 @@
 
 mod commands;
 mod complete;
+mod completion;
 mod context;
 mod error;
 mod exit;
 #[cfg(test)]
 mod generated;
+mod interrupt;
 mod many;
 mod output;
 #[cfg(test)]
@@ -101,7 +103,7 @@ enum Command {
 /// Runs the command of the process's command line, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    complete::answer();
+    completion::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -4,10 +4,13 @@ use std::future::Future;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
 
 use super::client_handle::ClientHandle;
 use crate::protocol::methods::Method;
 use crate::protocol::{RequestId, RpcError};
+use crate::supervisor::ShownPassword;
 
 /// Handles one method of the socket.
 pub(super) trait MethodHandler<M: Method> {
@@ -25,6 +28,32 @@ pub(super) struct MethodCall {
     pub(super) id: Option<RequestId>,
     /// The client that called.
     pub(super) client: ClientHandle,
+    /// The password that the response shows.
+    shown: Mutex<Option<ShownPassword>>,
+}
+
+impl MethodCall {
+    pub(super) fn new(id: Option<RequestId>, client: ClientHandle) -> Self {
+        Self { id, client, shown: Mutex::default() }
+    }
+
+    /// Notes that the response shows a password, which stays available unless the response is delivered.
+    pub(super) fn shows(&self, password: ShownPassword) {
+        *self.shown.lock() = Some(password);
+    }
+
+    /// Sends the response.
+    pub(super) async fn respond(self, result: Result<Box<RawValue>, RpcError>) {
+        let Self { id, client, shown } = self;
+        match shown.into_inner() {
+            None => client.respond(id, result).await,
+            Some(password) => {
+                if client.deliver(id, result).await {
+                    password.delivered();
+                }
+            }
+        }
+    }
 }
 
 /// A method's result, and what goes on once it is sent.

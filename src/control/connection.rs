@@ -15,7 +15,7 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::client_handle::ClientHandle;
+use super::client_handle::{ClientHandle, OutgoingLine};
 use super::connection_limit::ClientPermit;
 use super::handlers::RequestHandler;
 use super::line_reader::{LineMemory, LineReader};
@@ -127,14 +127,18 @@ fn evicted() -> RpcError {
 /// Writes lines until there are no more senders, or the client has disconnected.
 async fn write(
     mut sender: WriteHalf<Stream>,
-    mut queue: mpsc::Receiver<String>,
+    mut queue: mpsc::Receiver<OutgoingLine>,
     disconnected: CancellationToken,
 ) {
-    while let Some(mut line) = queue.recv().await {
-        line.push('\n');
-        if sender.write_all(line.as_bytes()).await.is_err() {
+    while let Some(OutgoingLine { mut text, written }) = queue.recv().await {
+        text.push('\n');
+        if sender.write_all(text.as_bytes()).await.is_err() {
             disconnected.cancel();
             return;
+        }
+        if let Some(written) = written {
+            // A request that was given up needs no receipt.
+            let _ = written.send(());
         }
     }
     let _ = sender.flush().await;

@@ -22,11 +22,11 @@ macro_rules! dispatch {
                 let Request { id, method, params } = request;
                 tracing::debug!(peer = %client.peer, method, "request");
                 let params = if params.is_null() { json!({}) } else { params };
-                let call = MethodCall { id, client };
+                let call = MethodCall::new(id, client);
                 // Each future is boxed: the largest of them is no part of every other.
                 match method.as_str() {
                     $($name => self.run::<methods::$method>(params, call).boxed().await,)*
-                    _ => call.client.respond(call.id, Err(unknown(&method))).await,
+                    _ => call.respond(Err(unknown(&method))).await,
                 }
             }
         }
@@ -54,12 +54,11 @@ impl RequestHandler {
         if let (Some(app), Err(error)) = (&logged, &handled) {
             tracing::info!(peer = %call.client.peer, method = M::NAME, app, %error, "command failed");
         }
-        let MethodCall { id, client } = call;
         let (result, afterwards) = match handled {
             Ok(Reply { result, afterwards }) => (to_raw_value(&result).map_err(unwritable::<M>), afterwards),
             Err(error) => (Err(error), None),
         };
-        client.respond(id, result).await;
+        call.respond(result).await;
         if let Some(afterwards) = afterwards {
             afterwards.await;
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Limit, LimitChanges, LimitValues, Limits};
+use super::{AppId, Limit, LimitChanges, LimitValues, Limits, Wait};
 
 /// The state of an application, by NocoBase's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -264,30 +264,15 @@ pub struct CreateApplication {
     /// Limits that differ from those of all applications.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
-    /// Whether to answer with the application when the ID exists, instead of with an error.
+    /// Whether to answer with the application when the ID exists, instead of with an error. One that is being
+    /// created is waited for, and created by this call where that creation fails.
     pub if_not_exists: bool,
-    /// Whether to start it once it is created.
+    /// Whether to start it once it is created, or exists.
     pub start: bool,
     /// Whether to check everything, create nothing, and answer what would be created.
     pub dry_run: bool,
     /// How to wait for the end of the operation.
     pub wait: Wait,
-}
-
-/// How long a call waits for its operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Wait {
-    /// Whether to answer only when the operation has ended.
-    pub wait: bool,
-    /// The longest wait, in milliseconds; the operation goes on after that.
-    pub timeout_ms: u64,
-}
-
-impl Default for Wait {
-    fn default() -> Self {
-        Self { wait: true, timeout_ms: 60_000 }
-    }
 }
 
 /// The description of an application.
@@ -331,11 +316,13 @@ pub struct Application {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
     /// When it was created.
+    #[serde(serialize_with = "super::time::serialize")]
     pub created_at: DateTime<Utc>,
     /// When its registration last changed.
+    #[serde(serialize_with = "super::time::serialize")]
     pub updated_at: DateTime<Utc>,
     /// Since when it has been running.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub started_at: Option<DateTime<Utc>>,
     /// Requests in flight now, 0 when it is not running.
     pub requests_in_flight: u64,
@@ -381,8 +368,10 @@ pub struct DatabaseDescription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deletion {
     /// When it was deleted.
+    #[serde(serialize_with = "super::time::serialize")]
     pub at: DateTime<Utc>,
     /// When its data will be removed.
+    #[serde(serialize_with = "super::time::serialize")]
     pub until: DateTime<Utc>,
     /// Whether the removal of its data has begun and has not finished: it can no longer be undeleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -396,13 +385,16 @@ pub struct Created {
     pub application: Application,
     /// Whether this call created it (`false` in a dry run, and with `if_not_exists` when it existed).
     pub created: bool,
+    /// Whether this call started it; `false` when it was running already.
+    #[serde(default)]
+    pub started: bool,
     /// Its first user, with a generated password: it is never shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<CreatedRootUser>,
-    /// The operation's ID; absent in a dry run.
+    /// The operation's ID; absent in a dry run, and when there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// In a dry run, what would be created, a sentence each.
+    /// In a dry run, what would be done, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<String>,
 }
@@ -479,7 +471,7 @@ pub struct Deleted {
     /// The application's ID.
     pub id: AppId,
     /// Until when it can be undeleted; absent after a purge.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub until: Option<DateTime<Utc>>,
     /// What was removed: files, databases, schemas.
     pub removed: Vec<String>,
@@ -533,18 +525,6 @@ pub struct Changes {
     pub icon: Option<String>,
 }
 
-/// Parameters of `app.wait`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WaitForState {
-    /// The application's ID.
-    pub id: AppId,
-    /// The state to wait for; `not_found` waits until it is gone.
-    pub state: State,
-    /// The longest wait, in milliseconds.
-    pub timeout_ms: u64,
-}
-
 /// Parameters of `app.visit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -565,6 +545,32 @@ pub struct Visit {
     /// The address to open.
     pub url: String,
     /// Until when the link signs in.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub sign_in_until: Option<DateTime<Utc>>,
+}
+
+/// The result of `app.user_names`: the first users of a running application; none of one that is not running.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserNames {
+    /// The users, the oldest first.
+    pub users: Vec<UserName>,
+}
+
+impl UserNames {
+    /// The most users that are named.
+    pub const MAX: u64 = 200;
+}
+
+/// What a user may sign in as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserName {
+    /// User name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// E-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
 }

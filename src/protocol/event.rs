@@ -13,6 +13,7 @@ pub struct Event {
     /// Counts the events since the daemon started; a gap means that events were lost.
     pub number: u64,
     /// When it happened.
+    #[serde(serialize_with = "super::time::serialize")]
     pub at: DateTime<Utc>,
     /// The application.
     pub app: AppId,
@@ -69,6 +70,9 @@ pub struct Progress {
     pub total: u64,
     /// The stage in words, for people.
     pub message: String,
+    /// The ID of the operation that goes on when the client disconnects, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
 }
 
 /// The level of a log line.
@@ -91,6 +95,7 @@ pub enum LogLevel {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// When it was written.
+    #[serde(serialize_with = "super::time::serialize")]
     pub at: DateTime<Utc>,
     /// Its level.
     pub level: LogLevel,
@@ -112,7 +117,7 @@ pub struct ReadLogs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
     /// Only lines from this time on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub since: Option<DateTime<Utc>>,
     /// Only lines of at least this level.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,7 @@ pub struct HostInfo {
     /// Its process ID.
     pub pid: u32,
     /// When it started.
+    #[serde(serialize_with = "super::time::serialize")]
     pub started_at: DateTime<Utc>,
     /// Where it keeps its data.
     pub data_directory: String,

@@ -49,10 +49,25 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Connections with a request for it.
     pub connections: u32,
-    /// Requests a second; 0 for no limit.
+    /// Requests a second; null for no limit. Where it is set, 0 is no limit.
+    #[serde(with = "optional_rate")]
+    #[schemars(with = "Option<u32>")]
     pub requests_per_second: u32,
     /// Connections to its database at a time.
     pub database_connections: u32,
+}
+
+/// Writes a rate without a limit as null.
+mod optional_rate {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(rate: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        Some(*rate).filter(|rate| *rate > 0).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        Option::deserialize(deserializer).map(Option::unwrap_or_default)
+    }
 }
 
 /// Values of some limits.
@@ -275,8 +290,19 @@ mod tests {
                 assert_eq!(Limits::USUAL.with(&LimitValues::from([(limit, value)])).of(limit), value);
             }
             let wire = serde_json::to_value(limit).unwrap();
-            let field = serde_json::to_value(Limits::USUAL).unwrap()[wire.as_str().unwrap()].as_u64();
-            assert_eq!(field, Some(Limits::USUAL.of(limit)), "{wire}: the same name in both");
+            let field = serde_json::to_value(Limits::USUAL).unwrap()[wire.as_str().unwrap()].take();
+            let usual = Some(Limits::USUAL.of(limit)).filter(|value| limit.written(*value) != NONE);
+            assert_eq!(field, serde_json::json!(usual), "{wire}: the same name in both");
+        }
+    }
+
+    #[test]
+    fn no_limit_of_the_rate_is_null() {
+        for (rate, written) in [(0, "\"requests_per_second\":null"), (7, "\"requests_per_second\":7")] {
+            let limits = Limits { requests_per_second: rate, ..Limits::USUAL };
+            let json = serde_json::to_string(&limits).unwrap();
+            assert!(json.contains(written), "{json}");
+            assert_eq!(serde_json::from_str::<Limits>(&json).unwrap(), limits);
         }
     }
 

@@ -65,10 +65,12 @@ macro_rules! for_each_method {
                 "Deletes an application; its data stays for undelete unless it is purged.";
             command AppUndelete "app.undelete" (OneApplication) -> Application:
                 "Brings a deleted application back, as it was.";
-            query AppWait "app.wait" (WaitForState) -> Application:
-                "Waits until an application is in a state.";
+            query AppWait "app.wait" (WaitForState) -> Waited:
+                "Waits until an application is in a state, or cannot come into it by itself.";
             query AppVisit "app.visit" (VisitApplication) -> Visit:
                 "Gives the address of an application's pages, with a sign-in that works once if asked.";
+            query AppUserNames "app.user_names" (OneApplication) -> UserNames:
+                "Names users of a running application, for completion.";
             query AppLogs "app.logs" (ReadLogs) -> Logs:
                 "Reads an application's log and follows it if asked.";
             command AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:

@@ -19,7 +19,9 @@ mod message;
 pub mod methods;
 mod operation;
 mod socket_lock;
+mod time;
 mod value;
+mod wait;
 
 pub use application::*;
 pub use error::{ErrorData, ErrorKind, RpcError};
@@ -31,6 +33,7 @@ pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
 pub use socket_lock::SocketLock;
+pub use wait::{Gone, Wait, WaitForState, Waited};
 
 /// The version of this protocol. `host.hello` refuses a client of another version.
 pub const PROTOCOL_VERSION: u32 = 1;

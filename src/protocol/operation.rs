@@ -4,7 +4,32 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, RpcError, Wait};
+use super::{AppId, CreatedRootUser, RpcError, Wait};
+
+/// How an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationState {
+    /// It is under way.
+    #[default]
+    Running,
+    /// It ended well.
+    Done,
+    /// It failed; `error` says why.
+    Failed,
+}
+
+impl OperationState {
+    /// The outcome as it is written on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 /// A lifecycle command that is running or has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,14 +40,23 @@ pub struct Operation {
     pub method: String,
     /// The application.
     pub app: AppId,
+    /// How it stands.
+    #[serde(default)]
+    pub outcome: OperationState,
     /// When it began.
+    #[serde(serialize_with = "super::time::serialize")]
     pub started_at: DateTime<Utc>,
     /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RpcError>,
+    /// The first user of the application that it created, with the generated password, when the answer to the
+    /// call that began it could not be delivered. `operation.get` and `operation.wait` show it once, to the
+    /// user who made that call, within 15 minutes of the operation's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<CreatedRootUser>,
 }
 
 /// Parameters of `operation.get` and `operation.wait`.

@@ -18,6 +18,7 @@ use crate::protocol::{AppId, CreatedRootUser, ErrorKind, RpcError, State};
 
 use super::error_context::ErrorContext;
 use super::events::Events;
+use super::first_passwords::FirstPasswords;
 use super::first_start::FirstStart;
 use super::limits::Pacer;
 use super::open_error::OpenError;
@@ -61,6 +62,7 @@ impl Supervisor {
             reservations: Mutex::default(),
             events: Events::default(),
             operations: Operations::default(),
+            first_passwords: FirstPasswords::default(),
             unknown: Pacer::default(),
             closing: AtomicBool::new(false),
         });

@@ -11,27 +11,25 @@
 //! both tables agree: the state in one, `unfinished` in the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::app::{self, Install};
 use crate::data::DataSource;
-use crate::database::Database;
+use crate::database::{Database, Location};
 use crate::protocol::{
-    AppId, CreateApplication, Created, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
+    AppId, CreateApplication, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
 };
 
 use super::entry::Entry;
 use super::error_context::ErrorContext;
 use super::failpoint::crash_point;
-use super::operations::OperationOutcome;
 use super::registry::{Damage, Provision, Registration, options_problems};
 use super::requested_database::{self, RequestedDatabase};
 use super::root_account::RootAccount;
 use super::secrets::{DATABASE_PASSWORD, JWT_SECRET, new_jwt_secret};
-use super::state_machine::CurrentState;
 use super::{Stage, Stages, Supervisor, host_name, preflight};
 
 /// What a request over HTTP has beside the parameters of the control socket.
@@ -44,85 +42,56 @@ pub(crate) struct Extras {
 }
 
 /// A checked creation.
-struct CreationPlan {
-    id: AppId,
-    requested: RequestedDatabase,
-    table_prefix: String,
-    registration: Registration,
-    account: RootAccount,
-    jwt_secret: Option<Vec<u8>>,
-    start: bool,
+#[derive(Clone)]
+pub(super) struct CreationPlan {
+    pub(super) id: AppId,
+    pub(super) requested: RequestedDatabase,
+    pub(super) table_prefix: String,
+    pub(super) registration: Registration,
+    pub(super) account: RootAccount,
+    pub(super) jwt_secret: Option<Vec<u8>>,
+}
+
+/// An application that a creation made or found.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) entry: Arc<Entry>,
+    /// Its first user without the password, where this call creates it.
+    pub(super) admin: Option<CreatedRootUser>,
+    pub(super) started: bool,
+}
+
+impl Found {
+    pub(super) fn existing(entry: Arc<Entry>, started: bool) -> Self {
+        Self { entry, admin: None, started }
+    }
+}
+
+/// Reports the stages of a creation, each with its number.
+pub(super) struct Reporter<'a> {
+    pub(super) stages: &'a Stages,
+    pub(super) operation: &'a str,
+    pub(super) done: AtomicU64,
+    pub(super) total: u64,
+}
+
+impl Reporter<'_> {
+    pub(super) fn report(&self, name: &'static str, message: &str) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed);
+        let (message, operation) = (message.to_owned(), Some(self.operation.to_owned()));
+        // Sending fails only without a listener.
+        let _ = self.stages.send(Stage { name, done, total: self.total, message, operation });
+    }
 }
 
 impl Supervisor {
-    /// Creates an application.
-    pub async fn create(
-        self: &Arc<Self>,
-        create: CreateApplication,
-        stages: Stages,
-    ) -> Result<Created, RpcError> {
-        self.create_with(create, Extras::default(), stages).await
-    }
-
-    pub(crate) async fn create_with(
-        self: &Arc<Self>,
+    /// Checks a creation without looking at any database.
+    pub(super) fn plan(
+        &self,
+        id: AppId,
         create: CreateApplication,
         extras: Extras,
-        stages: Stages,
-    ) -> Result<Created, RpcError> {
-        let (wait, dry_run, if_not_exists) = (create.wait, create.dry_run, create.if_not_exists);
-        if let Some(entry) = create.id.as_ref().and_then(|id| self.find(id.as_str())) {
-            return self.already_exists(&entry, if_not_exists);
-        }
-        let mut plan = self.plan(create, extras)?;
-        plan.requested =
-            self.preflight_database(&plan.id, plan.requested, &plan.table_prefix).boxed().await?;
-        if dry_run {
-            return self.describe_plan(&plan).await;
-        }
-        let id = plan.id.clone();
-        let (registered, is_registered) = oneshot::channel();
-        let supervisor = self.clone();
-        let work = async move { Box::pin(supervisor.create_saga(plan, &stages, registered)).await };
-        match self.operations.run("app.create", &id, wait, work).await {
-            Ok((operation, OperationOutcome::Done((entry, admin)))) => Ok(Created {
-                application: self.describe(&entry),
-                created: true,
-                admin: Some(admin),
-                operation: Some(operation),
-                plan: Vec::new(),
-            }),
-            Ok((operation, OperationOutcome::Detached)) => match is_registered.await {
-                Ok((entry, admin)) => Ok(Created {
-                    application: self.describe(&entry),
-                    created: true,
-                    admin: Some(admin),
-                    operation: Some(operation),
-                    plan: Vec::new(),
-                }),
-                // The operation ended before it had registered the application.
-                Err(_) => Err(self.operations.wait(&operation, wait).await?.error.unwrap_or_else(|| {
-                    RpcError::new(ErrorKind::Internal, format!("creating \"{id}\" failed inside the daemon"))
-                })),
-            },
-            // Another command with this ID was faster.
-            Err(error) if error.kind() == ErrorKind::AppExists && if_not_exists => {
-                self.entry(&id).and_then(|entry| self.already_exists(&entry, true))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn already_exists(&self, entry: &Entry, if_not_exists: bool) -> Result<Created, RpcError> {
-        if !if_not_exists {
-            return Err(exists_already(&entry.id));
-        }
-        let application = self.describe(entry);
-        Ok(Created { application, created: false, admin: None, operation: None, plan: Vec::new() })
-    }
-
-    fn plan(&self, create: CreateApplication, extras: Extras) -> Result<CreationPlan, RpcError> {
-        let id = create.id.unwrap_or_else(AppId::random);
+    ) -> Result<CreationPlan, RpcError> {
         check_environment(create.environment.as_deref())?;
         let requested = requested_database::parse(&create.database, self.engine())?;
         let domains = host_name::normalize(&create.domains)?;
@@ -163,77 +132,37 @@ impl Supervisor {
         registration.change_limits(&limits)?;
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
         let table_prefix = create.database.table_prefix.unwrap_or_default();
-        Ok(CreationPlan {
-            id,
-            requested,
-            table_prefix,
-            registration,
-            account,
-            jwt_secret,
-            start: create.start,
-        })
+        Ok(CreationPlan { id, requested, table_prefix, registration, account, jwt_secret })
     }
 
-    async fn describe_plan(&self, plan: &CreationPlan) -> Result<Created, RpcError> {
+    /// The registration that a plan leads to, and where its database will be.
+    pub(super) async fn planned(&self, plan: &CreationPlan) -> Result<(Registration, Location), RpcError> {
         let mut registration = plan.registration.clone();
         registration.provision = Some(self.provision(plan).await?);
         let location = self.location(&registration);
-        location.check_names().map_err(|error| error.while_doing("planning its database"))?;
-        self.check_unshared(&plan.id, &location).await?;
-        let doing = match &plan.requested {
-            RequestedDatabase::Connection { create: false, .. } => "use",
-            _ => "create",
-        };
-        let mode = plan.requested.mode().as_str();
-        let mut sentences = vec![
-            format!("{doing} {location} ({}, {mode} mode)", location.engine().as_str()),
-            format!(
-                "create system tables and the root user {} <{}>",
-                plan.account.user.username, plan.account.user.email
-            ),
-            format!("register the application \"{}\" at {}", plan.id, self.url(&plan.id)),
-        ];
-        sentences
-            .extend(registration.domains().iter().map(|domain| format!("answer for the domain {domain}")));
-        if plan.start {
-            sentences.push("start it".to_owned());
-        }
-        let application =
-            self.describe_registration(&registration, &location, CurrentState::now(State::NotFound));
-        Ok(Created { application, created: false, admin: None, operation: None, plan: sentences })
+        Ok((registration, location))
     }
 
-    async fn create_saga(
-        self: Arc<Self>,
-        plan: CreationPlan,
-        stages: &Stages,
-        registered: oneshot::Sender<(Arc<Entry>, CreatedRootUser)>,
-    ) -> Result<(Arc<Entry>, CreatedRootUser), RpcError> {
-        let total = if plan.start { 4 } else { 3 };
-        let tell = |name, done, message: &str| {
-            // Sending fails only without a listener.
-            let _ = stages.send(Stage { name, done, total, message: message.to_owned() });
-        };
-        tell("register", 0, "registering");
-        let (entry, _command) = self.register(&plan).await?;
+    /// Creates an application. Returns it with its command, which is held, and its data source, which is open.
+    pub(super) async fn create_saga(
+        self: &Arc<Self>,
+        plan: &CreationPlan,
+        reporter: &Reporter<'_>,
+        registered: Option<oneshot::Sender<Found>>,
+    ) -> Result<(Arc<Entry>, OwnedMutexGuard<()>, DataSource), RpcError> {
+        reporter.report("register", "registering");
+        let (entry, command) = self.register(plan).await?;
         crash_point("create.registered");
-        let _ = registered.send((entry.clone(), plan.account.shown()));
-        tell("database", 1, "creating the database");
-        let source = match self.create_storage(&entry, &plan, &tell).await {
-            Ok(source) => source,
-            Err(error) => return Err(self.roll_back(&entry, error).await),
-        };
-        if plan.start {
-            tell("start", 3, "starting");
-            self.start_locked(&entry, Some(source)).await.map_err(|error| {
-                // The generated password is in no other response, so that the error must contain it.
-                let shown = json!({"created": self.describe(&entry), "admin": plan.account.shown()});
-                error.details(shown)
-            })?;
-        } else {
-            source.database().close().await;
+        if let Some(registered) = registered {
+            let admin = Some(plan.account.named());
+            // A caller that waits for the end is not told.
+            let _ = registered.send(Found { entry: entry.clone(), admin, started: false });
         }
-        Ok((entry, plan.account.shown()))
+        reporter.report("database", "creating the database");
+        match self.create_storage(&entry, plan, reporter).await {
+            Ok(source) => Ok((entry, command, source)),
+            Err(error) => Err(self.roll_back(&entry, error).await),
+        }
     }
 
     /// Plans what will be created for it.
@@ -283,7 +212,7 @@ impl Supervisor {
         &self,
         entry: &Entry,
         plan: &CreationPlan,
-        tell: &impl Fn(&'static str, u64, &str),
+        reporter: &Reporter<'_>,
     ) -> Result<DataSource, RpcError> {
         let doing = |what: &str| format!("{what} of \"{}\"", plan.id);
         let registration = entry.registration.load_full();
@@ -300,7 +229,7 @@ impl Supervisor {
             return Err(error);
         }
         entry.transition(&self.events, State::Initializing, None);
-        tell("tables", 2, "creating system tables and the root user");
+        reporter.report("tables", "creating system tables and the root user");
         let install = Install { title: registration.name.clone(), root: plan.account.user.clone() };
         let initialized = async {
             let installed = app::install(&source, &install).await;
@@ -401,7 +330,7 @@ impl Supervisor {
     }
 }
 
-fn exists_already(id: &AppId) -> RpcError {
+pub(super) fn exists_already(id: &AppId) -> RpcError {
     let error = RpcError::new(ErrorKind::AppExists, format!("there is an application \"{id}\" already"));
     if id.is_main() {
         return error.hint("\"main\" is the main application, which always exists; choose another ID");

@@ -62,6 +62,7 @@ impl Supervisor {
                 done,
                 total: if purge { 3 } else { 2 },
                 message: message.to_owned(),
+                operation: None,
             });
         };
         let mut answer = Deleted {
@@ -138,7 +139,7 @@ impl Supervisor {
         self.logs().remove(id).await
     }
 
-    async fn deleted_of(&self, id: &AppId) -> Result<Vec<DeletedRegistration>, RpcError> {
+    pub(super) async fn deleted_of(&self, id: &AppId) -> Result<Vec<DeletedRegistration>, RpcError> {
         let mut deleted = self.all_deleted().await?;
         deleted.retain(|deleted| deleted.registration.id == *id);
         Ok(deleted)

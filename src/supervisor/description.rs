@@ -177,7 +177,7 @@ impl Supervisor {
         Some(prefix.clone()).filter(|prefix| !prefix.is_empty())
     }
 
-    fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
+    pub(super) fn describe_deleted(&self, deleted: &DeletedRegistration) -> Application {
         let registration = &deleted.registration;
         let location = self.location(registration);
         let unfinished = deleted.purging.then(|| unfinished_purge(&registration.id));

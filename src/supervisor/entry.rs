@@ -59,10 +59,6 @@ impl Entry {
         self.current.borrow().state
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<CurrentState> {
-        self.current.subscribe()
-    }
-
     pub(crate) fn running(&self) -> Option<Arc<RunningApplication>> {
         self.running.load_full()
     }

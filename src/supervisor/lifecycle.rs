@@ -8,9 +8,7 @@ use tokio::time::Instant;
 use crate::app::{App, AppOptions};
 use crate::data::DataSource;
 use crate::database::Database;
-use crate::protocol::{
-    Application, ChangeState, ErrorKind, RpcError, StartMode, State, StateChanged, WaitForState,
-};
+use crate::protocol::{ChangeState, ErrorKind, RpcError, StartMode, State, StateChanged};
 
 use super::Supervisor;
 use super::applications;
@@ -176,7 +174,8 @@ impl Supervisor {
         .await
     }
 
-    async fn start_by_operator(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<bool, RpcError> {
+    /// Starts one; gives whether it did not run before. The caller holds its command.
+    pub(super) async fn start_by_operator(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<bool, RpcError> {
         match entry.state() {
             State::Running => return Ok(false),
             State::Initialized | State::Stopped | State::Error => {}
@@ -253,25 +252,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until an application is in a state.
-    pub async fn wait(&self, wait: WaitForState) -> Result<Application, RpcError> {
-        let entry = self.entry(&wait.id)?;
-        let mut current = entry.watch();
-        let reached = current.wait_for(|current| current.state == wait.state);
-        match tokio::time::timeout(Duration::from_millis(wait.timeout_ms), reached).await {
-            Ok(_) => Ok(self.describe(&entry)),
-            Err(_) => {
-                let seconds = wait.timeout_ms as f64 / 1000.0;
-                let now = entry.state();
-                Err(RpcError::new(
-                    ErrorKind::Timeout,
-                    format!("\"{}\" is {now} and did not become {} within {seconds} s", wait.id, wait.state),
-                )
-                .hint(format!("see why with: nbapps show {0}; nbapps logs {0}", wait.id)))
-            }
-        }
-    }
-
     /// Starts the applications whose start mode is `with-main`, several at a time. Returns when all are running or
     /// in `error`.
     pub async fn start_with_main(self: &Arc<Self>) {
@@ -306,6 +286,7 @@ impl Supervisor {
                     break;
                 };
                 supervisor.stop_idle().await;
+                supervisor.first_passwords.expire(std::time::Instant::now());
             }
         });
         let weak = Arc::downgrade(self);

@@ -15,6 +15,7 @@
 mod applications;
 mod boot;
 mod claims;
+mod create_or_find;
 mod creation;
 mod deletion;
 mod description;
@@ -23,6 +24,7 @@ mod entry;
 mod error_context;
 mod events;
 mod failpoint;
+mod first_passwords;
 mod first_start;
 mod host_name;
 mod lifecycle;
@@ -41,6 +43,7 @@ mod sizes;
 mod state_machine;
 mod storage;
 mod sweep;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,15 +53,17 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::database::{Engine, Location};
-use crate::protocol::{self, AppId, ErrorKind, RpcError, State};
+use crate::protocol::{self, AppId, ErrorKind, Operation, RpcError, State};
 
 use entry::Entry;
+use first_passwords::FirstPasswords;
 use registry::{Registration, Registry};
 use state_machine::CurrentState;
 use storage::Storage;
 
 pub use entry::ApplicationGuard;
 pub use events::Events;
+pub use first_passwords::ShownPassword;
 pub use lifecycle::Unavailable;
 pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, RequestPermit};
@@ -101,6 +106,8 @@ pub struct Stage {
     pub total: u64,
     /// The description, for people.
     pub message: String,
+    /// The operation that it belongs to, where that is known.
+    pub operation: Option<String>,
 }
 
 /// The channel to which a saga sends its stages. It may have no receiver.
@@ -120,6 +127,7 @@ pub struct Supervisor {
     reservations: Mutex<()>,
     events: Events,
     operations: Operations,
+    first_passwords: FirstPasswords,
     /// Delays the refusals of requests for applications that do not exist.
     unknown: limits::Pacer,
     closing: AtomicBool,
@@ -134,6 +142,13 @@ impl Supervisor {
     /// The operations in progress and the last ended ones.
     pub fn operations(&self) -> &Operations {
         &self.operations
+    }
+
+    /// The first user of the application that an operation created, for the user who began it, if nobody has
+    /// seen the generated password.
+    pub async fn unseen_password(&self, operation: &Operation, user: Option<u32>) -> Option<ShownPassword> {
+        operation.finished_at?;
+        self.first_passwords.claim(&operation.id, user).await
     }
 
     /// The logs of all applications.

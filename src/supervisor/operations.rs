@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::protocol::{AppId, ErrorKind, Operation, RpcError, Wait};
+use crate::protocol::{AppId, ErrorKind, Operation, OperationState, RpcError, Wait};
 
 /// How many operations are listed. Of more, the oldest that have ended are forgotten.
 const MAX_KNOWN: usize = 1000;
@@ -37,8 +37,25 @@ impl Operations {
     /// # Errors
     /// The error of `work`; `timeout` if it takes longer than the client waits; `shutting_down` after
     /// [`Self::close`].
-    pub async fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
+        method: &str,
+        app: &AppId,
+        wait: Wait,
+        work: impl Future<Output = Result<T, RpcError>> + Send + 'static,
+    ) -> impl Future<Output = Result<(String, OperationOutcome<T>), RpcError>> {
+        self.run_as(Self::new_id(), method, app, wait, work)
+    }
+
+    /// The ID for an operation that is yet to begin.
+    pub fn new_id() -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+
+    /// Runs `work` as [`Operations::run`] does, as the operation of this ID.
+    pub async fn run_as<T: Send + 'static>(
+        &self,
+        id: String,
         method: &str,
         app: &AppId,
         wait: Wait,
@@ -50,14 +67,15 @@ impl Operations {
                 "the daemon is shutting down and accepts no more commands",
             ));
         }
-        let id = uuid::Uuid::new_v4().to_string();
         let operation = Operation {
             id: id.clone(),
             method: method.to_owned(),
             app: app.clone(),
+            outcome: OperationState::Running,
             started_at: crate::protocol::now(),
             finished_at: None,
             error: None,
+            admin: None,
         };
         let (sender, receiver) = watch::channel(operation);
         self.remember(receiver);
@@ -66,6 +84,10 @@ impl Operations {
             sender.send_modify(|operation| {
                 operation.finished_at = Some(crate::protocol::now());
                 operation.error = result.as_ref().err().cloned();
+                operation.outcome = match result {
+                    Ok(_) => OperationState::Done,
+                    Err(_) => OperationState::Failed,
+                };
             });
             result
         });
@@ -122,6 +144,16 @@ impl Operations {
         }
     }
 
+    /// An operation on this application that is under way; [`ended`] waits for its end.
+    pub(super) fn under_way(&self, app: &AppId) -> Option<watch::Receiver<Operation>> {
+        let is_under_way = |known: &&watch::Receiver<Operation>| {
+            let operation = known.borrow();
+            // The sender of one that panicked is gone.
+            operation.app == *app && operation.finished_at.is_none() && known.has_changed().is_ok()
+        };
+        self.known.lock().iter().find(is_under_way).cloned()
+    }
+
     fn find(&self, id: &str) -> Result<watch::Receiver<Operation>, RpcError> {
         self.known.lock().iter().find(|known| known.borrow().id == id).cloned().ok_or_else(|| {
             RpcError::new(ErrorKind::OperationNotFound, format!("there is no operation \"{id}\""))
@@ -136,13 +168,23 @@ impl Operations {
     }
 }
 
+/// Waits until an operation is no longer under way.
+pub(super) async fn ended(mut operation: watch::Receiver<Operation>) {
+    // An error says that it panicked.
+    let _ = operation.wait_for(|operation| operation.finished_at.is_some()).await;
+}
+
 fn timed_out(method: &str, app: &AppId, id: &str, wait: Wait) -> RpcError {
     let seconds = wait.timeout_ms as f64 / 1000.0;
+    let shown = match method {
+        "app.create" => ", which also shows the first user's password, once",
+        _ => "",
+    };
     RpcError::new(
         ErrorKind::Timeout,
         format!("{method} of \"{app}\" did not end within {seconds} s; it continues"),
     )
-    .hint(format!("wait for it with: nbapps operation wait {id}"))
+    .hint(format!("wait for it with: nbapps operation wait {id}{shown}"))
     .details(serde_json::json!({"operation": id}))
 }
 

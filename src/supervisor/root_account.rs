@@ -67,6 +67,11 @@ impl RootAccount {
             password: self.generated.then(|| self.user.password.clone()),
         }
     }
+
+    /// The user without the password.
+    pub(crate) fn named(&self) -> CreatedRootUser {
+        CreatedRootUser { password: None, ..self.shown() }
+    }
 }
 
 /// Generates 20 characters of 55 that look different from each other: 115 bits.

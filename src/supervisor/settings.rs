@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use crate::app::auth::NamesOfUser;
 use crate::data::DataError;
 use crate::protocol::{
     AppId, Application, Changes, ErrorKind, Happening, RpcError, StartMode, State, UpdateApplication,
-    UpgradePolicy, Visit, VisitApplication,
+    UpgradePolicy, UserName, UserNames, Visit, VisitApplication,
 };
 
 use super::Supervisor;
@@ -140,6 +141,19 @@ impl Supervisor {
         let (ticket, until) = ticket
             .map_err(|error| error.while_doing(format!("making a sign-in link for \"{}\"", visit.id)))?;
         Ok(Visit { url: format!("{url}sign-in/ticket/{ticket}"), sign_in_until: Some(until) })
+    }
+
+    /// Names users of a running application; starts none.
+    pub async fn user_names(&self, id: &AppId) -> Result<UserNames, RpcError> {
+        let Some(app) = self.entry(id)?.enter() else { return Ok(UserNames::default()) };
+        let users = app.auth().names_of_users(UserNames::MAX).await;
+        let users = users.map_err(|error| error.while_doing(format!("reading the users of \"{id}\"")))?;
+        let named = users.into_iter().map(|NamesOfUser { username, email, nickname }| UserName {
+            username,
+            email,
+            nickname,
+        });
+        Ok(UserNames { users: named.collect() })
     }
 }
 

@@ -45,6 +45,7 @@ pub use accounts::{AccountRules, take_password};
 pub use api_keys::NewApiKey;
 pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};
 pub use error::AuthError;
+pub use names::NamesOfUser;
 pub(in crate::app) use names::check_names;
 use policy::{TokenPolicy, TokenState};
 use renewal::Renewals;

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::complete;
+use crate::cli::completion;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 
@@ -18,6 +18,9 @@ pub(crate) enum Shell {
 }
 
 impl Shell {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Bash, Self::Zsh, Self::Fish];
+
     /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -36,7 +39,7 @@ impl Shell {
 Examples:
   echo 'source <(nbapps completions bash)' >> ~/.bashrc
   echo 'source <(nbapps completions zsh)' >> ~/.zshrc
-  nbapps completions fish > ~/.config/fish/completions/nbapps.fish")]
+  echo 'nbapps completions fish | source' >> ~/.config/fish/config.fish")]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
@@ -46,6 +49,6 @@ pub(crate) struct Completions {
 impl Completions {
     /// Prints the script.
     pub(crate) fn run(&self, context: &Context) -> Result<(), CliError> {
-        context.console.raw(&complete::registration(self.shell.name()).map_err(CliError::Output)?)
+        context.console.raw(completion::script(self.shell))
     }
 }

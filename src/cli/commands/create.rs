@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
+use serde::Deserialize;
 
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::{Console, Format, application};
+use crate::cli::output::{Console, application};
 use crate::cli::values::{
     self, DATABASE_MODES, GivenLimit, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions,
 };
+use crate::client::ClientError;
 use crate::protocol::methods::AppCreate;
 use crate::protocol::{
-    AppId, CreateApplication, Created, DatabaseMode, DatabaseRequest, RootUser, StartMode, State,
-    UpgradePolicy,
+    AppId, Application, CreateApplication, Created, CreatedRootUser, DatabaseMode, DatabaseRequest, RootUser,
+    StartMode, State, UpgradePolicy,
 };
 
 /// Create an application, with its database and its first user
@@ -75,11 +77,11 @@ pub(crate) struct Create {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     jwt_secret_file: Option<PathBuf>,
 
-    /// Succeed when an application of this ID exists, and do not change it
+    /// Succeed when an application of this ID exists; --start starts it, nothing else changes it
     #[arg(long)]
     if_not_exists: bool,
 
-    /// Start it once it is created
+    /// Start it once it is created, and do not end before it runs
     #[arg(long)]
     start: bool,
 
@@ -237,15 +239,18 @@ impl Create {
         let subject = request.id.as_ref().map_or("application", AppId::as_str).to_owned();
         let context = &context.within(timeout);
         let client = context.connect().await?;
-        let created = context.work::<AppCreate>(&client, request, &subject, wait).await?;
+        let created = match context.work::<AppCreate>(&client, request, &subject, wait).await {
+            Ok(created) => created,
+            Err(error) => {
+                // An application that does not start was created all the same.
+                if let Some(created) = unstarted(&error) {
+                    show(&context.console, &created, wait.wait)?;
+                }
+                return Err(error);
+            }
+        };
         let console = &context.console;
-        console
-            .show(&created, created.application.id.as_str(), || application::created(&created, wait.wait))?;
-        if console.format == Format::Name
-            && created.admin.as_ref().is_some_and(|admin| admin.password.is_some())
-        {
-            console.note("a password was generated and is not shown in this format; sign in with: nbapps visit ID --sign-in");
-        }
+        show(console, &created, wait.wait)?;
         if console.is_for_people() && !dry_run {
             console.note(&next_step(&created, wait.wait));
         }
@@ -253,12 +258,40 @@ impl Create {
     }
 }
 
+/// Prints the result.
+fn show(console: &Console, created: &Created, waited: bool) -> Result<(), CliError> {
+    console.show(created, created.application.id.as_str(), || application::created(created, waited))?;
+    if created.admin.as_ref().is_some_and(|admin| admin.password.is_some()) {
+        application::note_hidden_password(console);
+    }
+    Ok(())
+}
+
+/// The application that was created, in the error of its start.
+fn unstarted(error: &CliError) -> Option<Created> {
+    #[derive(Deserialize)]
+    struct Details {
+        created: Application,
+        admin: Option<CreatedRootUser>,
+        operation: Option<String>,
+    }
+
+    let CliError::Client(ClientError::Rpc(error)) = error else { return None };
+    let Details { created, admin, operation } = serde_json::from_value(error.data.details.clone()?).ok()?;
+    Some(Created { application: created, created: true, started: false, admin, operation, plan: Vec::new() })
+}
+
 /// The hint for the next step.
 fn next_step(created: &Created, waited: bool) -> String {
     let id = &created.application.id;
     match &created.operation {
-        _ if !created.created => format!("it exists already and was not changed; see: nbapps show {id}"),
         Some(operation) if !waited => format!("wait for it with: nbapps operation wait {operation}"),
+        _ if created.started && !created.created => {
+            format!(
+                "it existed already and was started; open it, signed in, with: nbapps visit {id} --sign-in"
+            )
+        }
+        _ if !created.created => format!("it exists already and was not changed; see: nbapps show {id}"),
         _ if created.application.state == State::Running => {
             format!("open it, signed in, with: nbapps visit {id} --sign-in")
         }

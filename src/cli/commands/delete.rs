@@ -67,10 +67,11 @@ impl Delete {
             }
         })
         .await;
-        results.report(context, |deletions| {
-            let text = || application::deleted(deletions, wait.wait);
-            context.console.list(deletions, |deleted| deleted.id.as_str(), text)
-        })
+        results.report(
+            context,
+            |deleted| deleted.id.as_str(),
+            |deletions| application::deleted(deletions, wait.wait),
+        )
     }
 }
 

@@ -54,13 +54,14 @@ where
         }
     })
     .await;
-    results.report(context, |changes| {
-        let text = || match changes {
+    results.report(
+        context,
+        |change| change.application.id.as_str(),
+        |changes| match changes {
             [] => String::new(),
-            _ => application::changed(changes, verb.done, wait.wait),
-        };
-        context.console.list(changes, |change| change.application.id.as_str(), text)
-    })
+            _ => application::changed(changes, verb.done, wait.wait, context.console.width()),
+        },
+    )
 }
 
 /// The applications in one of the states, without the main one.

@@ -56,15 +56,18 @@ impl List {
         let client = context.connect().await?;
         if !deleted && matches!(format, Format::Table | Format::Name) {
             let applications = context.summaries(&client, self.states).await?;
-            let text = || application::summaries(&applications);
+            let text = || application::summaries(&applications, context.console.width());
             return print(context, &applications, none, |application| application.id.as_str(), text);
         }
         let sizes = format == Format::Wide;
         let request = ListApplications { deleted, states: self.states, sizes, after: None };
         let applications = context.list(&client, request).await?;
         let text = || match deleted {
-            true => application::deleted_list(&applications),
-            false => application::list(&applications, true),
+            true => application::deleted_list(&applications, context.console.width()),
+            false => {
+                let all: Vec<_> = applications.iter().collect();
+                application::list(&all, true, context.console.width())
+            }
         };
         print(context, &applications, none, |application| application.id.as_str(), text)
     }

@@ -92,7 +92,7 @@ fn text(line: &LogLine) -> String {
     for (name, value) in &line.fields {
         let value = match value {
             serde_json::Value::String(value) => printable(value),
-            other => other.to_string(),
+            other => printable(&other.to_string()),
         };
         text.push_str(&format!(" {}={value}", printable(name)));
     }

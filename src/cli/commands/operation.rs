@@ -7,12 +7,16 @@ use clap::{Args, Subcommand};
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::{Format, application, table};
+use crate::cli::output::table::Fit;
+use crate::cli::output::{Console, Format, application, table};
 use crate::cli::{complete, values};
 use crate::protocol::methods::{OperationGet, OperationListMethod, OperationWait};
 use crate::protocol::{Nothing, OneOperation, Operation as Described, Wait};
 
 /// List, show and wait for operations: running creations, starts, stops and deletions
+///
+/// A creation that was interrupted goes on; once it is done, show and wait print the generated password of the first
+/// user, once, to the user who began it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,27 +73,27 @@ impl Operation {
             OperationCommand::Show { id } => {
                 let request = OneOperation { id, wait: Wait::default() };
                 let shown = context.ask::<OperationGet>(&client, request).await?;
-                console.show(&shown, &shown.id, || details(&shown))
+                show(console, &shown)
             }
             OperationCommand::Wait { id, timeout } => {
                 let subject = id.clone();
                 let wait = Wait { wait: true, timeout_ms: values::milliseconds(timeout) };
                 let request = OneOperation { id, wait };
                 let ended = context.work::<OperationWait>(&client, request, &subject, wait).await?;
-                console.show(&ended, &ended.id, || details(&ended))?;
+                show(console, &ended)?;
                 ended.error.map_or(Ok(()), |error| Err(error.into()))
             }
         }
     }
 }
 
-/// The outcome of an operation, in a word.
-fn outcome(operation: &Described) -> &'static str {
-    match (operation.finished_at, &operation.error) {
-        (None, _) => "running",
-        (Some(_), None) => "done",
-        (Some(_), Some(_)) => "failed",
+/// Prints one operation. The password in it is shown only now.
+fn show(console: &Console, operation: &Described) -> Result<(), CliError> {
+    console.show(operation, &operation.id, || details(operation))?;
+    if operation.admin.is_some() {
+        application::note_hidden_password(console);
     }
+    Ok(())
 }
 
 fn took(operation: &Described) -> String {
@@ -104,7 +108,7 @@ fn columns(operations: &[Described], wide: bool) -> String {
             table::cell(&operation.id),
             table::cell(&operation.method),
             table::cell(operation.app.as_str()),
-            table::cell(outcome(operation)),
+            table::cell(operation.outcome.as_str()),
             table::cell(application::time(operation.started_at)),
         ];
         if wide {
@@ -114,7 +118,7 @@ fn columns(operations: &[Described], wide: bool) -> String {
         row
     });
     let heading = ["OPERATION", "METHOD", "APPLICATION", "OUTCOME", "BEGAN", "TOOK", "ERROR"];
-    table::columns(if wide { &heading } else { &heading[..5] }, rows)
+    table::columns(if wide { &heading } else { &heading[..5] }, rows, Fit::WHOLE)
 }
 
 fn details(operation: &Described) -> String {
@@ -122,7 +126,7 @@ fn details(operation: &Described) -> String {
         ("Operation", table::cell(&operation.id)),
         ("Method", table::cell(&operation.method)),
         ("Application", table::cell(operation.app.as_str())),
-        ("Outcome", table::cell(outcome(operation))),
+        ("Outcome", table::cell(operation.outcome.as_str())),
         ("Began", table::cell(application::time(operation.started_at))),
         ("Ended", table::optional(operation.finished_at.map(application::time))),
     ];
@@ -130,5 +134,6 @@ fn details(operation: &Described) -> String {
         pairs.push(("Error", table::cell(&error.message)));
         pairs.push(("Kind", table::cell(error.kind().as_str())));
     }
+    pairs.extend(operation.admin.iter().flat_map(application::first_user));
     table::listing(pairs)
 }

@@ -35,9 +35,10 @@ impl Undelete {
         })
         .await;
         let console = &context.console;
-        results.report(context, |applications| {
-            let text = || application::list(applications, console.format == Format::Wide);
-            console.list(applications, |application| application.id.as_str(), text)
-        })
+        results.report(
+            context,
+            |application| application.id.as_str(),
+            |applications| application::list(applications, console.format == Format::Wide, console.width()),
+        )
     }
 }

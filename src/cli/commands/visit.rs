@@ -32,7 +32,7 @@ pub(crate) struct Visit {
     print: bool,
 
     /// Make a link that signs in once, within a minute; as the root user without USER
-    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, add = complete::users())]
     sign_in: Option<Option<String>>,
 }
 

@@ -15,6 +15,9 @@ use crate::protocol::methods::AppWait;
 use crate::protocol::{AppId, State, Wait as WaitFor, WaitForState};
 
 /// Wait until applications are in a state
+///
+/// The wait also ends, with the reason, when an application does not come into that state by itself: it is in
+/// error, was stopped by an operator, or was deleted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +29,7 @@ pub(crate) struct Wait {
     #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::existing())]
     ids: Vec<AppId>,
 
-    /// The state to wait for; not_found waits until it is deleted
+    /// The state to wait for; not_found is that of one that is deleted or does not exist
     #[arg(long = "for", value_name = "STATE", default_value = "running", value_parser = values::word::<State>(STATES))]
     state: State,
 
@@ -52,9 +55,13 @@ impl Wait {
         })
         .await;
         let console = &context.console;
-        results.report(context, |applications| {
-            let text = || application::list(applications, console.format == Format::Wide);
-            console.list(applications, |application| application.id.as_str(), text)
-        })
+        results.report(
+            context,
+            |waited| waited.id().as_str(),
+            |all| {
+                let wide = console.format == Format::Wide;
+                application::waited(all, wide, console.width())
+            },
+        )
     }
 }

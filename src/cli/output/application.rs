@@ -5,8 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::Cell;
 
-use super::table::{cell, columns, listing, optional, state};
-use crate::protocol::{Application, ApplicationSummary, Created, Deleted, Limit, StateChanged};
+use super::table::{Fit, cell, columns, listing, optional, state};
+use super::{Console, Format};
+use crate::protocol::{
+    Application, ApplicationSummary, Created, CreatedRootUser, Deleted, Limit, StateChanged, Waited,
+};
 
 /// A time, to the second.
 pub(crate) fn time(time: DateTime<Utc>) -> String {
@@ -58,18 +61,24 @@ fn summary(application: &ApplicationSummary) -> Vec<Cell> {
 /// The headings of the first columns.
 const SUMMARY: [&str; 5] = ["ID", "NAME", "STATE", "START", "URL"];
 
-/// A table of many applications.
-pub(crate) fn summaries(applications: &[ApplicationSummary]) -> String {
-    columns(&SUMMARY, applications.iter().map(summary))
+/// How the first columns give way in a narrow terminal: the name first.
+const SUMMARY_WIDTHS: [(usize, usize); 4] = [(1, 16), (4, 30), (1, 8), (4, 12)];
+
+/// A table of many applications, no wider than `width`.
+pub(crate) fn summaries(applications: &[ApplicationSummary], width: Option<usize>) -> String {
+    let fit = Fit { width, narrowed: &SUMMARY_WIDTHS, may_drop: true };
+    columns(&SUMMARY, applications.iter().map(summary), fit)
 }
 
-/// A list of applications.
-pub(crate) fn list(applications: &[Application], wide: bool) -> String {
+/// A list of applications, no wider than `width`; a wide one as far as that is possible.
+pub(crate) fn list(applications: &[&Application], wide: bool, width: Option<usize>) -> String {
     if !wide {
-        return summaries(&applications.iter().map(ApplicationSummary::from).collect::<Vec<_>>());
+        let short: Vec<_> =
+            applications.iter().map(|application| ApplicationSummary::from(*application)).collect();
+        return summaries(&short, width);
     }
     let rows = applications.iter().map(|application| {
-        let mut row = summary(&application.into());
+        let mut row = summary(&(*application).into());
         row.extend([
             domains(application),
             cell(database(application)),
@@ -102,11 +111,35 @@ pub(crate) fn list(applications: &[Application], wide: bool) -> String {
         "REQUESTS",
         "REASON",
     ];
-    columns(&[&SUMMARY[..], &settings].concat(), rows)
+    let heading = [&SUMMARY[..], &settings].concat();
+    // Domains, location, limits and reason.
+    let narrowed = [(1, 16), (17, 30), (13, 20), (7, 20), (5, 20), (4, 30)];
+    columns(&heading, rows, Fit { width, narrowed: &narrowed, may_drop: false })
 }
 
-/// A list of deleted applications.
-pub(crate) fn deleted_list(applications: &[Application]) -> String {
+/// What was waited for: the applications, and IDs that do not exist.
+pub(crate) fn waited(all: &[&Waited], wide: bool, width: Option<usize>) -> String {
+    let applications: Vec<&Application> = all
+        .iter()
+        .filter_map(|waited| match waited {
+            Waited::Application(application) => Some(&**application),
+            Waited::Gone(_) => None,
+        })
+        .collect();
+    let gone = all.iter().filter_map(|waited| match waited {
+        Waited::Application(_) => None,
+        Waited::Gone(gone) => Some(vec![cell(gone.id.as_str()), state(gone.state)]),
+    });
+    let mut gone = gone.peekable();
+    let mut text = if applications.is_empty() { String::new() } else { list(&applications, wide, width) };
+    if gone.peek().is_some() {
+        text.push_str(&columns(&["ID", "STATE"], gone, Fit::WHOLE));
+    }
+    text
+}
+
+/// A list of deleted applications, no wider than `width`.
+pub(crate) fn deleted_list(applications: &[Application], width: Option<usize>) -> String {
     let rows = applications.iter().map(|application| {
         vec![
             cell(application.id.as_str()),
@@ -119,7 +152,9 @@ pub(crate) fn deleted_list(applications: &[Application]) -> String {
             cell(&application.database.location),
         ]
     });
-    columns(&["ID", "NAME", "DELETED", "KEPT UNTIL", "LOCATION"], rows)
+    let narrowed = [(1, 16), (4, 30), (1, 8), (4, 12)];
+    let heading = ["ID", "NAME", "DELETED", "KEPT UNTIL", "LOCATION"];
+    columns(&heading, rows, Fit { width, narrowed: &narrowed, may_drop: true })
 }
 
 /// One application with all its settings.
@@ -188,21 +223,32 @@ pub(crate) fn created(created: &Created, waited: bool) -> String {
         ("State", state(application.state)),
         ("URL", cell(&application.url)),
     ];
-    if let Some(admin) = &created.admin {
-        pairs.push(("Sign in as", cell(format!("{} ({})", admin.username, admin.email))));
-        if let Some(password) = &admin.password {
-            pairs.push(("Password", cell(format!("{password}  (keep it: it is shown only this once)"))));
-        }
-    }
+    pairs.extend(created.admin.iter().flat_map(first_user));
     if let (false, Some(operation)) = (waited, &created.operation) {
         pairs.push(("Operation", cell(operation)));
     }
     listing(pairs)
 }
 
-/// The results of a lifecycle command, a line for each application. `done` names the new state of those that
-/// changed.
-pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> String {
+/// The first user of a new application, with the password if it was generated.
+pub(crate) fn first_user(admin: &CreatedRootUser) -> Vec<(&'static str, Cell)> {
+    let mut pairs = vec![("Sign in as", cell(format!("{} ({})", admin.username, admin.email)))];
+    if let Some(password) = &admin.password {
+        pairs.push(("Password", cell(format!("{password}  (keep it: it is shown only this once)"))));
+    }
+    pairs
+}
+
+/// Notes that a generated password is not in the output, where the format has names only.
+pub(crate) fn note_hidden_password(console: &Console) {
+    if console.format == Format::Name {
+        console.note("a password was generated and is not shown in this format; sign in with: nbapps visit ID --sign-in");
+    }
+}
+
+/// The results of a lifecycle command, a line for each application, no wider than `width`. `done` names the new
+/// state of those that changed.
+pub(crate) fn changed(changes: &[&StateChanged], done: &str, waited: bool, width: Option<usize>) -> String {
     let rows = changes.iter().map(|change| {
         let application = &change.application;
         let result = match (change.changed, waited) {
@@ -212,11 +258,11 @@ pub(crate) fn changed(changes: &[StateChanged], done: &str, waited: bool) -> Str
         };
         vec![cell(application.id.as_str()), state(application.state), cell(result), cell(&application.url)]
     });
-    columns(&["ID", "STATE", "RESULT", "URL"], rows)
+    columns(&["ID", "STATE", "RESULT", "URL"], rows, Fit { width, narrowed: &[(3, 12)], may_drop: false })
 }
 
 /// The result of a deletion: what it removed and what it kept.
-pub(crate) fn deleted(deletions: &[Deleted], waited: bool) -> String {
+pub(crate) fn deleted(deletions: &[&Deleted], waited: bool) -> String {
     let mut pairs = Vec::new();
     for deleted in deletions {
         pairs.push((if waited { "Deleted" } else { "Deleting" }, cell(deleted.id.as_str())));

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 pub(crate) use progress::Spinner;
@@ -51,22 +51,37 @@ pub(crate) enum Color {
 pub(crate) struct Console {
     pub(crate) format: Format,
     quiet: bool,
+    /// The width of the terminal that standard output is.
+    width: Option<usize>,
     /// Where spinners are drawn; `None` without a terminal.
     spinners: Option<MultiProgress>,
 }
 
-/// Escapes characters that are not printable, so that text cannot control the terminal.
+/// Escapes characters that are not printable, so that text cannot control the terminal, nor show itself in
+/// another order than it has.
 pub(crate) fn printable(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+    if !text.chars().any(is_hidden) {
         return text.to_owned();
     }
     text.chars()
         .flat_map(|c| {
             let (plain, escaped) =
-                if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
+                if is_hidden(c) { (None, Some(c.escape_default())) } else { (Some(c), None) };
             plain.into_iter().chain(escaped.into_iter().flatten())
         })
         .collect()
+}
+
+/// Whether a character acts on the text around it and is not seen: control characters, Unicode's bidirectional
+/// controls (`Bidi_Control`), line separators and invisible operators. Joiners are not among them: scripts and
+/// emoji need them.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
 }
 
 /// `text` in a style, which the output removes where colours are off.
@@ -83,7 +98,12 @@ impl Console {
         }
         .write_global();
         let watched = !quiet && io::stderr().is_terminal();
-        Self { format, quiet, spinners: watched.then(MultiProgress::new) }
+        Self { format, quiet, width: terminal_width(), spinners: watched.then(MultiProgress::new) }
+    }
+
+    /// The width of the terminal that tables must fit; `None` where standard output is none.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Whether the format is for people.
@@ -132,8 +152,8 @@ impl Console {
         }
     }
 
-    /// Prints an item of a stream at once. A stream has no end, so JSON is one object a line, and YAML one
-    /// document for each item.
+    /// Prints an item of a stream at once. A stream has no end, so there is no array around the items: JSON is one
+    /// object after another, and YAML one document after another.
     pub(crate) fn item<T: Serialize>(
         &self,
         thing: &T,
@@ -142,7 +162,8 @@ impl Console {
     ) -> Result<(), CliError> {
         match self.format {
             Format::Table | Format::Wide => self.text(&text()),
-            Format::Json | Format::Jsonl => self.raw(&json(thing, false)?),
+            Format::Json => self.raw(&json(thing, true)?),
+            Format::Jsonl => self.raw(&json(thing, false)?),
             Format::Yaml => self.raw(&format!("---\n{}", yaml(thing)?)),
             Format::Name => self.raw(name),
         }
@@ -207,10 +228,29 @@ impl Console {
             .map_err(|error| CliError::Io { what: "cannot read the answer".to_owned(), error })
     }
 
+    /// Removes all spinners from the terminal.
+    pub(crate) fn end_spinners(&self) {
+        if let Some(spinners) = &self.spinners {
+            // Where the terminal cannot be written, nothing is on it.
+            let _ = spinners.clear();
+            spinners.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
     /// A spinner for work on `subject`, which appears with the first progress.
     pub(crate) fn spinner(&self, subject: &str) -> Spinner {
         Spinner::new(self.spinners.clone(), subject)
     }
+}
+
+/// The width of the terminal that standard output is, if it has one.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 /// Whether there is a terminal to ask on.
@@ -254,6 +294,19 @@ mod tests {
     fn text_cannot_act_on_the_terminal() {
         assert_eq!(printable("Café"), "Café");
         assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
+    }
+
+    #[test]
+    fn text_cannot_turn_the_line_around() {
+        let controls =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        let shown = printable(controls);
+        assert!(shown.is_ascii() && shown.starts_with("\\u{61c}\\u{200e}"), "{shown}");
+        assert_eq!(printable("exe\u{202e}cod.txt"), "exe\\u{202e}cod.txt");
+        // Hebrew and Arabic as they are, and emoji that are joined.
+        for text in ["שלום", "مرحبا", "👩\u{200d}💻", "می\u{200c}خواهم"] {
+            assert_eq!(printable(text), text);
+        }
     }
 
     #[test]

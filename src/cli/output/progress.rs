@@ -69,6 +69,7 @@ mod tests {
             done: 2,
             total: 5,
             message: "making the system tables".into(),
+            operation: None,
         };
         assert_eq!(line(&progress), "making the system tables (2/5)");
         progress.total = 0;

@@ -7,7 +7,7 @@ use super::super::call::{Handled, MethodCall, MethodHandler};
 use super::RequestHandler;
 use crate::protocol::methods::{
     AppCreate, AppDelete, AppGet, AppList, AppRestart, AppRotateSecret, AppStart, AppStop, AppSummaries,
-    AppUndelete, AppUpdate, AppVisit, AppWait,
+    AppUndelete, AppUpdate, AppUserNames, AppVisit, AppWait,
 };
 use crate::protocol::{
     ChangeState, CreateApplication, DeleteApplication, ErrorKind, ListApplications, ListSummaries,
@@ -18,10 +18,13 @@ use crate::supervisor::{Stage, Stages};
 impl MethodHandler<AppCreate> for RequestHandler {
     async fn handle(&self, create: CreateApplication, call: &MethodCall) -> Handled<AppCreate> {
         let (stages, forwarding) = forward_progress(call);
-        let created = self.supervisor.create(create, stages).await;
+        let answer = self.supervisor.create(create, call.client.peer.user, stages).await;
         // Every stage is sent before the response.
         let _ = forwarding.await;
-        Ok(created?.into())
+        if let Some(password) = answer.password {
+            call.shows(password);
+        }
+        Ok(answer.result?.into())
     }
 }
 
@@ -60,13 +63,16 @@ impl MethodHandler<AppRestart> for RequestHandler {
 
 impl MethodHandler<AppUpdate> for RequestHandler {
     async fn handle(&self, update: UpdateApplication, _: &MethodCall) -> Handled<AppUpdate> {
-        Ok(self.supervisor.update(update).await?.into())
+        let id = update.id.clone();
+        self.supervisor.update(update).await?;
+        Ok(self.supervisor.get_with_size(&id).await?.into())
     }
 }
 
 impl MethodHandler<AppRotateSecret> for RequestHandler {
     async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppRotateSecret> {
-        Ok(self.supervisor.rotate_secret(&application.id).await?.into())
+        self.supervisor.rotate_secret(&application.id).await?;
+        Ok(self.supervisor.get_with_size(&application.id).await?.into())
     }
 }
 
@@ -105,6 +111,12 @@ impl MethodHandler<AppVisit> for RequestHandler {
     }
 }
 
+impl MethodHandler<AppUserNames> for RequestHandler {
+    async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppUserNames> {
+        Ok(self.supervisor.user_names(&application.id).await?.into())
+    }
+}
+
 /// Where a command reports its stages, and the task that sends each on as `progress`. The task ends
 /// with the command, or when the client has gone.
 fn forward_progress(call: &MethodCall) -> (Stages, JoinHandle<()>) {
@@ -113,9 +125,9 @@ fn forward_progress(call: &MethodCall) -> (Stages, JoinHandle<()>) {
     let task = tokio::spawn(async move {
         let Some(request) = request else { return };
         while let Some(stage) = reported.recv().await {
-            let Stage { name, done, total, message } = stage;
+            let Stage { name, done, total, message, operation } = stage;
             let request = request.clone();
-            let progress = Progress { request, stage: name.to_owned(), done, total, message };
+            let progress = Progress { request, stage: name.to_owned(), done, total, message, operation };
             if !client.notify("progress", progress).await {
                 return;
             }

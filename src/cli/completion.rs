@@ -1,0 +1,230 @@
+//! Answers shells that complete a command line.
+//!
+//! The scripts in `completions/` make a shell run `nbapps` itself, with the words of the line and the number of the
+//! word at the cursor. [`answer`] recognizes that and answers before anything else starts. What is offered comes
+//! from the command line's definition, and IDs from the daemon (`complete.rs`).
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::engine::{CompletionCandidate, complete};
+
+use super::Cli;
+use super::commands::completions::Shell;
+use super::output::printable;
+
+/// The variable that names the shell that asks.
+const SHELL_VARIABLE: &str = "NBAPPS_COMPLETE";
+/// The variable with the number of the word at the cursor, from 0 for `nbapps` itself.
+const WORD_VARIABLE: &str = "NBAPPS_COMPLETE_WORD";
+
+/// What a shell asks for.
+struct Request {
+    /// The words of the line, `nbapps` first.
+    words: Vec<OsString>,
+    /// The number of the word at the cursor.
+    position: usize,
+}
+
+impl Request {
+    fn of_process() -> Self {
+        let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+        let position = std::env::var(WORD_VARIABLE).ok().and_then(|number| number.parse().ok());
+        let last = words.len().saturating_sub(1);
+        Self { words, position: position.unwrap_or(last).min(last) }
+    }
+}
+
+/// Answers a shell that requests completion, and exits. Does nothing otherwise.
+pub(crate) fn answer() {
+    let Some(name) = std::env::var_os(SHELL_VARIABLE).filter(|name| !name.is_empty()) else { return };
+    let shell = Shell::ALL.into_iter().find(|shell| OsStr::new(shell.name()) == name);
+    let answered = match shell {
+        Some(shell) => respond(shell, Request::of_process()),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    };
+    // Whatever is wrong, the shell offers nothing: words would be in the way of the line.
+    std::process::exit(i32::from(answered.is_err()));
+}
+
+/// The script that makes a shell request completion.
+pub(crate) const fn script(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../../completions/nbapps.bash"),
+        Shell::Zsh => include_str!("../../completions/_nbapps"),
+        Shell::Fish => include_str!("../../completions/nbapps.fish"),
+    }
+}
+
+fn respond(shell: Shell, Request { words, position }: Request) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if words.is_empty() {
+        return stdout.write_all(script(shell).as_bytes());
+    }
+    let mut lines = String::new();
+    for candidate in offered(words, position)? {
+        lines.push_str(&line(shell, &candidate));
+        lines.push('\n');
+    }
+    stdout.write_all(lines.as_bytes())
+}
+
+/// A candidate as the script of a shell reads it.
+fn line(shell: Shell, candidate: &CompletionCandidate) -> String {
+    let value = candidate.get_value().to_string_lossy();
+    match shell {
+        Shell::Bash => quoted(&value),
+        Shell::Zsh | Shell::Fish => {
+            let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
+            match help.lines().next() {
+                Some(help) => format!("{value}\t{}", printable(help)),
+                None => value.into_owned(),
+            }
+        }
+    }
+}
+
+/// A word with a backslash before each character that would be special in bash.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,@%+~".contains(c);
+    word.chars().flat_map(|c| (!is_plain(c)).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// What is offered for the word at `position`: options only where one has begun, and nothing that was given.
+fn offered(mut words: Vec<OsString>, position: usize) -> io::Result<Vec<CompletionCandidate>> {
+    words.truncate(position + 1);
+    let current = words.last().cloned().unwrap_or_default();
+    let begins_option = current.as_encoded_bytes().starts_with(b"-");
+    let mut command = Cli::command();
+    command.build();
+    let given: HashSet<OsString> =
+        positionals(&command, &words[..words.len() - 1]).into_iter().cloned().collect();
+    let mut candidates = complete(&mut command, words, position, std::env::current_dir().ok().as_deref())?;
+    candidates.retain(|candidate| {
+        let is_option = candidate.get_id().is_some_and(|id| id.starts_with("arg::"));
+        // The tag of a value is its argument: `[ID]...` is no option.
+        let is_positional = candidate.get_tag().is_some_and(|tag| tag.to_string().starts_with(['[', '<']));
+        let is_out_of_place = is_option && !begins_option;
+        let is_given = is_positional && given.contains(candidate.get_value());
+        !(candidate.is_hide_set() || is_out_of_place || is_given)
+    });
+    Ok(candidates)
+}
+
+/// The words of the line that a shell completes, before the one at the cursor, that are neither commands nor options
+/// nor values of options.
+pub(crate) fn given() -> Vec<OsString> {
+    let Request { mut words, position } = Request::of_process();
+    words.truncate(position);
+    let mut command = Cli::command();
+    command.build();
+    positionals(&command, &words).into_iter().cloned().collect()
+}
+
+/// The words that are neither commands nor options nor values of options.
+fn positionals<'w>(root: &Command, words: &'w [OsString]) -> Vec<&'w OsString> {
+    let mut command = root;
+    let mut positionals = Vec::new();
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if text == "--" {
+            positionals.extend(words.by_ref());
+            break;
+        }
+        let takes_next = match text.strip_prefix("--") {
+            Some(long) => option(command, |option| option.get_long() == Some(long)),
+            None => match text.strip_prefix('-').and_then(|flags| flags.chars().last()) {
+                Some(short) => option(command, |option| option.get_short() == Some(short)),
+                None => {
+                    match command.find_subcommand(word) {
+                        Some(next) => command = next,
+                        None => positionals.push(word),
+                    }
+                    continue;
+                }
+            },
+        };
+        if takes_next {
+            words.next();
+        }
+    }
+    positionals
+}
+
+/// Whether there is such an option, and the word after it is its value.
+fn option(command: &Command, is_it: impl Fn(&Arg) -> bool) -> bool {
+    command
+        .get_arguments()
+        .find(|option| is_it(option))
+        .is_some_and(|option| option.get_action().takes_values() && !option.is_require_equals_set())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is offered for the last word of a line, without what is asked of a daemon.
+    fn values(line: &str) -> Vec<String> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let position = words.len() - 1;
+        let offered = offered(words, position).unwrap();
+        offered.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn options_are_offered_where_one_has_begun() {
+        for line in [
+            "nbapps ",
+            "nbapps daemon status ",
+            "nbapps completions ",
+            "nbapps create ",
+            "nbapps wait --for ",
+        ] {
+            let offered = values(line);
+            assert!(offered.iter().all(|value| !value.starts_with('-')), "{line}: {offered:?}");
+        }
+        assert!(values("nbapps list -").contains(&"--state".to_owned()));
+        assert_eq!(values("nbapps list --st"), ["--state"]);
+    }
+
+    #[test]
+    fn values_are_offered_behind_an_equals_sign() {
+        for (line, expected) in [
+            ("nbapps list --state=r", &["--state=running"][..]),
+            ("nbapps list --output=y", &["--output=yaml"]),
+            ("nbapps list -oy", &["-oyaml"]),
+            ("nbapps list -o=y", &["-o=yaml"]),
+            ("nbapps create --limit=in-", &["--limit=in-flight="]),
+            ("nbapps logs --level=w", &["--level=warn"]),
+            ("nbapps --color=n list --state=r", &["--state=running"]),
+        ] {
+            assert_eq!(values(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn positionals_are_told_from_values_of_options() {
+        let mut command = Cli::command();
+        command.build();
+        for (line, expected) in [
+            ("nbapps stop crm hr", &["crm", "hr"][..]),
+            ("nbapps stop --timeout 5s crm --no-wait hr", &["crm", "hr"]),
+            ("nbapps --socket crm wait hr --for running", &["hr"]),
+            ("nbapps logs -fn 5 crm", &["crm"]),
+            ("nbapps visit --sign-in crm", &["crm"]),
+            ("nbapps -o json stop -- crm", &["crm"]),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert_eq!(positionals(&command, &words), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_for_bash() {
+        assert_eq!(quoted("--limit=in-flight="), "--limit=in-flight=");
+        assert_eq!(quoted("my file$(x)"), "my\\ file\\$\\(x\\)");
+    }
+}
