@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::servers::TestEngine;
 
 /// How long a test waits for anything before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub const ROOT_EMAIL: &str = "admin@nocobase.com";
 pub const ROOT_PASSWORD: &str = "admin123";

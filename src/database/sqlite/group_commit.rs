@@ -225,10 +225,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = database(&folder).await;
         // Long enough for the long statement on a loaded machine; the endless one exceeds it.
-        sqlite.set_limits(4, Duration::from_secs(5));
+        sqlite.set_limits(4, Duration::from_secs(10));
         let endless =
             "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)";
-        let long = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) \
+        let long = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
                     SELECT 'long' || count(*) FROM n)";
         let writes = ["'a'", endless, "'b'", long, "'c'"].map(|value| insert(&sqlite, value));
         let written = together(&sqlite, writes.into()).await;

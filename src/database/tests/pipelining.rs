@@ -98,7 +98,7 @@ async fn a_long_read_does_not_delay_the_others() {
     for _ in 0..2 {
         let mut slow = tokio::spawn({
             let database = database.clone();
-            async move { number(&database, SLEEP, 4).await }
+            async move { number(&database, SLEEP, 8).await }
         });
         tokio::task::yield_now().await;
         tokio::select! {
