@@ -71,7 +71,7 @@ impl Supervisor {
                 let now = self.find(wait.id.as_str()).map_or(State::NotFound, |entry| entry.state());
                 Err(RpcError::new(
                     ErrorKind::Timeout,
-                    format!("\"{}\" is {now}, and did not become {} within {seconds} s", wait.id, wait.state),
+                    format!("\"{}\" is {now} and did not become {} within {seconds} s", wait.id, wait.state),
                 )
                 .hint(format!("see why with: nbapps show {0}; nbapps logs {0}", wait.id)))
             }

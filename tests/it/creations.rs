@@ -173,6 +173,7 @@ fn a_database_that_is_looked_at_holds_up_nobody() {
     let _daemon = environment.daemon();
     // It takes connections and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hint = regex::Regex::new("nbapps operation wait ([0-9a-f-]{36})").unwrap();
     for engine in ["postgres", "mysql"] {
         let url = format!("{engine}://u@{}/crm", silent.local_addr().unwrap());
         let create = |more: &[&str]| {
@@ -184,7 +185,6 @@ fn a_database_that_is_looked_at_holds_up_nobody() {
         assert_eq!(code, 6, "{stderr}");
         let Ran { code, stderr, .. } = create(&["--timeout", "1s"]);
         assert_eq!(code, 6, "{stderr}");
-        let hint = regex::Regex::new("nbapps operation wait ([0-9a-f-]{36})").unwrap();
         let operation = hint.captures(&stderr).unwrap_or_else(|| panic!("{stderr}"))[1].to_owned();
         let begun = create(&["--no-wait"]).ok().json();
         assert!(begun["application"]["state"] == "preparing" && begun["operation"].is_string(), "{begun}");

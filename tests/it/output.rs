@@ -114,10 +114,10 @@ fn data_says_what_tables_say() {
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     // The size, after each change.
+    let size = regex::Regex::new(r"\nSize +[0-9.]+ KiB\n").unwrap();
     for arguments in
         [&["update", "crm", "--name", "x"][..], &["update", "crm", "--rotate-secret"], &["show", "crm"]]
     {
-        let size = regex::Regex::new(r"\nSize +[0-9.]+ KiB\n").unwrap();
         let told = environment.nbapps(arguments).ok().stdout;
         assert!(size.is_match(&told), "{arguments:?}: {told}");
         let data = environment.nbapps(&[arguments, &["-o", "json"]].concat()).ok().json();
