@@ -276,10 +276,7 @@ impl RecordWriter<'_> {
                 self.link_one(target, association, &source, &other, link).await?;
             }
         }
-        for hook in hooks {
-            hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
-        }
-        Ok(())
+        self.notify_updated(&hooks, collection, &record).await
     }
 
     /// Removes links between a record and others. A single association needs no keys.
@@ -323,10 +320,7 @@ impl RecordWriter<'_> {
                 self.link(target, ended, &association.foreign_key, Json::Null).await?;
             }
         }
-        for hook in hooks {
-            hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
-        }
-        Ok(())
+        self.notify_updated(&hooks, collection, &record).await
     }
 
     /// Removes the links that exist and creates those that do not.

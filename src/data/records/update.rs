@@ -88,9 +88,7 @@ impl RecordWriter<'_> {
             }
             if !hooks.is_empty() {
                 for record in self.read_for_update(collection, after.clone()).await? {
-                    for hook in &hooks {
-                        hook.on(self.transaction, collection, RecordEvent::AfterUpdate(&record)).await?;
-                    }
+                    self.notify_updated(&hooks, collection, &record).await?;
                 }
             }
             self.read_visible_or_keys(collection, after).await

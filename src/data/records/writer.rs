@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::row_write;
 use crate::data::access::{Guard, RecordAccess, RecordAction};
 use crate::data::filter::{Clock, Compiler};
-use crate::data::hooks::Hook;
+use crate::data::hooks::{Hook, RecordEvent};
 use crate::data::{
     Association, Catalog, Collection, DataError, Filter, Query, Record, RequestedFilter, Transaction,
 };
@@ -236,6 +236,19 @@ impl<'a> RecordWriter<'a> {
     pub(super) fn hooks(&mut self, collection: &Collection) -> Vec<Arc<dyn Hook>> {
         self.transaction.note(collection.name());
         self.transaction.hooks.of(collection.name())
+    }
+
+    /// Tells the hooks that a record was updated.
+    pub(super) async fn notify_updated(
+        &mut self,
+        hooks: &[Arc<dyn Hook>],
+        collection: &Collection,
+        record: &Record,
+    ) -> Result<(), DataError> {
+        for hook in hooks {
+            hook.on(self.transaction, collection, RecordEvent::AfterUpdate(record)).await?;
+        }
+        Ok(())
     }
 
     /// See [`WriteOptions::values`].
