@@ -167,11 +167,9 @@ impl Supervisor {
 
     /// Starts an application.
     pub async fn start(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
-        self.change("app.start", change, |supervisor, entry| {
-            Box::pin(async move {
-                let _command = entry.command.lock().await;
-                supervisor.start_by_operator(&entry).await
-            })
+        self.change("app.start", change, |supervisor, entry| async move {
+            let _command = entry.command.lock().await;
+            supervisor.start_by_operator(&entry).await
         })
         .await
     }
@@ -192,19 +190,17 @@ impl Supervisor {
     /// Stops an application. It stays stopped, also after a restart of the daemon, until it is started.
     pub async fn stop(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
         Self::refuse_main(&change.id, "stopped")?;
-        self.change("app.stop", change, |supervisor, entry| {
-            Box::pin(async move {
-                let _command = entry.command.lock().await;
-                match entry.state() {
-                    State::Stopped => return Ok(false),
-                    State::Running | State::Initialized | State::Error => {}
-                    state => return Err(conflicting_state(&entry, state, "stopped")),
-                }
-                // Written first, so that it stays stopped after a crash.
-                supervisor.persist_status(&entry, State::Stopped).await?;
-                supervisor.stop_locked(&entry, State::Stopped).await;
-                Ok(true)
-            })
+        self.change("app.stop", change, |supervisor, entry| async move {
+            let _command = entry.command.lock().await;
+            match entry.state() {
+                State::Stopped => return Ok(false),
+                State::Running | State::Initialized | State::Error => {}
+                state => return Err(conflicting_state(&entry, state, "stopped")),
+            }
+            // Written first, so that it stays stopped after a crash.
+            supervisor.persist_status(&entry, State::Stopped).await?;
+            supervisor.stop_locked(&entry, State::Stopped).await;
+            Ok(true)
         })
         .await
     }
@@ -212,14 +208,12 @@ impl Supervisor {
     /// Restarts an application; starts it if it does not run.
     pub async fn restart(self: &Arc<Self>, change: ChangeState) -> Result<StateChanged, RpcError> {
         Self::refuse_main(&change.id, "restarted alone")?;
-        self.change("app.restart", change, |supervisor, entry| {
-            Box::pin(async move {
-                let _command = entry.command.lock().await;
-                if entry.state() == State::Running {
-                    supervisor.stop_locked(&entry, State::Initialized).await;
-                }
-                supervisor.start_by_operator(&entry).await
-            })
+        self.change("app.restart", change, |supervisor, entry| async move {
+            let _command = entry.command.lock().await;
+            if entry.state() == State::Running {
+                supervisor.stop_locked(&entry, State::Initialized).await;
+            }
+            supervisor.start_by_operator(&entry).await
         })
         .await
     }
@@ -235,7 +229,7 @@ impl Supervisor {
         W: Future<Output = Result<bool, RpcError>> + Send + 'static,
     {
         let entry = self.entry(&change.id)?;
-        let work = work(self.clone(), entry.clone());
+        let work = Box::pin(work(self.clone(), entry.clone()));
         let (operation, outcome) = self.operations.run(method, &change.id, change.wait, work).await?;
         let changed = match outcome {
             OperationOutcome::Done(changed) => changed,
