@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use crate::database::Database;
-use crate::protocol::{AppId, Application, RpcError};
+use crate::protocol::Application;
 
 use super::Supervisor;
 use super::entry::Entry;
@@ -17,12 +17,10 @@ const SIZE_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_CONCURRENT: usize = 8;
 
 impl Supervisor {
-    /// Describes an application, with the size of its data.
-    pub async fn get_with_size(&self, id: &AppId) -> Result<Application, RpcError> {
-        let entry = self.entry(id)?;
-        let mut application = self.describe(&entry);
-        application.database.size = size(&entry).await;
-        Ok(application)
+    /// Adds the size of its data to the description of an application.
+    pub async fn with_size(&self, mut application: Application) -> Application {
+        self.measure(std::slice::from_mut(&mut application)).await;
+        application
     }
 
     /// Fills in the sizes in a list. A database that cannot be reached has none.

@@ -63,16 +63,15 @@ impl MethodHandler<AppRestart> for RequestHandler {
 
 impl MethodHandler<AppUpdate> for RequestHandler {
     async fn handle(&self, update: UpdateApplication, _: &MethodCall) -> Handled<AppUpdate> {
-        let id = update.id.clone();
-        self.supervisor.update(update).await?;
-        Ok(self.supervisor.get_with_size(&id).await?.into())
+        let updated = self.supervisor.update(update).await?;
+        Ok(self.supervisor.with_size(updated).await.into())
     }
 }
 
 impl MethodHandler<AppRotateSecret> for RequestHandler {
     async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppRotateSecret> {
-        self.supervisor.rotate_secret(&application.id).await?;
-        Ok(self.supervisor.get_with_size(&application.id).await?.into())
+        let rotated = self.supervisor.rotate_secret(&application.id).await?;
+        Ok(self.supervisor.with_size(rotated).await.into())
     }
 }
 
@@ -90,7 +89,8 @@ impl MethodHandler<AppSummaries> for RequestHandler {
 
 impl MethodHandler<AppGet> for RequestHandler {
     async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppGet> {
-        Ok(self.supervisor.get_with_size(&application.id).await?.into())
+        let found = self.supervisor.get(&application.id)?;
+        Ok(self.supervisor.with_size(found).await.into())
     }
 }
 
