@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::error::CliError;
 use super::output::Console;
+use crate::protocol::wait_hint;
 
 /// A method, and the application that it is called for.
 type Key = (&'static str, String);
@@ -59,7 +60,7 @@ impl UnderWay {
         };
         let mut known = commands.iter().filter_map(|(key, operation)| Some((key.0, operation.as_deref()?)));
         let hint = match (known.next(), commands.len()) {
-            (Some((method, operation)), 1) => found_by(method, operation),
+            (Some((method, operation)), 1) => wait_hint(method, operation),
             _ => "list the running operations with: nbapps operation list".to_owned(),
         };
         CliError::Interrupted { message, hint: (!commands.is_empty()).then_some(hint) }
@@ -75,7 +76,7 @@ impl Command {
     /// How to find the command again when the daemon's answer does not arrive, if its operation is known.
     pub(crate) fn found_by(&self) -> Option<String> {
         let operation = self.all.commands.lock().get(&self.key)?.clone()?;
-        Some(found_by(self.key.0, &operation))
+        Some(wait_hint(self.key.0, &operation))
     }
 }
 
@@ -83,14 +84,6 @@ impl Drop for Command {
     fn drop(&mut self) {
         self.all.commands.lock().remove(&self.key);
     }
-}
-
-fn found_by(method: &str, operation: &str) -> String {
-    let shown = match method {
-        "app.create" => ", which also shows the first user's password, once",
-        _ => "",
-    };
-    format!("wait for it with: nbapps operation wait {operation}{shown}")
 }
 
 #[cfg(test)]

@@ -59,6 +59,16 @@ pub struct Operation {
     pub admin: Option<CreatedRootUser>,
 }
 
+/// The hint for a client that does not wait for the end of an operation of this method.
+#[must_use]
+pub fn wait_hint(method: &str, operation: &str) -> String {
+    let shown = match method {
+        "app.create" => ", which also shows the first user's password, once",
+        _ => "",
+    };
+    format!("wait for it with: nbapps operation wait {operation}{shown}")
+}
+
 /// Parameters of `operation.get` and `operation.wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

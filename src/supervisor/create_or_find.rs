@@ -83,7 +83,7 @@ impl Supervisor {
     fn with_password(&self, operation: &str, mut result: Result<Created, RpcError>) -> CreationAnswer {
         let shows = match &result {
             Ok(created) => created.created,
-            Err(error) => error.data.details.as_ref().is_some_and(|details| details.get("created").is_some()),
+            Err(error) => is_of_start(error),
         };
         let password = shows.then(|| self.first_passwords.show(operation)).flatten();
         if password.is_none() {
@@ -212,10 +212,9 @@ impl Supervisor {
                 made => break made,
             }
         };
-        // An error that says what was created is one of its start.
         let is_created = match &found {
             Ok(found) => found.admin.is_some(),
-            Err(error) => error.data.details.as_ref().is_some_and(|details| details.get("created").is_some()),
+            Err(error) => is_of_start(error),
         };
         match is_created {
             true => self.first_passwords.end(&work.operation),
@@ -331,6 +330,11 @@ impl Supervisor {
 /// Whether no command holds it.
 fn is_at_rest(entry: &Entry) -> bool {
     entry.command.try_lock().is_ok() && entry.state() != State::NotFound
+}
+
+/// Whether the application was created and then failed to start: only such an error says what was created.
+fn is_of_start(error: &RpcError) -> bool {
+    error.data.details.as_ref().is_some_and(|details| details.get("created").is_some())
 }
 
 /// A dry run ran out of time.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::protocol::{AppId, ErrorKind, Operation, OperationState, RpcError, Wait};
+use crate::protocol::{AppId, ErrorKind, Operation, OperationState, RpcError, Wait, wait_hint};
 
 /// How many operations are listed. Of more, the oldest that have ended are forgotten.
 const MAX_KNOWN: usize = 1000;
@@ -176,15 +176,11 @@ pub(super) async fn ended(mut operation: watch::Receiver<Operation>) {
 
 fn timed_out(method: &str, app: &AppId, id: &str, wait: Wait) -> RpcError {
     let seconds = wait.timeout_ms as f64 / 1000.0;
-    let shown = match method {
-        "app.create" => ", which also shows the first user's password, once",
-        _ => "",
-    };
     RpcError::new(
         ErrorKind::Timeout,
         format!("{method} of \"{app}\" did not end within {seconds} s; it continues"),
     )
-    .hint(format!("wait for it with: nbapps operation wait {id}{shown}"))
+    .hint(wait_hint(method, id))
     .details(serde_json::json!({"operation": id}))
 }
 
