@@ -5,20 +5,30 @@
 //! from the command line's definition, and IDs from the daemon (`complete.rs`).
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{CompletionCandidate, complete};
 
 use super::Cli;
-use super::commands::completions::Shell;
 use super::output::printable;
 
 /// The variable that names the shell that asks.
 const SHELL_VARIABLE: &str = "NBAPPS_COMPLETE";
 /// The variable with the number of the word at the cursor, from 0 for `nbapps` itself.
 const WORD_VARIABLE: &str = "NBAPPS_COMPLETE_WORD";
+
+/// A shell whose completion is supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// Bash 4 and newer
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
 
 /// What a shell asks for.
 struct Request {
@@ -40,10 +50,9 @@ impl Request {
 /// Answers a shell that requests completion, and exits. Does nothing otherwise.
 pub(crate) fn answer() {
     let Some(name) = std::env::var_os(SHELL_VARIABLE).filter(|name| !name.is_empty()) else { return };
-    let shell = Shell::ALL.into_iter().find(|shell| OsStr::new(shell.name()) == name);
-    let answered = match shell {
-        Some(shell) => respond(shell, Request::of_process()),
-        None => Err(io::ErrorKind::InvalidInput.into()),
+    let answered = match Shell::from_str(&name.to_string_lossy(), false) {
+        Ok(shell) => respond(shell, Request::of_process()),
+        Err(_) => Err(io::ErrorKind::InvalidInput.into()),
     };
     // Whatever is wrong, the shell offers nothing: words would be in the way of the line.
     std::process::exit(i32::from(answered.is_err()));

@@ -1,35 +1,10 @@
 //! `nbapps completions`: prints the completion script of a shell.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::completion;
+use crate::cli::completion::{self, Shell};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-
-/// A shell whose completion is supported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Shell {
-    /// Bash 4 and newer
-    Bash,
-    /// Z shell
-    Zsh,
-    /// fish
-    Fish,
-}
-
-impl Shell {
-    /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Bash, Self::Zsh, Self::Fish];
-
-    /// Its name.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Zsh => "zsh",
-            Self::Fish => "fish",
-        }
-    }
-}
 
 /// Print the script that makes a shell complete nbapps
 ///

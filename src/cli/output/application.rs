@@ -61,12 +61,12 @@ fn summary(application: &ApplicationSummary) -> Vec<Cell> {
 /// The headings of the first columns.
 const SUMMARY: [&str; 5] = ["ID", "NAME", "STATE", "START", "URL"];
 
-/// How the first columns give way in a narrow terminal: the name first.
-const SUMMARY_WIDTHS: [(usize, usize); 4] = [(1, 16), (4, 30), (1, 8), (4, 12)];
+/// How five columns give way in a narrow terminal: the name (1) first, then the last one (4).
+const NAME_THEN_LAST: [(usize, usize); 4] = [(1, 16), (4, 30), (1, 8), (4, 12)];
 
 /// A table of many applications, no wider than `width`.
 pub(crate) fn summaries(applications: &[ApplicationSummary], width: Option<usize>) -> String {
-    let fit = Fit { width, narrowed: &SUMMARY_WIDTHS, may_drop: true };
+    let fit = Fit { width, narrowed: &NAME_THEN_LAST, may_drop: true };
     columns(&SUMMARY, applications.iter().map(summary), fit)
 }
 
@@ -152,9 +152,8 @@ pub(crate) fn deleted_list(applications: &[Application], width: Option<usize>) -
             cell(&application.database.location),
         ]
     });
-    let narrowed = [(1, 16), (4, 30), (1, 8), (4, 12)];
     let heading = ["ID", "NAME", "DELETED", "KEPT UNTIL", "LOCATION"];
-    columns(&heading, rows, Fit { width, narrowed: &narrowed, may_drop: true })
+    columns(&heading, rows, Fit { width, narrowed: &NAME_THEN_LAST, may_drop: true })
 }
 
 /// One application with all its settings.
