@@ -1,11 +1,16 @@
-//! The default paths of the control socket and the data directory.
+//! The default paths of the control socket, the data directory and the configuration file.
 //!
 //! Daemon and client both use these functions, so that a command finds a daemon that was started without
 //! options. Root's daemon uses the directories of system services, another user's those of the XDG Base
 //! Directory Specification.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The control socket of the system's daemon.
+const SYSTEM_SOCKET: &str = "/run/nbapps/control.sock";
 
 /// The control socket: `/run/nbapps/control.sock` for root; for a user `$XDG_RUNTIME_DIR/nbapps/control.sock`,
 /// or `control.sock` in the data directory when that variable is not set.
@@ -18,7 +23,44 @@ pub fn default_socket() -> PathBuf {
 /// `~/.local/state/nbapps`) for a user.
 #[must_use]
 pub fn default_data_directory() -> PathBuf {
-    data_directory(is_root(), |name| env::var_os(name).map(PathBuf::from))
+    state_directory(is_root(), |name| env::var_os(name).map(PathBuf::from))
+}
+
+/// The control socket of the system's daemon.
+#[must_use]
+pub fn system_socket() -> PathBuf {
+    PathBuf::from(SYSTEM_SOCKET)
+}
+
+/// The configuration file that a daemon of this user reads when none is named:
+/// `/etc/nbapps/nbappsd.toml` for root, `$XDG_CONFIG_HOME/nbapps/nbappsd.toml` (else in `~/.config`) for a user.
+#[must_use]
+pub fn default_configuration_file() -> PathBuf {
+    configuration_file(is_root(), |name| env::var_os(name).map(PathBuf::from))
+}
+
+/// The data directory that a daemon gets which this user starts without options: the one that
+/// `NBAPPS_DATA_DIR` names, or the configuration file, or the default one.
+#[must_use]
+pub fn data_directory() -> PathBuf {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let chosen = variable("NBAPPS_DATA_DIR").or_else(|| {
+        configured_data_directory(&variable("NBAPPS_CONFIG").unwrap_or_else(default_configuration_file))
+    });
+    let directory = chosen.unwrap_or_else(default_data_directory);
+    std::path::absolute(&directory).unwrap_or(directory)
+}
+
+/// The data directory that a configuration file names. The daemon reports what is wrong with the file.
+#[must_use]
+pub fn configured_data_directory(file: &Path) -> Option<PathBuf> {
+    /// The one key that concerns clients.
+    #[derive(Deserialize)]
+    struct Keys {
+        data_dir: Option<PathBuf>,
+    }
+    let text = std::fs::read_to_string(file).ok()?;
+    toml::from_str::<Keys>(&text).ok()?.data_dir
 }
 
 fn is_root() -> bool {
@@ -27,15 +69,23 @@ fn is_root() -> bool {
 
 fn socket(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     if root {
-        return PathBuf::from("/run/nbapps/control.sock");
+        return system_socket();
     }
     match absolute(&variable, "XDG_RUNTIME_DIR") {
         Some(runtime) => runtime.join("nbapps/control.sock"),
-        None => data_directory(root, variable).join("control.sock"),
+        None => state_directory(root, variable).join("control.sock"),
     }
 }
 
-fn data_directory(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+fn configuration_file(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+    if root {
+        return PathBuf::from("/etc/nbapps/nbappsd.toml");
+    }
+    let home = || variable("HOME").unwrap_or_default().join(".config");
+    absolute(&variable, "XDG_CONFIG_HOME").unwrap_or_else(home).join("nbapps/nbappsd.toml")
+}
+
+fn state_directory(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     if root {
         return PathBuf::from("/var/lib/nbapps");
     }
@@ -87,7 +137,22 @@ mod tests {
                 environment.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
             };
             assert_eq!(socket(root, variable), PathBuf::from(expected_socket), "{environment:?}");
-            assert_eq!(data_directory(root, variable), PathBuf::from(expected_data), "{environment:?}");
+            assert_eq!(state_directory(root, variable), PathBuf::from(expected_data), "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_names_the_data_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("nbappsd.toml");
+        assert_eq!(configured_data_directory(&file), None);
+        for (text, expected) in [
+            ("listen = '127.0.0.1:1'\ndata_dir = '/srv/nb'\n[log]\nlevel = 'info'", Some("/srv/nb")),
+            ("listen = '127.0.0.1:1'", None),
+            ("data_dir = [", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(configured_data_directory(&file), expected.map(PathBuf::from), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum, ValueHint};
 
@@ -20,26 +21,13 @@ Examples:
   nbappsd
   nbappsd --data-dir /srv/nbapps --listen 0.0.0.0:13000
   nbappsd --config /etc/nbapps/nbappsd.toml
+  nbappsd --check-config
 
 Environment:
-  NBAPPS_CONFIG, NBAPPS_DATA_DIR, NBAPPS_SOCKET, NBAPPS_SOCKET_GROUP, NBAPPS_LISTEN,
-  NBAPPS_LOG_LEVEL, NBAPPS_LOG_FORMAT
-                     as the options
-  NBAPPS_PUBLIC_URL, NBAPPS_TRUSTED_PROXIES, NBAPPS_KEEP_DELETED
-                     as public_url, trusted_proxies (separated by commas) and keep_deleted in the
-                     file
-  NBAPPS_DATABASE_URL, NBAPPS_DATABASE_CONNECTIONS, NBAPPS_DATABASE_STATEMENT_TIMEOUT,
-  NBAPPS_DATABASE_IDLE_TIMEOUT
-                     as url, connections, statement_timeout and idle_timeout of [database] there
-  NBAPPS_LIMIT_IN_FLIGHT, _QUEUE, _QUEUE_TIME, _REQUEST_TIME, _STATEMENT_TIME, _BODY, _CONNECTIONS,
-  _RATE, _DATABASE_CONNECTIONS
-                     as the keys of [limits] there
-  APP_HOST, APP_PORT, API_BASE_PATH, DB_DIALECT, DB_STORAGE, DB_HOST, DB_PORT, DB_DATABASE,
-  DB_USER, DB_PASSWORD, DB_SCHEMA, DB_TABLE_PREFIX, INIT_ROOT_EMAIL, INIT_ROOT_USERNAME,
-  INIT_ROOT_NICKNAME, INIT_ROOT_PASSWORD
-                     as NocoBase reads them; the INIT_ROOT ones make each application's root user
-  APP_DISCOVERY_ADAPTER, APP_PROCESS_ADAPTER
-                     local, or not set
+  NBAPPS_CONFIG      the configuration file, as --config
+  NBAPPS_…           the variables of the keys of the configuration: see CONFIGURATION in nbappsd(8)
+  APP_…, DB_…, INIT_ROOT_…
+                     NocoBase's variables, as NocoBase reads them
   SSL_CERT_FILE      certificate authorities for sslmode=verify-full, instead of the machine's list
   NOTIFY_SOCKET      where to say READY=1, as systemd does")]
 pub struct Arguments {
@@ -71,6 +59,23 @@ pub struct Arguments {
     /// The log format; auto is text on a terminal and JSON elsewhere [default: auto]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+
+    /// Check the configuration, and do not run
+    #[arg(long, conflicts_with = "show_config")]
+    pub check_config: bool,
+
+    /// Print the effective value of every key and where it comes from, and do not run
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub show_config: Option<ConfigFormat>,
+}
+
+/// The format of the printed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// A configuration file, with comments.
+    Toml,
+    /// A JSON array of the keys.
+    Json,
 }
 
 /// The log format.
@@ -84,6 +89,14 @@ pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false)
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! The daemon's configuration, from the file, the environment and the command line. The environment overrides
-//! the file, and the command line overrides both. `settings.rs` parses each of the three into one type; this
-//! module merges them and fills in the defaults.
+//! the file, and the command line overrides both. `settings.rs` reads the three by the table of keys in `keys.rs`;
+//! this module fills in the defaults.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::{Arguments, LogFormat};
-use super::error::ConfigurationError;
-use super::settings::Settings;
+use super::error::{ConfigurationError, Source};
+use super::nocobase::DEFAULT_LISTEN;
+use super::settings::{Environment, Settings};
 use crate::client::paths;
 use crate::database::{Location, ServerLimits};
 use crate::gateway::GatewayOptions;
@@ -52,91 +51,115 @@ pub struct Configuration {
     pub log_file_size: u64,
     /// How many rotated log files are kept for each application.
     pub log_files: usize,
+    /// What is likely to be a mistake, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+const DEFAULT_KEEP_DELETED: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEFAULT_VISIT_TIMEOUT: Duration = Duration::from_secs(20);
+const DEFAULT_LOG_BYTES: u64 = 10 * 1024 * 1024;
+const DEFAULT_LOG_FILES: usize = 3;
+
+/// The settings as they were given, and the configuration that they make.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) settings: Settings,
+    pub(super) configuration: Configuration,
 }
 
 impl Configuration {
     /// Reads the configuration file and the environment, and applies `arguments`.
-    pub fn load(
+    pub(super) fn load(
         arguments: &Arguments,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigurationError> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let named = arguments.config.clone().or_else(|| variable("NBAPPS_CONFIG").map(PathBuf::from));
-        let file = named.or_else(|| Some(default_file(variable)).filter(|file| file.exists()));
-        let in_file = match &file {
-            Some(file) => Settings::read(file)?,
-            None => Settings::default(),
+        environment: &Environment,
+    ) -> Result<Loaded, Vec<ConfigurationError>> {
+        let named = match &arguments.config {
+            Some(file) => Some(file.clone()),
+            None => environment.get("NBAPPS_CONFIG").map_err(|error| vec![error])?.map(PathBuf::from),
         };
-        let settings =
-            Settings::from_arguments(arguments).over(Settings::from_environment(variable)?).over(in_file);
-        settings.complete(file)
+        let file = named.or_else(|| Some(paths::default_configuration_file()).filter(|file| file.exists()));
+        let mut settings = Settings::default();
+        let mut errors = Vec::new();
+        if let Some(file) = &file {
+            errors.extend(settings.read(file).err().into_iter().flatten());
+        }
+        errors.extend(settings.read_nocobase(environment));
+        errors.extend(settings.read_environment(environment));
+        errors.extend(settings.read_schema(environment).err());
+        errors.extend(settings.read_arguments(arguments));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut configuration = settings.clone().complete(file).map_err(|error| vec![error])?;
+        configuration.warnings = environment.unknown();
+        Ok(Loaded { settings, configuration })
     }
-}
-
-fn default_file(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/etc/nbapps/nbappsd.toml");
-    }
-    let home = || PathBuf::from(variable("HOME").unwrap_or_default()).join(".config");
-    variable("XDG_CONFIG_HOME").map_or_else(home, PathBuf::from).join("nbapps/nbappsd.toml")
 }
 
 impl Settings {
     /// Fills in the defaults.
     fn complete(self, file: Option<PathBuf>) -> Result<Configuration, ConfigurationError> {
-        let data_directory = absolute(self.data_dir.unwrap_or_else(paths::default_data_directory));
-        let listen = self.listen.unwrap_or_else(|| {
-            let host = self.app_host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-            SocketAddr::new(host, self.app_port.unwrap_or(13000))
-        });
+        let data_directory = absolute(self.data_dir.clone().unwrap_or_else(paths::default_data_directory));
+        let main_location = self.main_location(data_directory.join("main").join("database.sqlite"))?;
         let usual = GatewayOptions::default();
-        let seconds = |given: Option<super::settings::Span>, usual| given.map_or(usual, |span| span.0);
         let gateway = GatewayOptions {
-            listen,
+            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             api_base_path: self.api_base_path.unwrap_or(usual.api_base_path),
-            trusted_proxies: self
-                .trusted_proxies
-                .unwrap_or_default()
-                .into_iter()
-                .map(|network| network.0)
-                .collect(),
-            header_read_timeout: seconds(self.gateway.header_timeout, usual.header_read_timeout),
-            drain_timeout: seconds(self.gateway.drain_timeout, usual.drain_timeout),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+            header_read_timeout: self.gateway.header_timeout.unwrap_or(usual.header_read_timeout),
+            drain_timeout: self.gateway.drain_timeout.unwrap_or(usual.drain_timeout),
             max_connections: self.gateway.connections.unwrap_or(usual.max_connections),
         };
-        let usual_file = data_directory.join("main").join("database.sqlite");
         let database = self.database;
         let mut limits = self.limits;
-        if let Some(span) = database.statement_timeout {
-            let time = u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+        if let Some(time) = database.statement_timeout {
+            let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             limits.entry(Limit::StatementTimeMs).or_insert(time);
         }
-        let main_location = main_location(database.url.as_deref(), database.schema.as_deref(), usual_file)?;
+        let usual = ServerLimits::default();
         Ok(Configuration {
             file,
             socket: absolute(self.socket.unwrap_or_else(paths::default_socket)),
             socket_group: self.socket_group,
             gateway,
-            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            public_url: self.public_url,
             main_location,
             table_prefix: database.table_prefix.unwrap_or_default(),
             server_limits: ServerLimits {
-                connections: database.connections.map(NonZeroU32::get),
-                idle_timeout: seconds(database.idle_timeout, ServerLimits::default().idle_timeout),
-                statement_timeout: seconds(
-                    database.statement_timeout,
-                    ServerLimits::default().statement_timeout,
-                ),
+                connections: database.connections,
+                idle_timeout: database.idle_timeout.unwrap_or(usual.idle_timeout),
+                statement_timeout: database.statement_timeout.unwrap_or(usual.statement_timeout),
             },
             limits,
-            root: self.root_user.into(),
-            keep_deleted: seconds(self.keep_deleted, Duration::from_secs(30 * 24 * 3600)),
-            visit_timeout: seconds(self.gateway.visit_timeout, Duration::from_secs(20)),
+            root: self.root_user,
+            keep_deleted: self.keep_deleted.unwrap_or(DEFAULT_KEEP_DELETED),
+            visit_timeout: self.gateway.visit_timeout.unwrap_or(DEFAULT_VISIT_TIMEOUT),
             log_level: self.log.level.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log.format.unwrap_or_default(),
-            log_file_size: self.log.file_bytes.unwrap_or(10 * 1024 * 1024),
-            log_files: self.log.files.unwrap_or(3),
+            log_file_size: self.log.file_bytes.unwrap_or(DEFAULT_LOG_BYTES),
+            log_files: self.log.files.unwrap_or(DEFAULT_LOG_FILES),
             data_directory,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The main application's database, by URL and schema.
+    fn main_location(&self, otherwise: PathBuf) -> Result<Location, ConfigurationError> {
+        let invalid = |key: &'static str, problem: String| {
+            let origin = self.sources.get(key).cloned().unwrap_or_else(|| Source::Variable(key.to_owned()));
+            ConfigurationError::Value { origin, key: key.to_owned(), problem }
+        };
+        let location = match &self.database.url {
+            // The text may contain a password, so the error does not repeat it.
+            Some(url) => Location::parse(url).map_err(|error| invalid("database.url", error.to_string()))?,
+            None => Location::Sqlite(otherwise),
+        };
+        let Some(schema) = &self.database.schema else { return Ok(location) };
+        location.with_schema(schema).ok_or_else(|| {
+            let engine = location.engine().as_str();
+            let problem =
+                format!("the main application's database is {engine}, which has no schemas; leave it out");
+            invalid("database.schema", problem)
         })
     }
 }
@@ -144,28 +167,6 @@ impl Settings {
 /// Makes a path absolute, because clients and the log get it.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
-}
-
-/// The main application's database, by URL and schema.
-fn main_location(
-    url: Option<&str>,
-    schema: Option<&str>,
-    otherwise: PathBuf,
-) -> Result<Location, ConfigurationError> {
-    let location = match url {
-        // The text may contain a password, so the error does not repeat it.
-        Some(url) => Location::parse(url)
-            .map_err(|error| ConfigurationError::value("database.url", error.to_string()))?,
-        None => Location::Sqlite(otherwise),
-    };
-    let Some(schema) = schema else { return Ok(location) };
-    location.with_schema(schema).ok_or_else(|| {
-        let engine = location.engine().as_str();
-        ConfigurationError::value(
-            "database.schema",
-            format!("the main application's database is {engine}, which has no schemas; leave it out"),
-        )
-    })
 }
 
 #[cfg(test)]
@@ -176,21 +177,27 @@ mod tests {
 
     use super::*;
 
-    fn load(
+    fn load_all(
         file: &str,
         environment: &[(&str, &str)],
         flags: &[&str],
-    ) -> Result<Configuration, ConfigurationError> {
+    ) -> Result<Loaded, Vec<ConfigurationError>> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nbappsd.toml");
         std::fs::write(&path, file).unwrap();
         let arguments = Arguments::parse_from(
             ["nbappsd", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied()),
         );
-        let known = |name: &str| {
-            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        };
-        Configuration::load(&arguments, known)
+        let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        Configuration::load(&arguments, &variables.collect())
+    }
+
+    fn load(
+        file: &str,
+        environment: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<Configuration, Vec<ConfigurationError>> {
+        load_all(file, environment, flags).map(|loaded| loaded.configuration)
     }
 
     #[test]
@@ -209,34 +216,123 @@ mod tests {
         assert_eq!((root.email.as_deref(), root.password.as_deref()), (Some("a@b.c"), Some("p")));
     }
 
+    /// Files with one fault each, and what is said of it.
+    const INVALID: &[(&str, &str)] = &[
+        ("listn = 1", "nbappsd.toml:1:1: listn: there is no such key; the nearest is listen"),
+        ("\n[log]\nlevel = 7", "nbappsd.toml:3:9: log.level: a number is not a text"),
+        ("listen = [", "nbappsd.toml:1:"),
+        ("log = 5", "nbappsd.toml:1:1: log: it is a table: write [log]"),
+        ("[listen]\nx = 1", "nbappsd.toml:1:1: listen: a table is not"),
+        ("[lug]\nlevel = 'info'", "nbappsd.toml:1:2: lug: there is no such key"),
+        ("[log.level]\nx = 1", "log.level: a table is not"),
+        ("[log]\nlevel = 'loud'", "nbappsd.toml:2:9: log.level: \"loud\" is none of error, warn"),
+        ("[log]\nformat = 'xml'", "nbappsd.toml:2:10: log.format: \"xml\" is not one of text"),
+        ("[log]\nfile_bytes = 0", "nbappsd.toml:2:14: log.file_bytes: 0 is not a number from 4096"),
+        ("[log]\nfiles = -1", "nbappsd.toml:2:9: log.files: "),
+        ("data_dir = ''", "nbappsd.toml:1:12: data_dir: "),
+        ("socket_group = 'no such group'", "nbappsd.toml:1:16: socket_group: there is no group"),
+        ("listen = 'here'", "nbappsd.toml:1:10: listen: \"here\" is not an address with a port"),
+        (
+            "public_url = 'apps.example.com'",
+            "nbappsd.toml:1:14: public_url: \"apps.example.com\" is not a URL",
+        ),
+        ("api_base_path = '/admin/'", "nbappsd.toml:1:17: api_base_path: "),
+        ("trusted_proxies = ['x']", "nbappsd.toml:1:19: trusted_proxies: \"x\""),
+        ("trusted_proxies = '127.0.0.1'", "trusted_proxies: a text is not an array"),
+        ("keep_deleted = 'soon'", "nbappsd.toml:1:16: keep_deleted: \"soon\" is not a duration"),
+        (
+            "[database]\nurl = 'oracle://u:secret@h/d'",
+            "nbappsd.toml:2:7: database.url: it is no database URL",
+        ),
+        ("[database]\nurl = 'postgres://u:secret@h/'", "no database's name"),
+        ("[database]\nurl = 'mysql://u:secret@h/d'\nschema = 's'", "nbappsd.toml:3:10: database.schema: "),
+        ("[database]\ntable_prefix = 'a;b'", "nbappsd.toml:2:16: database.table_prefix: "),
+        ("[database]\nconnections = 0", "nbappsd.toml:2:15: database.connections: 0 is not a number from 1"),
+        ("[database]\nconnections = '5'", "database.connections: a text is not a number"),
+        ("[database]\nstatement_timeout = 30", "database.statement_timeout: a number is not a duration"),
+        ("[database]\nstatement_timeout = '0s'", "database.statement_timeout: \"0s\" is not a duration"),
+        ("[database]\nidle_timeout = '0s'", "database.idle_timeout: \"0s\""),
+        ("[gateway]\nconnections = 0", "nbappsd.toml:2:15: gateway.connections: 0 is not a number from 1"),
+        ("[gateway]\nheader_timeout = '0s'", "gateway.header_timeout: \"0s\""),
+        ("[gateway]\nvisit_timeout = '2 moons'", "gateway.visit_timeout: "),
+        ("[gateway]\ndrain_timeout = true", "gateway.drain_timeout: a boolean is not a duration"),
+        ("[root_user]\nemail = 'nobody'", "root_user.email: \"nobody\" is not an e-mail address"),
+        ("[root_user]\nusername = ' '", "root_user.username: "),
+        ("[root_user]\npassword = 5", "root_user.password: it is not a text"),
+        ("[limits]\nspeed = 1", "nbappsd.toml:2:1: limits.speed: there is no such key"),
+        (
+            "[limits]\nin_flight = 0",
+            "nbappsd.toml:2:13: limits.in_flight: the limit in-flight cannot be \"0\"",
+        ),
+        ("[limits]\nrequest_time = 30", "such as 30s"),
+    ];
+
     #[test]
-    fn what_cannot_be_used_is_named() {
-        for (file, environment, says) in [
-            ("listn = 1", &[][..], "nbappsd.toml:1:1: unknown field `listn`"),
-            ("\n[log]\nlevel = 7", &[], "nbappsd.toml:3:9: "),
-            ("listen = [", &[], "nbappsd.toml:1:"),
-            ("keep_deleted = 'soon'", &[], "keep_deleted"),
-            ("[database]\nurl = 'oracle://u:secret@h/d'", &[], "no database URL"),
-            ("[database]\nurl = 'mysql://u:secret@h/d'\nschema = 's'", &[], "no schemas"),
-            ("[database]\nconnections = 0", &[], "connections"),
-            ("[database]\nstatement_timeout = 30", &[], "statement_timeout"),
-            ("", &[("NBAPPS_DATABASE_CONNECTIONS", "many")], "NBAPPS_DATABASE_CONNECTIONS"),
-            ("[database]\nurl = 'postgres://u:secret@h/'", &[], "no database's name"),
-            ("[limits]\nspeed = 1", &[], "there is no limit `speed`"),
-            ("[limits]\nin_flight = 0", &[], "in-flight cannot be \"0\""),
-            ("[limits]\nrequest_time = 30", &[], "such as 30s"),
-            ("", &[("NBAPPS_LIMIT_BODY", "big")], "NBAPPS_LIMIT_BODY"),
-            ("", &[("APP_PORT", "x")], "APP_PORT"),
-            ("", &[("DB_DIALECT", "mysql")], "DB_USER"),
-            ("", &[("DB_DIALECT", "oracle")], "DB_DIALECT"),
-            ("", &[("APP_PROCESS_ADAPTER", "pm2")], "APP_PROCESS_ADAPTER"),
-            ("", &[("APP_DISCOVERY_ADAPTER", "redis")], "local"),
-            ("", &[("NBAPPS_LOG_FORMAT", "xml")], "NBAPPS_LOG_FORMAT"),
-        ] {
-            let said = load(file, environment, &[]).unwrap_err().to_string();
-            assert!(said.contains(says), "{file} {environment:?}: {said}");
+    fn every_value_is_checked_and_named_with_file_line_and_key() {
+        let long = format!("[root_user]\nnickname = '{}'", "s".repeat(256));
+        let too_long = (long.as_str(), "root_user.nickname: it has 256 characters");
+        for (file, says) in INVALID.iter().copied().chain([too_long]) {
+            let errors = load(file, &[], &[]).unwrap_err();
+            let said = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            assert!(said.contains(says), "{file}: {said}");
             assert!(!said.contains("secret"), "{said}");
+            assert_eq!(errors.len(), 1, "{said}");
         }
+    }
+
+    #[test]
+    fn the_environment_and_options_are_checked_as_the_file_is() {
+        for (environment, flags, says) in [
+            (
+                &[("NBAPPS_DATABASE_CONNECTIONS", "many")][..],
+                &[][..],
+                "NBAPPS_DATABASE_CONNECTIONS: many is not",
+            ),
+            (&[("NBAPPS_LIMIT_BODY", "big")], &[], "NBAPPS_LIMIT_BODY: "),
+            (&[("NBAPPS_PUBLIC_URL", "apps.example.com")], &[], "NBAPPS_PUBLIC_URL: "),
+            (&[("NBAPPS_LOG_LEVEL", "loud")], &[], "NBAPPS_LOG_LEVEL: \"loud\""),
+            (&[("NBAPPS_LOG_FORMAT", "xml")], &[], "NBAPPS_LOG_FORMAT: "),
+            (
+                &[("NBAPPS_LISTEN", "nowhere")],
+                &[],
+                "NBAPPS_LISTEN: \"nowhere\" is not an address with a port",
+            ),
+            (&[("APP_PORT", "x")], &[], "APP_PORT: \"x\" is not a port"),
+            (&[("APP_HOST", "x")], &[], "APP_HOST: "),
+            (&[("API_BASE_PATH", "/")], &[], "API_BASE_PATH: "),
+            (&[("DB_DIALECT", "mysql")], &[], "DB_USER: "),
+            (&[("DB_DIALECT", "oracle")], &[], "DB_DIALECT: "),
+            (
+                &[("DB_DIALECT", "mysql"), ("DB_USER", "u"), ("DB_DATABASE", "d"), ("DB_PORT", "x")],
+                &[],
+                "DB_PORT: ",
+            ),
+            (&[("INIT_ROOT_EMAIL", "nobody")], &[], "INIT_ROOT_EMAIL: "),
+            (&[("APP_PROCESS_ADAPTER", "pm2")], &[], "APP_PROCESS_ADAPTER: "),
+            (&[("APP_DISCOVERY_ADAPTER", "redis")], &[], "only \"local\""),
+            (&[], &["--log-level", "loud"], "--log-level: \"loud\""),
+            (&[], &["--socket-group", "no such group"], "--socket-group: there is no group"),
+        ] {
+            let errors = load("", environment, flags).unwrap_err();
+            assert!(errors[0].to_string().contains(says), "{environment:?} {flags:?}: {}", errors[0]);
+        }
+        let errors = load("listn = 1\nkeep_deleted = 'x'", &[("NBAPPS_LIMIT_BODY", "big")], &[]).unwrap_err();
+        assert_eq!(errors.len(), 3, "all are told at once: {errors:?}");
+    }
+
+    #[test]
+    fn unknown_variables_are_told_with_the_nearest_name() {
+        let environment = [
+            ("NBAPPS_LIMIT_FOO", "1"),
+            ("NBAPPS_LISTEM", "x"),
+            ("NBAPPS_AUTOSTART", "0"),
+            ("NBAPPS_CRASH_AT", "x"),
+            ("OTHER", "x"),
+        ];
+        let warnings = load("", &environment, &[]).unwrap().warnings;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("NBAPPS_LIMIT_FOO is unknown"), "{warnings:?}");
+        assert!(warnings[1].contains("the nearest is NBAPPS_LISTEN"), "{warnings:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::error::StartupError;
+use crate::protocol::RunningDaemon;
 
 const LOCK_FILE: &str = "nbappsd.lock";
 
@@ -16,11 +17,14 @@ pub(super) struct DataDirectory {
     _directory: File,
     /// The file that names the process; earlier versions lock only this file.
     _lock: File,
+    /// By which clients find this daemon.
+    _announcement: RunningDaemon,
 }
 
 impl DataDirectory {
-    /// Creates the directory if it is missing, for this user only, and locks it.
-    pub(super) fn take(path: &Path) -> Result<Self, StartupError> {
+    /// Creates the directory if it is missing, for this user only, locks it, and announces in it that the daemon
+    /// answers at `socket`.
+    pub(super) fn take(path: &Path, socket: &Path) -> Result<Self, StartupError> {
         let failed = |error: io::Error| {
             StartupError::new(
                 format!("the data directory {} cannot be written: {error}", path.display()),
@@ -57,7 +61,8 @@ impl DataDirectory {
             .and_then(|()| lock.rewind())
             .and_then(|()| write!(lock, "{}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { _directory: directory, _lock: lock })
+        let announcement = RunningDaemon::announce(path, socket).map_err(failed)?;
+        Ok(Self { _directory: directory, _lock: lock, _announcement: announcement })
     }
 }
 
@@ -65,31 +70,35 @@ impl DataDirectory {
 mod tests {
     use super::*;
 
+    fn take(path: &Path) -> Result<DataDirectory, StartupError> {
+        DataDirectory::take(path, Path::new("/run/control.sock"))
+    }
+
     #[test]
     fn a_directory_is_taken_once_and_given_back() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
-        let taken = DataDirectory::take(&path).unwrap();
-        let said = DataDirectory::take(&path).unwrap_err().to_string();
+        let taken = take(&path).unwrap();
+        let said = take(&path).unwrap_err().to_string();
         assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
         drop(taken);
-        DataDirectory::take(&path).unwrap();
+        take(&path).unwrap();
     }
 
     #[test]
     fn it_stays_taken_when_the_lock_file_is_removed() {
         let root = tempfile::tempdir().unwrap();
-        let taken = DataDirectory::take(root.path()).unwrap();
+        let taken = take(root.path()).unwrap();
         for replace in [false, true] {
             let _ = std::fs::remove_file(root.path().join(LOCK_FILE));
             if replace {
                 std::fs::write(root.path().join(LOCK_FILE), "7").unwrap();
             }
-            let said = DataDirectory::take(root.path()).unwrap_err().to_string();
+            let said = take(root.path()).unwrap_err().to_string();
             assert!(said.contains("is in use by"), "{said}");
         }
         drop(taken);
-        DataDirectory::take(root.path()).unwrap();
+        take(root.path()).unwrap();
     }
 
     #[test]
@@ -97,6 +106,6 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("file");
         std::fs::write(&path, "").unwrap();
-        assert!(DataDirectory::take(&path).unwrap_err().to_string().contains("file"));
+        assert!(take(&path).unwrap_err().to_string().contains("file"));
     }
 }

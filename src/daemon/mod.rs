@@ -6,11 +6,14 @@ mod configuration;
 mod descriptors;
 mod directory;
 mod error;
-mod limits;
+mod keys;
 mod logging;
+mod nocobase;
 mod readiness;
+mod report;
 mod settings;
 mod startup;
+mod values;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,29 +22,63 @@ use clap::Parser;
 
 use arguments::Arguments;
 pub use configuration::Configuration;
+use configuration::Loaded;
 use error::StartupError;
+use settings::Environment;
 
 /// Runs the program `nbappsd`, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    let loaded = match Configuration::load(&arguments, &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let hint = errors.first().map_or_else(String::new, |error| format!("hint: {}\n", error.hint()));
+            let text: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
+            say(&(text + &hint));
+            return ExitCode::FAILURE;
+        }
+    };
+    if arguments.check_config || arguments.show_config.is_some() {
+        return inspect(&arguments, &loaded);
+    }
+    match run(loaded.configuration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = format!("error: {error}\n");
-            if let Some(hint) = error.hint {
-                text.push_str(&format!("hint: {hint}\n"));
-            }
-            // When standard error is closed, nobody can be told.
-            let _ = std::io::stderr().write_all(text.as_bytes());
+            let hint = error.hint.as_deref().map_or_else(String::new, |hint| format!("hint: {hint}\n"));
+            say(&format!("error: {error}\n{hint}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), StartupError> {
-    let configuration = Configuration::load(arguments, |name| std::env::var(name).ok())
-        .map_err(|error| StartupError::new(&error, error.hint()))?;
+/// Writes to standard error. When that is closed, nobody can be told.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints the configuration, or that it is valid, with what is likely to be a mistake.
+fn inspect(arguments: &Arguments, loaded: &Loaded) -> ExitCode {
+    for warning in &loaded.configuration.warnings {
+        say(&format!("warning: {warning}\n"));
+    }
+    let text = match arguments.show_config {
+        Some(format) => report::text(loaded, format),
+        None => match &loaded.configuration.file {
+            Some(file) => format!("the configuration is valid: {}\n", file.display()),
+            None => "the configuration is valid: there is no file\n".to_owned(),
+        },
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: the output cannot be written: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(configuration: Configuration) -> Result<(), StartupError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         StartupError::new(

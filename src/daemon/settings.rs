@@ -1,24 +1,24 @@
-//! The settings of one source: the file, the environment or the command line. Each sets some of them.
+//! The settings, as the sources give them: the file, the environment and the command line, in this order. A later
+//! source replaces what an earlier one set.
 
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::arguments::{Arguments, LogFormat};
-use super::error::ConfigurationError;
-use super::limits;
-use crate::database::Engine;
+use super::error::{ConfigurationError, Place, Source};
+use super::keys::{self, KEYS, Key};
+use super::values::Input;
 use crate::gateway::Network;
 use crate::protocol::{LimitValues, RootUser};
 
-/// The settings of one source. The fields are named as the keys of the file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// The settings of all sources. The fields are named as the keys.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) socket: Option<PathBuf>,
@@ -26,47 +26,31 @@ pub(super) struct Settings {
     pub(super) listen: Option<SocketAddr>,
     pub(super) public_url: Option<String>,
     pub(super) api_base_path: Option<String>,
-    pub(super) trusted_proxies: Option<Vec<Proxy>>,
-    pub(super) keep_deleted: Option<Span>,
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    pub(super) keep_deleted: Option<Duration>,
     pub(super) database: DatabaseSettings,
-    pub(super) root_user: RootUserSettings,
+    pub(super) root_user: RootUser,
     pub(super) log: LogSettings,
     pub(super) gateway: GatewaySettings,
     /// `[limits]`: the limits of applications that have none of their own.
-    #[serde(deserialize_with = "limits::read")]
     pub(super) limits: LimitValues,
-    /// NocoBase's `APP_HOST` and `APP_PORT`, either of which may be absent.
-    #[serde(skip)]
-    pub(super) app_host: Option<IpAddr>,
-    #[serde(skip)]
-    pub(super) app_port: Option<u16>,
+    /// Where the values come from, by key.
+    pub(super) sources: BTreeMap<&'static str, Source>,
 }
 
 /// `[database]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct DatabaseSettings {
     pub(super) url: Option<String>,
     pub(super) schema: Option<String>,
     pub(super) table_prefix: Option<String>,
-    pub(super) connections: Option<NonZeroU32>,
-    pub(super) statement_timeout: Option<Span>,
-    pub(super) idle_timeout: Option<Span>,
-}
-
-/// `[root_user]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RootUserSettings {
-    email: Option<String>,
-    username: Option<String>,
-    nickname: Option<String>,
-    password: Option<String>,
+    pub(super) connections: Option<u32>,
+    pub(super) statement_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct LogSettings {
     pub(super) level: Option<String>,
     pub(super) format: Option<LogFormat>,
@@ -75,193 +59,213 @@ pub(super) struct LogSettings {
 }
 
 /// `[gateway]`: the limits of all applications together.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct GatewaySettings {
     pub(super) connections: Option<usize>,
-    pub(super) header_timeout: Option<Span>,
-    pub(super) visit_timeout: Option<Span>,
-    pub(super) drain_timeout: Option<Span>,
+    pub(super) header_timeout: Option<Duration>,
+    pub(super) visit_timeout: Option<Duration>,
+    pub(super) drain_timeout: Option<Duration>,
 }
 
-/// A duration as people write it: `30d`, `1h 30m`, `500ms`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Span(pub(super) Duration);
+/// The variables of the environment.
+#[derive(Debug, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
 
-impl TryFrom<String> for Span {
-    type Error = String;
+/// Variables of `nbapps` and of tests that are no settings of the daemon.
+const OTHER_VARIABLES: &[&str] = &[
+    "NBAPPS_CONFIG",
+    "NBAPPS_HOST",
+    "NBAPPS_AUTOSTART",
+    "NBAPPS_COMPLETE",
+    "NBAPPS_DB_URL",
+    "NBAPPS_DB_PASSWORD",
+    "NBAPPS_CRASH_AT",
+    "NBAPPS_PANIC_AT",
+];
 
-    fn try_from(text: String) -> Result<Self, String> {
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|error| format!("\"{text}\" is not a duration such as 30d or 1h 30m: {error}"))
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
     }
-}
 
-/// A proxy's address or network.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Proxy(pub(super) Network);
-
-impl TryFrom<String> for Proxy {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error: crate::gateway::InvalidNetwork| error.to_string())
-    }
-}
-
-impl DatabaseSettings {
-    /// Fills in absent settings from `weaker`. A schema belongs to its URL.
-    fn over(self, weaker: Self) -> Self {
-        let (url, schema) = match self.url {
-            Some(url) => (Some(url), self.schema),
-            None => (weaker.url, self.schema.or(weaker.schema)),
-        };
-        Self {
-            url,
-            schema,
-            table_prefix: self.table_prefix.or(weaker.table_prefix),
-            connections: self.connections.or(weaker.connections),
-            statement_timeout: self.statement_timeout.or(weaker.statement_timeout),
-            idle_timeout: self.idle_timeout.or(weaker.idle_timeout),
+    /// A variable; `None` when it is not set or empty.
+    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, ConfigurationError> {
+        match self.0.get(name).map(|value| value.to_str()) {
+            None | Some(Some("")) => Ok(None),
+            Some(Some(value)) => Ok(Some(value)),
+            Some(None) => Err(ConfigurationError::variable(name, "it is not UTF-8")),
         }
     }
+
+    /// A sentence for each variable that looks like one of this program's and is not.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let known: Vec<&str> =
+            KEYS.iter().filter_map(|key| key.variable).chain(OTHER_VARIABLES.iter().copied()).collect();
+        let names = self.0.keys().map(String::as_str).filter(|name| name.starts_with("NBAPPS_"));
+        let unknown = names.filter(|name| !known.contains(name));
+        unknown
+            .map(|name| {
+                let ours = known.iter().copied().filter(|known| known.starts_with("NBAPPS_"));
+                let nearest = keys::nearest(name, ours).unwrap_or_default();
+                format!("the variable {name} is unknown and ignored; the nearest is {nearest}")
+            })
+            .collect()
+    }
 }
 
-impl From<RootUserSettings> for RootUser {
-    fn from(given: RootUserSettings) -> Self {
-        Self {
-            email: given.email,
-            username: given.username,
-            nickname: given.nickname,
-            password: given.password,
-        }
+impl FromIterator<(String, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, OsString)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
     }
 }
 
 impl Settings {
-    /// Parses a TOML file.
-    pub(super) fn read(file: &Path) -> Result<Self, ConfigurationError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigurationError::Unreadable { file: file.to_owned(), error })?;
-        toml::from_str(&text).map_err(|error| {
-            let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
-            ConfigurationError::Malformed {
-                file: file.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
-                problem: problem(&error, &text),
+    /// Sets the database, and takes back the schema of another one.
+    pub(super) fn set_database(&mut self, url: String) {
+        self.database.url = Some(url);
+        self.database.schema = None;
+        self.sources.remove("database.schema");
+    }
+
+    /// Checks a value and sets it.
+    pub(super) fn set(
+        &mut self,
+        key: &'static Key,
+        input: &Input<'_>,
+        source: Source,
+    ) -> Result<(), ConfigurationError> {
+        match (key.set)(self, input) {
+            Ok(()) => {
+                self.sources.insert(key.name, source);
+                Ok(())
             }
-        })
-    }
-
-    /// Reads the environment: this program's variables, which override NocoBase's.
-    pub(super) fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigurationError> {
-        let get = &variable;
-        only_local(get, "APP_DISCOVERY_ADAPTER", "applications are found in this host's own registry")?;
-        only_local(get, "APP_PROCESS_ADAPTER", "applications run in this host's own process")?;
-        let proxies = get("NBAPPS_TRUSTED_PROXIES").map(|text| {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            parts.map(|part| Proxy::try_from(part.to_owned())).collect::<Result<Vec<_>, _>>()
-        });
-        let proxies = proxies.transpose();
-        Ok(Self {
-            data_dir: get("NBAPPS_DATA_DIR").map(PathBuf::from),
-            socket: get("NBAPPS_SOCKET").map(PathBuf::from),
-            socket_group: get("NBAPPS_SOCKET_GROUP"),
-            listen: parsed(get, "NBAPPS_LISTEN", "an address with a port, such as 127.0.0.1:13000")?,
-            public_url: get("NBAPPS_PUBLIC_URL"),
-            api_base_path: get("API_BASE_PATH"),
-            trusted_proxies: proxies
-                .map_err(|error| ConfigurationError::value("NBAPPS_TRUSTED_PROXIES", error))?,
-            keep_deleted: span(get, "NBAPPS_KEEP_DELETED")?,
-            database: DatabaseSettings {
-                url: database_url(get)?,
-                // Ignored for engines without schemas, as `DB_HOST` is for SQLite.
-                schema: get("DB_SCHEMA").filter(|_| get("DB_DIALECT").as_deref() == Some("postgres")),
-                table_prefix: get("DB_TABLE_PREFIX"),
-                connections: parsed(get, "NBAPPS_DATABASE_CONNECTIONS", "a number from 1 on")?,
-                statement_timeout: span(get, "NBAPPS_DATABASE_STATEMENT_TIMEOUT")?,
-                idle_timeout: span(get, "NBAPPS_DATABASE_IDLE_TIMEOUT")?,
-            },
-            root_user: RootUserSettings {
-                email: get("INIT_ROOT_EMAIL"),
-                username: get("INIT_ROOT_USERNAME"),
-                nickname: get("INIT_ROOT_NICKNAME"),
-                password: get("INIT_ROOT_PASSWORD"),
-            },
-            log: LogSettings {
-                level: get("NBAPPS_LOG_LEVEL"),
-                format: log_format(get)?,
-                ..LogSettings::default()
-            },
-            gateway: GatewaySettings::default(),
-            limits: limits::from_environment(get)?,
-            app_host: parsed(get, "APP_HOST", "an IP address, such as 0.0.0.0")?,
-            app_port: parsed(get, "APP_PORT", "a port from 0 to 65535")?,
-        })
-    }
-
-    /// Reads the command line.
-    pub(super) fn from_arguments(arguments: &Arguments) -> Self {
-        let given = arguments.clone();
-        Self {
-            data_dir: given.data_dir,
-            socket: given.socket,
-            socket_group: given.socket_group,
-            listen: given.listen,
-            log: LogSettings { level: given.log_level, format: given.log_format, ..LogSettings::default() },
-            ..Self::default()
+            Err(problem) => {
+                Err(ConfigurationError::Value { origin: source, key: key.name.to_owned(), problem })
+            }
         }
     }
 
-    /// Fills in absent settings from `weaker`.
-    pub(super) fn over(self, weaker: Self) -> Self {
-        // A weaker `listen` must not override a stronger `APP_PORT`.
-        let weaker_listen = weaker.listen.map(|listen| {
-            SocketAddr::new(self.app_host.unwrap_or(listen.ip()), self.app_port.unwrap_or(listen.port()))
+    /// Reads a TOML file.
+    pub(super) fn read(&mut self, file: &Path) -> Result<(), Vec<ConfigurationError>> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| vec![ConfigurationError::Unreadable { file: file.to_owned(), error }])?;
+        let table = DeTable::parse(&text).map_err(|error| {
+            let at = Place::new(file, &text, error.span().map_or(0, |span| span.start));
+            let problem = with_key(&error, &text);
+            vec![ConfigurationError::Malformed { place: at, problem }]
+        })?;
+        let mut entries = Vec::new();
+        for (key, value) in table.get_ref() {
+            match value.get_ref() {
+                DeValue::Table(table) if is_table(key.get_ref()) => {
+                    let below = table.iter().map(|(name, value)| {
+                        (format!("{}.{}", key.get_ref(), name.get_ref()), name.span().start, value)
+                    });
+                    entries.extend(below);
+                }
+                _ => entries.push((key.get_ref().to_string(), key.span().start, value)),
+            }
+        }
+        // In the order of the file. A schema is of the database's URL, which goes first.
+        entries.sort_by_key(|(name, start, _)| (name != "database.url", *start));
+        let errors = entries.into_iter().filter_map(|(name, start, value)| {
+            let place = |at| Place::new(file, &text, at);
+            match keys::named(&name) {
+                None => {
+                    let problem = unknown_key(&name);
+                    Some(ConfigurationError::Value { origin: Source::File(place(start)), key: name, problem })
+                }
+                Some(key) => self.set(key, &input(value), Source::File(place(value.span().start))).err(),
+            }
         });
-        Self {
-            data_dir: self.data_dir.or(weaker.data_dir),
-            socket: self.socket.or(weaker.socket),
-            socket_group: self.socket_group.or(weaker.socket_group),
-            listen: self.listen.or(weaker_listen),
-            public_url: self.public_url.or(weaker.public_url),
-            api_base_path: self.api_base_path.or(weaker.api_base_path),
-            trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
-            keep_deleted: self.keep_deleted.or(weaker.keep_deleted),
-            database: self.database.over(weaker.database),
-            root_user: RootUserSettings {
-                email: self.root_user.email.or(weaker.root_user.email),
-                username: self.root_user.username.or(weaker.root_user.username),
-                nickname: self.root_user.nickname.or(weaker.root_user.nickname),
-                password: self.root_user.password.or(weaker.root_user.password),
-            },
-            log: LogSettings {
-                level: self.log.level.or(weaker.log.level),
-                format: self.log.format.or(weaker.log.format),
-                file_bytes: self.log.file_bytes.or(weaker.log.file_bytes),
-                files: self.log.files.or(weaker.log.files),
-            },
-            gateway: GatewaySettings {
-                connections: self.gateway.connections.or(weaker.gateway.connections),
-                header_timeout: self.gateway.header_timeout.or(weaker.gateway.header_timeout),
-                visit_timeout: self.gateway.visit_timeout.or(weaker.gateway.visit_timeout),
-                drain_timeout: self.gateway.drain_timeout.or(weaker.gateway.drain_timeout),
-            },
-            limits: weaker.limits.into_iter().chain(self.limits).collect(),
-            app_host: self.app_host.or(weaker.app_host),
-            app_port: self.app_port.or(weaker.app_port),
+        let errors: Vec<_> = errors.collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Reads this program's variables.
+    pub(super) fn read_environment(&mut self, environment: &Environment) -> Vec<ConfigurationError> {
+        let mut errors = Vec::new();
+        for key in KEYS {
+            let Some(name) = key.variable else { continue };
+            let set = environment.get(name).and_then(|value| match value {
+                Some(value) => self.set(key, &Input::Word(value), Source::Variable(name.to_owned())),
+                None => Ok(()),
+            });
+            errors.extend(set.err());
+        }
+        errors
+    }
+
+    /// Reads the command line.
+    pub(super) fn read_arguments(&mut self, arguments: &Arguments) -> Vec<ConfigurationError> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let given = [
+            ("data_dir", "--data-dir", path(&arguments.data_dir)),
+            ("socket", "--socket", path(&arguments.socket)),
+            ("socket_group", "--socket-group", arguments.socket_group.clone()),
+            ("listen", "--listen", arguments.listen.map(|listen| listen.to_string())),
+            ("log.level", "--log-level", arguments.log_level.clone()),
+        ];
+        let mut errors = Vec::new();
+        for (name, option, value) in given {
+            if let (Some(key), Some(value)) = (keys::named(name), value) {
+                errors.extend(self.set(key, &Input::Word(&value), Source::Option(option)).err());
+            }
+        }
+        // Their types need no text: a path may have bytes that are none.
+        if let Some(data_dir) = &arguments.data_dir {
+            self.data_dir = Some(data_dir.clone());
+        }
+        if let Some(socket) = &arguments.socket {
+            self.socket = Some(socket.clone());
+        }
+        if let Some(format) = arguments.log_format {
+            self.log.format = Some(format);
+            self.sources.insert("log.format", Source::Option("--log-format"));
+        }
+        errors
+    }
+}
+
+/// Whether keys are in a table of this name.
+fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
+}
+
+fn unknown_key(name: &str) -> String {
+    if is_table(name) {
+        return format!("it is a table: write [{name}] and its keys below");
+    }
+    let names = KEYS.iter().map(|key| key.name);
+    format!("there is no such key; the nearest is {}", keys::nearest(name, names).unwrap_or_default())
+}
+
+/// A value of the file, by its type.
+fn input<'a>(value: &'a Spanned<DeValue<'_>>) -> Input<'a> {
+    match value.get_ref() {
+        DeValue::String(text) => Input::Text(text),
+        DeValue::Integer(number) if number.radix() == 10 => Input::Number(number.as_str()),
+        DeValue::Integer(_) => Input::Other("a number that is not decimal"),
+        DeValue::Float(_) => Input::Other("a number with a fraction"),
+        DeValue::Boolean(_) => Input::Other("a boolean"),
+        DeValue::Datetime(_) => Input::Other("a time"),
+        DeValue::Table(_) => Input::Other("a table"),
+        DeValue::Array(array) => {
+            let texts = array.iter().map(|part| match part.get_ref() {
+                DeValue::String(text) => Some(&**text),
+                _ => None,
+            });
+            texts
+                .collect::<Option<Vec<_>>>()
+                .map_or(Input::Other("an array of other than texts"), Input::List)
         }
     }
 }
 
 /// The message with the key that it concerns, which the parser shows only in its excerpt of the line.
-fn problem(error: &toml::de::Error, text: &str) -> String {
+fn with_key(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().and_then(|span| {
         let start = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
         text[start..].lines().next()
@@ -270,82 +274,5 @@ fn problem(error: &toml::de::Error, text: &str) -> String {
     match key {
         Some(key) if !error.message().contains(key) => format!("{key}: {}", error.message()),
         _ => error.message().to_owned(),
-    }
-}
-
-fn only_local(
-    variable: impl Fn(&str) -> Option<String>,
-    name: &str,
-    because: &str,
-) -> Result<(), ConfigurationError> {
-    match variable(name).as_deref() {
-        None | Some("local") => Ok(()),
-        Some(other) => Err(ConfigurationError::value(
-            name,
-            format!("\"{other}\" is not supported, only \"local\": {because}"),
-        )),
-    }
-}
-
-fn parsed<T: FromStr>(
-    variable: impl Fn(&str) -> Option<String>,
-    name: &str,
-    expected: &str,
-) -> Result<Option<T>, ConfigurationError> {
-    let parse = |text: String| {
-        text.parse().map_err(|_| ConfigurationError::value(name, format!("\"{text}\" is not {expected}")))
-    };
-    variable(name).map(parse).transpose()
-}
-
-fn span(variable: impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Span>, ConfigurationError> {
-    variable(name)
-        .map(|text| Span::try_from(text).map_err(|error| ConfigurationError::value(name, error)))
-        .transpose()
-}
-
-fn log_format(variable: impl Fn(&str) -> Option<String>) -> Result<Option<LogFormat>, ConfigurationError> {
-    let name = "NBAPPS_LOG_FORMAT";
-    match variable(name).as_deref() {
-        None => Ok(None),
-        Some("text") => Ok(Some(LogFormat::Text)),
-        Some("json") => Ok(Some(LogFormat::Json)),
-        Some("auto") => Ok(Some(LogFormat::Auto)),
-        Some(other) => {
-            Err(ConfigurationError::value(name, format!("\"{other}\" is none of text, json, auto")))
-        }
-    }
-}
-
-/// The database's URL: `NBAPPS_DATABASE_URL`, else NocoBase's `DB_DIALECT` with `DB_STORAGE` for SQLite, or with
-/// `DB_HOST`, `DB_PORT`, `DB_DATABASE`, `DB_USER` and `DB_PASSWORD` for a server. The latter are ignored beside
-/// `DB_DIALECT=sqlite`, where they are often set.
-fn database_url(variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigurationError> {
-    if let Some(url) = variable("NBAPPS_DATABASE_URL") {
-        return Ok(Some(url));
-    }
-    let refuse = |name: &str, problem: String| Err(ConfigurationError::value(name, problem));
-    match variable("DB_DIALECT").as_deref() {
-        None | Some("sqlite") => Ok(variable("DB_STORAGE").map(|file| format!("sqlite:{file}"))),
-        Some(dialect) => {
-            let Some(engine) = Engine::parse(dialect) else {
-                return refuse(
-                    "DB_DIALECT",
-                    format!("\"{dialect}\" is none of sqlite, postgres, mysql and mariadb"),
-                );
-            };
-            let encoded = |name: &str| {
-                let value = variable(name)?;
-                Some(utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string())
-            };
-            let (Some(user), Some(database)) = (encoded("DB_USER"), encoded("DB_DATABASE")) else {
-                let missing = if variable("DB_USER").is_none() { "DB_USER" } else { "DB_DATABASE" };
-                return refuse(missing, format!("DB_DIALECT={dialect} needs it"));
-            };
-            let password = encoded("DB_PASSWORD").map(|password| format!(":{password}")).unwrap_or_default();
-            let host = variable("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
-            let port = variable("DB_PORT").unwrap_or_else(|| engine.default_port().to_string());
-            Ok(Some(format!("{}://{user}{password}@{host}:{port}/{database}", engine.as_str())))
-        }
     }
 }

@@ -29,8 +29,11 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
     let shares = Shares::raise(configuration.gateway.max_connections);
     shares.check()?;
     let configuration = within(configuration, &shares);
-    let directory = DataDirectory::take(&configuration.data_directory)?;
+    let directory = DataDirectory::take(&configuration.data_directory, &configuration.socket)?;
     let logs = open_logs(&configuration, shares.logs)?;
+    for warning in &configuration.warnings {
+        tracing::warn!("{warning}");
+    }
     tracing::debug!(?shares, "file descriptors are divided");
     let shutdown = CancellationToken::new();
     watch_signals(shutdown.clone())?;

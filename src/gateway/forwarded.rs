@@ -6,6 +6,7 @@
 //! tells.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -23,6 +24,16 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no IP address and no block of addresses such as 10.0.0.0/8")]
 pub struct InvalidNetwork(String);
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.prefix == longest {
+            true => write!(f, "{}", self.address),
+            false => write!(f, "{}/{}", self.address, self.prefix),
+        }
+    }
+}
 
 impl FromStr for Network {
     type Err = InvalidNetwork;

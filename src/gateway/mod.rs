@@ -46,7 +46,7 @@ mod router;
 mod socket;
 mod validation;
 
-pub use forwarded::{InvalidNetwork, Network};
+pub use forwarded::Network;
 use handler::Handler;
 pub use request_span::OnDemand;
 
@@ -213,7 +213,10 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Gatewa
 }
 
 /// The API base path with a slash at both ends.
-fn api_base(path: &str) -> Result<String, GatewayError> {
+///
+/// # Errors
+/// When it is the path of a page, or has characters that are not allowed.
+pub(crate) fn api_base(path: &str) -> Result<String, GatewayError> {
     let invalid = |problem| GatewayError::ApiBasePath { path: path.to_owned(), problem };
     let inner = path.trim_matches('/');
     if inner.is_empty() {

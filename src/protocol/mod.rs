@@ -18,6 +18,7 @@ mod listing;
 mod message;
 pub mod methods;
 mod operation;
+mod running_daemon;
 mod socket_lock;
 mod time;
 mod value;
@@ -32,6 +33,7 @@ pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
+pub use running_daemon::RunningDaemon;
 pub use socket_lock::SocketLock;
 pub use wait::{Gone, Wait, WaitForState, Waited};
 

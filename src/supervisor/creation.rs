@@ -30,7 +30,7 @@ use super::registry::{Damage, Provision, Registration, options_problems};
 use super::requested_database::{self, RequestedDatabase};
 use super::root_account::RootAccount;
 use super::secrets::{DATABASE_PASSWORD, JWT_SECRET, new_jwt_secret};
-use super::{Stage, Stages, Supervisor, host_name, preflight};
+use super::{Stage, Stages, Supervisor, host_name, preflight, texts};
 
 /// What a request over HTTP has beside the parameters of the control socket.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +96,9 @@ impl Supervisor {
         let requested = requested_database::parse(&create.database, self.engine())?;
         let domains = host_name::normalize(&create.domains)?;
         self.check_domains(&id, &domains)?;
+        for (what, text) in [("name", &create.name), ("icon", &extras.icon)] {
+            texts::check(&format!("the application's {what}"), text.as_deref().unwrap_or_default())?;
+        }
         if create.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
             return Err(RpcError::new(ErrorKind::InvalidSetting, "the JWT secret is shorter than 32 bytes")
                 .hint("make one with: openssl rand -base64 48"));

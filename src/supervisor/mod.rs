@@ -43,6 +43,7 @@ mod sizes;
 mod state_machine;
 mod storage;
 mod sweep;
+mod texts;
 mod waiting;
 
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub use lifecycle::Unavailable;
 pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, RequestPermit};
 pub use operations::Operations;
+pub(crate) use requested_database::check_prefix;
+pub(crate) use root_account::RootAccount;
 pub use secrets::SecretKey;
 
 /// The options with which the host's applications are opened.

@@ -2,6 +2,7 @@
 
 use rand::Rng;
 
+use super::texts;
 use crate::app::NewRootUser;
 use crate::protocol::{self, CreatedRootUser, ErrorKind, RpcError};
 
@@ -49,6 +50,7 @@ impl RootAccount {
                 return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
                     .hint("give another one, or leave it out to have the default"));
             }
+            texts::check(&format!("the root user's {what}"), text)?;
         }
         if !user.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
             let sentence = format!("\"{}\" is not an e-mail address", user.email);

@@ -19,6 +19,7 @@ use super::host_name;
 use super::lifecycle::Unavailable;
 use super::registry::{Damage, Registration};
 use super::secrets::{JWT_SECRET, new_jwt_secret};
+use super::texts;
 
 impl Supervisor {
     /// Changes settings. They take effect at once.
@@ -162,6 +163,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
         if name.trim().is_empty() {
             return Err(RpcError::new(ErrorKind::InvalidSetting, "an application's name cannot be empty"));
         }
+        texts::check("the application's name", name)?;
         registration.name.clone_from(name);
     }
     if let Some(mode) = changes.start_mode {
@@ -184,6 +186,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
         registration.pinned = Some(pinned);
     }
     if let Some(icon) = &changes.icon {
+        texts::check("the application's icon", icon)?;
         registration.icon = Some(icon.clone()).filter(|icon| !icon.is_empty());
     }
     Ok(())
