@@ -2,13 +2,13 @@
 //!
 //! `cargo run --example create_application -- crm`
 //!
-//! It talks to the daemon at `NBAPPS_SOCKET`, else at the default socket.
+//! It talks to the daemon that `nbapps` talks to.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the example talks to its reader")]
 
 use std::process::ExitCode;
 
-use nbapps::client::{Address, Client, ClientError};
+use nbapps::client::{Client, ClientError, discovery};
 use nbapps::protocol::methods::{AppCreate, AppVisit};
 use nbapps::protocol::{AppId, CreateApplication, RpcError, VisitApplication};
 
@@ -31,10 +31,7 @@ async fn main() -> ExitCode {
 }
 
 async fn create(id: &str) -> Result<(), ClientError> {
-    let address = match std::env::var_os("NBAPPS_SOCKET") {
-        Some(path) => Address::Socket(path.into()),
-        None => Address::default(),
-    };
+    let address = discovery::find()?.address;
     let client = Client::connect(&address).await?;
     println!("connected to {} at {address}", client.welcome().server);
 

@@ -5,7 +5,6 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::completion;
-use crate::client::{IncomingLine, paths};
+use crate::client::{Address, IncomingLine, discovery};
 use crate::protocol::methods::{AppList, AppSummaries, AppUserNames, HostHello, Method, OperationListMethod};
 use crate::protocol::{
     AppId, ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing,
@@ -116,30 +115,38 @@ fn begins(text: &str, current: &OsStr) -> bool {
     current.to_str().is_some_and(|current| text.starts_with(current))
 }
 
-/// Queries the daemon that the command line, the environment or the default names. A thread that takes too long
-/// is left behind: the process ends soon.
+/// Queries the daemon that the command would talk to. A thread that takes too long is left behind: the process
+/// ends soon.
 fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
-    let socket = socket(std::env::args().collect(), std::env::var_os("NBAPPS_SOCKET").map(PathBuf::from))?;
+    let socket = match named(std::env::args().collect()) {
+        Some(named) => named,
+        None => discovery::find().ok()?.address,
+    };
+    // A daemon on another machine takes too long.
+    let Address::Socket(socket) = socket else { return None };
     let params = serde_json::to_value(params).ok()?;
     let (sender, answer) = mpsc::channel();
     std::thread::spawn(move || sender.send(exchange(&socket, M::NAME, params)));
     serde_json::from_str(answer.recv_timeout(PATIENCE).ok()?.ok()?.get()).ok()
 }
 
-/// The socket to query; `None` when the daemon is on another machine, which takes too long.
-fn socket(line: Vec<String>, environment: Option<PathBuf>) -> Option<PathBuf> {
+/// The daemon that the options of a command line name.
+fn named(line: Vec<String>) -> Option<Address> {
     let mut words = line.iter();
     let mut chosen = None;
     while let Some(word) = words.next() {
-        if word == "--host" || word.starts_with("--host=") {
-            return None;
+        let value = |option: &str| word.strip_prefix(option).and_then(|rest| rest.strip_prefix('='));
+        if word == "--host" {
+            chosen = words.next().and_then(|host| host.parse().ok());
+        } else if let Some(host) = value("--host") {
+            chosen = host.parse().ok();
         } else if word == "--socket" {
-            chosen = words.next().map(PathBuf::from);
-        } else if let Some(path) = word.strip_prefix("--socket=") {
-            chosen = Some(PathBuf::from(path));
+            chosen = words.next().map(|path| Address::Socket(path.into()));
+        } else if let Some(path) = value("--socket") {
+            chosen = Some(Address::Socket(path.into()));
         }
     }
-    Some(chosen.or(environment).unwrap_or_else(paths::default_socket))
+    chosen
 }
 
 /// Sends the greeting and the request together, and reads until the second response.
@@ -171,16 +178,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_socket_is_the_one_the_command_would_use() {
+    fn the_daemon_is_the_one_that_the_options_name() {
         let line = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let environment = Some(PathBuf::from("/e"));
+        let socket = |path: &str| Some(Address::Socket(path.into()));
         for (words, expected) in [
-            (&["nbapps", "stop"][..], Some("/e")),
-            (&["nbapps", "--socket", "/a", "stop"], Some("/a")),
-            (&["nbapps", "stop", "--socket=/b"], Some("/b")),
-            (&["nbapps", "--host", "ssh://x", "stop"], None),
+            (&["nbapps", "stop"][..], None),
+            (&["nbapps", "--socket", "/a", "stop"], socket("/a")),
+            (&["nbapps", "stop", "--socket=/b"], socket("/b")),
+            (&["nbapps", "--host", "ssh://x", "stop"], "ssh://x".parse().ok()),
+            (&["nbapps", "--host=ssh://x", "stop"], "ssh://x".parse().ok()),
         ] {
-            assert_eq!(socket(line(words), environment.clone()), expected.map(PathBuf::from), "{words:?}");
+            assert_eq!(named(line(words)), expected, "{words:?}");
         }
     }
 

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::environment;
 use super::error::CliError;
 use super::interrupt::UnderWay;
 use super::output::{Color, Console, Format};
 use super::values::milliseconds;
 use crate::client::autostart::{Launch, StartError};
+use crate::client::discovery::{self, Reason, Target};
 use crate::client::{Address, Client, ClientError, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method, MethodKind};
 use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
@@ -23,6 +26,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer than the daemon a command waits: the daemon knows what timed out.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a daemon may take to open its socket once it has locked its data directory, or to release that once
+/// it has closed its socket.
+const TRANSITION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a daemon that starts or ends is looked at.
+const TRANSITION_CHECK: Duration = Duration::from_millis(50);
+
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
@@ -31,7 +41,7 @@ pub(crate) struct GlobalOptions {
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
-    /// Talk to the daemon of another machine: ssh://[USER@]SERVER[:PORT]
+    /// Talk to the daemon of another machine: ssh://[USER@]SERVER[:PORT] (also: NBAPPS_HOST)
     ///
     /// Runs `ssh` with `nbapps daemon dial-stdio` there; never starts a daemon.
     #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
@@ -60,6 +70,8 @@ pub(crate) struct Context {
     pub(crate) options: Arc<GlobalOptions>,
     pub(crate) console: Console,
     under_way: UnderWay,
+    /// The daemon that was found last.
+    found: Arc<Mutex<Option<Target>>>,
     bound: Option<Arc<Bound>>,
 }
 
@@ -82,46 +94,59 @@ impl Bound {
 }
 
 impl Context {
-    pub(crate) fn new(mut options: GlobalOptions) -> Self {
-        // An option that names the daemon overrides the environment.
-        if options.host.is_none() && options.socket.is_none() {
-            options.socket =
-                std::env::var_os("NBAPPS_SOCKET").filter(|path| !path.is_empty()).map(Into::into);
+    pub(crate) fn new(options: GlobalOptions) -> Self {
+        let console = Console::new(options.output, options.color, options.quiet)
+            .addressing(options.host.as_ref(), options.socket.as_deref());
+        Self { options: Arc::new(options), console, under_way: UnderWay::default(), found: Arc::default(), bound: None }
+    }
+
+    /// The daemon that the command means, and why: the one that the options name, else as [`discovery::find`].
+    pub(crate) fn target(&self) -> Result<Target, CliError> {
+        if let Some(target) = self.named() {
+            return Ok(target);
         }
-        let console = Console::new(options.output, options.color, options.quiet);
-        Self { options: Arc::new(options), console, under_way: UnderWay::default(), bound: None }
+        let mut found = self.found.lock();
+        match &*found {
+            Some(target) => Ok(target.clone()),
+            None => Ok(found.insert(discovery::find().map_err(ClientError::from)?).clone()),
+        }
+    }
+
+    /// The daemon that the options name.
+    fn named(&self) -> Option<Target> {
+        match (&self.options.host, &self.options.socket) {
+            (Some(host), _) => Some(Target { address: host.clone(), reason: Reason::Option("--host") }),
+            (None, Some(socket)) => {
+                Some(Target { address: Address::Socket(socket.clone()), reason: Reason::Option("--socket") })
+            }
+            (None, None) => None,
+        }
     }
 
     /// The address of the daemon.
-    pub(crate) fn address(&self) -> Address {
-        match (&self.options.host, &self.options.socket) {
-            (Some(host), _) => host.clone(),
-            (None, Some(socket)) => Address::Socket(socket.clone()),
-            (None, None) => Address::Socket(paths::default_socket()),
+    pub(crate) fn address(&self) -> Result<Address, CliError> {
+        self.target().map(|target| target.address)
+    }
+
+    /// The socket of the daemon of this machine, also where the environment names another machine.
+    pub(crate) fn socket_here(&self) -> Result<PathBuf, CliError> {
+        let target = self.named().unwrap_or_else(discovery::find_here);
+        socket_of(target.address)
+    }
+
+    /// The control socket that a daemon gets which is started here: the one that is named, or the user's default
+    /// socket. `None` for the latter.
+    pub(crate) fn named_socket(&self) -> Result<Option<PathBuf>, CliError> {
+        let target = self.target()?;
+        match target.reason {
+            Reason::Option(_) | Reason::Variable(_) => socket_of(target.address).map(Some),
+            _ => Ok(None),
         }
     }
 
-    /// The control socket on this machine that the options name.
-    pub(crate) fn local_socket(&self) -> Result<PathBuf, CliError> {
-        match self.address() {
-            Address::Socket(path) => Ok(path),
-            Address::Ssh(host) => Err(CliError::usage(
-                format!("a daemon on another machine ({host}) cannot be run or started from here"),
-                "log in there and run: nbapps daemon start",
-            )),
-        }
-    }
-
-    /// Whether a daemon may be started: only the default one, and unless that is turned off.
-    fn may_start(&self) -> bool {
-        let forbidden = matches!(
-            std::env::var("NBAPPS_AUTOSTART").as_deref().map(str::trim),
-            Ok("0" | "false" | "no" | "off")
-        );
-        self.options.host.is_none()
-            && self.options.socket.is_none()
-            && !self.options.no_autostart
-            && !forbidden
+    /// Whether a daemon may be started: only that of the default socket, and unless that is turned off.
+    fn may_start(&self) -> Result<bool, CliError> {
+        Ok(!self.options.no_autostart && environment::may_start()?)
     }
 
     /// Connects to the daemon, for any number of requests.
@@ -145,16 +170,51 @@ impl Context {
         self.bound.as_ref().map_or(Duration::MAX, |bound| bound.remaining())
     }
 
-    /// Connects to the daemon, for a stream that owns the connection. Starts a daemon if that is allowed, and
-    /// says so.
+    /// Connects to the daemon, for a stream that owns the connection. Starts a daemon if none is running that this
+    /// user may use and that is allowed, and says so.
     pub(crate) async fn connect_alone(&self) -> Result<Client, CliError> {
-        match self.connect_only().await {
-            Err(CliError::Client(error)) if error.is_absent() && self.may_start() => {}
-            other => return other,
+        let failed = match self.connect_only().await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let target = self.target()?;
+        let denied = match (&target.reason, &failed) {
+            (Reason::NoneRunning { denied }, CliError::Client(error)) if error.is_absent() => denied.clone(),
+            // The socket's mode lets more users connect than the daemon admits.
+            (Reason::System, CliError::Client(error))
+                if error.kind() == Some(crate::protocol::ErrorKind::PermissionDenied) =>
+            {
+                Some(paths::system_socket())
+            }
+            _ => return Err(failed),
+        };
+        if !self.may_start()? {
+            self.note_denied(&target);
+            return Err(failed);
         }
+        self.start(denied).await
+    }
+
+    /// Notes that the system has a daemon that this user may not use.
+    pub(crate) fn note_denied(&self, target: &Target) {
+        if let Reason::NoneRunning { denied: Some(socket) } = &target.reason {
+            let socket = socket.display();
+            self.console.note(&format!(
+                "the system's daemon at {socket} is open to members of its group, and not to this user"
+            ));
+        }
+    }
+
+    /// Starts a daemon at the default socket and connects to it. `denied` is the socket of a daemon that this user
+    /// may not use.
+    async fn start(&self, denied: Option<PathBuf>) -> Result<Client, CliError> {
         let mut launch = Launch::at_default_socket()?;
         launch.patience = launch.patience.min(self.remaining());
-        let (client, started) = self.connected(launch.connect().await.map_err(CliError::from))?;
+        let connected = launch.connect().await.map_err(|error| match denied {
+            Some(socket) => CliError::StartBeside { error: Box::new(error), socket },
+            None => CliError::from(error),
+        });
+        let (client, started) = self.connected(connected)?;
         if let Some(daemon) = started {
             self.console.note(&format!(
                 "started a daemon in the background (process {}); stop it with: nbapps daemon stop",
@@ -164,10 +224,24 @@ impl Context {
         Ok(client)
     }
 
-    /// Connects to a running daemon, and starts none.
+    /// Connects to a running daemon, and starts none. Waits for one that is starting or ending.
     pub(crate) async fn connect_only(&self) -> Result<Client, CliError> {
-        let connected = Client::connect_within(&self.address(), self.remaining()).await;
-        self.connected(connected.map_err(CliError::from))
+        let deadline = Instant::now() + TRANSITION_TIMEOUT.min(self.remaining());
+        loop {
+            let target = self.target()?;
+            let connected = Client::connect_within(&target.address, self.remaining()).await;
+            match self.connected(connected.map_err(CliError::from)) {
+                Err(CliError::Client(error))
+                    if error.is_absent()
+                        && matches!(target.reason, Reason::DataDirectory(_))
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(TRANSITION_CHECK).await;
+                    *self.found.lock() = None;
+                }
+                connected => return connected,
+            }
+        }
     }
 
     /// Notes how long connecting took, and whether that used up the command's time.
@@ -264,6 +338,17 @@ impl Context {
     fn spent(&self) -> Duration {
         let spent = self.bound.as_ref().map(|bound| bound.spent_ms.load(Ordering::Relaxed));
         Duration::from_millis(spent.unwrap_or_default())
+    }
+}
+
+/// The socket at an address of this machine.
+fn socket_of(address: Address) -> Result<PathBuf, CliError> {
+    match address {
+        Address::Socket(path) => Ok(path),
+        Address::Ssh(host) => Err(CliError::usage(
+            format!("a daemon on another machine ({host}) cannot be run or started from here"),
+            format!("run it there: {} nbapps daemon start", host.command_line()),
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The errors of commands, with their exit codes.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::exit::Exit;
 use crate::client::ClientError;
@@ -16,6 +17,14 @@ pub(crate) enum CliError {
     /// No daemon answered, and none could be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// No daemon could be started beside one that this user may not use.
+    #[error("{error}")]
+    StartBeside {
+        /// Why not.
+        error: Box<StartError>,
+        /// The socket of the other daemon.
+        socket: PathBuf,
+    },
     /// The command line is wrong in a way that clap does not detect.
     #[error("{message}")]
     Usage {
@@ -88,6 +97,10 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) | Self::Start(StartError::Client(error)) => exit_of_client(error),
+            Self::StartBeside { error, .. } => match &**error {
+                StartError::Client(error) => exit_of_client(error),
+                _ => Exit::Unreachable,
+            },
             Self::Start(_) => Exit::Unreachable,
             Self::Usage { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,
@@ -104,6 +117,14 @@ impl CliError {
         match self {
             Self::Client(error) => error.hint(),
             Self::Start(error) => error.hint(),
+            Self::StartBeside { error, socket } => {
+                let beside = format!(
+                    "the system's daemon may be the one to use: {} is open to members of its group, which the system's \\
+                     administrator adds users to",
+                    socket.display()
+                );
+                Some(error.hint().map_or_else(|| beside.clone(), |hint| format!("{hint}; {beside}")))
+            }
             Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
             | Self::TimedOut { hint, .. }
@@ -123,10 +144,12 @@ fn exit_of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::Unreachable { cause: io::ErrorKind::PermissionDenied, .. } => Exit::Refused,
         ClientError::Unreachable { .. }
+        | ClientError::Program { .. }
         | ClientError::Silent { .. }
         | ClientError::ProtocolMismatch { .. }
         | ClientError::Lost { .. } => Exit::Unreachable,
         ClientError::Rpc(error) => Exit::of_kind(error.kind()),
+        ClientError::Environment(_) => Exit::Usage,
         ClientError::Unexpected { .. } => Exit::Failed,
     }
 }

@@ -68,9 +68,10 @@ impl Exit {
             | ErrorKind::InvalidId
             | ErrorKind::InvalidSetting
             | ErrorKind::LineTooLong => Self::Usage,
-            ErrorKind::ProtocolMismatch | ErrorKind::ShuttingDown | ErrorKind::TooManyConnections => {
-                Self::Unreachable
-            }
+            ErrorKind::ProtocolMismatch
+            | ErrorKind::ShuttingDown
+            | ErrorKind::TooManyConnections
+            | ErrorKind::DaemonUnreachable => Self::Unreachable,
             ErrorKind::AppNotFound | ErrorKind::OperationNotFound => Self::NotFound,
             ErrorKind::AppExists | ErrorKind::Conflict | ErrorKind::DomainTaken | ErrorKind::NotRunning => {
                 Self::Conflict

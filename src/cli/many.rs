@@ -43,6 +43,12 @@ struct Failure {
     exit_code: u8,
 }
 
+/// The IDs without duplicates, in their order.
+pub(crate) fn unique(ids: &[AppId]) -> Vec<AppId> {
+    let mut seen = HashSet::new();
+    ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+}
+
 /// Runs `work` for each of `ids`. A failure does not stop the others, and duplicate IDs count once.
 pub(crate) async fn each<T, F>(ids: &[AppId], work: impl Fn(AppId) -> F) -> Results<T>
 where
@@ -51,10 +57,9 @@ where
 {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    let mut seen = HashSet::new();
-    let unique: Vec<&AppId> = ids.iter().filter(|id| seen.insert(*id)).collect();
+    let unique = unique(ids);
     for (position, id) in unique.iter().enumerate() {
-        let (turns, work) = (Arc::clone(&turns), work((*id).clone()));
+        let (turns, work) = (Arc::clone(&turns), work(id.clone()));
         tasks.spawn(async move {
             // The semaphore is never closed; without a permit the work would run all the same.
             let _turn = turns.acquire().await;
@@ -72,11 +77,17 @@ where
             Err(CliError::Io { what: "a task of nbapps ended".to_owned(), error })
         })
     };
-    let all = unique.into_iter().cloned().zip((0..).map(result)).collect();
+    let all = unique.into_iter().zip((0..).map(result)).collect();
     Results { all }
 }
 
 impl<T: Serialize> Results<T> {
+    /// Puts the errors of applications on which nothing was run before the results.
+    pub(crate) fn beside(mut self, failed: Vec<(AppId, CliError)>) -> Self {
+        self.all.splice(0..0, failed.into_iter().map(|(id, error)| (id, Err(error))));
+        self
+    }
+
     /// Prints the results, then each failure, and returns the most severe one. As data, failures are among the
     /// results, each with its ID; `name` is the name of a result, and `text` formats the results for people.
     pub(crate) fn report(

@@ -8,6 +8,7 @@ mod commands;
 mod complete;
 mod completion;
 mod context;
+mod environment;
 mod error;
 mod exit;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod generated;
 mod interrupt;
 mod many;
 mod output;
+mod suggest;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -24,8 +26,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    completions, create, daemon, delete, events, list, logs, operation, restart, show, start, stop, undelete,
-    update, visit, wait,
+    completions, config, create, daemon, delete, events, list, logs, operation, restart, show, start, stop,
+    undelete, update, visit, wait,
 };
 use context::{Context, GlobalOptions};
 use error::CliError;
@@ -33,11 +35,13 @@ use exit::Exit;
 
 /// Manage many data applications in one host process
 ///
-/// nbapps talks to the daemon nbappsd over its control socket. With no daemon at the default
-/// socket, it starts one in the background and says so.
+/// nbapps talks to the daemon nbappsd over its control socket. It uses the daemon that --socket or
+/// --host names, else NBAPPS_SOCKET or NBAPPS_HOST, else the running daemon of this user, else the
+/// system's at /run/nbapps where this user may use it. Where there is none, it starts one in the
+/// background and says so. `nbapps daemon status` tells which daemon that is, and why.
 #[derive(Debug, Parser)]
 #[command(name = "nbapps", version, propagate_version = false, max_term_width = 100)]
-#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
   nbapps create crm --start
@@ -69,6 +73,7 @@ Exit codes:
 
 Environment:
   NBAPPS_SOCKET       the control socket, as --socket
+  NBAPPS_HOST         another machine, as --host
   NBAPPS_AUTOSTART    0 to start no daemon, as --no-autostart
   NBAPPS_DATA_DIR     the data directory of a daemon that is started
   NO_COLOR            no colour
@@ -97,6 +102,7 @@ enum Command {
     #[command(visible_alias = "operations")]
     Operation(operation::Operation),
     Daemon(daemon::Daemon),
+    Config(config::Config),
     Completions(completions::Completions),
 }
 
@@ -108,11 +114,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output and is not an error.
+            let error = suggest::improve(error);
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
     let context = Context::new(cli.global);
+    environment::note_mistyped(&context);
     match run(cli.command, &context) {
         Ok(()) => Exit::Done,
         Err(error) => {
@@ -129,6 +137,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let command = match command {
         Command::Completions(completions) => return completions.run(context),
+        Command::Config(config) => return config.run(context),
         Command::Daemon(daemon) => match daemon.run_in_place(context)? {
             Ok(()) => return Ok(()),
             Err(daemon) => Command::Daemon(daemon),
@@ -162,6 +171,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Events(command) => command.run(context).await,
         Command::Operation(command) => command.run(context).await,
         Command::Daemon(command) => command.run(context).await,
+        Command::Config(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }

@@ -12,7 +12,9 @@ fn the_command_tree_holds_together() {
 /// The help of a command and of all below it.
 fn helps(command: &mut clap::Command, path: &str, texts: &mut Vec<(String, String)>) {
     texts.push((path.to_owned(), command.render_long_help().to_string()));
-    for below in command.get_subcommands_mut().filter(|below| !below.is_hide_set()) {
+    for below in
+        command.get_subcommands_mut().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
         let path = format!("{path}-{}", below.get_name());
         helps(below, &path, texts);
     }
@@ -79,6 +81,9 @@ fn right_command_lines_are_read() {
         "daemon run --listen 127.0.0.1:1 --data-dir /x",
         "daemon start --socket /x -- --data-dir /x",
         "daemon dial-stdio",
+        "delete crm --purge --deleted",
+        "config check --config /x",
+        "config view -o json",
         "operations list",
         "events --quiet",
     ] {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use tokio::process::Command;
 
-use super::paths;
+use super::{paths, shell};
 
 /// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +98,45 @@ impl SshHost {
         command.args(["--", &self.destination, "nbapps", "daemon", "dial-stdio"]);
         command
     }
+
+    /// The machine, with the user if one was given: `server` or `user@server`.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// The machine without the user, as `known_hosts` names it: `server` or `[server]:2222`.
+    pub(super) fn known_name(&self) -> String {
+        let server = self.destination.rsplit_once('@').map_or(&*self.destination, |(_, server)| server);
+        match self.port {
+            None | Some(22) => server.to_owned(),
+            Some(port) => format!("[{server}]:{port}"),
+        }
+    }
+
+    /// The `ssh` command line that logs in there, for a shell; further words may follow.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let port = self.port.map_or_else(String::new, |port| format!("-p {port} "));
+        format!("ssh {port}{}", shell::word(self.destination.as_bytes()))
+    }
+
+    /// The `ssh` command line that forwards `port` of this machine to an address on the other one.
+    #[must_use]
+    pub fn tunnel(&self, port: u16, to: &str) -> String {
+        let forward = shell::word(format!("{port}:{to}").as_bytes());
+        self.command_line().replacen("ssh ", &format!("ssh -N -L {forward} "), 1)
+    }
 }
 
 impl fmt::Display for SshHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ssh://{}", self.destination)?;
+        // The colons of an IPv6 address are not that of the port.
+        match self.destination.rsplit_once('@') {
+            Some((user, server)) if server.contains(':') => write!(f, "ssh://{user}@[{server}]")?,
+            None if self.destination.contains(':') => write!(f, "ssh://[{}]", self.destination)?,
+            _ => write!(f, "ssh://{}", self.destination)?,
+        }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -124,6 +158,18 @@ mod tests {
             let arguments: Vec<_> =
                 command.as_std().get_args().map(|argument| argument.to_str().unwrap()).collect();
             assert_eq!(arguments.join(" "), expected);
+            assert_eq!(host.to_string().parse(), Ok(Address::Ssh(host)));
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_a_line_for_a_shell() {
+        for (text, to, expected) in [
+            ("ssh://server", "127.0.0.1:80", "ssh -N -L 13000:127.0.0.1:80 server"),
+            ("ssh://ada@server:2222", "[::1]:80", "ssh -N -L '13000:[::1]:80' -p 2222 ada@server"),
+        ] {
+            let Address::Ssh(host) = text.parse().unwrap() else { panic!("{text}") };
+            assert_eq!(host.tunnel(13000, to), expected);
         }
     }
 

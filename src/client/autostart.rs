@@ -20,7 +20,8 @@ use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{Address, Client, ClientError, paths};
+use super::{Address, Client, ClientError, paths, shell};
+use crate::protocol::RunningDaemon;
 
 /// How many of the last lines of a failed daemon are shown.
 const MAX_LAST_LINES: usize = 8;
@@ -37,6 +38,8 @@ pub struct Launch {
     pub socket: PathBuf,
     /// Its data directory, where its output goes, too.
     pub data_directory: PathBuf,
+    /// Whether a daemon that runs on the data directory is used whatever its socket is.
+    pub join_running: bool,
     /// Its further arguments.
     pub arguments: Vec<OsString>,
     /// Its working directory; the caller's when absent.
@@ -121,7 +124,8 @@ impl StartError {
                 Some(format!("the daemon's log is {}", log.display()))
             }
             Self::Occupied { lock, .. } => {
-                Some(format!("see which process holds it with: fuser {}", lock.display()))
+                let lock = shell::word(lock.as_os_str().as_encoded_bytes());
+                Some(format!("see which process holds it with: fuser {lock}"))
             }
             Self::Client(error) => error.hint(),
         }
@@ -147,25 +151,27 @@ impl Launch {
     /// # Errors
     /// [`StartError::NoProgram`] when there is no `nbappsd`.
     pub fn at_default_socket() -> Result<Self, StartError> {
-        let mut arguments = Vec::new();
-        let data_directory = match std::env::var_os("NBAPPS_DATA_DIR").filter(|value| !value.is_empty()) {
-            Some(chosen) => {
-                let chosen = PathBuf::from(chosen);
-                // The daemon has another working directory, so a relative path is resolved here.
-                let chosen = std::path::absolute(&chosen).unwrap_or(chosen);
-                arguments.extend([OsString::from("--data-dir"), chosen.clone().into()]);
-                chosen
-            }
-            None => paths::default_data_directory(),
+        // The daemon has another working directory, so relative paths are resolved here.
+        let data_directory = paths::data_directory();
+        let arguments = match data_directory == paths::default_data_directory() {
+            true => Vec::new(),
+            false => vec![OsString::from("--data-dir"), data_directory.clone().into()],
         };
         Ok(Self {
             program: find_daemon()?,
             socket: paths::default_socket(),
             working_directory: Some(data_directory.clone()),
             data_directory,
+            join_running: true,
             arguments,
             patience: Duration::from_secs(60),
         })
+    }
+
+    /// The address of the daemon that runs on the data directory, else the one that a new daemon gets.
+    fn address(&self) -> Address {
+        let running = self.join_running.then(|| RunningDaemon::socket(&self.data_directory)).flatten();
+        Address::Socket(running.unwrap_or_else(|| self.socket.clone()))
     }
 
     /// Connects to the daemon, and starts it when none answers. Returns the daemon that was started, if any.
@@ -174,15 +180,14 @@ impl Launch {
     /// [`StartError::Client`] when a daemon is running and cannot be used; the others when none is running and
     /// none could be started.
     pub async fn connect(&self) -> Result<(Client, Option<StartedDaemon>), StartError> {
-        let address = Address::Socket(self.socket.clone());
         let begun = Instant::now();
         let remaining = || self.patience.saturating_sub(begun.elapsed());
-        match Client::connect_within(&address, remaining()).await {
+        match Client::connect_within(&self.address(), remaining()).await {
             Err(error) if error.is_absent() => {}
             other => return Ok((other?, None)),
         }
         let _lock = self.lock(remaining()).await?;
-        match Client::connect_within(&address, remaining()).await {
+        match Client::connect_within(&self.address(), remaining()).await {
             Err(error) if error.is_absent() => {}
             other => return Ok((other?, None)),
         }
@@ -190,16 +195,14 @@ impl Launch {
         let (mut child, pid, readiness, begin) = self.spawn(&log)?;
         match readiness.wait(&mut child, remaining()).await {
             Outcome::Ready => {
-                let client = Client::connect_within(&address, remaining()).await?;
+                let client = Client::connect_within(&self.address(), remaining()).await?;
                 Ok((client, Some(StartedDaemon { pid, log })))
             }
             Outcome::TimedOut => Err(StartError::NotReady { pid, patience: self.patience, log }),
-            Outcome::Ended(status) => {
-                match other_daemon(&address, remaining().min(OTHER_DAEMON_TIMEOUT)).await {
-                    Some(client) => Ok((client, None)),
-                    None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
-                }
-            }
+            Outcome::Ended(status) => match self.other_daemon(remaining().min(OTHER_DAEMON_TIMEOUT)).await {
+                Some(client) => Ok((client, None)),
+                None => Err(StartError::Ended { status, last_words: last_lines(&log, begin), log }),
+            },
         }
     }
 
@@ -266,19 +269,18 @@ impl Launch {
         let pid = child.id().unwrap_or_default();
         Ok((child, pid, readiness, begin))
     }
-}
-
-/// Connects to the daemon that kept the new one from starting; it may be starting itself.
-async fn other_daemon(address: &Address, patience: Duration) -> Option<Client> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        match Client::connect_within(address, remaining).await {
-            Ok(client) => return Some(client),
-            Err(error) if error.is_absent() && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Connects to the daemon that kept the new one from starting; it may be starting itself.
+    async fn other_daemon(&self, patience: Duration) -> Option<Client> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            match Client::connect_within(&self.address(), remaining).await {
+                Ok(client) => return Some(client),
+                Err(error) if error.is_absent() && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(_) => return None,
             }
-            Err(_) => return None,
         }
     }
 }

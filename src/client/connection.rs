@@ -21,6 +21,9 @@ use crate::protocol::{Message, Progress, Request, RequestId, RpcError};
 /// [`MAX_LINE`](crate::protocol::lines::MAX_LINE); a list of many thousand applications is longer.
 const MAX_RESPONSE: u64 = 256 * 1024 * 1024;
 
+/// How much of a line that is none of the protocol is shown, in characters.
+const MAX_NOISE: usize = 120;
+
 /// A message that belongs to a request.
 #[derive(Debug)]
 pub(super) enum RequestUpdate {
@@ -61,6 +64,8 @@ impl IncomingLine {
 enum Disconnect {
     /// The connection broke.
     Broken(String),
+    /// A line came that is none of the protocol; its beginning.
+    Noise(String),
     /// The daemon refused the connection, for instance because the user is not authorized.
     Refused(RpcError),
 }
@@ -159,8 +164,17 @@ impl Connection {
     pub(super) fn why_lost(&self) -> String {
         match &self.pending.lock().lost {
             Some(Disconnect::Broken(why)) => why.clone(),
+            Some(Disconnect::Noise(line)) => format!("what came is not the control protocol: {line:?}"),
             Some(Disconnect::Refused(error)) => error.message.clone(),
             None => "it was closed".to_owned(),
+        }
+    }
+
+    /// The beginning of the line that is none of the protocol, if that ended the connection.
+    pub(super) fn noise(&self) -> Option<String> {
+        match &self.pending.lock().lost {
+            Some(Disconnect::Noise(line)) => Some(line.clone()),
+            _ => None,
         }
     }
 
@@ -200,6 +214,7 @@ async fn read(incoming: impl AsyncRead + Unpin, pending: &Mutex<PendingRequests>
             Err(error) => return Disconnect::Broken(error.to_string()),
             Ok(0) => return "the daemon closed it".into(),
             Ok(_) if line.last() == Some(&b'\n') => {}
+            Ok(_) if line.first() != Some(&b'{') => return Disconnect::Noise(beginning(&line)),
             Ok(_) => return "it ended in the middle of a line".into(),
         }
         if line.trim_ascii().is_empty() {
@@ -211,11 +226,17 @@ async fn read(incoming: impl AsyncRead + Unpin, pending: &Mutex<PendingRequests>
                     return why;
                 }
             }
-            Err(error) => {
-                return Disconnect::Broken(format!("what came is not the control protocol: {error}"));
-            }
+            Err(_) => return Disconnect::Noise(beginning(&line)),
         }
     }
+}
+
+/// The beginning of a line, for an error message.
+fn beginning(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    // A shell that prints no line feed has the daemon's answer behind its own words.
+    let text = text.split("{\"jsonrpc\"").next().unwrap_or_default().trim();
+    text.chars().take(MAX_NOISE).collect()
 }
 
 /// Delivers a line to the caller that waits for it. Drops notifications without a receiver and responses to

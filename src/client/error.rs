@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use super::discovery::InvalidEnvironment;
 use crate::protocol::{ErrorKind, RpcError};
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
+    /// The environment does not name one daemon.
+    #[error(transparent)]
+    Environment(#[from] InvalidEnvironment),
     /// Nothing listens at the address, or the user is not allowed to use it.
     #[error("cannot reach a daemon at {address}: {why}")]
     Unreachable {
@@ -16,6 +20,16 @@ pub enum ClientError {
         why: String,
         /// The kind of that error.
         cause: std::io::ErrorKind,
+    },
+    /// No daemon answered through a program, mostly `ssh`.
+    #[error("cannot reach a daemon at {address}: {why}")]
+    Program {
+        /// The address.
+        address: String,
+        /// Why not.
+        why: String,
+        /// What to do next.
+        hint: String,
     },
     /// A daemon has the socket and does not answer: its process is stopped, hangs, or is overloaded.
     #[error("the daemon at {address}{} does not answer: waited {} s", process_named(*process), seconds(*waited))]
@@ -90,13 +104,26 @@ impl ClientError {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
-        matches!(self, Self::Unreachable { cause: NotFound | ConnectionRefused, .. })
+        match self {
+            Self::Unreachable { cause, .. } => matches!(cause, NotFound | ConnectionRefused),
+            Self::Rpc(error) => {
+                error.kind() == ErrorKind::DaemonUnreachable
+                    && error.data.details.as_ref().is_some_and(|details| details["absent"] == true)
+            }
+            _ => false,
+        }
     }
 
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Environment(InvalidEnvironment::Both) => {
+                Some("unset one of them, or name the daemon with --socket or --host".to_owned())
+            }
+            Self::Environment(InvalidEnvironment::Host(_)) => {
+                Some("correct it or unset it; --socket and --host override it".to_owned())
+            }
             Self::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => Some(
                 "join the group that owns the socket, or run the command as the daemon's user".to_owned(),
             ),
@@ -104,6 +131,7 @@ impl ClientError {
                 Some("start a daemon with: nbapps daemon start".to_owned())
             }
             Self::Unreachable { .. } => None,
+            Self::Program { hint, .. } => Some(hint.clone()),
             Self::Silent { starting: true, .. } => {
                 Some("it is starting, and answers once it has read its registry".to_owned())
             }
@@ -123,6 +151,26 @@ impl ClientError {
                 "operations go on unless the daemon ended, too; check with: nbapps daemon status".to_owned(),
             ),
             Self::Unexpected { .. } => Some("use nbapps and nbappsd of the same version".to_owned()),
+        }
+    }
+
+    /// The error as the other end of a connection through `ssh` reports it.
+    #[must_use]
+    pub fn into_report(self) -> RpcError {
+        match self {
+            Self::Rpc(error) => error,
+            other => {
+                let kind = match &other {
+                    Self::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => {
+                        ErrorKind::PermissionDenied
+                    }
+                    _ => ErrorKind::DaemonUnreachable,
+                };
+                let mut report = RpcError::new(kind, other.to_string())
+                    .details(serde_json::json!({"absent": other.is_absent()}));
+                report.data.hint = other.hint();
+                report
+            }
         }
     }
 }

@@ -3,15 +3,16 @@
 //! [`Client::connect`] opens a connection and greets the daemon. [`Client::call`] sends a request and waits
 //! for its result; any number of calls share a connection. [`Client::call_with_progress`] reports the
 //! progress of a call. [`Client::events`] and [`Client::follow_logs`] turn the connection into a stream of
-//! notifications. [`autostart`] starts a daemon when none answers, and [`paths`] has the default paths.
+//! notifications. [`discovery`] finds the daemon that a command means, [`autostart`] starts one when none answers,
+//! and [`paths`] has the default paths.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nbapps::client::ClientError> {
-//! use nbapps::client::{Address, Client};
+//! use nbapps::client::{Client, discovery};
 //! use nbapps::protocol::methods::AppStart;
 //! use nbapps::protocol::{AppId, ChangeState, Wait};
 //!
-//! let client = Client::connect(&Address::default()).await?;
+//! let client = Client::connect(&discovery::find()?.address).await?;
 //! let id = AppId::parse("crm").map_err(nbapps::protocol::RpcError::from)?;
 //! let started = client.call::<AppStart>(ChangeState { id, wait: Wait::default() }).await?;
 //! assert_eq!(started.application.state, nbapps::protocol::State::Running);
@@ -22,23 +23,25 @@
 mod address;
 pub mod autostart;
 mod connection;
+pub mod discovery;
 mod error;
 pub mod paths;
+pub mod shell;
 mod socket;
+mod ssh;
 #[cfg(test)]
 mod tests;
 
 use std::marker::PhantomData;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use address::{Address, InvalidAddress};
+pub use address::{Address, InvalidAddress, SshHost};
 pub use error::ClientError;
 pub use socket::{open_socket, silent};
 
@@ -49,6 +52,7 @@ use crate::protocol::{
 };
 pub(crate) use connection::IncomingLine;
 use connection::{Connection, RequestUpdate};
+use ssh::Pipe;
 
 /// A connection to a daemon that has answered the greeting.
 ///
@@ -59,8 +63,8 @@ pub struct Client {
     /// The address, for error messages.
     address: String,
     welcome: Welcome,
-    /// The program whose pipes are the connection; dropping it would kill it.
-    _pipe: Option<Child>,
+    /// The program whose pipes are the connection.
+    pipe: Option<Pipe>,
 }
 
 impl Client {
@@ -86,12 +90,14 @@ impl Client {
                 let connecting = async {
                     let stream = open_socket(path).await?;
                     let (incoming, outgoing) = stream.into_split();
-                    Self::greet(Connection::open(incoming, outgoing), address.to_string(), None).await
+                    let mut client =
+                        Self::new(Connection::open(incoming, outgoing), address.to_string(), None);
+                    client.greet().await.map(|()| client)
                 };
                 (socket::greeting_time(path), futures_util::future::Either::Left(connecting))
             }
             Address::Ssh(host) => {
-                let connecting = Self::connect_through(host.command(), address.to_string());
+                let connecting = Self::connect_by(host.command(), address.to_string(), Some(host.clone()));
                 (Duration::MAX, futures_util::future::Either::Right(connecting))
             }
         };
@@ -102,48 +108,46 @@ impl Client {
     }
 
     /// Connects through the standard input and output of a program, such as `ssh` that runs
-    /// `nbapps daemon dial-stdio` on another machine. The program inherits standard error. Error messages
-    /// name the connection `address`.
+    /// `nbapps daemon dial-stdio` on another machine. What the program writes to standard error goes to this
+    /// process's. Error messages name the connection `address`.
     ///
     /// # Errors
-    /// As [`Client::connect`].
-    pub async fn connect_through(
-        mut command: Command,
-        address: impl Into<String>,
+    /// As [`Client::connect`], and [`ClientError::Program`] when no daemon answers through the program.
+    pub async fn connect_through(command: Command, address: impl Into<String>) -> Result<Self, ClientError> {
+        Self::connect_by(command, address.into(), None).await
+    }
+
+    async fn connect_by(
+        command: Command,
+        address: String,
+        host: Option<SshHost>,
     ) -> Result<Self, ClientError> {
-        let address = address.into();
-        let program = command.as_std().get_program().to_string_lossy().into_owned();
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
-                |error| ClientError::Unreachable {
-                    address: address.clone(),
-                    why: format!("cannot run {program}: {error}"),
-                    cause: error.kind(),
-                },
-            )?;
-        let (Some(outgoing), Some(incoming)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(ClientError::unreachable(&address, std::io::Error::other("no pipes to the program")));
-        };
-        match Self::greet(Connection::open(incoming, outgoing), address.clone(), Some(child)).await {
-            Err(ClientError::Lost { .. }) => Err(ClientError::Unreachable {
-                address,
-                why: format!("{program} ended before a daemon answered"),
-                cause: std::io::ErrorKind::ConnectionAborted,
-            }),
-            greeted => greeted,
+        let (pipe, outgoing, incoming) = Pipe::open(command, &address, host)?;
+        let mut client = Self::new(Connection::open(incoming, outgoing), address, Some(pipe));
+        match client.greet().await {
+            Err(ClientError::Lost { address, .. }) => match &client.pipe {
+                Some(pipe) => Err(pipe.failure(address, client.connection.noise()).await),
+                None => Err(client.lost().await),
+            },
+            Err(ClientError::Rpc(mut error)) => {
+                // The other end names its own socket, and not the machine.
+                error.message = format!("{}: {}", client.address, error.message);
+                Err(ClientError::Rpc(error))
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(client),
         }
     }
 
-    async fn greet(
-        connection: Connection,
-        address: String,
-        pipe: Option<Child>,
-    ) -> Result<Self, ClientError> {
+    fn new(connection: Connection, address: String, pipe: Option<Pipe>) -> Self {
         let welcome = Welcome { server: String::new(), protocol: PROTOCOL_VERSION, main_url: String::new() };
-        let mut client = Self { connection, address, welcome, _pipe: pipe };
+        Self { connection, address, welcome, pipe }
+    }
+
+    async fn greet(&mut self) -> Result<(), ClientError> {
         let hello =
             Hello { client: format!("nbapps {}", env!("CARGO_PKG_VERSION")), protocol: PROTOCOL_VERSION };
-        client.welcome = match client.call::<HostHello>(hello).await {
+        self.welcome = match self.call::<HostHello>(hello).await {
             Ok(welcome) if welcome.protocol == PROTOCOL_VERSION => welcome,
             Ok(welcome) => {
                 return Err(ClientError::ProtocolMismatch {
@@ -158,7 +162,7 @@ impl Client {
             }
             Err(error) => return Err(error),
         };
-        Ok(client)
+        Ok(())
     }
 
     /// The daemon's answer to the greeting.
@@ -198,7 +202,7 @@ impl Client {
                 }
             }
         }
-        Err(self.lost())
+        Err(self.lost().await)
     }
 
     /// Subscribes to the events from now on.
@@ -232,11 +236,17 @@ impl Client {
         self.connection.closed().await;
     }
 
-    fn lost(&self) -> ClientError {
+    async fn lost(&self) -> ClientError {
         if let Some(error) = self.connection.refusal() {
             return ClientError::Rpc(error);
         }
-        ClientError::Lost { address: self.address.clone(), why: self.connection.why_lost() }
+        let program = match &self.pipe {
+            // Before the greeting, `failure` says more.
+            Some(pipe) if !self.welcome.server.is_empty() => pipe.why_lost().await,
+            _ => None,
+        };
+        let why = program.unwrap_or_else(|| self.connection.why_lost());
+        ClientError::Lost { address: self.address.clone(), why }
     }
 }
 
@@ -261,7 +271,7 @@ impl<T: DeserializeOwned> Notifications<T> {
         match self.notifications.recv().await {
             Some(params) => serde_json::from_str(params.get())
                 .map_err(|error| ClientError::Unexpected { method: self.method, why: error.to_string() }),
-            None => Err(self.client.lost()),
+            None => Err(self.client.lost().await),
         }
     }
 }

@@ -256,6 +256,7 @@ fn launch(directory: &tempfile::TempDir, script: &str) -> Launch {
         program,
         socket: directory.path().join("control.sock"),
         data_directory: directory.path().join("data"),
+        join_running: true,
         arguments: Vec::new(),
         working_directory: None,
         patience: Duration::from_secs(20),

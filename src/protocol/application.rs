@@ -453,10 +453,13 @@ pub struct StateChanged {
 pub struct DeleteApplication {
     /// The application's ID.
     pub id: AppId,
-    /// Whether to remove the data that the host created, which cannot be undone. Also removes the data of
-    /// applications of this ID that were deleted before.
+    /// Whether to remove the data that the host created, which cannot be undone. Where no application has this ID,
+    /// those are meant that were deleted.
     #[serde(default)]
     pub purge: bool,
+    /// With `purge`: whether the applications of this ID are meant that were deleted, and not the one that exists.
+    #[serde(default)]
+    pub deleted: bool,
     /// With `purge`: whether to keep the data, and only forget the application.
     #[serde(default)]
     pub keep_data: bool,

@@ -62,6 +62,8 @@ pub enum ErrorKind {
     Internal,
     /// The control socket has its maximum of connections or of long lines.
     TooManyConnections,
+    /// The other end of a connection through `ssh` cannot reach its daemon.
+    DaemonUnreachable,
 }
 
 impl ErrorKind {
@@ -94,6 +96,7 @@ impl ErrorKind {
         Self::Storage,
         Self::Internal,
         Self::TooManyConnections,
+        Self::DaemonUnreachable,
     ];
 
     /// The JSON-RPC error code: the specification's where it has one (-32768 to -32000), else one of this

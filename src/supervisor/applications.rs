@@ -319,7 +319,8 @@ async fn destroy(supervisor: &Arc<Supervisor>, call: &Call<'_>) -> Result<Answer
     call.only(&["filterByTk"])?;
     let (stages, _): (Stages, _) = tokio::sync::mpsc::unbounded_channel();
     let Ok(id) = AppId::parse(call.filter_by_tk()?) else { return Ok(Answer::Data(json!(0))) };
-    let delete = DeleteApplication { id, purge: false, keep_data: false, wait: Wait::default() };
+    let delete =
+        DeleteApplication { id, purge: false, deleted: false, keep_data: false, wait: Wait::default() };
     match supervisor.delete(delete, stages).await {
         Ok(_) => Ok(Answer::Data(json!(1))),
         Err(error) if error.kind() == ErrorKind::AppNotFound => Ok(Answer::Data(json!(0))),

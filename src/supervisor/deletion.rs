@@ -26,7 +26,12 @@ impl Supervisor {
         stages: Stages,
     ) -> Result<Deleted, RpcError> {
         Self::refuse_main(&delete.id, "deleted")?;
-        let entry = self.find(delete.id.as_str());
+        if delete.deleted && !delete.purge {
+            let sentence = "deleted goes with purge: a deleted application cannot be deleted again";
+            return Err(RpcError::new(ErrorKind::InvalidSetting, sentence)
+                .hint("add --purge, or leave --deleted out"));
+        }
+        let entry = if delete.deleted { None } else { self.find(delete.id.as_str()) };
         if let Some(entry) = &entry {
             check_protection(entry)?;
         }
@@ -72,7 +77,7 @@ impl Supervisor {
             kept: Vec::new(),
             operation: String::new(),
         };
-        let found = entry.is_some();
+        let mut taken = None;
         if let Some(entry) = entry {
             tell("stop", 0, "stopping");
             let deleted = self.unregister(&entry, purge && !keep_data).await?;
@@ -82,16 +87,26 @@ impl Supervisor {
                 answer.kept.push(entry.location.to_string());
                 return Ok(answer);
             }
+            taken = Some(deleted.key);
         }
         if !purge {
             return Err(RpcError::app_not_found(id.as_str()));
         }
         tell("remove", 2, if keep_data { "removing its entry" } else { "removing its data" });
-        let before = self.deleted_of(id).await?;
-        if before.is_empty() && !found {
+        let (meant, earlier): (Vec<_>, Vec<_>) =
+            self.deleted_of(id).await?.into_iter().partition(|deleted| match &taken {
+                Some(key) => deleted.key == *key,
+                None => true,
+            });
+        if meant.is_empty() && taken.is_none() {
             return Err(RpcError::app_not_found(id.as_str()));
         }
-        for deleted in before {
+        if !earlier.is_empty() {
+            answer.kept.push(format!(
+                "what was deleted earlier by this ID; nbapps delete {id} --purge --deleted removes it"
+            ));
+        }
+        for deleted in meant {
             let purged = match keep_data {
                 true => self.forget_entry(&deleted).await?,
                 false => self.purge_entry(&deleted).await.map_err(|error| explain_remaining(error, id))?,

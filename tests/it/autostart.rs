@@ -12,15 +12,15 @@ use insta::assert_snapshot;
 use crate::environment::{Ran, TestEnvironment};
 
 /// The user and group `nobody`.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// A user who has nothing but the two programs.
-struct User {
-    environment: TestEnvironment,
+pub struct User {
+    pub environment: TestEnvironment,
 }
 
 impl User {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let environment = TestEnvironment::new();
         let bin = environment.path("bin");
         std::fs::create_dir(&bin).unwrap();
@@ -35,7 +35,7 @@ impl User {
         Self { environment }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let program = self.environment.path("bin/nbapps");
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = self.environment.command("setpriv");
@@ -50,7 +50,7 @@ impl User {
         command
     }
 
-    fn nbapps(&self, arguments: &[&str]) -> Ran {
+    pub fn nbapps(&self, arguments: &[&str]) -> Ran {
         self.environment.run(self.command(arguments))
     }
 

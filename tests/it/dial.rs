@@ -1,108 +1,16 @@
 //! `--host ssh://` through a real `sshd` on loopback: no process remains after a command.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::environment::{PATIENCE, Ran, TestEnvironment};
-
-/// An `sshd` for one test, and an `ssh` that trusts it.
-struct SshServer {
-    process: Child,
-    port: u16,
-    user: String,
-    /// The directory with an `ssh` that reads this test's configuration instead of the user's.
-    client: PathBuf,
-}
-
-/// Runs a program that prepares the test.
-fn prepare(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run tests/setup"));
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-impl SshServer {
-    /// Starts it. A login has this build's `nbapps` in its path, and the environment's daemon.
-    fn start(environment: &TestEnvironment) -> Self {
-        let directory = environment.path("ssh");
-        std::fs::create_dir(&directory).unwrap();
-        let at = |name: &str| directory.join(name).display().to_string();
-        for key in ["host_key", "identity"] {
-            prepare("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]);
-        }
-        std::fs::copy(at("identity.pub"), at("authorized_keys")).unwrap();
-        if rustix::process::geteuid().is_root() {
-            // The directory for sshd's privilege separation.
-            std::fs::create_dir_all("/run/sshd").unwrap();
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let bin = PathBuf::from(env!("CARGO_BIN_EXE_nbapps")).parent().unwrap().display().to_string();
-        let server = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-             SetEnv PATH={bin}:/usr/bin:/bin NBAPPS_SOCKET={}\n",
-            at("host_key"),
-            at("authorized_keys"),
-            environment.socket().display(),
-        );
-        std::fs::write(at("sshd_config"), server).unwrap();
-        let client = format!(
-            "IdentityFile {}\nIdentitiesOnly yes\nUserKnownHostsFile {}\nStrictHostKeyChecking accept-new\n\
-             BatchMode yes\nLogLevel ERROR\n",
-            at("identity"),
-            at("known_hosts"),
-        );
-        std::fs::write(at("config"), client).unwrap();
-        let ssh = directory.join("bin/ssh");
-        std::fs::create_dir(ssh.parent().unwrap()).unwrap();
-        std::fs::write(&ssh, format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", at("config"))).unwrap();
-        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let log = std::fs::File::create(at("log")).unwrap();
-        let mut command = Command::new("/usr/sbin/sshd");
-        command.args(["-D", "-e", "-f", &at("sshd_config")]);
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let mut server = Self {
-            process: process.unwrap_or_else(|error| panic!("sshd: {error}; run tests/setup")),
-            port,
-            user: prepare("id", &["-un"]),
-            client: ssh.parent().unwrap().to_owned(),
-        };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let log = std::fs::read_to_string(at("log")).unwrap_or_default();
-            assert!(server.process.try_wait().unwrap().is_none(), "sshd ended: {log}");
-            assert!(begun.elapsed() < PATIENCE, "sshd does not listen: {log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    /// The command line of `nbapps` on this host.
-    fn nbapps(&self, environment: &TestEnvironment, arguments: &[&str]) -> Command {
-        let host = format!("ssh://{}@127.0.0.1:{}", self.user, self.port);
-        let mut command = environment.nbapps_command(&["--host", &host]);
-        let path = format!("{}:{}", self.client.display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).args(arguments);
-        command
-    }
-}
-
-impl Drop for SshServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::ssh_server::{SshServer, prepare};
 
 /// The processes of `nbapps daemon dial-stdio` that serve this environment's socket.
-fn dials(environment: &TestEnvironment) -> Vec<u32> {
+pub fn dials(environment: &TestEnvironment) -> Vec<u32> {
     let socket = format!("NBAPPS_SOCKET={}", environment.socket().display());
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id = entry.unwrap().file_name().to_str()?.parse().ok()?;
@@ -115,7 +23,7 @@ fn dials(environment: &TestEnvironment) -> Vec<u32> {
 }
 
 /// Waits until a condition holds.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "not in time: {what}");

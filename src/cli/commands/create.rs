@@ -27,10 +27,12 @@ use crate::protocol::{
 Examples:
   nbapps create crm --name \"Customer care\" --start
   nbapps create --id hr --start-mode with-main --domain hr.example.com
-  nbapps create shop --admin-email ada@example.com --admin-password-file ./password
+  nbapps create shop --admin-email ada@example.com \\
+    --admin-password-file ./password
   nbapps create crm --limit in-flight=16 --limit statement-time=5s
   nbapps create crm --db schema
-  nbapps create hr --db connection --db-url postgres://hr@db.example.com/hr --db-password-file ./password
+  nbapps create hr --db connection --db-password-file ./password \\
+    --db-url postgres://hr@db.example.com/hr
   nbapps create crm --if-not-exists --start -o json
   nbapps create crm --dry-run")]
 pub(crate) struct Create {

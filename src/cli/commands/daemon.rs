@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use comfy_table::Cell;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::dial;
@@ -13,7 +15,8 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{application, table};
 use crate::client::autostart::{Launch, find_daemon};
-use crate::client::{Address, Client, ClientError, paths, silent};
+use crate::client::discovery::{Reason, Target};
+use crate::client::{Address, Client, ClientError, paths, shell, silent};
 use crate::protocol::methods::{HostInfoMethod, HostShutdown};
 use crate::protocol::{HostInfo, Nothing};
 
@@ -86,10 +89,10 @@ impl Daemon {
 
 /// Replaces this process with `nbappsd`, which then gets the signals and the terminal.
 fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), CliError> {
-    context.local_socket()?;
+    let socket = context.named_socket()?;
     let program = find_daemon()?;
     let mut command = std::process::Command::new(&program);
-    if let Some(socket) = &context.options.socket {
+    if let Some(socket) = socket {
         command.arg("--socket").arg(socket);
     }
     let error = command.args(arguments).exec();
@@ -98,31 +101,37 @@ fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), Cl
 
 /// Describes the daemon, or soon reports that it does not answer.
 async fn status(context: &Context) -> Result<(), CliError> {
-    let address = context.address();
+    let target = context.target()?;
+    let address = &target.address;
     let mut begun = Instant::now();
-    let client = match &address {
-        Address::Socket(_) => Client::connect_within(&address, STATUS_TIMEOUT).await?,
+    let client = match address {
+        Address::Socket(_) => {
+            let connected = Client::connect_within(address, STATUS_TIMEOUT).await;
+            connected.inspect_err(|_| context.note_denied(&target))?
+        }
         // `ssh` may ask for a password. The other end checks whether the daemon answers.
         Address::Ssh(_) => {
-            let client = Client::connect(&address).await?;
+            let client = Client::connect(address).await?;
             begun = Instant::now();
             client
         }
     };
     let info = client.call::<HostInfoMethod>(Nothing {});
     match tokio::time::timeout_at(begun + STATUS_TIMEOUT, info).await {
-        Ok(info) => show(context, &info?),
-        Err(_) => Err(silent(&address, begun.elapsed()).into()),
+        Ok(info) => describe(context, info?, &target),
+        Err(_) => Err(silent(address, begun.elapsed()).into()),
     }
 }
 
 async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -> Result<(), CliError> {
     let context = &context.within(timeout);
-    let socket = context.local_socket()?;
+    let named = context.named_socket()?;
+    let data_directory = data_directory(&arguments);
     let launch = Launch {
         program: find_daemon()?,
-        socket,
-        data_directory: data_directory(&arguments),
+        join_running: named.is_none(),
+        socket: named.unwrap_or_else(paths::default_socket),
+        data_directory,
         arguments,
         working_directory: None,
         patience: timeout,
@@ -135,12 +144,14 @@ async fn start(context: &Context, timeout: Duration, arguments: Vec<OsString>) -
         None => context.console.note("a daemon is running already"),
     }
     let info = context.ask::<HostInfoMethod>(&client, Nothing {}).await?;
-    show(context, &info)
+    context.console.show(&info, &info.socket, || table::listing(rows(&info)))
 }
 
-/// The data directory that the daemon's options name, else the default one; the daemon's output goes there.
+/// The data directory that the daemon's options or their configuration file name, else the default one; the daemon's
+/// output goes there.
 fn data_directory(arguments: &[OsString]) -> PathBuf {
     let mut arguments = arguments.iter();
+    let mut configured = None;
     while let Some(argument) = arguments.next() {
         let Some(text) = argument.to_str() else { continue };
         if text == "--data-dir" {
@@ -149,18 +160,31 @@ fn data_directory(arguments: &[OsString]) -> PathBuf {
             }
         } else if let Some(value) = text.strip_prefix("--data-dir=") {
             return value.into();
+        } else if text == "--config" {
+            configured = arguments.next().map(PathBuf::from);
+        } else if let Some(value) = text.strip_prefix("--config=") {
+            configured = Some(value.into());
         }
     }
-    std::env::var_os("NBAPPS_DATA_DIR")
-        .filter(|value| !value.is_empty())
-        .map_or_else(paths::default_data_directory, PathBuf::from)
+    let in_environment = std::env::var_os("NBAPPS_DATA_DIR").is_some_and(|value| !value.is_empty());
+    let configured = configured.filter(|_| !in_environment);
+    configured.as_deref().and_then(paths::configured_data_directory).unwrap_or_else(paths::data_directory)
 }
 
 async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
     let context = &context.within(timeout);
+    let target = context.target()?;
+    if target.reason == Reason::System {
+        // Who means the system's daemon, on which others depend, names it.
+        let socket = shell::word(paths::system_socket().as_os_str().as_encoded_bytes());
+        context.console.note(&format!(
+            "no daemon of this user is running; the system's is stopped with: nbapps --socket {socket} daemon stop"
+        ));
+        return Ok(());
+    }
     let client = match context.connect_only().await {
         Err(CliError::Client(error)) if error.is_absent() => {
-            context.console.note(&format!("no daemon is running at {}", context.address()));
+            context.console.note(&format!("no daemon is running at {}", target.address));
             return Ok(());
         }
         other => other?,
@@ -184,24 +208,49 @@ async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
     }
 }
 
-fn show(context: &Context, info: &HostInfo) -> Result<(), CliError> {
-    context.console.show(info, &info.socket, || {
-        table::listing([
-            ("Version", table::cell(format!("{} (protocol {})", info.version, info.protocol))),
-            ("Process", table::cell(info.pid.to_string())),
-            ("Running since", table::cell(application::time(info.started_at))),
-            ("Main page", table::cell(&info.main_url)),
-            ("Listens on", table::cell(&info.listen)),
-            ("Socket", table::cell(&info.socket)),
-            ("Data", table::cell(&info.data_directory)),
-            ("Configuration", table::optional(info.config_file.as_deref())),
-            ("Engine", table::cell(&info.engine)),
-            (
-                "Applications",
-                table::cell(format!("{} beside main ({} running)", info.applications, info.running)),
-            ),
-        ])
+/// What `status` says: the daemon, and why it is the one that commands talk to.
+#[derive(Debug, Serialize)]
+struct Status {
+    #[serde(flatten)]
+    info: HostInfo,
+    /// The socket or the host that commands connect to.
+    address: String,
+    /// Why: see [`Reason::as_str`].
+    chosen_by: &'static str,
+    /// The same as a sentence.
+    chosen_because: String,
+}
+
+/// Prints the daemon, and why it is the one that commands talk to.
+fn describe(context: &Context, info: HostInfo, target: &Target) -> Result<(), CliError> {
+    let status = Status {
+        info,
+        address: target.address.to_string(),
+        chosen_by: target.reason.as_str(),
+        chosen_because: target.reason.to_string(),
+    };
+    context.console.show(&status, &status.info.socket, || {
+        let chosen = format!("{}, {}", status.address, status.chosen_because);
+        table::listing(std::iter::once(("Chosen", table::cell(chosen))).chain(rows(&status.info)))
     })
+}
+
+fn rows(info: &HostInfo) -> [(&'static str, Cell); 10] {
+    [
+        ("Version", table::cell(format!("{} (protocol {})", info.version, info.protocol))),
+        ("Process", table::cell(info.pid.to_string())),
+        ("Running since", table::cell(application::time(info.started_at))),
+        ("Main page", table::cell(&info.main_url)),
+        ("Listens on", table::cell(&info.listen)),
+        ("Socket", table::cell(&info.socket)),
+        ("Data", table::cell(&info.data_directory)),
+        ("Configuration", table::optional(info.config_file.as_deref())),
+        ("Engine", table::cell(&info.engine)),
+        (
+            "Applications",
+            table::cell(format!("{} beside main ({} running)", info.applications, info.running)),
+        ),
+    ]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `nbapps delete`: deletes applications. Their data stays for a while unless it is purged.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,8 +11,11 @@ use crate::cli::error::CliError;
 use crate::cli::many;
 use crate::cli::output::{application, somebody_is_there};
 use crate::cli::values::{self, WaitOptions};
-use crate::protocol::methods::AppDelete;
-use crate::protocol::{AppId, DeleteApplication};
+use crate::client::Client;
+use crate::protocol::methods::{AppDelete, AppGet};
+use crate::protocol::{
+    AppId, DeleteApplication, ErrorKind, ListApplications, OneApplication, RpcError,
+};
 
 /// Delete applications; their data stays for undelete unless it is purged
 ///
@@ -23,6 +27,7 @@ Examples:
   nbapps delete crm
   nbapps delete crm hr --yes
   nbapps delete crm --purge
+  nbapps delete crm --purge --deleted
   nbapps delete crm --purge --keep-data
   nbapps list --deleted")]
 pub(crate) struct Delete {
@@ -30,9 +35,15 @@ pub(crate) struct Delete {
     #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::deletable())]
     ids: Vec<AppId>,
 
-    /// Remove what the host created for it: database, files, and what was deleted before; cannot be undone
+    /// Remove what the host created for it: database and files; cannot be undone
     #[arg(long)]
     purge: bool,
+
+    /// With --purge: the applications of this ID that were deleted, not the one that exists
+    ///
+    /// Where no application has the ID, --purge means the deleted ones anyway.
+    #[arg(long, requires = "purge")]
+    deleted: bool,
 
     /// With --purge: keep the data, and only forget the application
     #[arg(long, requires = "purge")]
@@ -49,28 +60,80 @@ pub(crate) struct Delete {
 impl Delete {
     /// Asks, deletes, and prints what was removed and what was kept.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
-        let (purge, keep_data) = (self.purge, self.keep_data);
-        if !self.yes {
-            confirm(&self.ids, (purge, keep_data), somebody_is_there(), |question| {
-                context.console.prompt(question)
-            })?;
+        if self.yes {
+            let context = &context.within(self.wait.timeout());
+            let client = context.connect().await?;
+            return self.delete(context, client, &self.ids, Vec::new()).await;
         }
-        let wait = self.wait.wait();
-        let context = &context.within(self.wait.timeout());
         let client = context.connect().await?;
-        let results = many::each(&self.ids, |id| {
+        // Nobody is asked about an application that does not exist.
+        let (present, missing) = self.look_up(context, &client).await?;
+        if !present.is_empty() {
+            let ask = |question: &str| context.console.prompt(question);
+            let confirmed = confirm(&present, (self.purge, self.keep_data), somebody_is_there(), ask);
+            if let Err(refused) = confirmed {
+                missing.iter().for_each(|(_, error)| context.console.error(error));
+                return Err(refused);
+            }
+        }
+        // The time of the answers does not count.
+        self.delete(&context.within(self.wait.timeout()), client, &present, missing).await
+    }
+
+    /// The applications that exist, and an error for each of the others.
+    async fn look_up(
+        &self,
+        context: &Context,
+        client: &Client,
+    ) -> Result<(Vec<AppId>, Vec<(AppId, CliError)>), CliError> {
+        let mut deleted = HashSet::new();
+        if self.purge {
+            let request = ListApplications { deleted: true, ..ListApplications::default() };
+            deleted
+                .extend(context.list(client, request).await?.into_iter().map(|application| application.id));
+        }
+        let (mut present, mut missing) = (Vec::new(), Vec::new());
+        for id in many::unique(&self.ids) {
+            if deleted.contains(&id) {
+                present.push(id);
+            } else if self.deleted {
+                let error = RpcError::app_not_found(id.as_str()).into();
+                missing.push((id, error));
+            } else {
+                match context.ask::<AppGet>(client, OneApplication { id: id.clone() }).await {
+                    Ok(_) => present.push(id),
+                    Err(CliError::Client(error)) if error.kind() == Some(ErrorKind::AppNotFound) => {
+                        missing.push((id, error.into()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok((present, missing))
+    }
+
+    async fn delete(
+        &self,
+        context: &Context,
+        client: Arc<Client>,
+        ids: &[AppId],
+        missing: Vec<(AppId, CliError)>,
+    ) -> Result<(), CliError> {
+        let (purge, deleted, keep_data) = (self.purge, self.deleted, self.keep_data);
+        let wait = self.wait.wait();
+        let results = many::each(ids, |id| {
             let (context, client) = (context.clone(), Arc::clone(&client));
             async move {
                 let subject = id.clone();
-                let request = DeleteApplication { id, purge, keep_data, wait };
+                let request = DeleteApplication { id, purge, deleted, keep_data, wait };
                 context.work::<AppDelete>(&client, request, subject.as_str(), wait).await
             }
         })
         .await;
-        results.report(
+        results.beside(missing).report(
             context,
             |deleted| deleted.id.as_str(),
-            |deletions| application::deleted(deletions, wait.wait),
+            |deletions| application::deleted(deletions, wait.wait, &context.console),
         )
     }
 }

@@ -3,6 +3,9 @@
 //! It ends after the end of its input, once all requests are answered; when the daemon closes the connection;
 //! and when its output is closed, for instance because `ssh` was killed. It also ends when the daemon does
 //! not answer: otherwise each command would leave a process behind.
+//!
+//! It reports its errors as the daemon refuses a connection, by a response without an ID: the near end knows which
+//! machine it asked, and says what to do there.
 
 use std::io;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::client::{Address, Client, ClientError, open_socket, silent};
+use crate::protocol::{Message, Response};
 
 /// How long the daemon may take to answer the greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,9 +25,22 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the daemon is checked after the end of the input, while its responses are outstanding.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Copies bytes between standard input and output and the control socket.
+/// Connects standard input and output with the control socket, and reports errors to the near end.
 pub(super) async fn run(context: &Context) -> Result<(), CliError> {
-    let path = context.local_socket()?;
+    match connect(context).await {
+        Err(CliError::Client(error)) => {
+            let exit = CliError::Client(error.clone()).exit();
+            let line = Message::line(Response::<serde_json::Value>::error(None, error.into_report()));
+            context.console.raw(&line.map_err(io::Error::other).map_err(CliError::Output)?)?;
+            Err(CliError::Reported(exit))
+        }
+        ended => ended,
+    }
+}
+
+/// Copies bytes between standard input and output and the control socket.
+async fn connect(context: &Context) -> Result<(), CliError> {
+    let path = context.socket_here()?;
     let address = Address::Socket(path.clone());
     check(&address).await?;
     let failed = |error| CliError::Io { what: format!("the connection to {address} failed"), error };

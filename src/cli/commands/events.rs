@@ -7,7 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{application, printable};
 use crate::cli::values;
-use crate::protocol::{AppId, Event, Happening, SubscribeEvents};
+use crate::protocol::methods::AppGet;
+use crate::protocol::{AppId, Event, Happening, OneApplication, SubscribeEvents};
 
 /// Print events of applications as they happen, until Ctrl-C
 #[derive(Debug, Args)]
@@ -26,6 +27,10 @@ impl Events {
     /// Prints events until the daemon ends or the output is closed.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect_alone().await?;
+        // The protocol can wait for events of applications that do not exist yet; here that is a typing error.
+        for id in &self.ids {
+            context.ask::<AppGet>(&client, OneApplication { id: id.clone() }).await?;
+        }
         let all = self.ids.is_empty();
         let (subscribed, mut events) = client.events(SubscribeEvents { ids: self.ids }).await?;
         context.console.note("printing events; Ctrl-C ends it");

@@ -1,6 +1,7 @@
 //! The commands, one file each: the arguments with their help, and the function that runs the command.
 
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod delete;

@@ -21,7 +21,8 @@ use crate::protocol::{Nothing, OneOperation, Operation as Described, Wait};
 #[command(after_help = "\
 Examples:
   nbapps operation list
-  nbapps operation wait $(nbapps create crm --no-wait -o json | jq -r .operation)")]
+  nbapps operation wait \\
+    $(nbapps create crm --no-wait -o json | jq -r .operation)")]
 pub(crate) struct Operation {
     #[command(subcommand)]
     command: OperationCommand,

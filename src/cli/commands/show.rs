@@ -27,6 +27,6 @@ impl Show {
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;
         let shown = context.ask::<AppGet>(&client, OneApplication { id: self.id }).await?;
-        context.console.show(&shown, shown.id.as_str(), || application::details(&shown))
+        context.console.show(&shown, shown.id.as_str(), || application::details(&shown, &context.console))
     }
 }

@@ -20,7 +20,7 @@ Examples:
   nbapps update crm --name \"Customer care\" --start-mode with-main
   nbapps update crm --domain crm.example.com --domain www.example.com
   nbapps update crm --no-domains --no-idle-stop
-  nbapps update crm --limit in-flight=16 --limit rate=100 --limit queue=default
+  nbapps update crm --limit in-flight=16 --limit queue=default
   nbapps update crm --protect
   nbapps update crm --rotate-secret")]
 pub(crate) struct Update {
@@ -131,6 +131,8 @@ impl Update {
                 .note(&format!("the secret of {} was replaced; all users must sign in again", self.id));
         }
         let Some(updated) = updated else { return Ok(()) };
-        context.console.show(&updated, updated.id.as_str(), || application::details(&updated))
+        context
+            .console
+            .show(&updated, updated.id.as_str(), || application::details(&updated, &context.console))
     }
 }

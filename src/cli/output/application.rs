@@ -157,14 +157,14 @@ pub(crate) fn deleted_list(applications: &[Application], width: Option<usize>) -
 }
 
 /// One application with all its settings.
-pub(crate) fn details(application: &Application) -> String {
+pub(crate) fn details(application: &Application, console: &Console) -> String {
     let mut pairs = vec![
         ("ID", cell(application.id.as_str())),
         ("Name", cell(&application.name)),
         ("State", state(application.state)),
     ];
     if let Some(reason) = &application.reason {
-        pairs.push(("Reason", cell(reason)));
+        pairs.push(("Reason", cell(console.addressed(reason))));
     }
     if let Some(deletion) = &application.deleted {
         pairs.push(("Deleted", cell(time(deletion.at))));
@@ -261,18 +261,16 @@ pub(crate) fn changed(changes: &[&StateChanged], done: &str, waited: bool, width
 }
 
 /// The result of a deletion: what it removed and what it kept.
-pub(crate) fn deleted(deletions: &[&Deleted], waited: bool) -> String {
+pub(crate) fn deleted(deletions: &[&Deleted], waited: bool, console: &Console) -> String {
     let mut pairs = Vec::new();
     for deleted in deletions {
         pairs.push((if waited { "Deleted" } else { "Deleting" }, cell(deleted.id.as_str())));
         if let Some(until) = deleted.until {
-            pairs.push((
-                "Kept until",
-                cell(format!("{}; until then: nbapps undelete {}", time(until), deleted.id)),
-            ));
+            let command = console.addressed(&format!("nbapps undelete {}", deleted.id));
+            pairs.push(("Kept until", cell(format!("{}; until then: {command}", time(until)))));
         }
         pairs.extend(deleted.removed.iter().map(|what| ("Removed", cell(what))));
-        pairs.extend(deleted.kept.iter().map(|what| ("Kept", cell(what))));
+        pairs.extend(deleted.kept.iter().map(|what| ("Kept", cell(console.addressed(what)))));
         if !waited {
             pairs.push(("Operation", cell(&deleted.operation)));
         }

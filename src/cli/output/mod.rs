@@ -1,20 +1,25 @@
 //! Prints results and messages. Data goes to standard output in the chosen format, everything else to standard
 //! error. No other module writes to either.
 
+mod addressing;
 pub(crate) mod application;
 mod progress;
 pub(crate) mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
+use addressing::Addressing;
 pub(crate) use progress::Spinner;
 
 use super::error::CliError;
+use crate::client::Address;
 
 /// The format of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -55,6 +60,7 @@ pub(crate) struct Console {
     width: Option<usize>,
     /// Where spinners are drawn; `None` without a terminal.
     spinners: Option<MultiProgress>,
+    addressing: Arc<Addressing>,
 }
 
 /// Escapes characters that are not printable, so that text cannot control the terminal, nor show itself in
@@ -98,12 +104,28 @@ impl Console {
         }
         .write_global();
         let watched = !quiet && io::stderr().is_terminal();
-        Self { format, quiet, width: terminal_width(), spinners: watched.then(MultiProgress::new) }
+        Self {
+            format,
+            quiet,
+            width: terminal_width(),
+            spinners: watched.then(MultiProgress::new),
+            addressing: Arc::default(),
+        }
     }
 
     /// The width of the terminal that tables must fit; `None` where standard output is none.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// The console with the options that name the daemon: commands in its messages repeat them.
+    pub(crate) fn addressing(self, host: Option<&Address>, socket: Option<&Path>) -> Self {
+        Self { addressing: Arc::new(Addressing::new(host, socket)), ..self }
+    }
+
+    /// A text with commands that act on the daemon of this command.
+    pub(crate) fn addressed(&self, text: &str) -> String {
+        self.addressing.address(text)
     }
 
     /// Whether the format is for people.
@@ -197,7 +219,7 @@ impl Console {
     fn say(&self, color: AnsiColor, word: &str, text: &str) {
         let style = Style::new().bold().fg_color(Some(color.into()));
         // An error that quotes a log has several lines, each of which is escaped.
-        let lines: Vec<String> = text.lines().map(printable).collect();
+        let lines: Vec<String> = self.addressed(text).lines().map(printable).collect();
         let said = || {
             // When standard error is closed, nobody can be told.
             let _ = writeln!(anstream::stderr().lock(), "{style}{word}:{style:#} {}", lines.join("\n"));

@@ -1,0 +1,169 @@
+//! Leads words of other programs to the commands and options of this one: `ps` to `list`, `--tail` to `-n`.
+//! What is only mistyped, clap finds by itself.
+
+use clap::CommandFactory as _;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Cli;
+
+/// Words of docker, kubectl, systemctl, gh and others, with the commands that do the same.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (&["new", "add", "init", "make", "deploy", "install"], "nbapps create ID"),
+    (&["ps", "apps", "all", "list-units", "containers", "index"], "nbapps list"),
+    (&["inspect", "describe", "get", "info", "view", "cat"], "nbapps show ID"),
+    (&["open", "browse", "url", "login", "web"], "nbapps visit ID --sign-in"),
+    (&["up", "run", "launch", "resume", "unpause", "boot", "enable"], "nbapps start ID"),
+    (&["down", "kill", "halt", "pause", "suspend", "terminate", "disable"], "nbapps stop ID"),
+    (&["reboot", "reload", "bounce"], "nbapps restart ID"),
+    (&["set", "edit", "modify", "change", "configure", "patch", "protect"], "nbapps update ID"),
+    (&["rename"], "nbapps update ID --name NAME"),
+    (&["remove", "destroy", "del", "drop", "uninstall", "erase"], "nbapps delete ID"),
+    (&["purge", "prune", "wipe"], "nbapps delete ID --purge"),
+    (&["restore", "recover", "undo", "unremove"], "nbapps undelete ID"),
+    (&["log", "tail", "journal"], "nbapps logs ID"),
+    (&["watch", "monitor", "follow"], "nbapps events"),
+    (&["jobs", "job", "tasks", "task", "ops"], "nbapps operation list"),
+    (&["status", "health", "ping"], "nbapps daemon status, or of one application: nbapps show ID"),
+    (&["serve", "server", "host"], "nbapps daemon run"),
+    (&["completion", "autocomplete"], "nbapps completions SHELL"),
+    (&["version"], "nbapps --version"),
+];
+
+/// Options of others, with the command that they were given to (empty for any) and what does the same here.
+const OPTIONS: &[(&str, &[&str], &str)] = &[
+    ("logs", &["--tail", "--limit", "--number", "--head", "-l"], "-n COUNT"),
+    ("logs", &["--severity", "--priority", "-p"], "--level LEVEL"),
+    ("logs", &["--watch", "-w"], "--follow"),
+    ("delete", &["--force", "-f"], "--yes"),
+    ("delete", &["--volumes", "-v", "--all-data", "--permanent"], "--purge"),
+    ("list", &["--status", "--filter", "-f"], "--state STATE"),
+    ("list", &["--long", "-l"], "-o wide"),
+    ("create", &["--url", "--database-url"], "--db connection --db-url URL"),
+    ("create", &["--email"], "--admin-email EMAIL"),
+    ("create", &["--password"], "--admin-password-file FILE"),
+    ("create", &["--exist-ok", "--ignore-existing"], "--if-not-exists"),
+    ("create", &["--now", "--run"], "--start"),
+    ("", &["--json"], "-o json"),
+    ("", &["--yaml"], "-o yaml"),
+    ("", &["--wide"], "-o wide"),
+    ("", &["--format"], "-o FORMAT"),
+    ("", &["--detach", "-d", "--async", "--background", "--no-block"], "--no-wait"),
+    ("", &["-H", "--context", "--remote"], "--host ssh://USER@SERVER"),
+    ("", &["--silent", "-s"], "--quiet"),
+    ("", &["--no-color", "--no-colour"], "--color never"),
+];
+
+/// The error with what to use in place of a word of another program, if it is one.
+pub(super) fn improve(mut error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::StyledStr(text)) => text.to_string(),
+        _ => String::new(),
+    };
+    let command = below(&text(ContextKind::Usage));
+    let tip = match error.kind() {
+        ErrorKind::InvalidSubcommand if command.is_empty() => {
+            for_command(&text(ContextKind::InvalidSubcommand)).map(|instead| format!("use {instead}"))
+        }
+        ErrorKind::UnknownArgument => {
+            for_option(&command, &text(ContextKind::InvalidArg)).map(|instead| format!("use {instead}"))
+        }
+        _ => None,
+    };
+    if tip.is_none() && error.kind() == ErrorKind::InvalidSubcommand {
+        // clap looks for similar commands by itself, but not for the one that `help` is asked about.
+        let word = text(ContextKind::InvalidSubcommand);
+        let similar = error.get(ContextKind::SuggestedSubcommand).is_none().then(|| similar(&word)).flatten();
+        if let Some(similar) = similar {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![similar]));
+        }
+    }
+    if let Some(tip) = tip {
+        // What merely looks alike would mislead.
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    }
+    error
+}
+
+/// How similar a command must be to be suggested, as clap has it.
+const MIN_SIMILARITY: f64 = 0.7;
+
+/// The command that is most like a word, if it is like it.
+fn similar(word: &str) -> Option<String> {
+    let command = Cli::command();
+    let all = command.get_subcommands().map(|command| (strsim::jaro(word, command.get_name()), command));
+    let most = all.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    most.filter(|(similarity, _)| *similarity > MIN_SIMILARITY)
+        .map(|(_, command)| command.get_name().to_owned())
+}
+
+/// The command below `nbapps` whose usage this is; empty for `nbapps` itself.
+fn below(usage: &str) -> String {
+    let behind = usage.split("nbapps").nth(1).unwrap_or_default();
+    behind
+        .split_whitespace()
+        .next()
+        .filter(|word| !word.starts_with(['[', '<', '-']))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn for_command(word: &str) -> Option<&'static str> {
+    COMMANDS.iter().find(|(words, _)| words.contains(&word)).map(|(_, command)| *command)
+}
+
+fn for_option(command: &str, option: &str) -> Option<&'static str> {
+    let option = option.split(['=', ' ']).next().unwrap_or_default();
+    OPTIONS
+        .iter()
+        .find(|(of, options, _)| (of.is_empty() || *of == command) && options.contains(&option))
+        .map(|(_, _, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn said(line: &str) -> String {
+        let words = std::iter::once("nbapps").chain(line.split(' '));
+        improve(Cli::try_parse_from(words).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn words_of_others_lead_to_the_commands() {
+        for (line, tip) in [
+            ("creat x", "'create'"),
+            ("delte x", "'delete'"),
+            ("lgos x", "'logs'"),
+            ("help creat", "'create'"),
+            ("ps", "tip: use nbapps list"),
+            ("inspect crm", "tip: use nbapps show ID"),
+            ("remove crm", "tip: use nbapps delete ID"),
+            ("logs crm --tail 5", "tip: use -n COUNT"),
+            ("logs crm --tail=5", "tip: use -n COUNT"),
+            ("delete crm --force", "tip: use --yes"),
+            ("list --json", "tip: use -o json"),
+            ("stop crm -d", "tip: use --no-wait"),
+            ("version", "tip: use nbapps --version"),
+        ] {
+            let said = said(line);
+            assert!(said.contains(tip) && said.matches("tip:").count() == 1, "nbapps {line}: {said}");
+        }
+        assert!(!said("nosuch").contains("tip:"));
+    }
+
+    #[test]
+    fn no_word_of_others_is_one_of_ours() {
+        let command = Cli::command();
+        for (word, to) in COMMANDS.iter().flat_map(|(words, to)| words.iter().map(move |word| (word, to))) {
+            assert!(command.find_subcommand(word).is_none(), "{word} is a command");
+            let name = to.split(' ').nth(1).unwrap();
+            assert!(name == "--version" || command.find_subcommand(name).is_some(), "{to}");
+        }
+    }
+}
