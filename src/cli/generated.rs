@@ -4,16 +4,17 @@
 //! test so that the generator is not part of the command. It is the one place in this room that uses the
 //! daemon's command line, for the daemon's page.
 
+mod page;
 mod protocol_page;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
-use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Cli;
+use super::exit::Exit;
 use crate::daemon::arguments::Arguments;
 
 /// The name of the manual, in the middle of each page's header.
@@ -25,8 +26,9 @@ fn files() -> BTreeMap<PathBuf, String> {
     let mut command = Cli::command();
     command.build();
     pages(&command, &mut files);
-    let daemon = Man::new(Arguments::command()).section("8").manual(MANUAL).source(source());
-    insert(&mut files, &daemon);
+    let mut daemon = Arguments::command();
+    daemon.build();
+    insert(&mut files, &page::Page::of(&daemon, "8"), &page::daemon_sections());
     files.insert(PathBuf::from("man/nbapps-protocol.7"), protocol_page::page());
     files
 }
@@ -37,34 +39,17 @@ fn source() -> String {
 
 /// The pages of a command and its subcommands.
 fn pages(command: &clap::Command, files: &mut BTreeMap<PathBuf, String>) {
-    let man = Man::new(command.clone()).manual(MANUAL).source(source());
-    insert(files, &man);
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+    insert(files, &page::Page::of(command, "1"), &page::exit_status(Exit::MEANINGS));
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
         pages(below, files);
     }
 }
 
-fn insert(files: &mut BTreeMap<PathBuf, String>, man: &Man) {
-    let mut page = Vec::new();
-    man.render(&mut page).unwrap();
-    let mut page = String::from_utf8(page).unwrap();
-    page = verbatim_examples(&page);
-    page.push_str(&see_also(&man.get_filename()));
-    files.insert(Path::new("man").join(man.get_filename()), page);
-}
-
-/// Keeps the lines of the examples and tables after the options from being joined.
-fn verbatim_examples(page: &str) -> String {
-    match page.split_once(".SH EXTRA\n") {
-        None => page.to_owned(),
-        Some((before, after)) => {
-            let (extra, rest) = match after.find("\n.SH ") {
-                Some(at) => after.split_at(at + 1),
-                None => (after, ""),
-            };
-            format!("{before}.SH EXAMPLES AND NOTES\n.nf\n{}\n.fi\n{rest}", extra.trim_end())
-        }
-    }
+fn insert(files: &mut BTreeMap<PathBuf, String>, page: &page::Page<'_>, sections: &str) {
+    let name = page.file_name();
+    let text = page.render(sections) + &see_also(&name);
+    files.insert(Path::new("man").join(name), text);
 }
 
 fn see_also(own: &str) -> String {
@@ -81,6 +66,31 @@ fn see_also(own: &str) -> String {
     }
     roff.text(inlines);
     roff.to_roff()
+}
+
+/// The pages as `man` shows them in a terminal of 80 columns.
+#[test]
+fn pages_keep_their_lines_in_a_terminal_of_80_columns() {
+    for (path, content) in files().iter().filter(|(path, _)| path.starts_with("man")) {
+        // A message of the protocol is one line, however long.
+        if path.ends_with("nbapps-protocol.7") {
+            continue;
+        }
+        let mut in_block = false;
+        for line in content.lines() {
+            match line {
+                ".nf" | ".EX" => in_block = true,
+                ".fi" | ".EE" => in_block = false,
+                // Such lines are not filled, and `man` indents them by seven columns.
+                line if in_block => {
+                    let shown = line.replace("\\-", "-").replace("\\*(Aq", "'").replace("\\\\", "\\");
+                    let shown = shown.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "");
+                    assert!(shown.chars().count() <= 73, "{}: {shown}", path.display());
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod configuration;
 mod descriptors;
 mod directory;
 mod error;
+#[cfg(test)]
+pub mod handbook;
 mod keys;
 mod logging;
 mod nocobase;
