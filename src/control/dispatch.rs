@@ -52,7 +52,7 @@ impl RequestHandler {
             Err(error) => Err(error),
         };
         if let (Some(app), Err(error)) = (&logged, &handled) {
-            tracing::info!(peer = %call.client.peer, method = M::NAME, app, %error, "command failed");
+            tracing::warn!(peer = %call.client.peer, method = M::NAME, app, %error, "command failed");
         }
         let (result, afterwards) = match handled {
             Ok(Reply { result, afterwards }) => (to_raw_value(&result).map_err(unwritable::<M>), afterwards),

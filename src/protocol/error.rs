@@ -99,6 +99,20 @@ impl ErrorKind {
         Self::DaemonUnreachable,
     ];
 
+    /// Whether the host or a database failed, rather than refused what was asked for.
+    #[must_use]
+    pub(crate) const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::StartFailed
+                | Self::DatabaseUnreachable
+                | Self::DatabaseFailed
+                | Self::VersionTooNew
+                | Self::Storage
+                | Self::Internal
+        )
+    }
+
     /// The JSON-RPC error code: the specification's where it has one (-32768 to -32000), else one of this
     /// protocol from -31000 downward.
     #[must_use]

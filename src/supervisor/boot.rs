@@ -108,9 +108,9 @@ impl Supervisor {
         for deleted in deleted.into_iter().filter(|deleted| deleted.purging) {
             let name = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
-                Ok(removed) => tracing::info!(%name, ?removed, "finished a purge that was interrupted"),
+                Ok(removed) => tracing::info!(app = %name, ?removed, "finished a purge that was interrupted"),
                 Err(error) => {
-                    tracing::error!(%name, %error, "a purge that was interrupted cannot be finished")
+                    tracing::error!(app = %name, %error, "a purge that was interrupted cannot be finished")
                 }
             }
         }
@@ -154,7 +154,9 @@ impl Supervisor {
                 tracing::warn!(app = %registration.id, status = %said, "a wrong status in the registry was corrected");
                 match self.registry.set_status(&registration.id, State::Initialized).await {
                     Ok(()) => registration.status = State::Initialized,
-                    Err(error) => tracing::error!(%error, "the registry cannot be written"),
+                    Err(error) => {
+                        tracing::error!(app = %registration.id, %error, "the registry cannot be written")
+                    }
                 }
                 State::Initialized
             }

@@ -319,11 +319,11 @@ impl Supervisor {
         let id = registration.id.clone();
         match self.undo_creation(&registration).await {
             Ok(()) => {
-                tracing::warn!(%id, "rolled back a creation that was interrupted");
+                tracing::warn!(app = %id, "rolled back a creation that was interrupted");
                 self.remove_log(&id).await;
             }
             Err(error) => {
-                tracing::error!(%id, %error, "a creation that was interrupted cannot be rolled back");
+                tracing::error!(app = %id, %error, "a creation that was interrupted cannot be rolled back");
                 let location = self.location(&registration);
                 let entry = self.new_entry(registration, location, State::Preparing);
                 entry.transition(&self.events, State::Error, Some(error.message));

@@ -223,10 +223,10 @@ impl Supervisor {
             let id = deleted.registration.id.clone();
             match self.purge_entry(&deleted).await {
                 Ok(removed) => {
-                    tracing::info!(%id, ?removed, "purged: its retention period is over")
+                    tracing::info!(app = %id, ?removed, "purged: its retention period is over")
                 }
                 Err(error) => {
-                    tracing::error!(%id, %error, "the application cannot be purged although its retention period is over")
+                    tracing::error!(app = %id, %error, "the application cannot be purged although its retention period is over")
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::app::{App, AppOptions};
 use crate::data::DataSource;
@@ -109,7 +110,8 @@ impl Supervisor {
         source: Option<DataSource>,
     ) -> Result<(), RpcError> {
         entry.transition(&self.events, State::Initializing, None);
-        match self.open_app(entry, source).await {
+        let span = tracing::error_span!("start", app = %entry.id);
+        match self.open_app(entry, source).instrument(span).await {
             Ok(app) => {
                 entry.set_running(app);
                 entry.transition(&self.events, State::Running, None);

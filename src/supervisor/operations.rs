@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::protocol::{AppId, ErrorKind, Operation, OperationState, RpcError, Wait, wait_hint};
 
@@ -79,8 +80,13 @@ impl Operations {
         };
         let (sender, receiver) = watch::channel(operation);
         self.remember(receiver);
-        let task = self.tasks.spawn(async move {
+        // What is logged on the way, a panic too, belongs to the application.
+        let span = tracing::error_span!("operation", %app, method, operation = id);
+        let work = async move {
             let result = work.await;
+            if let Err(error) = &result {
+                log_failure(error);
+            }
             sender.send_modify(|operation| {
                 operation.finished_at = Some(crate::protocol::now());
                 operation.error = result.as_ref().err().cloned();
@@ -90,7 +96,8 @@ impl Operations {
                 };
             });
             result
-        });
+        };
+        let task = self.tasks.spawn(work.instrument(span));
         if !wait.wait {
             return Ok((id, OperationOutcome::Detached));
         }
@@ -172,6 +179,16 @@ impl Operations {
 pub(super) async fn ended(mut operation: watch::Receiver<Operation>) {
     // An error says that it panicked.
     let _ = operation.wait_for(|operation| operation.finished_at.is_some()).await;
+}
+
+/// Logs why an operation failed: at error when the host or a database failed, at warn when the operation was
+/// refused.
+fn log_failure(error: &RpcError) {
+    if error.kind().is_failure() {
+        tracing::error!(%error, "operation failed");
+    } else {
+        tracing::warn!(%error, "operation failed");
+    }
 }
 
 fn timed_out(method: &str, app: &AppId, id: &str, wait: Wait) -> RpcError {
