@@ -28,6 +28,8 @@ pub(crate) const UPGRADE_POLICIES: &[&str] = &["auto", "manual"];
 pub(crate) const DATABASE_MODES: &[&str] = &["database", "connection", "schema"];
 /// The words for [`crate::protocol::LogLevel`].
 pub(crate) const LOG_LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+/// The words for [`crate::protocol::AccessLogSetting`].
+pub(crate) const ACCESS_LOGS: &[&str] = &["off", "errors", "all", "default"];
 /// The words for [`crate::protocol::State`].
 pub(crate) const STATES: &[&str] =
     &["preparing", "initializing", "initialized", "running", "commanding", "stopped", "error", "not_found"];
@@ -164,7 +166,9 @@ impl SecretFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{DatabaseMode, Limits, LogLevel, StartMode, State, UpgradePolicy};
+    use crate::protocol::{
+        AccessLogSetting, DatabaseMode, Limits, LogLevel, StartMode, State, UpgradePolicy,
+    };
 
     fn all_read<T: DeserializeOwned>(words: &[&str]) {
         for word in words {
@@ -179,6 +183,7 @@ mod tests {
         all_read::<UpgradePolicy>(UPGRADE_POLICIES);
         all_read::<DatabaseMode>(DATABASE_MODES);
         all_read::<LogLevel>(LOG_LEVELS);
+        all_read::<AccessLogSetting>(ACCESS_LOGS);
         assert_eq!(STATES, State::ALL.map(State::as_str));
     }
 

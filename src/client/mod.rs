@@ -23,6 +23,7 @@
 mod address;
 pub mod autostart;
 mod connection;
+pub mod daemon_log;
 pub mod discovery;
 mod error;
 pub mod paths;
@@ -45,10 +46,10 @@ pub use address::{Address, InvalidAddress, SshHost};
 pub use error::ClientError;
 pub use socket::{open_socket, silent};
 
-use crate::protocol::methods::{AppLogs, EventsSubscribe, HostHello, Method};
+use crate::protocol::methods::{AppLogs, EventsSubscribe, HostHello, HostLogs, Method};
 use crate::protocol::{
-    ErrorKind, Event, Hello, LogLine, Logs, PROTOCOL_VERSION, Progress, ReadLogs, SubscribeEvents,
-    Subscribed, Welcome,
+    ErrorKind, Event, Hello, LogLine, Logs, PROTOCOL_VERSION, Progress, ReadHostLogs, ReadLogs,
+    SubscribeEvents, Subscribed, Welcome,
 };
 pub(crate) use connection::IncomingLine;
 use connection::{Connection, RequestUpdate};
@@ -221,7 +222,20 @@ impl Client {
         ))
     }
 
-    /// Reads an application's log, and follows it.
+    /// Reads the daemon's own log, and follows it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn follow_host_logs(
+        self,
+        params: ReadHostLogs,
+    ) -> Result<(Logs, Notifications<LogLine>), ClientError> {
+        let notifications = self.connection.notifications("log");
+        let logs = self.call::<HostLogs>(ReadHostLogs { follow: true, ..params }).await?;
+        Ok((logs, Notifications { notifications, client: self, method: HostLogs::NAME, item: PhantomData }))
+    }
+
+    /// Reads the logs of applications, and follows them.
     ///
     /// # Errors
     /// As [`Client::call`].

@@ -69,6 +69,14 @@ pub struct Arguments {
     pub show_config: Option<ConfigFormat>,
 }
 
+impl Arguments {
+    /// Whether the configuration is only inspected, and no daemon runs.
+    #[must_use]
+    pub fn inspects(&self) -> bool {
+        self.check_config || self.show_config.is_some()
+    }
+}
+
 /// The format of the printed configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConfigFormat {

@@ -12,7 +12,8 @@ use super::settings::{Environment, Settings};
 use crate::client::paths;
 use crate::database::{Location, ServerLimits};
 use crate::gateway::GatewayOptions;
-use crate::protocol::{Limit, LimitValues, RootUser};
+use crate::protocol::{AccessLog, Limit, LimitValues, RootUser};
+use crate::supervisor::logs::AccessLogFormat;
 
 /// The configuration of the daemon, complete.
 #[derive(Debug, Clone)]
@@ -47,9 +48,13 @@ pub struct Configuration {
     pub log_level: String,
     /// The log format.
     pub log_format: LogFormat,
-    /// How large an application's log file grows before it is rotated, in bytes.
+    /// Which requests get a line in the access logs of applications without a setting of their own.
+    pub access_log: AccessLog,
+    /// The format of access logs.
+    pub access_log_format: AccessLogFormat,
+    /// How large a log file grows before it is rotated, in bytes.
     pub log_file_size: u64,
-    /// How many rotated log files are kept for each application.
+    /// How many rotated files of each log are kept.
     pub log_files: usize,
     /// What is likely to be a mistake, a sentence each.
     pub warnings: Vec<String>,
@@ -136,6 +141,8 @@ impl Settings {
             visit_timeout: self.gateway.visit_timeout.unwrap_or(DEFAULT_VISIT_TIMEOUT),
             log_level: self.log.level.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log.format.unwrap_or_default(),
+            access_log: self.log.access.unwrap_or_default(),
+            access_log_format: self.log.access_format.unwrap_or_default(),
             log_file_size: self.log.file_bytes.unwrap_or(DEFAULT_LOG_BYTES),
             log_files: self.log.files.unwrap_or(DEFAULT_LOG_FILES),
             data_directory,
@@ -227,6 +234,8 @@ mod tests {
         ("[log.level]\nx = 1", "log.level: a table is not"),
         ("[log]\nlevel = 'loud'", "nbappsd.toml:2:9: log.level: \"loud\" is none of error, warn"),
         ("[log]\nformat = 'xml'", "nbappsd.toml:2:10: log.format: \"xml\" is not one of text"),
+        ("[log]\naccess = 'some'", "nbappsd.toml:2:10: log.access: \"some\" is not one of off, errors and all"),
+        ("[log]\naccess_format = 'xml'", "log.access_format: \"xml\" is not one of json and combined"),
         ("[log]\nfile_bytes = 0", "nbappsd.toml:2:14: log.file_bytes: 0 is not a number from 4096"),
         ("[log]\nfiles = -1", "nbappsd.toml:2:9: log.files: "),
         ("data_dir = ''", "nbappsd.toml:1:12: data_dir: "),

@@ -328,11 +328,34 @@ pub(super) const KEYS: &[Key] = &[
         show: |_, configuration| json!(configuration.log_format),
     },
     Key {
+        name: "log.access",
+        variable: Some("NBAPPS_LOG_ACCESS"),
+        form: "off, errors or all",
+        default: "errors",
+        help: "Which requests get a line in the access logs of applications that have no setting of their own: those \
+               answered with a status of 500 and above are errors.",
+        set: |settings, input| {
+            input.parsed("one of off, errors and all").map(|access| settings.log.access = Some(access))
+        },
+        show: |_, configuration| json!(configuration.access_log),
+    },
+    Key {
+        name: "log.access_format",
+        variable: Some("NBAPPS_LOG_ACCESS_FORMAT"),
+        form: "json or combined",
+        default: "json",
+        help: "The format of access logs: a JSON object a line, or the combined log format.",
+        set: |settings, input| {
+            input.parsed("one of json and combined").map(|format| settings.log.access_format = Some(format))
+        },
+        show: |_, configuration| json!(configuration.access_log_format),
+    },
+    Key {
         name: "log.file_bytes",
         variable: None,
         form: "a number of bytes from 4096 to 1099511627776",
         default: "10485760",
-        help: "How large the log of an application becomes before it is rotated.",
+        help: "How large a log file becomes before it is rotated.",
         set: |settings, input| {
             input.number(MIN_LOG_BYTES..=MAX_LOG_BYTES).map(|bytes| settings.log.file_bytes = Some(bytes))
         },
@@ -343,7 +366,7 @@ pub(super) const KEYS: &[Key] = &[
         variable: None,
         form: "a number from 0 to 1000",
         default: "3",
-        help: "How many rotated logs of an application are kept.",
+        help: "How many rotated files of each log are kept.",
         set: |settings, input| {
             let files = input.number(0..=MAX_LOG_FILES)?;
             settings.log.files = usize::try_from(files).ok();

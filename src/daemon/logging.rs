@@ -1,7 +1,11 @@
-//! Logging: everything to standard error, and the lines of an application to its own file, too.
+//! Logging: everything to standard error and to the daemon's own file, and the lines of an application to its
+//! file, too.
 
 use std::fmt::Debug;
-use std::io::IsTerminal;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -14,8 +18,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::arguments::LogFormat;
+use super::error::StartupError;
 use crate::gateway::OnDemand;
-use crate::protocol::{AppId, LogLevel, LogLine};
+use crate::protocol::{AppId, DAEMON_LOG_FILE, LOG_DIRECTORY, LogLevel, LogLine};
 use crate::supervisor::logs::LogFiles;
 
 /// Starts logging.
@@ -37,7 +42,7 @@ pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Res
     } else {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
-    let registry = tracing_subscriber::registry().with(filter).with(lines).with(ApplicationLogs { files });
+    let registry = tracing_subscriber::registry().with(filter).with(lines).with(FileLogs { files });
     // A directive such as `[request{app=crm}]=debug` needs spans before events.
     let registry = OnDemand::new(registry, level.contains('['));
     registry.try_init().map_err(|error| error.to_string())?;
@@ -49,8 +54,9 @@ pub(super) fn begin(level: &str, format: LogFormat, files: Arc<LogFiles>) -> Res
     Ok(())
 }
 
-/// Writes events with a field `app`, their own or a span's, to that application's file.
-struct ApplicationLogs {
+/// Writes events to the daemon's file, and those with a field `app`, their own or a span's, to that
+/// application's file.
+struct FileLogs {
     files: Arc<LogFiles>,
 }
 
@@ -60,7 +66,7 @@ struct OfApplication {
     fields: Vec<(&'static str, Value)>,
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FileLogs {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = EventFields::default();
         attributes.record(&mut fields);
@@ -86,15 +92,43 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ApplicationLogs {
                 break;
             }
         }
-        let Some(app) = app else { return };
         let mut fields = fields.by_name();
         let message = match fields.remove("message") {
             Some(Value::String(message)) => message,
             _ => event.metadata().name().to_owned(),
         };
         let level = level(*event.metadata().level());
-        self.files.append(&app, LogLine { at: crate::protocol::now(), level, message, fields });
+        let mut line = LogLine { at: crate::protocol::now(), level, app: None, message, fields };
+        if let Some(app) = &app {
+            self.files.append(app, line.clone());
+        }
+        line.app = app.map(|app| app.to_string()).or_else(|| named_app(&mut line.fields));
+        self.files.append_daemon(line);
     }
+}
+
+/// The text in the field `app`, which no application can have as its ID; nothing for an empty one.
+fn named_app(fields: &mut Map<String, Value>) -> Option<String> {
+    match fields.remove("app") {
+        Some(Value::String(app)) => Some(app).filter(|app| !app.is_empty()),
+        _ => None,
+    }
+}
+
+/// Appends the failure that keeps the daemon from running to its own log, where there is a data directory. By
+/// then the writer of the logs has ended, or has not begun.
+pub(super) fn record_failure(data_directory: &Path, error: &StartupError) {
+    let fields = error.hint.iter().map(|hint| ("hint".to_owned(), Value::from(hint.as_str()))).collect();
+    let message = format!("nbappsd ends: {error}");
+    let line = LogLine { at: crate::protocol::now(), level: LogLevel::Error, app: None, message, fields };
+    let written = serde_json::to_vec(&line).map_err(io::Error::other).and_then(|mut text| {
+        text.push(b'\n');
+        let directory = data_directory.join(LOG_DIRECTORY);
+        let file = directory.join(DAEMON_LOG_FILE);
+        OpenOptions::new().append(true).create(true).mode(0o600).open(file)?.write_all(&text)
+    });
+    // Standard error has it in any case.
+    drop(written);
 }
 
 fn level(level: Level) -> LogLevel {

@@ -28,6 +28,8 @@ use configuration::Loaded;
 use error::StartupError;
 use settings::Environment;
 
+use crate::client::paths;
+
 /// Runs the program `nbappsd`, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -38,10 +40,16 @@ pub fn main() -> ExitCode {
             let hint = errors.first().map_or_else(String::new, |error| format!("hint: {}\n", error.hint()));
             let text: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
             say(&(text + &hint));
+            if !arguments.inspects() {
+                let data_directory = arguments.data_dir.clone().unwrap_or_else(paths::data_directory);
+                for error in &errors {
+                    logging::record_failure(&data_directory, &StartupError::new(error, error.hint()));
+                }
+            }
             return ExitCode::FAILURE;
         }
     };
-    if arguments.check_config || arguments.show_config.is_some() {
+    if arguments.inspects() {
         return inspect(&arguments, &loaded);
     }
     match run(loaded.configuration) {
@@ -80,7 +88,13 @@ fn inspect(arguments: &Arguments, loaded: &Loaded) -> ExitCode {
     }
 }
 
+/// Runs the daemon. A failure is in the daemon's own log when this returns.
 fn run(configuration: Configuration) -> Result<(), StartupError> {
+    let data_directory = configuration.data_directory.clone();
+    run_with(configuration).inspect_err(|error| logging::record_failure(&data_directory, error))
+}
+
+fn run_with(configuration: Configuration) -> Result<(), StartupError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         StartupError::new(

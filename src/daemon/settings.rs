@@ -15,7 +15,8 @@ use super::error::{ConfigurationError, Place, Source};
 use super::keys::{self, KEYS, Key};
 use super::values::Input;
 use crate::gateway::Network;
-use crate::protocol::{LimitValues, RootUser};
+use crate::protocol::{AccessLog, LimitValues, RootUser};
+use crate::supervisor::logs::AccessLogFormat;
 
 /// The settings of all sources. The fields are named as the keys.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,8 @@ pub(super) struct DatabaseSettings {
 pub(super) struct LogSettings {
     pub(super) level: Option<String>,
     pub(super) format: Option<LogFormat>,
+    pub(super) access: Option<AccessLog>,
+    pub(super) access_format: Option<AccessLogFormat>,
     pub(super) file_bytes: Option<u64>,
     pub(super) files: Option<usize>,
 }

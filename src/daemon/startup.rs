@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +20,8 @@ use super::{logging, readiness};
 use crate::control::{ControlSocket, HostFacts, RequestHandler, group_id};
 use crate::database::Location;
 use crate::gateway::Gateway;
-use crate::protocol::CreatedRootUser;
-use crate::supervisor::logs::LogFiles;
+use crate::protocol::{CreatedRootUser, LOG_DIRECTORY};
+use crate::supervisor::logs::{LogFiles, LogOptions};
 use crate::supervisor::{Supervisor, SupervisorOptions};
 
 /// Runs the daemon until it is shut down.
@@ -35,6 +36,20 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
         tracing::warn!("{warning}");
     }
     tracing::debug!(?shares, "file descriptors are divided");
+    let ended = Box::pin(serve(configuration, started_at, &shares, &logs)).await;
+    // What led to a failure is in the log before the failure.
+    logs.flush().await;
+    drop(directory);
+    ended
+}
+
+/// Takes the port and the socket, opens the applications and answers requests until shutdown.
+async fn serve(
+    configuration: Configuration,
+    started_at: DateTime<Utc>,
+    shares: &Shares,
+    logs: &Arc<LogFiles>,
+) -> Result<(), StartupError> {
     let shutdown = CancellationToken::new();
     watch_signals(shutdown.clone())?;
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
@@ -78,8 +93,6 @@ pub(super) async fn run(configuration: Configuration) -> Result<(), StartupError
     supervisor.shutdown().await;
     let _ = control.await;
     tracing::info!("nbappsd has ended");
-    logs.flush().await;
-    drop(directory);
     Ok(())
 }
 
@@ -94,9 +107,15 @@ fn within(mut configuration: Configuration, shares: &Shares) -> Configuration {
     configuration
 }
 
-fn open_logs(configuration: &Configuration, most_open: usize) -> Result<Arc<LogFiles>, StartupError> {
-    let directory = configuration.data_directory.join("logs");
-    let logs = LogFiles::open(&directory, configuration.log_file_size, configuration.log_files, most_open);
+fn open_logs(configuration: &Configuration, max_open: usize) -> Result<Arc<LogFiles>, StartupError> {
+    let directory = configuration.data_directory.join(LOG_DIRECTORY);
+    let options = LogOptions {
+        max_bytes: configuration.log_file_size,
+        keep: configuration.log_files,
+        max_open,
+        access_format: configuration.access_log_format,
+    };
+    let logs = LogFiles::open(&directory, options);
     let logs =
         logs.map_err(|error| StartupError::new(error, "check the permissions of the data directory"))?;
     let logs = Arc::new(logs);
@@ -120,6 +139,7 @@ fn supervisor_options(
         root: configuration.root.clone(),
         keep_deleted: configuration.keep_deleted,
         limits: configuration.limits.clone(),
+        access_log: configuration.access_log,
         visit_timeout: configuration.visit_timeout,
         drain_timeout: configuration.gateway.drain_timeout,
         logs,

@@ -72,9 +72,11 @@ impl Network {
     }
 }
 
-/// The scheme and the host that the client used, as far as they are trusted.
+/// The client's address, and the scheme and the host that it used, as far as they are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientOrigin<'a> {
+    /// The client's address, as [`client`] finds it.
+    pub(super) client: IpAddr,
     /// Whether the client used HTTPS.
     pub(super) https: bool,
     /// The host and port that the client requested.
@@ -86,12 +88,13 @@ impl<'a> ClientOrigin<'a> {
     pub(super) fn read(uri: &'a Uri, headers: &'a HeaderMap, peer: IpAddr, proxies: &[Network]) -> Self {
         // A request line with a whole address counts before `Host` (RFC 9112, 3.2.2).
         let asked = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(headers, &HOST));
-        let trusted = ProxyChain::read(headers, peer, proxies).trusted;
+        let ProxyChain { client, trusted } = ProxyChain::read(headers, peer, proxies);
         if trusted == 0 {
-            return Self { https: false, host: asked };
+            return Self { client, https: false, host: asked };
         }
         let believed = |name| entry(headers, name, trusted);
         Self {
+            client,
             https: believed("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
             host: believed("x-forwarded-host").filter(|host| !host.is_empty()).or(asked),
         }
@@ -279,7 +282,7 @@ mod tests {
             (":80", None),
             ("", None),
         ] {
-            let origin = ClientOrigin { https: false, host: Some(host) };
+            let origin = ClientOrigin { client: [127, 0, 0, 1].into(), https: false, host: Some(host) };
             assert_eq!(origin.domain().as_deref(), domain, "{host}");
         }
         let uri: Uri = "http://asked.example:80/admin/".parse().unwrap();

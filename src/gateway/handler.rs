@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
+use super::access_log::AccessRecord;
 use super::errors::{self, Methods, RefusedRequest};
 use super::forwarded::{ClientOrigin, Network, client};
 use super::host_view::SupervisorView;
@@ -65,6 +66,7 @@ impl Handler {
         let route = route(uri, headers, &origin, &self.api_base, |domain| self.supervisor.by_domain(domain));
         let id = layers::request_id(headers);
         let span = RequestSpan::new(&request, &id, &route.app);
+        let record = AccessRecord::begin(&self.supervisor, &route.app, &request, &id, origin.client);
         let html = !route.is_api() && wants_html(headers);
         let call = async |request: Request<Incoming>| {
             let (parts, body) = request.into_parts();
@@ -80,6 +82,9 @@ impl Handler {
             response
         };
         let response = layers::layered(request, id, span, call, |id| errors::panicked(id, html)).await;
+        if let Some(record) = record {
+            record.finish(&response);
+        }
         let pause = match response.status() {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 self.supervisor.refusal_delay(&route.app)

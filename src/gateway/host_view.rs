@@ -64,7 +64,9 @@ fn listed(application: Application) -> ListedApplication {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{DatabaseDescription, DatabaseMode, ErrorKind, StartMode, UpgradePolicy};
+    use crate::protocol::{
+        AccessLog, DatabaseDescription, DatabaseMode, ErrorKind, StartMode, UpgradePolicy,
+    };
 
     fn application(id: &str, state: State) -> Application {
         let now = chrono::Utc::now();
@@ -87,6 +89,8 @@ mod tests {
             idle_stop_seconds: None,
             limits: crate::protocol::Limits::USUAL,
             own_limits: Vec::new(),
+            access_log: AccessLog::Errors,
+            own_access_log: false,
             protected: false,
             pinned: false,
             icon: None,

@@ -7,6 +7,7 @@
 //! be passed on, `body.rs` reads the body; then the [`Supervisor`] lends the application, whose API or pages
 //! answer. `layers.rs` adds the request's ID, its log span (`request_span.rs`) and compression, and turns a panic into a
 //! 500.
+//! `access_log.rs` writes the line of the application's access log.
 //! `errors.rs` has the gateway's own responses, `cors.rs` those to other origins; `host_view.rs` is what pages
 //! see of the host; `cooperative_yield.rs` shares the cores.
 //!
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::supervisor::Supervisor;
 
+mod access_log;
 mod body;
 mod connection_limiter;
 mod cooperative_yield;

@@ -69,7 +69,7 @@ impl Note {
 }
 
 /// The path without what would let a reader of the log sign in.
-fn without_ticket(path: &str) -> &str {
+pub(super) fn without_ticket(path: &str) -> &str {
     const TICKET: &str = "/sign-in/ticket/";
     path.find(TICKET).map_or(path, |at| &path[..at + TICKET.len()])
 }

@@ -188,7 +188,7 @@ mod tests {
         if let Some(app) = app {
             headers.insert(X_APP, HeaderValue::from_static(app));
         }
-        let origin = ClientOrigin { https: false, host };
+        let origin = ClientOrigin { client: [127, 0, 0, 1].into(), https: false, host };
         route(&Uri::from_static(uri), &headers, &origin, "/api/", |domain| {
             (domain == "crm.example.com").then(|| AppId::parse("crm").unwrap())
         })
@@ -227,7 +227,7 @@ mod tests {
     fn two_applications_at_once_are_ambiguous_and_one_named_twice_is_not() {
         let target = |uri: &'static str, headers: &[&'static str]| {
             let headers: HeaderMap = headers.iter().map(|id| (X_APP, HeaderValue::from_static(id))).collect();
-            let origin = ClientOrigin { https: false, host: None };
+            let origin = ClientOrigin { client: [127, 0, 0, 1].into(), https: false, host: None };
             route(&Uri::from_static(uri), &headers, &origin, "/api/", |_| None).target
         };
         for (uri, headers, ambiguous) in [

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Limit, LimitChanges, LimitValues, Limits, Wait};
+use super::{AccessLog, AccessLogSetting, AppId, Limit, LimitChanges, LimitValues, Limits, Wait};
 
 /// The state of an application, by NocoBase's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -308,6 +308,12 @@ pub struct Application {
     /// The limits that were set for it alone.
     #[serde(default)]
     pub own_limits: Vec<Limit>,
+    /// Which requests get a line in its access log.
+    #[serde(default)]
+    pub access_log: AccessLog,
+    /// Whether that was set for it alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_access_log: bool,
     /// Whether it is protected against deletion.
     pub protected: bool,
     /// Whether it is pinned in the page's list.
@@ -517,6 +523,9 @@ pub struct Changes {
     /// Limits to change: a value, or null for the limit of all applications.
     #[serde(skip_serializing_if = "LimitChanges::is_empty")]
     pub limits: LimitChanges,
+    /// Which requests get a line in its access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogSetting>,
     /// Whether deletion is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,

@@ -91,7 +91,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// One line of an application's log. Sent as the notification `log` when following.
+/// One line of a log. Sent as the notification `log` when following.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// When it was written.
@@ -99,6 +99,9 @@ pub struct LogLine {
     pub at: DateTime<Utc>,
     /// Its level.
     pub level: LogLevel,
+    /// The application that it is about. In the daemon's log most lines are about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// Its message.
     pub message: String,
     /// Its fields.
@@ -107,27 +110,54 @@ pub struct LogLine {
     pub fields: Map<String, Value>,
 }
 
-/// Parameters of `app.logs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Parameters of `app.logs`: `id`, `ids` or `all` say which applications; the lines of several are merged by
+/// time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReadLogs {
     /// The application's ID.
-    pub id: AppId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<AppId>,
+    /// The IDs of several applications.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<AppId>,
+    /// Whether to read the logs of all applications; with `follow` also of those that are created later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Whether to read the access logs instead.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub access: bool,
     /// The number of last lines; all that are kept when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
     /// Only lines from this time on.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub since: Option<DateTime<Utc>>,
     /// Only lines of at least this level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<LogLevel>,
     /// Whether to send new lines as `log` notifications until the connection closes.
-    #[serde(default)]
     pub follow: bool,
 }
 
-/// The result of `app.logs`.
+/// Parameters of `host.logs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadHostLogs {
+    /// The number of last lines; all that are kept when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// Only lines from this time on.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
+    pub since: Option<DateTime<Utc>>,
+    /// Only lines of at least this level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<LogLevel>,
+    /// Whether to send new lines as `log` notifications until the connection closes.
+    pub follow: bool,
+}
+
+/// The result of `app.logs` and `host.logs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Logs {
     /// The lines, oldest first.

@@ -4,6 +4,13 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The directory of the logs in the data directory.
+pub(crate) const LOG_DIRECTORY: &str = "logs";
+
+/// The file of the daemon's own log in [`LOG_DIRECTORY`]. No application's log has this name: their IDs begin
+/// with a letter.
+pub(crate) const DAEMON_LOG_FILE: &str = "_daemon.log";
+
 /// Parameters of a method that takes none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

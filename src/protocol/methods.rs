@@ -41,6 +41,8 @@ macro_rules! for_each_method {
                 "Greets the daemon and checks that both sides speak the same protocol version.";
             query HostInfoMethod "host.info" (Nothing) -> HostInfo:
                 "Tells what the daemon is, where it keeps things and how many applications it has.";
+            query HostLogs "host.logs" (ReadHostLogs) -> Logs:
+                "Reads the daemon's own log and follows it if asked.";
             command HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
                 "Drains requests, stops the applications and ends the daemon.";
             query RpcDiscover "rpc.discover" (Nothing) -> Value:
@@ -72,7 +74,7 @@ macro_rules! for_each_method {
             query AppUserNames "app.user_names" (OneApplication) -> UserNames:
                 "Names users of a running application, for completion.";
             query AppLogs "app.logs" (ReadLogs) -> Logs:
-                "Reads an application's log and follows it if asked.";
+                "Reads the logs of applications, or their access logs, and follows them if asked.";
             command AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:
                 "Replaces an application's JWT secret; all of its tokens end.";
             query EventsSubscribe "events.subscribe" (SubscribeEvents) -> Subscribed:

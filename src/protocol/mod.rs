@@ -7,6 +7,7 @@
 //! This room imports no other. The supervisor uses its types, too, so that an application is described
 //! once.
 
+mod access_log;
 mod application;
 mod error;
 mod event;
@@ -24,10 +25,12 @@ mod time;
 mod value;
 mod wait;
 
+pub use access_log::*;
 pub use application::*;
 pub use error::{ErrorData, ErrorKind, RpcError};
 pub use event::*;
 pub use host::*;
+pub(crate) use host::{DAEMON_LOG_FILE, LOG_DIRECTORY};
 pub use id::{AppId, InvalidAppId};
 pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use listing::*;

@@ -160,6 +160,8 @@ impl Supervisor {
             idle_stop_seconds: registration.idle_stop_seconds(),
             limits: self.limits(registration, location),
             own_limits: registration.limits().into_keys().collect(),
+            access_log: self.access_log(registration),
+            own_access_log: registration.access_log().is_some(),
             protected: registration.protected(),
             pinned: registration.pinned == Some(true),
             icon: registration.icon.clone(),
@@ -217,7 +219,7 @@ impl Supervisor {
         let opened = self.key.open(id, DATABASE_PASSWORD, sealed);
         opened
             .inspect_err(
-                |error| tracing::error!(%id, %error, "the password of its database cannot be decrypted"),
+                |error| tracing::error!(app = %id, %error, "the password of its database cannot be decrypted"),
             )
             .ok()
             .and_then(|password| String::from_utf8(password).ok())

@@ -2,7 +2,7 @@
 //! with its requests in flight.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use crate::app::App;
 use crate::database::Location;
-use crate::protocol::{AppId, Happening, Limits, State};
+use crate::protocol::{AccessLog, AppId, Happening, Limits, State};
 
 use super::events::Events;
 use super::limits::Admission;
@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) registration: ArcSwap<Registration>,
     /// Admits its requests, within its limits.
     pub(crate) admission: Arc<Admission>,
+    /// The lowest status of a response that its access log has a line for.
+    access_log_from: AtomicU16,
     current: watch::Sender<CurrentState>,
     running: ArcSwapOption<RunningApplication>,
     /// Held by the command that changes its state, so that commands run one at a time.
@@ -45,6 +47,7 @@ impl Entry {
             location,
             registration: ArcSwap::from_pointee(registration),
             admission: Admission::new(limits),
+            access_log_from: AtomicU16::new(u16::MAX),
             current: watch::channel(current).0,
             running: ArcSwapOption::empty(),
             command: Arc::default(),
@@ -76,7 +79,10 @@ impl Entry {
             allowed
         });
         if may_transition(from, to) {
-            tracing::info!(app = %self.id, %from, %to, reason, "state changed");
+            match to {
+                State::Error => tracing::error!(app = %self.id, %from, %to, reason, "state changed"),
+                _ => tracing::info!(app = %self.id, %from, %to, reason, "state changed"),
+            }
             events.publish(&self.id, Happening::StateChanged { from, to, reason });
         } else {
             debug_assert!(false, "{}: {from} must not become {to}", self.id);
@@ -104,6 +110,16 @@ impl Entry {
         if let Some(running) = self.running() {
             set_database_limits(&running.app, &limits);
         }
+    }
+
+    /// The lowest status of a response that its access log has a line for; `u16::MAX` for none.
+    pub(crate) fn access_log_from(&self) -> u16 {
+        self.access_log_from.load(Ordering::Relaxed)
+    }
+
+    /// From now on its access log has these requests.
+    pub(crate) fn set_access_log(&self, access_log: AccessLog) {
+        self.access_log_from.store(access_log.min_status(), Ordering::Relaxed);
     }
 
     pub(crate) fn set_running(&self, app: Arc<App>) {

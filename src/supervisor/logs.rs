@@ -1,13 +1,20 @@
-//! The logs of applications: one file for each, rotated.
+//! One log file for each application, one for the requests to it (its access log), and one for the daemon, all
+//! rotated; and reading them back.
 //!
-//! A line goes into a bounded queue, so that no request waits for a disk. One thread for all applications writes it
-//! to `<directory>/<id>.log` (`logs/writer.rs`). If the queue or the disk is full, lines are lost; their number is
-//! reported in the daemon's own log. A reader gets the open files from the same thread (`logs/reader.rs`), so that
-//! what it reads and then follows has no gap and no duplicate.
+//! A line goes into a bounded queue and from there, on one thread for all logs, into its file
+//! (`logs/name.rs`, `logs/writer.rs`): no request waits for a disk. When the queue is full
+//! or the disk is, lines are lost, counted, and the count is reported in the daemon's own log.
+//! Reading asks the same thread for the open files as they are at that moment, so that what is
+//! read and what is followed from there has neither a gap nor a line twice (`logs/reader.rs`). Lines of several
+//! logs are merged by time (`logs/merge.rs`).
 //!
-//! Files are rotated by renaming. Crates for rotation list the whole directory for each file that they open, which
-//! takes minutes for ten thousand applications.
+//! Rotation is by renaming and is done here: a crate for it looks through the whole directory for
+//! each file it opens, which for ten thousand applications beside each other is the work of
+//! minutes.
 
+mod access;
+mod merge;
+mod name;
 mod reader;
 mod writer;
 
@@ -17,11 +24,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use chrono::{DateTime, Utc};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::{AppId, LogLevel, LogLine, Logs};
-use writer::{LogRequest, LogWriter, Snapshot};
+pub(crate) use access::level as level_of_status;
+pub use access::{AccessLine, AccessLogFormat};
+pub use name::LogName;
+pub use reader::LogFilter;
+pub use writer::LogOptions;
+
+use crate::protocol::{AppId, LogLine, Logs};
+use merge::Merge;
+use writer::{Line, LogRequest, LogWriter, Snapshot};
 
 /// How many lines may wait for the disk before more are lost.
 const MAX_QUEUED: usize = 16_384;
@@ -32,7 +45,10 @@ const MAX_READ_BYTES: u64 = 3 * 1024 * 1024;
 /// Longer messages are cut to this many bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// The log files of all applications.
+/// How many lines a follower may lag behind before it loses some.
+const MAX_FOLLOWER_LAG: usize = 1024;
+
+/// The log files of all applications, and the daemon's.
 #[derive(Debug)]
 pub struct LogFiles {
     requests: SyncSender<LogRequest>,
@@ -44,101 +60,124 @@ pub struct LogFiles {
 /// Why logs cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The directory cannot be created.
-    #[error("the directory of the applications' logs, {}, cannot be created: {error}", path.display())]
+    /// The directory cannot be made.
+    #[error("the directory of the logs, {}, cannot be made: {error}", path.display())]
     Directory {
-        /// Its path.
+        /// Where it should be.
         path: PathBuf,
         /// What went wrong.
         error: io::Error,
     },
     /// A file cannot be read.
-    #[error("the log of \"{app}\" cannot be read: {error}")]
+    #[error("{name} cannot be read: {error}")]
     Read {
-        /// The application.
-        app: AppId,
+        /// The log.
+        name: LogName,
         /// What went wrong.
         error: io::Error,
     },
     /// The writing thread could not be started or has ended.
-    #[error("the applications' logs are not available: {0}")]
+    #[error("the logs are not available: {0}")]
     Thread(io::Error),
 }
 
 impl LogFiles {
-    /// Opens the logs in `directory`, which is created if it is missing. Each application has a file of at most
-    /// `max_bytes` and at most `keep` older ones. At most `max_open` files are open at a time.
+    /// Keeps logs in `directory`, which is made when it is missing.
     ///
     /// # Errors
-    /// If the directory cannot be created or the writing thread cannot be started.
-    pub fn open(directory: &Path, max_bytes: u64, keep: usize, max_open: usize) -> Result<Self, LogError> {
+    /// When the directory cannot be made or the writing thread cannot be started.
+    pub fn open(directory: &Path, options: LogOptions) -> Result<Self, LogError> {
         writer::create_directory(directory)
             .map_err(|error| LogError::Directory { path: directory.to_owned(), error })?;
         let (requests, queue) = sync_channel(MAX_QUEUED);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = LogWriter::new(directory.to_owned(), max_bytes, keep, max_open, Arc::clone(&lost));
+        let writer = LogWriter::new(directory.to_owned(), options, Arc::clone(&lost));
         std::thread::Builder::new()
-            .name("application-logs".to_owned())
+            .name("logs".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(LogError::Thread)?;
         Ok(Self { requests, known: papaya::HashSet::new(), lost })
     }
 
-    /// Begins the log of an application. It lasts until [`LogFiles::remove`].
+    /// Keeps a log for this application from here on, until [`LogFiles::remove`].
     pub fn begin(&self, app: &AppId) {
         self.known.pin().insert(app.clone());
     }
 
-    /// Appends a line to an application's log, if it has one. Never waits: if the queue is full, the line is lost
-    /// and counted.
-    pub fn append(&self, app: &AppId, mut line: LogLine) {
-        if !self.known.pin().contains(app) {
-            return;
+    /// Adds a line to an application's log, if it has one. Never waits: a line for which there is
+    /// no room is lost and counted.
+    pub fn append(&self, app: &AppId, line: LogLine) {
+        if self.known.pin().contains(app) {
+            self.queue(LogName::Application(app.clone()), Line::Event(bounded(line)));
         }
-        if line.message.len() > MAX_MESSAGE_BYTES {
-            let end = line.message.floor_char_boundary(MAX_MESSAGE_BYTES);
-            line.message.truncate(end);
-            line.message.push('…');
+    }
+
+    /// Adds a line to an application's access log, as [`Self::append`] does.
+    pub fn append_access(&self, app: &AppId, line: AccessLine) {
+        if self.known.pin().contains(app) {
+            self.queue(LogName::Access(app.clone()), Line::Access(Box::new(line)));
         }
-        if self.requests.try_send(LogRequest::Line(app.clone(), line)).is_err() {
+    }
+
+    /// Adds a line to the daemon's log, as [`Self::append`] does.
+    pub fn append_daemon(&self, line: LogLine) {
+        self.queue(LogName::Daemon, Line::Event(bounded(line)));
+    }
+
+    fn queue(&self, name: LogName, line: Line) {
+        if self.requests.try_send(LogRequest::Line(name, line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Returns the last lines of an application's log, oldest first: at most `lines` of them, not before `since`,
-    /// and at least as severe as `level`. Without `lines`, as many as fit one message.
+    /// The last lines of these logs that `filter` wants, merged by time, oldest first. All that are kept where
+    /// it names no number, as far as they fit one message.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub async fn read(
+    /// When a file cannot be read.
+    pub async fn read(&self, names: &[LogName], filter: LogFilter) -> Result<Logs, LogError> {
+        self.merged(names, filter, None).await
+    }
+
+    /// As [`Self::read`], and every line that is written after those that were read. A follower that is too
+    /// slow for all of them misses some.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn follow(&self, names: &[LogName], filter: LogFilter) -> Result<(Logs, Follower), LogError> {
+        let (sender, lines) = mpsc::channel(MAX_FOLLOWER_LAG);
+        let logs = self.merged(names, filter, Some(&sender)).await?;
+        Ok((logs, Follower { lines, sender }))
+    }
+
+    /// Has the follower follow one more log, from now on.
+    ///
+    /// # Errors
+    /// If the writing thread has ended.
+    pub async fn follow_too(&self, follower: &Follower, name: LogName) -> Result<(), LogError> {
+        self.snapshot(name, Some(&follower.sender)).await.map(drop)
+    }
+
+    async fn merged(
         &self,
-        app: &AppId,
-        lines: Option<u64>,
-        since: Option<DateTime<Utc>>,
-        level: Option<LogLevel>,
+        names: &[LogName],
+        filter: LogFilter,
+        follower: Option<&mpsc::Sender<LogLine>>,
     ) -> Result<Logs, LogError> {
-        let snapshot = self.snapshot(app).await?;
-        read_snapshot(app, snapshot, lines, since, level).await
+        let mut merge = Merge::new(filter.lines, MAX_READ_BYTES);
+        for name in names {
+            let snapshot = self.snapshot(name.clone(), follower).await?;
+            let filter = LogFilter { since: filter.since.max(merge.oldest()), ..filter };
+            let of = name.clone();
+            let read = move || reader::read(&of, snapshot, filter, MAX_READ_BYTES);
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+            merge.add(read.map_err(|error| LogError::Read { name: name.clone(), error })?);
+        }
+        Ok(merge.into_logs())
     }
 
-    /// As [`Self::read`]; returns a receiver of all lines after those, too.
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub async fn follow(
-        &self,
-        app: &AppId,
-        lines: Option<u64>,
-        since: Option<DateTime<Utc>>,
-        level: Option<LogLevel>,
-    ) -> Result<(Logs, broadcast::Receiver<LogLine>), LogError> {
-        let (reply, response) = oneshot::channel();
-        self.send(LogRequest::Follow(app.clone(), reply)).await?;
-        let (snapshot, receiver) = response.await.map_err(thread_error)?;
-        Ok((read_snapshot(app, snapshot, lines, since, level).await?, receiver))
-    }
-
-    /// Waits until every line that was appended so far is written.
+    /// Waits until every line that was added so far is written.
     pub async fn flush(&self) {
         let (reply, response) = oneshot::channel();
         if self.send(LogRequest::Flush(reply)).await.is_ok() {
@@ -146,26 +185,38 @@ impl LogFiles {
         }
     }
 
-    /// Ends an application's log and removes its files. Returns the removed files.
+    /// Ends an application's logs and removes their files; gives those that there were.
     pub async fn remove(&self, app: &AppId) -> Vec<PathBuf> {
         self.known.pin().remove(app);
-        let (reply, response) = oneshot::channel();
-        match self.send(LogRequest::Remove(app.clone(), reply)).await {
-            Ok(()) => response.await.unwrap_or_default(),
-            Err(_) => Vec::new(),
+        let mut removed = Vec::new();
+        for name in [LogName::Application(app.clone()), LogName::Access(app.clone())] {
+            let (reply, response) = oneshot::channel();
+            if self.send(LogRequest::Remove(name, reply)).await.is_ok() {
+                removed.extend(response.await.unwrap_or_default());
+            }
         }
+        removed
     }
 
-    /// Returns how many lines were lost since the daemon started.
+    /// How many lines were lost since the daemon started.
     #[cfg(test)]
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    async fn snapshot(&self, app: &AppId) -> Result<Snapshot, LogError> {
+    /// The files of a log as they are now; `follower` gets every line that comes after.
+    async fn snapshot(
+        &self,
+        name: LogName,
+        follower: Option<&mpsc::Sender<LogLine>>,
+    ) -> Result<Snapshot, LogError> {
         let (reply, response) = oneshot::channel();
-        self.send(LogRequest::Snapshot(app.clone(), reply)).await?;
+        self.send(match follower {
+            Some(follower) => LogRequest::Follow(name, follower.clone(), reply),
+            None => LogRequest::Snapshot(name, reply),
+        })
+        .await?;
         response.await.map_err(thread_error)
     }
 
@@ -184,29 +235,48 @@ fn thread_error(error: impl std::error::Error + Send + Sync + 'static) -> LogErr
     LogError::Thread(io::Error::other(error.to_string()))
 }
 
-async fn read_snapshot(
-    app: &AppId,
-    snapshot: Snapshot,
-    lines: Option<u64>,
-    since: Option<DateTime<Utc>>,
-    level: Option<LogLevel>,
-) -> Result<Logs, LogError> {
-    let read = move || reader::read(snapshot, lines.unwrap_or(u64::MAX), since, level, MAX_READ_BYTES);
-    let result = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    result.map_err(|error| LogError::Read { app: app.clone(), error })
+/// The line with a message that is not too long.
+fn bounded(mut line: LogLine) -> LogLine {
+    if line.message.len() > MAX_MESSAGE_BYTES {
+        let end = line.message.floor_char_boundary(MAX_MESSAGE_BYTES);
+        line.message.truncate(end);
+        line.message.push('…');
+    }
+    line
+}
+
+/// Receives the lines of the logs that are followed.
+#[derive(Debug)]
+pub struct Follower {
+    lines: mpsc::Receiver<LogLine>,
+    /// For logs that are followed later.
+    sender: mpsc::Sender<LogLine>,
+}
+
+impl Follower {
+    /// Waits for the next line.
+    pub async fn next(&mut self) -> LogLine {
+        // The follower itself keeps the channel open.
+        match self.lines.recv().await {
+            Some(line) => line,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use chrono::DateTime;
     use serde_json::Map;
 
     use super::*;
+    use crate::protocol::LogLevel;
 
     fn line(number: usize, level: LogLevel) -> LogLine {
         let at = DateTime::from_timestamp(1_700_000_000 + number as i64, 0).unwrap();
-        LogLine { at, level, message: format!("line {number}"), fields: Map::new() }
+        LogLine { at, level, app: None, message: format!("line {number}"), fields: Map::new() }
     }
 
     fn messages(logs: &Logs) -> Vec<&str> {
@@ -217,10 +287,16 @@ mod tests {
         AppId::parse(&format!("app{number}")).unwrap()
     }
 
+    fn log(number: usize) -> LogName {
+        LogName::Application(app(number))
+    }
+
     const MAX_OPEN: usize = 64;
 
     fn open(directory: &Path, max_bytes: u64, keep: usize) -> LogFiles {
-        let logs = LogFiles::open(directory, max_bytes, keep, MAX_OPEN).unwrap();
+        let options =
+            LogOptions { max_bytes, keep, max_open: MAX_OPEN, access_format: AccessLogFormat::Combined };
+        let logs = LogFiles::open(directory, options).unwrap();
         (0..1_000).for_each(|number| logs.begin(&app(number)));
         logs
     }
@@ -247,7 +323,7 @@ mod tests {
         for number in 0..16 {
             logs.append(&app(1), line(number, LogLevel::Info));
         }
-        let last = logs.read(&app(1), Some(9), None, None).await.unwrap();
+        let last = logs.read(&[log(1)], LogFilter { lines: Some(9), ..LogFilter::default() }).await.unwrap();
         let expected: Vec<_> = (7..16).map(|number| format!("line {number}")).collect();
         assert_eq!(messages(&last), expected);
         assert!(directory.path().join("app1.log.1").exists());
@@ -265,7 +341,7 @@ mod tests {
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["app1.log", "app1.log.1", "app1.log.2"]);
-        let all = logs.read(&app(1), None, None, None).await.unwrap();
+        let all = logs.read(&[log(1)], LogFilter::default()).await.unwrap();
         assert_eq!(messages(&all).last(), Some(&"line 49"));
         assert!(messages(&all).len() < 50);
     }
@@ -278,29 +354,38 @@ mod tests {
         for number in 0..8 {
             logs.append(&app(1), line(number, levels[number % 4]));
         }
-        let severe = logs.read(&app(1), None, None, Some(LogLevel::Warn)).await.unwrap();
-        assert_eq!(messages(&severe), ["line 2", "line 3", "line 6", "line 7"]);
+        let grave = logs
+            .read(&[log(1)], LogFilter { level: Some(LogLevel::Warn), ..LogFilter::default() })
+            .await
+            .unwrap();
+        assert_eq!(messages(&grave), ["line 2", "line 3", "line 6", "line 7"]);
         let since = Some(line(5, LogLevel::Info).at);
-        let late = logs.read(&app(1), None, since, None).await.unwrap();
+        let late = logs.read(&[log(1)], LogFilter { since, ..LogFilter::default() }).await.unwrap();
         assert_eq!(messages(&late), ["line 5", "line 6", "line 7"]);
-        let last = logs.read(&app(1), Some(1), None, Some(LogLevel::Warn)).await.unwrap();
+        let last = logs
+            .read(
+                &[log(1)],
+                LogFilter { lines: Some(1), level: Some(LogLevel::Warn), ..LogFilter::default() },
+            )
+            .await
+            .unwrap();
         assert_eq!(messages(&last), ["line 7"]);
     }
 
     #[tokio::test]
-    async fn following_continues_where_reading_ended() {
+    async fn following_goes_on_where_reading_ended() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(0, LogLevel::Info));
-        let (read, mut news) = logs.follow(&app(1), None, None, None).await.unwrap();
+        let (read, mut news) = logs.follow(&[log(1)], LogFilter::default()).await.unwrap();
         assert_eq!(messages(&read), ["line 0"]);
         logs.append(&app(2), line(1, LogLevel::Info));
         logs.append(&app(1), line(2, LogLevel::Info));
-        assert_eq!(news.recv().await.unwrap().message, "line 2");
+        assert_eq!(news.next().await.message, "line 2");
     }
 
     #[tokio::test]
-    async fn no_line_is_lost_with_more_applications_than_open_files() {
+    async fn more_applications_than_open_files_lose_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         let many = MAX_OPEN * 2;
@@ -315,7 +400,7 @@ mod tests {
             target.is_some_and(|target| target.starts_with(directory.path()))
         });
         assert!(open.count() <= MAX_OPEN);
-        let first = logs.read(&app(0), None, None, None).await.unwrap();
+        let first = logs.read(&[log(0)], LogFilter::default()).await.unwrap();
         assert_eq!(messages(&first), ["line 0", "line 1"]);
         assert_eq!(logs.lost(), 0);
     }
@@ -326,7 +411,7 @@ mod tests {
         fs::write(directory.path().join("app1.log"), "not a line\n{\"at\":\"2026").unwrap();
         let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));
-        let all = logs.read(&app(1), None, None, None).await.unwrap();
+        let all = logs.read(&[log(1)], LogFilter::default()).await.unwrap();
         assert_eq!(messages(&all), ["line 1"]);
     }
 
@@ -339,7 +424,7 @@ mod tests {
         logs.append(&app(2), line(2, LogLevel::Info));
         logs.flush().await;
         assert_eq!(logs.lost(), 1);
-        assert_eq!(messages(&logs.read(&app(2), None, None, None).await.unwrap()), ["line 2"]);
+        assert_eq!(messages(&logs.read(&[log(2)], LogFilter::default()).await.unwrap()), ["line 2"]);
     }
 
     #[tokio::test]
@@ -350,7 +435,7 @@ mod tests {
         for _ in 0..80 {
             logs.append(&app(1), long.clone());
         }
-        let all = logs.read(&app(1), None, None, None).await.unwrap();
+        let all = logs.read(&[log(1)], LogFilter::default()).await.unwrap();
         assert!(all.lines.len() < 80, "{}", all.lines.len());
         assert!(serde_json::to_string(&all).unwrap().len() < crate::protocol::lines::MAX_LINE);
         assert!(all.lines[0].message.len() <= MAX_MESSAGE_BYTES + '…'.len_utf8());
@@ -362,9 +447,88 @@ mod tests {
         let logs = open(directory.path(), 1 << 20, 1);
         logs.append(&app(1), line(1, LogLevel::Info));
         assert_eq!(logs.remove(&app(1)).await, [directory.path().join("app1.log")]);
-        assert!(logs.read(&app(1), None, None, None).await.unwrap().lines.is_empty());
+        assert!(logs.read(&[log(1)], LogFilter::default()).await.unwrap().lines.is_empty());
         logs.begin(&app(1));
         logs.append(&app(1), line(2, LogLevel::Info));
-        assert_eq!(messages(&logs.read(&app(1), None, None, None).await.unwrap()), ["line 2"]);
+        assert_eq!(messages(&logs.read(&[log(1)], LogFilter::default()).await.unwrap()), ["line 2"]);
+    }
+
+    fn access(number: usize, status: u16) -> AccessLine {
+        let line = line(number, LogLevel::Info);
+        AccessLine {
+            at: line.at,
+            level: level_of_status(status),
+            method: "GET".to_owned(),
+            path: format!("/{number}"),
+            query: None,
+            version: "HTTP/1.1".to_owned(),
+            status,
+            bytes: None,
+            ms: None,
+            client: [127, 0, 0, 1].into(),
+            user_agent: None,
+            referer: None,
+            request_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_access_log_is_beside_the_log_and_goes_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = open(directory.path(), 200, 1);
+        logs.append(&app(1), line(1, LogLevel::Info));
+        logs.append_access(&AppId::parse("stranger").unwrap(), access(1, 500));
+        for number in 0..4 {
+            logs.append_access(&app(1), access(number, if number == 2 { 500 } else { 200 }));
+        }
+        let name = LogName::Access(app(1));
+        let all = logs.read(std::slice::from_ref(&name), LogFilter::default()).await.unwrap();
+        assert_eq!(messages(&all), ["GET /0 200", "GET /1 200", "GET /2 500", "GET /3 200"]);
+        assert!(all.lines.iter().all(|line| line.app.as_deref() == Some("app1")));
+        let grave = LogFilter { level: Some(LogLevel::Warn), ..LogFilter::default() };
+        assert_eq!(messages(&logs.read(&[name], grave).await.unwrap()), ["GET /2 500"]);
+        let paths =
+            ["app1.log", "app1.access.log", "app1.access.log.1"].map(|name| directory.path().join(name));
+        assert_eq!(logs.remove(&app(1)).await, paths);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn several_logs_are_merged_by_time_and_followed_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = open(directory.path(), 1 << 20, 1);
+        for number in 0..9 {
+            logs.append(&app(number % 3), line(number, LogLevel::Info));
+        }
+        let names = [log(0), log(1), log(2)];
+        let last = LogFilter { lines: Some(4), ..LogFilter::default() };
+        let (read, mut news) = logs.follow(&names, last).await.unwrap();
+        assert_eq!(messages(&read), ["line 5", "line 6", "line 7", "line 8"]);
+        let apps: Vec<_> = read.lines.iter().filter_map(|line| line.app.as_deref()).collect();
+        assert_eq!(apps, ["app2", "app0", "app1", "app2"]);
+        logs.append(&app(4), line(9, LogLevel::Info));
+        logs.follow_too(&news, log(5)).await.unwrap();
+        logs.append(&app(5), line(10, LogLevel::Info));
+        logs.append(&app(1), line(11, LogLevel::Info));
+        assert_eq!(news.next().await.app.as_deref(), Some("app5"));
+        assert_eq!(news.next().await.app.as_deref(), Some("app1"));
+    }
+
+    #[tokio::test]
+    async fn all_lines_of_many_logs_fit_a_message_and_are_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = open(directory.path(), 1 << 30, 1);
+        let long = "x".repeat(MAX_MESSAGE_BYTES);
+        for number in 0..160 {
+            logs.append(&app(number % 4), LogLine { message: long.clone(), ..line(number, LogLevel::Info) });
+        }
+        let names = [log(0), log(1), log(2), log(3)];
+        let all = logs.read(&names, LogFilter::default()).await.unwrap();
+        assert!(serde_json::to_string(&all).unwrap().len() < crate::protocol::lines::MAX_LINE);
+        let count = all.lines.len();
+        assert!((40..160).contains(&count), "{count}");
+        let kept: Vec<_> = all.lines.iter().map(|line| line.at).collect();
+        let last: Vec<_> = (160 - count..160).map(|number| line(number, LogLevel::Info).at).collect();
+        assert_eq!(kept, last);
     }
 }

@@ -94,6 +94,8 @@ pub struct SupervisorOptions {
     pub drain_timeout: Duration,
     /// The configured limits of every application.
     pub limits: protocol::LimitValues,
+    /// Which requests get a line in the access logs of applications without a setting of their own.
+    pub access_log: protocol::AccessLog,
     /// The applications' log files.
     pub logs: Arc<logs::LogFiles>,
 }
@@ -172,6 +174,25 @@ impl Supervisor {
         self.options.main_location.engine()
     }
 
+    /// The IDs of all applications, in order, the main one first.
+    pub fn ids(&self) -> Vec<AppId> {
+        let mut ids: Vec<AppId> = self.entries.pin().keys().cloned().collect();
+        ids.sort_unstable_by(|one, other| (!one.is_main(), one).cmp(&(!other.is_main(), other)));
+        ids
+    }
+
+    /// The lowest status of a response that the application's access log has a line for; `None` for no
+    /// application and for a log that is off.
+    pub fn access_log_from(&self, id: &str) -> Option<u16> {
+        let from = self.entries.pin().get(id).map(|entry| entry.access_log_from())?;
+        (from < u16::MAX).then_some(from)
+    }
+
+    /// Which requests the access log of an application has a line for.
+    fn access_log(&self, registration: &Registration) -> protocol::AccessLog {
+        registration.access_log().unwrap_or(self.options.access_log)
+    }
+
     /// Returns the application with this domain (lower case, no port).
     pub fn by_domain(&self, host: &str) -> Option<AppId> {
         self.domains.pin().get(host).cloned()
@@ -186,7 +207,10 @@ impl Supervisor {
             Some(reason) => CurrentState { reason: Some(reason), ..CurrentState::now(State::Error) },
             None => CurrentState::now(state),
         };
-        Entry::new(registration, location, current, limits)
+        let access_log = self.access_log(&registration);
+        let entry = Entry::new(registration, location, current, limits);
+        entry.set_access_log(access_log);
+        entry
     }
 
     /// Returns the limits of an application.

@@ -62,6 +62,7 @@ impl Supervisor {
             self.repair(&before, &mut registration).await.map_err(|error| error.while_doing(doing()))?;
         }
         entry.set_limits(self.limits(&registration, &entry.location));
+        entry.set_access_log(self.access_log(&registration));
         let registration = Arc::new(registration);
         entry.registration.store(Arc::clone(&registration));
         if !before.damage.is_none() {
@@ -179,6 +180,12 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
         registration.options.insert("idleStopSeconds".into(), json!(seconds));
     }
     registration.change_limits(&changes.limits)?;
+    if let Some(setting) = changes.access_log {
+        match setting.own() {
+            Some(access_log) => registration.options.insert("accessLog".into(), json!(access_log)),
+            None => registration.options.remove("accessLog"),
+        };
+    }
     if let Some(protected) = changes.protected {
         registration.options.insert("protected".into(), json!(protected));
     }

@@ -160,10 +160,10 @@ fn only_existing_applications_have_logs() {
         names.sort();
         names
     };
-    assert_eq!(logs(), ["crm.log", "main.log"]);
+    assert_eq!(logs(), ["_daemon.log", "crm.log", "main.log"]);
     // A deletion keeps the log; a purge removes it.
     daemon.call("app.delete", json!({"id": "crm"}));
-    assert_eq!(logs(), ["crm.log", "main.log"]);
+    assert_eq!(logs(), ["_daemon.log", "crm.log", "main.log"]);
     daemon.call("app.delete", json!({"id": "crm", "purge": true}));
-    assert_eq!(logs(), ["main.log"]);
+    assert_eq!(logs(), ["_daemon.log", "main.log"]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 #![allow(unreachable_pub, reason = "everything here is for this binary alone")]
 
+mod access_log;
 mod autostart;
 mod browser;
 mod cli;
@@ -27,6 +28,7 @@ mod gateway;
 mod leftovers;
 mod lifecycle;
 mod limits;
+mod logs;
 mod output;
 mod pages;
 mod places;

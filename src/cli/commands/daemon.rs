@@ -10,6 +10,7 @@ use comfy_table::Cell;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::daemon_logs::DaemonLogs;
 use super::dial;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -30,6 +31,7 @@ Examples:
   nbapps daemon run --listen 127.0.0.1:8080
   nbapps daemon start
   nbapps daemon status -o json
+  nbapps daemon logs -f
   nbapps daemon stop")]
 pub(crate) struct Daemon {
     #[command(subcommand)]
@@ -61,6 +63,7 @@ enum DaemonCommand {
     },
     /// Describe the daemon; exits with 3 when none is running, or when it does not answer
     Status,
+    Logs(DaemonLogs),
     /// Connect standard input and output with the control socket
     #[command(hide = true)]
     DialStdio,
@@ -82,6 +85,7 @@ impl Daemon {
             DaemonCommand::Start { timeout, arguments } => start(context, timeout, arguments).await,
             DaemonCommand::Stop { timeout } => stop(context, timeout).await,
             DaemonCommand::Status => status(context).await,
+            DaemonCommand::Logs(logs) => logs.run(context).await,
             DaemonCommand::DialStdio => dial::run(context).await,
         }
     }

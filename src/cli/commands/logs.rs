@@ -1,116 +1,75 @@
-//! `nbapps logs`: prints an application's log.
+//! `nbapps logs`: prints the logs of applications, or their access logs.
 
-use chrono::{DateTime, Utc};
 use clap::Args;
-use clap::builder::styling::{AnsiColor, Style};
 
+use crate::cli::commands::log_lines::{LineOptions, Printer};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::{Format, application, printable, styled};
-use crate::cli::values::{self, LOG_LEVELS};
+use crate::cli::values;
 use crate::protocol::methods::AppLogs;
-use crate::protocol::{AppId, LogLevel, LogLine, ReadLogs};
+use crate::protocol::{AppId, ReadLogs};
 
-/// How many lines precede the new ones by default.
-const LINES_BEFORE_FOLLOWING: u64 = 10;
-
-/// Print an application's log, and follow it
+/// Print the logs of applications, and follow them
+///
+/// The lines of several applications are merged by time, and each begins with the ID of its application.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   nbapps logs crm -n 50
-  nbapps logs crm -f
-  nbapps logs crm --since 10m --level warn
+  nbapps logs crm shop -f
+  nbapps logs --all --since 10m --level warn
+  nbapps logs crm --access -f
   nbapps logs crm --since 2026-01-31T08:00:00Z -o jsonl")]
 pub(crate) struct Logs {
-    /// The application
-    #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
-    id: AppId,
+    /// The applications
+    #[arg(
+        value_name = "ID", required_unless_present = "all", conflicts_with = "all",
+        value_parser = values::app_id, add = complete::existing(),
+    )]
+    ids: Vec<AppId>,
 
-    /// Print new lines as they are written, until Ctrl-C
-    #[arg(short, long)]
-    follow: bool,
+    /// All applications; with --follow also those that are created later
+    #[arg(long)]
+    all: bool,
 
-    /// Print only this many of the last lines [default: all; 10 with --follow]
-    #[arg(short = 'n', long, value_name = "COUNT")]
-    lines: Option<u64>,
+    /// Print the access log: the requests that failed, or all
+    ///
+    /// Which requests it has is set by `nbapps update ID --access-log`, or for all applications by
+    /// access of [log] in the daemon's configuration.
+    #[arg(long)]
+    access: bool,
 
-    /// Print only lines since this time: 10m ago, or a time such as 2026-01-31T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = values::since)]
-    since: Option<DateTime<Utc>>,
-
-    /// Print only lines of at least this level
-    #[arg(long, value_name = "LEVEL", value_parser = values::word::<LogLevel>(LOG_LEVELS))]
-    level: Option<LogLevel>,
+    #[command(flatten)]
+    lines: LineOptions,
 }
 
 impl Logs {
     /// Prints the lines.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let console = &context.console;
-        if console.format == Format::Name {
-            return Err(CliError::usage(
-                "log lines have no names: --output name does not fit logs",
-                "use --output table, json, jsonl or yaml",
-            ));
-        }
-        let lines = match (self.lines, self.follow, self.since) {
-            (None, true, None) => Some(LINES_BEFORE_FOLLOWING),
-            (lines, ..) => lines,
+        self.lines.check(console)?;
+        let printer = match self.all || self.ids.len() > 1 {
+            true => Printer::of_several(&self.ids),
+            false => Printer::of_one(),
         };
-        let request =
-            ReadLogs { id: self.id, lines, since: self.since, level: self.level, follow: self.follow };
-        if !self.follow {
+        let request = ReadLogs {
+            id: self.ids.first().filter(|_| self.ids.len() == 1).cloned(),
+            ids: if self.ids.len() > 1 { self.ids } else { Vec::new() },
+            all: self.all,
+            access: self.access,
+            lines: self.lines.count(),
+            since: self.lines.since,
+            level: self.lines.level,
+            follow: self.lines.follow,
+        };
+        if !request.follow {
             let client = context.connect().await?;
             let logs = context.ask::<AppLogs>(&client, request).await?;
-            return console.list(&logs.lines, |_| "", || logs.lines.iter().map(text).collect());
+            return printer.list(console, &logs);
         }
         let client = context.connect_alone().await?;
-        let (logs, mut news) = client.follow_logs(request).await?;
-        for line in &logs.lines {
-            console.item(line, "", || text(line))?;
-        }
-        loop {
-            let line = news.next().await?;
-            console.item(&line, "", || text(&line))?;
-        }
-    }
-}
-
-/// Formats a line for people.
-fn text(line: &LogLine) -> String {
-    let (word, color) = match line.level {
-        LogLevel::Trace => ("TRACE", AnsiColor::BrightBlack),
-        LogLevel::Debug => ("DEBUG", AnsiColor::BrightBlack),
-        LogLevel::Info => ("INFO ", AnsiColor::Green),
-        LogLevel::Warn => ("WARN ", AnsiColor::Yellow),
-        LogLevel::Error => ("ERROR", AnsiColor::Red),
-    };
-    let level = styled(Style::new().fg_color(Some(color.into())), word);
-    let mut text = format!("{} {level} {}", application::time(line.at), printable(&line.message));
-    for (name, value) in &line.fields {
-        let value = match value {
-            serde_json::Value::String(value) => printable(value),
-            other => printable(&other.to_string()),
-        };
-        text.push_str(&format!(" {}={value}", printable(name)));
-    }
-    text.push('\n');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_time_level_message_and_fields() {
-        let line: LogLine = serde_json::from_value(serde_json::json!({
-            "at": "2026-01-31T08:00:00.123Z", "level": "warn", "message": "slow\u{1b}[2J", "ms": 1200, "path": "/api",
-        }))
-        .unwrap();
-        let plain = anstream::adapter::strip_str(&text(&line)).to_string();
-        assert_eq!(plain, "2026-01-31T08:00:00Z WARN  slow\\u{1b}[2J ms=1200 path=/api\n");
+        let (logs, news) = client.follow_logs(request).await?;
+        printer.follow(console, &logs, news).await
     }
 }

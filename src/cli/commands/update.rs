@@ -9,9 +9,11 @@ use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::application;
-use crate::cli::values::{self, GivenLimit, START_MODES, UPGRADE_POLICIES};
+use crate::cli::values::{self, ACCESS_LOGS, GivenLimit, START_MODES, UPGRADE_POLICIES};
 use crate::protocol::methods::{AppRotateSecret, AppUpdate};
-use crate::protocol::{AppId, Changes, OneApplication, StartMode, UpdateApplication, UpgradePolicy};
+use crate::protocol::{
+    AccessLogSetting, AppId, Changes, OneApplication, StartMode, UpdateApplication, UpgradePolicy,
+};
 
 /// Change an application's settings
 #[derive(Debug, Args)]
@@ -21,6 +23,7 @@ Examples:
   nbapps update crm --domain crm.example.com --domain www.example.com
   nbapps update crm --no-domains --no-idle-stop
   nbapps update crm --limit in-flight=16 --limit queue=default
+  nbapps update crm --access-log all
   nbapps update crm --protect
   nbapps update crm --rotate-secret")]
 pub(crate) struct Update {
@@ -54,6 +57,11 @@ pub(crate) struct Update {
         value_parser = values::limit, add = complete::limits(),
     )]
     limits: Vec<GivenLimit>,
+
+    /// Which requests get a line in its access log: none, those that failed (status 500 and above), all,
+    /// or those of the daemon's configuration
+    #[arg(long, value_name = "REQUESTS", value_parser = values::word::<AccessLogSetting>(ACCESS_LOGS))]
+    access_log: Option<AccessLogSetting>,
 
     /// Stop it after this long without a request; the next visit starts it
     #[arg(long, value_name = "DURATION", value_parser = values::idle_duration, conflicts_with = "no_idle_stop")]
@@ -100,6 +108,7 @@ impl Update {
                 Some(duration) => Some(duration.as_secs()),
                 None => self.no_idle_stop.then_some(0),
             },
+            access_log: self.access_log,
             limits: self.limits.iter().map(|given| (given.limit, given.value)).collect(),
             protected: either(self.protect, self.no_protect),
             pinned: either(self.pin, self.no_pin),

@@ -35,8 +35,8 @@ fn introduction(roff: &mut Roff) {
          not supported: send several lines."
             .to_owned(),
         "A client greets with host.hello first. Work that takes its time sends progress notifications \
-         that carry the id of their request. events.subscribe, and app.logs with follow, send \
-         notifications until the client closes the connection."
+         that carry the id of their request. events.subscribe, and app.logs and host.logs with \
+         follow, send notifications until the client closes the connection."
             .to_owned(),
         "A lifecycle command goes on to its end when its client goes away; operation.list and \
          operation.wait find it again."

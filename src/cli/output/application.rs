@@ -43,6 +43,12 @@ fn limits(application: &Application, own: bool) -> Cell {
     optional((!words.is_empty()).then(|| words.join(" ")))
 }
 
+/// The access log as `--access-log` takes it.
+fn access_log(application: &Application) -> Cell {
+    let word = application.access_log.as_str();
+    cell(if application.own_access_log { word.to_owned() } else { format!("{word} (default)") })
+}
+
 fn database(application: &Application) -> String {
     format!("{} ({})", application.database.engine, application.database.mode.as_str())
 }
@@ -199,6 +205,7 @@ pub(crate) fn details(application: &Application, console: &Console) -> String {
         ("Environment", cell(&application.environment)),
         ("Own limits", limits(application, true)),
         ("Other limits", limits(application, false)),
+        ("Access log", access_log(application)),
         ("Protected", yes(application.protected)),
         ("Pinned", yes(application.pinned)),
         ("Icon", optional(application.icon.as_deref())),

@@ -1,5 +1,6 @@
 //! The handlers of the methods, one file for each family: `host.*` and `rpc.*`, `app.*`,
-//! `operation.*`, and the two that go on after their response, `events.subscribe` and `app.logs`.
+//! `operation.*`, and those that go on after their response, `events.subscribe`,
+//! `app.logs` and `host.logs`.
 
 mod applications;
 mod host;

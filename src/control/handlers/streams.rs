@@ -1,4 +1,6 @@
-//! `events.subscribe` and `app.logs`: what they send goes on after the response, as notifications.
+//! `events.subscribe`, `app.logs` and `host.logs`: what they send goes on after the response, as notifications.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
@@ -7,9 +9,12 @@ use tokio::sync::broadcast::error::RecvError;
 use super::super::call::{Handled, MethodCall, MethodHandler, Reply};
 use super::super::client_handle::ClientHandle;
 use super::RequestHandler;
-use crate::protocol::methods::{AppLogs, EventsSubscribe};
-use crate::protocol::{ErrorKind, Event, LogLine, ReadLogs, RpcError, SubscribeEvents, Subscribed};
-use crate::supervisor::logs::LogError;
+use crate::protocol::methods::{AppLogs, EventsSubscribe, HostLogs};
+use crate::protocol::{
+    AppId, ErrorKind, Event, Happening, ReadHostLogs, ReadLogs, RpcError, State, SubscribeEvents, Subscribed,
+};
+use crate::supervisor::Supervisor;
+use crate::supervisor::logs::{Follower, LogError, LogFilter, LogName};
 
 impl MethodHandler<EventsSubscribe> for RequestHandler {
     async fn handle(&self, subscribe: SubscribeEvents, call: &MethodCall) -> Handled<EventsSubscribe> {
@@ -22,15 +27,106 @@ impl MethodHandler<EventsSubscribe> for RequestHandler {
 
 impl MethodHandler<AppLogs> for RequestHandler {
     async fn handle(&self, read: ReadLogs, call: &MethodCall) -> Handled<AppLogs> {
-        self.supervisor.get(&read.id)?;
-        let ReadLogs { id: app, lines, since, level, follow } = read;
+        let ids = self.logged_applications(&read)?;
+        let ReadLogs { all, access, lines, since, level, follow, .. } = read;
+        let name = move |app| if access { LogName::Access(app) } else { LogName::Application(app) };
+        let names: Vec<_> = ids.into_iter().map(name).collect();
+        let filter = LogFilter { lines, since, level };
         let logs = self.supervisor.logs();
         if !follow {
-            return Ok(logs.read(&app, lines, since, level).await.map_err(unreadable)?.into());
+            return Ok(logs.read(&names, filter).await.map_err(unreadable)?.into());
         }
-        let (kept, new) = logs.follow(&app, lines, since, level).await.map_err(unreadable)?;
-        let is_wanted = move |line: &LogLine| level.is_none_or(|level| line.level >= level);
-        Ok(Reply::then(kept, forward(new, "log", is_wanted, call.client.clone())))
+        let (_, events) = self.supervisor.events().subscribe();
+        let (kept, follower) = logs.follow(&names, filter).await.map_err(unreadable)?;
+        let client = call.client.clone();
+        if !all {
+            return Ok(Reply::then(kept, follow_logs(follower, filter, client)));
+        }
+        let supervisor = Arc::clone(&self.supervisor);
+        Ok(Reply::then(kept, async move {
+            follow_all(&supervisor, follower, filter, events, name, &client).await;
+        }))
+    }
+}
+
+impl RequestHandler {
+    /// The applications whose logs are asked for.
+    ///
+    /// # Errors
+    /// When the parameters name none, or one that does not exist.
+    fn logged_applications(&self, read: &ReadLogs) -> Result<Vec<AppId>, RpcError> {
+        if read.all {
+            return Ok(self.supervisor.ids());
+        }
+        let mut ids: Vec<AppId> = Vec::new();
+        for id in read.id.iter().chain(&read.ids) {
+            self.supervisor.get(id)?;
+            if !ids.contains(id) {
+                ids.push(id.clone());
+            }
+        }
+        if ids.is_empty() {
+            let sentence = "app.logs needs the applications: none of id, ids and all is given";
+            return Err(RpcError::new(ErrorKind::InvalidParams, sentence).hint("rpc.discover describes them"));
+        }
+        Ok(ids)
+    }
+}
+
+impl MethodHandler<HostLogs> for RequestHandler {
+    async fn handle(&self, read: ReadHostLogs, call: &MethodCall) -> Handled<HostLogs> {
+        let ReadHostLogs { lines, since, level, follow } = read;
+        let (names, filter) = ([LogName::Daemon], LogFilter { lines, since, level });
+        let logs = self.supervisor.logs();
+        if !follow {
+            return Ok(logs.read(&names, filter).await.map_err(unreadable)?.into());
+        }
+        let (kept, follower) = logs.follow(&names, filter).await.map_err(unreadable)?;
+        Ok(Reply::then(kept, follow_logs(follower, filter, call.client.clone())))
+    }
+}
+
+/// Sends new lines as notifications, until the client has gone.
+async fn follow_logs(mut follower: Follower, filter: LogFilter, client: ClientHandle) {
+    loop {
+        let line = tokio::select! {
+            line = follower.next() => line,
+            () = client.disconnected.cancelled() => return,
+        };
+        if filter.has_level(&line) && !client.notify("log", line).await {
+            return;
+        }
+    }
+}
+
+/// Sends new lines of all applications, also of those that are created meanwhile, until the client has gone.
+async fn follow_all(
+    supervisor: &Supervisor,
+    mut follower: Follower,
+    filter: LogFilter,
+    mut events: Receiver<Event>,
+    name: impl Fn(AppId) -> LogName,
+    client: &ClientHandle,
+) {
+    loop {
+        let line = tokio::select! {
+            line = follower.next() => line,
+            event = events.recv() => {
+                match event {
+                    Ok(Event { app, what: Happening::StateChanged { from: State::NotFound, .. }, .. }) => {
+                        // Logs that are not available any more end with the daemon, as this does.
+                        let _ = supervisor.logs().follow_too(&follower, name(app)).await;
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+                continue;
+            }
+            () = client.disconnected.cancelled() => return,
+        };
+        if filter.has_level(&line) && !client.notify("log", line).await {
+            return;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads an application's log backwards from its end.
+//! Reading a log from its end backwards.
 
 use std::fs::File;
 use std::io;
@@ -6,35 +6,56 @@ use std::os::unix::fs::FileExt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::access::AccessLine;
+use super::name::LogName;
 use super::writer::Snapshot;
-use crate::protocol::{LogLevel, LogLine, Logs};
+use crate::protocol::{LogLevel, LogLine};
 
 /// How many bytes are read at a time.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
-/// How much older than `since` a line must be to end the reading. Many threads set the times and one writes the
-/// lines, so that neighbours may be out of order.
+/// How much older than `since` a line must be to end the reading: lines are stamped by many
+/// threads and written by one, so that neighbours may be out of order.
 const MAX_DISORDER: TimeDelta = TimeDelta::seconds(1);
 
-/// Reads the last matching lines, at most `max_lines` and `max_bytes`. Skips what is not a line.
+/// Which lines of a log are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogFilter {
+    /// The number of last lines; all that are kept when absent.
+    pub lines: Option<u64>,
+    /// Only lines from this time on.
+    pub since: Option<DateTime<Utc>>,
+    /// Only lines of at least this level.
+    pub level: Option<LogLevel>,
+}
+
+impl LogFilter {
+    /// Whether the line is of a level that is wanted.
+    pub fn has_level(&self, line: &LogLine) -> bool {
+        self.level.is_none_or(|level| line.level >= level)
+    }
+}
+
+/// The last of a log's lines that `filter` wants, oldest first, at most `max_bytes` of them. What is no line is
+/// passed over.
 pub(super) fn read(
+    name: &LogName,
     snapshot: Snapshot,
-    max_lines: u64,
-    since: Option<DateTime<Utc>>,
-    level: Option<LogLevel>,
+    filter: LogFilter,
     max_bytes: u64,
-) -> io::Result<Logs> {
+) -> io::Result<Vec<LogLine>> {
+    let (since, most) = (filter.since, filter.lines.unwrap_or(u64::MAX));
     let mut lines = Vec::new();
     let mut bytes = 0;
     'files: for (file, length) in snapshot {
         let mut backwards = Backwards::new(file, length);
-        while (lines.len() as u64) < max_lines {
+        while (lines.len() as u64) < most {
             let Some(text) = backwards.next_line()? else { continue 'files };
-            let Ok(line) = serde_json::from_slice::<LogLine>(&text) else { continue };
+            let Some(line) = parse(name, &text) else { continue };
             if since.is_some_and(|since| line.at < since - MAX_DISORDER) {
                 break 'files;
             }
-            if since.is_some_and(|since| line.at < since) || level.is_some_and(|level| line.level < level) {
+            if since.is_some_and(|since| line.at < since) || !filter.has_level(&line) {
                 continue;
             }
             bytes += text.len() as u64 + 1;
@@ -46,13 +67,24 @@ pub(super) fn read(
         break;
     }
     lines.reverse();
-    Ok(Logs { lines })
+    Ok(lines)
 }
 
-/// Iterates over the lines of a file, the last first.
+fn parse(name: &LogName, text: &[u8]) -> Option<LogLine> {
+    let mut line = match name {
+        LogName::Access(_) => AccessLine::parse(text)?.into_log_line(),
+        LogName::Application(_) | LogName::Daemon => serde_json::from_slice(text).ok()?,
+    };
+    if let Some(app) = name.app() {
+        line.app = Some(app.to_string());
+    }
+    Some(line)
+}
+
+/// A file's lines, the last first.
 struct Backwards {
     file: File,
-    /// The position in the file where `held` begins.
+    /// Where in the file `held` begins.
     position: u64,
     held: Vec<u8>,
 }
@@ -64,7 +96,7 @@ impl Backwards {
 
     fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            // The line feed at the end belongs to the last line; it does not begin another.
+            // The line feed at the very end ends the line before it, so it does not count.
             let searched = self.held.len().saturating_sub(1);
             if let Some(feed) = self.held[..searched].iter().rposition(|byte| *byte == b'\n') {
                 return Ok(Some(self.held.split_off(feed + 1)));

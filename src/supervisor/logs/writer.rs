@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::{AppId, LogLine};
+use super::access::{AccessLine, AccessLogFormat};
+use super::name::LogName;
+use crate::protocol::LogLine;
 
 /// How long a file stays open without a new line.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,26 +22,44 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time between two reports of lost lines.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many lines a follower may lag behind before it loses some.
-const MAX_FOLLOWER_LAG: usize = 1024;
+/// How logs are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// The size of a file at which it is rotated, in bytes.
+    pub max_bytes: u64,
+    /// How many rotated files of each log are kept.
+    pub keep: usize,
+    /// How many files are open at a time, however many logs there are.
+    pub max_open: usize,
+    /// The format of access logs.
+    pub access_format: AccessLogFormat,
+}
 
 /// A request to the thread.
 #[derive(Debug)]
 pub(super) enum LogRequest {
     /// Write a line.
-    Line(AppId, LogLine),
+    Line(LogName, Line),
     /// Return the files as they are now.
-    Snapshot(AppId, oneshot::Sender<Snapshot>),
+    Snapshot(LogName, oneshot::Sender<Snapshot>),
     /// Return the files as they are now, and send every line from now on.
-    Follow(AppId, oneshot::Sender<(Snapshot, broadcast::Receiver<LogLine>)>),
+    Follow(LogName, mpsc::Sender<LogLine>, oneshot::Sender<Snapshot>),
     /// Remove the files.
-    Remove(AppId, oneshot::Sender<Vec<PathBuf>>),
+    Remove(LogName, oneshot::Sender<Vec<PathBuf>>),
     /// Reply once everything before this is written.
     Flush(oneshot::Sender<()>),
 }
 
-/// An application's log at one moment: the open files, newest first, each with its length. A rotation does not
-/// change them.
+/// A line as it is queued.
+#[derive(Debug)]
+pub(super) enum Line {
+    Event(LogLine),
+    // Boxed, so that the places of the queue are not as large as it is.
+    Access(Box<AccessLine>),
+}
+
+/// A log at one moment: open files, which stay the same when they are renamed,
+/// newest first, each with its length then.
 pub(super) type Snapshot = Vec<(File, u64)>;
 
 #[derive(Debug)]
@@ -55,12 +75,9 @@ struct OpenLog {
 #[derive(Debug)]
 pub(super) struct LogWriter {
     directory: PathBuf,
-    max_bytes: u64,
-    keep: usize,
-    /// The most files that are open at a time.
-    max_open: usize,
-    open: HashMap<AppId, OpenLog>,
-    followers: HashMap<AppId, broadcast::Sender<LogLine>>,
+    options: LogOptions,
+    open: HashMap<LogName, OpenLog>,
+    followers: HashMap<LogName, Vec<mpsc::Sender<LogLine>>>,
     lost: Arc<AtomicU64>,
     reported: u64,
     reported_at: Option<Instant>,
@@ -74,18 +91,10 @@ pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
 }
 
 impl LogWriter {
-    pub(super) fn new(
-        directory: PathBuf,
-        max_bytes: u64,
-        keep: usize,
-        max_open: usize,
-        lost: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(directory: PathBuf, options: LogOptions, lost: Arc<AtomicU64>) -> Self {
         Self {
             directory,
-            max_bytes,
-            keep,
-            max_open: max_open.max(1),
+            options,
             open: HashMap::new(),
             followers: HashMap::new(),
             lost,
@@ -117,40 +126,55 @@ impl LogWriter {
     fn handle(&mut self, request: LogRequest) {
         // Sending a reply fails only if its receiver is gone.
         match request {
-            LogRequest::Line(app, line) => self.append(&app, line),
-            LogRequest::Snapshot(app, reply) => drop(reply.send(self.snapshot(&app))),
-            LogRequest::Follow(app, reply) => {
-                let snapshot = self.snapshot(&app);
-                self.followers.retain(|_, followers| followers.receiver_count() > 0);
-                let followers =
-                    self.followers.entry(app).or_insert_with(|| broadcast::channel(MAX_FOLLOWER_LAG).0);
-                drop(reply.send((snapshot, followers.subscribe())));
+            LogRequest::Line(name, line) => self.append(&name, line),
+            LogRequest::Snapshot(name, reply) => drop(reply.send(self.snapshot(&name))),
+            LogRequest::Follow(name, follower, reply) => {
+                let snapshot = self.snapshot(&name);
+                self.followers.retain(|_, followers| {
+                    followers.retain(|follower| !follower.is_closed());
+                    !followers.is_empty()
+                });
+                self.followers.entry(name).or_default().push(follower);
+                drop(reply.send(snapshot));
             }
-            LogRequest::Remove(app, reply) => drop(reply.send(self.remove(&app))),
+            LogRequest::Remove(name, reply) => drop(reply.send(self.remove(&name))),
             LogRequest::Flush(reply) => drop(reply.send(())),
         }
     }
 
-    fn append(&mut self, app: &AppId, line: LogLine) {
-        if let Err(error) = self.write(app, &line) {
+    fn append(&mut self, name: &LogName, line: Line) {
+        if let Err(error) = self.write(name, &line) {
             self.lost.fetch_add(1, Ordering::Relaxed);
-            self.failure = Some(format!("{}: {error}", self.path(app, 0).display()));
+            self.failure = Some(format!("{}: {error}", self.path(name, 0).display()));
         }
-        if let Some(followers) = self.followers.get(app)
-            && followers.send(line).is_err()
-        {
-            self.followers.remove(app);
+        let Some(followers) = self.followers.get(name) else { return };
+        let mut line = match line {
+            Line::Event(line) => line,
+            Line::Access(line) => line.into_log_line(),
+        };
+        if let Some(app) = name.app() {
+            line.app = Some(app.to_string());
+        }
+        for follower in followers {
+            // One that is too slow misses lines; one that has gone is forgotten with the next that comes.
+            let _ = follower.try_send(line.clone());
         }
     }
 
-    fn write(&mut self, app: &AppId, line: &LogLine) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
+    fn write(&mut self, name: &LogName, line: &Line) -> io::Result<()> {
+        let mut text = match line {
+            Line::Event(line) => serde_json::to_vec(line)?,
+            Line::Access(line) => match self.options.access_format {
+                AccessLogFormat::Json => serde_json::to_vec(line)?,
+                AccessLogFormat::Combined => line.combined().into_bytes(),
+            },
+        };
         text.push(b'\n');
-        if self.log(app)?.size + text.len() as u64 > self.max_bytes && self.log(app)?.size > 0 {
-            self.open.remove(app);
-            self.rotate(app)?;
+        if self.log(name)?.size + text.len() as u64 > self.options.max_bytes && self.log(name)?.size > 0 {
+            self.open.remove(name);
+            self.rotate(name)?;
         }
-        let log = self.log(app)?;
+        let log = self.log(name)?;
         if log.is_torn {
             text.insert(0, b'\n');
         }
@@ -162,24 +186,24 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Returns the open file of an application. Opens it if necessary, and closes the least recently used file if
+    /// Returns the open file of a log. Opens it if necessary, and closes the least recently used file if
     /// too many are open.
-    fn log(&mut self, app: &AppId) -> io::Result<&mut OpenLog> {
-        if !self.open.contains_key(app) {
-            if self.open.len() >= self.max_open {
-                let oldest = self.open.iter().min_by_key(|(_, log)| log.used).map(|(app, _)| app.clone());
+    fn log(&mut self, name: &LogName) -> io::Result<&mut OpenLog> {
+        if !self.open.contains_key(name) {
+            if self.open.len() >= self.options.max_open.max(1) {
+                let oldest = self.open.iter().min_by_key(|(_, log)| log.used).map(|(name, _)| name.clone());
                 oldest.map(|oldest| self.open.remove(&oldest));
             }
-            let log = self.open_file(app)?;
-            self.open.insert(app.clone(), log);
+            let log = self.open_file(name)?;
+            self.open.insert(name.clone(), log);
         }
-        let log = self.open.get_mut(app).ok_or(io::ErrorKind::NotFound)?;
+        let log = self.open.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
         log.used = Instant::now();
         Ok(log)
     }
 
-    fn open_file(&self, app: &AppId) -> io::Result<OpenLog> {
-        let path = self.path(app, 0);
+    fn open_file(&self, name: &LogName) -> io::Result<OpenLog> {
+        let path = self.path(name, 0);
         let open = || OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -198,12 +222,12 @@ impl LogWriter {
         Ok(OpenLog { file, size, used: Instant::now(), is_torn })
     }
 
-    fn rotate(&self, app: &AppId) -> io::Result<()> {
-        if self.keep == 0 {
-            return fs::remove_file(self.path(app, 0));
+    fn rotate(&self, name: &LogName) -> io::Result<()> {
+        if self.options.keep == 0 {
+            return fs::remove_file(self.path(name, 0));
         }
-        for number in (0..self.keep).rev() {
-            match fs::rename(self.path(app, number), self.path(app, number + 1)) {
+        for number in (0..self.options.keep).rev() {
+            match fs::rename(self.path(name, number), self.path(name, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -211,20 +235,19 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Returns the path of a file: the current one is 0, the one before it 1, and so on.
-    fn path(&self, app: &AppId, number: usize) -> PathBuf {
-        let name = if number == 0 { format!("{app}.log") } else { format!("{app}.log.{number}") };
-        self.directory.join(name)
+    /// The current file is 0, the one before it 1, and so on.
+    fn path(&self, name: &LogName, number: usize) -> PathBuf {
+        self.directory.join(name.file(number))
     }
 
-    fn snapshot(&self, app: &AppId) -> Snapshot {
-        let files = (0..=self.keep).map_while(|number| File::open(self.path(app, number)).ok());
+    fn snapshot(&self, name: &LogName) -> Snapshot {
+        let files = (0..=self.options.keep).map_while(|number| File::open(self.path(name, number)).ok());
         files.filter_map(|file| file.metadata().ok().map(|metadata| (file, metadata.len()))).collect()
     }
 
-    fn remove(&mut self, app: &AppId) -> Vec<PathBuf> {
-        self.open.remove(app);
-        let paths = (0..=self.keep).map(|number| self.path(app, number));
+    fn remove(&mut self, name: &LogName) -> Vec<PathBuf> {
+        self.open.remove(name);
+        let paths = (0..=self.options.keep).map(|number| self.path(name, number));
         paths.filter(|path| fs::remove_file(path).is_ok()).collect()
     }
 
@@ -232,7 +255,7 @@ impl LogWriter {
         self.lost.load(Ordering::Relaxed) > self.reported
     }
 
-    /// Reports lost lines in the daemon's own log: the first at once, then once a minute.
+    /// Tells the daemon's own log of lost lines: the first at once, then once a minute.
     fn report(&mut self) {
         let due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL);
         if !due || !self.has_unreported() {
@@ -241,12 +264,9 @@ impl LogWriter {
         let lost = self.lost.load(Ordering::Relaxed);
         let lines = lost - self.reported;
         match self.failure.take() {
-            Some(failure) => tracing::error!(lines, %failure, "lines of applications' logs were lost"),
+            Some(failure) => tracing::error!(lines, %failure, "log lines were lost"),
             None => {
-                tracing::warn!(
-                    lines,
-                    "lines of applications' logs were lost: they arrived faster than the disk could write them"
-                )
+                tracing::warn!(lines, "log lines were lost: more came than the disk took")
             }
         }
         self.reported = lost;

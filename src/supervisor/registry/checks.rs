@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::data::has_nul;
-use crate::protocol::{DatabaseMode, Limit};
+use crate::protocol::{AccessLog, DatabaseMode, Limit};
 
 /// Whether a value has the type that an entry needs.
 pub(super) type Check = fn(&Value) -> bool;
@@ -11,13 +11,14 @@ pub(super) type Check = fn(&Value) -> bool;
 /// Lists, in sentences, the entries of an application's options that have a wrong type or cannot be written
 /// in a statement. Null counts as absent.
 pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
-    let known: [(&str, &str, Check); 8] = [
+    let known: [(&str, &str, Check); 9] = [
         ("autoStart", "true or false", Value::is_boolean),
         ("autoUpgrade", "true or false", Value::is_boolean),
         ("protected", "true or false", Value::is_boolean),
         ("idleStopSeconds", "a number of seconds", Value::is_u64),
         ("domains", "a list of host names", is_list_of_texts),
         ("limits", "an object of limits", are_limits),
+        ("accessLog", "off, errors or all", is_access_log),
         ("dbConnType", "new_database, new_connection or new_schema", is_mode),
         ("database", "an object", Value::is_object),
     ];
@@ -33,6 +34,10 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
 
 pub(super) fn is_list_of_texts(value: &Value) -> bool {
     value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
+}
+
+fn is_access_log(value: &Value) -> bool {
+    value.as_str().is_some_and(|word| word.parse::<AccessLog>().is_ok())
 }
 
 fn is_mode(value: &Value) -> bool {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::data::{Collection, Record};
 use crate::protocol::{
-    AppId, DatabaseMode, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State, UpgradePolicy,
+    AccessLog, AppId, DatabaseMode, InvalidLimit, Limit, LimitChanges, LimitValues, StartMode, State,
+    UpgradePolicy,
 };
 
 use super::damage::Damage;
@@ -23,7 +24,8 @@ pub(crate) struct Registration {
     pub(crate) pinned: Option<bool>,
     /// The last written state. Only states that must survive the daemon are written.
     pub(crate) status: State,
-    /// NocoBase's options and, beside them, ours: `idleStopSeconds`, `domains`, `limits`, `protected`.
+    /// NocoBase's options and, beside them, ours: `idleStopSeconds`, `domains`, `limits`,
+    /// `accessLog`, `protected`.
     pub(crate) options: Map<String, Value>,
     pub(crate) sort: i64,
     pub(crate) created_at: DateTime<Utc>,
@@ -70,6 +72,11 @@ impl Registration {
 
     pub(crate) fn protected(&self) -> bool {
         self.options.get("protected") == Some(&Value::Bool(true))
+    }
+
+    /// Returns which requests its access log has, where that was set for it alone.
+    pub(crate) fn access_log(&self) -> Option<AccessLog> {
+        self.options.get("accessLog").and_then(Value::as_str).and_then(|word| word.parse().ok())
     }
 
     /// The limits that were set for this application. An unknown or invalid one counts as not set.
