@@ -97,7 +97,13 @@ impl Context {
     pub(crate) fn new(options: GlobalOptions) -> Self {
         let console = Console::new(options.output, options.color, options.quiet)
             .addressing(options.host.as_ref(), options.socket.as_deref());
-        Self { options: Arc::new(options), console, under_way: UnderWay::default(), found: Arc::default(), bound: None }
+        Self {
+            options: Arc::new(options),
+            console,
+            under_way: UnderWay::default(),
+            found: Arc::default(),
+            bound: None,
+        }
     }
 
     /// The daemon that the command means, and why: the one that the options name, else as [`discovery::find`].

@@ -234,7 +234,10 @@ mod tests {
         ("[log.level]\nx = 1", "log.level: a table is not"),
         ("[log]\nlevel = 'loud'", "nbappsd.toml:2:9: log.level: \"loud\" is none of error, warn"),
         ("[log]\nformat = 'xml'", "nbappsd.toml:2:10: log.format: \"xml\" is not one of text"),
-        ("[log]\naccess = 'some'", "nbappsd.toml:2:10: log.access: \"some\" is not one of off, errors and all"),
+        (
+            "[log]\naccess = 'some'",
+            "nbappsd.toml:2:10: log.access: \"some\" is not one of off, errors and all",
+        ),
         ("[log]\naccess_format = 'xml'", "log.access_format: \"xml\" is not one of json and combined"),
         ("[log]\nfile_bytes = 0", "nbappsd.toml:2:14: log.file_bytes: 0 is not a number from 4096"),
         ("[log]\nfiles = -1", "nbappsd.toml:2:9: log.files: "),

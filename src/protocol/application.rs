@@ -264,6 +264,9 @@ pub struct CreateApplication {
     /// Limits that differ from those of all applications.
     #[serde(skip_serializing_if = "LimitValues::is_empty")]
     pub limits: LimitValues,
+    /// Which requests get a line in its access log; those of the daemon's configuration when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogSetting>,
     /// Whether to answer with the application when the ID exists, instead of with an error. One that is being
     /// created is waited for, and created by this call where that creation fails.
     pub if_not_exists: bool,

@@ -20,7 +20,8 @@ use crate::app::{self, Install};
 use crate::data::DataSource;
 use crate::database::{Database, Location};
 use crate::protocol::{
-    AppId, CreateApplication, CreatedRootUser, ErrorKind, RpcError, StartMode, State, UpgradePolicy,
+    AccessLogSetting, AppId, CreateApplication, CreatedRootUser, ErrorKind, RpcError, StartMode, State,
+    UpgradePolicy,
 };
 
 use super::entry::Entry;
@@ -112,6 +113,9 @@ impl Supervisor {
         }
         if let Some(seconds) = create.idle_stop_seconds {
             options.insert("idleStopSeconds".into(), json!(seconds));
+        }
+        if let Some(access_log) = create.access_log.and_then(AccessLogSetting::own) {
+            options.insert("accessLog".into(), json!(access_log));
         }
         let now = crate::protocol::now();
         let mut registration = Registration {

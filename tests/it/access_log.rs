@@ -199,5 +199,13 @@ fn what_is_no_setting_is_refused() {
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     assert_eq!(environment.nbapps(&["update", "crm", "--access-log", "some"]).code, 2);
+    for (given, access_log, own) in [("all", "all", true), ("off", "off", true), ("default", "errors", false)]
+    {
+        let id = format!("with-{given}");
+        let created =
+            environment.nbapps(&["create", "--id", &id, "--access-log", given, "-o", "json"]).ok().json();
+        let shown = (&created["application"]["access_log"], &created["application"]["own_access_log"]);
+        assert_eq!(shown, (&json!(access_log), &json!(own)), "{created}");
+    }
     assert_eq!(daemon.refusal("app.update", json!({"id": "crm", "access_log": "some"})), "invalid_params");
 }

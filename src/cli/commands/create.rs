@@ -12,13 +12,13 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{Console, application};
 use crate::cli::values::{
-    self, DATABASE_MODES, GivenLimit, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions,
+    self, ACCESS_LOGS, DATABASE_MODES, GivenLimit, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions,
 };
 use crate::client::ClientError;
 use crate::protocol::methods::AppCreate;
 use crate::protocol::{
-    AppId, Application, CreateApplication, Created, CreatedRootUser, DatabaseMode, DatabaseRequest, RootUser,
-    StartMode, State, UpgradePolicy,
+    AccessLogSetting, AppId, Application, CreateApplication, Created, CreatedRootUser, DatabaseMode,
+    DatabaseRequest, RootUser, StartMode, State, UpgradePolicy,
 };
 
 /// Create an application, with its database and its first user
@@ -51,6 +51,11 @@ pub(crate) struct Create {
     /// When it starts by itself: with the first request for it, or with the daemon
     #[arg(long, value_name = "MODE", default_value = "on-visit", value_parser = values::word::<StartMode>(START_MODES))]
     start_mode: StartMode,
+
+    /// Which requests get a line in its access log: none, those that failed (status 500 and above), all,
+    /// or those of the daemon's configuration
+    #[arg(long, value_name = "REQUESTS", value_parser = values::word::<AccessLogSetting>(ACCESS_LOGS))]
+    access_log: Option<AccessLogSetting>,
 
     /// Stop it after this long without a request; the next visit starts it
     #[arg(long, value_name = "DURATION", value_parser = values::idle_duration)]
@@ -225,6 +230,7 @@ impl Create {
             },
             jwt_secret: secret("--jwt-secret-file", self.jwt_secret_file)?,
             idle_stop_seconds: self.idle_stop.map(|duration| duration.as_secs()),
+            access_log: self.access_log,
             limits: self.limits.iter().filter_map(|given| Some((given.limit, given.value?))).collect(),
             if_not_exists: self.if_not_exists,
             start: self.start,

@@ -13,9 +13,7 @@ use crate::cli::output::{application, somebody_is_there};
 use crate::cli::values::{self, WaitOptions};
 use crate::client::Client;
 use crate::protocol::methods::{AppDelete, AppGet};
-use crate::protocol::{
-    AppId, DeleteApplication, ErrorKind, ListApplications, OneApplication, RpcError,
-};
+use crate::protocol::{AppId, DeleteApplication, ErrorKind, ListApplications, OneApplication, RpcError};
 
 /// Delete applications; their data stays for undelete unless it is purged
 ///
