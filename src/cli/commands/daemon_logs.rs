@@ -45,7 +45,7 @@ impl DaemonLogs {
         };
         let client = match context.connect_only().await {
             Err(CliError::Client(error))
-                if error.is_absent() && matches!(context.address(), Address::Socket(_)) =>
+                if error.is_absent() && matches!(context.address(), Ok(Address::Socket(_))) =>
             {
                 let directory = self.data_dir.unwrap_or_else(paths::data_directory);
                 // What does not run cannot be followed.
