@@ -205,7 +205,7 @@ fn what_is_no_setting_is_refused() {
         let created =
             environment.nbapps(&["create", "--id", &id, "--access-log", given, "-o", "json"]).ok().json();
         let shown = (&created["application"]["access_log"], &created["application"]["own_access_log"]);
-        assert_eq!(shown, (&json!(access_log), &json!(own)), "{created}");
+        assert_eq!(shown, (&json!(access_log), &own), "{created}");
     }
     assert_eq!(daemon.refusal("app.update", json!({"id": "crm", "access_log": "some"})), "invalid_params");
 }

@@ -86,7 +86,7 @@ fn errors_have_a_message_a_hint_and_an_exit_code() {
         "visit nosuch",
         "logs nosuch",
         "wait nosuch --for running",
-        "wait crm --for running --timeout 10ms",
+        "wait crm --for running --timeout 2s",
         "stop main",
         "delete main --yes",
         "delete crm --purge",
