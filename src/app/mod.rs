@@ -21,6 +21,7 @@ mod cached;
 mod caches;
 mod collections;
 mod cpu_queue;
+mod directory;
 mod error;
 mod failpoint;
 mod hooks;
@@ -39,13 +40,14 @@ mod test_place;
 mod tests;
 mod user_variables;
 
+pub use directory::{KeyEntry, Person};
 pub use error::AppError;
 pub use install::{Install, NewRootUser, install, uninstall};
 pub use state::AppState;
 pub use system::SYSTEM_VERSION;
 
 use api::ApiRequest;
-use auth::Auth;
+use auth::{Auth, Session};
 use caches::Caches;
 use hooks::Housekeeping;
 use plugin::Plugin;
@@ -125,7 +127,13 @@ impl App {
     /// Answers a request to the API.
     pub async fn api(&self, request: ApiRequest) -> http::Response<Bytes> {
         let Self { state, resources, plugins } = self;
-        Router { state, resources, plugins }.answer(&request).await
+        Router { state, resources, plugins }.answer(&request, None).await
+    }
+
+    /// Answers a request to the API as if the user of `session` had sent it, whatever token it has.
+    pub async fn api_as(&self, session: Arc<Session>, request: ApiRequest) -> http::Response<Bytes> {
+        let Self { state, resources, plugins } = self;
+        Router { state, resources, plugins }.answer(&request, Some(session)).await
     }
 
     /// Ends its work and closes its database: what is running is finished, what comes is refused.

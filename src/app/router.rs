@@ -27,9 +27,12 @@ pub(super) struct Router<'a> {
 }
 
 impl Router<'_> {
-    /// Answers a request.
-    pub(super) async fn answer(&self, request: &ApiRequest) -> http::Response<Bytes> {
-        let mut session = None;
+    /// Answers a request: of a session that is known already, or of the one that its token is of.
+    pub(super) async fn answer(
+        &self,
+        request: &ApiRequest,
+        mut session: Option<Arc<Session>>,
+    ) -> http::Response<Bytes> {
         let known = self.state.source().catalog();
         // Boxed: what waits for it is moved several times before it is polled.
         let mut answer = Box::pin(self.handle(request, &mut session, None)).await;

@@ -10,7 +10,7 @@ use super::token::Claims;
 use super::{Auth, AuthError, Session, User};
 use crate::app::json::object;
 use crate::app::system::API_KEYS;
-use crate::data::{Filter, Record, Transaction};
+use crate::data::{DataError, Filter, Record, Transaction};
 
 /// What an API key is made with.
 #[derive(Debug, Clone)]
@@ -24,8 +24,12 @@ pub struct NewApiKey {
 }
 
 impl Auth {
-    /// Makes an API key for whoever is signed in; gives its token, which nobody is told again.
-    pub async fn create_api_key(&self, session: &Session, new: NewApiKey) -> Result<String, AuthError> {
+    /// Makes an API key for whoever is signed in; gives its number, and its token, which nobody is told again.
+    pub async fn create_api_key(
+        &self,
+        session: &Session,
+        new: NewApiKey,
+    ) -> Result<(i64, String), AuthError> {
         if new.name.trim().is_empty() {
             return Err(AuthError::Invalid("give the key a name".into()));
         }
@@ -49,11 +53,11 @@ impl Auth {
                 let key = transaction.system().insert(&API_KEYS, object(key.clone())).await?;
                 let id = key.get("id").cloned().unwrap_or_default();
                 let sort = Record::from_iter([("sort".to_owned(), id.clone())]);
-                transaction.system().update(&API_KEYS, &Filter::eq("id", id), sort).await
+                transaction.system().update(&API_KEYS, &Filter::eq("id", id.clone()), sort).await?;
+                Ok::<_, DataError>(id.as_i64().unwrap_or_default())
             }
         };
-        self.source.transact(work).await?;
-        Ok(token)
+        Ok((self.source.transact(work).await?, token))
     }
 
     /// Removes the user's own API keys among these; they are refused from now on. Gives their
@@ -87,7 +91,7 @@ impl Auth {
 }
 
 /// How long a key is good. A number is of seconds, as in the JWTs of NocoBase.
-fn life(given: &Value) -> Option<TimeDelta> {
+pub(super) fn life(given: &Value) -> Option<TimeDelta> {
     const THOUSAND_YEARS: TimeDelta = TimeDelta::days(365_250);
     if given.as_str() == Some("never") {
         return Some(THOUSAND_YEARS);

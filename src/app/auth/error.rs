@@ -34,6 +34,12 @@ pub enum AuthError {
     /// The token of a user who is gone.
     #[error("the user of this session does not exist any more")]
     UserGone,
+    /// The token, the ticket or the session of a user whom an operator disabled.
+    #[error("this account is disabled")]
+    Disabled,
+    /// Nobody could look after the application any more.
+    #[error("the last enabled user with the role root cannot be disabled")]
+    LastRoot,
     /// Account or password missing.
     #[error("give a user name or an e-mail address, and a password")]
     MissingCredentials,
@@ -93,7 +99,7 @@ impl AuthError {
             Self::SkipRenew => Some("SKIP_TOKEN_RENEW"),
             Self::RoleGone => Some("ROLE_NOT_FOUND_FOR_USER"),
             Self::TooManyAttempts(_) => Some("TOO_MANY_ATTEMPTS"),
-            Self::BlockedToken => Some("BLOCKED_TOKEN"),
+            Self::BlockedToken | Self::Disabled => Some("BLOCKED_TOKEN"),
             Self::UserGone => Some("NOT_EXIST_USER"),
             _ => None,
         }
@@ -107,7 +113,7 @@ impl AuthError {
             | Self::UnusablePassword(_)
             | Self::Invalid(_)
             | Self::NoAuthenticator(_) => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::LastRoot => StatusCode::FORBIDDEN,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSuchUser(_) => StatusCode::NOT_FOUND,
             Self::Data(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,

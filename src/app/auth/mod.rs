@@ -5,7 +5,7 @@
 //! users up by the rules in `accounts.rs`; `api_keys.rs` authenticates programs. `token.rs` signs
 //! and verifies tokens, `policy.rs` judges their age, `renewal.rs` replaces those that have
 //! expired, and `session_cache.rs` keeps users, keys and blocked tokens in memory. `ticket.rs` lets
-//! an operator sign somebody in. A request with a good token of a known user does not touch the
+//! an operator sign somebody in, `operator.rs` act without a token, and `disabled.rs` keep a user out. A request with a good token of a known user does not touch the
 //! database.
 
 use std::sync::Arc;
@@ -28,8 +28,10 @@ mod account;
 pub(in crate::app) mod accounts;
 mod api_keys;
 mod authenticator;
+pub(in crate::app) mod disabled;
 mod error;
 mod names;
+mod operator;
 pub(in crate::app) mod password;
 mod policy;
 mod renewal;
@@ -141,7 +143,12 @@ impl Auth {
         }
         let claims = self.keys.load().check(token)?;
         let known = self.sessions.user(&self.source, claims.user_id).await?;
-        let Some(CachedUser { user, password_changed }) = known else { return Err(AuthError::UserGone) };
+        let Some(CachedUser { user, password_changed, disabled }) = known else {
+            return Err(AuthError::UserGone);
+        };
+        if disabled {
+            return Err(AuthError::Disabled);
+        }
         if self.sessions.is_blocked(claims.jti) {
             return Err(AuthError::BlockedToken);
         }

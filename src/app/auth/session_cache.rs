@@ -11,6 +11,7 @@ use crate::app::lazy_map::LazyMap;
 use crate::app::system::{API_KEYS, ROLES_USERS, TOKEN_BLACKLIST, USERS};
 use crate::data::{DataError, DataSource, Filter, Query, Record, Sort};
 
+use super::disabled::is_disabled;
 use super::user::{Derived, User};
 
 /// Users and API keys that are kept; when there are more, all are dropped and read again on demand.
@@ -22,6 +23,8 @@ pub(super) struct CachedUser {
     pub(super) user: Arc<User>,
     /// When the password was last changed, in milliseconds.
     pub(super) password_changed: Option<i64>,
+    /// Whether the user is disabled.
+    pub(super) disabled: bool,
 }
 
 /// Users and blocked tokens of one application, read and written by many at once without a lock.
@@ -123,8 +126,12 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<CachedUser>, DataEr
     // With the fields that were added to users: filters may ask for them.
     let catalog = source.catalog();
     let users = catalog.get(USERS.name()).unwrap_or(&USERS);
-    let found = source.find_one(users, Query::filter(Filter::eq("id", id))).await?;
-    let Some(record) = found else { return Ok(None) };
+    let shown = users.fields().iter().filter(|field| !field.is_hidden()).map(|field| field.name());
+    let fields: Vec<&str> = shown.chain(["password"]).collect();
+    let found = source.find_one(users, Query::filter(Filter::eq("id", id)).fields(&fields)).await?;
+    let Some(mut record) = found else { return Ok(None) };
+    let disabled = is_disabled(&record);
+    record.remove("password");
     let roles = Query::filter(Filter::eq("userId", id))
         .sort(Sort::ascending("roleName"))
         .fields(&["roleName", "default"]);
@@ -143,5 +150,5 @@ async fn read(source: &DataSource, id: i64) -> Result<Option<CachedUser>, DataEr
     };
     let password_changed = record.get("passwordChangeTz").and_then(Value::as_i64);
     let user = User { record, ..user };
-    Ok(Some(CachedUser { user: Arc::new(user), password_changed }))
+    Ok(Some(CachedUser { user: Arc::new(user), password_changed, disabled }))
 }

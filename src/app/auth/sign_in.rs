@@ -12,8 +12,8 @@ use super::names::folded;
 use super::token::Claims;
 use super::{Auth, AuthError, EMAIL_PASSWORD, SignedIn, password, ticket};
 use crate::app::json::object;
-use crate::app::system::{ISSUED_TOKENS, ROLES_USERS};
-use crate::data::{DataError, DatabaseError, Filter, Query, Record, Sort, Transaction};
+use crate::app::system::ISSUED_TOKENS;
+use crate::data::{DataError, DatabaseError, Filter, Record, Transaction};
 
 /// What somebody signs in with.
 #[derive(Clone, Copy)]
@@ -122,14 +122,14 @@ impl Auth {
             Some(account) => {
                 self.find_account(account, &["id"]).await?.and_then(|user| user.get("id")?.as_i64())
             }
-            None => {
-                let roots = Query::filter(Filter::eq("roleName", "root")).sort(Sort::ascending("userId"));
-                self.source.find_one(&ROLES_USERS, roots).await?.and_then(|link| link.get("userId")?.as_i64())
-            }
+            None => Some(self.first_root().await?),
         };
         let Some(id) = id else {
-            return Err(AuthError::NoSuchUser(user.unwrap_or("with the role root").to_owned()));
+            return Err(AuthError::NoSuchUser(user.unwrap_or_default().to_owned()));
         };
+        if self.sessions.user(&self.source, id).await?.is_some_and(|known| known.disabled) {
+            return Err(AuthError::Disabled);
+        }
         let life = TimeDelta::from_std(ticket::TICKET_LIFETIME).unwrap_or_default();
         Ok((self.tickets.issue(id, Instant::now()), Utc::now() + life))
     }
@@ -148,6 +148,9 @@ impl Auth {
         // Read again: it may have been made a moment ago.
         self.sessions.forget(id);
         let known = self.sessions.user(&self.source, id).await?.ok_or(AuthError::UserGone)?;
+        if known.disabled {
+            return Err(AuthError::Disabled);
+        }
         let (now, policy) = (Utc::now(), **self.policy.load());
         let claims = Claims { password_changed, ..Claims::new(id, now, policy.token) };
         let issued = json!({

@@ -4,7 +4,8 @@
 //! alone, under whichever of its names and spellings an account is addressed. They decay with time:
 //! after the first dozen, attempts go on at a slow pace. An attempt is counted before the password
 //! is checked, so that parallel attempts gain nothing, and taken back if it was right. A table of
-//! fixed size holds the time of decay of each counter; accounts and addresses are not stored.
+//! fixed size holds the time of decay of each counter; accounts and addresses are not stored. When an operator
+//! sets a user's password, that user's counters begin anew.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -39,6 +40,9 @@ pub(super) struct Throttle {
     hasher: RandomState,
     /// By the counter's hash, when all of its failures will have drained away.
     counters: Mutex<HashMap<u64, Instant>>,
+    /// How many times each account was forgiven, by the account's hash: part of its counters' hashes, of which
+    /// those with an address cannot be listed.
+    forgiven: Mutex<HashMap<u64, u64>>,
 }
 
 /// An attempt that was let through and counted.
@@ -57,8 +61,10 @@ impl Throttle {
         now: Instant,
     ) -> Result<Attempt, Duration> {
         let client = client.map(network);
-        let pair = self.hasher.hash_one(("pair", account, client));
-        let of_account = (self.hasher.hash_one(("account", account)), ACCOUNT);
+        let own = self.hasher.hash_one(("account", account));
+        let times = self.times_forgiven(own);
+        let pair = self.hasher.hash_one(("pair", account, times, client));
+        let of_account = (self.hasher.hash_one((own, times)), ACCOUNT);
         let of_client = client.map(|client| (self.hasher.hash_one(("client", client)), CLIENT));
         let attempt = Attempt { pair, others: [Some(of_account), of_client] };
 
@@ -74,11 +80,26 @@ impl Throttle {
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<Attempt, Duration> {
-        let pair = self.hasher.hash_one(("user and client", id, client.map(network)));
-        let of_user = (self.hasher.hash_one(("user", id)), ACCOUNT);
+        let own = self.hasher.hash_one(("user", id));
+        let times = self.times_forgiven(own);
+        let pair = self.hasher.hash_one(("user and client", id, times, client.map(network)));
+        let of_user = (self.hasher.hash_one((own, times)), ACCOUNT);
         let attempt = Attempt { pair, others: [Some(of_user), None] };
         self.count(attempt.counted(), now)?;
         Ok(attempt)
+    }
+
+    /// Forgets the failures on a user under each of its names, as [`Throttle::begin`] takes them.
+    pub(super) fn forgive(&self, id: i64, names: impl Iterator<Item = String>) {
+        let names = names.map(|name| self.hasher.hash_one(("account", &*name)));
+        let mut forgiven = self.forgiven.lock();
+        for own in names.chain([self.hasher.hash_one(("user", id))]) {
+            *forgiven.entry(own).or_default() += 1;
+        }
+    }
+
+    fn times_forgiven(&self, own: u64) -> u64 {
+        self.forgiven.lock().get(&own).copied().unwrap_or_default()
     }
 
     /// Lets somebody try to sign up and counts it; else says how long to wait.
@@ -204,6 +225,19 @@ mod tests {
         assert_eq!(tried, PAIR.burst as usize);
         assert!(throttle.begin_user(2, client, now).is_ok());
         assert!(throttle.begin_user(1, ip("192.0.2.2"), now).is_ok());
+    }
+
+    #[test]
+    fn an_account_that_is_forgiven_begins_anew_and_no_other_does() {
+        let (throttle, now, client) = (Throttle::default(), Instant::now(), ip("192.0.2.1"));
+        for account in ["ann", "ben"] {
+            while throttle.begin(account, client, now).is_ok() {}
+        }
+        while throttle.begin_user(1, client, now).is_ok() {}
+        throttle.forgive(1, ["ann".to_owned()].into_iter());
+        assert!(throttle.begin("ann", client, now).is_ok() && throttle.begin_user(1, client, now).is_ok());
+        assert!(throttle.begin("ben", client, now).is_err());
+        assert_eq!(tries(&throttle, |_| "ann".to_owned(), |_| "192.0.2.1".to_owned(), now), PAIR.burst - 1);
     }
 
     #[test]

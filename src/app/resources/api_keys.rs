@@ -59,7 +59,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         role: role.to_owned(),
         expires_in: call.values()?.get("expiresIn").cloned().unwrap_or_default(),
     };
-    let token = call.state.auth().create_api_key(call.session()?, new).await?;
+    let (_, token) = call.state.auth().create_api_key(call.session()?, new).await?;
     Ok(Answer::Data(json!({ "token": token })))
 }
 

@@ -6,6 +6,7 @@ use super::common::{forbidden, text};
 use super::descriptor::Resource;
 use crate::app::acl::policy::Reach;
 use crate::app::acl::{self, InvariantError, ROOT, check_role_given, check_role_taken};
+use crate::app::auth::disabled::enabled_roots;
 use crate::app::caches::Cache;
 use crate::app::system::ROLES_USERS;
 use crate::data::{DataError, Filter, HookFuture, RecordEvent, Transaction};
@@ -37,7 +38,7 @@ fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> 
                 check_user_change(transaction, record.get("userId")).await
             }
             RecordEvent::AfterDestroy(link) => {
-                let left = count_roots(transaction).await?;
+                let left = enabled_roots(transaction).await?.len() as u64;
                 check_role_taken(text(link, "roleName"), !transaction.is_guarded(), left + 1)
                     .map_err(forbidden)?;
                 check_user_change(transaction, link.get("userId")).await
@@ -66,9 +67,4 @@ pub(super) async fn check_user_change(
 pub(super) async fn has_root(transaction: &mut Transaction, user: Option<&Value>) -> Result<bool, DataError> {
     let own = Filter::eq("userId", user.cloned().unwrap_or_default()).and(Filter::eq("roleName", ROOT));
     Ok(transaction.count(&ROLES_USERS, &own).await? > 0)
-}
-
-/// How many users have the role `root`.
-pub(super) async fn count_roots(transaction: &mut Transaction) -> Result<u64, DataError> {
-    transaction.count(&ROLES_USERS, &Filter::eq("roleName", ROOT)).await
 }

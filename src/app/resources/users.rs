@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::common::{changed, forbidden, settable};
 use super::descriptor::{ActionAccess, Records, Resource, ResourceAction};
-use super::role_users::{check_user_change, count_roots, has_root};
+use super::role_users::{check_user_change, has_root};
 use super::roles::set_default_role;
 use crate::app::acl::policy::Reach;
 use crate::app::acl::{InvariantError, check_user_destroy};
 use crate::app::api::{Answer, ApiError, Call};
+use crate::app::auth::disabled::{enabled_roots, keep_disabled};
 use crate::app::auth::{self, AuthError, check_names, password_changed, take_password};
 use crate::app::caches::Cache;
 use crate::app::system::{ISSUED_TOKENS, ROLES_USERS, USERS, USERS_AUTHENTICATORS};
@@ -139,6 +140,7 @@ async fn change(transaction: &mut Transaction, user: &Record, changes: &mut Reco
     NOT_GIVEN.iter().for_each(|name| drop(changes.remove(*name)));
     check_names(transaction, Some(user), changes).await?;
     if changes.contains_key("password") {
+        keep_disabled(transaction, &id, changes).await?;
         // Tokens that were signed before are refused from now on.
         changes.insert("passwordChangeTz".to_owned(), json!(password_changed(user)));
         transaction.system().destroy(&ISSUED_TOKENS, &Filter::eq("userId", id)).await?;
@@ -151,13 +153,14 @@ async fn check_not_last_root(transaction: &mut Transaction, user: &Record) -> Re
     if !has_root(transaction, user.get("id")).await? {
         return Ok(());
     }
-    let all = count_roots(transaction).await?;
-    check_user_destroy(true, true, all).map_err(forbidden)
+    let mut others = enabled_roots(transaction).await?;
+    others.retain(|root| user.get("id").and_then(Value::as_i64) != Some(*root));
+    check_user_destroy(true, true, others.len() as u64 + 1).map_err(forbidden)
 }
 
 async fn check_root_is_left(transaction: &mut Transaction) -> Result<(), DataError> {
-    match count_roots(transaction).await? {
-        0 => Err(forbidden(InvariantError::LastRootUser)),
-        _ => Ok(()),
+    match enabled_roots(transaction).await?.is_empty() {
+        true => Err(forbidden(InvariantError::LastRootUser)),
+        false => Ok(()),
     }
 }
