@@ -49,8 +49,9 @@ pub struct KeyEntry {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// A text, unless it is empty.
 fn text(record: &Record, field: &str) -> Option<String> {
-    record.get(field)?.as_str().map(str::to_owned)
+    record.get(field)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn time(record: &Record, field: &str) -> Option<DateTime<Utc>> {

@@ -2,6 +2,8 @@
 //!
 //! IDs come from the running daemon within 50 ms or not at all, and completion never starts a daemon.
 
+mod people;
+
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -12,12 +14,13 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::completion;
+pub(crate) use people::{keys, roles, users};
+
 use crate::client::{Address, IncomingLine, discovery};
-use crate::protocol::methods::{AppList, AppSummaries, AppUserNames, HostHello, Method, OperationListMethod};
+use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    AppId, ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing,
-    OneApplication, PROTOCOL_VERSION, Request, RequestId, State,
+    ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing, PROTOCOL_VERSION,
+    Request, RequestId, State,
 };
 
 /// How long the daemon may take: nobody waits for the tab key.
@@ -56,20 +59,6 @@ pub(crate) fn deletable() -> ArgValueCompleter {
 /// Completes deleted applications that can be undeleted.
 pub(crate) fn deleted() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| candidates(current, true, |_, _| true))
-}
-
-/// Completes the users of the application that is named on the command line.
-pub(crate) fn users() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| {
-        let id = completion::given().into_iter().find_map(|word| AppId::parse(word.to_str()?).ok());
-        let users = id.and_then(|id| ask::<AppUserNames>(OneApplication { id }));
-        let named = users.map(|named| named.users).unwrap_or_default().into_iter().flat_map(|user| {
-            let help = super::output::printable(user.nickname.as_deref().unwrap_or_default());
-            let names = [user.username, user.email].into_iter().flatten();
-            names.map(move |name| CompletionCandidate::new(name).help(Some(help.clone().into())))
-        });
-        named.filter(|name| name.get_value().to_str().is_some_and(|name| begins(name, current))).collect()
-    })
 }
 
 /// Completes running operations and those that ended lately.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::environment;
 use super::error::CliError;
 use super::interrupt::UnderWay;
-use super::output::{Color, Console, Format};
+use super::output::{Color, Console, Output};
 use super::values::milliseconds;
 use crate::client::autostart::{Launch, StartError};
 use crate::client::discovery::{self, Reason, Target};
@@ -52,8 +52,9 @@ pub(crate) struct GlobalOptions {
     pub(crate) no_autostart: bool,
 
     /// How to print what is listed or shown
-    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    pub(crate) output: Format,
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table",
+        value_parser = Output::parser())]
+    pub(crate) output: Output,
 
     /// When to use colour; NO_COLOR and CLICOLOR_FORCE are respected
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
@@ -95,7 +96,7 @@ impl Bound {
 
 impl Context {
     pub(crate) fn new(options: GlobalOptions) -> Self {
-        let console = Console::new(options.output, options.color, options.quiet)
+        let console = Console::new(options.output.clone(), options.color, options.quiet)
             .addressing(options.host.as_ref(), options.socket.as_deref());
         Self {
             options: Arc::new(options),

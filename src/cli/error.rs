@@ -41,6 +41,14 @@ pub(crate) enum CliError {
         /// What to do.
         hint: Option<String>,
     },
+    /// What the command was to do failed.
+    #[error("{message}")]
+    Failed {
+        /// What failed.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The command timed out.
     #[error("{message}")]
     TimedOut {
@@ -106,7 +114,7 @@ impl CliError {
             Self::Refused { .. } => Exit::Refused,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Interrupted { .. } => Exit::Interrupted,
-            Self::Io { .. } | Self::Output(_) => Exit::Failed,
+            Self::Failed { .. } | Self::Io { .. } | Self::Output(_) => Exit::Failed,
             Self::ClosedPipe => Exit::Done,
             Self::Reported(exit) => *exit,
         }
@@ -127,6 +135,7 @@ impl CliError {
             }
             Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
+            | Self::Failed { hint, .. }
             | Self::TimedOut { hint, .. }
             | Self::Interrupted { hint, .. } => hint.clone(),
             Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,

@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// No daemon can be reached.
     Unreachable = 3,
-    /// The application or operation does not exist.
+    /// The application, or what was named of it, does not exist.
     NotFound = 4,
     /// The application exists already, or its state conflicts with the command.
     Conflict = 5,
@@ -34,7 +34,7 @@ impl Exit {
   1  failed
   2  wrong usage
   3  daemon unreachable
-  4  no such application
+  4  no such application, operation, user, role or key
   5  already exists, or in conflict with its state
   6  timed out; the operation goes on
   7  refused: confirmation, precondition or permission missing
@@ -72,7 +72,11 @@ impl Exit {
             | ErrorKind::ShuttingDown
             | ErrorKind::TooManyConnections
             | ErrorKind::DaemonUnreachable => Self::Unreachable,
-            ErrorKind::AppNotFound | ErrorKind::OperationNotFound => Self::NotFound,
+            ErrorKind::AppNotFound
+            | ErrorKind::OperationNotFound
+            | ErrorKind::UserNotFound
+            | ErrorKind::RoleNotFound
+            | ErrorKind::KeyNotFound => Self::NotFound,
             ErrorKind::AppExists | ErrorKind::Conflict | ErrorKind::DomainTaken | ErrorKind::NotRunning => {
                 Self::Conflict
             }

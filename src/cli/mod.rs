@@ -17,6 +17,7 @@ mod interrupt;
 mod many;
 mod output;
 mod suggest;
+mod template;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -26,8 +27,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    completions, config, create, daemon, delete, events, list, logs, operation, restart, show, start, stop,
-    undelete, update, visit, wait,
+    api, completions, config, create, daemon, db, delete, events, key, list, logs, operation, restart, show,
+    start, stop, undelete, update, user, visit, wait,
 };
 use context::{Context, GlobalOptions};
 use error::CliError;
@@ -99,6 +100,10 @@ enum Command {
     Wait(wait::Wait),
     Logs(logs::Logs),
     Events(events::Events),
+    User(user::User),
+    Key(key::Key),
+    Api(Box<api::Api>),
+    Db(db::Db),
     #[command(visible_alias = "operations")]
     Operation(operation::Operation),
     Daemon(daemon::Daemon),
@@ -169,6 +174,10 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Wait(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
+        Command::User(command) => command.run(context).await,
+        Command::Key(command) => command.run(context).await,
+        Command::Api(command) => command.run(context).await,
+        Command::Db(command) => command.run(context).await,
         Command::Operation(command) => command.run(context).await,
         Command::Daemon(command) => command.run(context).await,
         Command::Config(command) => command.run(context),

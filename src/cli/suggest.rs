@@ -24,10 +24,28 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["log", "tail", "journal"], "nbapps logs ID"),
     (&["watch", "monitor", "follow"], "nbapps events"),
     (&["jobs", "job", "tasks", "task", "ops"], "nbapps operation list"),
+    (&["users", "people", "members", "account", "accounts"], "nbapps user list ID"),
+    (&["passwd", "password", "reset-password"], "nbapps user passwd ID"),
+    (&["keys", "token", "tokens", "api-key", "apikey"], "nbapps key create ID --name NAME"),
+    (&["curl", "call", "request", "http"], "nbapps api ID METHOD PATH"),
+    (&["sql", "dbshell", "database", "psql", "mysql", "mariadb", "sqlite3"], "nbapps db shell ID"),
     (&["status", "health", "ping"], "nbapps daemon status, or of one application: nbapps show ID"),
     (&["serve", "server", "host"], "nbapps daemon run"),
     (&["completion", "autocomplete"], "nbapps completions SHELL"),
     (&["version"], "nbapps --version"),
+];
+
+/// Words of others behind commands that have commands of their own.
+const VERBS: &[(&str, &[&str], &str)] = &[
+    ("user", &["create", "new", "invite", "register"], "nbapps user add ID --email EMAIL"),
+    ("user", &["remove", "del", "destroy"], "nbapps user delete ID USER"),
+    ("user", &["lock", "block", "suspend", "deactivate"], "nbapps user disable ID USER"),
+    ("user", &["unlock", "unblock", "activate"], "nbapps user enable ID USER"),
+    ("user", &["roles", "grant", "promote"], "nbapps user role ID USER --add ROLE"),
+    ("user", &["reset", "reset-password", "set-password"], "nbapps user passwd ID USER"),
+    ("key", &["add", "new", "generate", "issue"], "nbapps key create ID --name NAME"),
+    ("key", &["delete", "remove", "del", "destroy"], "nbapps key revoke ID KEY"),
+    ("db", &["connect", "open", "console", "cli", "psql", "mysql", "sqlite3"], "nbapps db shell ID"),
 ];
 
 /// Options of others, with the command that they were given to (empty for any) and what does the same here.
@@ -47,7 +65,14 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("", &["--json"], "-o json"),
     ("", &["--yaml"], "-o yaml"),
     ("", &["--wide"], "-o wide"),
+    ("", &["--template", "--jq", "-t"], "-o template=TEMPLATE"),
     ("", &["--format"], "-o FORMAT"),
+    ("api", &["--paginate", "--all"], "--all-pages"),
+    ("api", &["--input", "--data-raw", "--body"], "-d DATA"),
+    ("api", &["-F", "-f", "--field", "--param"], "--query NAME=VALUE"),
+    ("api", &["--user", "-u"], "--as USER"),
+    ("api", &["-X", "--request", "--method"], "the method in front of the path: nbapps api ID POST PATH"),
+    ("user", &["--password", "-p"], "--password-stdin, or --password-file FILE"),
     ("", &["--detach", "-d", "--async", "--background", "--no-block"], "--no-wait"),
     ("", &["-H", "--context", "--remote"], "--host ssh://USER@SERVER"),
     ("", &["--silent", "-s"], "--quiet"),
@@ -66,12 +91,17 @@ pub(super) fn improve(mut error: clap::Error) -> clap::Error {
         ErrorKind::InvalidSubcommand if command.is_empty() => {
             for_command(&text(ContextKind::InvalidSubcommand)).map(|instead| format!("use {instead}"))
         }
+        ErrorKind::InvalidSubcommand => {
+            let word = text(ContextKind::InvalidSubcommand);
+            find(VERBS, &command, &word).map(|instead| format!("use {instead}"))
+        }
         ErrorKind::UnknownArgument => {
             for_option(&command, &text(ContextKind::InvalidArg)).map(|instead| format!("use {instead}"))
         }
         _ => None,
     };
-    if tip.is_none() && error.kind() == ErrorKind::InvalidSubcommand {
+    let has_verbs = VERBS.iter().any(|(of, ..)| *of == command);
+    if tip.is_none() && !has_verbs && error.kind() == ErrorKind::InvalidSubcommand {
         // clap looks for similar commands by itself, but not for the one that `help` is asked about.
         let word = text(ContextKind::InvalidSubcommand);
         let similar = error.get(ContextKind::SuggestedSubcommand).is_none().then(|| similar(&word)).flatten();
@@ -116,10 +146,14 @@ fn for_command(word: &str) -> Option<&'static str> {
 }
 
 fn for_option(command: &str, option: &str) -> Option<&'static str> {
-    let option = option.split(['=', ' ']).next().unwrap_or_default();
-    OPTIONS
+    find(OPTIONS, command, option.split(['=', ' ']).next().unwrap_or_default())
+}
+
+/// What does the same as a word that was given to a command.
+fn find(table: &[(&str, &[&str], &'static str)], command: &str, word: &str) -> Option<&'static str> {
+    table
         .iter()
-        .find(|(of, options, _)| (of.is_empty() || *of == command) && options.contains(&option))
+        .find(|(of, words, _)| (of.is_empty() || *of == command) && words.contains(&word))
         .map(|(_, _, instead)| *instead)
 }
 
@@ -150,6 +184,12 @@ mod tests {
             ("list --json", "tip: use -o json"),
             ("stop crm -d", "tip: use --no-wait"),
             ("version", "tip: use nbapps --version"),
+            ("users crm", "tip: use nbapps user list ID"),
+            ("user remove crm ada", "tip: use nbapps user delete ID USER"),
+            ("user lst crm", "'list'"),
+            ("passwd crm", "tip: use nbapps user passwd ID"),
+            ("api crm GET posts:list --jq .data", "tip: use -o template=TEMPLATE"),
+            ("user passwd crm --password x", "tip: use --password-stdin"),
         ] {
             let said = said(line);
             assert!(said.contains(tip) && said.matches("tip:").count() == 1, "nbapps {line}: {said}");

@@ -133,7 +133,9 @@ impl SecretFiles {
     /// Reads the secret in `path`, the value of `option`, without the line feed at its end.
     pub(crate) fn read(&mut self, option: &'static str, path: &Path) -> Result<String, CliError> {
         let mut text = String::new();
-        let read = if path == Path::new("-") {
+        let is_standard_input = path == Path::new("-");
+        let source = if is_standard_input { "standard input".into() } else { path.to_string_lossy() };
+        let read = if is_standard_input {
             if let Some(other) = self.standard_input.replace(option) {
                 return Err(CliError::usage(
                     format!("{other} and {option} cannot both read standard input"),
@@ -146,17 +148,14 @@ impl SecretFiles {
         };
         if let Err(error) = read {
             let hint = "give a file that this user can read, or - for standard input";
-            return Err(CliError::usage(
-                format!("{option}: {} cannot be read: {error}", path.display()),
-                hint,
-            ));
+            return Err(CliError::usage(format!("{option}: {source} cannot be read: {error}"), hint));
         }
         let secret = text.strip_suffix('\n').unwrap_or(&text);
         let secret = secret.strip_suffix('\r').unwrap_or(secret);
         if secret.is_empty() || secret.contains('\n') {
             return Err(CliError::usage(
-                format!("{option}: {} must hold one line, the secret", path.display()),
-                "write the secret and nothing else into the file",
+                format!("{option}: {source} must hold one line, the secret"),
+                "write the secret and nothing else into it",
             ));
         }
         Ok(secret.to_owned())

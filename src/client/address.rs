@@ -1,5 +1,6 @@
 //! The address of a daemon: a socket on this machine, or another machine that `ssh` reaches.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -119,6 +120,24 @@ impl SshHost {
     pub fn command_line(&self) -> String {
         let port = self.port.map_or_else(String::new, |port| format!("-p {port} "));
         format!("ssh {port}{}", shell::word(self.destination.as_bytes()))
+    }
+
+    /// The `ssh` command that runs these words there, at a terminal or without one.
+    #[must_use]
+    pub fn login(
+        &self,
+        words: impl IntoIterator<Item = OsString>,
+        has_terminal: bool,
+    ) -> std::process::Command {
+        let mut command = std::process::Command::new("ssh");
+        command.arg(if has_terminal { "-t" } else { "-T" });
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["--", &self.destination]);
+        // A shell reads them there.
+        command.args(words.into_iter().map(|word| shell::word(word.as_encoded_bytes())));
+        command
     }
 
     /// The `ssh` command line that forwards `port` of this machine to an address on the other one.

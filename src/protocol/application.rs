@@ -563,29 +563,3 @@ pub struct Visit {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::time::optional")]
     pub sign_in_until: Option<DateTime<Utc>>,
 }
-
-/// The result of `app.user_names`: the first users of a running application; none of one that is not running.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserNames {
-    /// The users, the oldest first.
-    pub users: Vec<UserName>,
-}
-
-impl UserNames {
-    /// The most users that are named.
-    pub const MAX: u64 = 200;
-}
-
-/// What a user may sign in as.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserName {
-    /// User name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// E-mail address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// Display name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nickname: Option<String>,
-}

@@ -64,6 +64,12 @@ pub enum ErrorKind {
     TooManyConnections,
     /// The other end of a connection through `ssh` cannot reach its daemon.
     DaemonUnreachable,
+    /// The application has no such user.
+    UserNotFound,
+    /// The application has no such role.
+    RoleNotFound,
+    /// The application has no such API key.
+    KeyNotFound,
 }
 
 impl ErrorKind {
@@ -97,6 +103,9 @@ impl ErrorKind {
         Self::Internal,
         Self::TooManyConnections,
         Self::DaemonUnreachable,
+        Self::UserNotFound,
+        Self::RoleNotFound,
+        Self::KeyNotFound,
     ];
 
     /// Whether the host or a database failed, rather than refused what was asked for.

@@ -71,12 +71,36 @@ macro_rules! for_each_method {
                 "Waits until an application is in a state, or cannot come into it by itself.";
             query AppVisit "app.visit" (VisitApplication) -> Visit:
                 "Gives the address of an application's pages, with a sign-in that works once if asked.";
-            query AppUserNames "app.user_names" (OneApplication) -> UserNames:
-                "Names users of a running application, for completion.";
             query AppLogs "app.logs" (ReadLogs) -> Logs:
                 "Reads the logs of applications, or their access logs, and follows them if asked.";
             command AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:
                 "Replaces an application's JWT secret; all of its tokens end.";
+            command AppApi "app.api" (CallApi) -> ApiResponse:
+                "Calls an application's HTTP API as one of its users, without a token.";
+            command AppDatabase "app.database" (OneApplication) -> DatabaseAccess:
+                "Tells how an application's database is reached, with the password; only to the daemon's user and root.";
+            query UserListMethod "user.list" (ListUsers) -> UserList:
+                "Lists the users of an application.";
+            query UserGet "user.get" (OneUser) -> User:
+                "Describes one user of an application.";
+            command UserAdd "user.add" (AddUser) -> UserChanged:
+                "Creates a user of an application.";
+            command UserPasswd "user.passwd" (SetPassword) -> UserChanged:
+                "Sets a user's password; the user's sessions end.";
+            command UserRole "user.role" (ChangeRoles) -> UserChanged:
+                "Gives roles to a user and takes roles from it.";
+            command UserDisable "user.disable" (OneUser) -> UserChanged:
+                "Disables a user: its sessions end, and its API keys are refused.";
+            command UserEnable "user.enable" (OneUser) -> UserChanged:
+                "Enables a disabled user, with the password and the API keys it had.";
+            command UserDelete "user.delete" (OneUser) -> UserChanged:
+                "Deletes a user with its sessions and API keys.";
+            query KeyListMethod "key.list" (ListKeys) -> KeyList:
+                "Lists the API keys of an application.";
+            command KeyCreate "key.create" (CreateKey) -> KeyCreated:
+                "Creates an API key of a user.";
+            command KeyRevoke "key.revoke" (RevokeKey) -> ApiKey:
+                "Revokes an API key; it is refused from then on.";
             query EventsSubscribe "events.subscribe" (SubscribeEvents) -> Subscribed:
                 "Sends every event from now on, until the connection closes.";
             query OperationListMethod "operation.list" (Nothing) -> OperationList:

@@ -8,11 +8,14 @@
 //! once.
 
 mod access_log;
+mod api_call;
 mod application;
+mod database_access;
 mod error;
 mod event;
 mod host;
 mod id;
+mod key;
 mod limits;
 pub mod lines;
 mod listing;
@@ -22,22 +25,28 @@ mod operation;
 mod running_daemon;
 mod socket_lock;
 mod time;
+mod user;
 mod value;
 mod wait;
 
 pub use access_log::*;
+pub use api_call::*;
 pub use application::*;
+pub use database_access::{DatabaseAccess, ServerAccess};
 pub use error::{ErrorData, ErrorKind, RpcError};
 pub use event::*;
 pub use host::*;
 pub(crate) use host::{DAEMON_LOG_FILE, LOG_DIRECTORY};
 pub use id::{AppId, InvalidAppId};
+pub use key::*;
 pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};
 pub use operation::*;
 pub use running_daemon::RunningDaemon;
 pub use socket_lock::SocketLock;
+pub use user::*;
+pub(crate) use value::Shown;
 pub use wait::{Gone, Wait, WaitForState, Waited};
 
 /// The version of this protocol. `host.hello` refuses a client of another version.

@@ -6,7 +6,14 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// A JSON value that serializes the same way to every format.
-struct Shown<'a>(&'a Value);
+pub(crate) struct Shown<'a>(&'a Value);
+
+impl<'a> Shown<'a> {
+    /// Shows a value.
+    pub(crate) fn of(value: &'a Value) -> Self {
+        Self(value)
+    }
+}
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,6 @@
 //! Turns errors of the rooms below into errors of the control socket: with what was being done, a kind and a hint.
 
 use crate::app::AppError;
-use crate::app::auth::AuthError;
 use crate::data::DataError;
 use crate::database::{DatabaseError, Location};
 use crate::protocol::{ErrorKind, RpcError};
@@ -135,11 +134,5 @@ impl ErrorContext for StorageError {
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
         }
-    }
-}
-
-impl ErrorContext for AuthError {
-    fn while_doing(self, what: impl std::fmt::Display) -> RpcError {
-        RpcError::new(ErrorKind::InvalidSetting, format!("{what} failed: {self}"))
     }
 }

@@ -10,13 +10,18 @@
 //! - `lifecycle.rs` starts and stops applications, and lends them to requests; `limits.rs` enforces what each may
 //!   use of the host.
 //! - `settings.rs` changes settings, `description.rs` describes applications to clients.
+//! - `users.rs` and `keys.rs` change the users and API keys of an application through its own API (`api_call.rs`);
+//!   `api_request.rs` forwards a client's call of that API, and `database_access.rs` tells how its database is reached.
 //! - `applications.rs` offers the commands over HTTP.
 
+mod api_call;
+mod api_request;
 mod applications;
 mod boot;
 mod claims;
 mod create_or_find;
 mod creation;
+mod database_access;
 mod deletion;
 mod description;
 mod domains;
@@ -27,6 +32,7 @@ mod failpoint;
 mod first_passwords;
 mod first_start;
 mod host_name;
+mod keys;
 mod lifecycle;
 mod limits;
 pub mod logs;
@@ -44,6 +50,7 @@ mod state_machine;
 mod storage;
 mod sweep;
 mod texts;
+mod users;
 mod waiting;
 
 use std::path::PathBuf;

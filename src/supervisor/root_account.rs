@@ -77,7 +77,7 @@ impl RootAccount {
 }
 
 /// Generates 20 characters of 55 that look different from each other: 115 bits.
-fn generate_password() -> String {
+pub(super) fn generate_password() -> String {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut random = rand::rng();
     (0..20).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::app::auth::NamesOfUser;
 use crate::data::DataError;
 use crate::protocol::{
     AppId, Application, Changes, ErrorKind, Happening, RpcError, StartMode, State, UpdateApplication,
-    UpgradePolicy, UserName, UserNames, Visit, VisitApplication,
+    UpgradePolicy, Visit, VisitApplication,
 };
 
 use super::Supervisor;
+use super::api_call::user_failure;
 use super::entry::Entry;
 use super::error_context::ErrorContext;
 use super::host_name;
@@ -140,22 +140,9 @@ impl Supervisor {
         }
         let app = self.visit(visit.id.as_str()).await.map_err(not_running)?;
         let ticket = app.auth().issue_ticket(visit.user.as_deref()).await;
-        let (ticket, until) = ticket
-            .map_err(|error| error.while_doing(format!("making a sign-in link for \"{}\"", visit.id)))?;
+        let doing = || format!("making a sign-in link for \"{}\"", visit.id);
+        let (ticket, until) = ticket.map_err(|error| user_failure(error, &doing(), &visit.id))?;
         Ok(Visit { url: format!("{url}sign-in/ticket/{ticket}"), sign_in_until: Some(until) })
-    }
-
-    /// Names users of a running application; starts none.
-    pub async fn user_names(&self, id: &AppId) -> Result<UserNames, RpcError> {
-        let Some(app) = self.entry(id)?.enter() else { return Ok(UserNames::default()) };
-        let users = app.auth().names_of_users(UserNames::MAX).await;
-        let users = users.map_err(|error| error.while_doing(format!("reading the users of \"{id}\"")))?;
-        let named = users.into_iter().map(|NamesOfUser { username, email, nickname }| UserName {
-            username,
-            email,
-            nickname,
-        });
-        Ok(UserNames { users: named.collect() })
     }
 }
 
@@ -207,7 +194,7 @@ fn check_registered(entry: &Entry) -> Result<(), RpcError> {
     }
 }
 
-fn not_running(unavailable: Unavailable) -> RpcError {
+pub(super) fn not_running(unavailable: Unavailable) -> RpcError {
     let start = format!("start it with: nbapps start {}", unavailable.id);
     RpcError::new(ErrorKind::NotRunning, unavailable.message).hint(start)
 }

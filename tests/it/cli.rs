@@ -187,7 +187,8 @@ async fn a_sign_in_link_is_printed_and_works_once() {
     assert_snapshot!(environment.transcript(&["visit crm --sign-in=nobody"]), @r#"
     $ nbapps visit crm --sign-in=nobody
     ! error: making a sign-in link for "crm" failed: there is no user nobody
-    [2]
+    ! hint: list the users with: nbapps user list crm
+    [4]
     "#);
 }
 

@@ -176,6 +176,34 @@ fn what_is_typed_is_completed(shell: TestShell) {
 
 #[apply(in_every_shell)]
 #[test]
+fn users_roles_and_keys_of_the_application_are_completed(shell: TestShell) {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    for id in ["crm", "hr"] {
+        daemon.call("app.create", json!({"id": id, "start": true}));
+    }
+    daemon.call("user.add", json!({"id": "crm", "email": "ada@example.com", "username": "ada"}));
+    daemon.call("key.create", json!({"id": "crm", "name": "ci", "expires_in": "1h"}));
+    let mut prompt = Prompt::of(&environment, shell);
+    for (typed, words) in [
+        ("nbapps user passwd crm ada@\t", "<nbapps><user><passwd><crm><ada@example.com>"),
+        ("nbapps user dis\tcrm nocob\t", "<nbapps><user><disable><crm><nocobase>"),
+        (
+            "nbapps user role crm ada --add mem\t--default=adm\t",
+            "<nbapps><user><role><crm><ada><--add><member><--default=admin>",
+        ),
+        ("nbapps user passwd hr ad\t", "<nbapps><user><passwd><hr><admin@nocobase.com>"),
+        ("nbapps key create crm --user=noc\t", "<nbapps><key><create><crm><--user=nocobase>"),
+        ("nbapps key rev\tcrm \t", "<nbapps><key><revoke><crm><1>"),
+        ("nbapps api crm G\tposts:list --as noc\t", "<nbapps><api><crm><GET><posts:list><--as><nocobase>"),
+        ("nbapps db sh\tc\t", "<nbapps><db><shell><crm>"),
+    ] {
+        assert_eq!(prompt.becomes(typed), words, "{typed:?}");
+    }
+}
+
+#[apply(in_every_shell)]
+#[test]
 fn a_daemon_that_does_not_answer_costs_nothing_visible(shell: TestShell) {
     let environment = TestEnvironment::new();
     let mut prompt = Prompt::of(&environment, shell);

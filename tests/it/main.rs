@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "everything here is for this binary alone")]
 
 mod access_log;
+mod api_command;
 mod autostart;
 mod browser;
 mod cli;
@@ -16,6 +17,7 @@ mod control;
 mod creations;
 mod daemon;
 mod damage;
+mod database_shell;
 mod descriptors;
 mod dial;
 mod environment;
@@ -25,6 +27,7 @@ mod faults;
 mod file_sizes;
 mod first_start;
 mod gateway;
+mod keys;
 mod leftovers;
 mod lifecycle;
 mod limits;
@@ -46,6 +49,7 @@ mod silent;
 mod sql;
 mod ssh_server;
 mod terminal;
+mod users;
 mod waits;
 mod which_daemon;
 mod wire;

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::app::system::{ROLES_USERS, USERS};
+use crate::app::system::{ROLES, ROLES_USERS, USERS};
 use crate::data::{DataError, Filter, Query, Record, Transaction};
 
 /// Precedes the hash of a disabled user's password.
@@ -44,8 +44,12 @@ pub(in crate::app) async fn keep_disabled(
     Ok(())
 }
 
-/// The users who have the role `root` and are not disabled, by number.
+/// The users who have the role `root` and are not disabled, by number. Until the transaction ends, no other one is
+/// told: of two that remove one root user each, neither must find the other's.
 pub(in crate::app) async fn enabled_roots(transaction: &mut Transaction) -> Result<Vec<i64>, DataError> {
+    let mut turn = Query::filter(Filter::eq("name", "root")).fields(&["name"]);
+    turn.lock = true;
+    transaction.find_one(&ROLES, turn).await?;
     let links = Query::filter(Filter::eq("roleName", "root")).fields(&["userId"]);
     let links = transaction.find(&ROLES_USERS, links).await?;
     let ids = links.into_iter().filter_map(|mut link| link.remove("userId")).collect();

@@ -5,8 +5,8 @@
 //! users up by the rules in `accounts.rs`; `api_keys.rs` authenticates programs. `token.rs` signs
 //! and verifies tokens, `policy.rs` judges their age, `renewal.rs` replaces those that have
 //! expired, and `session_cache.rs` keeps users, keys and blocked tokens in memory. `ticket.rs` lets
-//! an operator sign somebody in, `operator.rs` act without a token, and `disabled.rs` keep a user out. A request with a good token of a known user does not touch the
-//! database.
+//! an operator sign somebody in, `operator.rs` lets one act without a token, and `disabled.rs` keeps
+//! users out. A request with a good token of a known user does not touch the database.
 
 use std::sync::Arc;
 
@@ -47,7 +47,6 @@ pub use accounts::{AccountRules, take_password};
 pub use api_keys::NewApiKey;
 pub use authenticator::{AUTH_TYPES, Authenticator, EMAIL_PASSWORD};
 pub use error::AuthError;
-pub use names::NamesOfUser;
 pub(in crate::app) use names::check_names;
 use policy::{TokenPolicy, TokenState};
 use renewal::Renewals;

@@ -17,36 +17,12 @@ use crate::data::{
 /// The fields of a user that are such names.
 const NAMES: [&str; 2] = ["username", "email"];
 
-/// The names of one user, each where there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamesOfUser {
-    pub username: Option<String>,
-    pub email: Option<String>,
-    /// The display name, which nobody signs in with.
-    pub nickname: Option<String>,
-}
-
 /// A name in the form that it is compared in. What has the same form is found by [`alike`].
 pub(super) fn folded(name: &str) -> String {
     case_folded(name.trim())
 }
 
 impl Auth {
-    /// The names of the first `limit` users.
-    pub async fn names_of_users(&self, limit: u64) -> Result<Vec<NamesOfUser>, AuthError> {
-        let query = Query::default().sort(Sort::ascending("id")).limit(limit);
-        let users = self.source.find(&USERS, query.fields(&["username", "email", "nickname"])).await?;
-        let name = |user: &Record, field: &str| {
-            user.get(field).and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned)
-        };
-        let names = |user: Record| NamesOfUser {
-            username: name(&user, "username"),
-            email: name(&user, "email"),
-            nickname: name(&user, "nickname"),
-        };
-        Ok(users.into_iter().map(names).collect())
-    }
-
     /// The user of a user name or an e-mail address. Of several, the one who is spelled so, else the
     /// one who was there first.
     pub(super) async fn find_account(

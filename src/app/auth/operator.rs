@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::disabled::{enabled_roots, is_disabled, restored};
 use super::{Auth, AuthError, Session, password_changed};
 use crate::app::json::object;
-use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES, ROLES_USERS, USERS};
+use crate::app::system::{API_KEYS, ISSUED_TOKENS, ROLES_USERS, USERS};
 use crate::data::{Filter, Query, Sort, Transaction, run_to_completion};
 
 /// How long the session of an operator's call is good: longer than any request takes.
@@ -112,10 +112,6 @@ impl Auth {
 }
 
 async fn set_disabled(transaction: &mut Transaction, id: i64, disabled: bool) -> Result<bool, AuthError> {
-    // Two who disable one root user each must not both find the other enabled.
-    let mut turn = Query::filter(Filter::eq("name", "root")).fields(&["name"]);
-    turn.lock = true;
-    transaction.find_one(&ROLES, turn).await?;
     let own = Filter::eq("id", id);
     let user = Query::filter(own.clone()).fields(&["password", "passwordChangeTz"]);
     let Some(user) = transaction.find_one(&USERS, user).await? else { return Err(AuthError::UserGone) };

@@ -38,9 +38,9 @@ fn apply_rules<'a>(transaction: &'a mut Transaction, event: RecordEvent<'a>) -> 
                 check_user_change(transaction, record.get("userId")).await
             }
             RecordEvent::AfterDestroy(link) => {
-                let left = enabled_roots(transaction).await?.len() as u64;
-                check_role_taken(text(link, "roleName"), !transaction.is_guarded(), left + 1)
-                    .map_err(forbidden)?;
+                let role = text(link, "roleName");
+                let left = if role == ROOT { enabled_roots(transaction).await?.len() as u64 } else { 0 };
+                check_role_taken(role, !transaction.is_guarded(), left + 1).map_err(forbidden)?;
                 check_user_change(transaction, link.get("userId")).await
             }
             RecordEvent::AfterCreate(_) | RecordEvent::AfterUpdate(_) | RecordEvent::BeforeDestroy(_) => {

@@ -3,6 +3,8 @@
 
 mod addressing;
 pub(crate) mod application;
+mod format;
+pub(crate) mod people;
 mod progress;
 pub(crate) mod table;
 
@@ -16,28 +18,12 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use addressing::Addressing;
+pub(crate) use format::{Format, Output};
 pub(crate) use progress::Spinner;
 
 use super::error::CliError;
+use super::template::Template;
 use crate::client::Address;
-
-/// The format of data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// Columns for people
-    #[default]
-    Table,
-    /// More columns
-    Wide,
-    /// JSON, indented
-    Json,
-    /// JSON, one object a line
-    Jsonl,
-    /// YAML
-    Yaml,
-    /// Names (IDs) only, one a line
-    Name,
-}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -55,6 +41,8 @@ pub(crate) enum Color {
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
     pub(crate) format: Format,
+    /// The template of [`Format::Template`].
+    template: Option<Arc<Template>>,
     quiet: bool,
     /// The width of the terminal that standard output is.
     width: Option<usize>,
@@ -96,7 +84,8 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
 }
 
 impl Console {
-    pub(crate) fn new(format: Format, color: Color, quiet: bool) -> Self {
+    pub(crate) fn new(output: impl Into<Output>, color: Color, quiet: bool) -> Self {
+        let Output { format, template } = output.into();
         match color {
             Color::Auto => anstream::ColorChoice::Auto,
             Color::Always => anstream::ColorChoice::AlwaysAnsi,
@@ -106,6 +95,7 @@ impl Console {
         let watched = !quiet && io::stderr().is_terminal();
         Self {
             format,
+            template,
             quiet,
             width: terminal_width(),
             spinners: watched.then(MultiProgress::new),
@@ -133,7 +123,7 @@ impl Console {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
-    /// Prints one item: as data, by name, or as `text`.
+    /// Prints one item: as data, by template, by name, or as `text`.
     pub(crate) fn show<T: Serialize>(
         &self,
         thing: &T,
@@ -145,11 +135,12 @@ impl Console {
             Format::Json => self.raw(&json(thing, true)?),
             Format::Jsonl => self.raw(&json(thing, false)?),
             Format::Yaml => self.raw(&yaml(thing)?),
+            Format::Template => self.raw(&self.rendered(thing)?),
             Format::Name => self.raw(name),
         }
     }
 
-    /// Prints several items: as an array, one a line, by name, or as `text`.
+    /// Prints several items: as an array, one a line, by template, by name, or as `text`.
     pub(crate) fn list<T: Serialize>(
         &self,
         things: &[T],
@@ -160,11 +151,12 @@ impl Console {
             Format::Table | Format::Wide => self.text(&text()),
             Format::Json => self.raw(&json(&things, true)?),
             Format::Yaml => self.raw(&yaml(&things)?),
-            Format::Jsonl | Format::Name => {
+            Format::Jsonl | Format::Name | Format::Template => {
                 let mut lines = String::new();
                 for thing in things {
                     match self.format {
                         Format::Name => lines.push_str(name(thing)),
+                        Format::Template => lines.push_str(self.rendered(thing)?.trim_end_matches('\n')),
                         _ => lines.push_str(&json(thing, false)?),
                     }
                     lines.push('\n');
@@ -187,8 +179,16 @@ impl Console {
             Format::Json => self.raw(&json(thing, true)?),
             Format::Jsonl => self.raw(&json(thing, false)?),
             Format::Yaml => self.raw(&format!("---\n{}", yaml(thing)?)),
+            Format::Template => self.raw(&self.rendered(thing)?),
             Format::Name => self.raw(name),
         }
+    }
+
+    /// Renders an item by the template.
+    fn rendered<T: Serialize>(&self, thing: &T) -> Result<String, CliError> {
+        let Some(template) = &self.template else { return json(thing, false) };
+        let value = serde_json::to_value(thing).map_err(|error| CliError::Output(io::Error::other(error)))?;
+        template.render(&value)
     }
 
     /// Prints text for people to standard output, without colours where they are off.

@@ -7,7 +7,7 @@ use super::super::call::{Handled, MethodCall, MethodHandler};
 use super::RequestHandler;
 use crate::protocol::methods::{
     AppCreate, AppDelete, AppGet, AppList, AppRestart, AppRotateSecret, AppStart, AppStop, AppSummaries,
-    AppUndelete, AppUpdate, AppUserNames, AppVisit, AppWait,
+    AppUndelete, AppUpdate, AppVisit, AppWait,
 };
 use crate::protocol::{
     ChangeState, CreateApplication, DeleteApplication, ErrorKind, ListApplications, ListSummaries,
@@ -108,12 +108,6 @@ impl MethodHandler<AppWait> for RequestHandler {
 impl MethodHandler<AppVisit> for RequestHandler {
     async fn handle(&self, visit: VisitApplication, _: &MethodCall) -> Handled<AppVisit> {
         Ok(self.supervisor.visit_address(visit).await?.into())
-    }
-}
-
-impl MethodHandler<AppUserNames> for RequestHandler {
-    async fn handle(&self, application: OneApplication, _: &MethodCall) -> Handled<AppUserNames> {
-        Ok(self.supervisor.user_names(&application.id).await?.into())
     }
 }
 

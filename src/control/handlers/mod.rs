@@ -1,11 +1,12 @@
 //! The handlers of the methods, one file for each family: `host.*` and `rpc.*`, `app.*`,
-//! `operation.*`, and those that go on after their response, `events.subscribe`,
+//! `operation.*`, `user.*` and `key.*`, and those that go on after their response, `events.subscribe`,
 //! `app.logs` and `host.logs`.
 
 mod applications;
 mod host;
 mod operations;
 mod streams;
+mod within;
 
 use std::path::PathBuf;
 use std::sync::Arc;
