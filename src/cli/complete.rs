@@ -4,6 +4,7 @@
 
 mod people;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,11 +17,12 @@ use serde_json::value::RawValue;
 
 pub(crate) use people::{keys, roles, users};
 
+use super::values::{DATABASE_MODES, START_MODES, STATES};
 use crate::client::{Address, IncomingLine, discovery};
 use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
 use crate::protocol::{
-    ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing, PROTOCOL_VERSION,
-    Request, RequestId, State,
+    ApplicationField, ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing,
+    PROTOCOL_VERSION, Request, RequestId, State,
 };
 
 /// How long the daemon may take: nobody waits for the tab key.
@@ -34,6 +36,101 @@ pub(crate) fn limits() -> ArgValueCompleter {
         let all = Limit::ALL.map(|limit| format!("{}=", limit.name()));
         all.into_iter().filter(|name| begins(name, current)).map(CompletionCandidate::new).collect()
     })
+}
+
+/// Completes the names of fields, after the last comma.
+pub(crate) fn fields() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        last_of_list(current, "-", |last| {
+            let labels: BTreeSet<String> = label_fields(last).into_iter().map(|(field, _)| field).collect();
+            ApplicationField::names().map(str::to_owned).chain(labels).collect()
+        })
+    })
+}
+
+/// Completes conditions, after the last comma.
+pub(crate) fn conditions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        last_of_list(current, "", |last| {
+            let of = |field: &'static str, words: &'static [&'static str]| {
+                words.iter().map(move |word| format!("{field}={word}"))
+            };
+            of("state", STATES)
+                .chain(of("start_mode", START_MODES))
+                .chain(of("engine", &["sqlite", "postgres", "mysql"]))
+                .chain(of("mode", DATABASE_MODES))
+                .chain(of("protected", &["yes", "no"]))
+                .chain(["id~", "name~", "domain~"].map(str::to_owned))
+                .chain(label_fields(last).into_iter().map(|(field, value)| format!("{field}={value}")))
+                .collect()
+        })
+    })
+}
+
+/// Completes selectors, after the last comma.
+pub(crate) fn selectors() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let is_negated = current.to_str().is_some_and(|text| part(text).starts_with('!'));
+        last_of_list(current, "!", |_| match is_negated {
+            true => keys_of_labels().into_iter().collect(),
+            false => pairs_of_labels().into_iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        })
+    })
+}
+
+/// Completes labels, from those that applications have.
+pub(crate) fn labels() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        words(current, pairs_of_labels().into_iter().map(|(key, value)| format!("{key}={value}")))
+    })
+}
+
+/// Completes the keys of labels, from those that applications have.
+pub(crate) fn label_keys() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| words(current, keys_of_labels()))
+}
+
+/// The fields of labels with their values, if `last` may become one: the daemon is asked for nothing else.
+fn label_fields(last: &str) -> BTreeSet<(String, String)> {
+    let prefix = ApplicationField::LABEL_PREFIX;
+    if !(prefix.starts_with(last) || last.starts_with(prefix)) {
+        return BTreeSet::new();
+    }
+    pairs_of_labels().into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)).collect()
+}
+
+fn keys_of_labels() -> BTreeSet<String> {
+    pairs_of_labels().into_iter().map(|(key, _)| key).collect()
+}
+
+/// The labels that applications have, each once.
+fn pairs_of_labels() -> BTreeSet<(String, String)> {
+    let list = ask::<AppSummaries>(ListSummaries { labels: true, ..ListSummaries::default() });
+    let applications = list.map(|list| list.applications).unwrap_or_default();
+    applications.into_iter().flat_map(|application| application.labels).collect()
+}
+
+fn words(current: &OsStr, words: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
+    words.into_iter().filter(|word| begins(word, current)).map(CompletionCandidate::new).collect()
+}
+
+/// The last part of a list.
+fn part(list: &str) -> &str {
+    list.rsplit(',').next().unwrap_or_default()
+}
+
+/// Completes the last part of a list, which may begin with `sign`; what is before stays as it is.
+fn last_of_list(
+    current: &OsStr,
+    sign: &str,
+    words: impl FnOnce(&str) -> Vec<String>,
+) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let last = part(current);
+    let last = last.strip_prefix(sign).unwrap_or(last);
+    let before = &current[..current.len() - last.len()];
+    let words = words(last).into_iter().filter(|word| word.starts_with(last));
+    words.map(|word| CompletionCandidate::new(format!("{before}{word}"))).collect()
 }
 
 /// Completes all applications.

@@ -207,6 +207,10 @@ mod tests {
             ("nbapps list -oy", &["-oyaml"]),
             ("nbapps list -o=y", &["-o=yaml"]),
             ("nbapps create --limit=in-", &["--limit=in-flight="]),
+            ("nbapps list --filter=state=ru", &["--filter=state=running"]),
+            ("nbapps list --filter name~a,pro", &["name~a,protected=yes", "name~a,protected=no"]),
+            ("nbapps list --columns id,cre", &["id,created_at"]),
+            ("nbapps list --sort=name,-cre", &["--sort=name,-created_at"]),
             ("nbapps logs --level=w", &["--level=warn"]),
             ("nbapps --color=n list --state=r", &["--state=running"]),
         ] {

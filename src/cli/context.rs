@@ -1,5 +1,6 @@
 //! The context of every command: the global options, the connection to the daemon, and the console.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use crate::client::autostart::{Launch, StartError};
 use crate::client::discovery::{self, Reason, Target};
 use crate::client::{Address, Client, ClientError, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method, MethodKind};
-use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, State, Wait};
+use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, Wait};
 
 /// How long a daemon may take to answer a request that needs no work.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -276,13 +277,13 @@ impl Context {
         within(patience, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
     }
 
-    /// Lists the applications, all pages.
+    /// Lists the applications, all pages, or as many as the request's limit says.
     pub(crate) async fn list(
         &self,
         client: &Client,
         request: ListApplications,
     ) -> Result<Vec<Application>, CliError> {
-        all_pages(async |after| {
+        all_pages(request.limit, async |after| {
             let request = ListApplications { after, ..request.clone() };
             let page = self.ask::<AppList>(client, request).await?;
             Ok((page.applications, page.next))
@@ -290,14 +291,14 @@ impl Context {
         .await
     }
 
-    /// Lists the summaries of the applications, all pages.
+    /// Lists the summaries of the applications, all pages, or as many as the request's limit says.
     pub(crate) async fn summaries(
         &self,
         client: &Client,
-        states: Vec<State>,
+        request: ListSummaries,
     ) -> Result<Vec<ApplicationSummary>, CliError> {
-        all_pages(async |after| {
-            let request = ListSummaries { states: states.clone(), after };
+        all_pages(request.limit, async |after| {
+            let request = ListSummaries { after, ..request.clone() };
             let page = self.ask::<AppSummaries>(client, request).await?;
             Ok((page.applications, page.next))
         })
@@ -359,16 +360,19 @@ fn socket_of(address: Address) -> Result<PathBuf, CliError> {
     }
 }
 
-/// Collects all pages of a list; each page names where the next one begins.
+/// Collects the pages of a list, until there are `limit` items; each page names where the next one begins.
 async fn all_pages<T>(
+    limit: Option<NonZeroU32>,
     mut page: impl AsyncFnMut(Option<AppId>) -> Result<(Vec<T>, Option<AppId>), CliError>,
 ) -> Result<Vec<T>, CliError> {
+    let limit = limit.and_then(|limit| usize::try_from(limit.get()).ok()).unwrap_or(usize::MAX);
     let (mut all, mut next) = page(None).await?;
-    while next.is_some() {
+    while next.is_some() && all.len() < limit {
         let (more, behind) = page(next).await?;
         all.extend(more);
         next = behind;
     }
+    all.truncate(limit);
     Ok(all)
 }
 

@@ -11,11 +11,13 @@ mod context;
 mod environment;
 mod error;
 mod exit;
+mod filter;
 #[cfg(test)]
 mod generated;
 mod interrupt;
 mod many;
 mod output;
+mod selection;
 mod suggest;
 mod template;
 #[cfg(test)]
@@ -27,8 +29,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    api, completions, config, create, daemon, db, delete, events, key, list, logs, operation, restart, show,
-    start, stop, undelete, update, user, visit, wait,
+    api, completions, config, create, daemon, db, delete, events, key, list, logs, operation, rename,
+    restart, show, start, stop, undelete, update, user, visit, wait,
 };
 use context::{Context, GlobalOptions};
 use error::CliError;
@@ -94,6 +96,7 @@ enum Command {
     Stop(stop::Stop),
     Restart(restart::Restart),
     Update(Box<update::Update>),
+    Rename(rename::Rename),
     #[command(visible_alias = "rm")]
     Delete(delete::Delete),
     Undelete(undelete::Undelete),
@@ -169,6 +172,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Stop(command) => command.run(context).await,
         Command::Restart(command) => command.run(context).await,
         Command::Update(command) => command.run(context).await,
+        Command::Rename(command) => command.run(context).await,
         Command::Delete(command) => command.run(context).await,
         Command::Undelete(command) => command.run(context).await,
         Command::Wait(command) => command.run(context).await,

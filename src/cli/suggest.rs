@@ -17,7 +17,8 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["down", "kill", "halt", "pause", "suspend", "terminate", "disable"], "nbapps stop ID"),
     (&["reboot", "reload", "bounce"], "nbapps restart ID"),
     (&["set", "edit", "modify", "change", "configure", "patch", "protect"], "nbapps update ID"),
-    (&["rename"], "nbapps update ID --name NAME"),
+    (&["label", "tag"], "nbapps update ID --label KEY=VALUE"),
+    (&["mv", "move"], "nbapps rename ID --name NAME"),
     (&["remove", "destroy", "del", "drop", "uninstall", "erase"], "nbapps delete ID"),
     (&["purge", "prune", "wipe"], "nbapps delete ID --purge"),
     (&["restore", "recover", "undo", "unremove"], "nbapps undelete ID"),
@@ -50,13 +51,21 @@ const VERBS: &[(&str, &[&str], &str)] = &[
 
 /// Options of others, with the command that they were given to (empty for any) and what does the same here.
 const OPTIONS: &[(&str, &[&str], &str)] = &[
-    ("logs", &["--tail", "--limit", "--number", "--head", "-l"], "-n COUNT"),
+    ("logs", &["--tail", "--limit", "--number", "--head"], "-n COUNT"),
     ("logs", &["--severity", "--priority", "-p"], "--level LEVEL"),
     ("logs", &["--watch", "-w"], "--follow"),
     ("delete", &["--force", "-f"], "--yes"),
     ("delete", &["--volumes", "-v", "--all-data", "--permanent"], "--purge"),
-    ("list", &["--status", "--filter", "-f"], "--state STATE"),
-    ("list", &["--long", "-l"], "-o wide"),
+    ("list", &["--status"], "--state STATE"),
+    ("list", &["-f"], "--filter CONDITIONS"),
+    ("list", &["--long"], "-o wide"),
+    ("list", &["--sort-by", "--order", "--order-by"], "--sort FIELDS"),
+    ("list", &["--fields", "-L", "--show-labels"], "--columns FIELDS"),
+    ("list", &["--follow"], "--watch"),
+    ("update", &["--no-label", "--unlabel", "--label-rm", "--label-remove"], "--remove-label KEY"),
+    ("update", &["--label-add", "--add-label"], "--label KEY=VALUE"),
+    ("update", &["--domain-add"], "--add-domain HOST"),
+    ("update", &["--no-domain", "--domain-rm", "--domain-remove"], "--remove-domain HOST"),
     ("create", &["--url", "--database-url"], "--db connection --db-url URL"),
     ("create", &["--email"], "--admin-email EMAIL"),
     ("create", &["--password"], "--admin-password-file FILE"),
@@ -118,16 +127,20 @@ pub(super) fn improve(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// How similar a command must be to be suggested, as clap has it.
+/// How similar a word must be to be suggested, as clap has it.
 const MIN_SIMILARITY: f64 = 0.7;
 
 /// The command that is most like a word, if it is like it.
 fn similar(word: &str) -> Option<String> {
     let command = Cli::command();
-    let all = command.get_subcommands().map(|command| (strsim::jaro(word, command.get_name()), command));
+    nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
+}
+
+/// The one of `words` that is most like `word`, if it is like it.
+pub(super) fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let all = words.into_iter().map(|known| (strsim::jaro(word, known), known));
     let most = all.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    most.filter(|(similarity, _)| *similarity > MIN_SIMILARITY)
-        .map(|(_, command)| command.get_name().to_owned())
+    most.filter(|(similarity, _)| *similarity > MIN_SIMILARITY).map(|(_, known)| known)
 }
 
 /// The command below `nbapps` whose usage this is; empty for `nbapps` itself.
@@ -190,6 +203,9 @@ mod tests {
             ("passwd crm", "tip: use nbapps user passwd ID"),
             ("api crm GET posts:list --jq .data", "tip: use -o template=TEMPLATE"),
             ("user passwd crm --password x", "tip: use --password-stdin"),
+            ("label crm team=x", "tip: use nbapps update ID --label KEY=VALUE"),
+            ("list --sort-by name", "tip: use --sort FIELDS"),
+            ("update crm --label-rm team", "tip: use --remove-label KEY"),
         ] {
             let said = said(line);
             assert!(said.contains(tip) && said.matches("tip:").count() == 1, "nbapps {line}: {said}");

@@ -91,6 +91,7 @@ mod tests {
             own_limits: Vec::new(),
             access_log: AccessLog::Errors,
             own_access_log: false,
+            labels: crate::protocol::Labels::new(),
             protected: false,
             pinned: false,
             icon: None,

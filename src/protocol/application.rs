@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessLog, AccessLogSetting, AppId, Limit, LimitChanges, LimitValues, Limits, Wait};
+use super::{AccessLog, AccessLogSetting, AppId, Labels, Limit, LimitValues, Limits, Wait};
 
 /// The state of an application, by NocoBase's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -267,6 +267,9 @@ pub struct CreateApplication {
     /// Which requests get a line in its access log; those of the daemon's configuration when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log: Option<AccessLogSetting>,
+    /// Its labels.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Whether to answer with the application when the ID exists, instead of with an error. One that is being
     /// created is waited for, and created by this call where that creation fails.
     pub if_not_exists: bool,
@@ -317,6 +320,9 @@ pub struct Application {
     /// Whether that was set for it alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_access_log: bool,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
     /// Whether it is protected against deletion.
     pub protected: bool,
     /// Whether it is pinned in the page's list.
@@ -491,53 +497,6 @@ pub struct Deleted {
     pub kept: Vec<String>,
     /// The operation's ID.
     pub operation: String,
-}
-
-/// Parameters of `app.update`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UpdateApplication {
-    /// The application's ID.
-    pub id: AppId,
-    /// The settings that change.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-/// Settings of an application to change. Fields that are absent do not change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Changes {
-    /// The display name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// When the daemon starts it by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_mode: Option<StartMode>,
-    /// All of its domains; an empty list removes them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domains: Option<Vec<String>>,
-    /// What happens when its system tables are older than the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upgrade: Option<UpgradePolicy>,
-    /// Seconds without a request after which it stops; 0 for never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_stop_seconds: Option<u64>,
-    /// Limits to change: a value, or null for the limit of all applications.
-    #[serde(skip_serializing_if = "LimitChanges::is_empty")]
-    pub limits: LimitChanges,
-    /// Which requests get a line in its access log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_log: Option<AccessLogSetting>,
-    /// Whether deletion is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protected: Option<bool>,
-    /// Whether it is pinned in the page's list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<bool>,
-    /// The name of its icon; an empty text removes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub icon: Option<String>,
 }
 
 /// Parameters of `app.visit`.

@@ -218,6 +218,12 @@ impl From<super::InvalidAppId> for RpcError {
     }
 }
 
+impl From<super::InvalidLabel> for RpcError {
+    fn from(error: super::InvalidLabel) -> Self {
+        Self::new(ErrorKind::InvalidSetting, error.to_string())
+    }
+}
+
 impl From<super::InvalidLimit> for RpcError {
     fn from(error: super::InvalidLimit) -> Self {
         Self::new(ErrorKind::InvalidSetting, error.to_string())

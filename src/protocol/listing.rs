@@ -1,9 +1,12 @@
 //! Lists of applications: with all their settings, or summaries.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, Application, StartMode, State};
+use super::field::{self, SortValue};
+use super::{AppId, Application, ApplicationField, Condition, Labels, SortBy, StartMode, State};
 
 /// Parameters of `app.list`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +16,16 @@ pub struct ListApplications {
     pub deleted: bool,
     /// Only applications in one of these states; empty for all.
     pub states: Vec<State>,
+    /// Only applications for which all of these hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// At most this many on a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<NonZeroU32>,
+    /// The order: the name of a field, or with a hyphen before it the other way round; the next one sorts what is
+    /// equal by the one before. With an order there is one page; without, applications are sorted by ID.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<SortBy>,
     /// Whether to query the databases for the size of their data.
     pub sizes: bool,
     /// Only applications after this one: the `next` of the previous page.
@@ -20,7 +33,7 @@ pub struct ListApplications {
     pub after: Option<AppId>,
 }
 
-/// The result of `app.list`: a page of applications by ID, the main one first.
+/// The result of `app.list`: a page of applications, by ID, the main one first, unless an order was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationList {
     /// The applications.
@@ -41,6 +54,15 @@ impl ApplicationList {
 pub struct ListSummaries {
     /// Only applications in one of these states; empty for all.
     pub states: Vec<State>,
+    /// Only applications for which all of these hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// At most this many on a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<NonZeroU32>,
+    /// Whether summaries have the labels.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub labels: bool,
     /// Only applications after this one: the `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AppId>,
@@ -59,13 +81,47 @@ pub struct ApplicationSummary {
     pub start_mode: StartMode,
     /// The URL of its pages.
     pub url: String,
+    /// Its labels, if they were asked for.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+impl ApplicationSummary {
+    /// Whether summaries have all that an order sorts by.
+    #[must_use]
+    pub fn have_all_of(order: &[SortBy]) -> bool {
+        let is_there = |by: &SortBy| {
+            matches!(
+                by.field,
+                ApplicationField::Id
+                    | ApplicationField::Name
+                    | ApplicationField::State
+                    | ApplicationField::StartMode
+                    | ApplicationField::Url
+            )
+        };
+        order.iter().all(is_there)
+    }
+
+    /// What it is sorted by; `None` for a field that summaries do not have.
+    #[must_use]
+    pub fn sort_value(&self, field: &ApplicationField) -> Option<SortValue> {
+        match field {
+            ApplicationField::Id => field::text(self.id.as_str()),
+            ApplicationField::Name => field::text(&self.name),
+            ApplicationField::State => field::text(self.state.as_str()),
+            ApplicationField::StartMode => field::text(self.start_mode.as_str()),
+            ApplicationField::Url => field::text(&self.url),
+            _ => None,
+        }
+    }
 }
 
 impl From<&Application> for ApplicationSummary {
     fn from(application: &Application) -> Self {
-        let Application { id, name, state, start_mode, url, .. } = application;
-        let (id, name, url) = (id.clone(), name.clone(), url.clone());
-        Self { id, name, state: *state, start_mode: *start_mode, url }
+        let Application { id, name, state, start_mode, url, labels, .. } = application;
+        let (id, name, url, labels) = (id.clone(), name.clone(), url.clone(), labels.clone());
+        Self { id, name, state: *state, start_mode: *start_mode, url, labels }
     }
 }
 

@@ -10,12 +10,16 @@
 mod access_log;
 mod api_call;
 mod application;
+mod changes;
+mod condition;
 mod database_access;
 mod error;
 mod event;
+mod field;
 mod host;
 mod id;
 mod key;
+mod labels;
 mod limits;
 pub mod lines;
 mod listing;
@@ -32,13 +36,20 @@ mod wait;
 pub use access_log::*;
 pub use api_call::*;
 pub use application::*;
+pub use changes::*;
+pub use condition::{Comparison, Condition, ConditionField, InvalidCondition};
 pub use database_access::{DatabaseAccess, ServerAccess};
 pub use error::{ErrorData, ErrorKind, RpcError};
 pub use event::*;
+pub use field::{ApplicationField, InvalidField, SortBy, SortValue, sort_applications};
 pub use host::*;
 pub(crate) use host::{DAEMON_LOG_FILE, LOG_DIRECTORY};
 pub use id::{AppId, InvalidAppId};
 pub use key::*;
+pub use labels::{
+    InvalidLabel, LabelChanges, Labels, MAX_LABEL_LENGTH, MAX_LABELS, check_label, check_label_key,
+    check_labels,
+};
 pub use limits::{InvalidLimit, Limit, LimitChanges, LimitValues, Limits};
 pub use listing::*;
 pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, Response};

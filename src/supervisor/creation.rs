@@ -137,6 +137,8 @@ impl Supervisor {
         check_options(&registration.options)?;
         let limits = create.limits.into_iter().map(|(limit, value)| (limit, Some(value))).collect();
         registration.change_limits(&limits)?;
+        let labels = create.labels.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        registration.change_labels(&labels)?;
         let jwt_secret = create.jwt_secret.map(String::into_bytes);
         let table_prefix = create.database.table_prefix.unwrap_or_default();
         Ok(CreationPlan { id, requested, table_prefix, registration, account, jwt_secret })

@@ -1,6 +1,7 @@
 //! Describes applications as the control socket shows them, and lists them page by page.
 
 use std::cmp::Ordering;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use chrono::TimeDelta;
 
 use crate::database::{Location, Sessions};
 use crate::protocol::{
-    AppId, Application, ApplicationList, ApplicationSummaries, ApplicationSummary, DatabaseDescription,
-    DatabaseMode, Deletion, ListApplications, ListSummaries, RpcError, State,
+    AppId, Application, ApplicationField, ApplicationList, ApplicationSummaries, ApplicationSummary,
+    DatabaseDescription, DatabaseMode, Deletion, Labels, ListApplications, ListSummaries, RpcError, SortBy,
+    State, sort_applications,
 };
 
 use super::Supervisor;
 use super::entry::Entry;
+use super::list_filter::{Candidate, ListFilter};
 use super::registry::{DeletedRegistration, Provision, Registration};
 use super::secrets::DATABASE_PASSWORD;
 use super::state_machine::CurrentState;
@@ -23,15 +26,35 @@ fn sort_key(id: &AppId) -> (bool, &AppId) {
     (!id.is_main(), id)
 }
 
-/// Whether a state is among those asked for; an empty list asks for all.
-fn is_among(state: State, states: &[State]) -> bool {
-    states.is_empty() || states.contains(&state)
-}
-
 /// The main application's name: its title, while it runs.
 fn title_of_main(entry: &Entry) -> Option<String> {
     let running = entry.id.is_main().then(|| entry.running())?;
     running.map(|running| running.app.title().to_string())
+}
+
+fn passes(filter: &ListFilter<'_>, entry: &Entry) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
+    let registration = entry.registration.load();
+    let title = title_of_main(entry);
+    let candidate = Candidate {
+        id: &entry.id,
+        name: title.as_deref().unwrap_or(&registration.name),
+        state: entry.state(),
+        engine: entry.location.engine().as_str(),
+        registration: &registration,
+    };
+    filter.passes(&candidate)
+}
+
+/// How many applications are on a page: at most `most`.
+fn page_size(most: usize, limit: Option<NonZeroU32>) -> usize {
+    limit.and_then(|limit| usize::try_from(limit.get()).ok()).map_or(most, |limit| limit.min(most))
+}
+
+fn sort(applications: &mut [Application], order: &[SortBy]) {
+    sort_applications(applications, order, ApplicationField::sort_value, |application| &application.id);
 }
 
 fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
@@ -51,22 +74,35 @@ impl Supervisor {
         entries.iter().map(|entry| self.describe(entry)).collect()
     }
 
-    /// Describes a page of the applications, or all deleted ones.
+    /// Describes a page of the applications, or the deleted ones.
     pub async fn list_some(&self, list: ListApplications) -> Result<ApplicationList, RpcError> {
+        let filter = ListFilter { states: &list.states, conditions: &list.conditions };
         if list.deleted {
-            let deleted = self.deleted_with_damage().await?;
+            let mut deleted = self.deleted_with_damage().await?;
+            deleted.retain(|deleted| self.passes_deleted(&filter, &deleted.registration));
+            let mut applications: Vec<Application> =
+                deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect();
+            sort(&mut applications, &list.order);
             // Not in pages: an ID can occur more than once, so that it does not identify where a page ends.
-            return Ok(ApplicationList {
-                applications: deleted.iter().map(|deleted| self.describe_deleted(deleted)).collect(),
-                next: None,
-            });
+            applications.truncate(page_size(usize::MAX, list.limit));
+            return Ok(ApplicationList { applications, next: None });
         }
-        let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationList::PAGE);
+        let size = page_size(ApplicationList::PAGE, list.limit);
+        let (entries, next) = match list.order.is_empty() {
+            true => self.page(&filter, list.after.as_ref(), size),
+            false => (self.passing(&filter), None),
+        };
         let described = entries.iter().map(|entry| self.describe(entry));
         // A state may have changed since the page was chosen.
         let mut applications: Vec<Application> =
-            described.filter(|application| is_among(application.state, &list.states)).collect();
-        if list.sizes {
+            described.filter(|application| filter.passes_state(application.state)).collect();
+        let is_by_size = list.order.iter().any(|by| by.field == ApplicationField::Size);
+        if is_by_size {
+            self.measure(&mut applications).await;
+        }
+        sort(&mut applications, &list.order);
+        applications.truncate(size);
+        if list.sizes && !is_by_size {
             self.measure(&mut applications).await;
         }
         Ok(ApplicationList { applications, next })
@@ -74,19 +110,26 @@ impl Supervisor {
 
     /// Summarizes a page of the applications, for a table.
     pub fn summaries(&self, list: &ListSummaries) -> ApplicationSummaries {
-        let (entries, next) = self.page(&list.states, list.after.as_ref(), ApplicationSummaries::PAGE);
-        let summaries = entries.iter().map(|entry| self.summarize(entry));
-        let applications = summaries.filter(|summary| is_among(summary.state, &list.states)).collect();
+        let filter = ListFilter { states: &list.states, conditions: &list.conditions };
+        let size = page_size(ApplicationSummaries::PAGE, list.limit);
+        let (entries, next) = self.page(&filter, list.after.as_ref(), size);
+        let summaries = entries.iter().map(|entry| self.summarize(entry, list.labels));
+        let applications = summaries.filter(|summary| filter.passes_state(summary.state)).collect();
         ApplicationSummaries { applications, next }
     }
 
-    /// Returns the first `size` entries in these states after an application, in order. If there are more,
+    /// Returns the first `size` entries that pass a filter after an application, in order. If there are more,
     /// returns the last one's ID, too.
-    fn page(&self, states: &[State], after: Option<&AppId>, size: usize) -> (Vec<Arc<Entry>>, Option<AppId>) {
+    fn page(
+        &self,
+        filter: &ListFilter<'_>,
+        after: Option<&AppId>,
+        size: usize,
+    ) -> (Vec<Arc<Entry>>, Option<AppId>) {
         let mut entries = self.all_entries();
         entries.retain(|entry| {
             let comes = after.is_none_or(|after| sort_key(&entry.id) > sort_key(after));
-            comes && is_among(entry.state(), states)
+            comes && passes(filter, entry)
         });
         let more = entries.len() > size;
         if more {
@@ -99,7 +142,30 @@ impl Supervisor {
         (entries, next)
     }
 
-    fn summarize(&self, entry: &Entry) -> ApplicationSummary {
+    /// All entries that pass a filter, in no order.
+    fn passing(&self, filter: &ListFilter<'_>) -> Vec<Arc<Entry>> {
+        let mut entries = self.all_entries();
+        entries.retain(|entry| passes(filter, entry));
+        entries
+    }
+
+    fn passes_deleted(&self, filter: &ListFilter<'_>, registration: &Registration) -> bool {
+        // The states of a list are those of applications that are there.
+        let filter = ListFilter { states: &[], ..*filter };
+        if filter.is_empty() {
+            return true;
+        }
+        let candidate = Candidate {
+            id: &registration.id,
+            name: &registration.name,
+            state: State::NotFound,
+            engine: self.location(registration).engine().as_str(),
+            registration,
+        };
+        filter.passes(&candidate)
+    }
+
+    fn summarize(&self, entry: &Entry, with_labels: bool) -> ApplicationSummary {
         let registration = entry.registration.load();
         ApplicationSummary {
             id: entry.id.clone(),
@@ -107,6 +173,7 @@ impl Supervisor {
             state: entry.state(),
             start_mode: registration.start_mode(),
             url: self.url(&entry.id),
+            labels: if with_labels { registration.labels() } else { Labels::new() },
         }
     }
 
@@ -162,6 +229,7 @@ impl Supervisor {
             own_limits: registration.limits().into_keys().collect(),
             access_log: self.access_log(registration),
             own_access_log: registration.access_log().is_some(),
+            labels: registration.labels(),
             protected: registration.protected(),
             pinned: registration.pinned == Some(true),
             icon: registration.icon.clone(),

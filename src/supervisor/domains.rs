@@ -3,7 +3,23 @@
 use crate::protocol::{AppId, ErrorKind, RpcError};
 
 use super::Supervisor;
+use super::host_name::normalize;
 use super::registry::Registration;
+
+impl Registration {
+    /// Removes domains, if it has them, then adds others; the rest stays as it is.
+    pub(crate) fn change_domains(&mut self, removed: &[String], added: &[String]) -> Result<(), RpcError> {
+        if removed.is_empty() && added.is_empty() {
+            return Ok(());
+        }
+        let (removed, added) = (normalize(removed)?, normalize(added)?);
+        let mut domains = self.domains();
+        domains.retain(|domain| !removed.contains(domain));
+        domains.extend(added);
+        self.set_domains(&normalize(&domains)?);
+        Ok(())
+    }
+}
 
 impl Supervisor {
     /// Fails if any of these domains belongs to an application other than `id`.

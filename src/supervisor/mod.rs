@@ -35,6 +35,7 @@ mod host_name;
 mod keys;
 mod lifecycle;
 mod limits;
+mod list_filter;
 pub mod logs;
 mod open_error;
 mod operations;

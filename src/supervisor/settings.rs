@@ -25,7 +25,8 @@ impl Supervisor {
     /// Changes settings. They take effect at once.
     pub async fn update(self: &Arc<Self>, update: UpdateApplication) -> Result<Application, RpcError> {
         let changes = update.changes;
-        self.update_with(&update.id, move |registration| apply(registration, &changes)).await
+        // On the heap: changes are long, and the request's future holds them several times.
+        Box::pin(self.update_with(&update.id, move |registration| apply(registration, &changes))).await
     }
 
     /// Changes a registration with `change`. If that fails, nothing is changed. Repairs damaged rows.
@@ -160,6 +161,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
     if let Some(domains) = &changes.domains {
         registration.set_domains(&host_name::normalize(domains)?);
     }
+    registration.change_domains(&changes.remove_domains, &changes.add_domains)?;
     if let Some(upgrade) = changes.upgrade {
         registration.options.insert("autoUpgrade".into(), json!(upgrade == UpgradePolicy::Auto));
     }
@@ -173,6 +175,7 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
             None => registration.options.remove("accessLog"),
         };
     }
+    registration.change_labels(&changes.labels)?;
     if let Some(protected) = changes.protected {
         registration.options.insert("protected".into(), json!(protected));
     }

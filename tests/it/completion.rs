@@ -131,6 +131,7 @@ fn what_is_typed_is_completed(shell: TestShell) {
         daemon.call("app.create", json!({"id": id, "name": "It's <odd>: $(x) `y`"}));
     }
     daemon.call("app.start", json!({"id": "customers"}));
+    daemon.call("app.update", json!({"id": "hr", "labels": {"team": "sales", "env": "prod"}}));
     daemon.call("app.create", json!({"id": "gone"}));
     daemon.call("app.delete", json!({"id": "gone"}));
     let mut prompt = Prompt::of(&environment, shell);
@@ -169,6 +170,13 @@ fn what_is_typed_is_completed(shell: TestShell) {
         ("nbapps daemon status \t", "<nbapps><daemon><status>"),
         ("nbapps show hr \t", "<nbapps><show><hr>"),
         ("nbapps list --del\t", "<nbapps><list><--deleted>"),
+        // Lists, of which the last part is completed.
+        ("nbapps stop -l te\t", "<nbapps><stop><-l><team=sales>"),
+        ("nbapps stop -l team=sales,e\t", "<nbapps><stop><-l><team=sales,env=prod>"),
+        ("nbapps update hr --remove-label te\t", "<nbapps><update><hr><--remove-label><team>"),
+        ("nbapps list --filter name~c,state=ru\t", "<nbapps><list><--filter><name~c,state=running>"),
+        ("nbapps list --filter=label.e\t", "<nbapps><list><--filter=label.env=prod>"),
+        ("nbapps list --columns=id,cre\t", "<nbapps><list><--columns=id,created_at>"),
     ] {
         assert_eq!(prompt.becomes(typed), words, "{typed:?}");
     }

@@ -25,6 +25,7 @@ mod examples;
 mod far;
 mod faults;
 mod file_sizes;
+mod finding;
 mod first_start;
 mod gateway;
 mod keys;

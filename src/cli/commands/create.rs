@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::filter::{self, GivenLabel};
 use crate::cli::output::{Console, application};
 use crate::cli::values::{
     self, ACCESS_LOGS, DATABASE_MODES, GivenLimit, START_MODES, SecretFiles, UPGRADE_POLICIES, WaitOptions,
@@ -30,6 +31,7 @@ Examples:
   nbapps create shop --admin-email ada@example.com \\
     --admin-password-file ./password
   nbapps create crm --limit in-flight=16 --limit statement-time=5s
+  nbapps create crm --label team=sales --label env=prod
   nbapps create crm --db schema
   nbapps create hr --db connection --db-password-file ./password \\
     --db-url postgres://hr@db.example.com/hr
@@ -67,6 +69,10 @@ pub(crate) struct Create {
         value_parser = values::limit, add = complete::limits(),
     )]
     limits: Vec<GivenLimit>,
+
+    /// Label it, such as team=crm; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = filter::label, add = complete::labels())]
+    labels: Vec<GivenLabel>,
 
     /// Answer at the root path of this host name too; may be given several times
     #[arg(long = "domain", value_name = "HOST", value_hint = ValueHint::Hostname)]
@@ -232,6 +238,7 @@ impl Create {
             idle_stop_seconds: self.idle_stop.map(|duration| duration.as_secs()),
             access_log: self.access_log,
             limits: self.limits.iter().filter_map(|given| Some((given.limit, given.value?))).collect(),
+            labels: filter::labels(&self.labels)?,
             if_not_exists: self.if_not_exists,
             start: self.start,
             dry_run: self.dry_run,

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::many;
 use crate::cli::output::{application, somebody_is_there};
+use crate::cli::selection::{Selection, SelectorOption};
 use crate::cli::values::{self, WaitOptions};
 use crate::client::Client;
 use crate::protocol::methods::{AppDelete, AppGet};
@@ -24,14 +25,21 @@ use crate::protocol::{AppId, DeleteApplication, ErrorKind, ListApplications, One
 Examples:
   nbapps delete crm
   nbapps delete crm hr --yes
+  nbapps delete -l branch=old --yes
   nbapps delete crm --purge
   nbapps delete crm --purge --deleted
   nbapps delete crm --purge --keep-data
   nbapps list --deleted")]
 pub(crate) struct Delete {
     /// The applications
-    #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::deletable())]
+    #[arg(
+        value_name = "ID", required_unless_present = "selector", conflicts_with = "selector",
+        value_parser = values::app_id, add = complete::deletable(),
+    )]
     ids: Vec<AppId>,
+
+    #[command(flatten)]
+    selector: SelectorOption,
 
     /// Remove what the host created for it: database and files; cannot be undone
     #[arg(long)]
@@ -61,11 +69,13 @@ impl Delete {
         if self.yes {
             let context = &context.within(self.wait.timeout());
             let client = context.connect().await?;
-            return self.delete(context, client, &self.ids, Vec::new()).await;
+            let ids = self.chosen(context, &client).await?;
+            return self.delete(context, client, &ids, Vec::new()).await;
         }
         let client = context.connect().await?;
+        let ids = self.chosen(context, &client).await?;
         // Nobody is asked about an application that does not exist.
-        let (present, missing) = self.look_up(context, &client).await?;
+        let (present, missing) = self.look_up(context, &client, &ids).await?;
         if !present.is_empty() {
             let ask = |question: &str| context.console.prompt(question);
             let confirmed = confirm(&present, (self.purge, self.keep_data), somebody_is_there(), ask);
@@ -78,11 +88,21 @@ impl Delete {
         self.delete(&context.within(self.wait.timeout()), client, &present, missing).await
     }
 
-    /// The applications that exist, and an error for each of the others.
+    /// The applications that are named or have the labels.
+    async fn chosen(&self, context: &Context, client: &Client) -> Result<Vec<AppId>, CliError> {
+        let selection = Selection::new(self.ids.clone(), false, &self.selector).without_main();
+        match self.deleted {
+            true => selection.resolve_deleted(context, client).await,
+            false => selection.resolve(context, client, |_| true).await,
+        }
+    }
+
+    /// Those of `ids` that exist, and an error for each of the others.
     async fn look_up(
         &self,
         context: &Context,
         client: &Client,
+        ids: &[AppId],
     ) -> Result<(Vec<AppId>, Vec<(AppId, CliError)>), CliError> {
         let mut deleted = HashSet::new();
         if self.purge {
@@ -91,7 +111,7 @@ impl Delete {
                 .extend(context.list(client, request).await?.into_iter().map(|application| application.id));
         }
         let (mut present, mut missing) = (Vec::new(), Vec::new());
-        for id in many::unique(&self.ids) {
+        for id in many::unique(ids) {
             if deleted.contains(&id) {
                 present.push(id);
             } else if self.deleted {

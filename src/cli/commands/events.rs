@@ -6,21 +6,30 @@ use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{application, printable};
+use crate::cli::selection::{Selection, SelectorOption};
 use crate::cli::values;
 use crate::protocol::methods::AppGet;
 use crate::protocol::{AppId, Event, Happening, OneApplication, SubscribeEvents};
 
 /// Print events of applications as they happen, until Ctrl-C
+///
+/// With --selector, of those applications that have the labels when the command begins.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   nbapps events
   nbapps events crm hr
+  nbapps events -l team=sales
   nbapps events -o jsonl | jq -c 'select(.to == \"error\")'")]
 pub(crate) struct Events {
     /// Only events of these applications [default: all]
-    #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
+    #[arg(
+        value_name = "ID", conflicts_with = "selector", value_parser = values::app_id, add = complete::existing(),
+    )]
     ids: Vec<AppId>,
+
+    #[command(flatten)]
+    selector: SelectorOption,
 }
 
 impl Events {
@@ -31,8 +40,10 @@ impl Events {
         for id in &self.ids {
             context.ask::<AppGet>(&client, OneApplication { id: id.clone() }).await?;
         }
-        let all = self.ids.is_empty();
-        let (subscribed, mut events) = client.events(SubscribeEvents { ids: self.ids }).await?;
+        let selection = Selection::new(self.ids, false, &self.selector);
+        let ids = selection.resolve(context, &client, |_| true).await?;
+        let all = ids.is_empty();
+        let (subscribed, mut events) = client.events(SubscribeEvents { ids }).await?;
         context.console.note("printing events; Ctrl-C ends it");
         let mut last = subscribed.after;
         loop {

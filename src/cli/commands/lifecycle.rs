@@ -8,10 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::many;
 use crate::cli::output::application;
+use crate::cli::selection::Selection;
 use crate::cli::values::WaitOptions;
-use crate::client::Client;
 use crate::protocol::methods::Method;
-use crate::protocol::{AppId, ChangeState, State, StateChanged};
+use crate::protocol::{ChangeState, State, StateChanged};
 
 /// The options: whether and how long to wait, and whether to apply the command to all applications.
 #[derive(Debug, Args)]
@@ -24,15 +24,14 @@ pub(super) struct LifecycleOptions {
 pub(super) struct Verb {
     /// The new state, for the result of an application.
     pub(super) done: &'static str,
-    /// The states of applications to which `--all` applies.
+    /// The states of applications to which `--all` and `--selector` apply.
     pub(super) applies: fn(State) -> bool,
 }
 
 /// Calls `M` for each application, and prints the results.
 pub(super) async fn run<M>(
     context: &Context,
-    ids: Vec<AppId>,
-    all: bool,
+    selection: Selection,
     options: LifecycleOptions,
     verb: Verb,
 ) -> Result<(), CliError>
@@ -42,10 +41,7 @@ where
     let wait = options.wait.wait();
     let context = &context.within(options.wait.timeout());
     let client = context.connect().await?;
-    let ids = if all { matching(context, &client, verb.applies).await? } else { ids };
-    if ids.is_empty() {
-        context.console.note("no application needs this");
-    }
+    let ids = selection.without_main().resolve(context, &client, verb.applies).await?;
     let results = many::each(&ids, |id| {
         let (context, client) = (context.clone(), Arc::clone(&client));
         async move {
@@ -62,18 +58,4 @@ where
             _ => application::changed(changes, verb.done, wait.wait, context.console.width()),
         },
     )
-}
-
-/// The applications in one of the states, without the main one.
-async fn matching(
-    context: &Context,
-    client: &Client,
-    applies: fn(State) -> bool,
-) -> Result<Vec<AppId>, CliError> {
-    let applications = context.summaries(client, Vec::new()).await?;
-    Ok(applications
-        .into_iter()
-        .filter(|application| !application.id.is_main() && applies(application.state))
-        .map(|application| application.id)
-        .collect())
 }

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::many;
 use crate::cli::output::{Format, application};
+use crate::cli::selection::{Selection, SelectorOption};
 use crate::cli::values::{self, STATES};
 use crate::protocol::methods::AppWait;
 use crate::protocol::{AppId, State, Wait as WaitFor, WaitForState};
@@ -23,11 +24,18 @@ use crate::protocol::{AppId, State, Wait as WaitFor, WaitForState};
 Examples:
   nbapps wait crm --for running --timeout 30s
   nbapps wait crm hr --for stopped
+  nbapps wait -l team=sales --for running
   nbapps wait crm --for not_found")]
 pub(crate) struct Wait {
     /// The applications
-    #[arg(value_name = "ID", required = true, value_parser = values::app_id, add = complete::existing())]
+    #[arg(
+        value_name = "ID", required_unless_present = "selector", conflicts_with = "selector",
+        value_parser = values::app_id, add = complete::existing(),
+    )]
     ids: Vec<AppId>,
+
+    #[command(flatten)]
+    selector: SelectorOption,
 
     /// The state to wait for; not_found is that of one that is deleted or does not exist
     #[arg(long = "for", value_name = "STATE", default_value = "running", value_parser = values::word::<State>(STATES))]
@@ -44,7 +52,10 @@ impl Wait {
         let context = &context.within(self.timeout);
         let client = context.connect().await?;
         let (state, timeout_ms) = (self.state, values::milliseconds(self.timeout));
-        let results = many::each(&self.ids, |id| {
+        let is_for_none = state == State::NotFound;
+        let selection = Selection::new(self.ids, false, &self.selector).may_be_none(is_for_none);
+        let ids = selection.resolve(context, &client, |_| true).await?;
+        let results = many::each(&ids, |id| {
             let (context, client) = (context.clone(), Arc::clone(&client));
             async move {
                 let subject = id.clone();
@@ -59,6 +70,9 @@ impl Wait {
             context,
             |waited| waited.id().as_str(),
             |all| {
+                if all.is_empty() {
+                    return String::new();
+                }
                 let wide = console.format == Format::Wide;
                 application::waited(all, wide, console.width())
             },

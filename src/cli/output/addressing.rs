@@ -16,6 +16,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "stop",
     "restart",
     "update",
+    "rename",
     "delete",
     "rm",
     "undelete",

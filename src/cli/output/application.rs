@@ -22,20 +22,26 @@ pub(crate) fn seconds(seconds: u64) -> String {
 }
 
 /// A size in words.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-fn yes(value: bool) -> Cell {
+pub(super) fn yes(value: bool) -> Cell {
     cell(if value { "yes" } else { "no" })
 }
 
-fn domains(application: &Application) -> Cell {
+pub(super) fn domains(application: &Application) -> Cell {
     optional((!application.domains.is_empty()).then(|| application.domains.join(", ")))
 }
 
+/// The labels as `--label` takes them.
+pub(super) fn labels(application: &Application) -> Cell {
+    let words: Vec<String> = application.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    optional((!words.is_empty()).then(|| words.join(" ")))
+}
+
 /// The limits as `--limit` takes them: the application's own, or the others.
-fn limits(application: &Application, own: bool) -> Cell {
+pub(super) fn limits(application: &Application, own: bool) -> Cell {
     let those = Limit::ALL.into_iter().filter(|limit| application.own_limits.contains(limit) == own);
     let words: Vec<String> = those
         .map(|limit| format!("{}={}", limit.name(), limit.written(application.limits.of(limit))))
@@ -95,6 +101,7 @@ pub(crate) fn list(applications: &[&Application], wide: bool, width: Option<usiz
             cell(application.upgrade.as_str()),
             optional(application.idle_stop_seconds.map(seconds)),
             limits(application, true),
+            labels(application),
             yes(application.protected),
             optional(application.started_at.map(time)),
             cell(application.requests_in_flight.to_string()),
@@ -112,14 +119,15 @@ pub(crate) fn list(applications: &[&Application], wide: bool, width: Option<usiz
         "UPGRADE",
         "IDLE STOP",
         "LIMITS",
+        "LABELS",
         "PROTECTED",
         "RUNNING SINCE",
         "REQUESTS",
         "REASON",
     ];
     let heading = [&SUMMARY[..], &settings].concat();
-    // Domains, location, limits and reason.
-    let narrowed = [(1, 16), (17, 30), (13, 20), (7, 20), (5, 20), (4, 30)];
+    // The name, reason, limits, labels, location, domains and URL.
+    let narrowed = [(1, 16), (18, 30), (13, 20), (14, 20), (7, 20), (5, 20), (4, 30)];
     columns(&heading, rows, Fit { width, narrowed: &narrowed, may_drop: false })
 }
 
@@ -179,6 +187,7 @@ pub(crate) fn details(application: &Application, console: &Console) -> String {
     pairs.extend([
         ("URL", cell(&application.url)),
         ("Domains", domains(application)),
+        ("Labels", labels(application)),
         ("Start mode", cell(application.start_mode.as_str())),
         ("Idle stop", optional(application.idle_stop_seconds.map(seconds))),
         ("Database", cell(database(application))),
@@ -215,6 +224,12 @@ pub(crate) fn details(application: &Application, console: &Console) -> String {
         ("Requests", cell(application.requests_in_flight.to_string())),
     ]);
     listing(pairs)
+}
+
+/// Several applications with all their settings, with an empty line between two.
+pub(crate) fn details_of_all(applications: &[&Application], console: &Console) -> String {
+    let all: Vec<String> = applications.iter().map(|application| details(application, console)).collect();
+    all.join("\n")
 }
 
 /// The result of `create`, or what it would create.

@@ -3,6 +3,8 @@
 
 mod addressing;
 pub(crate) mod application;
+mod drawing;
+pub(crate) mod fields;
 mod format;
 pub(crate) mod people;
 mod progress;
@@ -97,7 +99,7 @@ impl Console {
             format,
             template,
             quiet,
-            width: terminal_width(),
+            width: terminal_size().map(|(columns, _)| columns),
             spinners: watched.then(MultiProgress::new),
             addressing: Arc::default(),
         }
@@ -265,14 +267,14 @@ impl Console {
     }
 }
 
-/// The width of the terminal that standard output is, if it has one.
-fn terminal_width() -> Option<usize> {
+/// The columns and rows of the terminal that standard output is, if it has some.
+fn terminal_size() -> Option<(usize, usize)> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
-    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+    Some((usize::from(size.ws_col), usize::from(size.ws_row))).filter(|(columns, _)| *columns > 0)
 }
 
 /// Whether there is a terminal to ask on.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::data::has_nul;
-use crate::protocol::{AccessLog, DatabaseMode, Limit};
+use crate::protocol::{AccessLog, DatabaseMode, Labels, Limit, check_labels};
 
 /// Whether a value has the type that an entry needs.
 pub(super) type Check = fn(&Value) -> bool;
@@ -11,7 +11,7 @@ pub(super) type Check = fn(&Value) -> bool;
 /// Lists, in sentences, the entries of an application's options that have a wrong type or cannot be written
 /// in a statement. Null counts as absent.
 pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
-    let known: [(&str, &str, Check); 9] = [
+    let known: [(&str, &str, Check); 10] = [
         ("autoStart", "true or false", Value::is_boolean),
         ("autoUpgrade", "true or false", Value::is_boolean),
         ("protected", "true or false", Value::is_boolean),
@@ -19,6 +19,7 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
         ("domains", "a list of host names", is_list_of_texts),
         ("limits", "an object of limits", are_limits),
         ("accessLog", "off, errors or all", is_access_log),
+        ("labels", "an object of labels", are_labels),
         ("dbConnType", "new_database, new_connection or new_schema", is_mode),
         ("database", "an object", Value::is_object),
     ];
@@ -42,6 +43,10 @@ fn is_access_log(value: &Value) -> bool {
 
 fn is_mode(value: &Value) -> bool {
     value.as_str().and_then(DatabaseMode::of_nocobase).is_some()
+}
+
+fn are_labels(value: &Value) -> bool {
+    serde_json::from_value::<Labels>(value.clone()).is_ok_and(|labels| check_labels(&labels).is_ok())
 }
 
 fn are_limits(value: &Value) -> bool {

@@ -10,6 +10,7 @@ mod applications;
 mod checks;
 mod damage;
 mod deleted_applications;
+mod labels;
 mod provision;
 mod registration;
 mod repair;

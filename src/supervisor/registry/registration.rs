@@ -25,7 +25,7 @@ pub(crate) struct Registration {
     /// The last written state. Only states that must survive the daemon are written.
     pub(crate) status: State,
     /// NocoBase's options and, beside them, ours: `idleStopSeconds`, `domains`, `limits`,
-    /// `accessLog`, `protected`.
+    /// `accessLog`, `labels`, `protected`.
     pub(crate) options: Map<String, Value>,
     pub(crate) sort: i64,
     pub(crate) created_at: DateTime<Utc>,
