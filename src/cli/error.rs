@@ -127,7 +127,7 @@ impl CliError {
             Self::Start(error) => error.hint(),
             Self::StartBeside { error, socket } => {
                 let beside = format!(
-                    "the system's daemon may be the one to use: {} is open to members of its group, which the system's \\
+                    "the system's daemon may be the one to use: {} is open to members of its group, which the system's \
                      administrator adds users to",
                     socket.display()
                 );

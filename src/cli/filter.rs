@@ -44,8 +44,8 @@ value with a comma is put in double quotes, or the comma gets a backslash. The f
 
 /// The help of `--selector`.
 pub(crate) const SELECTOR_HELP: &str = "\
-Select the applications by their labels, separated by commas; may be given several times; all must hold. When there \
-are none, list prints none, and other commands end with exit code 4.
+Select the applications by their labels, separated by commas; may be given several times; all must hold. Where no \
+application has the labels, list prints none, and other commands end with exit code 4.
   team=crm   the label team has this value
   env!=prod  the label env has another value, or is missing
   team       there is a label team

@@ -1,7 +1,5 @@
 //! Templates in the language of Jinja (<https://jinja.palletsprojects.com/templates/>), by the library minijinja.
 
-use std::fmt::Write as _;
-
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 use serde_json::{Value, json};
 

@@ -199,7 +199,8 @@ fn what_is_no_setting_is_refused() {
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm"}));
     assert_eq!(environment.nbapps(&["update", "crm", "--access-log", "some"]).code, 2);
-    for (given, access_log, own) in [("all", "all", true), ("off", "off", true), ("default", "errors", false)]
+    for (given, access_log, own) in
+        [("all", "all", json!(true)), ("off", "off", json!(true)), ("default", "errors", json!(null))]
     {
         let id = format!("with-{given}");
         let created =

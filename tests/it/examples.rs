@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::environment::{Ran, TestEnvironment};
 
 /// The command of each example: two scripts, and a program that Cargo builds with the tests.
@@ -48,4 +50,62 @@ fn each_example_prints_a_hint_without_a_daemon() {
         let ran = run(&environment, name, &["crm"]);
         assert!(ran.code != 0 && ran.stderr.contains("nbapps daemon start"), "{name}: {}", ran.stderr);
     }
+}
+
+/// Runs the example for CI with the program of these tests, from this directory of examples.
+fn preview(environment: &TestEnvironment, directory: &Path, branch: &str) -> Ran {
+    let programs = Path::new(env!("CARGO_BIN_EXE_nbapps")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut command = Command::new(directory.join("ci/preview.sh"));
+    command.env("NBAPPS_SOCKET", environment.socket()).arg(branch);
+    command.env("PATH", format!("{}:{path}", programs.display()));
+    environment.run(command)
+}
+
+#[test]
+fn eight_jobs_of_ci_run_at_once_and_leave_nothing() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let branches = [
+        "main",
+        "main",
+        "Feature/Search",
+        "fix_123",
+        "ünïcode",
+        "-",
+        "a-very-long-name-of-a-branch-that-goes-on",
+        "0",
+    ];
+    std::thread::scope(|scope| {
+        let jobs: Vec<_> = branches
+            .iter()
+            .map(|branch| (branch, scope.spawn(|| preview(&environment, &examples, branch).ok())))
+            .collect();
+        for (branch, job) in jobs {
+            let ran = job.join().unwrap();
+            assert!(ran.stdout.contains(&format!("preview.sh: {branch} passed as ci-")), "{}", ran.stdout);
+        }
+    });
+    assert_eq!(daemon.call("app.list", json!({}))["applications"].as_array().unwrap().len(), 1);
+    let deleted = daemon.call("app.list", json!({"deleted": true}));
+    assert_eq!(deleted["applications"], json!([]));
+}
+
+#[test]
+fn a_job_of_ci_whose_test_fails_removes_its_application() {
+    let environment = TestEnvironment::new();
+    let daemon = environment.daemon();
+    let examples = tempfile::tempdir().unwrap();
+    let ci = examples.path().join("ci");
+    std::fs::create_dir(&ci).unwrap();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), ci.join(entry.file_name())).unwrap();
+    }
+    std::fs::write(ci.join("tasks.json"), r#"[{"title": "Write the tests", "done": false}]"#).unwrap();
+    let ran = preview(&environment, examples.path(), "broken");
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("0 tasks are done, not 1"), "{}", ran.stderr);
+    assert_eq!(daemon.call("app.list", json!({}))["applications"].as_array().unwrap().len(), 1);
 }
