@@ -1,6 +1,7 @@
 //! Completion of values, such as the IDs of applications: attached to the arguments of commands.
 //!
-//! IDs come from the running daemon within 50 ms or not at all, and completion never starts a daemon.
+//! IDs come from the running daemon within 50 ms or not at all, and completion never starts a daemon. Those of
+//! another machine come from its last answer (`far_answers.rs`), or over the connection that a shell has open.
 
 mod people;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,8 +19,11 @@ use serde_json::value::RawValue;
 
 pub(crate) use people::{keys, roles, users};
 
+use super::completed_line::{CompletedLine, ShellSession};
+use super::far_answers::FarAnswer;
 use super::values::{DATABASE_MODES, START_MODES, STATES};
-use crate::client::{Address, IncomingLine, discovery};
+use crate::client::contexts::Contexts;
+use crate::client::{Address, IncomingLine, SshHost};
 use crate::protocol::methods::{AppList, AppSummaries, HostHello, Method, OperationListMethod};
 use crate::protocol::{
     ApplicationField, ApplicationSummary, Hello, Limit, ListApplications, ListSummaries, Message, Nothing,
@@ -29,6 +34,9 @@ use crate::protocol::{
 ///
 /// A debug build has longer: its tests must not depend on the speed of a loaded machine.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3000 } else { 50 });
+
+/// How long the daemon of another machine may take on the connection that a shell has open.
+const FAR_PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3000 } else { 250 });
 
 /// Completes the names of limits, up to the value.
 pub(crate) fn limits() -> ArgValueCompleter {
@@ -158,6 +166,23 @@ pub(crate) fn deleted() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| candidates(current, true, |_, _| true))
 }
 
+/// Completes the user's contexts.
+pub(crate) fn contexts() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let contexts = Contexts::load().unwrap_or_default();
+        let named = contexts.iter().map(|(name, address)| (name.to_string(), address.to_string()));
+        let local = [("local".to_owned(), "this machine's daemon".to_owned())];
+        local
+            .into_iter()
+            .chain(named)
+            .filter(|(name, _)| begins(name, current))
+            .map(|(name, place)| {
+                CompletionCandidate::new(name).help(Some(super::output::printable(&place).into()))
+            })
+            .collect()
+    })
+}
+
 /// Completes running operations and those that ended lately.
 pub(crate) fn operations() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
@@ -201,42 +226,53 @@ fn begins(text: &str, current: &OsStr) -> bool {
     current.to_str().is_some_and(|current| text.starts_with(current))
 }
 
-/// Queries the daemon that the command would talk to. A thread that takes too long is left behind: the process
-/// ends soon.
+/// Queries the daemon that the command would talk to.
 fn ask<M: Method>(params: M::Params) -> Option<M::Result> {
-    let socket = match named(std::env::args().collect()) {
-        Some(named) => named,
-        None => discovery::find().ok()?.address,
-    };
-    // A daemon on another machine takes too long.
-    let Address::Socket(socket) = socket else { return None };
+    let line = CompletedLine::current();
+    match line.designation()?.find().address {
+        Address::Socket(socket) => ask_here::<M>(socket, params),
+        Address::Ssh(host) => ask_far::<M>(&host, params, line.shell.as_deref()),
+    }
+}
+
+/// Queries a daemon of this machine. A thread that takes too long is left behind: it ends soon.
+fn ask_here<M: Method>(socket: PathBuf, params: M::Params) -> Option<M::Result> {
     let params = serde_json::to_value(params).ok()?;
     let (sender, answer) = mpsc::channel();
     std::thread::spawn(move || sender.send(exchange(&socket, M::NAME, params)));
     serde_json::from_str(answer.recv_timeout(PATIENCE).ok()?.ok()?.get()).ok()
 }
 
-/// The daemon that the options of a command line name.
-fn named(line: Vec<String>) -> Option<Address> {
-    let mut words = line.iter();
-    let mut chosen = None;
-    while let Some(word) = words.next() {
-        let value = |option: &str| word.strip_prefix(option).and_then(|rest| rest.strip_prefix('='));
-        if word == "--host" {
-            chosen = words.next().and_then(|host| host.parse().ok());
-        } else if let Some(host) = value("--host") {
-            chosen = host.parse().ok();
-        } else if word == "--socket" {
-            chosen = words.next().map(|path| Address::Socket(path.into()));
-        } else if let Some(path) = value("--socket") {
-            chosen = Some(Address::Socket(path.into()));
-        }
+/// What a daemon of another machine answers, or has answered last.
+fn ask_far<M: Method>(host: &SshHost, params: M::Params, shell: Option<&ShellSession>) -> Option<M::Result> {
+    let last = FarAnswer::of(host, M::NAME, serde_json::to_string(&params).ok()?);
+    let parse = |text: String| serde_json::from_str(&text).ok();
+    if let Some(fresh) = last.as_ref().and_then(FarAnswer::fresh) {
+        return parse(fresh);
     }
-    chosen
+    if let Some(answer) = shell.and_then(|shell| ask_on_connection::<M>(host, params, shell)) {
+        if let (Some(last), Ok(text)) = (&last, serde_json::to_string(&answer)) {
+            // Without a cache it is asked for again.
+            let _ = last.keep(&text);
+        }
+        return Some(answer);
+    }
+    parse(last?.any(PATIENCE)?)
+}
+
+/// Queries the daemon on the connection of a shell, if that is open.
+fn ask_on_connection<M: Method>(
+    host: &SshHost,
+    params: M::Params,
+    shell: &ShellSession,
+) -> Option<M::Result> {
+    let client = shell.kept.unchecked(&Address::Ssh(host.clone()))?;
+    let answered = async { tokio::time::timeout(FAR_PATIENCE, client.call::<M>(params)).await };
+    shell.runtime.block_on(answered).ok()?.ok()
 }
 
 /// Sends the greeting and the request together, and reads until the second response.
-fn exchange(socket: &std::path::Path, method: &str, params: Value) -> io::Result<Box<RawValue>> {
+fn exchange(socket: &Path, method: &str, params: Value) -> io::Result<Box<RawValue>> {
     let hello = Hello { client: "nbapps completion".to_owned(), protocol: PROTOCOL_VERSION };
     let requests = [(HostHello::NAME, serde_json::to_value(hello)?), (method, params)];
     let mut lines = String::new();
@@ -262,21 +298,6 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-
-    #[test]
-    fn the_daemon_is_the_one_that_the_options_name() {
-        let line = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let socket = |path: &str| Some(Address::Socket(path.into()));
-        for (words, expected) in [
-            (&["nbapps", "stop"][..], None),
-            (&["nbapps", "--socket", "/a", "stop"], socket("/a")),
-            (&["nbapps", "stop", "--socket=/b"], socket("/b")),
-            (&["nbapps", "--host", "ssh://x", "stop"], "ssh://x".parse().ok()),
-            (&["nbapps", "--host=ssh://x", "stop"], "ssh://x".parse().ok()),
-        ] {
-            assert_eq!(named(line(words)), expected, "{words:?}");
-        }
-    }
 
     #[test]
     fn the_daemon_is_asked_in_one_go() {

@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::rc::Rc;
 
 use clap::{Arg, Command, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{CompletionCandidate, complete};
 
 use super::Cli;
+use super::completed_line::{CompletedLine, ShellSession};
 use super::output::printable;
 
 /// The variable that names the shell that asks.
@@ -73,7 +75,7 @@ fn respond(shell: Shell, Request { words, position }: Request) -> io::Result<()>
         return stdout.write_all(script(shell).as_bytes());
     }
     let mut lines = String::new();
-    for candidate in offered(words, position)? {
+    for candidate in offered(Cli::command(), words, position, None)? {
         lines.push_str(&line(shell, &candidate));
         lines.push('\n');
     }
@@ -95,21 +97,27 @@ fn line(shell: Shell, candidate: &CompletionCandidate) -> String {
     }
 }
 
-/// A word with a backslash before each character that would be special in bash.
-fn quoted(word: &str) -> String {
+/// A word with a backslash before each character that would be special in bash, and in the shell of nbapps.
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,@%+~".contains(c);
     word.chars().flat_map(|c| (!is_plain(c)).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What is offered for the word at `position`: options only where one has begun, and nothing that was given.
-fn offered(mut words: Vec<OsString>, position: usize) -> io::Result<Vec<CompletionCandidate>> {
+/// What is offered for the word at `position` of a line: options only where one has begun, and nothing that was given.
+/// `shell` is the shell of nbapps that the line is typed into.
+pub(crate) fn offered(
+    mut command: Command,
+    mut words: Vec<OsString>,
+    position: usize,
+    shell: Option<Rc<ShellSession>>,
+) -> io::Result<Vec<CompletionCandidate>> {
     words.truncate(position + 1);
-    let current = words.last().cloned().unwrap_or_default();
-    let begins_option = current.as_encoded_bytes().starts_with(b"-");
-    let mut command = Cli::command();
+    let (before, current) = words.split_at(words.len().saturating_sub(1));
+    let begins_option = current.iter().any(|word| word.as_encoded_bytes().starts_with(b"-"));
     command.build();
-    let given: HashSet<OsString> =
-        positionals(&command, &words[..words.len() - 1]).into_iter().cloned().collect();
+    let positionals = Outline::of(&command, before).positionals.into_iter().cloned().collect::<Vec<_>>();
+    let given: HashSet<OsString> = positionals.iter().cloned().collect();
+    CompletedLine { before: before.to_vec(), positionals, shell }.begin();
     let mut candidates = complete(&mut command, words, position, std::env::current_dir().ok().as_deref())?;
     candidates.retain(|candidate| {
         let is_option = candidate.get_id().is_some_and(|id| id.starts_with("arg::"));
@@ -122,45 +130,48 @@ fn offered(mut words: Vec<OsString>, position: usize) -> io::Result<Vec<Completi
     Ok(candidates)
 }
 
-/// The words of the line that a shell completes, before the one at the cursor, that are neither commands nor options
-/// nor values of options.
-pub(crate) fn given() -> Vec<OsString> {
-    let Request { mut words, position } = Request::of_process();
-    words.truncate(position);
-    let mut command = Cli::command();
-    command.build();
-    positionals(&command, &words).into_iter().cloned().collect()
+/// The words of a line by their roles, as far as they can be told without parsing their values.
+#[derive(Debug)]
+pub(crate) struct Outline<'c, 'w> {
+    /// The command of the line.
+    pub(crate) command: &'c Command,
+    /// The number of the word behind the command's name.
+    pub(crate) behind_command: usize,
+    /// The words that are neither commands nor options nor values of options.
+    pub(crate) positionals: Vec<&'w OsString>,
 }
 
-/// The words that are neither commands nor options nor values of options.
-fn positionals<'w>(root: &Command, words: &'w [OsString]) -> Vec<&'w OsString> {
-    let mut command = root;
-    let mut positionals = Vec::new();
-    let mut words = words.iter().skip(1);
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy();
-        if text == "--" {
-            positionals.extend(words.by_ref());
-            break;
-        }
-        let takes_next = match text.strip_prefix("--") {
-            Some(long) => option(command, |option| option.get_long() == Some(long)),
-            None => match text.strip_prefix('-').and_then(|flags| flags.chars().last()) {
-                Some(short) => option(command, |option| option.get_short() == Some(short)),
-                None => {
-                    match command.find_subcommand(word) {
-                        Some(next) => command = next,
-                        None => positionals.push(word),
+impl<'c, 'w> Outline<'c, 'w> {
+    /// The roles of `words`, the first of which is the program.
+    pub(crate) fn of(root: &'c Command, words: &'w [OsString]) -> Self {
+        let mut outline = Self { command: root, behind_command: 1, positionals: Vec::new() };
+        let mut numbered = words.iter().enumerate().skip(1);
+        while let Some((number, word)) = numbered.next() {
+            let text = word.to_string_lossy();
+            if text == "--" {
+                outline.positionals.extend(numbered.by_ref().map(|(_, word)| word));
+                break;
+            }
+            let command = outline.command;
+            let takes_next = match text.strip_prefix("--") {
+                Some(long) => option(command, |option| option.get_long() == Some(long)),
+                None => match text.strip_prefix('-').and_then(|flags| flags.chars().last()) {
+                    Some(short) => option(command, |option| option.get_short() == Some(short)),
+                    None => {
+                        match command.find_subcommand(word) {
+                            Some(next) => (outline.command, outline.behind_command) = (next, number + 1),
+                            None => outline.positionals.push(word),
+                        }
+                        continue;
                     }
-                    continue;
-                }
-            },
-        };
-        if takes_next {
-            words.next();
+                },
+            };
+            if takes_next {
+                numbered.next();
+            }
         }
+        outline
     }
-    positionals
 }
 
 /// Whether there is such an option, and the word after it is its value.
@@ -179,7 +190,7 @@ mod tests {
     fn values(line: &str) -> Vec<String> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
         let position = words.len() - 1;
-        let offered = offered(words, position).unwrap();
+        let offered = offered(Cli::command(), words, position, None).unwrap();
         offered.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
     }
 
@@ -231,7 +242,7 @@ mod tests {
             ("nbapps -o json stop -- crm", &["crm"]),
         ] {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            assert_eq!(positionals(&command, &words), expected, "{line}");
+            assert_eq!(Outline::of(&command, &words).positionals, expected, "{line}");
         }
     }
 

@@ -10,13 +10,15 @@ use clap::Args;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::environment;
 use super::error::CliError;
 use super::interrupt::UnderWay;
-use super::output::{Color, Console, Output};
+use super::kept::KeptConnection;
+use super::output::{Addressing, Color, Console, Output};
 use super::values::milliseconds;
+use super::{complete, environment, far_answers};
 use crate::client::autostart::{Launch, StartError};
-use crate::client::discovery::{self, Reason, Target};
+use crate::client::contexts::ContextName;
+use crate::client::discovery::{self, ContextChoice, Designation, DiscoveryError, Reason, Target};
 use crate::client::{Address, Client, ClientError, paths};
 use crate::protocol::methods::{AppList, AppSummaries, Method, MethodKind};
 use crate::protocol::{AppId, Application, ApplicationSummary, ListApplications, ListSummaries, Wait};
@@ -48,6 +50,15 @@ pub(crate) struct GlobalOptions {
     #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
     pub(crate) host: Option<Address>,
 
+    /// Talk to the daemon of this context; `local` is this machine's (also: NBAPPS_CONTEXT)
+    ///
+    /// Contexts are names for daemons: see `nbapps context --help`.
+    #[arg(
+        long, global = true, value_name = "NAME", conflicts_with_all = ["socket", "host"],
+        add = complete::contexts(),
+    )]
+    pub(crate) context: Option<ContextName>,
+
     /// Do not start a daemon when none is running (also: NBAPPS_AUTOSTART=0)
     #[arg(long, global = true)]
     pub(crate) no_autostart: bool,
@@ -66,14 +77,40 @@ pub(crate) struct GlobalOptions {
     pub(crate) quiet: bool,
 }
 
+impl GlobalOptions {
+    /// The option that names the daemon, with its value.
+    pub(crate) fn naming_option(&self) -> Option<(&'static str, Vec<u8>)> {
+        let context = self.context.as_ref().map(|name| ("--context", name.to_string().into_bytes()));
+        let host = || self.host.as_ref().map(|host| ("--host", host.to_string().into_bytes()));
+        let socket =
+            || self.socket.as_ref().map(|path| ("--socket", path.as_os_str().as_encoded_bytes().to_owned()));
+        context.or_else(host).or_else(socket)
+    }
+
+    /// What the options name, else the environment, else the current context.
+    pub(crate) fn designation(&self) -> Result<Designation, DiscoveryError> {
+        let named = |address, option| Ok(Designation::One(Target::new(address, Reason::Option(option))));
+        match (&self.context, &self.host, &self.socket) {
+            (Some(context), ..) => Designation::of_context(context.clone(), ContextChoice::Option),
+            (None, Some(host), _) => named(host.clone(), "--host"),
+            (None, None, Some(socket)) => named(Address::Socket(socket.clone()), "--socket"),
+            (None, None, None) => Designation::of_environment(),
+        }
+    }
+}
+
 /// The context of a command. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) options: Arc<GlobalOptions>,
     pub(crate) console: Console,
     under_way: UnderWay,
+    /// What the command line, the environment or the current context names; the error is for commands that need it.
+    designation: Arc<Result<Designation, ClientError>>,
     /// The daemon that was found last.
     found: Arc<Mutex<Option<Target>>>,
+    /// The connection that outlives this command, in a shell.
+    kept: Option<Arc<KeptConnection>>,
     bound: Option<Arc<Bound>>,
 }
 
@@ -97,37 +134,40 @@ impl Bound {
 
 impl Context {
     pub(crate) fn new(options: GlobalOptions) -> Self {
+        let designation = options.designation();
+        let other_machine = designation.as_ref().ok().and_then(Designation::other_machine);
+        let option = options.naming_option();
+        let option = option.as_ref().map(|(option, value)| (*option, value.as_slice()));
         let console = Console::new(options.output.clone(), options.color, options.quiet)
-            .addressing(options.host.as_ref(), options.socket.as_deref());
+            .addressing(Addressing::new(option, other_machine));
         Self {
             options: Arc::new(options),
             console,
             under_way: UnderWay::default(),
+            designation: Arc::new(designation.map_err(ClientError::from)),
             found: Arc::default(),
+            kept: None,
             bound: None,
         }
     }
 
-    /// The daemon that the command means, and why: the one that the options name, else as [`discovery::find`].
+    /// The context of a command in a shell: it shares the connection, and Ctrl-C ends the command alone.
+    pub(crate) fn in_shell(self, kept: Arc<KeptConnection>) -> Self {
+        let (console, under_way) = (self.console.in_shell(), UnderWay::watched_by_shell());
+        Self { kept: Some(kept), console, under_way, ..self }
+    }
+
+    /// What the command line, the environment or the current context names.
+    pub(crate) fn designation(&self) -> Result<&Designation, CliError> {
+        self.designation.as_ref().as_ref().map_err(|error| error.clone().into())
+    }
+
+    /// The daemon that the command means, and why.
     pub(crate) fn target(&self) -> Result<Target, CliError> {
-        if let Some(target) = self.named() {
-            return Ok(target);
-        }
         let mut found = self.found.lock();
         match &*found {
             Some(target) => Ok(target.clone()),
-            None => Ok(found.insert(discovery::find().map_err(ClientError::from)?).clone()),
-        }
-    }
-
-    /// The daemon that the options name.
-    fn named(&self) -> Option<Target> {
-        match (&self.options.host, &self.options.socket) {
-            (Some(host), _) => Some(Target { address: host.clone(), reason: Reason::Option("--host") }),
-            (None, Some(socket)) => {
-                Some(Target { address: Address::Socket(socket.clone()), reason: Reason::Option("--socket") })
-            }
-            (None, None) => None,
+            None => Ok(found.insert(self.designation()?.clone().find()).clone()),
         }
     }
 
@@ -136,10 +176,29 @@ impl Context {
         self.target().map(|target| target.address)
     }
 
-    /// The socket of the daemon of this machine, also where the environment names another machine.
+    /// The socket of the daemon of this machine, which connections from other machines are for.
     pub(crate) fn socket_here(&self) -> Result<PathBuf, CliError> {
-        let target = self.named().unwrap_or_else(discovery::find_here);
-        socket_of(target.address)
+        match self.options.naming_option() {
+            Some(_) => socket_of(self.address()?),
+            None => socket_of(discovery::find_here().address),
+        }
+    }
+
+    /// Notes that the current context is why a daemon cannot be reached: who gave no option may not think of it.
+    pub(crate) fn note_current_context(&self) {
+        let chosen = self.designation().ok().and_then(Designation::naming_context);
+        if let Some(context) = chosen.filter(|context| context.by == ContextChoice::Current) {
+            self.console.note(&format!(
+                "the current context is \"{}\"; this machine's daemon is that of: nbapps --context local",
+                context.name
+            ));
+        }
+    }
+
+    /// The error of the command when it is interrupted: what goes on, and how to find it again.
+    pub(crate) fn interrupted(&self) -> CliError {
+        self.console.end_spinners();
+        self.under_way.interrupted()
     }
 
     /// The control socket that a daemon gets which is started here: the one that is named, or the user's default
@@ -147,7 +206,7 @@ impl Context {
     pub(crate) fn named_socket(&self) -> Result<Option<PathBuf>, CliError> {
         let target = self.target()?;
         match target.reason {
-            Reason::Option(_) | Reason::Variable(_) => socket_of(target.address).map(Some),
+            Reason::Option(_) | Reason::Variable(_) | Reason::Context => socket_of(target.address).map(Some),
             _ => Ok(None),
         }
     }
@@ -157,9 +216,15 @@ impl Context {
         Ok(!self.options.no_autostart && environment::may_start()?)
     }
 
-    /// Connects to the daemon, for any number of requests.
+    /// Connects to the daemon, for any number of requests. A shell's connection is used again.
     pub(crate) async fn connect(&self) -> Result<Arc<Client>, CliError> {
-        self.connect_alone().await.map(Arc::new)
+        let Some(kept) = &self.kept else { return self.connect_alone().await.map(Arc::new) };
+        if let Some(client) = kept.open(&self.address()?, self.remaining()).await {
+            return self.connected(Ok(client));
+        }
+        let client = Arc::new(self.connect_alone().await?);
+        kept.keep(self.address()?, &client);
+        Ok(client)
     }
 
     /// The context with a deadline, `timeout` from now.
@@ -274,7 +339,18 @@ impl Context {
         params: M::Params,
     ) -> Result<M::Result, CliError> {
         let patience = REQUEST_TIMEOUT.min(self.remaining().saturating_add(GRACE));
-        within(patience, format!("the daemon did not answer {}", M::NAME), client.call::<M>(params)).await
+        let unanswered = format!("the daemon did not answer {}", M::NAME);
+        let answered = within(patience, unanswered, client.call::<M>(params)).await;
+        self.note_change(M::KIND);
+        answered
+    }
+
+    /// Lets completion ask again after a command, which may have changed what there is to complete.
+    fn note_change(&self, kind: MethodKind) {
+        let target = self.found.lock().clone();
+        if let (MethodKind::Command, Some(Target { address: Address::Ssh(host), .. })) = (kind, target) {
+            far_answers::expire(&host);
+        }
     }
 
     /// Lists the applications, all pages, or as many as the request's limit says.
@@ -331,6 +407,7 @@ impl Context {
             return Err(CliError::timed_out(unanswered));
         }
         let answered = within(patience, unanswered, call).await;
+        self.note_change(M::KIND);
         if let (Err(CliError::TimedOut { .. }), Some(bound)) = (&answered, &self.bound) {
             bound.silent.store(true, Ordering::Relaxed);
         }
@@ -355,7 +432,7 @@ fn socket_of(address: Address) -> Result<PathBuf, CliError> {
         Address::Socket(path) => Ok(path),
         Address::Ssh(host) => Err(CliError::usage(
             format!("a daemon on another machine ({host}) cannot be run or started from here"),
-            format!("run it there: {} nbapps daemon start", host.command_line()),
+            "run it there: nbapps daemon start; this machine's is that of: nbapps --context local".to_owned(),
         )),
     }
 }

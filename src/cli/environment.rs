@@ -11,6 +11,7 @@ const VARIABLES: &[&str] = &[
     AUTOSTART,
     "NBAPPS_SOCKET",
     "NBAPPS_HOST",
+    "NBAPPS_CONTEXT",
     "NBAPPS_DATA_DIR",
     "NBAPPS_CONFIG",
     "NBAPPS_DB_URL",
@@ -60,6 +61,7 @@ mod tests {
             ("NBAPPS_SOKET", Some("NBAPPS_SOCKET")),
             ("NBAPPS_HOTS", Some("NBAPPS_HOST")),
             ("NBAPPS_HOSTS", Some("NBAPPS_HOST")),
+            ("NBAPPS_CONTXET", Some("NBAPPS_CONTEXT")),
             // Kubernetes sets it where a service has the name of this program.
             ("NBAPPS_PORT", None),
             ("NBAPPS_SOCKET", None),

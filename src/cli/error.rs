@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use crate::client::ClientError;
 use crate::client::autostart::StartError;
+use crate::client::contexts::ContextsError;
 use crate::protocol::RpcError;
 
 /// An error of a command.
@@ -29,6 +30,22 @@ pub(crate) enum CliError {
     #[error("{message}")]
     Usage {
         /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// There is already what was to be made, or it is in use.
+    #[error("{message}")]
+    Conflict {
+        /// What there is.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// There is nothing of this name.
+    #[error("{message}")]
+    NotFound {
+        /// What there is not.
         message: String,
         /// What to do.
         hint: Option<String>,
@@ -111,6 +128,8 @@ impl CliError {
             },
             Self::Start(_) => Exit::Unreachable,
             Self::Usage { .. } => Exit::Usage,
+            Self::Conflict { .. } => Exit::Conflict,
+            Self::NotFound { .. } => Exit::NotFound,
             Self::Refused { .. } => Exit::Refused,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Interrupted { .. } => Exit::Interrupted,
@@ -134,12 +153,20 @@ impl CliError {
                 Some(error.hint().map_or_else(|| beside.clone(), |hint| format!("{hint}; {beside}")))
             }
             Self::Usage { hint, .. }
+            | Self::Conflict { hint, .. }
+            | Self::NotFound { hint, .. }
             | Self::Refused { hint, .. }
             | Self::Failed { hint, .. }
             | Self::TimedOut { hint, .. }
             | Self::Interrupted { hint, .. } => hint.clone(),
             Self::Io { .. } | Self::Output(_) | Self::ClosedPipe | Self::Reported(_) => None,
         }
+    }
+}
+
+impl From<ContextsError> for CliError {
+    fn from(error: ContextsError) -> Self {
+        Self::Client(ClientError::Discovery(error.into()))
     }
 }
 
@@ -158,7 +185,7 @@ fn exit_of_client(error: &ClientError) -> Exit {
         | ClientError::ProtocolMismatch { .. }
         | ClientError::Lost { .. } => Exit::Unreachable,
         ClientError::Rpc(error) => Exit::of_kind(error.kind()),
-        ClientError::Environment(_) => Exit::Usage,
+        ClientError::Discovery(_) => Exit::Usage,
         ClientError::Unexpected { .. } => Exit::Failed,
     }
 }

@@ -30,6 +30,11 @@ pub(crate) struct Command {
 }
 
 impl UnderWay {
+    /// For a command in a shell, which watches for Ctrl-C itself, and goes on after it.
+    pub(crate) fn watched_by_shell() -> Self {
+        Self { is_watched: Arc::new(AtomicBool::new(true)), ..Self::default() }
+    }
+
     /// Notes that a command begins. From the first one on, Ctrl-C ends the process with words.
     pub(crate) fn begin(&self, console: &Console, method: &'static str, subject: &str) -> Command {
         if !self.is_watched.swap(true, Ordering::Relaxed) {
@@ -49,7 +54,8 @@ impl UnderWay {
         Command { key, all: self.clone() }
     }
 
-    fn interrupted(&self) -> CliError {
+    /// What goes on, and how to find it again.
+    pub(crate) fn interrupted(&self) -> CliError {
         let commands = self.commands.lock();
         let names: Vec<String> =
             commands.keys().map(|(method, subject)| format!("{method} of {subject}")).collect();

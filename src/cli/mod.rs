@@ -6,18 +6,23 @@
 
 mod commands;
 mod complete;
+mod completed_line;
 mod completion;
+mod confirm;
 mod context;
 mod environment;
 mod error;
 mod exit;
+mod far_answers;
 mod filter;
 #[cfg(test)]
 mod generated;
 mod interrupt;
+mod kept;
 mod many;
 mod output;
 mod selection;
+mod shell;
 mod suggest;
 mod template;
 #[cfg(test)]
@@ -27,21 +32,24 @@ mod values;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use commands::{
     api, completions, config, create, daemon, db, delete, events, key, list, logs, operation, rename,
     restart, show, start, stop, undelete, update, user, visit, wait,
 };
+use commands::{context as context_command, shell as shell_command};
 use context::{Context, GlobalOptions};
 use error::CliError;
 use exit::Exit;
 
 /// Manage many data applications in one host process
 ///
-/// nbapps talks to the daemon nbappsd over its control socket. It uses the daemon that --socket or
-/// --host names, else NBAPPS_SOCKET or NBAPPS_HOST, else the running daemon of this user, else the
-/// system's at /run/nbapps where this user may use it. Where there is none, it starts one in the
-/// background and says so. `nbapps daemon status` tells which daemon that is, and why.
+/// nbapps talks to the daemon nbappsd over its control socket. It uses the daemon that --socket, --host or
+/// --context names, else NBAPPS_SOCKET, NBAPPS_HOST or NBAPPS_CONTEXT, else the current context, else the
+/// running daemon of this user, else the system's at /run/nbapps where this user may use it. Where there is
+/// none, it starts one in the background and says so. `nbapps daemon status` tells which daemon that is, and
+/// why.
 #[derive(Debug, Parser)]
 #[command(name = "nbapps", version, propagate_version = false, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -77,6 +85,7 @@ Exit codes:
 Environment:
   NBAPPS_SOCKET       the control socket, as --socket
   NBAPPS_HOST         another machine, as --host
+  NBAPPS_CONTEXT      a context, as --context
   NBAPPS_AUTOSTART    0 to start no daemon, as --no-autostart
   NBAPPS_DATA_DIR     the data directory of a daemon that is started
   NO_COLOR            no colour
@@ -109,6 +118,8 @@ enum Command {
     Db(db::Db),
     #[command(visible_alias = "operations")]
     Operation(operation::Operation),
+    Shell(shell_command::Shell),
+    Context(context_command::Context),
     Daemon(daemon::Daemon),
     Config(config::Config),
     Completions(completions::Completions),
@@ -129,16 +140,20 @@ pub fn main() -> ExitCode {
     };
     let context = Context::new(cli.global);
     environment::note_mistyped(&context);
-    match run(cli.command, &context) {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            if !matches!(error, CliError::ClosedPipe | CliError::Reported(_)) {
-                context.console.error(&error);
-            }
-            error.exit()
-        }
+    report(run(cli.command, &context), &context).into()
+}
+
+/// Prints the error of a command, and gives the exit code.
+fn report(result: Result<(), CliError>, context: &Context) -> Exit {
+    let Err(error) = result else { return Exit::Done };
+    let exit = error.exit();
+    if !matches!(error, CliError::ClosedPipe | CliError::Reported(_)) {
+        context.console.error(&error);
     }
-    .into()
+    if exit == Exit::Unreachable {
+        context.note_current_context();
+    }
+    exit
 }
 
 /// Runs a command, on a runtime only if it connects to a daemon.
@@ -146,20 +161,25 @@ fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let command = match command {
         Command::Completions(completions) => return completions.run(context),
         Command::Config(config) => return config.run(context),
+        Command::Context(command) => return command.run(context),
+        Command::Shell(shell) => return shell.run(context),
         Command::Daemon(daemon) => match daemon.run_in_place(context)? {
             Ok(()) => return Ok(()),
             Err(daemon) => Command::Daemon(daemon),
         },
         command => command,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::Io { what: "cannot start the runtime".to_owned(), error })?;
+    let runtime = runtime()?;
     let result = runtime.block_on(Box::pin(dispatch(command, context)));
     // A read of standard input cannot be cancelled, and must not delay the exit.
     runtime.shutdown_background();
     result
+}
+
+/// A runtime on this thread.
+fn runtime() -> Result<Runtime, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| CliError::Io { what: "cannot start the runtime".to_owned(), error })
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
@@ -185,6 +205,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Operation(command) => command.run(context).await,
         Command::Daemon(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
+        Command::Context(command) => command.run(context),
+        Command::Shell(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }

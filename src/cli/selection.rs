@@ -60,6 +60,11 @@ impl Selection {
         Self { may_be_none, ..self }
     }
 
+    /// Whether the command line names each application.
+    pub(crate) fn is_by_name(&self) -> bool {
+        self.conditions.is_none()
+    }
+
     /// The one application, where exactly one is named.
     pub(crate) fn single(&self) -> Option<&AppId> {
         match self.named.as_slice() {

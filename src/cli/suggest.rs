@@ -33,6 +33,9 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["status", "health", "ping"], "nbapps daemon status, or of one application: nbapps show ID"),
     (&["serve", "server", "host"], "nbapps daemon run"),
     (&["completion", "autocomplete"], "nbapps completions SHELL"),
+    (&["contexts", "ctx", "remote", "remotes", "machine"], "nbapps context list"),
+    (&["use", "switch", "target", "connect"], "nbapps context use NAME"),
+    (&["console", "repl", "prompt", "interactive", "sh"], "nbapps shell"),
     (&["version"], "nbapps --version"),
 ];
 
@@ -83,7 +86,8 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("api", &["-X", "--request", "--method"], "the method in front of the path: nbapps api ID POST PATH"),
     ("user", &["--password", "-p"], "--password-stdin, or --password-file FILE"),
     ("", &["--detach", "-d", "--async", "--background", "--no-block"], "--no-wait"),
-    ("", &["-H", "--context", "--remote"], "--host ssh://USER@SERVER"),
+    ("", &["-H", "--remote"], "--host ssh://USER@SERVER"),
+    ("", &["-c", "--ctx", "--profile"], "--context NAME"),
     ("", &["--silent", "-s"], "--quiet"),
     ("", &["--no-color", "--no-colour"], "--color never"),
 ];
@@ -206,6 +210,9 @@ mod tests {
             ("label crm team=x", "tip: use nbapps update ID --label KEY=VALUE"),
             ("list --sort-by name", "tip: use --sort FIELDS"),
             ("update crm --label-rm team", "tip: use --remove-label KEY"),
+            ("switch prod", "tip: use nbapps context use NAME"),
+            ("repl", "tip: use nbapps shell"),
+            ("list --ctx prod", "tip: use --context NAME"),
         ] {
             let said = said(line);
             assert!(said.contains(tip) && said.matches("tip:").count() == 1, "nbapps {line}: {said}");

@@ -97,6 +97,19 @@ fn wrong_command_lines_are_refused() {
         "db shell",
         "list --host server",
         "list --host ssh://server --socket /x",
+        "list --context a --host ssh://server",
+        "list --context a --socket /x",
+        "--context a list --host ssh://server",
+        "--socket /x list --context a",
+        "--socket /x list --host ssh://server",
+        "list --context -a",
+        "list --context",
+        "context",
+        "context add",
+        "context add a/b ssh://x",
+        "context use",
+        "context remove",
+        "shell list",
         "completions powershell",
     ] {
         let words = ["nbapps"].into_iter().chain(line.split_whitespace());
@@ -146,6 +159,15 @@ fn right_command_lines_are_read() {
         "api crm get posts:list --all-pages --as ada -H X-Role:admin --query a=b=c -o template={{data}}",
         "db shell crm -- -csv",
         "events --quiet",
+        "list --context prod",
+        "--context local daemon status",
+        "context add prod ssh://ops@server --use",
+        "context add prod --host ssh://ops@server --replace",
+        "context ls -o json",
+        "context rm prod test",
+        "shell --keep-going",
+        "stop --all --yes",
+        "daemon stop -y",
     ] {
         let words = ["nbapps"].into_iter().chain(line.split_whitespace());
         if let Err(error) = Cli::try_parse_from(words) {

@@ -9,6 +9,9 @@ use tokio::process::Command;
 
 use super::{paths, shell};
 
+/// How long an unattended `ssh` may take to connect, in seconds.
+const CONNECT_TIMEOUT: u32 = 10;
+
 /// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -81,7 +84,10 @@ impl SshHost {
                 && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%' | '+'))
         };
         let destination = match user {
-            Some(user) if allowed(user) && allowed(server) => format!("{user}@{server}"),
+            // What is behind a colon would be a password, which `ssh` takes from no command line.
+            Some(user) if allowed(user) && !user.contains(':') && allowed(server) => {
+                format!("{user}@{server}")
+            }
             None if allowed(server) => server.to_owned(),
             _ => return None,
         };
@@ -90,9 +96,21 @@ impl SshHost {
 
     /// The `ssh` command whose pipes connect to the daemon.
     pub(super) fn command(&self) -> Command {
+        self.command_with(&[])
+    }
+
+    /// The same command for a process that nobody watches: it asks for nothing, and gives up after
+    /// [`CONNECT_TIMEOUT`] seconds.
+    #[must_use]
+    pub fn unattended_command(&self) -> Command {
+        let timeout = format!("-oConnectTimeout={CONNECT_TIMEOUT}");
+        self.command_with(&["-oBatchMode=yes", &timeout])
+    }
+
+    fn command_with(&self, options: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         // Without a terminal, which would change line feeds.
-        command.arg("-T");
+        command.arg("-T").args(options);
         if let Some(port) = self.port {
             command.args(["-p", &port.to_string()]);
         }
@@ -177,6 +195,10 @@ mod tests {
             let arguments: Vec<_> =
                 command.as_std().get_args().map(|argument| argument.to_str().unwrap()).collect();
             assert_eq!(arguments.join(" "), expected);
+            let unattended = host.unattended_command();
+            let arguments: Vec<_> = unattended.as_std().get_args().map(|one| one.to_str().unwrap()).collect();
+            let expected = expected.replacen("-T", "-T -oBatchMode=yes -oConnectTimeout=10", 1);
+            assert_eq!(arguments.join(" "), expected);
             assert_eq!(host.to_string().parse(), Ok(Address::Ssh(host)));
         }
     }
@@ -201,6 +223,7 @@ mod tests {
             "ssh://@server",
             "ssh://-oProxyCommand=x",
             "ssh://a@-b",
+            "ssh://ada:secret@server",
             "ssh://server:port",
             "ssh://server;reboot",
             "ssh://server/path",

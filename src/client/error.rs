@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::discovery::InvalidEnvironment;
+use super::discovery::DiscoveryError;
 use crate::protocol::{ErrorKind, RpcError};
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// The environment does not name one daemon.
+    /// It is not clear which daemon is meant.
     #[error(transparent)]
-    Environment(#[from] InvalidEnvironment),
+    Discovery(#[from] DiscoveryError),
     /// Nothing listens at the address, or the user is not allowed to use it.
     #[error("cannot reach a daemon at {address}: {why}")]
     Unreachable {
@@ -118,12 +118,7 @@ impl ClientError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Environment(InvalidEnvironment::Both) => {
-                Some("unset one of them, or name the daemon with --socket or --host".to_owned())
-            }
-            Self::Environment(InvalidEnvironment::Host(_)) => {
-                Some("correct it or unset it; --socket and --host override it".to_owned())
-            }
+            Self::Discovery(error) => Some(error.hint()),
             Self::Unreachable { cause: std::io::ErrorKind::PermissionDenied, .. } => Some(
                 "join the group that owns the socket, or run the command as the daemon's user".to_owned(),
             ),

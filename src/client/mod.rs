@@ -3,8 +3,8 @@
 //! [`Client::connect`] opens a connection and greets the daemon. [`Client::call`] sends a request and waits
 //! for its result; any number of calls share a connection. [`Client::call_with_progress`] reports the
 //! progress of a call. [`Client::events`] and [`Client::follow_logs`] turn the connection into a stream of
-//! notifications. [`discovery`] finds the daemon that a command means, [`autostart`] starts one when none answers,
-//! and [`paths`] has the default paths.
+//! notifications. [`discovery`] finds the daemon that a command means, by the user's [`contexts`] among others,
+//! [`autostart`] starts one when none answers, and [`paths`] has the default paths.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), nbapps::client::ClientError> {
@@ -23,6 +23,7 @@
 mod address;
 pub mod autostart;
 mod connection;
+pub mod contexts;
 pub mod daemon_log;
 pub mod discovery;
 mod error;
@@ -243,6 +244,14 @@ impl Client {
         let notifications = self.connection.notifications("log");
         let logs = self.call::<AppLogs>(ReadLogs { follow: true, ..params }).await?;
         Ok((logs, Notifications { notifications, client: self, method: AppLogs::NAME, item: PhantomData }))
+    }
+
+    /// Whether the daemon answers on this connection, within `patience`. One that has ended does not, also when it
+    /// ended while nobody looked.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let hello =
+            Hello { client: format!("nbapps {}", env!("CARGO_PKG_VERSION")), protocol: PROTOCOL_VERSION };
+        matches!(tokio::time::timeout(patience, self.call::<HostHello>(hello)).await, Ok(Ok(_)))
     }
 
     /// Waits until the daemon closes the connection.

@@ -1,4 +1,5 @@
-//! The default paths of the control socket, the data directory and the configuration file.
+//! The default paths of the control socket, the data directory and the configuration file, and of a user's own
+//! files.
 //!
 //! Daemon and client both use these functions, so that a command finds a daemon that was started without
 //! options. Root's daemon uses the directories of system services, another user's those of the XDG Base
@@ -16,14 +17,14 @@ const SYSTEM_SOCKET: &str = "/run/nbapps/control.sock";
 /// or `control.sock` in the data directory when that variable is not set.
 #[must_use]
 pub fn default_socket() -> PathBuf {
-    socket(is_root(), |name| env::var_os(name).map(PathBuf::from))
+    socket(is_root(), variable)
 }
 
 /// The data directory: `/var/lib/nbapps` for root, `$XDG_STATE_HOME/nbapps` (else
 /// `~/.local/state/nbapps`) for a user.
 #[must_use]
 pub fn default_data_directory() -> PathBuf {
-    state_directory(is_root(), |name| env::var_os(name).map(PathBuf::from))
+    state_directory(is_root(), variable)
 }
 
 /// The control socket of the system's daemon.
@@ -36,16 +37,46 @@ pub fn system_socket() -> PathBuf {
 /// `/etc/nbapps/nbappsd.toml` for root, `$XDG_CONFIG_HOME/nbapps/nbappsd.toml` (else in `~/.config`) for a user.
 #[must_use]
 pub fn default_configuration_file() -> PathBuf {
-    configuration_file(is_root(), |name| env::var_os(name).map(PathBuf::from))
+    configuration_file(is_root(), variable)
+}
+
+/// The file with this user's contexts: `$XDG_CONFIG_HOME/nbapps/contexts.toml`, else in `~/.config`, for root, too.
+/// `None` where the environment names no home.
+#[must_use]
+pub fn contexts_file() -> Option<PathBuf> {
+    users_own("XDG_CONFIG_HOME", ".config", variable).map(|directory| directory.join("contexts.toml"))
+}
+
+/// The directory of what this user's programs can do without: `$XDG_CACHE_HOME/nbapps`, else in `~/.cache`.
+#[must_use]
+pub fn cache_directory() -> Option<PathBuf> {
+    users_own("XDG_CACHE_HOME", ".cache", variable)
+}
+
+/// The file with the lines typed into `nbapps shell`: `$XDG_STATE_HOME/nbapps/shell_history`, else in
+/// `~/.local/state`.
+#[must_use]
+pub fn shell_history_file() -> Option<PathBuf> {
+    users_own("XDG_STATE_HOME", ".local/state", variable).map(|directory| directory.join("shell_history"))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from)
+}
+
+/// The directory of nbapps below one of the XDG Base Directory Specification, which is in the user's home by default.
+fn users_own(name: &str, in_home: &str, variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let home = || absolute(&variable, "HOME").map(|home| home.join(in_home));
+    absolute(&variable, name).or_else(home).map(|directory| directory.join("nbapps"))
 }
 
 /// The data directory that a daemon gets which this user starts without options: the one that
 /// `NBAPPS_DATA_DIR` names, or the configuration file, or the default one.
 #[must_use]
 pub fn data_directory() -> PathBuf {
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let chosen = variable("NBAPPS_DATA_DIR").or_else(|| {
-        configured_data_directory(&variable("NBAPPS_CONFIG").unwrap_or_else(default_configuration_file))
+    let named = |name: &str| variable(name).filter(|value| !value.as_os_str().is_empty());
+    let chosen = named("NBAPPS_DATA_DIR").or_else(|| {
+        configured_data_directory(&named("NBAPPS_CONFIG").unwrap_or_else(default_configuration_file))
     });
     let directory = chosen.unwrap_or_else(default_data_directory);
     std::path::absolute(&directory).unwrap_or(directory)
@@ -138,6 +169,25 @@ mod tests {
             };
             assert_eq!(socket(root, variable), PathBuf::from(expected_socket), "{environment:?}");
             assert_eq!(state_directory(root, variable), PathBuf::from(expected_data), "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn a_users_own_files_are_in_the_users_home() {
+        type Environment = &'static [(&'static str, &'static str)];
+        let cases: [(Environment, Option<&str>); 4] = [
+            (&[("XDG_CONFIG_HOME", "/c"), ("HOME", "/home/a")], Some("/c/nbapps")),
+            (&[("XDG_CONFIG_HOME", "relative"), ("HOME", "/home/a")], Some("/home/a/.config/nbapps")),
+            (&[("HOME", "/home/a")], Some("/home/a/.config/nbapps")),
+            // Never relative to the working directory, which may be anybody's.
+            (&[("HOME", "")], None),
+        ];
+        for (environment, expected) in cases {
+            let variable = |name: &str| {
+                environment.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
+            };
+            let found = users_own("XDG_CONFIG_HOME", ".config", variable);
+            assert_eq!(found, expected.map(PathBuf::from), "{environment:?}");
         }
     }
 

@@ -78,6 +78,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 const OTHER_VARIABLES: &[&str] = &[
     "NBAPPS_CONFIG",
     "NBAPPS_HOST",
+    "NBAPPS_CONTEXT",
     "NBAPPS_AUTOSTART",
     "NBAPPS_COMPLETE",
     "NBAPPS_DB_URL",

@@ -12,7 +12,7 @@ use crate::environment::{Ran, TestEnvironment};
 use crate::terminal::Terminal;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TestShell {
+pub enum TestShell {
     Bash,
     Zsh,
     Fish,
@@ -52,7 +52,7 @@ impl TestShell {
     }
 
     /// The line that starts it without anybody's configuration.
-    fn bare(self) -> &'static str {
+    pub fn bare(self) -> &'static str {
         match self {
             Self::Bash => "bash --norc --noprofile -i",
             Self::Zsh => "zsh -f -i",
@@ -61,7 +61,7 @@ impl TestShell {
     }
 
     /// What loads the completion.
-    fn loads(self) -> String {
+    pub fn loads(self) -> String {
         match self {
             Self::Bash => "source <(nbapps completions bash)".to_owned(),
             Self::Zsh => "autoload -Uz compinit; compinit -u -D; source <(nbapps completions zsh)".to_owned(),
@@ -78,7 +78,7 @@ fn with_path(command: &mut Command) {
 }
 
 /// A shell at its prompt.
-struct Prompt {
+pub struct Prompt {
     terminal: Terminal,
     lines: u32,
 }
@@ -91,7 +91,7 @@ impl Prompt {
         prompt
     }
 
-    fn at(environment: &TestEnvironment, line: &str, set: impl FnOnce(&mut Command)) -> Self {
+    pub fn at(environment: &TestEnvironment, line: &str, set: impl FnOnce(&mut Command)) -> Self {
         let terminal = Terminal::start(environment, line, 200, set);
         let mut prompt = Self { terminal, lines: 0 };
         prompt.runs("true");
@@ -99,7 +99,7 @@ impl Prompt {
     }
 
     /// Runs a line to its end; gives what was shown.
-    fn runs(&mut self, line: &str) -> String {
+    pub fn runs(&mut self, line: &str) -> String {
         self.lines += 1;
         // What is typed is shown, too, and is not what is waited for.
         self.terminal.types(&format!("{line}; echo ready''{0}\r", self.lines));
@@ -107,7 +107,7 @@ impl Prompt {
     }
 
     /// Types a line with tabs; gives the words that it has become, each in `<>`.
-    fn becomes(&mut self, line: &str) -> String {
+    pub fn becomes(&mut self, line: &str) -> String {
         self.lines += 1;
         self.terminal.types(line);
         // From the beginning of the line.

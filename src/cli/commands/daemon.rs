@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::daemon_logs::DaemonLogs;
-use super::dial;
+use super::{dial, prefetch};
+use crate::cli::confirm;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{application, table};
@@ -60,6 +61,9 @@ enum DaemonCommand {
         /// Wait at most this long
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
         timeout: Duration,
+        /// Do not ask; only the daemon of another machine is asked about, at a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Describe the daemon; exits with 3 when none is running, or when it does not answer
     Status,
@@ -67,6 +71,14 @@ enum DaemonCommand {
     /// Connect standard input and output with the control socket
     #[command(hide = true)]
     DialStdio,
+    /// Ask the daemon of another machine ahead of completion
+    #[command(hide = true)]
+    Prefetch {
+        /// The method
+        method: String,
+        /// Its parameters, as JSON
+        params: String,
+    },
 }
 
 impl Daemon {
@@ -78,15 +90,21 @@ impl Daemon {
         }
     }
 
+    /// Whether it takes the place of this process, or its standard input and output: a shell cannot run it.
+    pub(crate) fn takes_over(&self) -> bool {
+        matches!(self.command, DaemonCommand::Run { .. } | DaemonCommand::DialStdio)
+    }
+
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {
             DaemonCommand::Run { arguments } => replace_process(context, arguments),
             DaemonCommand::Start { timeout, arguments } => start(context, timeout, arguments).await,
-            DaemonCommand::Stop { timeout } => stop(context, timeout).await,
+            DaemonCommand::Stop { timeout, yes } => stop(context, timeout, yes).await,
             DaemonCommand::Status => status(context).await,
             DaemonCommand::Logs(logs) => logs.run(context).await,
             DaemonCommand::DialStdio => dial::run(context).await,
+            DaemonCommand::Prefetch { method, params } => prefetch::run(context, &method, params).await,
         }
     }
 }
@@ -103,15 +121,24 @@ fn replace_process(context: &Context, arguments: Vec<OsString>) -> Result<(), Cl
     Err(CliError::Io { what: format!("cannot run {}", program.display()), error })
 }
 
-/// Describes the daemon, or soon reports that it does not answer.
+/// Describes the daemon, or soon reports that it does not answer. Which daemon was chosen, and why, is said either
+/// way.
 async fn status(context: &Context) -> Result<(), CliError> {
     let target = context.target()?;
+    let described = look(context, &target).await;
+    if described.is_err() {
+        context.console.note(&format!("the chosen daemon is {}: {}", target.address, target.because()));
+    }
+    describe(context, described?, &target)
+}
+
+async fn look(context: &Context, target: &Target) -> Result<HostInfo, CliError> {
     let address = &target.address;
     let mut begun = Instant::now();
     let client = match address {
         Address::Socket(_) => {
             let connected = Client::connect_within(address, STATUS_TIMEOUT).await;
-            connected.inspect_err(|_| context.note_denied(&target))?
+            connected.inspect_err(|_| context.note_denied(target))?
         }
         // `ssh` may ask for a password. The other end checks whether the daemon answers.
         Address::Ssh(_) => {
@@ -122,7 +149,7 @@ async fn status(context: &Context) -> Result<(), CliError> {
     };
     let info = client.call::<HostInfoMethod>(Nothing {});
     match tokio::time::timeout_at(begun + STATUS_TIMEOUT, info).await {
-        Ok(info) => describe(context, info?, &target),
+        Ok(info) => Ok(info?),
         Err(_) => Err(silent(address, begun.elapsed()).into()),
     }
 }
@@ -175,7 +202,8 @@ fn data_directory(arguments: &[OsString]) -> PathBuf {
     configured.as_deref().and_then(paths::configured_data_directory).unwrap_or_else(paths::data_directory)
 }
 
-async fn stop(context: &Context, timeout: Duration) -> Result<(), CliError> {
+async fn stop(context: &Context, timeout: Duration, yes: bool) -> Result<(), CliError> {
+    confirm::on_another_machine(context, yes, "stop the daemon, and all its applications,")?;
     let context = &context.within(timeout);
     let target = context.target()?;
     if target.reason == Reason::System {
@@ -223,6 +251,8 @@ struct Status {
     chosen_by: &'static str,
     /// The same as a sentence.
     chosen_because: String,
+    /// The context by which it was chosen.
+    context: Option<String>,
 }
 
 /// Prints the daemon, and why it is the one that commands talk to.
@@ -231,7 +261,8 @@ fn describe(context: &Context, info: HostInfo, target: &Target) -> Result<(), Cl
         info,
         address: target.address.to_string(),
         chosen_by: target.reason.as_str(),
-        chosen_because: target.reason.to_string(),
+        chosen_because: target.because(),
+        context: target.context.as_ref().map(|context| context.name.to_string()),
     };
     context.console.show(&status, &status.info.socket, || {
         let chosen = format!("{}, {}", status.address, status.chosen_because);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::many;
 use crate::cli::output::{application, somebody_is_there};
 use crate::cli::selection::{Selection, SelectorOption};
 use crate::cli::values::{self, WaitOptions};
+use crate::cli::{complete, confirm};
 use crate::client::Client;
 use crate::protocol::methods::{AppDelete, AppGet};
 use crate::protocol::{AppId, DeleteApplication, ErrorKind, ListApplications, OneApplication, RpcError};
@@ -78,7 +78,9 @@ impl Delete {
         let (present, missing) = self.look_up(context, &client, &ids).await?;
         if !present.is_empty() {
             let ask = |question: &str| context.console.prompt(question);
-            let confirmed = confirm(&present, (self.purge, self.keep_data), somebody_is_there(), ask);
+            let on_place = confirm::on_place(context)?;
+            let flags = (self.purge, self.keep_data);
+            let confirmed = check_confirmed(&present, flags, &on_place, somebody_is_there(), ask);
             if let Err(refused) = confirmed {
                 missing.iter().for_each(|(_, error)| context.console.error(error));
                 return Err(refused);
@@ -156,10 +158,11 @@ impl Delete {
     }
 }
 
-/// Asks for a confirmation, or refuses.
-fn confirm(
+/// Asks for a confirmation, or refuses. `on_place` names the daemon where it is not this machine's.
+fn check_confirmed(
     ids: &[AppId],
     (purge, keep_data): (bool, bool),
+    on_place: &str,
     somebody_is_there: bool,
     mut ask: impl FnMut(&str) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
@@ -167,19 +170,19 @@ fn confirm(
     let verb = if purge { "purge" } else { "delete" };
     if !somebody_is_there {
         return Err(CliError::refused(
-            format!("to {verb} {all} needs a confirmation, and there is no terminal to ask at"),
+            format!("to {verb} {all}{on_place} needs a confirmation, and there is no terminal to ask at"),
             "add --yes to go on without being asked",
         ));
     }
     let unconfirmed = |what: &str| CliError::Refused {
-        message: format!("to {verb} {what} was not confirmed; nothing was done"),
+        message: format!("to {verb} {what}{on_place} was not confirmed; nothing was done"),
         hint: None,
     };
     if !purge {
-        let answer = ask(&format!("Delete {all}? The data stays for undelete. [y/N]"))?;
-        return match answer.to_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(unconfirmed(&all)),
+        let answer = ask(&format!("Delete {all}{on_place}? The data stays for undelete. [y/N]"))?;
+        return match confirm::is_yes(&answer) {
+            true => Ok(()),
+            false => Err(unconfirmed(&all)),
         };
     }
     for id in ids {
@@ -187,7 +190,8 @@ fn confirm(
             true => "This forgets {} for good and leaves its database and its files where they are.",
             false => "This removes the database and the files of {} for good.",
         };
-        let answer = ask(&format!("{} Type its ID to go on:", what.replace("{}", id.as_str())))?;
+        let what = what.replace("{}", &format!("{id}{on_place}"));
+        let answer = ask(&format!("{what} Type its ID to go on:"))?;
         if answer != id.as_str() {
             return Err(unconfirmed(id.as_str()));
         }
@@ -219,7 +223,11 @@ mod tests {
         ];
         for (ids, purge, terminal, answers, confirmed) in cases {
             let mut given = answers.iter();
-            let result = confirm(ids, (purge, false), terminal, |_| Ok((*given.next().unwrap()).to_owned()));
+            let ask = |question: &str| {
+                assert!(question.contains(" on prod (ssh://ops@server)"), "{question}");
+                Ok((*given.next().unwrap()).to_owned())
+            };
+            let result = check_confirmed(ids, (purge, false), " on prod (ssh://ops@server)", terminal, ask);
             assert_eq!(result.is_ok(), confirmed, "{ids:?} {purge} {terminal} {answers:?}");
             assert!(matches!(result, Ok(()) | Err(CliError::Refused { .. })));
         }

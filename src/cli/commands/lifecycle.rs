@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::cli::confirm;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::many;
@@ -26,6 +27,16 @@ pub(super) struct Verb {
     pub(super) done: &'static str,
     /// The states of applications to which `--all` and `--selector` apply.
     pub(super) applies: fn(State) -> bool,
+    /// What `--all` takes away while it is done, as a verb: asked about first on another machine.
+    pub(super) interrupts: Option<Interrupts>,
+}
+
+/// A command that takes applications from their users.
+pub(super) struct Interrupts {
+    /// The command, as an infinitive.
+    pub(super) verb: &'static str,
+    /// Whether it was confirmed on the command line.
+    pub(super) yes: bool,
 }
 
 /// Calls `M` for each application, and prints the results.
@@ -39,9 +50,19 @@ where
     M: Method<Params = ChangeState, Result = StateChanged> + 'static,
 {
     let wait = options.wait.wait();
-    let context = &context.within(options.wait.timeout());
+    let unbounded = context;
+    let mut context = &unbounded.within(options.wait.timeout());
     let client = context.connect().await?;
+    let is_broad = !selection.is_by_name();
     let ids = selection.without_main().resolve(context, &client, verb.applies).await?;
+    let after_answer;
+    if let (true, false, Some(Interrupts { verb, yes })) = (is_broad, ids.is_empty(), verb.interrupts) {
+        let what = if ids.len() == 1 { "application" } else { "applications" };
+        confirm::on_another_machine(context, yes, &format!("{verb} {} {what}", ids.len()))?;
+        // The time of the answer does not count.
+        after_answer = unbounded.within(options.wait.timeout());
+        context = &after_answer;
+    }
     let results = many::each(&ids, |id| {
         let (context, client) = (context.clone(), Arc::clone(&client));
         async move {

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod context;
 pub(crate) mod create;
 pub(crate) mod daemon;
 mod daemon_logs;
@@ -16,8 +17,10 @@ pub(crate) mod list;
 mod log_lines;
 pub(crate) mod logs;
 pub(crate) mod operation;
+mod prefetch;
 pub(crate) mod rename;
 pub(crate) mod restart;
+pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod stop;

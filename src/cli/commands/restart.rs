@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::lifecycle::{self, LifecycleOptions, Verb};
+use super::lifecycle::{self, Interrupts, LifecycleOptions, Verb};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -32,6 +32,10 @@ pub(crate) struct Restart {
     #[arg(long, conflicts_with = "selector")]
     all: bool,
 
+    /// Do not ask; only --all on another machine asks, at a terminal
+    #[arg(short, long)]
+    yes: bool,
+
     #[command(flatten)]
     selector: SelectorOption,
 
@@ -43,7 +47,8 @@ impl Restart {
     /// Restarts the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let selection = Selection::new(self.ids, self.all, &self.selector);
-        let verb = Verb { done: "restarted", applies: |state| state == State::Running };
+        let interrupts = Some(Interrupts { verb: "restart", yes: self.yes });
+        let verb = Verb { done: "restarted", applies: |state| state == State::Running, interrupts };
         lifecycle::run::<AppRestart>(context, selection, self.options, verb).await
     }
 }

@@ -42,7 +42,7 @@ impl Start {
     /// Starts the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let selection = Selection::new(self.ids, self.all, &self.selector);
-        let verb = Verb { done: "started", applies: |state| state != State::Running };
+        let verb = Verb { done: "started", applies: |state| state != State::Running, interrupts: None };
         lifecycle::run::<AppStart>(context, selection, self.options, verb).await
     }
 }

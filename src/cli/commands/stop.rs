@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::lifecycle::{self, LifecycleOptions, Verb};
+use super::lifecycle::{self, Interrupts, LifecycleOptions, Verb};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -31,6 +31,10 @@ pub(crate) struct Stop {
     #[arg(long, conflicts_with = "selector")]
     all: bool,
 
+    /// Do not ask; only --all on another machine asks, at a terminal
+    #[arg(short, long)]
+    yes: bool,
+
     #[command(flatten)]
     selector: SelectorOption,
 
@@ -42,7 +46,8 @@ impl Stop {
     /// Stops the applications and prints the results.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let selection = Selection::new(self.ids, self.all, &self.selector);
-        let verb = Verb { done: "stopped", applies: |state| state != State::Stopped };
+        let interrupts = Some(Interrupts { verb: "stop", yes: self.yes });
+        let verb = Verb { done: "stopped", applies: |state| state != State::Stopped, interrupts };
         lifecycle::run::<AppStop>(context, selection, self.options, verb).await
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use super::{ask, begins};
-use crate::cli::completion;
+use crate::cli::completed_line::CompletedLine;
 use crate::cli::output::printable;
 use crate::protocol::methods::{KeyListMethod, UserListMethod};
 use crate::protocol::{AppId, ListKeys, ListUsers, UserList};
@@ -49,7 +49,10 @@ fn list() -> Option<UserList> {
     ask::<UserListMethod>(ListUsers { id: application()?, after: None, running_only: true })
 }
 
-/// The application: the first word of the command that is neither a command nor an option.
+/// The application: the first word of the command that is neither a command nor an option, else the one that the
+/// shell uses.
 fn application() -> Option<AppId> {
-    AppId::parse(completion::given().first()?.to_str()?).ok()
+    let line = CompletedLine::current();
+    let named = line.positionals.first().and_then(|word| AppId::parse(word.to_str()?).ok());
+    named.or_else(|| line.shell.as_ref()?.used.clone())
 }

@@ -1,9 +1,7 @@
 //! Writes commands in hints and notes so that they act on the daemon of this command: a line that is copied
-//! needs the same `--host` or `--socket`.
+//! needs the same `--context`, `--host` or `--socket`.
 
-use std::path::Path;
-
-use crate::client::{Address, SshHost, shell};
+use crate::client::{SshHost, shell};
 
 /// The commands of `nbapps` that talk to a daemon.
 pub(super) const COMMANDS: &[&str] = &[
@@ -30,11 +28,12 @@ pub(super) const COMMANDS: &[&str] = &[
     "operation",
     "operations",
     "daemon",
+    "shell",
 ];
 
-/// The options that name the daemon, as commands in messages repeat them.
+/// The option that names the daemon, as commands in messages repeat it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Addressing {
+pub(crate) struct Addressing {
     /// The option with its value, quoted for a shell.
     option: Option<String>,
     /// The machine, where the daemon is on another one.
@@ -42,50 +41,54 @@ pub(super) struct Addressing {
 }
 
 impl Addressing {
-    /// The options of this command line. What the environment names, later commands find there, too.
-    pub(super) fn new(host: Option<&Address>, socket: Option<&Path>) -> Self {
-        let word = |text: &[u8]| shell::word(text);
-        match (host, socket) {
-            (Some(Address::Ssh(host)), _) => Self {
-                option: Some(format!("--host {}", word(host.to_string().as_bytes()))),
-                host: Some(host.clone()),
-            },
-            (Some(Address::Socket(path)), _) => Self::new(None, Some(path)),
-            (None, Some(path)) => Self {
-                option: Some(format!("--socket {}", word(path.as_os_str().as_encoded_bytes()))),
-                host: None,
-            },
-            (None, None) => Self::default(),
-        }
+    /// The option of this command line with its value, and the machine, where the daemon is on another one. What the
+    /// environment or the current context names has no option: later commands find it there, too.
+    pub(crate) fn new(option: Option<(&str, &[u8])>, host: Option<&SshHost>) -> Self {
+        let option = option.map(|(option, value)| format!("{option} {}", shell::word(value)));
+        Self { option, host: host.cloned() }
     }
 
     /// Adds the options to each command of `nbapps` in a text.
     pub(super) fn address(&self, text: &str) -> String {
-        let Some(option) = &self.option else { return text.to_owned() };
-        let mut addressed = String::with_capacity(text.len() + option.len());
+        if self.option.is_none() && self.host.is_none() {
+            return text.to_owned();
+        }
+        let login = self.host.as_ref().map(SshHost::command_line);
+        let mut addressed = String::with_capacity(2 * text.len());
         let mut rest = text;
         while let Some(at) = rest.find(PROGRAM) {
             let (before, from) = rest.split_at(at);
             let behind = &from[PROGRAM.len()..];
             addressed.push_str(before);
             let begins_word = !before.ends_with(|c: char| c.is_alphanumeric() || "-_./@:".contains(c));
-            match &self.host {
-                _ if !begins_word || !is_command(behind) => addressed.push_str(PROGRAM),
-                Some(host) if is_for_the_machine(behind) => {
-                    addressed.push_str(&host.command_line());
-                    addressed.push(' ');
-                    addressed.push_str(PROGRAM);
-                }
-                _ => {
-                    addressed.push_str(PROGRAM);
-                    addressed.push_str(option);
-                    addressed.push(' ');
-                }
+            // Behind the login it runs on the other machine already.
+            let is_there = login.as_ref().is_some_and(|login| before.trim_end().ends_with(login.as_str()));
+            if begins_word && !is_there && is_command(behind) {
+                self.push(&mut addressed, login.as_deref(), behind);
+            } else {
+                addressed.push_str(PROGRAM);
             }
             rest = behind;
         }
         addressed.push_str(rest);
         addressed
+    }
+
+    /// Adds the beginning of a command, of which `behind` is the rest.
+    fn push(&self, addressed: &mut String, login: Option<&str>, behind: &str) {
+        if let Some(login) = login
+            && is_for_the_machine(behind)
+        {
+            addressed.push_str(login);
+            addressed.push(' ');
+            addressed.push_str(PROGRAM);
+            return;
+        }
+        addressed.push_str(PROGRAM);
+        if let Some(option) = &self.option {
+            addressed.push_str(option);
+            addressed.push(' ');
+        }
     }
 }
 
@@ -114,6 +117,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::client::Address;
 
     #[test]
     fn every_command_that_talks_to_a_daemon_is_known() {
@@ -121,7 +125,7 @@ mod tests {
         let command = crate::cli::Cli::command();
         let talking = command
             .get_subcommands()
-            .filter(|command| !["completions", "config", "help"].contains(&command.get_name()));
+            .filter(|command| !["completions", "config", "context", "help"].contains(&command.get_name()));
         let mut names: Vec<_> = talking
             .flat_map(|command| std::iter::once(command.get_name()).chain(command.get_all_aliases()))
             .collect();
@@ -130,11 +134,17 @@ mod tests {
         assert_eq!(names, known);
     }
 
+    fn host() -> SshHost {
+        match "ssh://ops@server:2222".parse() {
+            Ok(Address::Ssh(host)) => host,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn commands_in_messages_reach_the_same_daemon() {
-        let socket = Addressing::new(None, Some(Path::new("/home/ada l/s")));
-        let host = "ssh://ops@server:2222".parse::<Address>().unwrap();
-        let host = Addressing::new(Some(&host), None);
+        let socket = Addressing::new(Some(("--socket", b"/home/ada l/s")), None);
+        let host = Addressing::new(Some(("--host", b"ssh://ops@server:2222")), Some(&self::host()));
         for (text, at_socket, at_host) in [
             (
                 "list them with: nbapps list",
@@ -167,8 +177,27 @@ mod tests {
             "examples are in: nbapps create --help",
             "/opt/nbapps list",
             "nbapps",
+            // What runs there as it is.
+            "see what it says: ssh -p 2222 ops@server nbapps daemon status",
+            "run it there: ssh -p 2222 ops@server nbapps daemon start",
+            "list the contexts with: nbapps context list",
+            "or here: nbapps --context local daemon start",
         ] {
             assert_eq!(host.address(untouched), untouched);
+        }
+    }
+
+    #[test]
+    fn a_context_is_repeated_where_it_was_given() {
+        let given = Addressing::new(Some(("--context", b"prod")), Some(&host()));
+        let current = Addressing::new(None, Some(&host()));
+        let list = "list them with: nbapps list";
+        assert_eq!(given.address(list), "list them with: nbapps --context prod list");
+        assert_eq!(current.address(list), list);
+        // What must run on the machine does, however that was named.
+        for addressing in [given, current] {
+            let start = addressing.address("start a daemon with: nbapps daemon start");
+            assert_eq!(start, "start a daemon with: ssh -p 2222 ops@server nbapps daemon start");
         }
     }
 }

@@ -8,10 +8,10 @@ pub(crate) mod fields;
 mod format;
 pub(crate) mod people;
 mod progress;
+mod question;
 pub(crate) mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -19,13 +19,12 @@ use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
-use addressing::Addressing;
+pub(crate) use addressing::Addressing;
 pub(crate) use format::{Format, Output};
 pub(crate) use progress::Spinner;
 
 use super::error::CliError;
 use super::template::Template;
-use crate::client::Address;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -51,6 +50,7 @@ pub(crate) struct Console {
     /// Where spinners are drawn; `None` without a terminal.
     spinners: Option<MultiProgress>,
     addressing: Arc<Addressing>,
+    is_in_shell: bool,
 }
 
 /// Escapes characters that are not printable, so that text cannot control the terminal, nor show itself in
@@ -102,6 +102,7 @@ impl Console {
             width: terminal_size().map(|(columns, _)| columns),
             spinners: watched.then(MultiProgress::new),
             addressing: Arc::default(),
+            is_in_shell: false,
         }
     }
 
@@ -110,9 +111,14 @@ impl Console {
         self.width
     }
 
-    /// The console with the options that name the daemon: commands in its messages repeat them.
-    pub(crate) fn addressing(self, host: Option<&Address>, socket: Option<&Path>) -> Self {
-        Self { addressing: Arc::new(Addressing::new(host, socket)), ..self }
+    /// The console whose messages have commands that act on the daemon of this command.
+    pub(crate) fn addressing(self, addressing: Addressing) -> Self {
+        Self { addressing: Arc::new(addressing), ..self }
+    }
+
+    /// The console of a command in a shell, which asks as the shell reads its lines: Ctrl-C ends the question.
+    pub(crate) fn in_shell(self) -> Self {
+        Self { is_in_shell: true, ..self }
     }
 
     /// A text with commands that act on the daemon of this command.
@@ -234,11 +240,11 @@ impl Console {
 
     /// Asks on the terminal and returns the trimmed answer.
     pub(crate) fn prompt(&self, question: &str) -> Result<String, CliError> {
-        let failed = |error| CliError::Io { what: "cannot read the answer".to_owned(), error };
-        let mut stderr = anstream::stderr().lock();
-        write!(stderr, "{} ", printable(question)).and_then(|()| stderr.flush()).map_err(failed)?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(failed)?;
+        let question = format!("{} ", printable(question));
+        let answer = match self.is_in_shell {
+            true => question::line(&question)?,
+            false => question::plain_line(&question)?,
+        };
         Ok(answer.trim().to_owned())
     }
 
@@ -248,8 +254,10 @@ impl Console {
             let hint = "give the secret in a file, or in the environment";
             return Err(CliError::usage("there is no terminal to ask at".to_owned(), hint));
         }
-        rpassword::prompt_password(printable(question))
-            .map_err(|error| CliError::Io { what: "cannot read the answer".to_owned(), error })
+        match self.is_in_shell {
+            true => question::hidden_line(&printable(question)),
+            false => rpassword::prompt_password(printable(question)).map_err(question::failed),
+        }
     }
 
     /// Removes all spinners from the terminal.
