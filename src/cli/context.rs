@@ -90,9 +90,13 @@ impl GlobalOptions {
     /// What the options name, else the environment, else the current context.
     pub(crate) fn designation(&self) -> Result<Designation, DiscoveryError> {
         let named = |address, option| Ok(Designation::One(Target::new(address, Reason::Option(option))));
+        // clap does not see a conflict of an option before the command and one behind it.
         match (&self.context, &self.host, &self.socket) {
-            (Some(context), ..) => Designation::of_context(context.clone(), ContextChoice::Option),
-            (None, Some(host), _) => named(host.clone(), "--host"),
+            (Some(_), Some(_), _) => Err(DiscoveryError::TwoOptions("--context", "--host")),
+            (Some(_), _, Some(_)) => Err(DiscoveryError::TwoOptions("--context", "--socket")),
+            (_, Some(_), Some(_)) => Err(DiscoveryError::TwoOptions("--host", "--socket")),
+            (Some(context), None, None) => Designation::of_context(context.clone(), ContextChoice::Option),
+            (None, Some(host), None) => named(host.clone(), "--host"),
             (None, None, Some(socket)) => named(Address::Socket(socket.clone()), "--socket"),
             (None, None, None) => Designation::of_environment(),
         }
@@ -461,5 +465,26 @@ async fn within<T>(
     match tokio::time::timeout(patience, future).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(CliError::timed_out(format!("{what} within {} s", patience.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn two_options_that_name_a_daemon_are_refused_wherever_they_are() {
+        for (line, one, other) in [
+            ("--context a list --host ssh://server", "--context", "--host"),
+            ("--socket /x list --context a", "--context", "--socket"),
+            ("--socket /x list --host ssh://server", "--host", "--socket"),
+        ] {
+            let words = std::iter::once("nbapps").chain(line.split(' '));
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert_eq!(cli.global.designation(), Err(DiscoveryError::TwoOptions(one, other)), "{line}");
+        }
     }
 }

@@ -157,6 +157,9 @@ impl fmt::Display for Reason {
 /// Why it is not clear which daemon is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
+    /// The command line names two daemons.
+    #[error("the option {0} cannot be used with {1}: both name a daemon")]
+    TwoOptions(&'static str, &'static str),
     /// The environment names two daemons.
     #[error("{0} and {1} are both set, and name two daemons")]
     TwoVariables(&'static str, &'static str),
@@ -179,6 +182,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::TwoOptions(..) => "give one of them".to_owned(),
             Self::TwoVariables(..) => {
                 "unset one of them, or name the daemon with --socket, --host or --context".to_owned()
             }

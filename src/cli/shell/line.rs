@@ -8,7 +8,33 @@ const SECRETS: &[&str] = &["password", "passwd", "secret", "token", "authorizati
 
 /// The words of a text; `None` when it goes on: a quote is open, or it ends in a backslash.
 pub(super) fn words(text: &str) -> Option<Vec<String>> {
-    shlex::split(text)
+    shlex::split(&joined(text))
+}
+
+/// The text with lines joined that end in a backslash. [`shlex`] takes such a backslash between words for an empty one.
+fn joined(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let (mut quote, mut begins_word, mut in_comment) = (None, true, false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        in_comment = c != '\n' && (in_comment || (c == '#' && quote.is_none() && begins_word));
+        begins_word = quote.is_none() && matches!(c, ' ' | '\t' | '\n');
+        match (quote, c) {
+            _ if in_comment => {}
+            (None | Some('"'), '\\') => {
+                match chars.next() {
+                    Some('\n') => begins_word = joined.is_empty() || joined.ends_with([' ', '\t', '\n']),
+                    escaped => joined.extend(std::iter::once(c).chain(escaped)),
+                }
+                continue;
+            }
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+        joined.push(c);
+    }
+    joined
 }
 
 /// The words of a line up to the cursor.
@@ -113,6 +139,9 @@ mod tests {
             ("create crm --name \"Customer care\" # it's new", &["create", "crm", "--name", "Customer care"]),
             (r#"create 'a b'\ c "\"d\"" "#, &["create", "a b c", "\"d\""]),
             ("create \\\n  crm", &["create", "crm"]),
+            ("create \\\n# crm", &["create"]),
+            ("create c\\\nrm # it's \\\n--start", &["create", "crm", "--start"]),
+            ("create \"a\\\nb\" 'c\\\nd'", &["create", "ab", "c\\\nd"]),
             ("create --name 'two\nlines'", &["create", "--name", "two\nlines"]),
             ("list '' a#b", &["list", "", "a#b"]),
         ] {
