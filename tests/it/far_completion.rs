@@ -81,7 +81,7 @@ fn answers_are_kept_for_this_user_and_asked_for_again_after_a_change() {
         }
     }
     // Through a command of this machine the answers are stale at once.
-    let mut create = environment.nbapps_command(&["--context", "far", "create", "crm"]);
+    let mut create = environment.nbapps_command(&["--context", "far", "create", "crm", "--start"]);
     create.env_remove("NBAPPS_SOCKET").env("PATH", server.path());
     environment.run(create).ok();
     until("the new one is offered", || offered(&environment, &server, &show) == ["main", "crm"]);

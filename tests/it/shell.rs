@@ -28,10 +28,10 @@ impl Shell {
         shell
     }
 
-    /// Types a line; gives what is shown up to this prompt.
+    /// Types a line; gives what is shown up to this prompt, which begins a line: Tab shows the prompt again in its own.
     fn runs(&mut self, line: &str, prompt: &str) -> String {
         self.terminal.types(&format!("{line}\r"));
-        self.terminal.shows(prompt)
+        self.terminal.shows(&format!("\n\r{prompt}"))
     }
 
     /// Ends it with Ctrl-D; gives its exit code.
@@ -120,6 +120,7 @@ fn commands_ids_and_options_are_completed() {
     for id in ["customers", "custody", "hr"] {
         daemon.call("app.create", json!({"id": id}));
     }
+    daemon.call("app.start", json!({"id": "hr"}));
     let mut shell = Shell::here(&environment);
     for (typed, prompt, shows) in [
         ("sho\thr\t-o name", "nbapps(local)> ", "\nhr\n"),
@@ -164,7 +165,7 @@ fn the_history_is_kept_for_this_user_alone_and_without_secrets() {
     let _daemon = environment.daemon();
     let mut shell = Shell::here(&environment);
     shell.runs("list -o name", "nbapps(local)> ");
-    shell.runs("create x --db connection --db-url postgres://u:s3cret@127.0.0.1:1/x", "] nbapps(local)> ");
+    shell.runs("create x --db connection --db-url postgres://u:s3cret@127.0.0.1:1/x", "[1] nbapps(local)> ");
     shell.runs(" list --deleted", "nbapps(local)> ");
     shell.runs("show main -o name", "nbapps(local)> ");
     assert_eq!(shell.ends(), Some(0));
