@@ -24,6 +24,16 @@ impl Database {
         }
     }
 
+    /// Opens an existing database as [`Database::open`] does, with connections of its own beside those that
+    /// applications share: on a server one that is new. For a brief look, also at a database in use.
+    pub async fn open_apart(at: &Location) -> Result<Self, DatabaseError> {
+        match at {
+            Location::Sqlite(_) => Self::open(at).await,
+            Location::Postgres(at) => postgres::Postgres::open_apart(at).await.map(Self::postgres),
+            Location::Mysql(at) => mysql::Mysql::open_apart(at).await.map(Self::mysql),
+        }
+    }
+
     /// Opens a database that may be missing. Asks the server first whether it exists, if that takes no
     /// connection to the database itself: after a failed connection to a missing database, a pooler delays
     /// further ones for a while, even once the database has been created.

@@ -1,10 +1,12 @@
 //! MySQL and MariaDB: the handle of an open database. `provisioning.rs` creates and drops databases,
-//! `connection.rs` runs statements, `error.rs` translates errors.
+//! `connection.rs` runs statements, `error.rs` translates errors, `report.rs` asks what the server says of itself.
 
 mod catalog;
 mod connection;
 mod error;
+mod grants;
 mod provisioning;
+mod report;
 mod value;
 
 use sea_query::{Alias, Expr, ExprTrait, Query};

@@ -9,6 +9,7 @@ mod error;
 mod plan_cache;
 mod prepared_statements;
 mod provisioning;
+mod report;
 mod schema;
 mod session_mode;
 mod text_values;
@@ -38,12 +39,16 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) async fn open(at: &ServerDatabase) -> Result<Self, DatabaseError> {
-        let postgres = Self::to(at);
-        match &at.schema {
-            Some(schema) => postgres.require_schema(schema).await?,
-            None => postgres.handle.connect().await?,
-        }
-        Ok(postgres)
+        Self::to(at).reached().await
+    }
+
+    /// Returns itself if the database, or its schema, exists and admits the user.
+    async fn reached(self) -> Result<Self, DatabaseError> {
+        let reached = match &self.at().schema {
+            Some(schema) => self.require_schema(schema).await,
+            None => self.handle.connect().await,
+        };
+        reached.map(|()| self)
     }
 
     /// Creates a handle without connecting.

@@ -32,6 +32,8 @@ struct HandleState<C: Connection> {
     permits: PoolPermits,
     pipeline: Pipeline<C>,
     counts: SingleFlight,
+    /// Whether the pool is this handle's own.
+    is_apart: bool,
 }
 
 impl<C: Connection> Clone for DatabaseHandle<C> {
@@ -49,9 +51,19 @@ impl<C: Connection> std::fmt::Debug for DatabaseHandle<C> {
 impl<C: Connection> DatabaseHandle<C> {
     /// Creates a handle without connecting.
     pub(in crate::database) fn new(at: &ServerDatabase) -> Self {
+        Self::with(at, C::pools().get(&at.server), false)
+    }
+
+    /// Creates a handle without connecting, with a pool of its own: it neither waits for the connections that others
+    /// use nor reuses one of them, which could have been admitted with an older password. Statements that run one
+    /// after the other use one connection.
+    pub(in crate::database) fn apart(at: &ServerDatabase) -> Self {
+        Self::with(at, Arc::new(ServerPool::new()), true)
+    }
+
+    fn with(at: &ServerDatabase, pool: Arc<ServerPool<C>>, is_apart: bool) -> Self {
         let permits = if at.schema.is_some() { DEFAULT_CONNECTIONS_IN_SCHEMA } else { DEFAULT_CONNECTIONS };
         let database = Arc::new(ServerDatabase { schema: None, ..at.clone() });
-        let pool = C::pools().get(&at.server);
         let permits = PoolPermits::new(permits, pool.gates(&database));
         Self {
             shared: Arc::new(HandleState {
@@ -64,6 +76,7 @@ impl<C: Connection> DatabaseHandle<C> {
                 permits,
                 pipeline: Pipeline::new(),
                 counts: SingleFlight::default(),
+                is_apart,
             }),
         }
     }
@@ -171,7 +184,7 @@ impl<C: Connection> DatabaseHandle<C> {
         let shared = &self.shared;
         shared.permits.close().await;
         let pool = shared.pool.lock().take();
-        if let Some(pool) = pool.filter(|_| shared.tenant.at.schema.is_none()) {
+        if let Some(pool) = pool.filter(|_| shared.is_apart || shared.tenant.at.schema.is_none()) {
             pool.close_idle_of(&shared.tenant.database);
         }
     }

@@ -142,7 +142,8 @@ struct IdleConnection<C> {
 }
 
 impl<C: Connection> ServerPool<C> {
-    fn new() -> Self {
+    /// Creates a pool that nobody else finds, and whose idle connections have no timeout.
+    pub(super) fn new() -> Self {
         Self {
             all: Arc::new(Gate::of_unknown_size()),
             users: Mutex::default(),

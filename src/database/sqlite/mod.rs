@@ -20,6 +20,7 @@ mod group_commit;
 mod inline_read;
 mod pool;
 mod progress_handler;
+mod report;
 mod sequences;
 mod transaction;
 
@@ -37,6 +38,7 @@ use inline_read::InlineReads;
 use pool::{Pool, SqliteLease};
 
 pub(super) use catalog::{columns_of, index_named, table_named, table_names};
+pub(super) use report::report;
 pub(super) use transaction::SqliteTransaction;
 
 /// The default limit on a database's concurrent readers.
