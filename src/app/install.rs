@@ -66,6 +66,16 @@ pub async fn install(source: &DataSource, install: &Install) -> Result<bool, App
     Ok(true)
 }
 
+/// Lists the tables of an installed application, without their prefix: the system tables and those of the collections
+/// that users made.
+pub async fn tables(source: &DataSource) -> Result<Vec<String>, DataError> {
+    let mut tables: Vec<String> =
+        resources::collections().map(|collection| collection.table().to_owned()).collect();
+    let made = collections::tables(source).await?;
+    tables.extend(made.iter().map(|collection| collection.table().to_owned()));
+    Ok(tables)
+}
+
 /// Removes the tables of the collections that users made, and the system tables, as far as they are
 /// there; gives their number.
 pub async fn uninstall(source: &DataSource) -> Result<usize, DataError> {

@@ -42,9 +42,9 @@ mod user_variables;
 
 pub use directory::{KeyEntry, Person};
 pub use error::AppError;
-pub use install::{Install, NewRootUser, install, uninstall};
+pub use install::{Install, NewRootUser, install, tables, uninstall};
 pub use state::AppState;
-pub use system::SYSTEM_VERSION;
+pub use system::{SYSTEM_VERSION, check as check_version};
 
 use api::ApiRequest;
 use auth::{Auth, Session};

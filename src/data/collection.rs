@@ -118,7 +118,8 @@ impl Collection {
     }
 
     /// Returns the name of its table, without the prefix of the data source.
-    pub(super) fn table(&self) -> &str {
+    #[must_use]
+    pub fn table(&self) -> &str {
         &self.table
     }
 

@@ -21,5 +21,4 @@ pub use roles::{
     ROLES_RESOURCES_SCOPES, ROLES_USERS,
 };
 pub use tokens::{API_KEYS, ISSUED_TOKENS, TOKEN_BLACKLIST, TOKEN_CONTROL_CONFIG, TOKEN_POLICY};
-pub use version::SYSTEM_VERSION;
-pub(super) use version::check;
+pub use version::{SYSTEM_VERSION, check};

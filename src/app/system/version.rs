@@ -11,8 +11,9 @@ use crate::data::{DataSource, Query, Sort};
 /// The version of the system tables that this host writes (`applicationVersion`).
 pub const SYSTEM_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Checks the version of an application's system tables, and changes nothing.
-pub(in crate::app) async fn check(source: &DataSource) -> Result<(), AppError> {
+/// Checks the version of an application's system tables, and changes nothing. Returns the version, which is the
+/// host's or an older one.
+pub async fn check(source: &DataSource) -> Result<String, AppError> {
     let database = source.database().location();
     if !source.has_table(&VERSION).await? {
         return Err(AppError::Invalid(format!("{database} holds no application: it has no system tables")));
@@ -21,7 +22,7 @@ pub(in crate::app) async fn check(source: &DataSource) -> Result<(), AppError> {
     let found = newest.as_ref().and_then(|record| record.get("value")?.as_str()).unwrap_or_default();
     match compare(found) {
         // No version so far has changed the tables of the one before.
-        Some(Ordering::Less | Ordering::Equal) => Ok(()),
+        Some(Ordering::Less | Ordering::Equal) => Ok(found.to_owned()),
         Some(Ordering::Greater) => {
             Err(AppError::TooNew { found: found.to_owned(), known: SYSTEM_VERSION.to_owned() })
         }
