@@ -19,6 +19,7 @@ use super::host_view::SupervisorView;
 use super::request_span::RequestSpan;
 use super::router::{NamedBy, Route, RouteTarget, route};
 use super::validation::{check_host, unsupported_coding};
+use super::watch::{GatewayWatch, ProbeArrival, is_untrusted};
 use super::{body, cooperative_yield, cors, layers};
 use crate::app::api::ApiRequest;
 use crate::pages::{self, PageContext, PageRequest};
@@ -31,6 +32,7 @@ pub(super) struct Handler {
     /// The path of the API, with a slash at both ends.
     pub(super) api_base: String,
     pub(super) trusted_proxies: Vec<Network>,
+    pub(super) watch: Arc<GatewayWatch>,
 }
 
 /// A request that was admitted, and the application that is lent to it until this is dropped.
@@ -63,6 +65,7 @@ impl Handler {
         cooperative_yield::yield_if_due();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = ClientOrigin::read(uri, headers, peer, &self.trusted_proxies);
+        self.watch.note_forwarded(headers, peer, &self.trusted_proxies);
         let route = route(uri, headers, &origin, &self.api_base, |domain| self.supervisor.by_domain(domain));
         let id = layers::request_id(headers);
         let span = RequestSpan::new(&request, &id, &route.app);
@@ -125,7 +128,16 @@ impl Handler {
                 Ok(redirect_to_own_path(route, &parts))
             }
             RouteTarget::Page(offset) => Box::pin(self.page(route, offset, peer, parts, body)).await,
-            RouteTarget::Nowhere => Err(RefusedRequest::nowhere()),
+            RouteTarget::Nowhere => {
+                let arrival = || ProbeArrival {
+                    peer: peer.to_canonical(),
+                    app: route.app.to_string(),
+                    host: origin.host.unwrap_or_default().to_owned(),
+                    https: origin.https,
+                    is_untrusted: is_untrusted(&parts.headers, peer, &self.trusted_proxies),
+                };
+                self.watch.answer(parts.uri.path(), arrival).ok_or_else(RefusedRequest::nowhere)
+            }
             RouteTarget::Health | RouteTarget::Start | RouteTarget::Asset if !reads(&parts.method) => {
                 Err(RefusedRequest::method(Methods::Reading))
             }

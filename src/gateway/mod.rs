@@ -9,7 +9,7 @@
 //! 500.
 //! `access_log.rs` writes the line of the application's access log.
 //! `errors.rs` has the gateway's own responses, `cors.rs` those to other origins; `host_view.rs` is what pages
-//! see of the host; `cooperative_yield.rs` shares the cores.
+//! see of the host; `watch.rs` notices what the checks of the host ask for; `cooperative_yield.rs` shares the cores.
 //!
 //! | request | answer |
 //! |---|---|
@@ -47,10 +47,12 @@ mod request_span;
 mod router;
 mod socket;
 mod validation;
+mod watch;
 
 pub use forwarded::Network;
 use handler::Handler;
 pub use request_span::OnDemand;
+pub use watch::{GatewayWatch, ProbeArrival};
 
 /// The settings of the gateway.
 #[derive(Debug, Clone)]
@@ -151,6 +153,7 @@ pub struct Gateway {
     address: SocketAddr,
     api_base: String,
     options: GatewayOptions,
+    watch: Arc<GatewayWatch>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -167,13 +170,19 @@ impl Gateway {
     pub async fn bind(options: GatewayOptions) -> Result<Self, GatewayError> {
         let api_base = api_base(&options.api_base_path)?;
         let (listener, address) = listen(options.listen).await?;
-        Ok(Self { listener, address, api_base, options })
+        Ok(Self { listener, address, api_base, options, watch: Arc::default() })
     }
 
     /// The address that it listens on, with the actual port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it notices while it runs.
+    #[must_use]
+    pub fn watch(&self) -> Arc<GatewayWatch> {
+        Arc::clone(&self.watch)
     }
 
     /// Answers requests until `shutdown`; then lets those in flight end within the drain timeout, and closes.
@@ -188,6 +197,7 @@ impl Gateway {
             supervisor,
             api_base: self.api_base,
             trusted_proxies: self.options.trusted_proxies,
+            watch: self.watch,
         });
         let handle = move |peer: SocketAddr, request| {
             let handler = Arc::clone(&handler);
@@ -212,6 +222,14 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Gatewa
     let listener = socket.listen(BACKLOG).map_err(failed)?;
     let taken = listener.local_addr().map_err(failed)?;
     Ok((listener, taken))
+}
+
+/// Checks whether a gateway could listen on an address: listens on it for a moment.
+///
+/// # Errors
+/// As [`Gateway::bind`].
+pub async fn check_listening(address: SocketAddr) -> Result<(), GatewayError> {
+    listen(address).await.map(drop)
 }
 
 /// The API base path with a slash at both ends.
