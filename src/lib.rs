@@ -11,8 +11,9 @@
 //! | `bin/` | `main` of the two programs | cli, daemon |
 //! | `cli` | the command `nbapps`: its subcommands, their help, their output | client, protocol |
 //! | `daemon` | the composition root: configuration, startup, shutdown, logging | all below |
+//! | `control` | the control socket: accepts connections, dispatches requests, streams notifications | doctor, supervisor, protocol |
+//! | `doctor` | checks of what breaks in practice | client, gateway, supervisor, app, data, database, protocol |
 //! | [`client`] | a client of the control socket | protocol |
-//! | `control` | the control socket: accepts connections, dispatches requests, streams notifications | supervisor, protocol |
 //! | `gateway` | the HTTP server in front of all applications | supervisor, pages, app, protocol |
 //! | `pages` | the HTML pages of an application | app |
 //! | `supervisor` | applications as a whole: registry, states, creation and deletion | app, data, database, protocol |
@@ -53,6 +54,7 @@ mod control;
 mod daemon;
 mod data;
 mod database;
+mod doctor;
 mod gateway;
 mod pages;
 pub mod protocol;

@@ -67,6 +67,11 @@ pub struct Arguments {
     /// Print the effective value of every key and where it comes from, and do not run
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub show_config: Option<ConfigFormat>,
+
+    /// Check what keeps the daemon from starting, print the findings as JSON, and do not run; see
+    /// nbapps-doctor(1)
+    #[arg(long, conflicts_with_all = ["check_config", "show_config"])]
+    pub doctor: bool,
 }
 
 impl Arguments {

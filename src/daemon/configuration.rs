@@ -56,6 +56,8 @@ pub struct Configuration {
     pub log_file_size: u64,
     /// How many rotated files of each log are kept.
     pub log_files: usize,
+    /// Whether the file has a password in it.
+    pub has_password_in_file: bool,
     /// What is likely to be a mistake, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -106,6 +108,7 @@ impl Settings {
     fn complete(self, file: Option<PathBuf>) -> Result<Configuration, ConfigurationError> {
         let data_directory = absolute(self.data_dir.clone().unwrap_or_else(paths::default_data_directory));
         let main_location = self.main_location(data_directory.join("main").join("database.sqlite"))?;
+        let has_password_in_file = self.has_password_in_file(&main_location);
         let usual = GatewayOptions::default();
         let gateway = GatewayOptions {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
@@ -146,8 +149,16 @@ impl Settings {
             log_file_size: self.log.file_bytes.unwrap_or(DEFAULT_LOG_BYTES),
             log_files: self.log.files.unwrap_or(DEFAULT_LOG_FILES),
             data_directory,
+            has_password_in_file,
             warnings: Vec::new(),
         })
+    }
+
+    /// Whether the file has the root user's password, or that of the main application's database.
+    fn has_password_in_file(&self, main_location: &Location) -> bool {
+        let is_in_file = |key| matches!(self.sources.get(key), Some(Source::File(_)));
+        let has_password = main_location.server_database().is_some_and(|at| at.server.password.is_some());
+        is_in_file("root_user.password") || has_password && is_in_file("database.url")
     }
 
     /// The main application's database, by URL and schema.
@@ -221,6 +232,18 @@ mod tests {
         assert_eq!(nocobase.gateway.listen.to_string(), "0.0.0.0:9");
         let root = load("", &[("INIT_ROOT_EMAIL", "a@b.c"), ("INIT_ROOT_PASSWORD", "p")], &[]).unwrap().root;
         assert_eq!((root.email.as_deref(), root.password.as_deref()), (Some("a@b.c"), Some("p")));
+    }
+
+    #[test]
+    fn passwords_in_the_file_are_noticed() {
+        for (file, environment, expected) in [
+            ("[root_user]\npassword = 'p'", &[][..], true),
+            ("[database]\nurl = 'postgres://a:p@h/n'", &[], true),
+            ("[database]\nurl = 'postgres://a@h/n'", &[], false),
+            ("", &[("NBAPPS_DATABASE_URL", "postgres://a:p@h/n"), ("INIT_ROOT_PASSWORD", "p")], false),
+        ] {
+            assert_eq!(load(file, environment, &[]).unwrap().has_password_in_file, expected, "{file}");
+        }
     }
 
     /// Files with one fault each, and what is said of it.

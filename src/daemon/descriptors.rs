@@ -7,6 +7,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::error::StartupError;
+use crate::doctor::Descriptors;
 
 /// The fewest descriptors that the daemon starts with: with fewer, no application could answer.
 const MIN_LIMIT: usize = 64;
@@ -42,6 +43,8 @@ pub(super) struct Shares {
     pub(super) logs: usize,
     /// HTTP connections.
     pub(super) http: usize,
+    /// HTTP connections that are configured.
+    pub(super) configured_http: usize,
     /// Databases other than the main application's, and short-lived files.
     pub(super) databases: usize,
 }
@@ -72,12 +75,23 @@ impl Shares {
         Err(StartupError::new(sentence, "raise the limit: ulimit -n 1024, or LimitNOFILE=1024 in its unit"))
     }
 
+    /// Describes the limit for the checks of the host.
+    pub(super) fn described(&self) -> Descriptors {
+        Descriptors {
+            limit: self.limit,
+            minimum: MIN_LIMIT,
+            configured: self.configured_http,
+            possible: self.http,
+            needed: OWN + MAIN + MAX_CONTROL + MAX_LOGS + 2 * self.configured_http,
+        }
+    }
+
     fn of(limit: usize, max_http: usize) -> Self {
         let control = (limit / CONTROL_PART).clamp(MIN_CONTROL, MAX_CONTROL);
         let logs = (limit / LOG_PART).clamp(MIN_LOGS, MAX_LOGS);
         let rest = limit.saturating_sub(OWN + MAIN + control + logs);
         let http = (rest / 2).min(max_http).max(1);
-        Self { limit, control, logs, http, databases: rest.saturating_sub(http) }
+        Self { limit, control, logs, http, configured_http: max_http, databases: rest.saturating_sub(http) }
     }
 }
 
@@ -94,6 +108,14 @@ mod tests {
             assert!(control >= MIN_CONTROL && http >= 1, "{limit}: {shares:?}");
             assert!(limit < 128 || databases >= 32, "{limit}: {shares:?}");
             assert!(http <= 10_000, "{limit}: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_that_is_needed_leaves_room_for_all_connections() {
+        for configured in [1, 100, 10_000] {
+            let few = Shares::of(256, configured).described();
+            assert_eq!(Shares::of(few.needed, configured).http, configured);
         }
     }
 }

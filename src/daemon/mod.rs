@@ -2,6 +2,7 @@
 //! itself (directory, port, socket), starts the rooms below, and stops them in the reverse order.
 
 pub mod arguments;
+mod checkup;
 mod configuration;
 mod descriptors;
 mod directory;
@@ -34,7 +35,11 @@ use crate::client::paths;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let loaded = match Configuration::load(&arguments, &Environment::of_process()) {
+    let loaded = Configuration::load(&arguments, &Environment::of_process());
+    if arguments.doctor {
+        return checkup::at_rest(loaded);
+    }
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(errors) => {
             let hint = errors.first().map_or_else(String::new, |error| format!("hint: {}\n", error.hint()));

@@ -16,9 +16,10 @@ use super::configuration::Configuration;
 use super::descriptors::Shares;
 use super::directory::DataDirectory;
 use super::error::StartupError;
-use super::{logging, readiness};
+use super::{checkup, logging, readiness};
 use crate::control::{ControlSocket, HostFacts, RequestHandler, group_id};
 use crate::database::Location;
+use crate::doctor::Doctor;
 use crate::gateway::Gateway;
 use crate::protocol::{CreatedRootUser, LOG_DIRECTORY};
 use crate::supervisor::logs::{LogFiles, LogOptions};
@@ -63,13 +64,7 @@ async fn serve(
     let listen = gateway.local_addr();
     let main_url =
         configuration.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)));
-    let opened =
-        Box::pin(Supervisor::open(supervisor_options(&configuration, &main_url, logs.clone()))).await;
-    let (supervisor, root) =
-        opened.map_err(|error| StartupError { sentence: error.sentence, hint: error.hint })?;
-    if let Some(root) = root {
-        show_root(&configuration.data_directory, &root);
-    }
+    let supervisor = open_applications(&configuration, &main_url, logs.clone()).await?;
     let facts = HostFacts {
         started_at,
         data_directory: configuration.data_directory.clone(),
@@ -82,7 +77,14 @@ async fn serve(
         let supervisor = supervisor.clone();
         async move { supervisor.start_with_main().await }
     });
-    let handler = Arc::new(RequestHandler::new(facts, supervisor.clone(), shutdown.clone()));
+    let doctor = Doctor::new(
+        checkup::setup(&configuration, shares, listen),
+        supervisor.clone(),
+        gateway.watch(),
+        started_at,
+        checkup::read_again,
+    );
+    let handler = Arc::new(RequestHandler::new(facts, supervisor.clone(), doctor, shutdown.clone()));
     let control = tokio::spawn(socket.serve(handler, shutdown.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers requests");
     readiness::notify("READY=1");
@@ -123,6 +125,21 @@ fn open_logs(configuration: &Configuration, max_open: usize) -> Result<Arc<LogFi
         StartupError::new(error, "give --log-level info, or a filter such as nbapps=debug,info")
     })?;
     Ok(logs)
+}
+
+/// Opens the applications, and shows the main one's first user if this start created it.
+async fn open_applications(
+    configuration: &Configuration,
+    main_url: &str,
+    logs: Arc<LogFiles>,
+) -> Result<Arc<Supervisor>, StartupError> {
+    let opened = Box::pin(Supervisor::open(supervisor_options(configuration, main_url, logs))).await;
+    let (supervisor, root) =
+        opened.map_err(|error| StartupError { sentence: error.sentence, hint: error.hint })?;
+    if let Some(root) = root {
+        show_root(&configuration.data_directory, &root);
+    }
+    Ok(supervisor)
 }
 
 fn supervisor_options(

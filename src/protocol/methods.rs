@@ -45,6 +45,8 @@ macro_rules! for_each_method {
                 "Reads the daemon's own log and follows it if asked.";
             command HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
                 "Drains requests, stops the applications and ends the daemon.";
+            query HostDoctor "host.doctor" (Examine) -> Examination:
+                "Checks what breaks in practice, on the host or on one application, and changes nothing.";
             query RpcDiscover "rpc.discover" (Nothing) -> Value:
                 "Lists every method with JSON Schemas of its parameters and result.";
             command AppCreate "app.create" (CreateApplication) -> Created:

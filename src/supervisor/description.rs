@@ -57,7 +57,7 @@ fn sort(applications: &mut [Application], order: &[SortBy]) {
     sort_applications(applications, order, ApplicationField::sort_value, |application| &application.id);
 }
 
-fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
+pub(super) fn in_order(one: &Arc<Entry>, other: &Arc<Entry>) -> Ordering {
     sort_key(&one.id).cmp(&sort_key(&other.id))
 }
 

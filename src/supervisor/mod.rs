@@ -9,7 +9,8 @@
 //!   the directories and databases.
 //! - `lifecycle.rs` starts and stops applications, and lends them to requests; `limits.rs` enforces what each may
 //!   use of the host.
-//! - `settings.rs` changes settings, `description.rs` describes applications to clients.
+//! - `settings.rs` changes settings, `description.rs` describes applications to clients, `inspection.rs` to the checks
+//!   of the host.
 //! - `users.rs` and `keys.rs` change the users and API keys of an application through its own API (`api_call.rs`);
 //!   `api_request.rs` forwards a client's call of that API, and `database_access.rs` tells how its database is reached.
 //! - `applications.rs` offers the commands over HTTP.
@@ -32,6 +33,7 @@ mod failpoint;
 mod first_passwords;
 mod first_start;
 mod host_name;
+mod inspection;
 mod keys;
 mod lifecycle;
 mod limits;
@@ -71,14 +73,17 @@ use state_machine::CurrentState;
 use storage::Storage;
 
 pub use entry::ApplicationGuard;
+pub(crate) use error_context::ErrorContext;
 pub use events::Events;
 pub use first_passwords::ShownPassword;
+pub use inspection::Inspected;
 pub use lifecycle::Unavailable;
 pub(crate) use limits::SMALL_BODY;
 pub use limits::{Arrival, Refused, RequestPermit};
 pub use operations::Operations;
 pub(crate) use requested_database::check_prefix;
 pub(crate) use root_account::RootAccount;
+pub(crate) use secrets::KEY_FILE;
 pub use secrets::SecretKey;
 
 /// The options with which the host's applications are opened.

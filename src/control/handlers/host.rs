@@ -2,9 +2,9 @@
 
 use super::super::call::{Handled, MethodCall, MethodHandler, Reply};
 use super::RequestHandler;
-use crate::protocol::methods::{HostHello, HostInfoMethod, HostShutdown, RpcDiscover, discover};
+use crate::protocol::methods::{HostDoctor, HostHello, HostInfoMethod, HostShutdown, RpcDiscover, discover};
 use crate::protocol::{
-    ErrorKind, Hello, HostInfo, Nothing, PROTOCOL_VERSION, RpcError, ShuttingDown, Welcome,
+    ErrorKind, Examine, Hello, HostInfo, Nothing, PROTOCOL_VERSION, RpcError, ShuttingDown, Welcome,
 };
 
 const SERVER: &str = concat!("nbappsd ", env!("CARGO_PKG_VERSION"));
@@ -51,6 +51,17 @@ impl MethodHandler<HostShutdown> for RequestHandler {
         let shutdown = self.shutdown.clone();
         // The response goes first: the socket closes with the daemon.
         Ok(Reply::then(ShuttingDown { pid: std::process::id() }, async move { shutdown.cancel() }))
+    }
+}
+
+impl MethodHandler<HostDoctor> for RequestHandler {
+    async fn handle(&self, examine: Examine, call: &MethodCall) -> Handled<HostDoctor> {
+        tokio::select! {
+            examined = self.doctor.examine(examine) => Ok(examined?.into()),
+            () = call.client.disconnected.cancelled() => {
+                Err(RpcError::new(ErrorKind::ShuttingDown, "the client has gone: the checks were given up"))
+            }
+        }
     }
 }
 

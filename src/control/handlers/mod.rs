@@ -14,6 +14,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::doctor::Doctor;
 use crate::supervisor::Supervisor;
 
 /// What the daemon knows of itself.
@@ -38,13 +39,19 @@ pub struct HostFacts {
 pub struct RequestHandler {
     facts: HostFacts,
     supervisor: Arc<Supervisor>,
+    doctor: Doctor,
     shutdown: CancellationToken,
 }
 
 impl RequestHandler {
-    /// Handles requests about these applications; `host.shutdown` cancels `shutdown`.
+    /// Handles requests about these applications, which `doctor` checks; `host.shutdown` cancels `shutdown`.
     #[must_use]
-    pub fn new(facts: HostFacts, supervisor: Arc<Supervisor>, shutdown: CancellationToken) -> Self {
-        Self { facts, supervisor, shutdown }
+    pub fn new(
+        facts: HostFacts,
+        supervisor: Arc<Supervisor>,
+        doctor: Doctor,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { facts, supervisor, doctor, shutdown }
     }
 }
