@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use commands::{
-    api, completions, config, create, daemon, db, delete, events, key, list, logs, operation, rename,
+    api, completions, config, create, daemon, db, delete, doctor, events, key, list, logs, operation, rename,
     restart, show, start, stop, undelete, update, user, visit, wait,
 };
 use commands::{context as context_command, shell as shell_command};
@@ -118,6 +118,7 @@ enum Command {
     Db(db::Db),
     #[command(visible_alias = "operations")]
     Operation(operation::Operation),
+    Doctor(doctor::Doctor),
     Shell(shell_command::Shell),
     Context(context_command::Context),
     Daemon(daemon::Daemon),
@@ -203,6 +204,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Api(command) => command.run(context).await,
         Command::Db(command) => command.run(context).await,
         Command::Operation(command) => command.run(context).await,
+        Command::Doctor(command) => command.run(context).await,
         Command::Daemon(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Context(command) => command.run(context),

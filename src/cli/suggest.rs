@@ -31,6 +31,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["curl", "call", "request", "http"], "nbapps api ID METHOD PATH"),
     (&["sql", "dbshell", "database", "psql", "mysql", "mariadb", "sqlite3"], "nbapps db shell ID"),
     (&["status", "health", "ping"], "nbapps daemon status, or of one application: nbapps show ID"),
+    (&["check", "diagnose", "diagnostics", "verify", "preflight"], "nbapps doctor"),
     (&["serve", "server", "host"], "nbapps daemon run"),
     (&["completion", "autocomplete"], "nbapps completions SHELL"),
     (&["contexts", "ctx", "remote", "remotes", "machine"], "nbapps context list"),

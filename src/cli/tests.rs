@@ -155,6 +155,8 @@ fn right_command_lines_are_read() {
         "key create crm --name ci --user ada --expires never --output-file /x",
         "api crm get posts:list --all-pages --as ada -H X-Role:admin --query a=b=c -o template={{data}}",
         "db shell crm -- -csv",
+        "doctor",
+        "doctor crm --verbose --thorough --timeout 5m -o json",
         "events --quiet",
         "list --context prod",
         "--context local daemon status",

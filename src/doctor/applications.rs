@@ -118,6 +118,8 @@ mod tests {
             idle_stop_seconds: None,
             limits: crate::protocol::Limits::USUAL,
             own_limits: Vec::new(),
+            access_log: crate::protocol::AccessLog::Errors,
+            own_access_log: false,
             protected: false,
             pinned: false,
             icon: None,

@@ -22,15 +22,16 @@ use super::machine::{
     open_descriptors,
 };
 use super::verdict::{Check, Subject, Verdict, check};
+use crate::client::daemon_log;
 use crate::gateway::{GatewayWatch, check_listening};
-use crate::protocol::RunningDaemon;
+use crate::protocol::{LogLine, RunningDaemon};
 use crate::supervisor::KEY_FILE;
 
 /// What is in a data directory once a host has begun.
 const TRACES: [&str; 3] = [KEY_FILE, "host.id", "main"];
 
-/// How much of the daemon's output is read for the end of the last start.
-const OUTPUT_TAIL: u64 = 16 * 1024;
+/// How much of the daemon's log is read for the end of the last start.
+const LOG_TAIL: u64 = 64 * 1024;
 
 /// How the files of SQLite begin.
 const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
@@ -149,28 +150,25 @@ pub(super) fn judge_program() -> Vec<Verdict> {
     }]
 }
 
-/// Judges how the last daemon that a command started in this directory has ended.
+/// Judges how the last daemon of this directory has ended, by its own log.
 fn judge_last_start(data_directory: &Path) -> Option<Verdict> {
-    let path = data_directory.join("nbappsd.log");
-    let mut file = File::open(&path).ok()?;
+    let mut file = File::open(daemon_log::path(data_directory)).ok()?;
     let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(OUTPUT_TAIL))).ok()?;
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL))).ok()?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).ok()?;
-    let (sentence, hint) = last_error(&String::from_utf8_lossy(&tail))?;
-    let hint = hint.unwrap_or_else(|| format!("its output is in {}", path.display()));
+    let (sentence, hint) = last_failure(&tail)?;
+    let hint = hint.unwrap_or_else(|| "see what led to it with: nbapps daemon logs".to_owned());
     Some(Verdict::failed(check::LAST_START, format!("the last start failed: {sentence}"), hint))
 }
 
-/// The error that ends an output, with its hint.
-fn last_error(output: &str) -> Option<(String, Option<String>)> {
-    let mut lines = output.lines().rev().filter(|line| !line.trim().is_empty());
-    let last = lines.next()?;
-    let (hint, error) = match last.strip_prefix("hint: ") {
-        Some(hint) => (Some(hint.to_owned()), lines.next()?),
-        None => (None, last),
-    };
-    Some((error.strip_prefix("error: ")?.to_owned(), hint))
+/// The failure that ends a log, with its hint.
+fn last_failure(log: &[u8]) -> Option<(String, Option<String>)> {
+    let last = log.split(|byte| *byte == b'\n').rfind(|line| !line.trim_ascii().is_empty())?;
+    let line: LogLine = serde_json::from_slice(last).ok()?;
+    let sentence = line.message.strip_prefix("nbappsd ends: ")?;
+    let hint = line.fields.get("hint").and_then(|hint| hint.as_str());
+    Some((sentence.to_owned(), hint.map(str::to_owned)))
 }
 
 /// Judges the main application's SQLite file, which is not opened as a database.
@@ -387,21 +385,26 @@ mod tests {
     }
 
     #[test]
-    fn the_error_that_ended_the_last_start_is_read_from_its_output() {
-        for (output, expected) in [
-            (
-                "started\nerror: the port is taken\nhint: choose another\n",
-                Some(("the port is taken", Some("choose another"))),
-            ),
-            ("error: no\n\n", Some(("no", None))),
-            ("error: no\nnbappsd answers requests\n", None),
-            ("nbappsd has ended\n", None),
-            ("hint: alone\n", None),
-            ("", None),
+    fn the_failure_that_ended_the_last_start_is_read_from_the_log() {
+        let line = |message: &str, hint: Option<&str>| {
+            let mut line =
+                serde_json::json!({"at": "2026-01-01T00:00:00.000Z", "level": "error", "message": message});
+            if let Some(hint) = hint {
+                line["hint"] = hint.into();
+            }
+            format!("{line}\n")
+        };
+        let failed = line("nbappsd ends: the port is taken", Some("choose another"));
+        for (log, expected) in [
+            (failed.clone(), Some(("the port is taken", Some("choose another")))),
+            (line("nbappsd ends: no", None) + "\n", Some(("no", None))),
+            (failed + &line("nbappsd has ended", None), None),
+            ("no JSON\n".to_owned(), None),
+            (String::new(), None),
         ] {
-            let found = last_error(output);
-            let found = found.as_ref().map(|(error, hint)| (error.as_str(), hint.as_deref()));
-            assert_eq!(found, expected, "{output:?}");
+            let found = last_failure(log.as_bytes());
+            let found = found.as_ref().map(|(sentence, hint)| (sentence.as_str(), hint.as_deref()));
+            assert_eq!(found, expected, "{log:?}");
         }
     }
 

@@ -138,6 +138,7 @@ fn what_is_typed_is_completed(shell: TestShell) {
     for (typed, words) in [
         ("nbapps show h\t", "<nbapps><show><hr>"),
         ("nbapps und\tgo\t", "<nbapps><undelete><gone>"),
+        ("nbapps doc\th\t", "<nbapps><doctor><hr>"),
         ("nbapps show gon\t", "<nbapps><show><gon>"),
         // Values behind an equals sign, and behind a blank.
         ("nbapps list --state=r\t", "<nbapps><list><--state=running>"),

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::environment::{TestEnvironment, http};
 
 /// The daemon's command, limited to this many descriptors.
-fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
+pub fn command_with(environment: &TestEnvironment, limit: u32) -> Command {
     let usual = environment.daemon_command();
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);

@@ -10,6 +10,7 @@ mod daemon_logs;
 pub(crate) mod db;
 pub(crate) mod delete;
 mod dial;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod key;
 mod lifecycle;

@@ -27,6 +27,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "db",
     "operation",
     "operations",
+    "doctor",
     "daemon",
     "shell",
 ];
@@ -174,6 +175,7 @@ mod tests {
         }
         for untouched in [
             "use nbapps and nbappsd of the same version",
+            "it is checked there with: ssh -p 2222 ops@server nbapps doctor",
             "examples are in: nbapps create --help",
             "/opt/nbapps list",
             "nbapps",

@@ -3,6 +3,7 @@
 
 mod addressing;
 pub(crate) mod application;
+pub(crate) mod doctor;
 mod drawing;
 pub(crate) mod fields;
 mod format;
