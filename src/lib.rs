@@ -11,7 +11,7 @@
 //! | `bin/` | `main` of the two programs | cli, daemon |
 //! | `cli` | the command `nbapps`: its subcommands, their help, their output | client, protocol |
 //! | `daemon` | the composition root: configuration, startup, shutdown, logging | all below |
-//! | `control` | the control socket: accepts connections, dispatches requests, streams notifications | doctor, supervisor, protocol |
+//! | `control` | the control socket: accepts connections, dispatches requests, streams notifications; metrics for Prometheus | doctor, supervisor, protocol |
 //! | `doctor` | checks of what breaks in practice | client, gateway, supervisor, app, data, database, protocol |
 //! | [`client`] | a client of the control socket | protocol |
 //! | `gateway` | the HTTP server in front of all applications | supervisor, pages, app, protocol |

@@ -2,6 +2,7 @@
 //! the file, and the command line overrides both. `settings.rs` reads the three by the table of keys in `keys.rs`;
 //! this module fills in the defaults.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,10 @@ pub struct Configuration {
     pub log_files: usize,
     /// Whether the file has a password in it.
     pub has_password_in_file: bool,
+    /// The address to serve metrics on; none by default.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How many applications have labels of their own in the metrics.
+    pub metrics_applications: usize,
     /// What is likely to be a mistake, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -66,6 +71,7 @@ const DEFAULT_KEEP_DELETED: Duration = Duration::from_secs(30 * 24 * 3600);
 const DEFAULT_VISIT_TIMEOUT: Duration = Duration::from_secs(20);
 const DEFAULT_LOG_BYTES: u64 = 10 * 1024 * 1024;
 const DEFAULT_LOG_FILES: usize = 3;
+const DEFAULT_METRICS_APPLICATIONS: usize = 100;
 
 /// The settings as they were given, and the configuration that they make.
 #[derive(Debug)]
@@ -109,9 +115,11 @@ impl Settings {
         let data_directory = absolute(self.data_dir.clone().unwrap_or_else(paths::default_data_directory));
         let main_location = self.main_location(data_directory.join("main").join("database.sqlite"))?;
         let has_password_in_file = self.has_password_in_file(&main_location);
+        let listen = self.listen.unwrap_or(DEFAULT_LISTEN);
+        self.check_metrics(listen)?;
         let usual = GatewayOptions::default();
         let gateway = GatewayOptions {
-            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
+            listen,
             api_base_path: self.api_base_path.unwrap_or(usual.api_base_path),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             header_read_timeout: self.gateway.header_timeout.unwrap_or(usual.header_read_timeout),
@@ -148,6 +156,8 @@ impl Settings {
             access_log_format: self.log.access_format.unwrap_or_default(),
             log_file_size: self.log.file_bytes.unwrap_or(DEFAULT_LOG_BYTES),
             log_files: self.log.files.unwrap_or(DEFAULT_LOG_FILES),
+            metrics_listen: self.metrics.listen,
+            metrics_applications: self.metrics.applications.unwrap_or(DEFAULT_METRICS_APPLICATIONS),
             data_directory,
             has_password_in_file,
             warnings: Vec::new(),
@@ -159,6 +169,25 @@ impl Settings {
         let is_in_file = |key| matches!(self.sources.get(key), Some(Source::File(_)));
         let has_password = main_location.server_database().is_some_and(|at| at.server.password.is_some());
         is_in_file("root_user.password") || has_password && is_in_file("database.url")
+    }
+
+    /// Checks that metrics are not served where the applications are, whose clients may be anybody.
+    fn check_metrics(&self, listen: SocketAddr) -> Result<(), ConfigurationError> {
+        let Some(metrics) = self.metrics.listen.filter(|metrics| metrics.port() == listen.port()) else {
+            return Ok(());
+        };
+        let is_same =
+            metrics.ip() == listen.ip() || metrics.ip().is_unspecified() || listen.ip().is_unspecified();
+        if metrics.port() == 0 || !is_same {
+            return Ok(());
+        }
+        let key = "metrics.listen";
+        let origin = self.sources.get(key).cloned().unwrap_or_else(|| Source::Variable(key.to_owned()));
+        let problem = format!(
+            "{metrics} is where the applications are served ({listen}), whose clients must not read metrics; \
+             choose another port"
+        );
+        Err(ConfigurationError::Value { origin, key: key.to_owned(), problem })
     }
 
     /// The main application's database, by URL and schema.
@@ -295,6 +324,19 @@ mod tests {
         ("[root_user]\nusername = ' '", "root_user.username: "),
         ("[root_user]\npassword = 5", "root_user.password: it is not a text"),
         ("[limits]\nspeed = 1", "nbappsd.toml:2:1: limits.speed: there is no such key"),
+        ("[metrics]\nlisten = 'here'", "nbappsd.toml:2:10: metrics.listen: \"here\" is not an address"),
+        ("[metrics]\nlisten = 9464", "metrics.listen: a number is not a text"),
+        (
+            "[metrics]\nlisten = '127.0.0.1:13000'",
+            "nbappsd.toml:2:10: metrics.listen: 127.0.0.1:13000 is where",
+        ),
+        ("[metrics]\nlisten = '0.0.0.0:13000'", "nbappsd.toml:2:10: metrics.listen: 0.0.0.0:13000 is where"),
+        (
+            "listen = '[::]:80'\n[metrics]\nlisten = '[::1]:80'",
+            "nbappsd.toml:3:10: metrics.listen: [::1]:80 is where the applications are served ([::]:80)",
+        ),
+        ("[metrics]\napplications = -1", "nbappsd.toml:2:16: metrics.applications: "),
+        ("[metrics]\napplications = 10001", "metrics.applications: 10001 is not a number from 0 to 10000"),
         (
             "[limits]\nin_flight = 0",
             "nbappsd.toml:2:13: limits.in_flight: the limit in-flight cannot be \"0\"",
@@ -353,6 +395,19 @@ mod tests {
         }
         let errors = load("listn = 1\nkeep_deleted = 'x'", &[("NBAPPS_LIMIT_BODY", "big")], &[]).unwrap_err();
         assert_eq!(errors.len(), 3, "all are told at once: {errors:?}");
+    }
+
+    #[test]
+    fn metrics_are_served_only_where_that_is_configured() {
+        let usual = load("", &[], &[]).unwrap();
+        assert_eq!((usual.metrics_listen, usual.metrics_applications), (None, 100));
+        let file = "[metrics]\nlisten = '127.0.0.1:9464'\napplications = 0";
+        let set = load(file, &[("NBAPPS_METRICS_APPLICATIONS", "7")], &[]).unwrap();
+        assert_eq!((set.metrics_listen.map(|at| at.port()), set.metrics_applications), (Some(9464), 7));
+        let errors = load("", &[("NBAPPS_METRICS_LISTEN", "127.0.0.1:13000")], &[]).unwrap_err();
+        assert!(errors[0].to_string().starts_with("NBAPPS_METRICS_LISTEN: 127.0.0.1:13000 is"), "{errors:?}");
+        // Port 0 is another one each time.
+        load("listen = '127.0.0.1:0'\n[metrics]\nlisten = '127.0.0.1:0'", &[], &[]).unwrap();
     }
 
     #[test]

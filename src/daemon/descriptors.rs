@@ -7,14 +7,15 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::error::StartupError;
+use crate::control::MAX_METRICS_CONNECTIONS;
 use crate::doctor::Descriptors;
 
 /// The fewest descriptors that the daemon starts with: with fewer, no application could answer.
 const MIN_LIMIT: usize = 64;
 
-/// Descriptors of the daemon itself: standard streams, listening sockets, locks, the runtime, and directories
-/// that are open briefly.
-const OWN: usize = 28;
+/// Descriptors of the daemon itself: standard streams, listening sockets, locks, the runtime, directories that are
+/// open briefly, and connections that read the metrics.
+const OWN: usize = 28 + MAX_METRICS_CONNECTIONS;
 
 /// Descriptors of the main application: its connections to a database file.
 const MAIN: usize = 12;

@@ -42,6 +42,7 @@ const MAX_CONNECTIONS: u64 = 1_000_000;
 const MIN_LOG_BYTES: u64 = 4 * 1024;
 const MAX_LOG_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
 const MAX_LOG_FILES: u64 = 1_000;
+const MAX_METRICS_APPLICATIONS: u64 = 10_000;
 
 fn duration(duration: Duration) -> Value {
     json!(humantime::format_duration(duration).to_string())
@@ -419,6 +420,33 @@ pub(super) const KEYS: &[Key] = &[
             input.duration(Duration::ZERO..=DAY).map(|time| settings.gateway.drain_timeout = Some(time))
         },
         show: |_, configuration| duration(configuration.gateway.drain_timeout),
+    },
+    Key {
+        name: "metrics.listen",
+        variable: Some("NBAPPS_METRICS_LISTEN"),
+        form: "ADDRESS:PORT, other than those of listen",
+        default: "none: metrics are read with nbapps metrics only",
+        help: "The address to serve metrics for Prometheus on, at /metrics. Whoever reaches it can read them.",
+        set: |settings, input| {
+            let listen = input.parsed("an address with a port, such as 127.0.0.1:9464")?;
+            settings.metrics.listen = Some(listen);
+            Ok(())
+        },
+        show: |_, configuration| json!(configuration.metrics_listen),
+    },
+    Key {
+        name: "metrics.applications",
+        variable: Some("NBAPPS_METRICS_APPLICATIONS"),
+        form: "a number from 0 to 10000",
+        default: "100",
+        help: "How many applications have labels of their own in the metrics: those with the most requests. The others \
+               are summed up as _other.",
+        set: |settings, input| {
+            let number = input.number(0..=MAX_METRICS_APPLICATIONS)?;
+            settings.metrics.applications = usize::try_from(number).ok();
+            Ok(())
+        },
+        show: |_, configuration| json!(configuration.metrics_applications),
     },
     limit!(
         "limits.in_flight",

@@ -33,6 +33,7 @@ pub(super) struct Settings {
     pub(super) root_user: RootUser,
     pub(super) log: LogSettings,
     pub(super) gateway: GatewaySettings,
+    pub(super) metrics: MetricsSettings,
     /// `[limits]`: the limits of applications that have none of their own.
     pub(super) limits: LimitValues,
     /// Where the values come from, by key.
@@ -68,6 +69,13 @@ pub(super) struct GatewaySettings {
     pub(super) header_timeout: Option<Duration>,
     pub(super) visit_timeout: Option<Duration>,
     pub(super) drain_timeout: Option<Duration>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default)]
+pub(super) struct MetricsSettings {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) applications: Option<usize>,
 }
 
 /// The variables of the environment.

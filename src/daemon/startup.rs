@@ -17,7 +17,7 @@ use super::descriptors::Shares;
 use super::directory::DataDirectory;
 use super::error::StartupError;
 use super::{checkup, logging, readiness};
-use crate::control::{ControlSocket, HostFacts, RequestHandler, group_id};
+use crate::control::{ControlSocket, HostFacts, MetricsListener, RequestHandler, group_id};
 use crate::database::Location;
 use crate::doctor::Doctor;
 use crate::gateway::Gateway;
@@ -55,11 +55,8 @@ async fn serve(
     watch_signals(shutdown.clone())?;
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
     let gateway = gateway.map_err(|error| StartupError::new(&error, error.hint()))?;
-    let group = configuration.socket_group.as_deref().map(group_id).transpose();
-    let group =
-        group.map_err(|error| StartupError::new(error, "create the group, or leave --socket-group out"))?;
-    let socket = ControlSocket::bind(&configuration.socket, group, shares.control);
-    let socket = socket.map_err(|error| StartupError::new(&error, error.hint()))?;
+    let metrics = bind_metrics(&configuration).await?;
+    let socket = bind_control(&configuration, &shares)?;
 
     let listen = gateway.local_addr();
     let main_url =
@@ -71,6 +68,7 @@ async fn serve(
         socket: socket.path().to_owned(),
         config_file: configuration.file.clone(),
         listen: listen.to_string(),
+        metrics_listen: metrics.as_ref().map(|metrics| metrics.address().to_string()),
         main_url: format!("{main_url}/admin/"),
     };
     let starting = tokio::spawn({
@@ -86,6 +84,9 @@ async fn serve(
     );
     let handler = Arc::new(RequestHandler::new(facts, supervisor.clone(), doctor, shutdown.clone()));
     let control = tokio::spawn(socket.serve(handler, shutdown.clone()));
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics.serve(supervisor.clone(), shutdown.clone()));
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), url = main_url, "nbappsd answers requests");
     readiness::notify("READY=1");
     gateway.run(supervisor.clone(), shutdown).await;
@@ -96,6 +97,22 @@ async fn serve(
     let _ = control.await;
     tracing::info!("nbappsd has ended");
     Ok(())
+}
+
+/// Binds the control socket.
+fn bind_control(configuration: &Configuration, shares: &Shares) -> Result<ControlSocket, StartupError> {
+    let group = configuration.socket_group.as_deref().map(group_id).transpose();
+    let group =
+        group.map_err(|error| StartupError::new(error, "create the group, or leave --socket-group out"))?;
+    let socket = ControlSocket::bind(&configuration.socket, group, shares.control);
+    socket.map_err(|error| StartupError::new(&error, error.hint()))
+}
+
+/// Listens for requests of metrics, if that is configured.
+async fn bind_metrics(configuration: &Configuration) -> Result<Option<MetricsListener>, StartupError> {
+    let Some(address) = configuration.metrics_listen else { return Ok(None) };
+    let listener = MetricsListener::bind(address).await;
+    listener.map(Some).map_err(|error| StartupError::new(&error, error.hint()))
 }
 
 /// Limits HTTP and databases to their shares of file descriptors.
@@ -160,6 +177,7 @@ fn supervisor_options(
         visit_timeout: configuration.visit_timeout,
         drain_timeout: configuration.gateway.drain_timeout,
         logs,
+        metrics_applications: configuration.metrics_applications,
     }
 }
 

@@ -143,6 +143,26 @@ impl Database {
         }
     }
 
+    /// The number of open connections: on SQLite those to its file, on a server those in use.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => sqlite.open_connections(),
+            EngineDatabase::Postgres(postgres) => postgres.handle().in_use(),
+            EngineDatabase::Mysql(mysql) => mysql.handle().in_use(),
+        }
+    }
+
+    /// The most memory that the page caches of its connections may take in this process, in bytes; `None` for
+    /// engines with a server, which has the caches.
+    #[must_use]
+    pub fn max_page_cache(&self) -> Option<u64> {
+        match &self.engine {
+            EngineDatabase::Sqlite(sqlite) => Some(sqlite.max_page_cache()),
+            EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => None,
+        }
+    }
+
     /// Whether each connection has a server process to itself, as without a pooler in transaction mode;
     /// `None` for engines other than PostgreSQL, and before the first connection.
     #[must_use]

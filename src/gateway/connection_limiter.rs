@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::supervisor::ConnectionGauge;
+
 /// At the limit, one connection in this many is evicted at a time.
 const EVICTED_SHARE: usize = 64;
 /// How often idle connections are looked for at the limit.
@@ -80,6 +82,11 @@ impl ConnectionLimiter {
     pub(super) fn new(max: usize) -> Self {
         let max = max.clamp(1, Semaphore::MAX_PERMITS);
         Self { max, permits: Arc::new(Semaphore::new(max)), open: Vec::new() }
+    }
+
+    /// Tells the number of open connections.
+    pub(super) fn gauge(&self) -> ConnectionGauge {
+        ConnectionGauge::new(Arc::clone(&self.permits), self.max)
     }
 
     /// Waits for a permit, and evicts idle connections meanwhile. `None` once the semaphore is closed.
@@ -187,5 +194,9 @@ mod tests {
             drop(limiter.acquire().await.unwrap());
         }
         assert!(limiter.open.len() <= 8, "{}", limiter.open.len());
+        let gauge = limiter.gauge();
+        assert_eq!((gauge.open(), gauge.max()), (0, 2));
+        let _open = limiter.acquire().await.unwrap();
+        assert_eq!(gauge.open(), 1);
     }
 }

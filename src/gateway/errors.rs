@@ -196,25 +196,23 @@ impl RefusedRequest {
 
     /// The application's limits refuse the request.
     pub(super) fn refused(app: &str, refused: &Refused) -> Self {
-        let (status, code, heading, wait) = match refused {
+        let (code, heading, wait) = match refused {
             Refused::Rate { wait, .. } => {
                 // Rounded up: after that time a request is admitted.
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                (StatusCode::TOO_MANY_REQUESTS, "APP_RATE_LIMITED", "Too many requests", seconds)
+                ("APP_RATE_LIMITED", "Too many requests", seconds)
             }
             Refused::Connections { .. }
             | Refused::Bodies { .. }
             | Refused::Queue { .. }
-            | Refused::Waited { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "APP_BUSY", "This application is busy", BUSY_RETRY_AFTER)
-            }
+            | Refused::Waited { .. } => ("APP_BUSY", "This application is busy", BUSY_RETRY_AFTER),
         };
         Self {
             heading,
             advice: "Try again in a moment.",
             retry_after: Some(wait.max(1)),
             closes: matches!(refused, Refused::Connections { .. }),
-            ..Self::new(status, code, format!("the application \"{app}\" is busy: {refused}"))
+            ..Self::new(refused.status(), code, format!("the application \"{app}\" is busy: {refused}"))
         }
     }
 
@@ -227,6 +225,11 @@ impl RefusedRequest {
             retry_after: Some(SLOW_RETRY_AFTER),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "APP_TIMEOUT", message)
         }
+    }
+
+    /// The status of the response.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The same refusal, which also closes the connection.

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::access_log::AccessRecord;
@@ -45,8 +46,19 @@ struct Admitted {
 }
 
 impl Admitted {
-    fn too_slow(&self, app: &str) -> RefusedRequest {
-        RefusedRequest::too_slow(app, Duration::from_millis(self.arrival.limits().request_time_ms))
+    /// Ends the request with its response, or because it timed out.
+    fn end(
+        mut self,
+        app: &str,
+        answered: Result<Response<Bytes>, Elapsed>,
+    ) -> Result<Response<Bytes>, RefusedRequest> {
+        let time = Duration::from_millis(self.arrival.limits().request_time_ms);
+        let answered = answered.map_err(|_| RefusedRequest::too_slow(app, time));
+        self.arrival.answered(match &answered {
+            Ok(response) => response.status(),
+            Err(refusal) => refusal.status(),
+        });
+        answered
     }
 }
 
@@ -171,7 +183,7 @@ impl Handler {
         };
         // A request that times out is dropped, which cancels its statement.
         let answered = timeout_at(admitted.deadline, admitted.application.api(request)).await;
-        answered.map_err(|_| admitted.too_slow(&route.app))
+        admitted.end(&route.app, answered)
     }
 
     /// Answers with one of the application's pages.
@@ -210,7 +222,7 @@ impl Handler {
         };
         let answered =
             timeout_at(admitted.deadline, pages::handle(&admitted.application, &view, request)).await;
-        answered.map_err(|_| admitted.too_slow(&route.app))
+        admitted.end(&route.app, answered)
     }
 
     /// Admits a request: reads its body, waits for a permit, and borrows the application, which is
@@ -222,24 +234,41 @@ impl Handler {
         let arrived = self.supervisor.arrive(app);
         let arrived = arrived.map_err(|unavailable| unread(RefusedRequest::unavailable(&unavailable)))?;
         let mut arrival = arrived.map_err(|refused| unread(RefusedRequest::refused(app, &refused)))?;
-        let time = Duration::from_millis(arrival.limits().request_time_ms);
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + Duration::from_millis(arrival.limits().request_time_ms);
         // Before the application is borrowed: a slow upload does not hold up its stop.
         let body = body::read(body, &mut arrival, deadline).await.map_err(|error| {
             tracing::debug!(%error, "a body was not read");
             unread(RefusedRequest::body(app, &error))
-        })?;
-        let permit = match timeout_at(deadline, arrival.wait_for_permit()).await {
-            Ok(permit) => permit.map_err(|refused| RefusedRequest::refused(app, &refused))?,
-            Err(_) => return Err(RefusedRequest::too_slow(app, time)),
+        });
+        let lent = match body {
+            Ok(body) => self.lend(app, &arrival, deadline).await.map(|lent| (lent, body)),
+            Err(refusal) => Err(refusal),
         };
-        let application = match timeout_at(deadline, self.supervisor.visit(app)).await {
-            Ok(application) => {
-                application.map_err(|unavailable| RefusedRequest::unavailable(&unavailable))?
+        match lent {
+            Ok(((application, permit), body)) => {
+                Ok((Admitted { application, _permit: permit, arrival, deadline }, body))
             }
-            Err(_) => return Err(RefusedRequest::too_slow(app, time)),
-        };
-        Ok((Admitted { application, _permit: permit, arrival, deadline }, body))
+            Err(refusal) => {
+                arrival.answered(refusal.status());
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Waits for a permit and borrows the application.
+    async fn lend(
+        &self,
+        app: &str,
+        arrival: &Arrival,
+        deadline: Instant,
+    ) -> Result<(ApplicationGuard, RequestPermit), RefusedRequest> {
+        let time = Duration::from_millis(arrival.limits().request_time_ms);
+        let too_slow = |_| RefusedRequest::too_slow(app, time);
+        let permit = timeout_at(deadline, arrival.wait_for_permit()).await.map_err(too_slow)?;
+        let permit = permit.map_err(|refused| RefusedRequest::refused(app, &refused))?;
+        let application = timeout_at(deadline, self.supervisor.visit(app)).await.map_err(too_slow)?;
+        let application = application.map_err(|unavailable| RefusedRequest::unavailable(&unavailable))?;
+        Ok((application, permit))
     }
 
     /// Answers `ok` when the application is running, and does not start it.

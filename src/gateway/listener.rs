@@ -31,7 +31,6 @@ use super::socket::{Exchange, Socket};
 pub(super) struct ListenerOptions {
     pub(super) header_read_timeout: Duration,
     pub(super) drain_timeout: Duration,
-    pub(super) max_connections: usize,
 }
 
 /// The most bytes that hyper reads ahead: more than a head may have, so that [`Socket`] refuses a head that
@@ -45,9 +44,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Delays shorter than this are skipped: timers have a resolution of a millisecond.
 const MIN_DELAY: Duration = Duration::from_millis(1);
 
-/// Serves until `shutdown`, then drains. `answer` gives a response and how long to delay it.
+/// Serves until `shutdown`, then drains. `limiter` admits the connections; `answer` gives a response and how long to delay it.
 pub(super) async fn serve<A, F, B>(
     listener: TcpListener,
+    mut limiter: ConnectionLimiter,
     options: ListenerOptions,
     shutdown: CancellationToken,
     answer: A,
@@ -65,7 +65,6 @@ pub(super) async fn serve<A, F, B>(
         // Copying a response into one buffer costs less than a vectored write.
         .writev(false);
     let signals = Shutdown { graceful: CancellationToken::new(), forced: CancellationToken::new() };
-    let mut limiter = ConnectionLimiter::new(options.max_connections);
     let connections = TaskTracker::new();
     while let Some((stream, peer, permit)) = accept(&listener, &mut limiter, &shutdown).await {
         connections.spawn(serve_connection(
@@ -257,7 +256,7 @@ mod tests {
         task: JoinHandle<()>,
     }
 
-    async fn server(options: ListenerOptions) -> Server {
+    async fn server(max_connections: usize, options: ListenerOptions) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -274,14 +273,14 @@ mod tests {
                 (Response::new(Full::new(Bytes::from_static(b"done"))), pause)
             }
         };
-        let task = tokio::spawn(serve(listener, options, shutdown.clone(), answer));
+        let limiter = ConnectionLimiter::new(max_connections);
+        let task = tokio::spawn(serve(listener, limiter, options, shutdown.clone(), answer));
         Server { address, shutdown, reached, go_on, task }
     }
 
     const OPTIONS: ListenerOptions = ListenerOptions {
         header_read_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
-        max_connections: 10,
     };
 
     async fn ask(address: SocketAddr, path: &str) -> TcpStream {
@@ -305,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_in_flight_is_answered_and_idle_connections_close() {
-        let server = server(OPTIONS).await;
+        let server = server(10, OPTIONS).await;
         let mut idle = ask(server.address, "/").await;
         assert!(read_answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
         let mut unused = TcpStream::connect(server.address).await.unwrap();
@@ -326,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_delayed_response_is_sent_at_once_on_eviction_and_at_shutdown() {
-        let server = server(ListenerOptions { max_connections: 1, ..OPTIONS }).await;
+        let server = server(1, OPTIONS).await;
         let mut refused = ask(server.address, "/refused").await;
         let mut byte = [0];
         let early = tokio::time::timeout(Duration::from_millis(30), refused.peek(&mut byte)).await;
@@ -349,7 +348,8 @@ mod tests {
 
     #[tokio::test]
     async fn draining_is_bounded() {
-        let server = server(ListenerOptions { drain_timeout: Duration::from_millis(20), ..OPTIONS }).await;
+        let server =
+            server(10, ListenerOptions { drain_timeout: Duration::from_millis(20), ..OPTIONS }).await;
         let mut busy = ask(server.address, "/slow").await;
         server.reached.notified().await;
         server.shutdown.cancel();
@@ -360,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn headers_that_do_not_come_close_the_connection() {
         let server =
-            server(ListenerOptions { header_read_timeout: Duration::from_millis(20), ..OPTIONS }).await;
+            server(10, ListenerOptions { header_read_timeout: Duration::from_millis(20), ..OPTIONS }).await;
         let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
         let mut said = String::new();
@@ -370,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_who_asks_is_answered_however_few_connections_there_are() {
-        let server = server(ListenerOptions { max_connections: 2, ..OPTIONS }).await;
+        let server = server(2, OPTIONS).await;
         let clients = (0..60).map(|_| async {
             let mut client = ask(server.address, "/").await;
             read_answer(&mut client).await
@@ -382,7 +382,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_too_many_waits_for_its_turn() {
-        let server = server(ListenerOptions { max_connections: 1, ..OPTIONS }).await;
+        let server = server(1, OPTIONS).await;
         let first = ask(server.address, "/slow").await;
         server.reached.notified().await;
         let mut second = ask(server.address, "/slow").await;

@@ -49,6 +49,7 @@ mod socket;
 mod validation;
 mod watch;
 
+use connection_limiter::ConnectionLimiter;
 pub use forwarded::Network;
 use handler::Handler;
 pub use request_span::OnDemand;
@@ -191,8 +192,9 @@ impl Gateway {
         let options = listener::ListenerOptions {
             header_read_timeout: self.options.header_read_timeout,
             drain_timeout: self.options.drain_timeout,
-            max_connections: self.options.max_connections,
         };
+        let limiter = ConnectionLimiter::new(self.options.max_connections);
+        supervisor.set_connection_gauge(limiter.gauge());
         let handler = Arc::new(Handler {
             supervisor,
             api_base: self.api_base,
@@ -203,7 +205,7 @@ impl Gateway {
             let handler = Arc::clone(&handler);
             async move { handler.handle(peer.ip(), request).await }
         };
-        listener::serve(self.listener, options, shutdown, handle).await;
+        listener::serve(self.listener, limiter, options, shutdown, handle).await;
         tracing::info!("the gateway is closed");
     }
 }

@@ -58,6 +58,9 @@ pub struct HostInfo {
     pub config_file: Option<String>,
     /// The address it listens on for HTTP.
     pub listen: String,
+    /// The address it serves metrics for Prometheus on, if any: `GET /metrics`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<String>,
     /// The URL of the main application's pages.
     pub main_url: String,
     /// The engine of the main application's database.

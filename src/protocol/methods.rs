@@ -43,6 +43,10 @@ macro_rules! for_each_method {
                 "Tells what the daemon is, where it keeps things and how many applications it has.";
             query HostLogs "host.logs" (ReadHostLogs) -> Logs:
                 "Reads the daemon's own log and follows it if asked.";
+            query HostStatsMethod "host.stats" (Nothing) -> HostStats:
+                "Tells what the process of the daemon uses: memory, processor time, files, connections.";
+            query HostMetrics "host.metrics" (Nothing) -> Metrics:
+                "Gives all statistics as text for Prometheus.";
             command HostShutdown "host.shutdown" (Nothing) -> ShuttingDown:
                 "Drains requests, stops the applications and ends the daemon.";
             query HostDoctor "host.doctor" (Examine) -> Examination:
@@ -73,6 +77,8 @@ macro_rules! for_each_method {
                 "Waits until an application is in a state, or cannot come into it by itself.";
             query AppVisit "app.visit" (VisitApplication) -> Visit:
                 "Gives the address of an application's pages, with a sign-in that works once if asked.";
+            query AppStats "app.stats" (ReadStats) -> Stats:
+                "Takes a sample of the statistics of applications: counters of requests, and what they use now.";
             query AppLogs "app.logs" (ReadLogs) -> Logs:
                 "Reads the logs of applications, or their access logs, and follows them if asked.";
             command AppRotateSecret "app.rotate_secret" (OneApplication) -> Application:

@@ -29,7 +29,8 @@ pub mod methods;
 mod operation;
 mod running_daemon;
 mod socket_lock;
-mod time;
+mod stats;
+pub(crate) mod time;
 mod user;
 mod value;
 mod wait;
@@ -58,6 +59,7 @@ pub use message::{Incoming, Message, Notification, Outcome, Request, RequestId, 
 pub use operation::*;
 pub use running_daemon::RunningDaemon;
 pub use socket_lock::SocketLock;
+pub use stats::*;
 pub use user::*;
 pub(crate) use value::Shown;
 pub use wait::{Gone, Wait, WaitForState, Waited};

@@ -3,8 +3,8 @@
 //! Operations that a crash interrupted come last: an unfinished creation is rolled back, a begun purge is
 //! finished.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::Map;
@@ -21,6 +21,7 @@ use super::events::Events;
 use super::first_passwords::FirstPasswords;
 use super::first_start::FirstStart;
 use super::limits::Pacer;
+use super::metrics::MetricsState;
 use super::open_error::OpenError;
 use super::operations::Operations;
 use super::registry::{Damage, Inventory, Registration, Registry};
@@ -64,6 +65,9 @@ impl Supervisor {
             operations: Operations::default(),
             first_passwords: FirstPasswords::default(),
             unknown: Pacer::default(),
+            connections: OnceLock::new(),
+            metrics: MetricsState::default(),
+            opened_at: crate::protocol::now(),
             closing: AtomicBool::new(false),
         });
         let created_at = created_at_of_main(&source).await;

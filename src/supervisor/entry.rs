@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     access_log_from: AtomicU16,
     current: watch::Sender<CurrentState>,
     running: ArcSwapOption<RunningApplication>,
+    /// Since when its requests are counted.
+    pub(crate) counted_since: DateTime<Utc>,
     /// Held by the command that changes its state, so that commands run one at a time.
     pub(crate) command: Arc<Mutex<()>>,
 }
@@ -50,6 +52,7 @@ impl Entry {
             access_log_from: AtomicU16::new(u16::MAX),
             current: watch::channel(current).0,
             running: ArcSwapOption::empty(),
+            counted_since: crate::protocol::now(),
             command: Arc::default(),
         })
     }

@@ -97,8 +97,11 @@ impl Supervisor {
         let _command = entry.command.lock().await;
         let current = entry.current_state();
         if current.state != State::Running && may_be_started_by_visit(&current) && !self.is_closing() {
+            let begun = Instant::now();
             // The request reads the error from the entry's state.
-            let _ = self.start_locked(entry, None).await;
+            if self.start_locked(entry, None).await.is_ok() {
+                entry.admission.traffic().count_cold_start(begun.elapsed());
+            }
         }
     }
 

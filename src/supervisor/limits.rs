@@ -3,7 +3,7 @@
 //! A request passes three checks. When it arrives ([`Admission::arrive`]), the request rate and the connection are
 //! counted. Its body is counted while it is in memory ([`Arrival::hold`]). Then it waits for a permit
 //! ([`Arrival::wait_for_permit`]), in a queue of limited length and for a limited time. Guards give back on drop
-//! what was counted. Nothing here takes a lock unless requests wait.
+//! what was counted. Nothing here takes a lock unless requests wait. The end of a request is counted in [`Traffic`].
 //!
 //! A refusal costs work, too: a client that tries again at once could keep the host busy. A [`Pacer`] therefore
 //! delays refusals beyond a rate, and long request bodies beyond another.
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use http::StatusCode;
+
+use super::traffic::{CLIENT_DISCONNECTED, Traffic};
 use crate::database::{Permit, ResizableSemaphore};
 use crate::protocol::{Limit, LimitValues, Limits};
 
@@ -65,6 +68,19 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// The status of the response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Connections { .. } | Self::Bodies { .. } | Self::Queue { .. } | Self::Waited { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
 /// The limits of an application, and what is in use.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -76,6 +92,18 @@ pub(crate) struct Admission {
     rate: RateLimiter,
     refusals: Pacer,
     long_bodies: Pacer,
+    traffic: Traffic,
+}
+
+/// What requests use of an application now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct InUse {
+    /// Requests that wait for a permit.
+    pub(crate) queued: u32,
+    /// Connections with a request.
+    pub(crate) connections: u32,
+    /// The memory for long bodies.
+    pub(crate) body_bytes: u64,
 }
 
 impl Admission {
@@ -89,7 +117,22 @@ impl Admission {
             rate: RateLimiter::default(),
             refusals: Pacer::default(),
             long_bodies: Pacer::default(),
+            traffic: Traffic::default(),
         })
+    }
+
+    /// The requests so far.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What requests use now.
+    pub(crate) fn in_use(&self) -> InUse {
+        InUse {
+            queued: self.queued.load(Ordering::Relaxed),
+            connections: self.connections.load(Ordering::Relaxed),
+            body_bytes: self.body_bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Returns how long to delay a refusal that would be sent now.
@@ -112,24 +155,32 @@ impl Admission {
     /// # Errors
     /// If the request rate or the number of connections is exceeded.
     pub(crate) fn arrive(self: &Arc<Self>) -> Result<Arrival, Refused> {
-        let limits = self.limits();
-        self.rate
-            .count(limits.requests_per_second, nanoseconds())
-            .map_err(|wait| Refused::Rate { limit: limits.requests_per_second, wait })?;
+        let (limits, now) = (self.limits(), nanoseconds());
+        let refused = |refused: Refused| {
+            self.traffic.count_refusal(refused.status().as_u16());
+            Err(refused)
+        };
+        if let Err(wait) = self.rate.count(limits.requests_per_second, now) {
+            return refused(Refused::Rate { limit: limits.requests_per_second, wait });
+        }
         if self.connections.fetch_add(1, Ordering::Relaxed) >= limits.connections {
             self.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::Connections { limit: limits.connections });
+            return refused(Refused::Connections { limit: limits.connections });
         }
-        Ok(Arrival { admission: Arc::clone(self), limits, body_bytes: 0 })
+        Ok(Arrival { admission: Arc::clone(self), limits, body_bytes: 0, arrived_at: now, status: None })
     }
 }
 
-/// A request that has arrived, with the limits of that moment.
+/// A request that has arrived, with the limits of that moment. Dropping it ends and counts the request.
 #[derive(Debug)]
 pub struct Arrival {
     admission: Arc<Admission>,
     limits: Limits,
     body_bytes: u64,
+    /// When it arrived, in nanoseconds.
+    arrived_at: u64,
+    /// The status of the response, once that is made.
+    status: Option<StatusCode>,
 }
 
 impl Arrival {
@@ -137,6 +188,11 @@ impl Arrival {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Notes the response to the request.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
     }
 
     /// Counts a body of which this many bytes have arrived, until the request is dropped.
@@ -163,7 +219,7 @@ impl Arrival {
     pub(crate) fn of(limits: Limits) -> Self {
         let admission = Admission::new(limits);
         admission.connections.fetch_add(1, Ordering::Relaxed);
-        Self { admission, limits, body_bytes: 0 }
+        Self { admission, limits, body_bytes: 0, arrived_at: nanoseconds(), status: None }
     }
 
     /// Waits for a permit, in order of arrival. The application works on the request while the permit is held.
@@ -188,6 +244,13 @@ impl Arrival {
 
 impl Drop for Arrival {
     fn drop(&mut self) {
+        let status = match self.status {
+            Some(status) => status.as_u16(),
+            None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            None => CLIENT_DISCONNECTED,
+        };
+        let took = Duration::from_nanos(nanoseconds().saturating_sub(self.arrived_at));
+        self.admission.traffic.count(status, took);
         self.admission.connections.fetch_sub(1, Ordering::Relaxed);
         if self.body_bytes > 0 {
             self.admission.body_bytes.fetch_sub(self.body_bytes, Ordering::Relaxed);
@@ -400,10 +463,40 @@ mod tests {
         }
         second.hold(1000).unwrap();
         assert_eq!(second.hold(100_000), Err(Refused::Bodies { limit: 800_000 }));
+        let in_use = admission.in_use();
+        assert_eq!((in_use.connections, in_use.body_bytes), (2, 850_000));
         drop((first, second));
-        assert_eq!(admission.connections.load(Ordering::Relaxed), 0);
-        assert_eq!(admission.body_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(admission.in_use(), InUse::default());
         admission.arrive().unwrap().hold(100_000).unwrap();
+    }
+
+    #[test]
+    fn each_request_is_counted_once_by_its_end() {
+        let admission = Admission::new(limits(&[(Limit::Connections, 1)]));
+        let responses = || {
+            let totals = admission.traffic().totals().unwrap();
+            let timed: u64 = totals.buckets().iter().sum();
+            (
+                totals
+                    .responses()
+                    .map(|(code, count)| format!("{code}={count}"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                timed,
+            )
+        };
+        let mut answered = admission.arrive().unwrap();
+        answered.answered(StatusCode::NOT_FOUND);
+        admission.arrive().unwrap_err();
+        assert_eq!(responses(), ("503=1".to_owned(), 0), "a refusal has no duration");
+        drop(answered);
+        drop(admission.arrive().unwrap());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _arrival = admission.arrive().unwrap();
+            assert_eq!(responses().1, 0, "a handler panics");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(responses(), ("404=1 499=1 500=1 503=1".to_owned(), 3));
     }
 
     #[test]

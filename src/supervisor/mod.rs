@@ -11,6 +11,8 @@
 //!   use of the host.
 //! - `settings.rs` changes settings, `description.rs` describes applications to clients, `inspection.rs` to the checks
 //!   of the host.
+//! - `traffic.rs` counts requests, `statistics.rs` takes samples of the counters, `metrics.rs` writes them for
+//!   Prometheus.
 //! - `users.rs` and `keys.rs` change the users and API keys of an application through its own API (`api_call.rs`);
 //!   `api_request.rs` forwards a client's call of that API, and `database_access.rs` tells how its database is reached.
 //! - `applications.rs` offers the commands over HTTP.
@@ -39,9 +41,11 @@ mod lifecycle;
 mod limits;
 mod list_filter;
 pub mod logs;
+mod metrics;
 mod open_error;
 mod operations;
 mod preflight;
+mod process;
 mod registry;
 mod requested_database;
 mod reserve;
@@ -50,17 +54,20 @@ mod secrets;
 mod settings;
 mod sizes;
 mod state_machine;
+mod statistics;
 mod storage;
 mod sweep;
 mod texts;
+mod traffic;
 mod users;
 mod waiting;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use crate::database::{Engine, Location};
@@ -85,6 +92,7 @@ pub(crate) use requested_database::check_prefix;
 pub(crate) use root_account::RootAccount;
 pub(crate) use secrets::KEY_FILE;
 pub use secrets::SecretKey;
+pub use statistics::ConnectionGauge;
 
 /// The options with which the host's applications are opened.
 #[derive(Debug)]
@@ -111,6 +119,8 @@ pub struct SupervisorOptions {
     pub access_log: protocol::AccessLog,
     /// The applications' log files.
     pub logs: Arc<logs::LogFiles>,
+    /// How many applications have labels of their own in the metrics.
+    pub metrics_applications: usize,
 }
 
 /// The beginning of a stage of a long operation.
@@ -148,6 +158,10 @@ pub struct Supervisor {
     first_passwords: FirstPasswords,
     /// Delays the refusals of requests for applications that do not exist.
     unknown: limits::Pacer,
+    /// Tells the number of HTTP connections, once there is a gateway.
+    connections: OnceLock<ConnectionGauge>,
+    metrics: metrics::MetricsState,
+    opened_at: DateTime<Utc>,
     closing: AtomicBool,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use crate::database::Database;
-use crate::protocol::Application;
+use crate::protocol::{AppId, Application};
 
 use super::Supervisor;
 use super::entry::Entry;
@@ -25,11 +25,20 @@ impl Supervisor {
 
     /// Fills in the sizes in a list. A database that cannot be reached has none.
     pub(super) async fn measure(&self, applications: &mut [Application]) {
-        let measured = futures_util::stream::iter(applications.iter_mut()).for_each_concurrent(
+        let places = applications.iter_mut();
+        self.measure_each(places.map(|application| (&application.id, &mut application.database.size))).await;
+    }
+
+    /// Fills in the size of each application's data.
+    pub(super) async fn measure_each<'a>(
+        &self,
+        places: impl Iterator<Item = (&'a AppId, &'a mut Option<u64>)>,
+    ) {
+        let measured = futures_util::stream::iter(places).for_each_concurrent(
             MAX_CONCURRENT,
-            |application| async move {
-                if let Some(entry) = self.find(application.id.as_str()) {
-                    application.database.size = size(&entry).await;
+            |(id, place)| async move {
+                if let Some(entry) = self.find(id.as_str()) {
+                    *place = size(&entry).await;
                 }
             },
         );

@@ -37,6 +37,7 @@ impl MethodHandler<HostInfoMethod> for RequestHandler {
             socket: facts.socket.display().to_string(),
             config_file: facts.config_file.map(|file| file.display().to_string()),
             listen: facts.listen,
+            metrics_listen: facts.metrics_listen,
             main_url: facts.main_url,
             engine: self.supervisor.engine().as_str().to_owned(),
             applications,

@@ -1,10 +1,11 @@
 //! The handlers of the methods, one file for each family: `host.*` and `rpc.*`, `app.*`,
-//! `operation.*`, `user.*` and `key.*`, and those that go on after their response, `events.subscribe`,
-//! `app.logs` and `host.logs`.
+//! `operation.*`, `user.*` and `key.*`, the statistics, and those that go on after their response,
+//! `events.subscribe`, `app.logs` and `host.logs`.
 
 mod applications;
 mod host;
 mod operations;
+mod statistics;
 mod streams;
 mod within;
 
@@ -30,6 +31,8 @@ pub struct HostFacts {
     pub config_file: Option<PathBuf>,
     /// The address it listens on for HTTP.
     pub listen: String,
+    /// The address it serves metrics on, if any.
+    pub metrics_listen: Option<String>,
     /// Where the main application's pages are.
     pub main_url: String,
 }

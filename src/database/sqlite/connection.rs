@@ -30,6 +30,8 @@ const MAX_PREPARED: usize = 32;
 const SETTINGS: &str = "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; \
                         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; \
                         PRAGMA case_sensitive_like = ON;";
+/// The most memory that a connection's page cache takes, in bytes: the `cache_size` of [`SETTINGS`].
+pub(super) const MAX_PAGE_CACHE: u64 = 1024 * 1024;
 /// The settings of the writer: a log that grew large under load is truncated.
 const WRITER_SETTINGS: &str = "PRAGMA journal_size_limit = 8388608;";
 /// The settings of readers: a bug must not write past the single writer.
@@ -273,4 +275,19 @@ impl ToSql for BoundValue<'_> {
 
 fn refused(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(reason.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_cache_is_as_large_as_it_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("database");
+        std::fs::write(&path, "").unwrap();
+        let connection = open(&path, ConnectionRole::Reader).unwrap();
+        let pages: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap();
+        assert_eq!(u64::try_from(-pages).unwrap() * 1024, MAX_PAGE_CACHE);
+    }
 }

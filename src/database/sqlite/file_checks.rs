@@ -68,6 +68,11 @@ impl DatabaseFiles {
         Arc::clone(&self.log)
     }
 
+    /// The number of open connections: each shares the log. Its own count may be locked while a connection is closed.
+    pub(super) fn connections(&self) -> usize {
+        Arc::strong_count(&self.log) - 1
+    }
+
     /// Checks that the path still refers to the file that was opened, and remembers if not: connections would
     /// write to a file that nobody can find again.
     pub(super) fn check(&self) -> Result<(), DatabaseError> {

@@ -135,6 +135,16 @@ impl Sqlite {
         self.shared.pool.path()
     }
 
+    /// The number of open connections, in use or idle.
+    pub(super) fn open_connections(&self) -> usize {
+        self.shared.pool.open_connections()
+    }
+
+    /// The most memory that the page caches of the open connections may take, in bytes.
+    pub(super) fn max_page_cache(&self) -> u64 {
+        connection::MAX_PAGE_CACHE * self.open_connections() as u64
+    }
+
     pub(super) async fn size(&self) -> Result<u64, DatabaseError> {
         on_blocking_pool(self.path(), files::size).await
     }

@@ -116,6 +116,11 @@ impl Pool {
         self.files.path()
     }
 
+    /// The number of open connections, in use or idle.
+    pub(super) fn open_connections(&self) -> usize {
+        self.files.connections()
+    }
+
     /// Closes the pool: no connection is kept and none is leased from now on.
     pub(super) fn close(&self) {
         self.idle.lock().closed = true;
