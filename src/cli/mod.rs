@@ -21,12 +21,14 @@ mod interrupt;
 mod kept;
 mod many;
 mod output;
+mod sampling;
 mod selection;
 mod shell;
 mod suggest;
 mod template;
 #[cfg(test)]
 mod tests;
+mod top;
 mod values;
 
 use std::process::ExitCode;
@@ -35,8 +37,9 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use commands::{
-    api, completions, config, create, daemon, db, delete, doctor, events, key, list, logs, operation, rename,
-    restart, show, start, stop, undelete, update, user, visit, wait,
+    api, completions, config, create, daemon, db, delete, doctor, events, key, list, logs, metrics,
+    operation, rename, restart, show, start, stats, stop, top as top_command, undelete, update, user, visit,
+    wait,
 };
 use commands::{context as context_command, shell as shell_command};
 use context::{Context, GlobalOptions};
@@ -116,6 +119,9 @@ enum Command {
     Key(key::Key),
     Api(Box<api::Api>),
     Db(db::Db),
+    Stats(stats::Stats),
+    Top(top_command::Top),
+    Metrics(metrics::Metrics),
     #[command(visible_alias = "operations")]
     Operation(operation::Operation),
     Doctor(doctor::Doctor),
@@ -203,6 +209,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Key(command) => command.run(context).await,
         Command::Api(command) => command.run(context).await,
         Command::Db(command) => command.run(context).await,
+        Command::Stats(command) => command.run(context).await,
+        Command::Top(command) => command.run(context).await,
+        Command::Metrics(command) => command.run(context).await,
         Command::Operation(command) => command.run(context).await,
         Command::Doctor(command) => command.run(context).await,
         Command::Daemon(command) => command.run(context).await,

@@ -108,6 +108,11 @@ fn wrong_command_lines_are_refused() {
         "context remove",
         "shell list",
         "completions powershell",
+        "stats --interval 10ms",
+        "stats --since-start --watch",
+        "stats --since-start --interval 2s",
+        "top crm",
+        "top --sort size_bytes",
     ] {
         let words = ["nbapps"].into_iter().chain(line.split_whitespace());
         assert!(Cli::try_parse_from(words).is_err(), "nbapps {line}");
@@ -167,6 +172,12 @@ fn right_command_lines_are_read() {
         "shell --keep-going",
         "stop --all --yes",
         "daemon stop -y",
+        "stats",
+        "stats crm hr --watch --interval 500ms -o jsonl",
+        "stats -w",
+        "stats --since-start",
+        "top --sort in-flight --filter shop",
+        "metrics",
     ] {
         let words = ["nbapps"].into_iter().chain(line.split_whitespace());
         if let Err(error) = Cli::try_parse_from(words) {

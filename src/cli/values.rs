@@ -48,6 +48,20 @@ pub(crate) fn idle_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// The shortest time between two samples.
+const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest time between two samples.
+const MAX_SAMPLE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// Parses the time between two samples.
+pub(crate) fn sample_interval(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match (MIN_SAMPLE_INTERVAL..=MAX_SAMPLE_INTERVAL).contains(&duration) {
+        true => Ok(duration),
+        false => Err("it must be from 100ms to 1day".to_owned()),
+    }
+}
+
 /// A limit and its value; `None` for the limit of all applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenLimit {

@@ -270,8 +270,8 @@ fn describe(context: &Context, info: HostInfo, target: &Target) -> Result<(), Cl
     })
 }
 
-fn rows(info: &HostInfo) -> [(&'static str, Cell); 10] {
-    [
+fn rows(info: &HostInfo) -> Vec<(&'static str, Cell)> {
+    let mut rows = vec![
         ("Version", table::cell(format!("{} (protocol {})", info.version, info.protocol))),
         ("Process", table::cell(info.pid.to_string())),
         ("Running since", table::cell(application::time(info.started_at))),
@@ -285,7 +285,11 @@ fn rows(info: &HostInfo) -> [(&'static str, Cell); 10] {
             "Applications",
             table::cell(format!("{} beside main ({} running)", info.applications, info.running)),
         ),
-    ]
+    ];
+    if let Some(address) = &info.metrics_listen {
+        rows.insert(5, ("Metrics", table::cell(format!("http://{address}/metrics"))));
+    }
+    rows
 }
 
 #[cfg(test)]

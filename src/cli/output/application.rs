@@ -22,7 +22,7 @@ pub(crate) fn seconds(seconds: u64) -> String {
 }
 
 /// A size in words.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 

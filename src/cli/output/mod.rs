@@ -1,5 +1,5 @@
 //! Prints results and messages. Data goes to standard output in the chosen format, everything else to standard
-//! error. No other module writes to either.
+//! error. No other module writes to either, but `top`, which has the terminal for itself.
 
 mod addressing;
 pub(crate) mod application;
@@ -10,6 +10,7 @@ mod format;
 pub(crate) mod people;
 mod progress;
 mod question;
+pub(crate) mod statistics;
 pub(crate) mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -110,6 +111,11 @@ impl Console {
     /// The width of the terminal that tables must fit; `None` where standard output is none.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// The width and height of the terminal that standard output is, as they are now.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        terminal_size()
     }
 
     /// The console whose messages have commands that act on the daemon of this command.
@@ -284,6 +290,11 @@ fn terminal_size() -> Option<(usize, usize)> {
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
     Some((usize::from(size.ws_col), usize::from(size.ws_row))).filter(|(columns, _)| *columns > 0)
+}
+
+/// Whether there is a terminal to draw on, which sends keys.
+pub(crate) fn has_whole_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Whether there is a terminal to ask on.
