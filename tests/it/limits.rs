@@ -13,13 +13,13 @@ use crate::servers::{TestEngine, on_every_engine};
 
 /// A request that takes a database minutes: it joins every member with every member of its group, repeatedly. The
 /// second half prevents a plan that begins at the end, where no row matches.
-const SLOW: &str = "/api/groups:list?filter={\"$or\":[\
+pub const SLOW: &str = "/api/groups:list?filter={\"$or\":[\
     {\"members.group.members.group.members.group.members.name\":{\"$includes\":\"zz\"}},\
     {\"name\":{\"$includes\":\"zz\"}}]}";
-const QUICK: &str = "/api/app:getInfo";
+pub const QUICK: &str = "/api/app:getInfo";
 
 /// Starts a daemon with an application `crm` that can answer [`SLOW`].
-async fn crm(environment: &TestEnvironment) -> (Daemon, String) {
+pub async fn crm(environment: &TestEnvironment) -> (Daemon, String) {
     let daemon = environment.daemon();
     daemon.call("app.create", json!({"id": "crm", "start": true}));
     let token = sign_in(&daemon, Some("crm")).await;
@@ -43,8 +43,8 @@ async fn crm(environment: &TestEnvironment) -> (Daemon, String) {
 }
 
 /// A response of an application.
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     retry_after: Option<u64>,
     closes: bool,
     body: Value,
@@ -72,12 +72,12 @@ async fn get(url: String, app: &str, token: &str) -> Answer {
 }
 
 /// Sends a request in the background. Aborting the handle cancels it.
-fn ask(daemon: &Daemon, path: &str, token: &str) -> JoinHandle<Answer> {
+pub fn ask(daemon: &Daemon, path: &str, token: &str) -> JoinHandle<Answer> {
     let (url, token) = (format!("{}{path}", daemon.url), token.to_owned());
     tokio::spawn(async move { get(url, "crm", &token).await })
 }
 
-fn update(daemon: &Daemon, limits: Value) {
+pub fn update(daemon: &Daemon, limits: Value) {
     daemon.call("app.update", json!({"id": "crm", "limits": limits}));
 }
 
