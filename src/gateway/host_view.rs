@@ -92,6 +92,7 @@ mod tests {
             access_log: AccessLog::Errors,
             own_access_log: false,
             labels: crate::protocol::Labels::new(),
+            inventory: None,
             protected: false,
             pinned: false,
             icon: None,

@@ -270,6 +270,9 @@ pub struct CreateApplication {
     /// Its labels.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// The inventory of `nbapps apply` that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<String>,
     /// Whether to answer with the application when the ID exists, instead of with an error. One that is being
     /// created is waited for, and created by this call where that creation fails.
     pub if_not_exists: bool,
@@ -323,6 +326,9 @@ pub struct Application {
     /// Its labels.
     #[serde(default)]
     pub labels: Labels,
+    /// The inventory of `nbapps apply` that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<String>,
     /// Whether it is protected against deletion.
     pub protected: bool,
     /// Whether it is pinned in the page's list.

@@ -50,6 +50,9 @@ pub struct Changes {
     /// Labels to change: a value, or null to remove the label; one that it does not have is no error.
     #[serde(skip_serializing_if = "LabelChanges::is_empty")]
     pub labels: LabelChanges,
+    /// The inventory of `nbapps apply` that it belongs to; an empty text releases it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<String>,
     /// Whether deletion is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,

@@ -19,6 +19,7 @@ mod examination;
 mod field;
 mod host;
 mod id;
+mod inventory;
 mod key;
 mod labels;
 mod limits;
@@ -48,6 +49,7 @@ pub use field::{ApplicationField, InvalidField, SortBy, SortValue, sort_applicat
 pub use host::*;
 pub(crate) use host::{DAEMON_LOG_FILE, LOG_DIRECTORY};
 pub use id::{AppId, InvalidAppId};
+pub use inventory::*;
 pub use key::*;
 pub use labels::{
     InvalidLabel, LabelChanges, Labels, MAX_LABEL_LENGTH, MAX_LABELS, check_label, check_label_key,

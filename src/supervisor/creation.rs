@@ -21,7 +21,7 @@ use crate::data::DataSource;
 use crate::database::{Database, Location};
 use crate::protocol::{
     AccessLogSetting, AppId, CreateApplication, CreatedRootUser, ErrorKind, RpcError, StartMode, State,
-    UpgradePolicy,
+    UpgradePolicy, check_inventory,
 };
 
 use super::entry::Entry;
@@ -116,6 +116,9 @@ impl Supervisor {
         }
         if let Some(access_log) = create.access_log.and_then(AccessLogSetting::own) {
             options.insert("accessLog".into(), json!(access_log));
+        }
+        if let Some(inventory) = &create.inventory {
+            options.insert("inventory".into(), json!(checked_inventory(inventory)?));
         }
         let now = crate::protocol::now();
         let mut registration = Registration {
@@ -353,6 +356,12 @@ pub(crate) fn check_options(options: &Map<String, Value>) -> Result<(), RpcError
         Some(problem) => Err(RpcError::new(ErrorKind::InvalidSetting, problem)),
         None => Ok(()),
     }
+}
+
+/// The name of an inventory, if it is one.
+pub(super) fn checked_inventory(name: &str) -> Result<&str, RpcError> {
+    check_inventory(name).map_err(|error| RpcError::new(ErrorKind::InvalidSetting, error.to_string()))?;
+    Ok(name)
 }
 
 fn check_environment(environment: Option<&str>) -> Result<(), RpcError> {

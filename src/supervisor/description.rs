@@ -230,6 +230,7 @@ impl Supervisor {
             access_log: self.access_log(registration),
             own_access_log: registration.access_log().is_some(),
             labels: registration.labels(),
+            inventory: registration.inventory(),
             protected: registration.protected(),
             pinned: registration.pinned == Some(true),
             icon: registration.icon.clone(),

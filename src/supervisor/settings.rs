@@ -13,6 +13,7 @@ use crate::protocol::{
 
 use super::Supervisor;
 use super::api_call::user_failure;
+use super::creation::checked_inventory;
 use super::entry::Entry;
 use super::error_context::ErrorContext;
 use super::host_name;
@@ -176,6 +177,15 @@ fn apply(registration: &mut Registration, changes: &Changes) -> Result<(), RpcEr
         };
     }
     registration.change_labels(&changes.labels)?;
+    match changes.inventory.as_deref() {
+        None => {}
+        Some("") => {
+            registration.options.remove("inventory");
+        }
+        Some(name) => {
+            registration.options.insert("inventory".into(), json!(checked_inventory(name)?));
+        }
+    }
     if let Some(protected) = changes.protected {
         registration.options.insert("protected".into(), json!(protected));
     }

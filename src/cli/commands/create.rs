@@ -237,6 +237,7 @@ impl Create {
             jwt_secret: secret("--jwt-secret-file", self.jwt_secret_file)?,
             idle_stop_seconds: self.idle_stop.map(|duration| duration.as_secs()),
             access_log: self.access_log,
+            inventory: None,
             limits: self.limits.iter().filter_map(|given| Some((given.limit, given.value?))).collect(),
             labels: filter::labels(&self.labels)?,
             if_not_exists: self.if_not_exists,

@@ -120,6 +120,10 @@ pub(crate) struct Update {
     #[arg(long)]
     no_idle_stop: bool,
 
+    /// Release it from the inventory of nbapps apply, which then does not prune it
+    #[arg(long)]
+    no_inventory: bool,
+
     /// Protect it against deletion
     #[arg(long, conflicts_with = "no_protect")]
     protect: bool,
@@ -160,6 +164,7 @@ impl Update {
                 None => self.no_idle_stop.then_some(0),
             },
             access_log: self.access_log,
+            inventory: self.no_inventory.then(String::new),
             limits: self.limits.iter().map(|given| (given.limit, given.value)).collect(),
             labels: filter::label_changes(&self.labels, &self.removed_labels)?,
             protected: either(self.protect, self.no_protect),

@@ -208,6 +208,9 @@ pub(crate) fn details(application: &Application, console: &Console) -> String {
     if let Some(prefix) = &database.table_prefix {
         pairs.push(("Table prefix", cell(prefix)));
     }
+    if let Some(inventory) = &application.inventory {
+        pairs.push(("Inventory", cell(inventory)));
+    }
     pairs.extend([
         ("Size", optional(database.size.map(size))),
         ("Upgrade", cell(application.upgrade.as_str())),

@@ -63,7 +63,7 @@ impl MethodHandler<AppRestart> for RequestHandler {
 
 impl MethodHandler<AppUpdate> for RequestHandler {
     async fn handle(&self, update: UpdateApplication, _: &MethodCall) -> Handled<AppUpdate> {
-        let updated = self.supervisor.update(update).await?;
+        let updated = Box::pin(self.supervisor.update(update)).await?;
         Ok(self.supervisor.with_size(updated).await.into())
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::data::has_nul;
-use crate::protocol::{AccessLog, DatabaseMode, Labels, Limit, check_labels};
+use crate::protocol::{AccessLog, DatabaseMode, Labels, Limit, check_inventory, check_labels};
 
 /// Whether a value has the type that an entry needs.
 pub(super) type Check = fn(&Value) -> bool;
@@ -11,7 +11,7 @@ pub(super) type Check = fn(&Value) -> bool;
 /// Lists, in sentences, the entries of an application's options that have a wrong type or cannot be written
 /// in a statement. Null counts as absent.
 pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
-    let known: [(&str, &str, Check); 10] = [
+    let known: [(&str, &str, Check); 11] = [
         ("autoStart", "true or false", Value::is_boolean),
         ("autoUpgrade", "true or false", Value::is_boolean),
         ("protected", "true or false", Value::is_boolean),
@@ -20,6 +20,7 @@ pub(crate) fn options_problems(options: &Map<String, Value>) -> Vec<String> {
         ("limits", "an object of limits", are_limits),
         ("accessLog", "off, errors or all", is_access_log),
         ("labels", "an object of labels", are_labels),
+        ("inventory", "the name of an inventory", is_inventory),
         ("dbConnType", "new_database, new_connection or new_schema", is_mode),
         ("database", "an object", Value::is_object),
     ];
@@ -39,6 +40,10 @@ pub(super) fn is_list_of_texts(value: &Value) -> bool {
 
 fn is_access_log(value: &Value) -> bool {
     value.as_str().is_some_and(|word| word.parse::<AccessLog>().is_ok())
+}
+
+fn is_inventory(value: &Value) -> bool {
+    value.as_str().is_some_and(|name| check_inventory(name).is_ok())
 }
 
 fn is_mode(value: &Value) -> bool {

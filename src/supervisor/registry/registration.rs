@@ -25,7 +25,7 @@ pub(crate) struct Registration {
     /// The last written state. Only states that must survive the daemon are written.
     pub(crate) status: State,
     /// NocoBase's options and, beside them, ours: `idleStopSeconds`, `domains`, `limits`,
-    /// `accessLog`, `labels`, `protected`.
+    /// `accessLog`, `labels`, `inventory`, `protected`.
     pub(crate) options: Map<String, Value>,
     pub(crate) sort: i64,
     pub(crate) created_at: DateTime<Utc>,
@@ -77,6 +77,11 @@ impl Registration {
     /// Returns which requests its access log has, where that was set for it alone.
     pub(crate) fn access_log(&self) -> Option<AccessLog> {
         self.options.get("accessLog").and_then(Value::as_str).and_then(|word| word.parse().ok())
+    }
+
+    /// The inventory of `nbapps apply` that it belongs to.
+    pub(crate) fn inventory(&self) -> Option<String> {
+        self.options.get("inventory").and_then(Value::as_str).map(str::to_owned)
     }
 
     /// The limits that were set for this application. An unknown or invalid one counts as not set.
