@@ -29,6 +29,9 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// For `--detailed-exitcode`, as in terraform: something differs, or did.
+    pub(crate) const DIFFERENCES: Self = Self::Usage;
+
     /// All codes with their meanings, for help and manual pages.
     pub(crate) const MEANINGS: &'static str = "  0  done
   1  failed

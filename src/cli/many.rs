@@ -81,6 +81,13 @@ where
     Results { all }
 }
 
+impl<T> Results<T> {
+    /// All results, in the order of the IDs.
+    pub(crate) fn into_all(self) -> Vec<(AppId, Result<T, CliError>)> {
+        self.all
+    }
+}
+
 impl<T: Serialize> Results<T> {
     /// Puts the errors of applications on which nothing was run before the results.
     pub(crate) fn beside(mut self, failed: Vec<(AppId, CliError)>) -> Self {

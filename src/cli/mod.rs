@@ -4,6 +4,7 @@
 //! is a file in `commands/`, prints through `output/`, and gets a context (`context.rs`). Only what a command
 //! needs is set up: completion answers before a runtime exists, and the others use one thread.
 
+mod apply;
 mod commands;
 mod complete;
 mod completed_line;
@@ -22,6 +23,7 @@ mod kept;
 mod many;
 mod output;
 mod sampling;
+mod secret_file;
 mod selection;
 mod shell;
 mod suggest;
@@ -37,14 +39,15 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use commands::{
-    api, completions, config, create, daemon, db, delete, doctor, events, key, list, logs, metrics,
-    operation, rename, restart, show, start, stats, stop, top as top_command, undelete, update, user, visit,
-    wait,
+    api, completions, config, create, daemon, db, delete, doctor, events, export, key, list, logs, metrics,
+    operation, rename, restart, schema, show, start, stats, stop, top as top_command, undelete, update, user,
+    visit, wait,
 };
 use commands::{context as context_command, shell as shell_command};
 use context::{Context, GlobalOptions};
 use error::CliError;
 use exit::Exit;
+use output::Format;
 
 /// Manage many data applications in one host process
 ///
@@ -119,6 +122,9 @@ enum Command {
     Key(key::Key),
     Api(Box<api::Api>),
     Db(db::Db),
+    Apply(Box<commands::apply::Apply>),
+    Export(export::Export),
+    Schema(schema::Schema),
     Stats(stats::Stats),
     Top(top_command::Top),
     Metrics(metrics::Metrics),
@@ -165,11 +171,15 @@ fn report(result: Result<(), CliError>, context: &Context) -> Exit {
 
 /// Runs a command, on a runtime only if it connects to a daemon.
 fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    if context.console.format == Format::Toml && !matches!(command, Command::Export(_)) {
+        return Err(output::no_toml());
+    }
     let command = match command {
         Command::Completions(completions) => return completions.run(context),
         Command::Config(config) => return config.run(context),
         Command::Context(command) => return command.run(context),
         Command::Shell(shell) => return shell.run(context),
+        Command::Schema(schema) => return schema.run(context),
         Command::Daemon(daemon) => match daemon.run_in_place(context)? {
             Ok(()) => return Ok(()),
             Err(daemon) => Command::Daemon(daemon),
@@ -209,6 +219,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Key(command) => command.run(context).await,
         Command::Api(command) => command.run(context).await,
         Command::Db(command) => command.run(context).await,
+        Command::Apply(command) => Box::pin(command.run(context)).await,
+        Command::Export(command) => Box::pin(command.run(context)).await,
+        Command::Schema(command) => command.run(context),
         Command::Stats(command) => command.run(context).await,
         Command::Top(command) => command.run(context).await,
         Command::Metrics(command) => command.run(context).await,

@@ -40,6 +40,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["contexts", "ctx", "remote", "remotes", "machine"], "nbapps context list"),
     (&["use", "switch", "target", "connect"], "nbapps context use NAME"),
     (&["console", "repl", "prompt", "interactive", "sh"], "nbapps shell"),
+    (&["import", "sync", "reconcile", "diff"], "nbapps apply -f FILE, with --dry-run to see the differences"),
     (&["version"], "nbapps --version"),
 ];
 

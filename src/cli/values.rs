@@ -96,6 +96,18 @@ pub(crate) fn limit(text: &str) -> Result<GivenLimit, String> {
     Ok(GivenLimit { limit, value })
 }
 
+/// Parses how long an API key is good, and writes it as the application takes it.
+pub(crate) fn expiry(text: &str) -> Result<String, String> {
+    if text == "never" {
+        return Ok(text.to_owned());
+    }
+    match humantime::parse_duration(text).map(|duration| duration.as_secs()) {
+        Ok(0) => Err("it must be at least one second".to_owned()),
+        Ok(seconds) => Ok(format!("{seconds}s")),
+        Err(error) => Err(format!("{error}; give a duration such as 30d, or never")),
+    }
+}
+
 /// Parses a time: a duration before now (`10m`, `2h 30m`), or a time of RFC 3339.
 pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -164,16 +176,20 @@ impl SecretFiles {
             let hint = "give a file that this user can read, or - for standard input";
             return Err(CliError::usage(format!("{option}: {source} cannot be read: {error}"), hint));
         }
-        let secret = text.strip_suffix('\n').unwrap_or(&text);
-        let secret = secret.strip_suffix('\r').unwrap_or(secret);
-        if secret.is_empty() || secret.contains('\n') {
-            return Err(CliError::usage(
+        one_line(&text).map(str::to_owned).ok_or_else(|| {
+            CliError::usage(
                 format!("{option}: {source} must hold one line, the secret"),
                 "write the secret and nothing else into it",
-            ));
-        }
-        Ok(secret.to_owned())
+            )
+        })
     }
+}
+
+/// The one line of a text, without the line feed at its end; `None` when it is empty or there are more.
+pub(crate) fn one_line(text: &str) -> Option<&str> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    (!line.is_empty() && !line.contains('\n')).then_some(line)
 }
 
 #[cfg(test)]
@@ -219,6 +235,16 @@ mod tests {
             let usual = Limits::USUAL.of(limit);
             assert!(line.trim_start().starts_with(limit.name()), "{line}");
             assert!(line.contains(&format!("[{}", limit.written(usual))), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_a_duration_or_never() {
+        assert_eq!(expiry("never").as_deref(), Ok("never"));
+        assert_eq!(expiry("30d").as_deref(), Ok("2592000s"));
+        assert_eq!(expiry("1h 30m").as_deref(), Ok("5400s"));
+        for wrong in ["", "0s", "500ms", "soon", "-1d", "Never"] {
+            assert!(expiry(wrong).is_err(), "{wrong}");
         }
     }
 

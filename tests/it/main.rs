@@ -5,6 +5,7 @@
 
 mod access_log;
 mod api_command;
+mod apply;
 mod autostart;
 mod browser;
 mod cli;

@@ -184,7 +184,7 @@ fn check_status(console: &Console, response: &ApiResponse, method: &str, path: &
 fn print(console: &Console, body: &str) -> Result<(), CliError> {
     match console.format {
         Format::Table | Format::Wide | Format::Name => console.raw(body),
-        Format::Json | Format::Template => console.show(&parsed(body)?, "", String::new),
+        Format::Json | Format::Template | Format::Toml => console.show(&parsed(body)?, "", String::new),
         Format::Yaml => console.show(&Shown::of(&parsed(body)?), "", String::new),
         Format::Jsonl => match serde_json::from_str::<Page<'_>>(body) {
             Ok(page) => page.data.iter().try_for_each(|record| console.raw(record.get())),
@@ -274,7 +274,7 @@ impl<'a> ArrayWriter<'a> {
         let begin = if std::mem::take(&mut self.is_empty) { '[' } else { ',' };
         match self.console.format {
             Format::Jsonl => self.console.raw(element),
-            Format::Yaml | Format::Template => {
+            Format::Yaml | Format::Template | Format::Toml => {
                 self.kept.push(parsed(element)?);
                 Ok(())
             }
@@ -288,7 +288,7 @@ impl<'a> ArrayWriter<'a> {
         match self.console.format {
             Format::Jsonl => Ok(()),
             Format::Yaml => self.console.show(&Shown::of(&self.kept.into()), "", String::new),
-            Format::Template => self.console.show(&self.kept, "", String::new),
+            Format::Template | Format::Toml => self.console.show(&self.kept, "", String::new),
             Format::Table | Format::Wide | Format::Json | Format::Name => {
                 self.console.raw(if self.is_empty { "[]" } else { "]" })
             }

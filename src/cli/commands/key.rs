@@ -1,9 +1,6 @@
 //! `nbapps key`: the API keys of an application.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
@@ -11,6 +8,7 @@ use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{Format, people};
+use crate::cli::secret_file::SecretFile;
 use crate::cli::values;
 use crate::protocol::methods::{KeyCreate, KeyListMethod, KeyRevoke};
 use crate::protocol::{ApiKey, AppId, CreateKey, ListKeys, RevokeKey};
@@ -61,7 +59,7 @@ struct Create {
     role: Option<String>,
 
     /// How long it is good, such as 12h or 30d; or never
-    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = expiry)]
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = values::expiry)]
     expires: String,
 
     /// Write the key to this new file, which only this user can read
@@ -99,18 +97,6 @@ struct Revoke {
     key: String,
 }
 
-/// Parses how long a key is good, and writes it as the application takes it.
-fn expiry(text: &str) -> Result<String, String> {
-    if text == "never" {
-        return Ok(text.to_owned());
-    }
-    match humantime::parse_duration(text).map(|duration| duration.as_secs()) {
-        Ok(0) => Err("it must be at least one second".to_owned()),
-        Ok(seconds) => Ok(format!("{seconds}s")),
-        Err(error) => Err(format!("{error}; give a duration such as 30d, or never")),
-    }
-}
-
 impl Key {
     /// Runs the command on keys.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
@@ -132,13 +118,13 @@ impl Create {
             ));
         }
         // Before the key exists: a file that cannot be written must not lose it.
-        let file = self.output_file.map(SecretFile::create).transpose()?;
+        let file = self.output_file.map(|path| SecretFile::create("--output-file: ", path)).transpose()?;
         let client = context.connect().await?;
         let Self { id, name, user, role, expires, .. } = self;
         let request = CreateKey { id, name, user, role, expires_in: expires };
         let mut created = context.ask::<KeyCreate>(&client, request).await?;
         let number = created.key.id.to_string();
-        let note = people::key_created(&created.key, file.as_ref().map(|file| file.path.as_path()));
+        let note = people::key_created(&created.key, file.as_ref().map(SecretFile::path));
         if let Some(file) = file {
             file.keep(&created.token.take().unwrap_or_default())?;
         }
@@ -176,74 +162,5 @@ impl Revoke {
             context.ask::<KeyRevoke>(&client, RevokeKey { id: self.id, key: self.key }).await?;
         let number = revoked.id.to_string();
         context.console.show(&revoked, &number, || people::key_revoked(&revoked))
-    }
-}
-
-/// A new file that only this user can read; it is removed again unless a secret is kept in it.
-struct SecretFile {
-    file: File,
-    path: PathBuf,
-    kept: bool,
-}
-
-impl SecretFile {
-    fn create(path: PathBuf) -> Result<Self, CliError> {
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => Ok(Self { file, path, kept: false }),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(CliError::usage(
-                format!("--output-file: {} exists already, and is not overwritten", path.display()),
-                "remove it, or name another file",
-            )),
-            Err(error) => Err(unwritten(&path, error)),
-        }
-    }
-
-    fn keep(mut self, secret: &str) -> Result<(), CliError> {
-        let written = writeln!(self.file, "{secret}").and_then(|()| self.file.sync_all());
-        written.map_err(|error| unwritten(&self.path, error))?;
-        self.kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for SecretFile {
-    fn drop(&mut self) {
-        if !self.kept {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn unwritten(path: &Path, error: std::io::Error) -> CliError {
-    CliError::Io { what: format!("--output-file: {} cannot be written", path.display()), error }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn an_expiry_is_a_duration_or_never() {
-        assert_eq!(expiry("never").as_deref(), Ok("never"));
-        assert_eq!(expiry("30d").as_deref(), Ok("2592000s"));
-        assert_eq!(expiry("1h 30m").as_deref(), Ok("5400s"));
-        for wrong in ["", "0s", "500ms", "soon", "-1d", "Never"] {
-            assert!(expiry(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_secret_file_is_new_private_and_gone_without_a_secret() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key");
-        drop(SecretFile::create(path.clone()).unwrap());
-        assert!(!path.exists());
-        SecretFile::create(path.clone()).unwrap().keep("s3cret").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "s3cret\n");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(SecretFile::create(path.clone()), Err(CliError::Usage { .. })));
-        assert!(path.exists());
     }
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each: the arguments with their help, and the function that runs the command.
 
 pub(crate) mod api;
+pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod context;
@@ -12,6 +13,7 @@ pub(crate) mod delete;
 mod dial;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod key;
 mod lifecycle;
 pub(crate) mod list;
@@ -22,6 +24,7 @@ pub(crate) mod operation;
 mod prefetch;
 pub(crate) mod rename;
 pub(crate) mod restart;
+pub(crate) mod schema;
 pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod start;

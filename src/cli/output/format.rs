@@ -25,6 +25,9 @@ pub(crate) enum Format {
     Yaml,
     /// Names (IDs) only, one a line
     Name,
+    /// TOML, for `nbapps export`
+    #[value(hide = true)]
+    Toml,
     /// By the template of [`Output`].
     #[value(skip)]
     Template,

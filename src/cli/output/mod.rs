@@ -152,6 +152,7 @@ impl Console {
             Format::Yaml => self.raw(&yaml(thing)?),
             Format::Template => self.raw(&self.rendered(thing)?),
             Format::Name => self.raw(name),
+            Format::Toml => Err(no_toml()),
         }
     }
 
@@ -178,6 +179,7 @@ impl Console {
                 }
                 self.raw(&lines)
             }
+            Format::Toml => Err(no_toml()),
         }
     }
 
@@ -196,6 +198,7 @@ impl Console {
             Format::Yaml => self.raw(&format!("---\n{}", yaml(thing)?)),
             Format::Template => self.raw(&self.rendered(thing)?),
             Format::Name => self.raw(name),
+            Format::Toml => Err(no_toml()),
         }
     }
 
@@ -319,6 +322,14 @@ fn written(result: io::Result<()>) -> Result<(), CliError> {
         io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
         _ => CliError::Output(error),
     })
+}
+
+/// TOML has no lists of items, and no nulls.
+pub(crate) fn no_toml() -> CliError {
+    CliError::usage(
+        "this command does not print TOML",
+        "use -o json, jsonl or yaml; TOML is for nbapps export",
+    )
 }
 
 fn json<T: Serialize>(thing: &T, indented: bool) -> Result<String, CliError> {
