@@ -9,6 +9,9 @@ use super::steps::{Call, Change, Comparison, same};
 const NOT_OPTIONS: [&str; 9] =
     ["name", "key", "fields", "options", "sort", "collectionName", "parentKey", "reverseKey", "reverseField"];
 
+/// Switches of collections that are off when they are absent, unless a field of this name is listed.
+const OFF_WHEN_ABSENT: [&str; 6] = ["createdAt", "updatedAt", "createdBy", "updatedBy", "hidden", "inherit"];
+
 /// Options of fields that stay as they are as long as the column exists.
 const FIXED_SWITCHES: [&str; 2] = ["primaryKey", "autoIncrement"];
 
@@ -169,6 +172,10 @@ pub(super) fn portable(live: &Map<String, Value>) -> Definition {
     let fields = live.get("fields").and_then(Value::as_array).into_iter().flatten();
     let fields: Vec<Value> =
         fields.filter_map(Value::as_object).map(|field| Value::Object(without(field))).collect();
+    let is_listed = |name: &str| fields.iter().any(|field| field.get("name") == Some(&json!(name)));
+    definition.retain(|name, value| {
+        *value != Value::Bool(false) || !OFF_WHEN_ABSENT.contains(&name.as_str()) || is_listed(name)
+    });
     definition.insert("fields".to_owned(), fields.into());
     Definition(definition)
 }
@@ -266,13 +273,14 @@ mod tests {
 
     #[test]
     fn a_portable_definition_is_compared_as_the_same() {
-        let live = json!({"name": "posts", "key": "k", "sort": 3, "title": null, "autoGenId": true, "fields": [
+        let live = json!({"name": "posts", "key": "k", "sort": 3, "title": null, "autoGenId": false, "hidden": false,
+            "createdBy": false, "fields": [
             {"name": "title", "type": "string", "key": "f", "collectionName": "posts", "uiSchema": {"enum": null}},
         ]});
         let portable = portable(live.as_object().unwrap());
         assert_eq!(
             serde_json::to_value(&portable).unwrap(),
-            json!({"name": "posts", "autoGenId": true, "fields": [
+            json!({"name": "posts", "autoGenId": false, "fields": [
                 {"name": "title", "type": "string", "uiSchema": {}},
             ]})
         );

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -108,7 +109,16 @@ pub(crate) struct LimitTable(pub(crate) LimitValues);
 
 impl Serialize for LimitTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(limit, value)| (limit.name(), limit.written(*value))))
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (limit, value) in &self.0 {
+            let written = limit.written(*value);
+            // A number where the unit is one of its own.
+            match written.parse::<u64>() {
+                Ok(number) => map.serialize_entry(limit.name(), &number)?,
+                Err(_) => map.serialize_entry(limit.name(), &written)?,
+            }
+        }
+        map.end()
     }
 }
 
@@ -255,7 +265,7 @@ mod tests {
         let read: LimitTable = serde_json::from_value(given).unwrap();
         assert_eq!(
             serde_json::to_value(&read).unwrap(),
-            json!({"in-flight": "16", "statement-time": "5s", "rate": "none"})
+            json!({"in-flight": 16, "statement-time": "5s", "rate": "none"})
         );
         for (wrong, says) in [
             (json!({"speed": 1}), "there is no limit \"speed\""),

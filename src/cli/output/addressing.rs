@@ -26,6 +26,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "api",
     "apply",
     "export",
+    "rename",
     "db",
     "stats",
     "top",
