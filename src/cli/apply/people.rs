@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
+use super::collections::without_nulls;
 use super::entries::{KeyEntry, UserEntry};
 use super::live::{Interior, ROOT};
 use super::sources::Wanted;
@@ -184,7 +185,7 @@ fn add_key(id: &AppId, entry: &KeyEntry, file: Option<&Path>, length: Option<u64
         role: entry.role.clone(),
         expires_in: entry.expires.clone().unwrap_or_else(Expiry::usual).expires_in(),
     };
-    let said = json!({"user": entry.user, "file": file.display().to_string()});
+    let said = without_nulls(&json!({"user": entry.user, "file": file.display().to_string()}));
     into.step(
         vec![Change::add(format!("keys.{}", entry.name), said)],
         Call::Key { create, file: file.to_owned() },
