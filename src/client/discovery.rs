@@ -231,7 +231,7 @@ impl Designation {
     /// # Errors
     /// When the environment names two daemons or something that is none, or when the contexts cannot be read.
     pub fn of_environment() -> Result<Self, DiscoveryError> {
-        Self::of_variables(|name| env::var_os(name), Contexts::load)
+        Self::of_variables(env::var_os, Contexts::load)
     }
 
     fn of_variables(

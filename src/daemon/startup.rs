@@ -56,7 +56,7 @@ async fn serve(
     let gateway = Gateway::bind(configuration.gateway.clone()).await;
     let gateway = gateway.map_err(|error| StartupError::new(&error, error.hint()))?;
     let metrics = bind_metrics(&configuration).await?;
-    let socket = bind_control(&configuration, &shares)?;
+    let socket = bind_control(&configuration, shares)?;
 
     let listen = gateway.local_addr();
     let main_url =

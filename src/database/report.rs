@@ -124,7 +124,7 @@ mod tests {
     fn versions_have_two_numbers() {
         for (text, expected) in [
             ("15.8 (Debian 15.8-0+deb12u1)", (15, 8)),
-            ("18beta1", (18, 1)),
+            ("18beta1", (18, 0)),
             ("10.11.6-MariaDB-0+deb12u1", (10, 11)),
             ("8.0.36", (8, 0)),
             ("17", (17, 0)),

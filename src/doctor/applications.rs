@@ -120,6 +120,8 @@ mod tests {
             own_limits: Vec::new(),
             access_log: crate::protocol::AccessLog::Errors,
             own_access_log: false,
+            labels: crate::protocol::Labels::default(),
+            inventory: None,
             protected: false,
             pinned: false,
             icon: None,

@@ -105,7 +105,7 @@ async fn exchange(
     authority: &str,
     path: &str,
 ) -> Result<StatusCode, NoAnswer> {
-    let broken = |error: &dyn fmt::Display| NoAnswer::Http(format!("it does not speak HTTP: {error}"));
+    let broken = |error: &dyn fmt::Display| NoAnswer::Http(format!("it does not answer in HTTP: {error}"));
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
     let request = Request::get(path)
@@ -113,19 +113,11 @@ async fn exchange(
         .header(USER_AGENT, "nbapps-doctor")
         .body(Empty::<Bytes>::new())
         .map_err(|error| broken(&error))?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        Ok(response.status())
-    };
-    tokio::select! {
-        biased;
-        answer = answer => answer,
-        // It ends before the answer only if it breaks.
-        ended = connection => Err(match ended {
-            Err(error) => broken(&error),
-            Ok(()) => NoAnswer::Http("the connection was closed without an answer".to_owned()),
-        }),
-    }
+    // In a task of its own: a server may close the connection right behind its answer.
+    let driving = tokio::spawn(connection);
+    let answer = sender.send_request(request).await;
+    driving.abort();
+    answer.map(|response| response.status()).map_err(|error| broken(&error))
 }
 
 /// The reason of a failed connection in a few words.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -16,6 +16,9 @@ use super::settings::not_running;
 use crate::app::api::ApiRequest;
 use crate::app::auth::{AuthError, Session};
 use crate::protocol::{AppId, ErrorKind, RpcError};
+
+/// The header that names the role in which a request acts.
+const ROLE_HEADER: HeaderName = HeaderName::from_static("x-role");
 
 /// An operator at work in an application: the application on loan, and the session of its first root user.
 pub(super) struct Operator {
@@ -59,23 +62,31 @@ impl Operator {
         user_failure(error, &self.doing, &self.id)
     }
 
-    /// Calls an action as the root user; gives the `data` of its answer.
+    /// Calls an action as the root user, in the role `root` whatever its default role is; gives the `data` of its
+    /// answer.
     pub(super) async fn post(&self, target: &str, body: Value) -> Result<Value, RpcError> {
-        self.data(Arc::clone(&self.session), target, body).await
+        let headers = HeaderMap::from_iter([(ROLE_HEADER, HeaderValue::from_static("root"))]);
+        self.data(Arc::clone(&self.session), headers, target, body).await
     }
 
     /// Calls an action as another user.
     pub(super) async fn post_as(&self, user: i64, target: &str, body: Value) -> Result<Value, RpcError> {
         let session = self.app.auth().operator_session(user).await.map_err(|error| self.failed(error))?;
-        self.data(session, target, body).await
+        self.data(session, HeaderMap::new(), target, body).await
     }
 
-    async fn data(&self, session: Arc<Session>, target: &str, body: Value) -> Result<Value, RpcError> {
+    async fn data(
+        &self,
+        session: Arc<Session>,
+        headers: HeaderMap,
+        target: &str,
+        body: Value,
+    ) -> Result<Value, RpcError> {
         let request = ApiRequest {
             method: Method::POST,
             target: target.to_owned(),
             query: String::new(),
-            headers: HeaderMap::new(),
+            headers,
             body: Bytes::from(body.to_string()),
             client: None,
         };

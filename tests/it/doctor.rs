@@ -39,10 +39,10 @@ impl Examined {
     }
 
     /// The status of the only finding of a check about a subject.
-    pub fn status(&self, subject: &str, check: &str) -> &str {
+    pub fn status(&self, subject: &str, check: &str) -> String {
         let found: Vec<_> = self.of(subject, check).collect();
         assert_eq!(found.len(), 1, "{subject} {check}: {:#?}", self.findings);
-        found[0]["status"].as_str().unwrap()
+        found[0]["status"].as_str().unwrap().to_owned()
     }
 
     /// Fails unless a check about a subject has a problem of this status whose message and hint contain these texts.

@@ -126,7 +126,7 @@ fn commands_ids_and_options_are_completed() {
         ("sho\thr\t-o name", "nbapps(local)> ", "\nhr\n"),
         ("show custo\tm\t -o na\t", "nbapps(local)> ", "\ncustomers\n"),
         ("list --sta\tini\t-o=name", "nbapps(local)> ", "\ncustody\n"),
-        ("us\t hr", "nbapps(local)/hr> ", ""),
+        ("use hr", "nbapps(local)/hr> ", ""),
         ("visit --print --sign-in=no\t", "nbapps(local)/hr> ", "/apps/hr/"),
     ] {
         let said = shell.runs(typed, prompt);

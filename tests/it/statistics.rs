@@ -100,7 +100,7 @@ async fn requests_are_counted_with_their_codes_and_durations(engine: TestEngine)
 async fn what_requests_use_now_is_told(engine: TestEngine) {
     let environment = TestEnvironment::of(engine);
     let (daemon, token) = crm(&environment).await;
-    update(&daemon, json!({"in_flight": 1, "queue": 2, "connections": 3}));
+    update(&daemon, json!({"in_flight": 1, "queue": 2, "connections": 3, "queue_time_ms": 60_000}));
     let before = responses(&daemon, "crm");
     let slow = ask(&daemon, SLOW, &token);
     until(&daemon, "a request in flight", |stats| stats["in_flight"] == 1).await;

@@ -129,12 +129,12 @@ impl Doctor {
 fn is_of_the_command(error: &ClientError) -> bool {
     use ErrorKind::{AppNotFound, InvalidId, InvalidParams};
     matches!(error.kind(), Some(AppNotFound | InvalidId | InvalidParams))
-        || matches!(error, ClientError::Environment(_))
+        || matches!(error, ClientError::Discovery(_))
 }
 
 /// What a running daemon found, and that it runs and is of this program's version.
 fn of_running(target: &Target, server: &str, examination: Examination) -> Vec<Finding> {
-    let answers = format!("{server} answers at {}: {}", target.address, target.reason);
+    let answers = format!("{server} answers at {}: {}", target.address, target.because());
     let mut findings = vec![Finding::of_host(DAEMON, FindingStatus::Ok, answers)];
     findings.extend(of_versions(env!("CARGO_PKG_VERSION"), &examination.version));
     findings.extend(examination.findings);
@@ -177,7 +177,7 @@ async fn without_daemon(target: &Target, error: &ClientError) -> Vec<Finding> {
     }
     let Address::Socket(socket) = &target.address else { return findings };
     if error.is_absent() || matches!(error, ClientError::Silent { .. }) {
-        let is_named = matches!(target.reason, Reason::Option(_) | Reason::Variable(_));
+        let is_named = matches!(target.reason, Reason::Option(_) | Reason::Variable(_) | Reason::Context);
         match at_rest(is_named.then(|| socket.clone())).await {
             Ok(found) => findings.extend(found),
             Err(finding) => findings.push(*finding),
@@ -265,13 +265,13 @@ mod tests {
             why: "there is no socket".to_owned(),
             cause: std::io::ErrorKind::NotFound,
         };
-        let target = |reason| Target { address: Address::Socket("/nowhere/s".into()), reason };
+        let target = |reason| Target::new(Address::Socket("/nowhere/s".into()), reason);
         let gone = unreachable(&target(Reason::DataDirectory("/d".into())), &absent);
         assert!(gone.message.contains("runs on /d, and its control socket /nowhere/s is gone"), "{gone:?}");
         let none = unreachable(&target(Reason::NoneRunning { denied: None }), &absent);
         assert!(none.message.contains("there is no socket"), "{none:?}");
         assert_eq!(none.hint.as_deref(), Some("start a daemon with: nbapps daemon start"));
-        let remote = Target { address: "ssh://server".parse().unwrap(), reason: Reason::Option("--host") };
+        let remote = Target::new("ssh://server".parse().unwrap(), Reason::Option("--host"));
         let remote = unreachable(&remote, &absent);
         assert!(remote.hint.unwrap().ends_with("ssh server nbapps doctor"));
     }

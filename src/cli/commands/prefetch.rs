@@ -8,7 +8,9 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::far_answers::FarAnswer;
 use crate::client::{Address, Client, SshHost};
-use crate::protocol::methods::{AppList, AppSummaries, AppUserNames, Method, OperationListMethod};
+use crate::protocol::methods::{
+    AppList, AppSummaries, KeyListMethod, Method, OperationListMethod, UserListMethod,
+};
 
 /// How long everything may take.
 const PREFETCH_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,7 +25,8 @@ pub(super) async fn run(context: &Context, method: &str, params: String) -> Resu
     match method {
         AppSummaries::NAME => prefetch::<AppSummaries>(&host, params).await,
         AppList::NAME => prefetch::<AppList>(&host, params).await,
-        AppUserNames::NAME => prefetch::<AppUserNames>(&host, params).await,
+        UserListMethod::NAME => prefetch::<UserListMethod>(&host, params).await,
+        KeyListMethod::NAME => prefetch::<KeyListMethod>(&host, params).await,
         OperationListMethod::NAME => prefetch::<OperationListMethod>(&host, params).await,
         _ => Err(CliError::usage(format!("completion does not use {method}"), "name a method of completion")),
     }

@@ -14,7 +14,6 @@ pub(super) const COMMANDS: &[&str] = &[
     "stop",
     "restart",
     "update",
-    "rename",
     "delete",
     "rm",
     "undelete",

@@ -107,6 +107,7 @@ fn summary(findings: &[Finding]) -> String {
 mod tests {
     use super::super::Color;
     use super::*;
+    use crate::cli::output::Addressing;
 
     fn finding(subject: &str, check: &str, status: FindingStatus, message: &str, hint: &str) -> Finding {
         Finding {
@@ -137,8 +138,8 @@ mod tests {
     }
 
     fn shown(verbose: bool, format: Format) -> String {
-        let socket = std::path::Path::new("/s");
-        let console = Console::new(format, Color::Never, true).addressing(None, Some(socket));
+        let addressing = Addressing::new(Some(("--socket", b"/s".as_slice())), None);
+        let console = Console::new(format, Color::Never, true).addressing(addressing);
         anstream::adapter::strip_str(&report(&findings(), verbose, &console)).to_string()
     }
 

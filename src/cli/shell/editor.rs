@@ -202,8 +202,8 @@ mod tests {
             ("daemon stat", "daemon status "),
             ("context us", "context use "),
             ("context use loc", "context use local "),
-            ("us", "use "),
-            ("ex", "exit "),
+            ("exi", "exit "),
+            ("und", "undelete "),
             ("list # --st", "list # --st"),
         ] {
             assert_eq!(completed(line).0, expected, "{line}");

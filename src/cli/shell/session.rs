@@ -208,7 +208,7 @@ impl Session {
             host: naming.host,
             context: naming.context,
             no_autostart: line.no_autostart || self.options.no_autostart,
-            output: if is_given("output") { line.output } else { self.options.output },
+            output: if is_given("output") { line.output } else { self.options.output.clone() },
             color: if is_given("color") { line.color } else { self.options.color },
             quiet: line.quiet || self.options.quiet,
         }
@@ -379,7 +379,7 @@ mod tests {
         let own = merged("list -o json --host ssh://server");
         assert_eq!(own.socket, None);
         assert_eq!(own.host, "ssh://server".parse().ok());
-        assert_eq!(own.output, crate::cli::output::Format::Json);
+        assert_eq!(own.output.format, crate::cli::output::Format::Json);
         assert_eq!(merged("context add prod ssh://server").socket, None);
     }
 
