@@ -29,7 +29,7 @@ fn a_daemon_with_too_few_descriptors_does_not_start() {
 async fn more_applications_than_descriptors_are_served() {
     let environment = TestEnvironment::new();
     let daemon = environment.daemon_by(command_with(&environment, 128));
-    let ids: Vec<String> = (0..100).map(|number| format!("app-{number}")).collect();
+    let ids: Vec<String> = (0..70).map(|number| format!("app-{number}")).collect();
     for id in &ids {
         daemon.call("app.create", json!({"id": id, "start": true}));
     }

@@ -106,7 +106,7 @@ async fn without_the_main_database_applications_run_and_the_registry_is_read_onl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_on_one_server_share_its_connections() {
-    const APPLICATIONS: usize = 18;
+    const APPLICATIONS: usize = 14;
     for server in own_servers(12) {
         let environment = TestEnvironment::on(&server.url("host"));
         let daemon = environment.daemon();
@@ -114,7 +114,7 @@ async fn databases_on_one_server_share_its_connections() {
         for id in &ids {
             daemon.call("app.create", json!({"id": id, "start": true}));
         }
-        for _ in 0..3 {
+        for _ in 0..2 {
             let visits = futures_util::stream::iter(&ids).map(|id| async {
                 let body = json!({"account": "nocobase", "password": "wrong"});
                 http(&daemon, "POST", "/api/auth:signIn", Some(id), None, Some(body)).await.0
@@ -141,7 +141,7 @@ async fn a_server_user_with_few_connections_suffices() {
             let url = server.url(id).replace("root:", "frugal:");
             daemon.call("app.create", connected(id, &url));
         }
-        for _ in 0..5 {
+        for _ in 0..2 {
             let visits = futures_util::stream::iter(&ids).map(|id| async {
                 let body = json!({"account": "nocobase", "password": "wrong"});
                 http(&daemon, "POST", "/api/auth:signIn", Some(id), None, Some(body)).await.0
