@@ -55,6 +55,7 @@ mod daemon;
 mod data;
 mod database;
 mod doctor;
+mod failpoint;
 mod gateway;
 mod pages;
 pub mod protocol;

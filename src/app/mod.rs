@@ -23,7 +23,6 @@ mod collections;
 mod cpu_queue;
 mod directory;
 mod error;
-mod failpoint;
 mod hooks;
 mod install;
 mod json;

@@ -10,11 +10,11 @@ use super::api::{
     Answer, ApiError, ApiRequest, Call, RecordSet, Requester, Target, query_string, records, requester,
 };
 use super::auth::Session;
-use super::failpoint::panic_point;
 use super::plugin::Plugin;
 use super::resources::{ActionAccess, Records, ResourceAction, ResourceRegistry};
 use super::state::AppState;
 use crate::data::{Catalog, Clock};
+use crate::failpoint::panic_point;
 
 /// The response header with the token that replaces the client's own, as in NocoBase.
 const NEW_TOKEN: &str = "x-new-token";

@@ -1,7 +1,7 @@
 //! The variables of the environment that commands read themselves.
 
-use super::context::Context;
 use super::error::CliError;
+use super::output::Console;
 
 /// Whether commands may start a daemon.
 const AUTOSTART: &str = "NBAPPS_AUTOSTART";
@@ -33,12 +33,10 @@ pub(super) fn may_start() -> Result<bool, CliError> {
 }
 
 /// Notes variables that are likely to be one of these mistyped: they name no daemon.
-pub(super) fn note_mistyped(context: &Context) {
+pub(super) fn note_mistyped(console: &Console) {
     for (name, _) in std::env::vars_os() {
         if let Some((name, meant)) = name.to_str().and_then(|name| Some((name, mistyped(name)?))) {
-            context
-                .console
-                .note(&format!("the variable {name} is unknown and ignored; the nearest is {meant}"));
+            console.note(&format!("the variable {name} is unknown and ignored; the nearest is {meant}"));
         }
     }
 }

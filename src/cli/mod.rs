@@ -106,7 +106,7 @@ enum Command {
     #[command(visible_alias = "ls")]
     List(list::List),
     Show(show::Show),
-    Visit(visit::Visit),
+    Visit(visit::VisitArgs),
     Start(start::Start),
     Stop(stop::Stop),
     Restart(restart::Restart),
@@ -115,24 +115,24 @@ enum Command {
     #[command(visible_alias = "rm")]
     Delete(delete::Delete),
     Undelete(undelete::Undelete),
-    Wait(wait::Wait),
-    Logs(logs::Logs),
-    Events(events::Events),
-    User(user::User),
-    Key(key::Key),
+    Wait(wait::WaitArgs),
+    Logs(logs::LogsArgs),
+    Events(events::EventsArgs),
+    User(user::UserArgs),
+    Key(key::KeyArgs),
     Api(Box<api::Api>),
     Db(db::Db),
     Apply(Box<commands::apply::Apply>),
     Export(export::Export),
     Schema(schema::Schema),
-    Stats(stats::Stats),
+    Stats(stats::StatsArgs),
     Top(top_command::Top),
-    Metrics(metrics::Metrics),
+    Metrics(metrics::MetricsArgs),
     #[command(visible_alias = "operations")]
-    Operation(operation::Operation),
+    Operation(operation::OperationArgs),
     Doctor(doctor::Doctor),
     Shell(shell_command::Shell),
-    Context(context_command::Context),
+    Context(context_command::ContextArgs),
     Daemon(daemon::Daemon),
     Config(config::Config),
     Completions(completions::Completions),
@@ -152,7 +152,7 @@ pub fn main() -> ExitCode {
         }
     };
     let context = Context::new(cli.global);
-    environment::note_mistyped(&context);
+    environment::note_mistyped(&context.console);
     report(run(cli.command, &context), &context).into()
 }
 

@@ -26,11 +26,11 @@ pub(super) struct ConnectionLimit {
 #[derive(Debug, Default)]
 struct OpenConnections {
     next: u64,
-    connections: HashMap<u64, CountedConnection>,
+    connections: HashMap<u64, CountedClient>,
 }
 
 #[derive(Debug)]
-struct CountedConnection {
+struct CountedClient {
     user: Option<u32>,
     /// When the client last sent a line.
     active: Instant,
@@ -71,7 +71,7 @@ impl ConnectionLimit {
         let id = open.next;
         open.next += 1;
         let (evicted, requests) = (CancellationToken::new(), TaskTracker::new());
-        let connection = CountedConnection {
+        let connection = CountedClient {
             user,
             active: Instant::now(),
             requests: requests.clone(),
@@ -100,7 +100,7 @@ impl ConnectionLimit {
 
 impl OpenConnections {
     /// Evicts the connection that has been idle the longest, of those that `may_evict` allows.
-    fn evict_idle(&mut self, may_evict: impl Fn(&CountedConnection) -> bool) -> Option<()> {
+    fn evict_idle(&mut self, may_evict: impl Fn(&CountedClient) -> bool) -> Option<()> {
         let idle = self
             .connections
             .iter()

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use super::arguments::Arguments;
-use super::configuration::{Configuration, Loaded};
+use super::configuration::Configuration;
 use super::descriptors::Shares;
 use super::error::ConfigurationError;
+use super::loading::Loaded;
 use super::say;
-use super::settings::Environment;
+use super::sources::Environment;
 use crate::control::group_id;
 use crate::doctor::{self, Problem, Setup};
 use crate::protocol::{Finding, FindingStatus};

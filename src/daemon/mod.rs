@@ -10,11 +10,13 @@ mod error;
 #[cfg(test)]
 pub mod handbook;
 mod keys;
+mod loading;
 mod logging;
 mod nocobase;
 mod readiness;
 mod report;
 mod settings;
+mod sources;
 mod startup;
 mod values;
 
@@ -25,9 +27,9 @@ use clap::Parser;
 
 use arguments::Arguments;
 pub use configuration::Configuration;
-use configuration::Loaded;
 use error::StartupError;
-use settings::Environment;
+use loading::Loaded;
+use sources::Environment;
 
 use crate::client::paths;
 

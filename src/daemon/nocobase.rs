@@ -1,18 +1,14 @@
 //! NocoBase's variables of the environment, so that an existing `.env` serves. Those of this program override them;
 //! the ones that mean the same as a key are in the table of keys.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::{ConfigurationError, Source};
 use super::keys;
-use super::settings::{Environment, Settings};
+use super::settings::{DEFAULT_LISTEN, Settings};
+use super::sources::Environment;
 use super::values::Input;
 use crate::database::Engine;
-
-/// The address that the daemon listens on by default.
-pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 13000);
 
 impl Settings {
     /// Reads NocoBase's variables.

@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::arguments::ConfigFormat;
-use super::configuration::Loaded;
 use super::error::Source;
 use super::keys::{HIDDEN, KEYS};
+use super::loading::Loaded;
 
 /// A key with its effective value.
 #[derive(Debug, Serialize)]
@@ -90,7 +90,7 @@ mod tests {
 
     use super::super::arguments::Arguments;
     use super::super::configuration::Configuration;
-    use super::super::settings::Environment;
+    use super::super::sources::Environment;
     use super::*;
 
     fn load(file: &str) -> (tempfile::TempDir, Loaded) {

@@ -32,6 +32,7 @@ mod postgres;
 mod provisioning;
 mod refusal;
 mod report;
+mod reporting;
 mod resizable_semaphore;
 mod retry;
 mod rows;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Database, DatabaseError, EngineDatabase, Row, Value, sqlite};
+use super::{Row, Value};
 
 /// What a database and its server report of themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Report {
     /// The rights that the user lacks; `None` if the server does not tell.
     pub missing: Option<Vec<MissingRight>>,
     /// Tables whose encoding cannot hold every text, with the SQL that changes that. PostgreSQL has one encoding for
-    /// the whole database: see [`Database::encoding_problem`].
+    /// the whole database: see [`encoding_problem`](super::Database::encoding_problem).
     pub narrow_tables: Vec<(String, String)>,
 }
 
@@ -59,32 +59,6 @@ pub enum Right {
     ChangeTable(String),
     /// These privileges, by the server's names, in the whole database.
     Privileges(Vec<&'static str>),
-}
-
-impl Database {
-    /// Asks the database and its server for their version, clock, connections and missing rights.
-    ///
-    /// # Errors
-    /// If the server does not answer.
-    pub async fn report(&self) -> Result<Report, DatabaseError> {
-        match &self.engine {
-            EngineDatabase::Sqlite(_) => Ok(sqlite::report()),
-            EngineDatabase::Postgres(postgres) => postgres.report(&self.table_prefix).await,
-            EngineDatabase::Mysql(mysql) => mysql.report(&self.table_prefix).await,
-        }
-    }
-
-    /// Reads every page of a SQLite file and returns what is wrong with it, at most a few sentences. Dropping the
-    /// future ends the check. `None` on servers, which check their own files.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub async fn integrity_problems(&self) -> Result<Option<Vec<String>>, DatabaseError> {
-        match &self.engine {
-            EngineDatabase::Sqlite(sqlite) => sqlite.integrity_problems().await.map(Some),
-            EngineDatabase::Postgres(_) | EngineDatabase::Mysql(_) => Ok(None),
-        }
-    }
 }
 
 /// Returns the first two numbers of a version such as `15.8 (Debian 15.8-0)` or `10.11.6-MariaDB`.

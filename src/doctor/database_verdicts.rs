@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::databases::{DatabaseObservation, DatabaseQuestion};
+use super::database_observation::{DatabaseObservation, DatabaseQuestion};
 use super::verdict::{Verdict, check};
 use crate::app::SYSTEM_VERSION;
 use crate::database::{ConnectionCounts, MissingRight, Right};
@@ -254,7 +254,7 @@ fn judge_encoding(observation: &DatabaseObservation) -> Vec<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::databases::Needs;
+    use super::super::database_observation::Needs;
     use super::*;
     use crate::database::{Location, Report};
     use crate::protocol::FindingStatus::{self, Failed, Ok as Passed, Skipped, Warning};

@@ -2,7 +2,6 @@
 //! server is looked at after the other, so that the checks take one connection from the applications on it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::database_observation::{DatabaseObservation, DatabaseQuestion};
 use super::database_verdicts::{judge_database, judge_server};
 use super::files::{DatabaseFile, judge_database_file};
 use super::verdict::{Found, Subject, Verdict, check};
 use crate::app;
 use crate::data::DataSource;
-use crate::database::{Database, DatabaseError, Location, Report};
-use crate::protocol::{AppId, RpcError};
+use crate::database::{Database, DatabaseError, Location};
 use crate::supervisor::ErrorContext;
 
 /// How long one database may take to answer everything.
@@ -24,43 +23,6 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most SQLite files that are looked at at the same time.
 const MAX_FILES_AT_ONCE: usize = 4;
-
-/// A database to look at.
-#[derive(Debug, Clone)]
-pub(super) struct DatabaseQuestion {
-    pub(super) id: AppId,
-    pub(super) location: Location,
-    pub(super) table_prefix: String,
-    /// What the host does beside the main application's database; nothing for that of others.
-    pub(super) needs: Needs,
-    /// The configured number of connections to one server.
-    pub(super) configured_connections: Option<u32>,
-    /// The data directory of the host.
-    pub(super) data_directory: PathBuf,
-    /// Whether the database may be missing, because the first start creates it.
-    pub(super) may_be_missing: bool,
-}
-
-/// What the host needs to create in or beside the main application's database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Needs {
-    pub(super) databases: bool,
-    pub(super) schemas: bool,
-}
-
-/// What was observed of a database.
-#[derive(Debug)]
-pub(super) struct DatabaseObservation {
-    pub(super) report: Report,
-    /// How far the server's clock is ahead of this machine's.
-    pub(super) ahead: Option<TimeDelta>,
-    /// Why the encoding cannot hold every text, and the SQL that creates a database that can.
-    pub(super) encoding: Option<(String, String)>,
-    /// The version of the application's tables, or why it cannot run on them.
-    pub(super) version: Result<String, RpcError>,
-    /// The names of the application's tables.
-    pub(super) tables: BTreeSet<String>,
-}
 
 /// The servers of all databases that are looked at.
 #[derive(Debug, Default)]
@@ -203,17 +165,23 @@ pub(super) async fn examine_integrity(location: Location, turns: &Semaphore) -> 
         Ok(Some(problems)) if problems.is_empty() => {
             vec![Verdict::ok(check::INTEGRITY, format!("every page of {location} is sound"))]
         }
-        Ok(Some(problems)) => vec![Verdict::failed(
-            check::INTEGRITY,
-            format!("{location} is damaged: {}", problems.join("; ")),
-            "stop the application, keep a copy of the file with its -wal file, and restore a backup; the command .recover \
-             of sqlite3 saves what can be read",
-        )],
+        Ok(Some(problems)) => vec![damaged(format!("{location} is damaged: {}", problems.join("; ")))],
+        // So badly that it cannot even be read to the end.
+        Err(DatabaseError::Corrupt(sentence)) => vec![damaged(sentence)],
         Err(error) => {
             let error = error.while_doing(format!("reading {location}"));
             vec![Verdict::failed(check::INTEGRITY, error.message, error.data.hint.unwrap_or_default())]
         }
     }
+}
+
+fn damaged(sentence: String) -> Verdict {
+    Verdict::failed(
+        check::INTEGRITY,
+        sentence,
+        "stop the application, keep a copy of the file with its -wal file, and restore a backup; the command .recover of \
+         sqlite3 saves what can be read",
+    )
 }
 
 #[cfg(test)]

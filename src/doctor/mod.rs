@@ -15,6 +15,7 @@
 //! | `applications.rs` | states, start modes, operations that failed |
 
 mod applications;
+mod database_observation;
 mod database_verdicts;
 mod databases;
 mod domains;
@@ -39,7 +40,8 @@ use crate::protocol::{AppId, DatabaseMode, Examination, Examine, Finding, Operat
 use crate::supervisor::{Inspected, Supervisor};
 
 use applications::{failed_lately, judge_failed, judge_start_mode, judge_state};
-use databases::{DatabaseQuestion, Needs, Servers};
+use database_observation::{DatabaseQuestion, Needs};
+use databases::Servers;
 use verdict::{Check, Subject, check};
 
 pub use host::Problem;

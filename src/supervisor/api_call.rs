@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::Supervisor;
 use super::entry::ApplicationGuard;
-use super::error_context::ErrorContext;
+use super::error_context::user_failure;
 use super::settings::not_running;
 use crate::app::api::ApiRequest;
 use crate::app::auth::{AuthError, Session};
@@ -142,24 +142,5 @@ fn kind_of(status: StatusCode) -> ErrorKind {
         StatusCode::SERVICE_UNAVAILABLE => ErrorKind::DatabaseUnreachable,
         status if status.is_server_error() => ErrorKind::DatabaseFailed,
         _ => ErrorKind::InvalidSetting,
-    }
-}
-
-/// The error of something that was done with a user of an application.
-pub(super) fn user_failure(error: AuthError, doing: &str, id: &AppId) -> RpcError {
-    let kind = match error {
-        AuthError::Data(error) => return error.while_doing(doing),
-        AuthError::NoSuchUser(_) | AuthError::UserGone => ErrorKind::UserNotFound,
-        AuthError::Disabled | AuthError::LastRoot | AuthError::Forbidden(_) => ErrorKind::Refused,
-        AuthError::Failed(_) => ErrorKind::Internal,
-        _ => ErrorKind::InvalidSetting,
-    };
-    let failed = RpcError::new(kind, format!("{doing} failed: {error}"));
-    match (kind, error) {
-        (ErrorKind::UserNotFound, _) => failed.hint(format!("list the users with: nbapps user list {id}")),
-        (_, AuthError::Disabled) => {
-            failed.hint(format!("enable the user first with: nbapps user enable {id} USER"))
-        }
-        _ => failed,
     }
 }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Supervisor;
-use super::api_call::{answer, user_failure};
+use super::api_call::answer;
+use super::error_context::user_failure;
 use super::limits::Refused;
 use super::settings::not_running;
 use crate::app::api::ApiRequest;

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use crate::app::{self, Install};
 use crate::data::DataSource;
 use crate::database::{Database, Location};
+use crate::failpoint::crash_point;
 use crate::protocol::{
     AccessLogSetting, AppId, CreateApplication, CreatedRootUser, ErrorKind, RpcError, StartMode, State,
     UpgradePolicy, check_inventory,
@@ -26,7 +27,6 @@ use crate::protocol::{
 
 use super::entry::Entry;
 use super::error_context::ErrorContext;
-use super::failpoint::crash_point;
 use super::registry::{Damage, Provision, Registration, options_problems};
 use super::requested_database::{self, RequestedDatabase};
 use super::root_account::RootAccount;

@@ -7,12 +7,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::failpoint::crash_point;
 use crate::protocol::{AppId, Application, DeleteApplication, Deleted, ErrorKind, RpcError, State};
 
 use super::description::{time_delta, unfinished_purge};
 use super::entry::Entry;
 use super::error_context::ErrorContext;
-use super::failpoint::crash_point;
 use super::operations::OperationOutcome;
 use super::registry::{DeletedRegistration, Registration};
 use super::storage::StorageRemoval;

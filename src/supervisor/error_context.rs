@@ -1,9 +1,10 @@
 //! Turns errors of the rooms below into errors of the control socket: with what was being done, a kind and a hint.
 
 use crate::app::AppError;
+use crate::app::auth::AuthError;
 use crate::data::DataError;
 use crate::database::{DatabaseError, Location};
-use crate::protocol::{ErrorKind, RpcError};
+use crate::protocol::{AppId, ErrorKind, RpcError};
 
 use super::registry::RegistryError;
 use super::storage::StorageError;
@@ -134,5 +135,24 @@ impl ErrorContext for StorageError {
             file @ Self::File { .. } => RpcError::new(ErrorKind::Storage, format!("{what} failed: {file}"))
                 .hint("free space on the disk, or check the permissions of the data directory"),
         }
+    }
+}
+
+/// The error of something that was done with a user of an application.
+pub(super) fn user_failure(error: AuthError, doing: &str, id: &AppId) -> RpcError {
+    let kind = match error {
+        AuthError::Data(error) => return error.while_doing(doing),
+        AuthError::NoSuchUser(_) | AuthError::UserGone => ErrorKind::UserNotFound,
+        AuthError::Disabled | AuthError::LastRoot | AuthError::Forbidden(_) => ErrorKind::Refused,
+        AuthError::Failed(_) => ErrorKind::Internal,
+        _ => ErrorKind::InvalidSetting,
+    };
+    let failed = RpcError::new(kind, format!("{doing} failed: {error}"));
+    match (kind, error) {
+        (ErrorKind::UserNotFound, _) => failed.hint(format!("list the users with: nbapps user list {id}")),
+        (_, AuthError::Disabled) => {
+            failed.hint(format!("enable the user first with: nbapps user enable {id} USER"))
+        }
+        _ => failed,
     }
 }

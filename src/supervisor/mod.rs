@@ -31,7 +31,6 @@ mod domains;
 mod entry;
 mod error_context;
 mod events;
-mod failpoint;
 mod first_passwords;
 mod first_start;
 mod host_name;

@@ -12,10 +12,9 @@ use crate::protocol::{
 };
 
 use super::Supervisor;
-use super::api_call::user_failure;
 use super::creation::checked_inventory;
 use super::entry::Entry;
-use super::error_context::ErrorContext;
+use super::error_context::{ErrorContext, user_failure};
 use super::host_name;
 use super::lifecycle::Unavailable;
 use super::registry::{Damage, Registration};

@@ -14,9 +14,9 @@ use tokio::fs;
 use crate::app;
 use crate::data::{DataError, DataSource};
 use crate::database::{Database, DatabaseError, Location};
+use crate::failpoint::crash_point;
 use crate::protocol::AppId;
 
-use super::failpoint::crash_point;
 use super::registry::Provision;
 use super::requested_database::{ExternalDatabase, RequestedDatabase};
 

@@ -270,7 +270,7 @@ fn permissions_that_let_others_in_are_found() {
         "configuration",
         "failed",
         "nbappsd.toml:1",
-        "nbappsd(8)",
+        "described in",
     );
 }
 

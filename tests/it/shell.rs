@@ -124,7 +124,7 @@ fn commands_ids_and_options_are_completed() {
     let mut shell = Shell::here(&environment);
     for (typed, prompt, shows) in [
         ("sho\thr\t-o name", "nbapps(local)> ", "\nhr\n"),
-        ("show custo\tm\t -o na\t", "nbapps(local)> ", "\ncustomers\n"),
+        ("show custom\t -o na\t", "nbapps(local)> ", "\ncustomers\n"),
         ("list --sta\tini\t-o=name", "nbapps(local)> ", "\ncustody\n"),
         ("use hr", "nbapps(local)/hr> ", ""),
         ("visit --print --sign-in=no\t", "nbapps(local)/hr> ", "/apps/hr/"),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::complete;
-use crate::cli::context::Context as CommandContext;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::table::{self, Fit};
 use crate::client::contexts::{ContextName, Contexts};
@@ -25,7 +25,7 @@ use crate::client::{Address, ClientError, shell};
 Examples:
   nbapps context add prod ssh://ops@apps.example.com --use
   nbapps --context local list")]
-pub(crate) struct Context {
+pub(crate) struct ContextArgs {
     #[command(subcommand)]
     command: ContextCommand,
 }
@@ -126,9 +126,9 @@ struct Shown {
     current: bool,
 }
 
-impl Context {
+impl ContextArgs {
     /// Runs the command, which talks to no daemon.
-    pub(crate) fn run(self, context: &CommandContext) -> Result<(), CliError> {
+    pub(crate) fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {
             ContextCommand::Add(add) => add.run(context),
             ContextCommand::Use(select) => select.run(context),
@@ -141,7 +141,7 @@ impl Context {
 }
 
 impl Add {
-    fn run(self, context: &CommandContext) -> Result<(), CliError> {
+    fn run(self, context: &Context) -> Result<(), CliError> {
         let Self { name, address, select, replace } = self;
         if name.is_local() {
             return Err(CliError::usage(
@@ -214,7 +214,7 @@ fn socket(path: &Path) -> Address {
 }
 
 impl Use {
-    fn run(self, context: &CommandContext) -> Result<(), CliError> {
+    fn run(self, context: &Context) -> Result<(), CliError> {
         Contexts::change(|contexts| {
             check(contexts, &self.name)?;
             contexts.select(&self.name);
@@ -226,7 +226,7 @@ impl Use {
 }
 
 /// Says which context is current, and what goes before it.
-fn note_current(context: &CommandContext, name: &ContextName) {
+fn note_current(context: &Context, name: &ContextName) {
     context.console.note(&format!("the current context is {name}"));
     if let Some(variable) = discovery::overriding_variable() {
         context.console.note(&format!("{variable} is set, and goes before the current context: unset it"));
@@ -257,7 +257,7 @@ fn place(shown: &Shown) -> &str {
 }
 
 /// The context that is current now: the one that an option or the environment names, else that of the file.
-fn current_name(context: &CommandContext, contexts: &Contexts) -> Result<ContextName, CliError> {
+fn current_name(context: &Context, contexts: &Contexts) -> Result<ContextName, CliError> {
     let variable =
         discovery::named_context().map_err(|error| ClientError::from(DiscoveryError::ContextName(error)))?;
     match context.options.context.clone().or(variable) {
@@ -266,7 +266,7 @@ fn current_name(context: &CommandContext, contexts: &Contexts) -> Result<Context
     }
 }
 
-fn list(context: &CommandContext) -> Result<(), CliError> {
+fn list(context: &Context) -> Result<(), CliError> {
     let contexts = Contexts::load()?;
     let current = current_name(context, &contexts)?;
     let local = ContextName::local();
@@ -287,7 +287,7 @@ fn list(context: &CommandContext) -> Result<(), CliError> {
 }
 
 impl Show {
-    fn run(self, context: &CommandContext) -> Result<(), CliError> {
+    fn run(self, context: &Context) -> Result<(), CliError> {
         let contexts = Contexts::load()?;
         let current = current_name(context, &contexts)?;
         let name = self.name.unwrap_or_else(|| current.clone());
@@ -303,7 +303,7 @@ impl Show {
     }
 }
 
-fn current(context: &CommandContext) -> Result<(), CliError> {
+fn current(context: &Context) -> Result<(), CliError> {
     let contexts = Contexts::load()?;
     let name = current_name(context, &contexts)?;
     let shown = shown(&contexts, &name, &name);
@@ -311,7 +311,7 @@ fn current(context: &CommandContext) -> Result<(), CliError> {
 }
 
 impl Remove {
-    fn run(self, context: &CommandContext) -> Result<(), CliError> {
+    fn run(self, context: &Context) -> Result<(), CliError> {
         Contexts::change(|contexts| {
             for name in &self.names {
                 if name.is_local() {

@@ -21,7 +21,7 @@ Examples:
   nbapps events crm hr
   nbapps events -l team=sales
   nbapps events -o jsonl | jq -c 'select(.to == \"error\")'")]
-pub(crate) struct Events {
+pub(crate) struct EventsArgs {
     /// Only events of these applications [default: all]
     #[arg(
         value_name = "ID", conflicts_with = "selector", value_parser = values::app_id, add = complete::existing(),
@@ -32,7 +32,7 @@ pub(crate) struct Events {
     selector: SelectorOption,
 }
 
-impl Events {
+impl EventsArgs {
     /// Prints events until the daemon ends or the output is closed.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect_alone().await?;

@@ -21,7 +21,7 @@ use crate::protocol::{ApiKey, AppId, CreateKey, ListKeys, RevokeKey};
 Examples:
   nbapps key create crm --name ci --user ada --output-file ./key
   nbapps key list crm")]
-pub(crate) struct Key {
+pub(crate) struct KeyArgs {
     #[command(subcommand)]
     command: KeyCommand,
 }
@@ -97,7 +97,7 @@ struct Revoke {
     key: String,
 }
 
-impl Key {
+impl KeyArgs {
     /// Runs the command on keys.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {

@@ -24,7 +24,7 @@ Examples:
   nbapps logs -l team=sales -f
   nbapps logs crm --access -f
   nbapps logs crm --since 2026-01-31T08:00:00Z -o jsonl")]
-pub(crate) struct Logs {
+pub(crate) struct LogsArgs {
     /// The applications
     #[arg(
         value_name = "ID", required_unless_present_any = ["all", "selector"],
@@ -51,7 +51,7 @@ pub(crate) struct Logs {
     lines: LineOptions,
 }
 
-impl Logs {
+impl LogsArgs {
     /// Prints the lines.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let console = &context.console;

@@ -20,9 +20,9 @@ Examples:
   nbapps metrics
   nbapps metrics | grep nbapps_requests_total
   nbapps --host ssh://ops@server metrics > metrics.txt")]
-pub(crate) struct Metrics {}
+pub(crate) struct MetricsArgs {}
 
-impl Metrics {
+impl MetricsArgs {
     /// Prints the text.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;

@@ -11,7 +11,7 @@ use crate::cli::output::table::Fit;
 use crate::cli::output::{Console, Format, application, table};
 use crate::cli::{complete, values};
 use crate::protocol::methods::{OperationGet, OperationListMethod, OperationWait};
-use crate::protocol::{Nothing, OneOperation, Operation as Described, Wait};
+use crate::protocol::{Nothing, OneOperation, Operation, Wait};
 
 /// List, show and wait for operations: running creations, starts, stops and deletions
 ///
@@ -23,7 +23,7 @@ Examples:
   nbapps operation list
   nbapps operation wait \\
     $(nbapps create crm --no-wait -o json | jq -r .operation)")]
-pub(crate) struct Operation {
+pub(crate) struct OperationArgs {
     #[command(subcommand)]
     command: OperationCommand,
 }
@@ -51,7 +51,7 @@ enum OperationCommand {
     },
 }
 
-impl Operation {
+impl OperationArgs {
     /// Prints the operations.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let bounded = match &self.command {
@@ -89,7 +89,7 @@ impl Operation {
 }
 
 /// Prints one operation. The password in it is shown only now.
-fn show(console: &Console, operation: &Described) -> Result<(), CliError> {
+fn show(console: &Console, operation: &Operation) -> Result<(), CliError> {
     console.show(operation, &operation.id, || details(operation))?;
     if operation.admin.is_some() {
         application::note_hidden_password(console);
@@ -97,13 +97,13 @@ fn show(console: &Console, operation: &Described) -> Result<(), CliError> {
     Ok(())
 }
 
-fn took(operation: &Described) -> String {
+fn took(operation: &Operation) -> String {
     let end = operation.finished_at.unwrap_or_else(Utc::now);
     let milliseconds = (end - operation.started_at).num_milliseconds().max(0).unsigned_abs();
     humantime::format_duration(Duration::from_millis(milliseconds)).to_string()
 }
 
-fn columns(operations: &[Described], wide: bool) -> String {
+fn columns(operations: &[Operation], wide: bool) -> String {
     let rows = operations.iter().map(|operation| {
         let mut row = vec![
             table::cell(&operation.id),
@@ -122,7 +122,7 @@ fn columns(operations: &[Described], wide: bool) -> String {
     table::columns(if wide { &heading } else { &heading[..5] }, rows, Fit::WHOLE)
 }
 
-fn details(operation: &Described) -> String {
+fn details(operation: &Operation) -> String {
     let mut pairs = vec![
         ("Operation", table::cell(&operation.id)),
         ("Method", table::cell(&operation.method)),

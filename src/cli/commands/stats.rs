@@ -48,7 +48,7 @@ Examples:
   nbapps stats crm hr --watch
   nbapps stats --since-start -o json | jq '.applications[].p99_seconds'
   nbapps stats --watch --interval 10s -o jsonl >> stats.jsonl")]
-pub(crate) struct Stats {
+pub(crate) struct StatsArgs {
     /// The applications [default: all]
     #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
     ids: Vec<AppId>,
@@ -66,7 +66,7 @@ pub(crate) struct Stats {
     since_start: bool,
 }
 
-impl Stats {
+impl StatsArgs {
     /// Prints a report, or one after the other.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;

@@ -12,9 +12,7 @@ use crate::cli::values::{self, SecretFiles};
 use crate::protocol::methods::{
     Method, UserAdd, UserDelete, UserDisable, UserEnable, UserGet, UserListMethod, UserPasswd, UserRole,
 };
-use crate::protocol::{
-    AddUser, AppId, ChangeRoles, ListUsers, OneUser, SetPassword, User as Described, UserChanged,
-};
+use crate::protocol::{AddUser, AppId, ChangeRoles, ListUsers, OneUser, SetPassword, User, UserChanged};
 
 /// List, add, change and delete the users of an application
 ///
@@ -25,7 +23,7 @@ use crate::protocol::{
 Examples:
   nbapps user passwd crm
   nbapps user add crm --email ada@example.com --role admin")]
-pub(crate) struct User {
+pub(crate) struct UserArgs {
     #[command(subcommand)]
     command: UserCommand,
 }
@@ -227,7 +225,7 @@ struct Delete {
     yes: bool,
 }
 
-impl User {
+impl UserArgs {
     /// Runs the command on users.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self.command {
@@ -253,7 +251,7 @@ impl User {
 impl List {
     async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;
-        let mut users: Vec<Described> = Vec::new();
+        let mut users: Vec<User> = Vec::new();
         let mut after = None;
         loop {
             let list = ListUsers { id: self.id.clone(), after, running_only: false };
@@ -309,7 +307,7 @@ impl Delete {
 }
 
 /// What a user is called in a question.
-fn name(user: &Described) -> String {
+fn name(user: &User) -> String {
     let name = user.email.as_ref().or(user.username.as_ref());
     name.map_or_else(|| user.id.to_string(), |name| format!("{name} ({})", user.id))
 }

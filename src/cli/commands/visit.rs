@@ -26,7 +26,7 @@ Examples:
   nbapps visit crm --sign-in
   nbapps visit crm --sign-in=ada@example.com --print
   nbapps visit main")]
-pub(crate) struct Visit {
+pub(crate) struct VisitArgs {
     /// The application
     #[arg(value_name = "ID", value_parser = values::app_id, add = complete::existing())]
     id: AppId,
@@ -40,7 +40,7 @@ pub(crate) struct Visit {
     sign_in: Option<Option<String>>,
 }
 
-impl Visit {
+impl VisitArgs {
     /// Opens or prints the address.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let client = context.connect().await?;

@@ -13,7 +13,7 @@ use crate::cli::output::{Format, application};
 use crate::cli::selection::{Selection, SelectorOption};
 use crate::cli::values::{self, STATES};
 use crate::protocol::methods::AppWait;
-use crate::protocol::{AppId, State, Wait as WaitFor, WaitForState};
+use crate::protocol::{AppId, State, Wait, WaitForState};
 
 /// Wait until applications are in a state
 ///
@@ -26,7 +26,7 @@ Examples:
   nbapps wait crm hr --for stopped
   nbapps wait -l team=sales --for running
   nbapps wait crm --for not_found")]
-pub(crate) struct Wait {
+pub(crate) struct WaitArgs {
     /// The applications
     #[arg(
         value_name = "ID", required_unless_present = "selector", conflicts_with = "selector",
@@ -46,7 +46,7 @@ pub(crate) struct Wait {
     timeout: Duration,
 }
 
-impl Wait {
+impl WaitArgs {
     /// Waits for the applications and prints them.
     pub(crate) async fn run(self, context: &Context) -> Result<(), CliError> {
         let context = &context.within(self.timeout);
@@ -59,7 +59,7 @@ impl Wait {
             let (context, client) = (context.clone(), Arc::clone(&client));
             async move {
                 let subject = id.clone();
-                let wait = WaitFor { wait: true, timeout_ms };
+                let wait = Wait { wait: true, timeout_ms };
                 let request = WaitForState { id, state, timeout_ms };
                 context.work::<AppWait>(&client, request, subject.as_str(), wait).await
             }
