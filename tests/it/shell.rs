@@ -89,8 +89,8 @@ fn lines_are_run_at_a_prompt_that_shows_what_matters() {
     // The exit code of the last command is the shell's.
     assert_eq!(shell.ends(), Some(2));
     let mut shell = Shell::here(&environment);
-    shell.terminal.types("show crm -o name\rexit\r");
-    assert_eq!(shell.terminal.ended().1, Some(0));
+    shell.runs("show crm -o name", "nbapps(local)> ");
+    assert_eq!(shell.ends(), Some(0));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn commands_ids_and_options_are_completed() {
     for (typed, prompt, shows) in [
         ("sho\thr\t-o name", "nbapps(local)> ", "\nhr\n"),
         ("show custom\t -o na\t", "nbapps(local)> ", "\ncustomers\n"),
-        ("list --sta\tini\t-o=name", "nbapps(local)> ", "\ncustody\n"),
+        ("list --sta\tinitialized -o=name", "nbapps(local)> ", "\ncustody\n"),
         ("use hr", "nbapps(local)/hr> ", ""),
         ("visit --print --sign-in=no\t", "nbapps(local)/hr> ", "/apps/hr/"),
     ] {

@@ -123,7 +123,7 @@ async fn a_sign_in_link_works_once(engine: TestEngine) {
     assert_eq!(another.get(link).send().await.unwrap().status(), 410);
     assert_eq!(
         daemon.refusal("app.visit", json!({"id": "crm", "sign_in": true, "user": "nobody"})),
-        "invalid_setting"
+        "user_not_found"
     );
     assert!(!environment.daemon_log().contains(link.rsplit('/').next().unwrap()));
 }
